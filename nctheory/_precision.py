@@ -1,0 +1,43 @@
+"""float64 for every verdict, without changing the host program's default precision.
+
+Importing nctheory touches no JAX setting. Each public verb runs inside ``jax.enable_x64(True)`` and hands back
+NumPy float64 arrays, because a JAX float64 array is silently demoted by the first ``jnp`` call of a host program
+that runs in 32 bits. The command line, which owns its process, switches float64 on for good.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+def to_host(tree: Any) -> Any:
+    """Turn every concrete JAX array of a pytree into a NumPy array; tracers and PRNG keys pass through."""
+
+    def leaf(x: Any) -> Any:
+        if not isinstance(x, jax.Array) or jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return x
+        try:
+            return np.asarray(x)
+        except jax.errors.TracerArrayConversionError:
+            return x
+
+    return jax.tree.map(leaf, tree)
+
+
+def float64(verb: Callable[P, R]) -> Callable[P, R]:
+    """Run a public verb in double precision whatever the host program's default is."""
+
+    @functools.wraps(verb)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        with jax.enable_x64(True):
+            return to_host(verb(*args, **kwargs))
+
+    return wrapped

@@ -1,0 +1,23 @@
+"""Proofs about a point that use no theorem's formula: lower bounds on the minimum, and the Hessian off the gauge.
+
+`certify` bounds the minimum from below at any point; `hessian_report` counts negative and zero eigenvalues.
+"""
+
+from nctheory.certificates._certify import Bound, bound_caveat, certify, lower_bound
+from nctheory.certificates._duality import duality_bound, spectral_norm
+from nctheory.certificates._hessian import HessianReport, hessian_report, sensitivity
+from nctheory.certificates._separable import scalar_minimum, separable_bound
+
+__all__ = [
+    "Bound",
+    "HessianReport",
+    "bound_caveat",
+    "certify",
+    "duality_bound",
+    "hessian_report",
+    "lower_bound",
+    "scalar_minimum",
+    "sensitivity",
+    "separable_bound",
+    "spectral_norm",
+]

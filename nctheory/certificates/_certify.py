@@ -1,0 +1,139 @@
+"""`certify`: a lower bound on the global minimum, and so a gap, for each point of a batch."""
+
+from functools import partial, singledispatch
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._batching import map_in_blocks
+from nctheory._precision import float64
+from nctheory._types import Array, Scalar
+from nctheory.certificates._duality import duality_bound
+from nctheory.certificates._separable import separable_bound
+from nctheory.problems import DeepLinear, NoCertificate, Params, Problem
+
+
+class Bound(NamedTuple):
+    """Lower bounds at the points of a batch (or at one point, without the leading axis)."""
+
+    lower_bound: np.ndarray
+    """A number no larger than the global minimum; -inf where there is no certificate."""
+    gap: np.ndarray
+    """Value at the point minus `lower_bound`: at least the distance of the value from the minimum."""
+    valid: np.ndarray
+    """Whether `lower_bound` is a finite proved bound."""
+    reason: str | None
+    """Why there is no certificate, or why a gap above zero may persist at a minimiser; None where it closes."""
+
+
+@singledispatch
+def lower_bound(problem: Problem, params: Params) -> Scalar:
+    """The bound at one point; raises NoCertificate. A user's own problem overrides `Problem.lower_bound`."""
+    return problem.lower_bound(params)
+
+
+@lower_bound.register
+def _(problem: DeepLinear, params: Params) -> Scalar:
+    reason = missing_certificate(problem)
+    if reason is not None:
+        raise NoCertificate(reason)
+    bounds = []
+    if problem.factors <= 2 and problem.loss.has_conjugate:
+        bounds.append(duality_bound(problem, params))
+    if problem.loss.name == "mse":
+        bounds.append(separable_bound(problem))
+    return jnp.max(jnp.stack(bounds))
+
+
+def missing_certificate(problem: DeepLinear) -> str | None:
+    """Why this kind of chain has no certificate at all, or None."""
+    if problem.factors <= 2:
+        if problem.loss.has_conjugate or problem.loss.name == "mse":
+            return None
+        return f"the loss {problem.loss.name} defines no convex conjugate"
+    if problem.loss.name != "mse":
+        return (
+            f"{problem.factors} factors with {problem.loss.name}: the product's penalty is a Schatten quasi-norm, "
+            "which is not convex, and duality does not apply"
+        )
+    if problem.inputs is not None and problem.bias_decay is not None:
+        return "given inputs with a bias and three or more factors are not covered by the separable bound"
+    return None
+
+
+@singledispatch
+def bound_caveat(problem: Problem) -> str | None:
+    """Why a positive gap may persist at a minimiser, or None where theory closes it."""
+    return None
+
+
+@bound_caveat.register
+def _(problem: DeepLinear) -> str | None:
+    narrow, needed = min(problem.widths[:-1]), problem.classes
+    separable = problem.loss.name == "mse" and (problem.bias_decay is None or _is_zero(problem.bias_decay))
+    if problem.inputs is not None:
+        if problem.factors > 2:
+            return "inputs that are not white (X X^T not a multiple of I) leave no finite bound"
+        return None if problem.factors == 1 or narrow >= needed else _too_narrow(narrow, needed)
+    if separable:
+        return None
+    if problem.factors > 2:
+        return "the bias is decayed, which the separable bound leaves out"
+    if problem.loss.shift_invariant or (problem.bias_decay is not None and _is_zero(problem.bias_decay)):
+        needed -= 1
+    return None if narrow >= needed else _too_narrow(narrow, needed)
+
+
+def _is_zero(decay: Scalar) -> bool:
+    try:
+        return float(decay) == 0.0
+    except TypeError:  # a tracer
+        return False
+
+
+def _too_narrow(width: int, needed: int) -> str:
+    return (
+        f"width {width} is below {needed}, the rank that the convex program may need: its minimum is still a lower "
+        "bound, but it may lie strictly below the chain's, so a gap above zero decides nothing"
+    )
+
+
+@partial(jax.jit, static_argnames="bound_of")
+def _bounds(problem: Problem, params: Params, bound_of) -> tuple[Array, Array]:
+    def one(point: Params) -> tuple[Scalar, Scalar]:
+        return bound_of(problem, point), problem.objective(point)
+
+    return map_in_blocks(one, params)
+
+
+@float64
+def certify(problem: Problem, params: Params) -> Bound:
+    r"""Bound the global minimum from below at every point of a batch.
+
+    `params` has a leading seeds axis on every leaf. The bound uses no theorem's formula: two-factor chains with a
+    convex loss get the dual of the nuclear-norm program (any counts, any bias), squared-error chains of any depth the
+    separable scalar bound. It holds at **any** point, converged or not, zero or huge; at a global minimiser the
+    gap closes, unless `reason` says otherwise. Where nothing is known (three or more factors with cross-entropy, say)
+    `valid` is False, `lower_bound` is -inf and `reason` says why.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
+    >>> bound = nct.certify(model, nct.solve(model, seeds=3).params)
+    >>> bool((bound.gap < 1e-12).all()), bound.reason
+    (True, None)
+    """
+    leading = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(params)}
+    if len(leading) != 1 or leading == {()}:
+        raise ValueError(f"params: expected one leading seeds axis on every leaf, got leading shapes {leading}")
+    try:
+        lower, value = _bounds(problem, jax.tree.map(jnp.asarray, params), lower_bound)
+    except NoCertificate as missing:
+        seeds = leading.pop()[0]
+        minus = np.full(seeds, -np.inf)
+        return Bound(minus, -minus, np.zeros(seeds, bool), str(missing))
+    lower = np.asarray(lower)
+    gap = np.asarray(value) - lower
+    gap = np.where(np.isnan(gap), np.inf, gap)
+    return Bound(lower, gap, np.isfinite(lower), bound_caveat(problem))

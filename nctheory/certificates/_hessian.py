@@ -1,0 +1,117 @@
+"""The Hessian at a point with the symmetry accounted for: index, nullity, and how far a gradient may mislead."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+
+from nctheory._batching import map_in_blocks
+from nctheory._precision import EPS, float64
+from nctheory._types import Array
+from nctheory.problems import Params, Problem, ravel, size, unravel
+
+DENSE_LIMIT = 3000
+
+
+class HessianReport(NamedTuple):
+    """Spectrum of the Hessian at one point, off the gauge directions."""
+
+    index: int
+    """Number of eigenvalues below -`resolution`."""
+    nullity: int
+    """Number of eigenvalues within `resolution` of zero, off the gauge."""
+    gauge_dimension: int
+    """Dimension of the symmetry orbit through the point."""
+    smallest: float
+    """Smallest eigenvalue off the gauge."""
+    resolution: float
+    """Eigenvalues closer to zero than this are not told from zero."""
+    eigenvalues: np.ndarray
+    """All eigenvalues off the gauge, ascending."""
+    eigenvectors: np.ndarray
+    """Their directions, as columns in the flat parameter space."""
+
+
+@jax.jit
+def _dense(problem: Problem, params: Params) -> tuple[Array, Array, Array]:
+    def gradient(vector: Array) -> Array:
+        return ravel(problem.value_and_grad(unravel(problem, vector))[1])
+
+    point = ravel(params)
+    value, product = jax.linearize(gradient, point)
+    hessian = map_in_blocks(product, jnp.eye(point.size))
+    tangents = jax.vmap(ravel)(problem.gauge_tangents(params))
+    return value, hessian, tangents
+
+
+@float64
+def hessian_report(problem: Problem, params: Params) -> HessianReport:
+    """Index, nullity and spectrum at one point (no seeds axis), with the gauge directions projected out.
+
+    Dense, so limited to a few thousand parameters; ValueError above. The gauge dimension is the numerical rank of
+    `problem.gauge_tangents`. An eigenvalue counts as zero within
+    `resolution` = P eps |A|_2 + |g|/|y| (rounding, and the curvature that the orbit shows at a gradient g that is not zero).
+
+    >>> import jax, nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
+    >>> ends = nct.solve(model, seeds=1).params
+    >>> report = hessian_report(model, jax.tree.map(lambda x: x[0], ends))
+    >>> report.index, report.nullity, report.gauge_dimension
+    (0, 0, 1)
+    """
+    parameters = size(problem)
+    if parameters > DENSE_LIMIT:
+        raise ValueError(f"problem: the dense Hessian is limited to {DENSE_LIMIT} parameters, got {parameters}")
+    gradient, hessian, tangents = (np.asarray(x) for x in _dense(problem, jax.tree.map(jnp.asarray, params)))
+    hessian = 0.5 * (hessian + hessian.T)
+    norm = float(np.linalg.norm(np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)])))
+    slope = float(np.linalg.norm(gradient))
+    complement, gauge = _complement(tangents, EPS * norm)
+    eigenvalues, vectors = scipy.linalg.eigh(complement.T @ hessian @ complement)
+    # The point is only known to |g|/curvature. Tangents shorter than that are those of a point that the symmetry
+    # fixes (zero, say), and are not gauge directions of the critical point nearby.
+    floor = 10.0 * slope / max(float(np.min(np.abs(eigenvalues), initial=np.inf)), EPS)
+    complement, fewer = _complement(tangents, floor)
+    if fewer < gauge:
+        gauge = fewer
+        eigenvalues, vectors = scipy.linalg.eigh(complement.T @ hessian @ complement)
+    spread = float(np.max(np.abs(eigenvalues))) if eigenvalues.size else 0.0
+    resolution = parameters * EPS * spread + slope / max(norm, 1.0)
+    return HessianReport(
+        index=int(np.sum(eigenvalues < -resolution)),
+        nullity=int(np.sum(np.abs(eigenvalues) <= resolution)),
+        gauge_dimension=gauge,
+        smallest=float(eigenvalues[0]) if eigenvalues.size else np.inf,
+        resolution=resolution,
+        eigenvalues=eigenvalues,
+        eigenvectors=complement @ vectors,
+    )
+
+
+def _complement(tangents: np.ndarray, floor: float) -> tuple[np.ndarray, int]:
+    """Orthonormal basis of the complement of the tangents' span, and its codimension; shorter than `floor` is zero."""
+    parameters = tangents.shape[1]
+    if tangents.shape[0] == 0 or not np.any(tangents):
+        return np.eye(parameters), 0
+    factors: Any = scipy.linalg.qr(tangents.T, mode="full", pivoting=True)
+    q, diagonal = factors[0], np.abs(np.diag(factors[1]))
+    rank = int(np.sum(diagonal > max(1e-6 * diagonal[0], floor)))
+    return q[:, rank:], rank
+
+
+def sensitivity(report: HessianReport, jacobian: np.ndarray) -> float:
+    r"""$|J A^+|_2$: the first-order change of an observable per unit of residual gradient, off the gauge.
+
+    At a point with gradient g the nearest critical point is $-A^+g$ away to first order, so an observable with
+    Jacobian J (m x P) is off its critical value by at most this times |g|. Infinite where A is singular off the gauge,
+    or J is not finite.
+    """
+    if report.nullity > 0 or not np.all(np.isfinite(jacobian)):
+        return np.inf
+    if jacobian.size == 0 or report.eigenvalues.size == 0:
+        return 0.0
+    scaled = (jacobian @ report.eigenvectors) / report.eigenvalues
+    gram = scaled @ scaled.T if scaled.shape[0] <= scaled.shape[1] else scaled.T @ scaled
+    return float(np.sqrt(max(scipy.linalg.eigvalsh(gram)[-1], 0.0)))

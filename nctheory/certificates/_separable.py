@@ -1,0 +1,90 @@
+"""Squared error: a bound by scalar problems, for bias-free and free-bias chains of any depth and any width."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool
+
+from nctheory._precision import EPS
+from nctheory._types import Array, Scalar
+from nctheory.problems import DeepLinear
+
+BISECTIONS = 100
+
+
+def separable_bound(problem: DeepLinear) -> Scalar:
+    r"""A lower bound on the global minimum that does not depend on any point.
+
+    F factors with product Z cost at least $\tfrac F2\Lambda^{1/F}\sum_i s_i(Z)^{2/F}$ with $\Lambda=\prod\lambda$
+    (arithmetic-geometric mean and Horn's inequality), and von Neumann's trace inequality gives
+    $|Z-Y|_F^2\ge\sum_i(s_i(Z)-s_i(Y))^2$. So the minimum is at least
+
+    $$\sum_i\min_{s\ge0}\Big[\tfrac1{2N}(s-\sigma_i)^2+\tfrac F2\Lambda^{1/F}s^{2/F}\Big]$$
+
+    over the min(width) largest singular values of the targets, plus $\sigma_i^2/2N$ for the others, which the rank cannot
+    reach. A bias is no decay's business here: leaving its penalty out and removing the mean of the targets
+    can only lower the value, so the bound is valid for every bias and tight for a free one. Given inputs must be white
+    ($XX^\top\propto I$); the bound is -inf where they are not.
+    """
+    samples = jnp.sum(jnp.asarray(problem.multiplicity))
+    root = jnp.sqrt(jnp.asarray(problem.multiplicity))
+    targets = jnp.asarray(problem.targets) * root[None, :]
+    constant = jnp.asarray(0.0)
+    valid: Bool[Array, ""] = jnp.asarray(True)
+    gain = 1.0 / samples
+    if problem.inputs is not None:
+        x = jnp.asarray(problem.inputs)
+        gram = x @ x.T
+        white = jnp.trace(gram) / gram.shape[0]
+        valid = (jnp.max(jnp.abs(gram - white * jnp.eye(gram.shape[0]))) <= 1e-12 * white) & (white > 0)
+        white = jnp.where(valid, white, 1.0)
+        valid = valid & (problem.bias_decay is None)
+        projected = targets @ x.T / white
+        constant = 0.5 * gain * (jnp.sum(targets**2) - white * jnp.sum(projected**2))
+        targets, gain = projected, gain * white
+    elif problem.bias_decay is not None:
+        unit = root / jnp.sqrt(samples)
+        targets = targets - jnp.outer(targets @ unit, unit)
+    sigma = jnp.linalg.svd(targets, compute_uv=False)
+    factors = problem.factors
+    decay = jnp.asarray(problem.weight_decay)
+    price = 0.5 * factors * jnp.exp(jnp.mean(jnp.log(jnp.where(decay > 0, decay, 1.0))))
+    price = jnp.where(jnp.all(decay > 0), price, 0.0)
+    best = jax.vmap(lambda s: scalar_minimum(s, gain, price, factors))(sigma)
+    rank = min(problem.widths)
+    values = jnp.where(jnp.arange(sigma.shape[0]) < rank, best, 0.5 * gain * sigma**2)
+    total = jnp.sum(values) + constant
+    rounding = 16 * sigma.shape[0] * EPS * (0.5 * gain * jnp.sum(sigma**2) + jnp.abs(constant))
+    return jnp.where(valid, total - rounding, -jnp.inf)
+
+
+def scalar_minimum(sigma: Scalar, gain: Scalar, price: Scalar, factors: int) -> Scalar:
+    r"""$\min_{s\ge0}\tfrac g2(s-\sigma)^2+c\,s^{2/F}$ with g = `gain`, c = `price`, by bisection on the derivative.
+
+    For F > 2 the derivative $g(s-\sigma)+\tfrac{2c}F s^{2/F-1}$ is convex in s with its least value at s_0; a minimum off
+    zero is its root in (s_0, sigma], if there is one.
+    """
+    power = 2.0 / factors
+    if factors == 1:
+        s = gain * sigma / (gain + 2 * price)
+        return 0.5 * gain * (s - sigma) ** 2 + price * s**2
+    at_zero = 0.5 * gain * sigma**2
+    if factors == 2:
+        s = jnp.maximum(sigma - price / gain, 0.0)
+        return 0.5 * gain * (s - sigma) ** 2 + price * s
+
+    def slope(s: Array) -> Array:
+        return gain * (s - sigma) + power * price * s ** (power - 1.0)
+
+    low = jnp.minimum((power * price * (1.0 - power) / gain) ** (1.0 / (2.0 - power)), sigma)
+    low = jnp.where(price > 0, low, sigma)
+    low = jnp.maximum(low, jnp.finfo(jnp.float64).tiny)
+
+    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        a, b = bracket
+        middle = 0.5 * (a + b)
+        below = slope(middle) < 0
+        return jnp.where(below, middle, a), jnp.where(below, b, middle)
+
+    _, s = jax.lax.fori_loop(0, BISECTIONS, halve, (low, jnp.maximum(sigma, low)))
+    off_zero = 0.5 * gain * (s - sigma) ** 2 + price * s**power
+    return jnp.minimum(at_zero, off_zero)

@@ -1,0 +1,242 @@
+"""The command line: list, show, verify, doctor."""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+EXIT = {"holds": 0, "refuted": 1, "inconclusive": 3}
+WRONG_USE = 2
+
+
+class Misuse(Exception):
+    """Wrong use of the command line; the message is for the user."""
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
+    return value
+
+
+def _index(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected at least 0, got {value}")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """The argument parser."""
+    top = argparse.ArgumentParser(
+        prog="nctheory",
+        description="Check theorems of neural-collapse theory by computation.",
+        epilog="exit status: 0 all hold, 1 some refuted, 2 wrong use, 3 none refuted but some inconclusive",
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("list", help="the theorems of the catalogue")
+    show = commands.add_parser("show", help="statement, hypotheses, claims, controls and source of a theorem")
+    show.add_argument("theorem", metavar="ID")
+    check = commands.add_parser("verify", help="check theorems (default: all) on many random seeds")
+    check.add_argument("theorems", nargs="*", metavar="ID|FILE.py", help="identifiers, or files that register theorems")
+    check.add_argument("--seeds", type=_count, default=256, metavar="N", help="seeds per instance (default 256)")
+    check.add_argument("--key", type=_index, default=0, metavar="K", help="random key (default 0)")
+    check.add_argument("--instance", type=_index, metavar="I", help="one instance only")
+    check.add_argument("--seed", type=_index, metavar="S", help="one seed only: reproduces a worst case")
+    check.add_argument("--budget", type=_count, default=200_000, metavar="B", help="gradient evaluations per seed")
+    check.add_argument("--json", metavar="FILE", help="write the verdicts as JSON")
+    check.add_argument("--out", metavar="DIR", help="write verdicts and the figure of margins into a folder")
+    check.add_argument("-q", "--quiet", action="store_true", help="the summary table only")
+    commands.add_parser("doctor", help="devices, versions, float64, compilation cache")
+    return top
+
+
+def cache_directory() -> Path:
+    """Where compiled programs are kept: JAX_COMPILATION_CACHE_DIR, else the user's cache folder."""
+    import platformdirs
+
+    named = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("nctheory")) / "xla"
+
+
+def configure() -> Path | None:
+    """float64 and the persistent compilation cache, for a process that the command line owns.
+
+    Returns the cache folder, or None where none can be written; then every run compiles afresh.
+    """
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    folder = cache_directory()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _check_writable(folder)
+    except OSError:
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return folder
+
+
+def _check_writable(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def _outputs(args: argparse.Namespace) -> None:
+    """Fail before any computation when an output cannot be written."""
+    if args.out is not None:
+        try:
+            Path(args.out).mkdir(parents=True, exist_ok=True)
+            _check_writable(Path(args.out))
+        except OSError as error:
+            raise Misuse(f"--out: cannot write into {args.out}: {error.strerror or error}") from error
+    if args.json is not None:
+        file = Path(args.json)
+        if file.is_dir():
+            raise Misuse(f"--json: {file} is a folder; expected a file name")
+        try:
+            _check_writable(file.absolute().parent)
+        except OSError as error:
+            raise Misuse(f"--json: cannot write {file}: {error.strerror or error}") from error
+
+
+def _selected(names: Sequence[str]) -> list[tuple]:
+    """(theorem, file it came from or None) for each name; without names the whole catalogue."""
+    from nctheory.theorems import catalogue, find_theorem, load_theorem_file
+
+    if not names:
+        return [(theorem, None) for theorem in catalogue().values()]
+    chosen = []
+    for name in names:
+        try:
+            if name.endswith(".py") or os.sep in name:
+                chosen += [(theorem, name) for theorem in load_theorem_file(name)]
+            else:
+                chosen.append((find_theorem(name), None))
+        except ValueError as error:
+            raise Misuse(str(error)) from error
+    return chosen
+
+
+def verify_command(args: argparse.Namespace) -> int:
+    """Run verifications with a progress bar, print tables, write files; the exit status says how they ended."""
+    from rich.console import Console
+
+    from nctheory.report import margin_figure, render_verdict, summary_table
+    from nctheory.report._progress import SeedProgress
+    from nctheory.theorems import Effort, Theorem, Verdict, verify, write_atomically
+
+    _outputs(args)
+    if args.seed is not None and args.instance is None:
+        raise Misuse("--seed: needs --instance as well, because every instance has its own seeds")
+    if args.instance is not None and len(args.theorems) != 1:
+        raise Misuse("--instance: needs exactly one theorem")
+    configure()  # before anything compiles: JAX decides once whether its cache is in use
+    chosen = _selected(args.theorems)
+    seeds = args.seeds if args.seed is None else [args.seed]
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=130)
+    workers = min(os.cpu_count() or 1, len(chosen))
+    effort = Effort(budget=args.budget, workers=1 if workers > 1 else None)
+
+    def run(theorem: Theorem, file: str | None) -> Verdict:
+        with progress.bar(theorem, seeds, args.key, args.instance) as advance:
+            verdict = verify(
+                theorem, seeds, args.key, instance=args.instance, effort=effort, progress=advance, file=file
+            )
+        if args.out is not None:
+            verdict.to_json(Path(args.out) / f"{theorem.id}.json")
+        return verdict
+
+    try:
+        with SeedProgress() as progress, ThreadPoolExecutor(workers) as pool:
+            verdicts = list(pool.map(lambda job: run(*job), chosen))
+    except ValueError as error:
+        raise Misuse(str(error)) from error
+    for verdict in verdicts:
+        if not args.quiet or verdict.outcome != "holds":
+            console.print(render_verdict(verdict))
+    console.print(summary_table(verdicts))
+    if args.json is not None:
+        body = ",\n".join(verdict.to_json().rstrip() for verdict in verdicts)
+        write_atomically(Path(args.json), f"[\n{body}\n]\n")
+    if args.out is not None:
+        console.print(f"figure: {margin_figure(verdicts, Path(args.out) / 'margins.png')}")
+    codes = {EXIT[verdict.outcome] for verdict in verdicts}
+    return 1 if 1 in codes else max(codes)
+
+
+def list_command() -> int:
+    """Identifiers and titles."""
+    from nctheory.theorems import catalogue
+
+    known = catalogue()
+    width = max(map(len, known))
+    for identifier, theorem in known.items():
+        print(f"{identifier:<{width}}  {theorem.title}")
+    return 0
+
+
+def show_command(identifier: str) -> int:
+    """One theorem in full."""
+    from nctheory.report import show_theorem
+
+    print(show_theorem(_selected([identifier])[0][0]))
+    return 0
+
+
+def doctor_command() -> int:
+    """Print what a run would use; 0 when float64 arithmetic works."""
+    folder = configure()
+    import jax
+    import jax.numpy as jnp
+
+    from nctheory._environment import environment
+
+    for name, value in environment().items():
+        print(f"{name:<10} {value}")
+    print(f"{'cores':<10} {os.cpu_count()}")
+    exact = float(jax.jit(lambda x: (1.0 + x) - 1.0)(jnp.asarray(2.0**-50))) == 2.0**-50
+    print(f"{'float64':<10} {'works' if exact else 'DOES NOT WORK: verdicts would be meaningless'}")
+    if folder is None:
+        print(f"{'cache':<10} {cache_directory()} cannot be written; every run compiles afresh")
+    else:
+        files = [file for file in folder.rglob("*") if file.is_file()]
+        size = sum(file.stat().st_size for file in files) / 2**20
+        print(f"{'cache':<10} {folder} ({len(files)} files, {size:.1f} MiB)")
+    return 0 if exact else 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status (argparse itself exits with 2 on wrong use)."""
+    args = parser().parse_args(argv)
+    try:
+        match args.command:
+            case "list":
+                return list_command()
+            case "show":
+                return show_command(args.theorem)
+            case "doctor":
+                return doctor_command()
+            case _:
+                return verify_command(args)
+    except Misuse as error:
+        print(f"nctheory: {error}", file=sys.stderr)
+        return WRONG_USE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

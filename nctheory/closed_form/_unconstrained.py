@@ -1,0 +1,184 @@
+"""Balanced unconstrained features: cross-entropy, and squared error without and with a bias."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from nctheory._types import Array, Scalar
+from nctheory.closed_form._geometry import tilted_frame
+from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
+from nctheory.problems import CrossEntropy, DeepLinear
+
+
+def balanced_count(problem: DeepLinear) -> int:
+    """n, after checking the hypotheses that all three theorems share; NoClosedForm names the one that fails."""
+    if problem.inputs is not None:
+        raise NoClosedForm("features must be free, but inputs are given")
+    if problem.depth != 1:
+        raise NoClosedForm(f"needs two factors W H (depth 1), got depth {problem.depth}")
+    counts = problem.counts
+    if counts is None:
+        raise NoClosedForm("needs class labels, got arbitrary targets")
+    if len(set(counts)) != 1:
+        raise NoClosedForm(f"needs balanced counts, got {counts}")
+    if problem.classes < 2:
+        raise NoClosedForm("needs at least two classes, got 1")
+    for name, decay in zip(("lambda_W", "lambda_H"), problem.weight_decay, strict=True):
+        if _not_positive(decay):
+            raise NoClosedForm(f"needs {name} > 0, got {float(decay)}; no minimiser is isolated, or none exists")
+    return counts[0]
+
+
+def _not_positive(decay: Scalar) -> bool:
+    try:
+        return float(decay) <= 0.0
+    except TypeError:  # a tracer: the hypothesis is the caller's
+        return False
+
+
+def _needs_dim(problem: DeepLinear, least: int, symbol: str) -> None:
+    if problem.widths[0] < least:
+        raise NoClosedForm(f"needs dim >= {symbol} = {least}, got dim {problem.widths[0]}")
+
+
+def collapse_strength(problem: DeepLinear) -> Scalar:
+    r"""$c = K\sqrt{n\lambda_W\lambda_H}$: collapse for c < 1, the zero solution from c = 1 on."""
+    decay = jnp.asarray(problem.weight_decay)
+    return problem.classes * jnp.sqrt(balanced_count(problem) * decay[0] * decay[1])
+
+
+def frame_minimum(
+    problem: DeepLinear,
+    simplex: Scalar,
+    mean: Scalar,
+    value: Scalar,
+    bias: Scalar | None,
+    theorem: str,
+) -> Minimum:
+    r"""The minimum whose class-mean logits are $\alpha S+\beta 11^\top/K$ (plus b 1), from lemma `red-nuclear`.
+
+    $WW^\top=\sqrt{\lambda_H/\lambda_W}\,\sqrt n\,\bar Z$ and $\bar H^\top\bar H=\sqrt{\lambda_W/\lambda_H}\,\bar Z/\sqrt n$,
+    because $\bar Z$ is symmetric and positive semidefinite.
+    """
+    classes, n = problem.classes, balanced_count(problem)
+    decay = jnp.asarray(problem.weight_decay)
+    offset = jnp.zeros(()) if bias is None else bias
+    arrays = _frame_arrays(simplex, mean, offset, decay, classes, n, problem.reduced_form)
+    minimum = Minimum(value=value, theorem=theorem, **arrays)
+    if problem.bias_decay is None:
+        return minimum._replace(bias=None, logits=minimum.product)
+    return minimum
+
+
+@partial(jax.jit, static_argnames=("classes", "n", "reduced"))
+def _frame_arrays(
+    simplex: Scalar,
+    mean: Scalar,
+    offset: Scalar,
+    decay: Float[Array, "2"],
+    classes: int,
+    n: int,
+    reduced: bool,
+) -> dict[str, Array]:
+    """The arrays of a `Minimum`; one compiled program, because dozens of small ones cost seconds."""
+    ratio, root = jnp.sqrt(decay[1] / decay[0]), jnp.sqrt(1.0 * n)
+    means = tilted_frame(simplex, mean, classes)
+    labels = np.arange(classes) if reduced else np.repeat(np.arange(classes), n)
+    product = means[:, labels]
+    spectrum = root * jnp.append(jnp.full((classes - 1,), simplex), mean)
+    trace = simplex * (classes - 1) + mean
+    return {
+        "logits": product + offset,
+        "product": product,
+        "singular_values": -jnp.sort(-spectrum),
+        "gram_weights": ratio * root * means,
+        "gram_features": means[labels][:, labels] / (ratio * root),
+        "weight_norm": ratio * root * trace,
+        "feature_norm": root * trace / ratio,
+        "bias": jnp.full((classes,), offset),
+    }
+
+
+@closed_form("ufm-ce-balanced")
+def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
+    r"""Cross-entropy: $Z=a^*S\otimes1_n^\top$ with $a^*=\log(1/\kappa-K+1)$, $\kappa=\sqrt{n\lambda_W\lambda_H}$, zero for
+    $K\kappa\ge1$; value $\log(1+(K-1)e^{-a^*})+\kappa(K-1)a^*$. Needs d >= K-1; any bias (it stays constant).
+
+    Zhu, Ding, Zhou, Li, You, Sulam, Qu, NeurIPS 2021 (number unchecked); the explicit form is our own.
+    """
+    _needs_loss(problem, "cross_entropy")
+    balanced_count(problem)
+    _needs_dim(problem, problem.classes - 1, "K-1")
+    classes = problem.classes
+    strength = collapse_strength(problem)
+    kappa = strength / classes
+    inside = jnp.where(strength < 1.0, 1.0 / jnp.where(strength < 1.0, kappa, 1.0) - classes + 1.0, 1.0)
+    scale = jnp.log(inside)
+    value = jnp.log1p((classes - 1) * jnp.exp(-scale)) + kappa * (classes - 1) * scale
+    return frame_minimum(problem, scale, jnp.zeros(()), value, None, "ufm-ce-balanced")
+
+
+@closed_form("ufm-mse-nobias")
+def squared_error_minimum(problem: DeepLinear) -> Minimum:
+    r"""Squared error without a bias: $WH=(1-c)_+Y$, an orthogonal frame; value $c-c^2/2$, or 1/2 from c = 1 on.
+    Needs d >= K.
+
+    Zhou, Li, Ding, You, Qu, Zhu, ICML 2022; Tirer and Bruna, ICML 2022 (numbers unchecked).
+    """
+    _needs_loss(problem, "mse")
+    balanced_count(problem)
+    if problem.bias_decay is not None:
+        raise NoClosedForm("needs bias None, got a bias")
+    _needs_dim(problem, problem.classes, "K")
+    strength = collapse_strength(problem)
+    scale = jnp.maximum(1.0 - strength, 0.0)
+    return frame_minimum(problem, scale, scale, soft_value(strength), None, "ufm-mse-nobias")
+
+
+@closed_form("ufm-mse-bias")
+def squared_error_bias_minimum(problem: DeepLinear) -> Minimum:
+    r"""Squared error with a bias of decay $\lambda_b\ge0$, $w=\lambda_b/(1+\lambda_b)$:
+    $\bar Z=(1-c)_+S+m\,11^\top/K$ with $m=(1-c/w)_+$, $b=(1-m)/(K(1+\lambda_b))1$,
+    value $\tfrac{K-1}K\phi(c)+\tfrac wK\phi(c/w)$, $\phi(c)=c-c^2/2$ up to 1 and 1/2 beyond.
+    Exact simplex ETF iff $w\le c$, orthogonal frame as $\lambda_b\to\infty$, a tilted frame between. Needs d >= K
+    (K-1 where the bias is free).
+
+    Zhou et al., ICML 2022, and Tirer and Bruna, ICML 2022 (numbers unchecked); the closed form is our own.
+    """
+    _needs_loss(problem, "mse")
+    balanced_count(problem)
+    if problem.bias_decay is None:
+        raise NoClosedForm("needs a bias, got bias None")
+    decay = jnp.asarray(problem.bias_decay)
+    free = _not_positive(problem.bias_decay)
+    _needs_dim(problem, problem.classes - free, "K-1" if free else "K")
+    classes = problem.classes
+    strength = collapse_strength(problem)
+    weight = decay / (1.0 + decay)
+    tilted = weight > strength
+    relative = strength / jnp.where(tilted, weight, 1.0)
+    mean = jnp.where(tilted, 1.0 - relative, 0.0)
+    along = jnp.where(tilted, weight * soft_value(relative), 0.5 * weight)
+    value = (classes - 1) / classes * soft_value(strength) + along / classes
+    bias = (1.0 - mean) / (classes * (1.0 + decay))
+    return frame_minimum(problem, jnp.maximum(1.0 - strength, 0.0), mean, value, bias, "ufm-mse-bias")
+
+
+def soft_value(strength: Array | Scalar) -> Array:
+    r"""$\phi(c)=\min_s\tfrac12(s-1)^2+cs$ over s >= 0: $c-c^2/2$ up to c = 1, then 1/2.
+
+    >>> float(soft_value(0.5)), float(soft_value(2.0))
+    (0.375, 0.5)
+    """
+    clipped = jnp.minimum(strength, 1.0)
+    return clipped - 0.5 * clipped**2
+
+
+def _needs_loss(problem: DeepLinear, name: str) -> None:
+    if problem.loss.name != name:
+        raise NoClosedForm(f"needs loss {name}, got {problem.loss.name}")
+    if isinstance(problem.loss, CrossEntropy) and not _not_positive(problem.loss.smoothing):
+        raise NoClosedForm("needs one-hot targets, got label smoothing")

@@ -1,0 +1,9 @@
+"""How a point moves: the true gradient flow, the hand-over, the polish, and the batching of seeds.
+
+`solve` is the public verb. A seed's start depends on its key and number alone; its end carries a status.
+"""
+
+from nctheory.flow._solve import Method, as_key, as_seeds, solve, start
+from nctheory.flow._status import Ensemble, Status
+
+__all__ = ["Ensemble", "Method", "Status", "as_key", "as_seeds", "solve", "start"]

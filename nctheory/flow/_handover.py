@@ -1,0 +1,149 @@
+"""When may a polish replace the flow? A Newton step with positive curvature, checked before and after."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool
+
+from nctheory._types import Array
+from nctheory.flow._lanes import run_lanes
+from nctheory.flow._ode import ValueAndGrad
+from nctheory.flow._record import CONFIRM, DONE, FLOW, POLISH, SPENT, STUCK, TEST, Record, Settings
+
+NEWTON_ITERATIONS = 120
+PROBE_ITERATIONS = 40
+NEWTON_RESIDUAL = 1e-2
+FINAL_RESIDUAL = 1e-3
+CONTRACTION = 0.5
+"""The second simplified Newton correction must be at most this fraction of the first (Deuflhard's natural test)."""
+CONTAINMENT = 2.5
+"""The polish must end within this many first corrections of its start; near a quartic minimum it needs 1.7."""
+RETRY = 0.3
+"""After a rejected hand-over the flow goes on until the gradient has fallen by this factor."""
+SHIFT = 1e3
+MAX_ATTEMPTS = 24
+
+
+class _CG(NamedTuple):
+    solution: Array
+    residual: Array
+    direction: Array
+    squared: Array
+    iteration: Array
+    negative: Array
+
+
+def conjugate_gradients(
+    product: Callable[[Array], Array], rhs: Array, residual: float | Array, iterations: int | Array
+) -> tuple[Array, Array, Array, Array]:
+    """CG for `product(x) = rhs`: solution, relative residual, iterations, and whether a direction of curvature <= 0
+    turned up (CG meets one exactly when the operator is not positive definite on the Krylov space built so far).
+    """
+    target = residual**2 * (rhs @ rhs)
+
+    def going(s: _CG) -> Array:
+        return (s.squared > target) & (s.iteration < iterations) & ~s.negative
+
+    def step(s: _CG) -> _CG:
+        image = product(s.direction)
+        curvature = s.direction @ image
+        negative = ~(curvature > 0.0)
+        length = jnp.where(negative, 0.0, s.squared / jnp.where(negative, 1.0, curvature))
+        left = s.residual - length * image
+        squared = left @ left
+        direction = left + squared / s.squared * s.direction
+        return _CG(s.solution + length * s.direction, left, direction, squared, s.iteration + 1, negative)
+
+    start = _CG(jnp.zeros_like(rhs), rhs, rhs, rhs @ rhs, jnp.asarray(0), jnp.asarray(False))
+    end = jax.lax.while_loop(going, step, start)
+    return end.solution, jnp.sqrt(end.squared / (rhs @ rhs)), end.iteration, end.negative
+
+
+def newton_stage(
+    value_and_grad: ValueAndGrad,
+    records: Record,
+    active: Bool[Array, "items"],
+    settings: Settings,
+    lanes: int,
+) -> Record:
+    r"""Decide where the flow has chosen its basin (phase TEST), and accept polished points (phase CONFIRM).
+
+    **Before the polish.** At the point y with gradient g and Hessian A the Newton equation A p = -g is solved by
+    conjugate gradients, which must meet no direction of curvature <= 0; and the correction q that the same A gives at
+    y + p must be at most half as long as p, so that y lies in the region of convergence of Newton's method to a nearby
+    critical point (Deuflhard, Newton Methods for Nonlinear Problems, 2004: the natural monotonicity test, which
+    does not depend on the scaling of the variables). Then the polish starts at y + p + q and must end within 2.5 |p| of
+    it. No gradient norm as such is asked for: where a saddle is passed slowly, a small gradient is no safe sign, and
+    in a narrow curved valley a large one is no danger.
+
+    **After it.** One Newton correction, kept if it lowers the gradient norm, closes the certificate's gap. Then the point
+    is accepted unless it is a saddle, which the flow would have left: conjugate gradients from a random direction on
+    A + s meet non-positive curvature if an eigenvalue below -s shows in the Krylov space. At a gradient of the tolerance
+    the curvature along the gauge orbit is of its size, so the shift s = 10^3 |g|/|y| is still tiny. Without the flow
+    (`method="polish"`) a saddle is accepted as the critical point that it is.
+
+    In all other cases the flow goes on from y to a smaller gradient.
+    """
+
+    def attempt(r: Record) -> Record:
+        confirming = r.phase == CONFIRM
+        gradient, product = jax.linearize(lambda y: value_and_grad(y)[1], r.point)
+        wanted = jnp.where(confirming, FINAL_RESIDUAL, NEWTON_RESIDUAL)
+        step, residual, used, negative = conjugate_gradients(product, -gradient, wanted, NEWTON_ITERATIONS)
+        _, halfway = value_and_grad(r.point + step)
+        # A gradient at the tolerance is too close to rounding, which lies along the gauge too, to be solved for again.
+        done = confirming | (jnp.linalg.norm(halfway) <= settings.tolerance)
+        tries = jnp.where(done, 0, NEWTON_ITERATIONS)
+        second, _, again, concave = conjugate_gradients(product, -halfway, wanted, tries)
+        target = r.point + step + second
+        value, after = value_and_grad(target)
+        reduced, length = jnp.linalg.norm(after), jnp.linalg.norm(step)
+        solved = ~negative & ~concave & (residual <= wanted) & jnp.isfinite(value)
+        safe = solved & (jnp.linalg.norm(second) <= CONTRACTION * length)
+        better = (reduced < r.grad_norm) & (length <= r.radius)
+        moves = jnp.where(confirming, better, safe)
+
+        norm = jnp.linalg.norm(r.point)
+        shift = SHIFT * r.grad_norm / jnp.where(norm > 0, norm, 1.0)
+        probe = jnp.asarray(np.random.default_rng(7).normal(size=r.point.shape))  # a constant of the program
+        _, _, probed, saddle = conjugate_gradients(
+            lambda v: product(v) + shift * v,
+            probe,
+            NEWTON_RESIDUAL,
+            jnp.where(confirming & settings.flow, PROBE_ITERATIONS, 0),
+        )
+
+        attempts = r.attempts + jnp.where(confirming, 0, 1)
+        steps = r.steps + 2 * (used + again + probed) + 3
+        resume = jnp.where(attempts >= MAX_ATTEMPTS, STUCK, FLOW)
+        resume = jnp.where(steps >= settings.budget, SPENT, resume)
+        accepted = jnp.where(confirming, ~saddle, safe)
+        point = jnp.where(moves, target, r.point)
+        relative = r.grad_norm / jnp.where(r.peak > 0, r.peak, 1.0)
+        return r._replace(
+            anchor=jnp.where(confirming, r.anchor, r.point),
+            point=jnp.where(confirming & saddle, r.anchor, point),
+            value=jnp.where(moves, value, r.value),
+            grad_norm=jnp.where(moves, reduced, r.grad_norm),
+            radius=jnp.where(confirming, r.radius, CONTAINMENT * length),
+            trigger=jnp.where(confirming, r.trigger, RETRY * jnp.minimum(r.trigger, relative)),
+            steps=steps,
+            attempts=attempts,
+            phase=jnp.where(accepted, jnp.where(confirming, DONE, POLISH), resume),
+        )
+
+    def waiting(r: Record) -> Bool[Array, ""]:
+        return (r.phase == TEST) | (r.phase == CONFIRM)
+
+    return run_lanes(
+        records,
+        active,
+        load=lambda r: r,
+        advance=lambda r: jax.tree.map(lambda a, b: jnp.where(waiting(r), a, b), attempt(r), r),
+        finished=lambda r: ~waiting(r),
+        unload=lambda r: r,
+        lanes=lanes,
+    )

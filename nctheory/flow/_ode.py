@@ -1,0 +1,121 @@
+"""The true gradient flow, stepped by diffrax's adaptive Tsit5 until a hand-over is worth trying."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import diffrax
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool
+
+from nctheory._types import Array, Scalar
+from nctheory.flow._lanes import run_lanes
+from nctheory.flow._record import DONE, FLOW, LOST, SPENT, STUCK, TEST, Record, Settings
+
+STEPS_PER_BLOCK = 8
+EVALUATIONS_PER_STEP = 6
+
+
+ValueAndGrad = Callable[[Array], tuple[Scalar, Array]]
+"""Objective and gradient on a flat parameter vector."""
+
+
+class _Lane(NamedTuple):
+    record: Record
+    solver: Any
+    controller: Any
+    made_jump: Any
+
+
+def flow_stage(
+    value_and_grad: ValueAndGrad,
+    records: Record,
+    active: Bool[Array, "items"],
+    settings: Settings,
+    lanes: int,
+) -> Record:
+    """Follow the flow of every active record down to its trigger (or to the tolerance).
+
+    The local error allowed in a step is `rtol` times the displacement of the step before. Relative to the point, as
+    usual, it would drown the unstable component of a slow passage near a saddle, and with it the choice of basin; and
+    an explicit method would hover at that level instead of converging.
+    """
+    solver = diffrax.Tsit5()
+    term = diffrax.ODETerm(lambda t, y, args: -value_and_grad(y)[1])
+    order = float(solver.error_order(term) or 4.0)
+
+    def controller(displacement: Array) -> diffrax.PIDController:
+        # diffrax's default norm is the root mean square.
+        return diffrax.PIDController(rtol=0.0, atol=settings.rtol * displacement, norm=_rms)
+
+    def load(record: Record) -> _Lane:
+        record = _observe(record._replace(steps=record.steps + 1), value_and_grad, settings)
+        scale = _norm_or(record.point, 1.0) / _norm_or(record.grad_norm, 1.0)
+        step = jnp.where(record.step > 0, record.step, 0.01 * scale)
+        end = record.time + step
+        _, control = controller(jnp.asarray(1.0)).init(
+            term, record.time, end, record.point, step, None, _no_func, order
+        )
+        state = solver.init(term, record.time, end, record.point, None)
+        return _Lane(record._replace(step=step), state, control, jnp.asarray(False))
+
+    def one_step(lane: _Lane) -> _Lane:
+        r = lane.record
+        end = r.time + r.step
+        new, error, _, state, _ = solver.step(term, r.time, end, r.point, None, lane.solver, lane.made_jump)
+        keep, start, stop, made_jump, control, _ = controller(_rms(new - r.point)).adapt_step_size(
+            r.time, end, r.point, new, None, error, order, lane.controller
+        )
+        keep = keep & jnp.all(jnp.isfinite(new))
+        moved = r._replace(
+            point=jnp.where(keep, new, r.point),
+            time=jnp.where(keep, start, r.time),
+            step=stop - start,
+            steps=r.steps + EVALUATIONS_PER_STEP,
+        )
+        state = jax.tree.map(lambda a, b: jnp.where(keep, a, b), state, lane.solver)
+        return _Lane(moved, state, control, made_jump)
+
+    def block(lane: _Lane) -> _Lane:
+        after = jax.lax.fori_loop(0, STEPS_PER_BLOCK, lambda _, s: one_step(s), lane)
+        seen = after.record._replace(steps=after.record.steps + 1)
+        after = after._replace(record=_observe(seen, value_and_grad, settings))
+        running = lane.record.phase == FLOW
+        return jax.tree.map(lambda a, b: jnp.where(running, a, b), after, lane)
+
+    return run_lanes(
+        records,
+        active,
+        load=load,
+        advance=block,
+        finished=lambda lane: lane.record.phase != FLOW,
+        unload=lambda lane: lane.record,
+        lanes=lanes,
+    )
+
+
+def _observe(record: Record, value_and_grad: ValueAndGrad, settings: Settings) -> Record:
+    """Evaluate the objective where the record stands, and decide whether its flow goes on."""
+    value, gradient = value_and_grad(record.point)
+    norm = jnp.linalg.norm(gradient)
+    peak = jnp.maximum(record.peak, norm)
+    phase = jnp.asarray(FLOW)
+    phase = jnp.where(~(record.step > 1e-14 * record.time), jnp.where(record.time > 0, STUCK, FLOW), phase)
+    phase = jnp.where(record.steps >= settings.budget, SPENT, phase)
+    phase = jnp.where(settings.polish & (norm <= record.trigger * peak), TEST, phase)
+    phase = jnp.where(norm <= settings.tolerance, DONE, phase)
+    phase = jnp.where(jnp.isfinite(value) & jnp.isfinite(norm), phase, LOST)
+    return record._replace(value=value, grad_norm=norm, peak=peak, phase=phase)
+
+
+def _rms(x: Array) -> Array:
+    return jnp.sqrt(jnp.mean(x**2))
+
+
+def _norm_or(x: Array, default: float) -> Array:
+    norm = jnp.linalg.norm(x)
+    return jnp.where(norm > 0, norm, default)
+
+
+def _no_func(*args: Any) -> Array:
+    raise NotImplementedError("the step size is given, so no derivative is evaluated to find one")

@@ -1,0 +1,108 @@
+"""The polish: safeguarded Barzilai-Borwein steps down to the tolerance, inside the ball that the hand-over allows."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool
+
+from nctheory._precision import EPS
+from nctheory._types import Array
+from nctheory.flow._lanes import run_lanes
+from nctheory.flow._ode import ValueAndGrad
+from nctheory.flow._record import CONFIRM, FLOW, LOST, POLISH, SPENT, STUCK, Record, Settings
+
+STEPS_PER_BLOCK = 16
+MEMORY = 8
+"""Values remembered by the non-monotone acceptance test (Grippo, Lampariello, Lucidi 1986)."""
+DECREASE = 1e-4
+
+
+class _Lane(NamedTuple):
+    record: Record
+    start: Array
+    gradient: Array
+    length: Array
+    """Step length of Barzilai and Borwein (1988)."""
+    shrink: Array
+    """Factor by which the acceptance test has shortened it."""
+    recent: Array
+
+
+def polish_stage(
+    value_and_grad: ValueAndGrad,
+    records: Record,
+    active: Bool[Array, "items"],
+    settings: Settings,
+    lanes: int,
+) -> Record:
+    """Polish every active record; one that leaves its ball goes back to the flow at its anchor."""
+
+    def load(r: Record) -> _Lane:
+        value, gradient = value_and_grad(r.point)
+        norm = jnp.linalg.norm(gradient)
+        scale = jnp.where(r.phase == POLISH, jnp.minimum(r.radius, 1.0), 1.0)
+        first = 0.1 * jnp.minimum(1.0, scale) / jnp.where(norm > 0, norm, 1.0)
+        r = r._replace(value=value, grad_norm=norm, steps=r.steps + 1, peak=jnp.maximum(r.peak, norm))
+        lane = _Lane(r, r.point, gradient, first, jnp.asarray(1.0), jnp.full((MEMORY,), value))
+        return lane._replace(record=_judge(r, lane.start, jnp.asarray(1.0), settings))
+
+    def one_step(lane: _Lane) -> _Lane:
+        r = lane.record
+        new = r.point - lane.shrink * lane.length * lane.gradient
+        value, gradient = value_and_grad(new)
+        slack = 8 * EPS * jnp.abs(r.value)
+        wanted = jnp.max(lane.recent) - DECREASE * lane.shrink * lane.length * r.grad_norm**2 + slack
+        keep = value <= wanted
+        move, change = new - r.point, gradient - lane.gradient
+        along = move @ change
+        even = (r.steps % 2) == 0
+        # Alternating the two lengths; on negative curvature the step is as long as the last move allows.
+        long = (move @ move) / jnp.where(along > 0, along, 1.0)
+        short = jnp.where(along > 0, along, 1.0) / jnp.where(along > 0, change @ change, 1.0)
+        turn = jnp.linalg.norm(move) / jnp.linalg.norm(change)
+        length = jnp.where(along > 0, jnp.where(even, long, short), turn)
+        length = jnp.where(jnp.isfinite(length) & (length > 0), length, lane.length)
+        moved = r._replace(
+            point=jnp.where(keep, new, r.point),
+            value=jnp.where(keep, value, r.value),
+            grad_norm=jnp.where(keep, jnp.linalg.norm(gradient), r.grad_norm),
+            steps=r.steps + 1,
+        )
+        shrink = jnp.where(keep, 1.0, 0.25 * lane.shrink)
+        after = _Lane(
+            _judge(moved, lane.start, shrink, settings),
+            lane.start,
+            jnp.where(keep, gradient, lane.gradient),
+            jnp.where(keep, length, lane.length),
+            shrink,
+            jnp.where(keep, jnp.roll(lane.recent, 1).at[0].set(value), lane.recent),
+        )
+        running = r.phase == POLISH
+        return jax.tree.map(lambda a, b: jnp.where(running, a, b), after, lane)
+
+    return run_lanes(
+        records,
+        active,
+        load=load,
+        advance=lambda lane: jax.lax.fori_loop(0, STEPS_PER_BLOCK, lambda _, s: one_step(s), lane),
+        finished=lambda lane: lane.record.phase != POLISH,
+        unload=lambda lane: _settle(lane.record),
+        lanes=lanes,
+    )
+
+
+def _judge(r: Record, start: Array, shrink: Array, settings: Settings) -> Record:
+    outside = jnp.linalg.norm(r.point - start) > r.radius
+    phase = jnp.asarray(POLISH)
+    phase = jnp.where(shrink < 1e-12, STUCK, phase)
+    phase = jnp.where(outside, FLOW, phase)
+    phase = jnp.where(r.steps >= settings.budget, SPENT, phase)
+    phase = jnp.where(~outside & (r.grad_norm <= settings.tolerance), CONFIRM, phase)
+    phase = jnp.where(jnp.isfinite(r.value) & jnp.isfinite(r.grad_norm), phase, LOST)
+    return r._replace(phase=phase)
+
+
+def _settle(r: Record) -> Record:
+    """Send a rejected polish back to where the flow stood."""
+    return r._replace(point=jnp.where(r.phase == FLOW, r.anchor, r.point))

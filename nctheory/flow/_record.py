@@ -1,0 +1,51 @@
+"""What is carried for each seed between the stages of a solve, and the numbers that steer them."""
+
+from typing import NamedTuple
+
+from nctheory._types import Array
+
+
+class Settings(NamedTuple):
+    """Traced numbers that steer a solve, so that changing them recompiles nothing."""
+
+    tolerance: Array
+    """Gradient norm at which a seed has converged."""
+    rtol: Array
+    """Local error of the flow, relative to the displacement of the step."""
+    switch: Array
+    """Fraction of the largest gradient norm seen at which the first hand-over is tried."""
+    scale: Array
+    """Scale of the random start."""
+    budget: Array
+    """Gradient evaluations allowed per seed."""
+    flow: Array
+    """Whether to follow the flow at all."""
+    polish: Array
+    """Whether to polish at all."""
+
+
+class Record(NamedTuple):
+    """One seed between stages."""
+
+    point: Array
+    anchor: Array
+    """Where the flow stood when it handed over; it resumes there if the polish is rejected."""
+    step: Array
+    """Step size of the integrator."""
+    time: Array
+    steps: Array
+    """Gradient evaluations so far."""
+    value: Array
+    grad_norm: Array
+    peak: Array
+    """Largest gradient norm along the flow."""
+    trigger: Array
+    """The next hand-over is tried at trigger * peak."""
+    radius: Array
+    """The polish must end within this distance of its start."""
+    attempts: Array
+    phase: Array
+
+
+FLOW, TEST, POLISH, CONFIRM, DONE, STUCK, SPENT, LOST = range(8)
+"""Phases of a record: four stages, and four ways to end."""

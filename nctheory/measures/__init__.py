@@ -1,0 +1,21 @@
+"""NC1-NC4 and the margin: batched, differentiable, defined at exact collapse and at zero, usable on any features."""
+
+from nctheory.measures._collapse import (
+    class_means,
+    distance_to_frame,
+    distance_to_simplex_etf,
+    margin,
+    nearest_centre_agreement,
+    self_duality_distance,
+    within_class_variability,
+)
+
+__all__ = [
+    "class_means",
+    "distance_to_frame",
+    "distance_to_simplex_etf",
+    "margin",
+    "nearest_centre_agreement",
+    "self_duality_distance",
+    "within_class_variability",
+]

@@ -1,0 +1,140 @@
+"""NC1-NC4 and the margin on any features, batched over leading axes, defined at collapse and at zero.
+
+Features are (…, d, N), classifiers (…, K, d), logits (…, K, N), labels whole numbers (N,). The dtype of the input is
+kept. Every measure but NC4 is differentiable where it is smooth, and has a finite gradient at exact collapse.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from nctheory._types import Array
+from nctheory.closed_form import simplex_etf
+
+Labels = np.ndarray | Array
+
+
+def _membership(labels: Labels, classes: int, dtype: jnp.dtype) -> Array:
+    """One-hot matrix, shape (N, K)."""
+    return jax.nn.one_hot(jnp.asarray(labels), classes, dtype=dtype)
+
+
+def class_means(features: Float[Array, "*batch d N"], labels: Labels, classes: int) -> Float[Array, "*batch d K"]:
+    """Mean feature of each class.
+
+    >>> import jax.numpy as jnp
+    >>> class_means(jnp.array([[1.0, 3.0, 5.0]]), jnp.array([0, 0, 1]), 2).tolist()
+    [[2.0, 5.0]]
+    """
+    member = _membership(labels, classes, features.dtype)
+    return features @ (member / jnp.maximum(jnp.sum(member, axis=0, keepdims=True), 1))
+
+
+def _centred_means(features: Array, labels: Labels, classes: int) -> Array:
+    means = class_means(features, labels, classes)
+    return means - jnp.mean(means, axis=-1, keepdims=True)
+
+
+def within_class_variability(
+    features: Float[Array, "*batch d N"], labels: Labels, classes: int
+) -> Float[Array, "*batch"]:
+    r"""NC1: $\mathrm{tr}(\Sigma_W\Sigma_B^\dagger)/K$ with $\Sigma_W$ the mean over samples of
+    $(h_i-\mu_{y_i})(h_i-\mu_{y_i})^\top$ and $\Sigma_B$ the mean over classes of $(\mu_k-\bar\mu)(\mu_k-\bar\mu)^\top$.
+
+    0 at exact collapse, and 0 at zero features (the pseudo-inverse of 0 is 0). Papyan, Han, Donoho, PNAS 2020.
+
+    >>> import jax.numpy as jnp
+    >>> features = jnp.array([[1.0, 1.0, -1.0, -1.0]])
+    >>> float(within_class_variability(features, jnp.array([0, 0, 1, 1]), 2))
+    0.0
+    """
+    means = class_means(features, labels, classes)
+    deviations = features - means[..., jnp.asarray(labels)]
+    centred = _centred_means(features, labels, classes)
+    # tr(D D^T (M M^T)^+) = |M^+ D|_F^2; the pseudo-inverse has a derivative rule without eigenvalue gaps.
+    spread = jnp.linalg.pinv(centred, rtol=100 * jnp.finfo(features.dtype).eps) @ deviations
+    return jnp.sum(spread**2, axis=(-2, -1)) / features.shape[-1]
+
+
+def _unit(x: Array) -> Array:
+    """x / |x|_F over the last two axes, and 0 with derivative 0 at 0 (the double `where` keeps NaN out of it)."""
+    squared = jnp.sum(x**2, axis=(-2, -1), keepdims=True)
+    safe = jnp.where(squared > 0, squared, 1.0)
+    return jnp.where(squared > 0, x / jnp.sqrt(safe), 0.0)
+
+
+def _distance(x: Array, y: Array) -> Array:
+    """|x - y|_F with derivative 0 where they coincide."""
+    squared = jnp.sum((x - y) ** 2, axis=(-2, -1))
+    return jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1.0)), 0.0)
+
+
+def distance_to_frame(vectors: Float[Array, "*batch d K"], gram: Float[Array, "K K"]) -> Float[Array, "*batch"]:
+    r"""NC2 against any frame: $\big|M^\top M/|M^\top M|_F-G/|G|_F\big|_F$ for columns M and a target Gram matrix G.
+
+    Between 0 and 2; 1 at zero vectors.
+    """
+    observed = _unit(jnp.swapaxes(vectors, -1, -2) @ vectors)
+    return _distance(observed, jnp.broadcast_to(_unit(gram.astype(vectors.dtype)), observed.shape))
+
+
+def distance_to_simplex_etf(
+    features: Float[Array, "*batch d N"], labels: Labels, classes: int
+) -> Float[Array, "*batch"]:
+    """NC2: distance of the globally centred class means' normalised Gram matrix from that of a simplex ETF.
+
+    0 exactly at a simplex ETF of any scale; 1 at zero features. Papyan, Han, Donoho, PNAS 2020; this norm after Zhu et
+    al., NeurIPS 2021.
+
+    >>> import jax.numpy as jnp
+    >>> round(float(distance_to_simplex_etf(jnp.array([[1.0, -1.0]]), jnp.array([0, 1]), 2)), 6)
+    0.0
+    """
+    return distance_to_frame(_centred_means(features, labels, classes), simplex_etf(classes))
+
+
+def self_duality_distance(
+    classifier: Float[Array, "*#batch K d"], features: Float[Array, "*batch d N"], labels: Labels, classes: int
+) -> Float[Array, "*batch"]:
+    r"""NC3: $\big|W^\top/|W|_F-M/|M|_F\big|_F$ with M the globally centred class means; 0 where either and both vanish.
+
+    For an orthogonal frame the rows of W are not centred; centre them first to compare.
+
+    >>> import jax.numpy as jnp
+    >>> float(self_duality_distance(jnp.array([[2.0], [-2.0]]), jnp.array([[1.0, -1.0]]), jnp.array([0, 1]), 2))
+    0.0
+    """
+    centred = _centred_means(features, labels, classes)
+    rows = jnp.broadcast_to(jnp.swapaxes(classifier, -1, -2), centred.shape)
+    return _distance(_unit(rows), _unit(centred))
+
+
+def nearest_centre_agreement(
+    logits: Float[Array, "*batch K N"], features: Float[Array, "*batch d N"], labels: Labels, classes: int
+) -> Float[Array, "*batch"]:
+    """NC4: fraction of samples on which the classifier agrees with the nearest class mean. Piecewise constant.
+
+    >>> import jax.numpy as jnp
+    >>> x = jnp.array([[1.0, -1.0]])
+    >>> float(nearest_centre_agreement(jnp.array([[1.0, -1.0], [-1.0, 1.0]]), x, jnp.array([0, 1]), 2))
+    1.0
+    """
+    means = class_means(features, labels, classes)
+    squared = jnp.sum((features[..., :, None, :] - means[..., :, :, None]) ** 2, axis=-3)
+    agree = jnp.argmax(logits, axis=-2) == jnp.argmin(squared, axis=-2)
+    return jnp.mean(agree.astype(features.dtype), axis=-1)
+
+
+def margin(logits: Float[Array, "*batch K N"], labels: Labels) -> Float[Array, "*batch"]:
+    r"""$\min_i\,(z_{i,y_i}-\max_{j\ne y_i}z_{i,j})$: positive iff every sample is classified rightly.
+
+    >>> import jax.numpy as jnp
+    >>> float(margin(jnp.array([[2.0, 0.0], [0.0, 1.0]]), jnp.array([0, 1])))
+    1.0
+    """
+    labels = jnp.asarray(labels)
+    own = jnp.broadcast_to(jnp.arange(logits.shape[-2])[:, None] == labels[None, :], logits.shape)
+    right = jnp.sum(jnp.where(own, logits, 0.0), axis=-2)
+    wrong = jnp.max(jnp.where(own, -jnp.inf, logits), axis=-2)
+    return jnp.min(right - wrong, axis=-1)

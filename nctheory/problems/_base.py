@@ -1,0 +1,80 @@
+"""What the engine needs to know of an optimisation problem."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Float, PRNGKeyArray
+
+from nctheory._types import Array, Scalar
+
+Params = Any
+"""A pytree of float64 arrays; with a leading seeds axis on every leaf where a batch is meant."""
+
+
+class NoCertificate(ValueError):
+    """No lower bound on the global minimum is known for this problem; the message says why."""
+
+
+class Problem(eqx.Module):
+    """An objective over a pytree of parameters.
+
+    Static fields are shapes and kinds; every real hyperparameter is an array leaf, so that one compiled program
+    serves a whole grid of them and `jax.vmap` over the problem itself works. A new problem needs `init` and
+    `objective`; the other methods have safe defaults.
+    """
+
+    @abc.abstractmethod
+    def init(self, key: PRNGKeyArray, scale: Scalar) -> Params:
+        """A random start of the given scale."""
+
+    @abc.abstractmethod
+    def objective(self, params: Params) -> Scalar:
+        """The value to be minimised."""
+
+    def value_and_grad(self, params: Params) -> tuple[Scalar, Params]:
+        """Objective and gradient; override where a closed form is cheaper than autodiff."""
+        return jax.value_and_grad(self.objective)(params)
+
+    def invariants(self, params: Params) -> Array | Scalar:
+        """Quantities that do not see the gauge and tell two end states apart; by default only the value."""
+        return self.objective(params)
+
+    def gauge_tangents(self, params: Params) -> Params:
+        """Tangent vectors of the symmetry orbit through `params`, stacked on a leading axis; by default none."""
+        return jax.tree.map(lambda x: jnp.zeros((0, *x.shape), x.dtype), params)
+
+    def lower_bound(self, params: Params) -> Scalar:
+        """A lower bound on the global minimum, whatever `params` is; it may use `params` to be tight there.
+
+        Raises NoCertificate, at trace time, where no bound is known. For chains see `nctheory.certificates`.
+        """
+        raise NoCertificate(f"{type(self).__name__} defines no lower_bound")
+
+
+def template(problem: Problem) -> Params:
+    """Shapes and dtypes of the parameters, without computing them."""
+    return jax.eval_shape(lambda: problem.init(jax.random.key(0), jnp.float64(1.0)))
+
+
+def size(problem: Problem) -> int:
+    """Number of real parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(template(problem)))
+
+
+def ravel(params: Params) -> Float[Array, "P"]:
+    """One parameter pytree as a vector."""
+    return ravel_pytree(params)[0]
+
+
+def unravel(problem: Problem, vector: Float[Array, "*batch P"]) -> Params:
+    """Inverse of `ravel`, by static slices; leading axes are kept."""
+    leaves, treedef = jax.tree.flatten(template(problem))
+    out, start = [], 0
+    for leaf in leaves:
+        out.append(vector[..., start : start + leaf.size].reshape(*vector.shape[:-1], *leaf.shape))
+        start += leaf.size
+    return jax.tree.unflatten(treedef, out)

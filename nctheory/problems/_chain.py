@@ -1,0 +1,135 @@
+"""The linear chain: unconstrained features and deep linear networks in one problem type."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from nctheory._types import Array, Scalar
+from nctheory.problems._base import Problem
+from nctheory.problems._gauge import ChainParams, chain_tangents
+from nctheory.problems._losses import Loss
+
+
+class DeepLinear(Problem):
+    r"""The chain $Z = W_L \cdots W_1 H + b 1^\top$ with free features H (or given inputs X in their place).
+
+    $$\sum_j q_j\,\ell(z_j, y_j) + \sum_l \tfrac{\lambda_l}{2}|W_l|_F^2
+      + \tfrac{\lambda_H}{2}\sum_j m_j |h_j|^2 + \tfrac{\lambda_b}{2}|b|^2$$
+
+    Column j is a sample ($q_j = 1/N$, $m_j = 1$) or, in the reduced form, a class mean ($q_j = n_k/N$,
+    $m_j = n_k$). Build it with `unconstrained_features` or `deep_linear`, which check their arguments.
+    """
+
+    widths: tuple[int, ...] = eqx.field(static=True)
+    loss: Loss
+    targets: Float[Array, "K M"]
+    column_weight: Float[Array, "M"]
+    multiplicity: Float[Array, "M"]
+    weight_decay: Float[Array, "F"]
+    bias_decay: Scalar | None
+    inputs: Float[Array, "d_0 M"] | None
+    counts: tuple[int, ...] | None = eqx.field(static=True)
+    reduced_form: bool = eqx.field(static=True)
+
+    @property
+    def depth(self) -> int:
+        """Number of weight layers L."""
+        return len(self.widths) - 1
+
+    @property
+    def factors(self) -> int:
+        """Number of matrices whose product the logits are: L, and one more where the features are free."""
+        return self.depth + (self.inputs is None)
+
+    @property
+    def classes(self) -> int:
+        """K, the number of rows of the logits."""
+        return self.widths[-1]
+
+    def init(self, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
+        """Independent normal entries: variance scale^2/fan-in in the weights, scale^2/d_0 in H, scale^2/K in b."""
+        shapes = [*zip(self.widths[1:], self.widths[:-1], strict=True)]
+        fans = [shape[1] for shape in shapes]
+        if self.inputs is None:
+            shapes.append((self.widths[0], self.targets.shape[1]))
+            fans.append(self.widths[0])
+        if self.bias_decay is not None:
+            shapes.append((self.classes, 1))
+            fans.append(self.classes)
+        # One draw for all factors: a random draw is expensive to compile.
+        sizes = [rows * cols for rows, cols in shapes]
+        draw = jnp.split(jax.random.normal(key, (sum(sizes),), jnp.float64), np.cumsum(sizes)[:-1].tolist())
+        blocks = [scale / fan**0.5 * x.reshape(shape) for x, shape, fan in zip(draw, shapes, fans, strict=True)]
+        return ChainParams(
+            weights=tuple(blocks[: self.depth]),
+            features=blocks[self.depth] if self.inputs is None else None,
+            bias=blocks[-1][:, 0] if self.bias_decay is not None else None,
+        )
+
+    def lowest(self, params: ChainParams) -> Float[Array, "d_0 M"]:
+        """What the first layer sees: the free features, or the given inputs."""
+        lowest = self.inputs if params.features is None else params.features
+        if lowest is None:
+            raise ValueError("params: expected features, because the problem has no inputs")
+        return lowest
+
+    def product(self, params: ChainParams) -> Float[Array, "K M"]:
+        """W_L … W_1 H (or W_L … W_1 X), without the bias."""
+        out = self.lowest(params)
+        for weight in params.weights:
+            out = weight @ out
+        return out
+
+    def logits(self, params: ChainParams) -> Float[Array, "K M"]:
+        """Z, one column per sample (or class mean)."""
+        out = self.product(params)
+        return out if params.bias is None else out + params.bias[:, None]
+
+    def regulariser(self, params: ChainParams) -> Scalar:
+        """The weight-decay terms of the objective."""
+        total = sum(0.5 * lam * jnp.sum(w**2) for lam, w in zip(self.weight_decay, params.weights, strict=False))
+        if params.features is not None:
+            total += 0.5 * self.weight_decay[-1] * jnp.sum(self.multiplicity * jnp.sum(params.features**2, axis=0))
+        if params.bias is not None and self.bias_decay is not None:
+            total += 0.5 * self.bias_decay * jnp.sum(params.bias**2)
+        return jnp.asarray(total)
+
+    def objective(self, params: ChainParams) -> Scalar:
+        fit = self.column_weight @ self.loss.value(self.logits(params), self.targets)
+        return fit + self.regulariser(params)
+
+    def value_and_grad(self, params: ChainParams) -> tuple[Scalar, ChainParams]:
+        # By hand: about a third cheaper than autodiff in batches of small matrices.
+        layers = [self.lowest(params)]
+        for weight in params.weights:
+            layers.append(weight @ layers[-1])
+        logits = layers[-1] if params.bias is None else layers[-1] + params.bias[:, None]
+        value = self.column_weight @ self.loss.value(logits, self.targets) + self.regulariser(params)
+
+        back = self.loss.gradient(logits, self.targets) * self.column_weight[None, :]
+        bias = None
+        if params.bias is not None and self.bias_decay is not None:
+            bias = jnp.sum(back, axis=1) + self.bias_decay * params.bias
+        weights: list[Array] = []
+        for i in reversed(range(self.depth)):
+            weights.append(back @ layers[i].T + self.weight_decay[i] * params.weights[i])
+            if i > 0 or params.features is not None:
+                back = params.weights[i].T @ back
+        features = None
+        if params.features is not None:
+            features = back + self.weight_decay[-1] * self.multiplicity[None, :] * params.features
+        return value, ChainParams(tuple(reversed(weights)), features, bias)
+
+    def invariants(self, params: ChainParams) -> Float[Array, "K M"]:
+        """The product W_L … W_1 H, which the gauge leaves alone (b may hold a free constant)."""
+        return self.product(params)
+
+    def gauge_tangents(self, params: ChainParams) -> ChainParams:
+        r"""Tangents of O(d) acting between neighbouring layers, and of the constant shift of b where that is free.
+
+        In the internal space of width d, a skew matrix A moves the factor below by A F and the factor above by -F A.
+        Shifting b by a multiple of 1 changes nothing where the loss ignores it and b is not decayed.
+        """
+        return chain_tangents(self, params)

@@ -1,0 +1,202 @@
+"""Constructors that check every argument before anything is computed."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._precision import float64
+from nctheory._types import Array, Scalar
+from nctheory.problems._chain import DeepLinear
+from nctheory.problems._gauge import ChainParams
+from nctheory.problems._losses import Loss, as_loss
+
+
+def _whole(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+    return int(value)
+
+
+def _counts(counts: Sequence[int]) -> tuple[int, ...]:
+    if len(counts) == 0:
+        raise ValueError("counts: expected at least one class, got none (K must be at least 1)")
+    return tuple(_whole(f"counts[{k}]", n) for k, n in enumerate(counts))
+
+
+def _decay(name: str, value: object) -> Array:
+    """A non-negative finite scalar as an array leaf; tracers pass, so that a grid can be vmapped over."""
+    leaf = jnp.asarray(cast(float, value), dtype=jnp.float64)
+    if leaf.shape != ():
+        raise ValueError(f"{name}: expected a scalar, got shape {leaf.shape}")
+    try:
+        number = float(leaf)
+    except TypeError:  # a tracer
+        return leaf
+    if not (np.isfinite(number) and number >= 0.0):
+        raise ValueError(f"{name}: expected a finite decay of at least 0, got {number}")
+    return leaf
+
+
+def _bias(bias: object) -> Array | None:
+    if bias is None:
+        return None
+    kinds = "bias: expected None (no bias), 0.0 (free) or a decay lambda_b > 0 (regularised)"
+    if isinstance(bias, bool | str):
+        raise ValueError(f"{kinds}, got {bias!r}")
+    try:
+        return _decay("bias", bias)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{kinds}, got {bias!r}") from error
+
+
+@float64
+def deep_linear(
+    *,
+    widths: Sequence[int],
+    loss: str | Loss,
+    weight_decay: Sequence[Scalar],
+    counts: Sequence[int] | None = None,
+    targets: np.ndarray | Array | None = None,
+    inputs: np.ndarray | Array | None = None,
+    bias: Scalar | None = None,
+) -> DeepLinear:
+    r"""A linear chain $Z = W_L \cdots W_1 H + b 1^\top$ of any depth.
+
+    `widths` is (d_0, …, d_L): W_l is d_l x d_{l-1} and H is d_0 x N, with d_L = K. With free features (no `inputs`)
+    give `counts` (n_1, …, n_K) or `targets` (K x N), and `weight_decay` (lambda_1, …, lambda_L, lambda_H). With
+    `inputs` X (d_0 x N) and `targets` Y (K x N) there is no H, and `weight_decay` is (lambda_1, …, lambda_L).
+    `bias` is None (no bias), 0.0 (free) or lambda_b > 0. The squared error is 1/2 |z - y|^2, and the fit is the
+    mean over samples.
+
+    Raises ValueError, naming the argument, for widths or counts below 1, a negative decay, a bias that is none of
+    the three, or shapes that do not match.
+
+    >>> chain = deep_linear(widths=(8, 8, 4), counts=(5,) * 4, loss="mse", weight_decay=(1e-3, 1e-3, 1e-3))
+    >>> chain.factors
+    3
+    """
+    if len(widths) < 2:
+        raise ValueError(f"widths: expected (d_0, …, d_L) with at least two entries, got {tuple(widths)}")
+    dims = tuple(_whole(f"widths[{i}]", w) for i, w in enumerate(widths))
+    resolved = as_loss(loss)
+    classes = tuple(counts) and _counts(counts) if counts is not None else None
+    if counts is not None and classes is not None and len(classes) != dims[-1]:
+        raise ValueError(f"counts: expected one per class, widths ends in K={dims[-1]}, got {len(classes)} counts")
+    if (classes is None) == (targets is None):
+        raise ValueError("counts, targets: expected exactly one of the two")
+    if inputs is not None and targets is None:
+        raise ValueError("targets: expected a K x N array, because inputs are given")
+
+    if classes is not None:
+        labels = np.repeat(np.arange(len(classes)), classes)
+        encoded = resolved.encode(jnp.asarray(np.eye(len(classes))[:, labels]))
+    else:
+        encoded = _matrix("targets", targets, rows=dims[-1], what="K")
+    if resolved.name == "cross_entropy" and classes is None:
+        sums = np.asarray(encoded).sum(axis=0)
+        if np.any(np.asarray(encoded) < 0) or not np.allclose(sums, 1.0, rtol=0, atol=1e-12):
+            raise ValueError("targets: cross-entropy expects columns that are probability distributions")
+    samples = encoded.shape[1]
+    given = None
+    if inputs is not None:
+        given = _matrix("inputs", inputs, rows=dims[0], what="d_0")
+        if given.shape[1] != samples:
+            raise ValueError(f"inputs: expected N={samples} columns as in targets, got {given.shape[1]}")
+
+    expected = len(dims) - 1 + (given is None)
+    if len(weight_decay) != expected:
+        form = "(lambda_1, …, lambda_L)" if given is not None else "(lambda_1, …, lambda_L, lambda_H)"
+        raise ValueError(f"weight_decay: expected {expected} values {form}, got {len(weight_decay)}")
+    decay = jnp.stack([_decay(f"weight_decay[{i}]", lam) for i, lam in enumerate(weight_decay)])
+    return DeepLinear(
+        widths=dims,
+        loss=resolved,
+        targets=encoded,
+        column_weight=jnp.full((samples,), 1.0 / samples),
+        multiplicity=jnp.ones((samples,)),
+        weight_decay=decay,
+        bias_decay=_bias(bias),
+        inputs=given,
+        counts=classes,
+        reduced_form=False,
+    )
+
+
+def _matrix(name: str, value: object, rows: int, what: str) -> Array:
+    matrix = jnp.asarray(cast(Array, value), dtype=jnp.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != rows or matrix.shape[1] < 1:
+        raise ValueError(f"{name}: expected a matrix of {what}={rows} rows and at least one column, got {matrix.shape}")
+    if not bool(jnp.all(jnp.isfinite(matrix))):
+        raise ValueError(f"{name}: expected finite entries, got NaN or infinity")
+    return matrix
+
+
+def unconstrained_features(
+    *,
+    counts: Sequence[int],
+    dim: int,
+    loss: str | Loss,
+    weight_decay: Sequence[Scalar],
+    bias: Scalar | None = None,
+) -> DeepLinear:
+    r"""The unconstrained-feature model: the two-factor chain $Z = W H + b 1^\top$ with W and H both free.
+
+    `counts` (n_1, …, n_K); `dim` d; `weight_decay` (lambda_W, lambda_H); `bias` None (no bias), 0.0 (free), or
+    lambda_b > 0. Objective: $\frac1N\sum_i \ell(z_i, y_i) + \frac{\lambda_W}2|W|^2 + \frac{\lambda_H}2|H|^2
+    (+ \frac{\lambda_b}2|b|^2)$.
+
+    Raises ValueError, naming the argument, for bad input.
+
+    >>> model = unconstrained_features(counts=(5,) * 4, dim=8, loss="cross_entropy", weight_decay=(5e-3, 5e-3))
+    >>> model.widths, model.counts
+    ((8, 4), (5, 5, 5, 5))
+    """
+    checked = _counts(counts)
+    width = _whole("dim", dim)
+    if len(weight_decay) != 2:
+        raise ValueError(f"weight_decay: expected (lambda_W, lambda_H), got {len(weight_decay)} values")
+    return deep_linear(widths=(width, len(checked)), counts=checked, loss=loss, weight_decay=weight_decay, bias=bias)
+
+
+@float64
+def reduce_to_class_means(problem: DeepLinear) -> DeepLinear:
+    r"""The same problem with one column per class: fit weighted by n_k/N, |h_k|^2 weighted by n_k.
+
+    For a loss convex in the logits the global minimum is the same: averaging the features of a class lowers both terms
+    (lemma `red-nc1`, own wording; Zhu et al. 2021, number unchecked).
+
+    Raises ValueError for given inputs or targets that are not class labels.
+
+    >>> full = unconstrained_features(counts=(3, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    >>> reduce_to_class_means(full).targets.shape
+    (2, 2)
+    """
+    if problem.inputs is not None or problem.counts is None:
+        raise ValueError("problem: the reduced form needs free features and class counts")
+    if problem.reduced_form:
+        return problem
+    n = jnp.asarray(problem.counts, dtype=jnp.float64)
+    first = np.concatenate([[0], np.cumsum(problem.counts)[:-1]])
+    return DeepLinear(
+        widths=problem.widths,
+        loss=problem.loss,
+        targets=jnp.asarray(problem.targets)[:, first],
+        column_weight=n / sum(problem.counts),
+        multiplicity=n,
+        weight_decay=problem.weight_decay,
+        bias_decay=problem.bias_decay,
+        inputs=None,
+        counts=problem.counts,
+        reduced_form=True,
+    )
+
+
+@float64
+def lift_to_samples(problem: DeepLinear, params: ChainParams) -> ChainParams:
+    """Parameters of the reduced form as parameters of the full problem: each class mean repeated n_k times."""
+    if problem.counts is None or params.features is None:
+        raise ValueError("problem: lifting needs free features and class counts")
+    labels = np.repeat(np.arange(len(problem.counts)), problem.counts)
+    return params._replace(features=params.features[..., labels])

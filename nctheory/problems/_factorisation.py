@@ -1,0 +1,97 @@
+"""The cheapest factorisation of a given matrix: the problem behind the nuclear norm."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from nctheory._precision import float64
+from nctheory._types import Array, Scalar
+from nctheory.problems._base import Params, Problem
+from nctheory.problems._constructors import _decay, _matrix, _whole
+from nctheory.problems._gauge import skew_basis
+
+
+class MinimalFactorisation(Problem):
+    r"""$\min_{WH = Z} \frac{\lambda_W}2|W|_F^2 + \frac{\lambda_H}2|H|_F^2$ for a fixed Z of rank r and inner width d >= r.
+
+    Searched over the fibre itself: W = U A with U an orthonormal basis of the range of Z and A (r x d) of full row
+    rank, and H = A^+ U^T Z, which is the H of least norm for that W. Any other factorisation costs more.
+    """
+
+    target: Float[Array, "K N"]
+    coordinates: Float[Array, "r N"]
+    basis: Float[Array, "K r"]
+    weight_decay: Float[Array, "2"]
+    dim: int = eqx.field(static=True)
+
+    def init(self, key: PRNGKeyArray, scale: Scalar) -> Params:
+        shape = (self.basis.shape[1], self.dim)
+        return scale * jax.random.normal(key, shape, jnp.float64) / jnp.sqrt(1.0 * self.dim)
+
+    def factor_pair(self, params: Params) -> tuple[Float[Array, "K d"], Float[Array, "d N"]]:
+        """(W, H) with W H = Z."""
+        features = params.T @ jnp.linalg.solve(params @ params.T, self.coordinates)
+        return self.basis @ params, features
+
+    def objective(self, params: Params) -> Scalar:
+        weights, features = self.factor_pair(params)
+        return 0.5 * (self.weight_decay[0] * jnp.sum(weights**2) + self.weight_decay[1] * jnp.sum(features**2))
+
+    def invariants(self, params: Params) -> Float[Array, "r r"]:
+        """W W^T in the coordinates of the basis."""
+        return params @ params.T
+
+    def gauge_tangents(self, params: Params) -> Params:
+        return params @ jnp.asarray(skew_basis(self.dim))
+
+    def lower_bound(self, params: Params) -> Scalar:
+        r"""Duality: $\langle Q, Z\rangle$ with $|Q|_2 \le \sqrt{\lambda_W\lambda_H}$, since
+        $|\langle Q, WH\rangle| \le \lambda |W|_F |H|_F \le$ the objective. Q is the multiplier that stationarity in W
+        gives at `params`, $\lambda_W W (H^\top)^+$, scaled into the ball.
+        """
+        weights, features = self.factor_pair(params)
+        eps = jnp.finfo(jnp.float64).eps
+        dual = self.weight_decay[0] * weights @ jnp.linalg.pinv(features.T)
+        norm = jnp.linalg.norm(dual, ord=2) * (1.0 + 8 * sum(dual.shape) * eps)
+        radius = jnp.sqrt(self.weight_decay[0] * self.weight_decay[1])
+        terms = jnp.where(norm > 0, radius / jnp.where(norm > 0, norm, 1.0), 0.0) * dual * self.target
+        bound = jnp.sum(terms) - 4 * dual.size * eps * jnp.sum(jnp.abs(terms))
+        return jnp.where(jnp.isfinite(bound), jnp.maximum(bound, 0.0), 0.0)
+
+
+@float64
+def minimal_factorisation(
+    target: np.ndarray | Array, *, dim: int, weight_decay: tuple[float, float]
+) -> MinimalFactorisation:
+    r"""The problem $\min_{WH=Z}\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$, whose value is
+    $\sqrt{\lambda_W\lambda_H}\,|Z|_*$ (lemma `red-nuclear`).
+
+    `target` Z is K x N and not zero; `dim` is the inner width d, at least rank Z; `weight_decay` (lambda_W, lambda_H),
+    both positive. Raises ValueError, naming the argument, otherwise.
+
+    >>> import numpy as np
+    >>> minimal_factorisation(np.diag([2.0, 1.0]), dim=3, weight_decay=(0.1, 0.2)).basis.shape
+    (2, 2)
+    """
+    z = np.asarray(_matrix("target", target, rows=np.shape(target)[0] if np.ndim(target) == 2 else -1, what="K"))
+    width = _whole("dim", dim)
+    if len(weight_decay) != 2 or not all(
+        float(_decay(f"weight_decay[{i}]", w)) > 0 for i, w in enumerate(weight_decay)
+    ):
+        raise ValueError(f"weight_decay: expected two positive decays (lambda_W, lambda_H), got {tuple(weight_decay)}")
+    left, singular, _ = np.linalg.svd(z, full_matrices=False)
+    rank = int(np.sum(singular > singular[0] * max(z.shape) * np.finfo(np.float64).eps)) if singular[0] > 0 else 0
+    if rank == 0:
+        raise ValueError("target: expected a matrix that is not zero")
+    if width < rank:
+        raise ValueError(f"dim: expected at least rank(target)={rank}, got {width}; no factorisation W H = Z exists")
+    basis = left[:, :rank]
+    return MinimalFactorisation(
+        target=jnp.asarray(z),
+        coordinates=jnp.asarray(basis.T @ z),
+        basis=jnp.asarray(basis),
+        weight_decay=jnp.asarray(weight_decay, dtype=jnp.float64),
+        dim=width,
+    )

@@ -1,0 +1,62 @@
+"""The figure of a verification: margins of claims on one side of the line, of controls on the other."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from nctheory.theorems import Verdict, write_atomically
+
+FLOOR = 1e-3
+HOLD, CONTROL, BROKEN = "#1b6ca8", "#c8553d", "#000000"
+
+
+def margin_figure(verdicts: Sequence[Verdict], path: str | Path) -> Path:
+    """Draw residual over tolerance for every claim (worst seed) and every control, one panel a theorem.
+
+    Left of 1 a prediction is held up by every seed; right of 1 at least one seed refutes it. Power and counts stand in
+    the panel's title. The format follows the suffix of `path`; the file is written atomically and is the same, byte
+    for byte, for the same verdicts.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    target = Path(path)
+    with mpl.rc_context({"svg.hashsalt": "nctheory", "font.size": 9, "axes.spines.right": False}):
+        heights = [len(v.claims) + len(v.controls) + 2.2 for v in verdicts]
+        figure = Figure(figsize=(8.2, 0.205 * sum(heights) + 0.9), layout="constrained")
+        axes = figure.subplots(len(verdicts), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+        largest = max((c.margin for v in verdicts for c in v.controls if np.isfinite(c.margin)), default=1e3)
+        for axis, verdict in zip(axes, verdicts, strict=True):
+            _panel(axis, verdict)
+            axis.set_xlim(FLOOR, 10 * max(largest, 10.0))
+        axes[-1].set_xlabel("residual / derived tolerance, worst seed   (left of the line: supported; right: refuted)")
+        buffer = io.BytesIO()
+        metadata = (
+            {"Date": None} if target.suffix == ".svg" else {"Software": None} if target.suffix == ".png" else None
+        )
+        figure.savefig(buffer, format=target.suffix.lstrip(".") or "png", dpi=150, metadata=metadata)
+    write_atomically(target, buffer.getvalue())
+    return target
+
+
+def _panel(axis, verdict: Verdict) -> None:
+    rows = [(claim.name, claim.margin, claim.violations == 0, False) for claim in verdict.claims]
+    rows += [(f"control: {c.name}", c.margin, c.refuted, True) for c in verdict.controls]
+    for y, (_, margin, right, control) in enumerate(rows):
+        colour = (CONTROL if control else HOLD) if right else BROKEN
+        axis.plot([FLOOR, max(margin, FLOOR)], [y, y], color=colour, lw=1, alpha=0.35)
+        axis.plot(max(margin, FLOOR), y, "s" if control else "o", color=colour, ms=5, clip_on=False)
+    axis.axvline(1.0, color="0.3", lw=1)
+    axis.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    axis.set_ylim(len(rows) - 0.4, -0.6)
+    axis.set_xscale("log")
+    axis.spines["top"].set_visible(False)
+    axis.set_title(
+        f"{verdict.theorem}: {verdict.outcome}. {verdict.supporting} of {verdict.seeds_run} seeds support it, on "
+        f"{len(verdict.instances)} instances; power {verdict.power:.1g}",
+        loc="left",
+        fontsize=9,
+        fontweight="bold",
+    )

@@ -1,0 +1,54 @@
+"""LaTeX statements in a terminal."""
+
+import re
+
+from nctheory.theorems import Theorem
+
+_SYMBOLS = {
+    r"\lambda": "λ", r"\kappa": "κ", r"\phi": "φ", r"\top": "T", r"\min": "min", r"\log": "log", r"\infty": "∞",
+    r"\ge": "≥", r"\le": "≤", r"\to": "→", r"\otimes": "⊗", r"\sum": "Σ", r"\bar H": "H̄", r"\bar Z": "Z̄",
+    r"\cdots": "…", r"\times": "×", r"\dagger": "+", r"\mathrm": "", r"\,": " ", r"\quad": "  ", r"\ne": "≠",
+}  # fmt: skip
+_GROUP = r"(?:\{([^{}]*)\}|(\w))"
+
+
+def to_unicode(latex: str) -> str:
+    r"""A readable line of plain text for the LaTeX that statements use; not a TeX parser.
+
+    >>> to_unicode(r"$\sqrt{\lambda_W}\,|Z|_*\ge\frac12$")
+    '√(λ_W) |Z|_* ≥ 1/2'
+    """
+    text = latex.replace("\n", " ")
+    for _ in range(3):  # nested fractions and roots, from the inside out
+        text = re.sub(
+            r"\\[td]?frac\s*" + _GROUP + r"\s*" + _GROUP,
+            lambda m: f"{_bracket(m[1] or m[2])}/{_bracket(m[3] or m[4])}",
+            text,
+        )
+        text = re.sub(r"\\sqrt\s*" + _GROUP, lambda m: f"√({m[1] or m[2]})", text)
+    for command in sorted(_SYMBOLS, key=len, reverse=True):
+        ending = r"(?![a-zA-Z])" if command[-1].isalpha() else ""
+        spaced = f" {_SYMBOLS[command]} " if _SYMBOLS[command] in "≥≤→≠" and _SYMBOLS[command] else _SYMBOLS[command]
+        text = re.sub(re.escape(command) + ending, lambda m, s=spaced: s, text)
+    text = text.replace("$", "").replace("^{-1}", "⁻¹").replace("^T", "ᵀ").replace("^2", "²")
+    text = re.sub(r"\{([^{}]*)\}", r"\1", text)
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def _bracket(inner: str) -> str:
+    inner = inner.strip()
+    return inner if re.fullmatch(r"\\?\w+(_\w+)?", inner) else f"({inner})"
+
+
+def show_theorem(theorem: Theorem) -> str:
+    """Statement, hypotheses, notation, claims, controls and sources of a theorem, as plain text."""
+    lines = [f"{theorem.id}: {theorem.title}", "", to_unicode(theorem.statement), "", "LaTeX:", theorem.statement, ""]
+    lines += ["Hypotheses:", *(f"  - {h}" for h in theorem.hypotheses), "", f"Notation: {theorem.notation}", ""]
+    lines += ["Claims:"]
+    lines += [f"  - {c.name} ({c.kind}, {c.scope}): {to_unicode(c.statement)}" for c in theorem.claims]
+    lines += ["", "Controls, which the same check must refute:"]
+    lines += [f"  - {c.name}: {c.wrong}" for c in theorem.controls]
+    lines += ["  - shifted: every prediction moved by 10 times what its derived tolerance resolves", "", "Sources:"]
+    for source in theorem.sources:
+        lines += [f"  {source.citation} ({source.number})", "", source.bibtex, ""]
+    return "\n".join(lines)

@@ -1,0 +1,42 @@
+"""Theorems as executable claims: what a theorem is, the catalogue, and `verify`.
+
+Every claim is held against certified end states with a derived tolerance, and every control must be refuted.
+"""
+
+from nctheory.theorems._check import GAP_LEVEL, Check, Evidence, check_claim
+from nctheory.theorems._collapse_claims import collapse_claims
+from nctheory.theorems._evidence import Effort
+from nctheory.theorems._registry import TheoremFileError, catalogue, find_theorem, load_theorem_file, register
+from nctheory.theorems._statistics import failure_bound
+from nctheory.theorems._theorem import Claim, Control, Instance, Source, Theorem, generator, minimum_value
+from nctheory.theorems._verdict import ClaimResult, ControlResult, InstanceResult, Verdict, WorstCase, write_atomically
+from nctheory.theorems._verify import verify
+
+__all__ = [
+    "GAP_LEVEL",
+    "Check",
+    "Claim",
+    "ClaimResult",
+    "Control",
+    "ControlResult",
+    "Effort",
+    "Evidence",
+    "Instance",
+    "InstanceResult",
+    "Source",
+    "Theorem",
+    "TheoremFileError",
+    "Verdict",
+    "WorstCase",
+    "catalogue",
+    "check_claim",
+    "collapse_claims",
+    "failure_bound",
+    "find_theorem",
+    "generator",
+    "load_theorem_file",
+    "minimum_value",
+    "register",
+    "verify",
+    "write_atomically",
+]

@@ -1,0 +1,151 @@
+"""Everything computed on one instance before a prediction is looked at: solve, certify, observe, curvature, fidelity."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from nctheory._precision import EPS
+from nctheory._types import Array
+from nctheory.certificates import Bound, HessianReport, certify, hessian_report, sensitivity
+from nctheory.flow import Ensemble, solve, start
+from nctheory.problems import Params, Problem, ravel, unravel
+from nctheory.theorems._check import GAP_LEVEL, Evidence, observe_all, stacked_jacobian
+from nctheory.theorems._theorem import Claim
+
+REFERENCE: dict[str, Any] = {"rtol": 1e-6, "switch": 1e-3}
+"""The high-accuracy flow that the ordinary solve is compared with: a thousandth of the error, a later hand-over."""
+SAME_VALUE, SAME_END = 1e-6, 1e-2
+"""Two end states are in the same basin when values and invariants agree to these relative distances. The second is
+loose because minimisers may form continuous families, along which a small error of the flow is not undone."""
+
+
+CHUNK = 256
+
+
+class Effort(NamedTuple):
+    """How hard a verification works."""
+
+    budget: int = 200_000
+    """Gradient evaluations per seed."""
+    curvature_points: int = 1
+    """End states at which the dense Hessian is taken, per instance."""
+    fidelity_seeds: int = 16
+    """Seeds that are run again with a high-accuracy flow, on one instance of each shape; 0 for none."""
+    workers: int | None = None
+    """Instances worked on at a time; by default one per core."""
+
+
+def gather(
+    problem: Problem,
+    claims: tuple[Claim, ...],
+    seeds: Sequence[int] | np.ndarray,
+    key: PRNGKeyArray,
+    scale: float,
+    effort: Effort,
+    workers: int | None,
+    progress: Callable[[int], None] | None,
+) -> Evidence:
+    """Solve, certify and observe one instance."""
+    chunk = min(CHUNK, len(seeds))
+    ensemble = solve(
+        problem, seeds, key, scale=scale, budget=effort.budget, chunk=chunk, workers=workers, progress=progress
+    )
+    bound = certify(problem, ensemble.params)
+    certified = _certified(ensemble, bound)
+    observed = {name: np.asarray(x) for name, x in observe_all(problem, ensemble.params, claims).items()}
+    anywhere = tuple(c for c in claims if c.scope == "any point")
+    if anywhere:
+        points = _starts(problem, key, jnp.asarray(ensemble.seeds), jnp.asarray(scale, jnp.float64))
+        for name, x in observe_all(problem, points, anywhere).items():
+            observed[name] = np.concatenate([np.asarray(x), observed[name]])
+    rows, begin = {}, 0
+    for claim in claims:
+        length = int(np.prod(observed[claim.name].shape[1:]))
+        rows[claim.name] = slice(begin, begin + length)
+        begin += length
+    slope = float(np.max(ensemble.grad_norm[ensemble.converged], initial=0.0))
+    reports: list[HessianReport] = []
+    reach = {claim.name: np.inf for claim in claims}
+    for i in _curvature_points(ensemble, certified, effort.curvature_points):
+        point = jax.tree.map(lambda x, i=i: x[i], ensemble.params)
+        report = hessian_report(problem, point)
+        reports.append(report)
+        reached = _reach(problem, point, report, claims, slope, rows)
+        reach = {name: r if len(reports) == 1 else max(reach[name], r) for name, r in reached.items()}
+    return Evidence(problem, ensemble, bound, certified, observed, reports, reach)
+
+
+@jax.jit
+def _starts(problem: Problem, key: PRNGKeyArray, seeds: Array, scale: Array) -> Params:
+    return unravel(problem, jax.vmap(lambda seed: start(problem, key, seed, scale))(seeds))
+
+
+def _certified(ensemble: Ensemble, bound: Bound) -> np.ndarray:
+    """Converged seeds at the global minimum: by the gap, or where no bound exists by the best value found."""
+    if np.any(bound.valid):
+        return ensemble.converged & bound.valid & (bound.gap <= GAP_LEVEL * np.abs(ensemble.value))
+    if not np.any(ensemble.converged):
+        return np.zeros_like(ensemble.converged)
+    best = np.min(ensemble.value[ensemble.converged])
+    return ensemble.converged & (ensemble.value <= best + GAP_LEVEL * abs(best))
+
+
+def _curvature_points(ensemble: Ensemble, certified: np.ndarray, wanted: int) -> list[int]:
+    """The end state with the largest gradient, and others spread over the seeds."""
+    usable = np.flatnonzero(certified if np.any(certified) else ensemble.converged)
+    if usable.size == 0 or wanted < 1:
+        return []
+    worst = usable[np.argmax(ensemble.grad_norm[usable])]
+    spread = usable[np.linspace(0, usable.size - 1, min(wanted, usable.size)).astype(int)]
+    return list(dict.fromkeys([int(worst), *spread.tolist()]))[:wanted]
+
+
+def _reach(
+    problem: Problem,
+    point: Params,
+    report: HessianReport,
+    claims: tuple[Claim, ...],
+    slope: float,
+    rows: dict[str, slice],
+) -> dict[str, float]:
+    """Sensitivity of every observable at an end state, where no seed of the instance has a gradient above `slope`.
+
+    The Jacobian is taken a second time one such gradient's reach away, in a random direction: an observable that is
+    quadratic in the parameters has a vanishing Jacobian at zero, and only the second one sees its change.
+    """
+    vector = np.asarray(ravel(point))
+    direction = np.random.default_rng(11).normal(size=vector.shape)
+    distance = slope / max(abs(report.smallest), EPS)
+    away = unravel(problem, vector + distance * direction / np.linalg.norm(direction))
+    jacobians = [np.asarray(stacked_jacobian(problem, x, claims)) for x in (point, away)]
+    return {name: max(sensitivity(report, j[part]) for j in jacobians) for name, part in rows.items()}
+
+
+def flow_fidelity(
+    problem: Problem, ensemble: Ensemble, key: PRNGKeyArray, scale: float, count: int, budget: int
+) -> tuple[int, int]:
+    """(same, compared): how many of the first `count` converged seeds end where a high-accuracy flow ends.
+
+    Ends are compared by `problem.invariants`. The reference has 10^-3 of the local error, and first
+    tries to hand over at a thirtieth of the gradient; seeds on which it does not converge are not compared.
+    """
+    chosen = np.flatnonzero(ensemble.converged)[:count]
+    if chosen.size == 0:
+        return 0, 0
+    chunk = min(CHUNK, len(ensemble.seeds))  # as in the solve itself, whose compiled program is used again
+    reference = solve(
+        problem, ensemble.seeds[chosen], key, scale=scale, budget=10 * budget, chunk=chunk, workers=1, **REFERENCE
+    )
+    invariants = jax.jit(jax.vmap(lambda point: problem.invariants(point)))
+    ours = np.asarray(invariants(jax.tree.map(lambda x: jnp.asarray(x[chosen]), ensemble.params)))
+    theirs = np.asarray(invariants(jax.tree.map(jnp.asarray, reference.params)))
+    usable = reference.converged
+    distance = np.linalg.norm((ours - theirs).reshape(chosen.size, -1), axis=1)
+    extent = np.linalg.norm(theirs.reshape(chosen.size, -1), axis=1) + np.sqrt(ensemble.tolerance)
+    value = ensemble.value[chosen]
+    same = (distance <= SAME_END * extent) & (np.abs(value - reference.value) <= SAME_VALUE * np.abs(value))
+    return int(np.sum(same & usable)), int(np.sum(usable))

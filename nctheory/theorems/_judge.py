@@ -1,0 +1,181 @@
+"""From the evidence on all instances to a verdict: claims, controls, power, worst case."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nctheory.closed_form import NoClosedForm
+from nctheory.theorems._check import Check, Evidence, check_claim
+from nctheory.theorems._theorem import Claim, Control, Instance, Prediction, Theorem
+from nctheory.theorems._verdict import ClaimResult, ControlResult, InstanceResult
+
+SHIFT = 10.0
+"""The engine's own control moves each prediction by this many times the error that it resolves."""
+SUPPORT_NEEDED = 0.95
+"""Share of an instance's seeds that must support the theorem before it can hold."""
+
+
+class Case(NamedTuple):
+    """One instance with its evidence and the theorem's claims held against it."""
+
+    index: int
+    instance: Instance
+    evidence: Evidence
+    checks: dict[str, Check]
+    fidelity: tuple[int, int]
+
+
+def hold_claims(theorem: Theorem, evidence: Evidence, prediction: Prediction) -> dict[str, Check]:
+    """Every claim of a theorem against one prediction."""
+    return {c.name: check_claim(c, evidence, np.asarray(c.predicted(prediction))) for c in theorem.claims}
+
+
+def supporting_seeds(case: Case) -> np.ndarray:
+    """Seeds that are certified and violate no claim, provided every claim could be decided."""
+    if not all(check.decided for check in case.checks.values()):
+        return np.zeros(0, dtype=int)
+    good = case.evidence.ensemble.seeds[case.evidence.certified]
+    for check in case.checks.values():
+        good = np.setdiff1d(good, check.seeds[check.violated])
+    return good
+
+
+def claim_result(claim: Claim, cases: Sequence[Case]) -> ClaimResult:
+    """One claim over all cases."""
+    checks = [case.checks[claim.name] for case in cases if case.checks[claim.name].decided]
+    return ClaimResult(
+        name=claim.name,
+        statement=claim.statement,
+        kind=claim.kind,
+        scope=claim.scope,
+        instances=len(checks),
+        checked=sum(check.seeds.size for check in checks),
+        violations=sum(int(np.sum(check.violated)) for check in checks),
+        margin=max((largest_margin(check) for check in checks), default=np.inf),
+        largest_tolerance=max((float(np.max(check.tolerance)) for check in checks), default=np.inf),
+        power=max((power(check) for check in checks if check.scale > 0), default=np.nan),
+    )
+
+
+def largest_margin(check: Check) -> float:
+    """Largest residual over tolerance; 0 for no seeds."""
+    if check.seeds.size == 0:
+        return 0.0
+    return float(np.max(np.maximum(check.residual, 0.0) / np.maximum(check.tolerance, np.finfo(np.float64).tiny)))
+
+
+def power(check: Check) -> float:
+    """Relative error in the prediction from which on at least one seed would refute it, in the worst direction."""
+    return float(np.min(check.resolution) / check.scale)
+
+
+def control_result(control: Control, theorem: Theorem, cases: Sequence[Case]) -> ControlResult:
+    """Whether the same check refutes a wrong version of the theorem."""
+    names = control.claims or tuple(claim.name for claim in theorem.claims)
+    margins = []
+    for case in cases:
+        if not control.applies(case.instance):
+            continue
+        try:
+            prediction = control.predict(case.instance.problem)
+        except NoClosedForm:
+            continue
+        checks = [
+            check_claim(claim, case.evidence, np.asarray(claim.predicted(prediction)))
+            for claim in theorem.claims
+            if claim.name in names
+        ]
+        margins.append(max((largest_margin(c) for c in checks if c.decided), default=0.0))
+    return _control(control.name, control.wrong, margins, needs_all=False)
+
+
+def shifted_control(theorem: Theorem, cases: Sequence[Case]) -> ControlResult:
+    """The engine's own control: each prediction moved by ten times the smallest error that the check resolves.
+
+    It must be refuted on every instance."""
+    margins = []
+    for case in cases:
+        for claim in theorem.claims:
+            check = case.checks[claim.name]
+            if not check.decided:
+                continue
+            original = np.asarray(claim.predicted(theorem.predict(case.instance.problem)), dtype=np.float64)
+            moved = _shift(claim, case, original, SHIFT * float(np.min(check.resolution)))
+            margins.append(largest_margin(check_claim(claim, case.evidence, moved)))
+    wrong = f"every prediction moved by {SHIFT:g} times what the derived tolerance resolves"
+    return _control("shifted", wrong, margins, needs_all=True)
+
+
+def _shift(claim: Claim, case: Case, predicted: np.ndarray, distance: float) -> np.ndarray:
+    """Move a prediction by `distance` in norm, in the direction that its kind of claim forbids."""
+    if claim.kind == "equality":
+        direction = np.ones_like(predicted) / np.sqrt(max(predicted.size, 1))
+        return np.asarray(predicted + distance * direction)
+    observed = case.evidence.observed[claim.name]
+    return np.asarray(np.nanmax(observed) - distance if claim.kind == "upper" else np.nanmin(observed) + distance)
+
+
+def _control(name: str, wrong: str, margins: list[float], needs_all: bool) -> ControlResult:
+    hit = sum(margin > 1.0 for margin in margins)
+    refuted = bool(margins) and (hit == len(margins) if needs_all else hit > 0)
+    return ControlResult(
+        name=name,
+        wrong=wrong,
+        refuted=refuted,
+        applicable=len(margins),
+        refuted_on=hit,
+        margin=(min if needs_all else max)(margins, default=0.0),
+    )
+
+
+def instance_result(case: Case) -> InstanceResult:
+    """The row of one instance in the verdict."""
+    ensemble, bound = case.evidence.ensemble, case.evidence.bound
+    certified = case.evidence.certified
+    reports = case.evidence.reports
+    gaps = bound.gap[certified] / np.maximum(np.abs(ensemble.value[certified]), np.finfo(np.float64).tiny)
+    return InstanceResult(
+        index=case.index,
+        parameters=dict(case.instance.parameters),
+        seeds=len(ensemble.seeds),
+        statuses=ensemble.counts(),
+        certified=int(np.sum(certified & bound.valid)),
+        supporting=int(supporting_seeds(case).size),
+        largest_gap=float(np.max(gaps, initial=0.0)),
+        smallest_curvature=min((r.smallest for r in reports), default=np.nan),
+        index_off_gauge=max((r.index for r in reports), default=0),
+        nullity_off_gauge=max((r.nullity for r in reports), default=0),
+        gauge_dimension=max((r.gauge_dimension for r in reports), default=0),
+        margin=max((largest_margin(check) for check in case.checks.values()), default=np.inf),
+        certificate_note=bound.reason,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Reasons:
+    """Grounds against `holds`."""
+
+    refuting: tuple[str, ...]
+    doubtful: tuple[str, ...]
+
+
+def reasons(
+    theorem: Theorem, cases: Sequence[Case], claims: Sequence[ClaimResult], controls: Sequence[ControlResult]
+) -> Reasons:
+    """Everything that speaks against the theorem, and everything that leaves it undecided."""
+    refuting = [f"claim {c.name!r} fails on {c.violations} of {c.checked} seeds" for c in claims if c.violations]
+    doubtful = [f"control {c.name!r} was not refuted" for c in controls if not c.refuted]
+    for case in cases:
+        undecided = [name for name, check in case.checks.items() if not check.decided]
+        total, support = len(case.evidence.ensemble.seeds), supporting_seeds(case).size
+        if undecided:
+            doubtful.append(f"instance {case.index}: claims {', '.join(undecided)} could not be decided")
+        elif support < SUPPORT_NEEDED * total and not any(c.violated.any() for c in case.checks.values()):
+            certified, converged = case.evidence.certified.sum(), case.evidence.ensemble.converged.sum()
+            doubtful.append(
+                f"instance {case.index}: {support} of {total} seeds support it "
+                f"({converged} converged, {certified} of them at a certified minimum)"
+            )
+    return Reasons(tuple(refuting), tuple(doubtful))

@@ -1,0 +1,129 @@
+"""What a theorem is to the engine: statement, source, instances, claims, controls."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from nctheory._types import Array
+from nctheory.problems import Params, Problem
+
+Kind = Literal["equality", "upper", "lower"]
+Scope = Literal["minimisers", "critical points", "any point"]
+KINDS: tuple[Kind, ...] = ("equality", "upper", "lower")
+SCOPES: tuple[Scope, ...] = ("minimisers", "critical points", "any point")
+Prediction = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where a theorem was published. `number` is the theorem's number there, or "number unchecked"."""
+
+    citation: str
+    number: str
+    bibtex: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Instance:
+    """One problem within a theorem's hypotheses, with the parameters that a reader wants to see."""
+
+    problem: Problem
+    parameters: Mapping[str, float | int | str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    r"""One checkable sentence: `observe(problem, params)` of an end state against `predicted(prediction)`.
+
+    `kind` is "equality" (the Frobenius norm of the difference is the residual), "upper" (observed <= predicted,
+    entrywise) or "lower". `scope` says of which points it speaks: certified "minimisers", all converged "critical
+    points", or "any point" (starts and ends of all seeds). With `enclosed` the claim is about the global minimum
+    itself, which lies between certificate and value; `observe` is then the objective.
+    """
+
+    name: str
+    statement: str
+    observe: Callable[[Any, Params], Array]
+    predicted: Callable[[Prediction], Array]
+    kind: Kind = "equality"
+    scope: Scope = "minimisers"
+    enclosed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind: expected one of {KINDS}, got {self.kind!r} in claim {self.name!r}")
+        if self.scope not in SCOPES:
+            raise ValueError(f"scope: expected one of {SCOPES}, got {self.scope!r} in claim {self.name!r}")
+        if self.enclosed and (self.kind, self.scope) != ("equality", "minimisers"):
+            raise ValueError(f"enclosed: claim {self.name!r} must be an equality about minimisers")
+
+
+def minimum_value(predicted: Callable[[Prediction], Array], statement: str = r"\min f") -> Claim:
+    """The claim that the global minimum has the predicted value, held against its certified enclosure."""
+    return Claim("value", statement, lambda problem, params: problem.objective(params), predicted, enclosed=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    """A version of the theorem made wrong on purpose; the same check must refute it.
+
+    `predict` replaces the theorem's prediction on those instances for which `applies` is true. The control is
+    refuted when some claim named in `claims` (default: any) fails on some seed that supports the theorem.
+    """
+
+    name: str
+    wrong: str
+    predict: Callable[[Any], Prediction]
+    claims: tuple[str, ...] = ()
+    applies: Callable[[Instance], bool] = lambda instance: True
+
+
+@dataclasses.dataclass(frozen=True)
+class Theorem:
+    """A theorem as an executable claim.
+
+    `instances(key)` draws problems over the whole of the hypotheses; `predict(problem)` is the theorem's formula;
+    `notation` maps the paper's symbols to ours. Every theorem ships at least one control of its own; the engine adds
+    one that is off by ten times the derived tolerance. Raises ValueError where a part is missing.
+    """
+
+    id: str
+    title: str
+    statement: str
+    hypotheses: tuple[str, ...]
+    notation: str
+    sources: tuple[Source, ...]
+    instances: Callable[[PRNGKeyArray], Sequence[Instance]]
+    predict: Callable[[Any], Prediction]
+    claims: tuple[Claim, ...]
+    controls: tuple[Control, ...]
+    init_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.id or any(c.isspace() for c in self.id):
+            raise ValueError(f"id: expected a name without spaces, got {self.id!r}")
+        if not self.claims:
+            raise ValueError(f"claims: theorem {self.id!r} makes no claim")
+        if not self.controls:
+            raise ValueError(f"controls: theorem {self.id!r} has no control; a check that cannot fail proves nothing")
+        names = [claim.name for claim in self.claims]
+        if len(set(names)) != len(names):
+            raise ValueError(f"claims: names must differ, got {names} in theorem {self.id!r}")
+        for control in self.controls:
+            unknown = set(control.claims) - set(names)
+            if unknown:
+                raise ValueError(f"claims: control {control.name!r} of {self.id!r} names unknown claims {unknown}")
+
+
+def generator(key: PRNGKeyArray) -> np.random.Generator:
+    """A NumPy generator seeded by a JAX key, for drawing instances.
+
+    >>> import jax
+    >>> bool(generator(jax.random.key(0)).integers(10) == generator(jax.random.key(0)).integers(10))
+    True
+    """
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())

@@ -1,0 +1,159 @@
+"""The result of a verification, and its JSON form."""
+
+import dataclasses
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+Outcome = Literal["holds", "refuted", "inconclusive"]
+EvidenceLevel = Literal["sampled", "certified"]
+SCHEMA_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class WorstCase:
+    """The seed with the largest residual relative to its tolerance, over all claims and instances."""
+
+    claim: str
+    instance: int
+    seed: int
+    residual: float
+    tolerance: float
+    margin: float
+    """Residual over tolerance: up to 1 supports, above 1 refutes."""
+    parameters: dict[str, float | int | str]
+    command: str
+    """The command that reproduces this case alone."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ClaimResult:
+    """One claim over all instances."""
+
+    name: str
+    statement: str
+    kind: str
+    scope: str
+    instances: int
+    """Instances on which the claim was decided."""
+    checked: int
+    """Seeds on which it was checked."""
+    violations: int
+    margin: float
+    """Largest residual over tolerance."""
+    largest_tolerance: float
+    power: float
+    """Smallest relative error in the prediction that this run would have caught, on its worst instance; NaN where the
+    prediction is zero on every instance."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ControlResult:
+    """One wrong version of the theorem."""
+
+    name: str
+    wrong: str
+    refuted: bool
+    applicable: int
+    """Instances to which the control applies."""
+    refuted_on: int
+    """Instances on which it was refuted."""
+    margin: float
+    """Largest residual over tolerance: how far the check is from letting it pass."""
+
+
+@dataclasses.dataclass(frozen=True)
+class InstanceResult:
+    """One instance: what was solved and where the seeds ended."""
+
+    index: int
+    parameters: dict[str, float | int | str]
+    seeds: int
+    statuses: dict[str, int]
+    certified: int
+    supporting: int
+    largest_gap: float
+    """Largest relative duality gap of a certified seed."""
+    smallest_curvature: float
+    """Smallest Hessian eigenvalue off the gauge at an end state."""
+    index_off_gauge: int
+    """Number of negative Hessian eigenvalues there."""
+    nullity_off_gauge: int
+    gauge_dimension: int
+    margin: float
+    certificate_note: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What one run says of one theorem. `to_json` follows nctheory/report/verdict.schema.json."""
+
+    theorem: str
+    title: str
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    """Why the outcome is not `holds`; empty where it is."""
+    evidence: EvidenceLevel
+    seeds_per_instance: int
+    seeds_run: int
+    converged: int
+    certified: int
+    supporting: int
+    failure_bound: float
+    """Exact one-sided 95 % upper bound on the probability that a seed does not support the theorem."""
+    power: float
+    """Smallest relative error in a prediction that would have been caught, on the worst claim and instance."""
+    fidelity_same: int
+    fidelity_compared: int
+    worst: WorstCase | None
+    claims: tuple[ClaimResult, ...]
+    controls: tuple[ControlResult, ...]
+    instances: tuple[InstanceResult, ...]
+    key: int | str
+    gap_level: float
+    gradient_tolerance: float
+    environment: dict[str, str]
+    seconds: float
+
+    def __str__(self) -> str:
+        """The tables that the command line prints."""
+        from nctheory.report._tables import as_text, render_verdict, summary_table
+
+        return as_text(render_verdict(self)) + as_text(summary_table([self]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values; infinities and NaN become None."""
+        return {"schema_version": SCHEMA_VERSION, **_plain(dataclasses.asdict(self))}
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """JSON text, also written atomically to `path` where one is given."""
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        if path is not None:
+            write_atomically(Path(path), text)
+        return text
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a whole file or none: to a temporary name beside it, then rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Lemmas that turn a problem over factors into one over their product."""

@@ -1,0 +1,30 @@
+"""Problem tables and small tools shared by the tests."""
+
+import jax
+import numpy as np
+
+import nctheory as nct
+
+BIASES = (None, 0.0, 0.3)
+LOSSES = ("mse", "cross_entropy")
+
+
+def model(loss: str | nct.Loss = "mse", counts=(3, 2, 1), dim=3, decay=(0.03, 0.05), bias=None):
+    """A small unconstrained-feature model."""
+    return nct.unconstrained_features(counts=counts, dim=dim, loss=loss, weight_decay=decay, bias=bias)
+
+
+def random_points(problem, number, rng, scale=1.0):
+    """Random parameters with a leading seeds axis."""
+    shapes = jax.eval_shape(lambda: problem.init(jax.random.key(0), 1.0))
+    return jax.tree.map(lambda leaf: scale * rng.normal(size=(number, *leaf.shape)), shapes)
+
+
+def first(tree):
+    """The first item along the seeds axis."""
+    return jax.tree.map(lambda x: x[0], tree)
+
+
+def brute_force_hessian(problem, point):
+    """Dense Hessian by autodiff of the objective alone, as a second opinion on the hand-written gradient."""
+    return np.asarray(jax.hessian(lambda v: problem.objective(nct.unravel(problem, v)))(nct.ravel(point)))

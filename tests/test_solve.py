@@ -1,0 +1,211 @@
+"""The solver: starts, statuses, reproducibility, and fidelity to the flow where minima are several."""
+
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import scipy.optimize
+
+import nctheory as nct
+from nctheory.flow._lanes import run_lanes
+from nctheory.flow._solve import default_chunk
+from nctheory.theorems._evidence import flow_fidelity
+from tests.helpers import LOSSES, first, model
+
+SPURIOUS: dict[str, Any] = dict(counts=(10,) * 6, dim=2, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_end_values_do_not_depend_on_the_chunk(loss):
+    problem = model(loss, bias=0.1)
+    whole = nct.solve(problem, 20, key=3, chunk=64)
+    for chunk in (1, 7):
+        parts = nct.solve(problem, 20, key=3, chunk=chunk)
+        np.testing.assert_allclose(parts.value, whole.value, rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(parts.status, whole.status)
+    some = nct.solve(problem, [17, 4], key=3, chunk=7)
+    np.testing.assert_allclose(some.value, whole.value[[17, 4]], rtol=0, atol=1e-12)
+    assert len(np.unique(nct.solve(problem, 20, key=4, tolerance=1e-3).value)) > 1
+
+
+@pytest.mark.slow
+def test_end_values_do_not_depend_on_the_number_of_devices():
+    code = """
+import jax, numpy as np
+jax.config.update("jax_num_cpu_devices", 2)
+import nctheory as nct
+p = nct.unconstrained_features(counts=(10,) * 6, dim=2, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0)
+one, two = (nct.solve(p, 33, key=5, devices=jax.devices()[:n], chunk=16) for n in (1, 2))
+assert one.converged.all() and two.converged.all()
+assert len(np.unique(np.round(one.value, 6))) == 2
+print(np.max(np.abs(one.value - two.value)))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(run.stdout) <= 1e-12
+
+
+def test_a_start_is_a_function_of_key_and_seed_alone():
+    problem = model()
+    ensemble = nct.solve(problem, [5], key=2, budget=1)
+    expected = problem.init(jax.random.fold_in(jax.random.key(2), 5), 1.0)
+    assert expected.features is not None
+    np.testing.assert_allclose(ensemble.params.features[0], expected.features, atol=1e-15)
+
+
+@pytest.mark.parametrize("method", ["flow+polish", "flow", "polish"])
+def test_methods_reach_the_tolerance_at_the_same_minimum(method):
+    problem = model("cross_entropy", counts=(3, 3, 3), dim=4, decay=(0.03, 0.03))
+    ensemble = nct.solve(problem, 16, method=method)
+    assert ensemble.converged.all()
+    assert np.all(ensemble.grad_norm <= ensemble.tolerance)
+    expected = nct.global_minimum(problem).value
+    saddle = np.log(3)  # without the flow a seed may stop at the saddle at zero
+    assert np.all(
+        np.isclose(ensemble.value, expected, atol=1e-12)
+        | ((method == "polish") & np.isclose(ensemble.value, saddle, atol=1e-9))
+    )
+    assert np.mean(np.isclose(ensemble.value, expected, atol=1e-12)) > 0.9
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_against_scipy_lbfgs_per_seed(loss):
+    problem = model(loss, counts=(4, 2, 2), dim=3, decay=(0.02, 0.03), bias=0.2)
+    ours = nct.solve(problem, 6)
+    value_and_grad = jax.jit(jax.value_and_grad(lambda v: problem.objective(nct.unravel(problem, v))))
+    for seed in range(6):
+        begin = np.asarray(nct.ravel(problem.init(jax.random.fold_in(jax.random.key(0), seed), 1.0)))
+        theirs = scipy.optimize.minimize(
+            lambda v: tuple(np.asarray(x) for x in value_and_grad(v)), begin, jac=True, method="L-BFGS-B", tol=1e-14
+        )
+        np.testing.assert_allclose(ours.value[seed], theirs.fun, rtol=1e-9)
+
+
+def test_seeds_stop_costing_when_they_have_converged():
+    ensemble = nct.solve(nct.unconstrained_features(**SPURIOUS), 64)
+    assert len(np.unique(ensemble.steps)) > 20
+    assert ensemble.steps.max() > 1.25 * ensemble.steps.mean()
+
+
+def test_lanes_run_each_item_just_as_long_as_it_needs():
+    needed = np.array([3, 0, 17, 5, 1, 40, 2, 2, 9])
+    active = np.array([True] * 8 + [False])
+    done = run_lanes(
+        {"left": np.asarray(needed), "worked": np.zeros(9, int)},
+        jax.numpy.asarray(active),
+        load=lambda r: r,
+        advance=lambda r: jax.tree.map(
+            lambda a, b: jax.numpy.where(r["left"] > 0, a, b), {"left": r["left"] - 1, "worked": r["worked"] + 1}, r
+        ),
+        finished=lambda r: r["left"] <= 0,
+        unload=lambda r: r,
+        lanes=3,
+    )
+    np.testing.assert_array_equal(done["worked"], np.where(active, needed, 0))
+
+
+def test_statuses_budget_and_divergence():
+    problem = model("cross_entropy")
+    starved = nct.solve(problem, 5, budget=3)
+    assert starved.counts()["budget_spent"] == 5
+    assert not starved.converged.any()
+    hopeless = nct.solve(problem, 5, scale=1e200)
+    assert not hopeless.converged.any()
+    assert np.all(np.isin(hopeless.status, [nct.Status.DIVERGED, nct.Status.STALLED]))
+
+
+def test_one_bad_seed_does_not_kill_the_others():
+    class Trap(nct.MinimalFactorisation):
+        def init(self, key, scale):
+            point = super().init(key, scale)
+            return jax.numpy.where(jax.random.uniform(key) < 0.3, jax.numpy.nan, point)
+
+    good = nct.minimal_factorisation(np.diag([2.0, 1.0]), dim=2, weight_decay=(0.1, 0.1))
+    trap = Trap(**{name: getattr(good, name) for name in good.__dataclass_fields__})
+    ensemble = nct.solve(trap, 32)
+    counts = ensemble.counts()
+    assert counts["diverged"] > 0
+    assert counts["converged"] == 32 - counts["diverged"]
+    np.testing.assert_allclose(ensemble.value[ensemble.converged], 0.3, rtol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["two minima", "three minima", "deep"])
+def test_the_polish_stays_in_the_basin_that_the_flow_chose(case):
+    problem = {
+        "two minima": lambda: nct.unconstrained_features(**SPURIOUS),
+        "three minima": lambda: nct.unconstrained_features(**{**SPURIOUS, "counts": (5,) * 10, "dim": 3}),
+        "deep": lambda: nct.deep_linear(
+            widths=(4, 4, 4), counts=(6, 5, 3, 2), loss="mse", weight_decay=(1e-2, 1e-2, 1e-2)
+        ),
+    }[case]()
+    scale = 1.5 if case == "deep" else 1.0
+    ensemble = nct.solve(problem, 96, scale=scale)
+    assert ensemble.converged.all()
+    assert len(np.unique(np.round(ensemble.value, 5))) >= 2
+    same, compared = flow_fidelity(problem, ensemble, jax.random.key(0), scale, 96, 200_000)
+    assert compared == 96
+    assert same >= 95
+    if case == "three minima":  # the comparison can tell: polishing from the start ends elsewhere
+        hasty = nct.solve(problem, 96, method="polish")
+        assert flow_fidelity(problem, hasty, jax.random.key(0), scale, 96, 200_000)[0] < 80
+
+
+def test_known_spurious_minima_of_the_free_bias_model():
+    ensemble = nct.solve(nct.unconstrained_features(**SPURIOUS), 128)
+    values, hits = np.unique(np.round(ensemble.value, 7), return_counts=True)
+    np.testing.assert_allclose(values, [0.1621821, 0.1734104], atol=1e-7)
+    assert 0.02 < hits[1] / 128 < 0.15
+
+
+def test_importing_and_solving_leave_the_host_program_alone():
+    code = """
+import jax, jax.numpy as jnp, numpy as np
+import nctheory as nct
+assert jnp.zeros(1).dtype == jnp.float32
+p = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+e = nct.solve(p, 3)
+b, m = nct.certify(p, e.params), nct.global_minimum(p)
+assert e.value.dtype == np.float64 and b.gap.dtype == np.float64 and m.value.dtype == np.float64
+assert np.all(np.abs(e.value - m.value) < 1e-13) and np.all(b.gap < 1e-13)
+assert nct.class_means(jnp.ones((2, 4)), np.array([0, 0, 1, 1]), 2).dtype == jnp.float32
+assert jnp.zeros(1).dtype == jnp.float32 and not jax.config.jax_enable_x64
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_chunks_fit_the_memory_they_are_given():
+    small, large = model(), nct.unconstrained_features(counts=(50,) * 10, dim=64, loss="mse", weight_decay=(0.1, 0.1))
+    assert default_chunk(small, 2**20) > default_chunk(large, 2**20) >= 1
+
+
+BAD = [
+    ({"seeds": 0}, "seeds: expected at least 1, got 0"),
+    ({"seeds": [1, -2]}, "seeds"),
+    ({"key": -1}, "key"),
+    ({"method": "newton"}, "method.*'newton'"),
+    ({"tolerance": 0.0}, "tolerance"),
+    ({"scale": float("nan")}, "scale"),
+    ({"budget": 0}, "budget"),
+    ({"chunk": 0}, "chunk"),
+    ({"workers": 0}, "workers"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_bad_arguments_are_refused_by_name(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        nct.solve(model(), **arguments)
+
+
+def test_progress_counts_every_seed():
+    seen = []
+    nct.solve(model(), 20, chunk=7, progress=seen.append)
+    assert sum(seen) == 20
+
+
+def test_first_of_an_ensemble_is_a_point():
+    problem = model()
+    assert first(nct.solve(problem, 2).params).features.shape == (3, 6)

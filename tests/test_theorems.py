@@ -1,0 +1,266 @@
+"""Theorems: verdicts, tolerances that are derived, controls and wrong theorems that are refuted, power that is real."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jsonschema
+import numpy as np
+import pytest
+import scipy.stats
+
+import nctheory as nct
+from nctheory.theorems import Effort, TheoremFileError, failure_bound
+from nctheory.theorems._check import check_claim, observe_all
+from nctheory.theorems._evidence import gather
+from nctheory.theorems._judge import largest_margin, power
+
+IDS = ("red-nuclear", "ufm-ce-balanced", "ufm-mse-nobias", "ufm-mse-bias")
+SCHEMA = json.loads((Path(nct.__file__).parent / "report" / "verdict.schema.json").read_text())
+
+
+def small_theorem(predict=nct.squared_error_minimum, controls=None, claims=None, loss="mse", **change):
+    """A theorem with two small instances of one shape."""
+
+    def instances(key):
+        return [
+            nct.Instance(
+                nct.unconstrained_features(counts=(2, 2), dim=3, loss=loss, weight_decay=(lam, 2 * lam)),
+                {"lambda_W": lam},
+            )
+            for lam in (0.05, 0.15)
+        ]
+
+    double = nct.Control("double", "twice the value", lambda p: true(p)._replace(value=2 * true(p).value), ("value",))
+    true = nct.squared_error_minimum if loss == "mse" else nct.cross_entropy_minimum
+    parts: dict[str, Any] = dict(
+        id="small",
+        title="small",
+        statement="",
+        hypotheses=(),
+        notation="",
+        sources=(),
+        instances=instances,
+        predict=predict,
+        claims=claims or nct.collapse_claims(bias=False),
+        controls=controls or (double,),
+    )
+    return nct.Theorem(**{**parts, **change})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("identifier", IDS)
+def test_the_catalogue_holds_and_every_control_is_refuted(identifier):
+    verdict = nct.verify(identifier, seeds=256, key=1)
+    assert verdict.outcome == "holds", verdict.reasons
+    assert verdict.evidence == "certified"
+    assert verdict.converged == verdict.certified == verdict.supporting == verdict.seeds_run
+    assert len(verdict.instances) >= 10
+    assert len(verdict.controls) >= 3
+    assert all(control.refuted for control in verdict.controls)
+    assert verdict.power < 1e-8
+    assert verdict.fidelity_same == verdict.fidelity_compared > 0
+    assert all(row.index_off_gauge == 0 and row.nullity_off_gauge == 0 for row in verdict.instances)
+    assert verdict.failure_bound == pytest.approx(1 - 0.05 ** (1 / verdict.seeds_run))
+    jsonschema.validate(json.loads(verdict.to_json()), SCHEMA)
+
+
+@pytest.mark.parametrize("identifier", IDS[1:])
+def test_instances_lie_on_both_sides_of_the_threshold_and_close_to_it(identifier):
+    for key in (0, 7):
+        drawn = nct.find_theorem(identifier).instances(jax.random.key(key))
+        c = np.array([instance.parameters["c"] for instance in drawn])
+        assert np.any((c > 0.97) & (c < 1))
+        assert np.any((c > 1) & (c < 1.03))
+        assert c.min() < 0.2
+        assert len({(i.parameters["K"], i.parameters["d"], i.parameters["n"]) for i in drawn}) >= 3
+
+
+def test_bias_regimes_are_all_drawn_on_both_sides():
+    drawn = nct.find_theorem("ufm-mse-bias").instances(jax.random.key(0))
+    ratio = np.array([float(i.parameters["w"]) / float(i.parameters["c"]) for i in drawn])
+    assert np.any((ratio > 1) & (ratio < 1.03))
+    assert np.any((ratio > 0.97) & (ratio < 1))
+    assert {i.parameters["regime"] for i in drawn} >= {"near OF", "tilted", "ETF, free bias"}
+
+
+def test_a_wrong_theorem_is_refuted_with_a_counterexample():
+    def slightly_wrong(problem):
+        true = nct.squared_error_minimum(problem)
+        return true._replace(weight_norm=true.weight_norm * (1 + 1e-7))
+
+    verdict = nct.verify(small_theorem(slightly_wrong), seeds=8)
+    assert verdict.outcome == "refuted"
+    assert [c.name for c in verdict.claims if c.violations] == ["weight_norm"]
+    assert verdict.worst is not None
+    assert verdict.worst.claim == "weight_norm"
+    assert verdict.worst.margin > 1
+    assert verdict.worst.command.startswith("nctheory verify small --instance")
+    again = nct.verify(small_theorem(slightly_wrong), seeds=[verdict.worst.seed], instance=verdict.worst.instance)
+    assert again.outcome == "refuted"
+    assert again.worst is not None
+    assert again.worst.residual == pytest.approx(verdict.worst.residual, rel=1e-6)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_wrong_minimum_is_refuted_from_either_side(sign):
+    def wrong(problem):
+        true = nct.cross_entropy_minimum(problem)
+        return true._replace(value=true.value * (1 + sign * 1e-8))
+
+    verdict = nct.verify(small_theorem(wrong, loss="cross_entropy"), seeds=4)
+    assert verdict.outcome == "refuted"
+    assert verdict.claims[0].violations == verdict.claims[0].checked == 8
+
+
+def test_power_is_the_error_that_is_caught():
+    """An error a little above the reported power is refuted; one far below it is not."""
+    base = nct.verify(small_theorem(), seeds=8)
+    for claim in base.claims:
+        if not np.isfinite(claim.power) or claim.name in ("self_duality", "bias"):
+            continue
+
+        def off(factor, name=claim.name):
+            def predict(problem):
+                true = nct.squared_error_minimum(problem)
+                return true._replace(**{name: getattr(true, name) * factor})
+
+            return nct.verify(small_theorem(predict), seeds=8)
+
+        for sign in (1, -1):
+            assert off(1 + sign * 1.5 * claim.power).outcome == "refuted", (claim.name, sign)
+        assert off(1 + 1e-3 * claim.power).outcome == "holds", claim.name
+
+
+def test_a_control_that_is_right_makes_the_verdict_inconclusive():
+    same = nct.Control("not wrong at all", "nothing", nct.squared_error_minimum)
+    verdict = nct.verify(small_theorem(controls=(same,)), seeds=4)
+    assert verdict.outcome == "inconclusive"
+    assert any("not wrong at all" in reason for reason in verdict.reasons)
+
+
+def test_a_starved_solver_is_inconclusive_and_supports_nothing():
+    verdict = nct.verify(small_theorem(), seeds=4, effort=Effort(budget=5))
+    assert verdict.outcome == "inconclusive"
+    assert verdict.supporting == verdict.converged == 0
+    assert verdict.failure_bound == 1.0
+
+
+def test_upper_and_lower_claims():
+    def claims(kind, scope, factor):
+        return (
+            nct.Claim(
+                "norm", "", lambda p, x: jnp.sum(x.weights[0] ** 2), lambda m: m.weight_norm * factor, kind, scope
+            ),
+        )
+
+    double = (nct.Control("x", "x", lambda p: nct.squared_error_minimum(p)._replace(weight_norm=jnp.nan)),)
+    for kind, good, bad in (("upper", 1.1, 0.9), ("lower", 0.9, 1.1)):
+        good_verdict = nct.verify(small_theorem(claims=claims(kind, "minimisers", good), controls=double), seeds=4)
+        assert good_verdict.claims[0].violations == 0
+        bad_verdict = nct.verify(small_theorem(claims=claims(kind, "critical points", bad), controls=double), seeds=4)
+        assert bad_verdict.outcome == "refuted"
+    anywhere = nct.verify(small_theorem(claims=claims("upper", "any point", 1.1), controls=double), seeds=4)
+    assert anywhere.claims[0].checked == 16  # starts and ends of four seeds on two instances
+    assert anywhere.outcome == "refuted"
+
+
+def test_a_nan_observable_is_a_violation():
+    bad = (nct.Claim("nan", "", lambda p, x: jnp.nan * jnp.sum(x.weights[0]), lambda m: m.value),)
+    verdict = nct.verify(
+        small_theorem(claims=bad, controls=(nct.Control("c", "c", nct.squared_error_minimum),)), seeds=2
+    )
+    assert verdict.outcome != "holds"
+
+
+def test_tolerance_covers_worse_end_states_and_grows_with_them(rng):
+    """End states moved a little in all directions: residuals stay within the derived tolerance, and use it."""
+    problem = nct.unconstrained_features(counts=(3,) * 3, dim=4, loss="cross_entropy", weight_decay=(0.02, 0.05))
+    claims = nct.collapse_claims(bias=False)
+    minimum = nct.cross_entropy_minimum(problem)
+    evidence = gather(problem, claims, np.arange(16), jax.random.key(0), 1.0, Effort(), None, None)
+    moved = jax.tree.map(lambda x: x + 1e-6 * rng.normal(size=x.shape), evidence.ensemble.params)
+    gradients = jax.vmap(lambda x: nct.ravel(problem.value_and_grad(x)[1]))(moved)
+    rough = evidence.ensemble._replace(params=moved, grad_norm=np.linalg.norm(gradients, axis=1))
+    observed = {name: np.asarray(x) for name, x in observe_all(problem, moved, claims).items()}
+    loose = evidence._replace(ensemble=rough, observed=observed)
+    for claim in claims[1:]:
+        predicted = np.asarray(claim.predicted(minimum))
+        fine, coarse = check_claim(claim, evidence, predicted), check_claim(claim, loose, predicted)
+        assert largest_margin(fine) <= 1
+        assert 1e-3 < largest_margin(coarse) <= 1, claim.name
+        assert np.max(coarse.residual) > 1e3 * np.max(fine.residual), claim.name
+        assert claim.name == "self_duality" or power(coarse) > 1e3 * power(fine), claim.name
+
+
+def test_failure_bound_is_clopper_pearson():
+    assert failure_bound(0, 100) == pytest.approx(1 - 0.05**0.01)
+    for failures, trials in ((1, 50), (7, 300)):
+        bound = failure_bound(failures, trials)
+        assert scipy.stats.binom.cdf(failures, trials, bound) == pytest.approx(0.05)
+    assert failure_bound(0, 0) == 1.0
+    with pytest.raises(ValueError, match="failures"):
+        failure_bound(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"claims": ()}, "makes no claim"),
+        ({"controls": ()}, "no control"),
+        ({"id": "two words"}, "without spaces"),
+        ({"controls": (nct.Control("c", "c", nct.squared_error_minimum, claims=("nope",)),)}, "unknown claims"),
+    ],
+)
+def test_an_incomplete_theorem_is_refused(change, message):
+    theorem = small_theorem()
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(theorem, **change)
+
+
+def test_predictions_of_the_wrong_shape_are_refused():
+    wrong = (nct.Claim("gram", "", lambda p, x: x.weights[0] @ x.weights[0].T, lambda m: jnp.zeros((3, 3))),)
+    with pytest.raises(ValueError, match="observes shape"):
+        nct.verify(small_theorem(claims=wrong, controls=(nct.Control("c", "c", nct.squared_error_minimum),)), seeds=2)
+
+
+def test_bad_calls_of_verify():
+    with pytest.raises(ValueError, match="unknown identifier 'nope'"):
+        nct.verify("nope")
+    with pytest.raises(ValueError, match="seeds"):
+        nct.verify(small_theorem(), seeds=0)
+    with pytest.raises(ValueError, match="instance: expected 0 to 1"):
+        nct.verify(small_theorem(), instance=2)
+
+
+def test_theorem_files(tmp_path):
+    with pytest.raises(TheoremFileError, match="does not exist"):
+        nct.load_theorem_file(tmp_path / "missing.py")
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    with pytest.raises(TheoremFileError, match="registers no theorem"):
+        nct.load_theorem_file(tmp_path / "empty.py")
+    (tmp_path / "broken.py").write_text("import not_a_module\n")
+    with pytest.raises(TheoremFileError, match=r"does not import.*not_a_module"):
+        nct.load_theorem_file(tmp_path / "broken.py")
+    (tmp_path / "thief.py").write_text(
+        "import dataclasses, nctheory as nct\n"
+        "nct.register(dataclasses.replace(nct.find_theorem('red-nuclear'), title='mine'))\n"
+    )
+    with pytest.raises(TheoremFileError, match="taken by"):
+        nct.load_theorem_file(tmp_path / "thief.py")
+
+
+def test_verdict_json_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    verdict = nct.verify(small_theorem(), seeds=2)
+    file = tmp_path / "verdict.json"
+    verdict.to_json(file)
+    jsonschema.validate(json.loads(file.read_text()), SCHEMA)
+    before = file.read_bytes()
+    monkeypatch.setattr("os.fsync", lambda fd: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        dataclasses.replace(verdict, seconds=1.0).to_json(file)
+    assert file.read_bytes() == before
+    assert [f.name for f in tmp_path.iterdir()] == ["verdict.json"]

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,24 +16,19 @@ class Misuse(Exception):
     """Wrong use of the command line; the message is for the user."""
 
 
-def _count(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
-    return value
+def _whole(least: int) -> Callable[[str], int]:
+    """Parser of a whole number of at least `least`."""
 
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected at least {least}, got {value}")
+        return value
 
-def _index(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected at least 0, got {value}")
-    return value
+    return parse
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,11 +44,11 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("theorem", metavar="ID")
     check = commands.add_parser("verify", help="check theorems (default: all) on many random seeds")
     check.add_argument("theorems", nargs="*", metavar="ID|FILE.py", help="identifiers, or files that register theorems")
-    check.add_argument("--seeds", type=_count, default=256, metavar="N", help="seeds per instance (default 256)")
-    check.add_argument("--key", type=_index, default=0, metavar="K", help="random key (default 0)")
-    check.add_argument("--instance", type=_index, metavar="I", help="one instance only")
-    check.add_argument("--seed", type=_index, metavar="S", help="one seed only: reproduces a worst case")
-    check.add_argument("--budget", type=_count, default=200_000, metavar="B", help="gradient evaluations per seed")
+    check.add_argument("--seeds", type=_whole(1), default=256, metavar="N", help="seeds per instance (default 256)")
+    check.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+    check.add_argument("--instance", type=_whole(0), metavar="I", help="one instance only")
+    check.add_argument("--seed", type=_whole(0), metavar="S", help="one seed only: reproduces a worst case")
+    check.add_argument("--budget", type=_whole(1), default=200_000, metavar="B", help="gradient evaluations per seed")
     check.add_argument("--json", metavar="FILE", help="write the verdicts as JSON")
     check.add_argument("--out", metavar="DIR", help="write verdicts and the figure of margins into a folder")
     check.add_argument("-q", "--quiet", action="store_true", help="the summary table only")

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from nctheory._programs import release_programs
 from nctheory.cli import cache_directory
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -17,6 +18,7 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 def _float64():
     with jax.enable_x64(True):
         yield
+    release_programs()
 
 
 @pytest.fixture

@@ -114,4 +114,5 @@ def sensitivity(report: HessianReport, jacobian: np.ndarray) -> float:
         return 0.0
     scaled = (jacobian @ report.eigenvectors) / report.eigenvalues
     gram = scaled @ scaled.T if scaled.shape[0] <= scaled.shape[1] else scaled.T @ scaled
-    return float(np.sqrt(max(scipy.linalg.eigvalsh(gram)[-1], 0.0)))
+    top = scipy.linalg.eigvalsh(gram, subset_by_index=[len(gram) - 1, len(gram) - 1])[0]
+    return float(np.sqrt(max(top, 0.0)))

@@ -24,7 +24,9 @@ CONTAINMENT = 2.5
 RETRY = 0.3
 """After a rejected hand-over the flow goes on until the gradient has fallen by this factor."""
 SHIFT = 1e3
+"""The saddle probe adds this many |g|/|y| to the Hessian, the size of the curvature along the gauge orbit at a gradient g."""
 MAX_ATTEMPTS = 24
+"""Rejected hand-overs after which a seed counts as stalled."""
 
 
 class _CG(NamedTuple):
@@ -62,6 +64,15 @@ def conjugate_gradients(
     return end.solution, jnp.sqrt(end.squared / (rhs @ rhs)), end.iteration, end.negative
 
 
+class _Correction(NamedTuple):
+    value: Array
+    grad_norm: Array
+    length: Array
+    residual: Array
+    iterations: Array
+    negative: Array
+
+
 def newton_stage(
     value_and_grad: ValueAndGrad,
     records: Record,
@@ -90,34 +101,38 @@ def newton_stage(
 
     def attempt(r: Record) -> Record:
         confirming = r.phase == CONFIRM
-        gradient, product = jax.linearize(lambda y: value_and_grad(y)[1], r.point)
+        _, product = jax.linearize(lambda y: value_and_grad(y)[1], r.point)
         wanted = jnp.where(confirming, FINAL_RESIDUAL, NEWTON_RESIDUAL)
-        step, residual, used, negative = conjugate_gradients(product, -gradient, wanted, NEWTON_ITERATIONS)
-        _, halfway = value_and_grad(r.point + step)
-        # A gradient at the tolerance is too close to rounding, which lies along the gauge too, to be solved for again.
-        done = confirming | (jnp.linalg.norm(halfway) <= settings.tolerance)
-        tries = jnp.where(done, 0, NEWTON_ITERATIONS)
-        second, _, again, concave = conjugate_gradients(product, -halfway, wanted, tries)
-        target = r.point + step + second
-        value, after = value_and_grad(target)
-        reduced, length = jnp.linalg.norm(after), jnp.linalg.norm(step)
-        solved = ~negative & ~concave & (residual <= wanted) & jnp.isfinite(value)
-        safe = solved & (jnp.linalg.norm(second) <= CONTRACTION * length)
-        better = (reduced < r.grad_norm) & (length <= r.radius)
-        moves = jnp.where(confirming, better, safe)
-
         norm = jnp.linalg.norm(r.point)
         shift = SHIFT * r.grad_norm / jnp.where(norm > 0, norm, 1.0)
         probe = jnp.asarray(np.random.default_rng(7).normal(size=r.point.shape))  # a constant of the program
-        _, _, probed, saddle = conjugate_gradients(
-            lambda v: product(v) + shift * v,
-            probe,
-            NEWTON_RESIDUAL,
-            jnp.where(confirming & settings.flow, PROBE_ITERATIONS, 0),
-        )
+
+        def correct(target: Array, task: Array) -> tuple[Array, _Correction]:
+            value, gradient = value_and_grad(target)
+            reduced, probing = jnp.linalg.norm(gradient), task == 2
+            # A gradient at the tolerance is too close to rounding, which lies along the gauge too, to be solved for again.
+            again = jnp.where(confirming | (reduced <= settings.tolerance), 0, NEWTON_ITERATIONS)
+            probes = jnp.where(confirming & settings.flow, PROBE_ITERATIONS, 0)
+            step, residual, used, negative = conjugate_gradients(
+                lambda v: product(v) + jnp.where(probing, shift, 0.0) * v,
+                jnp.where(probing, probe, -gradient),
+                jnp.where(probing, NEWTON_RESIDUAL, wanted),
+                jnp.stack([jnp.asarray(NEWTON_ITERATIONS), again, probes])[task],
+            )
+            found = _Correction(value, reduced, jnp.linalg.norm(step), residual, used, negative)
+            return jnp.where(probing, target, target + step), found
+
+        # Three solves with one Hessian in one loop, because its body is expensive to compile: the Newton correction, the
+        # simplified one after it, and the saddle probe.
+        target, found = jax.lax.scan(correct, r.point, jnp.arange(3))
+        value, reduced, length = found.value[2], found.grad_norm[2], found.length[0]
+        solved = ~found.negative[0] & ~found.negative[1] & (found.residual[0] <= wanted) & jnp.isfinite(value)
+        safe = solved & (found.length[1] <= CONTRACTION * length)
+        better = (reduced < r.grad_norm) & (length <= r.radius)
+        moves, saddle = jnp.where(confirming, better, safe), found.negative[2]
 
         attempts = r.attempts + jnp.where(confirming, 0, 1)
-        steps = r.steps + 2 * (used + again + probed) + 3
+        steps = r.steps + 2 * jnp.sum(found.iterations) + 3
         resume = jnp.where(attempts >= MAX_ATTEMPTS, STUCK, FLOW)
         resume = jnp.where(steps >= settings.budget, SPENT, resume)
         accepted = jnp.where(confirming, ~saddle, safe)

@@ -17,6 +17,8 @@ def to_unicode(latex: str) -> str:
 
     >>> to_unicode(r"$\sqrt{\lambda_W}\,|Z|_*\ge\frac12$")
     '√(λ_W) |Z|_* ≥ 1/2'
+    >>> to_unicode(r"$\min_{WH=Z}|W|$")
+    'min_(WH=Z) |W|'
     """
     text = latex.replace("\n", " ")
     for _ in range(3):  # nested fractions and roots, from the inside out
@@ -28,9 +30,11 @@ def to_unicode(latex: str) -> str:
         text = re.sub(r"\\sqrt\s*" + _GROUP, lambda m: f"√({m[1] or m[2]})", text)
     for command in sorted(_SYMBOLS, key=len, reverse=True):
         ending = r"(?![a-zA-Z])" if command[-1].isalpha() else ""
-        spaced = f" {_SYMBOLS[command]} " if _SYMBOLS[command] in "≥≤→≠" and _SYMBOLS[command] else _SYMBOLS[command]
+        symbol = _SYMBOLS[command]
+        spaced = f" {symbol} " if symbol and symbol in "≥≤→≠" else symbol
         text = re.sub(re.escape(command) + ending, lambda m, s=spaced: s, text)
     text = text.replace("$", "").replace("^{-1}", "⁻¹").replace("^T", "ᵀ").replace("^2", "²")
+    text = re.sub(r"_\{([^{}]*[^{}\w][^{}]*)\}", r"_(\1) ", text)  # a subscript of more than a word
     text = re.sub(r"\{([^{}]*)\}", r"\1", text)
     return re.sub(r"\s+", " ", text).strip()
 
@@ -50,5 +54,6 @@ def show_theorem(theorem: Theorem) -> str:
     lines += [f"  - {c.name}: {c.wrong}" for c in theorem.controls]
     lines += ["  - shifted: every prediction moved by 10 times what its derived tolerance resolves", "", "Sources:"]
     for source in theorem.sources:
-        lines += [f"  {source.citation} ({source.number})", "", source.bibtex, ""]
+        note = f" {source.note}" if source.note else ""
+        lines += [f"  {source.citation} ({source.number}){note}", "", source.bibtex, ""]
     return "\n".join(lines)

@@ -20,11 +20,19 @@ Prediction = Any
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where a theorem was published. `number` is the theorem's number there, or "number unchecked"."""
+    """Where a theorem was published. `number` is the theorem's number there, or "number unchecked".
+
+    `note` says what of it is used, and what of our statement it does not contain.
+    """
 
     citation: str
     number: str
     bibtex: str
+    note: str = ""
+
+    def remark(self, note: str) -> "Source":
+        """The same publication with a note."""
+        return dataclasses.replace(self, note=note)
 
 
 @dataclasses.dataclass(frozen=True)

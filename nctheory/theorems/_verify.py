@@ -11,6 +11,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory._environment import environment
 from nctheory._precision import float64
+from nctheory._programs import release_programs
 from nctheory.flow import as_key, as_seeds
 from nctheory.theorems._check import GAP_LEVEL
 from nctheory.theorems._evidence import Effort, flow_fidelity, gather
@@ -79,6 +80,7 @@ def verify(
 
     @float64
     def run_group(group: list[tuple[int, Instance]]) -> list[Case]:
+        release_programs()
         return [
             _run(chosen, index, one, numbers, root, effort, inner, progress, compare=position == len(group) // 2)
             for position, (index, one) in enumerate(group)

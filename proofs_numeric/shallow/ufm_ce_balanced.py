@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
+from proofs_numeric.bibliography import ZHU_2021
 
 ID = "ufm-ce-balanced"
 # (K, d, n), and whether there is a bias: d = K-1 once, the least dimension that the theorem allows.
@@ -80,19 +81,7 @@ $WW^\top=\sqrt{\lambda_H/\lambda_W}\,a^*\sqrt n\,S$, $w_k=\sqrt{\lambda_Hn/\lamb
 $\min f=\log(1+(K-1)e^{-a^*})+\kappa(K-1)a^*$. If $c\ge1$ the minimiser is zero, with value $\log K$.""",
         hypotheses=("balanced classes, K >= 2", "d >= K-1", "lambda_W, lambda_H > 0", "bias none, free or decayed"),
         notation="Zhu et al.: lambda_W, lambda_H, lambda_b as here; their fit is the mean over N = nK samples.",
-        sources=(
-            nct.Source(
-                citation="Zhu, Ding, Zhou, Li, You, Sulam, Qu: A Geometric Analysis of Neural Collapse with "
-                "Unconstrained Features, NeurIPS 2021. The explicit a* and threshold are our own form of it.",
-                number="number unchecked",
-                bibtex="""@inproceedings{zhu2021geometric,
-  title={A Geometric Analysis of Neural Collapse with Unconstrained Features},
-  author={Zhu, Zhihui and Ding, Tianyu and Zhou, Jinxin and Li, Xiao and You, Chong and Sulam, Jeremias and Qu, Qing},
-  booktitle={Advances in Neural Information Processing Systems},
-  year={2021}
-}""",
-            ),
-        ),
+        sources=(ZHU_2021.remark("The explicit a* and threshold are our own form of it."),),
         instances=draw_instances,
         predict=nct.cross_entropy_minimum,
         claims=nct.collapse_claims(),

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
+from proofs_numeric.bibliography import TIRER_2022, ZHOU_2022
 
 ID = "ufm-mse-bias"
 SHAPES = ((4, 8, 5), (3, 3, 6), (5, 7, 3))  # (K, d, n)
@@ -85,30 +86,7 @@ $\min f=\frac{K-1}K\phi(c)+\frac wK\phi(c/w)$.""",
             "lambda_W, lambda_H > 0, lambda_b >= 0",
         ),
         notation="Zhou et al.: lambda_W, lambda_H, lambda_b as here; Tirer and Bruna have lambda_b = 0.",
-        sources=(
-            nct.Source(
-                citation="Zhou, Li, Ding, You, Qu, Zhu: On the Optimization Landscape of Neural Collapse under MSE "
-                "Loss, ICML 2022 (decayed bias). The closed form is our own.",
-                number="number unchecked",
-                bibtex="""@inproceedings{zhou2022optimization,
-  title={On the Optimization Landscape of Neural Collapse under {MSE} Loss: Global Optimality with Unconstrained Features},
-  author={Zhou, Jinxin and Li, Xiao and Ding, Tianyu and You, Chong and Qu, Qing and Zhu, Zhihui},
-  booktitle={International Conference on Machine Learning},
-  year={2022}
-}""",
-            ),
-            nct.Source(
-                citation="Tirer, Bruna: Extended Unconstrained Features Model for Exploring Deep Neural Collapse, "
-                "ICML 2022 (free bias).",
-                number="number unchecked",
-                bibtex="""@inproceedings{tirer2022extended,
-  title={Extended Unconstrained Features Model for Exploring Deep Neural Collapse},
-  author={Tirer, Tom and Bruna, Joan},
-  booktitle={International Conference on Machine Learning},
-  year={2022}
-}""",
-            ),
-        ),
+        sources=(ZHOU_2022.remark("Decayed bias; the closed form is our own."), TIRER_2022.remark("Free bias.")),
         instances=draw_instances,
         predict=nct.squared_error_bias_minimum,
         claims=nct.collapse_claims(),

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
+from proofs_numeric.bibliography import TIRER_2022, ZHOU_2022
 
 ID = "ufm-mse-nobias"
 SHAPES = ((4, 8, 5), (3, 3, 6), (7, 9, 3))  # (K, d, n); d = K once, the least that the theorem allows
@@ -69,30 +70,7 @@ $WW^\top=\sqrt{\lambda_H/\lambda_W}\sqrt n(1-c)I$, $\bar H^\top\bar H=\sqrt{\lam
 within classes, and $\min f=c-c^2/2$. If $c\ge1$ the minimiser is zero, with value $1/2$.""",
         hypotheses=("balanced classes, K >= 2", "d >= K", "lambda_W, lambda_H > 0", "no bias"),
         notation="Zhou et al. and Tirer and Bruna: fit 1/(2N)|WH-Y|^2 and decays lambda/2 as here.",
-        sources=(
-            nct.Source(
-                citation="Zhou, Li, Ding, You, Qu, Zhu: On the Optimization Landscape of Neural Collapse under MSE "
-                "Loss: Global Optimality with Unconstrained Features, ICML 2022.",
-                number="number unchecked",
-                bibtex="""@inproceedings{zhou2022optimization,
-  title={On the Optimization Landscape of Neural Collapse under {MSE} Loss: Global Optimality with Unconstrained Features},
-  author={Zhou, Jinxin and Li, Xiao and Ding, Tianyu and You, Chong and Qu, Qing and Zhu, Zhihui},
-  booktitle={International Conference on Machine Learning},
-  year={2022}
-}""",
-            ),
-            nct.Source(
-                citation="Tirer, Bruna: Extended Unconstrained Features Model for Exploring Deep Neural Collapse, "
-                "ICML 2022.",
-                number="number unchecked",
-                bibtex="""@inproceedings{tirer2022extended,
-  title={Extended Unconstrained Features Model for Exploring Deep Neural Collapse},
-  author={Tirer, Tom and Bruna, Joan},
-  booktitle={International Conference on Machine Learning},
-  year={2022}
-}""",
-            ),
-        ),
+        sources=(ZHOU_2022, TIRER_2022),
         instances=draw_instances,
         predict=nct.squared_error_minimum,
         claims=nct.collapse_claims(bias=False),

@@ -24,9 +24,9 @@ def summary_table(verdicts: Sequence[Verdict]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("theorem", no_wrap=True)
     table.add_column("outcome", no_wrap=True)
-    for heading in ("seeds", "converged", "certified", "supporting", "worst margin", "power", "p(fail) <", "fidelity"):
-        table.add_column(heading, justify="right")
-    table.add_column("controls", justify="right")
+    for heading in ("seeds", "converged", "certified", "supporting", "margin", "power", "p(fail)", "fidelity"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("controls", justify="right", no_wrap=True)
     for v in verdicts:
         refuted = sum(control.refuted for control in v.controls)
         table.add_row(
@@ -40,7 +40,7 @@ def summary_table(verdicts: Sequence[Verdict]) -> Table:
             number(v.power),
             number(v.failure_bound),
             f"{v.fidelity_same}/{v.fidelity_compared}",
-            f"{refuted}/{len(v.controls)} refuted",
+            f"{refuted}/{len(v.controls)}",
         )
     return table
 

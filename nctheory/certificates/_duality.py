@@ -37,9 +37,15 @@ def duality_bound(problem: DeepLinear, params: ChainParams) -> Scalar:
     if problem.bias_decay is None:
         return _best_multiple(problem, plain[None], jnp.zeros(1))
     decay = jnp.asarray(problem.bias_decay)
-    centred = loss.recentre(plain, problem.targets, q)
+    row = problem.bias_row
+    centred = loss.recentre(plain, problem.targets, q) if row is None else _orthogonal(plain, q, jnp.asarray(row))
     per_unit = jnp.where(decay > 0, 0.5 / jnp.where(decay > 0, decay, 1.0), jnp.inf)
     return _best_multiple(problem, jnp.stack([centred, plain]), jnp.stack([jnp.zeros(()), per_unit]))
+
+
+def _orthogonal(dual: Float[Array, "K M"], q: Float[Array, " M"], row: Float[Array, " M"]) -> Float[Array, "K M"]:
+    """The nearest dual point with Σ q_j u_j row_j = 0; for squared error, whose conjugate is finite everywhere."""
+    return dual - jnp.outer(dual @ (q * row), row) / (q @ row**2)
 
 
 def _best_multiple(problem: DeepLinear, duals: Float[Array, "C K M"], bias_costs: Float[Array, " C"]) -> Scalar:
@@ -68,7 +74,8 @@ def _scaled(problem: DeepLinear, dual: Float[Array, "K M"], bias_cost: Scalar, s
         radius = jnp.sqrt(decay[0] * decay[1])
         norm = spectral_norm(matrix)
         largest = jnp.minimum(1.0, jnp.where(norm > 0, radius / jnp.where(norm > 0, norm, 1.0), 1.0))
-    drift = jnp.sum(jnp.sum(weighted, axis=1) ** 2)
+    row = jnp.ones_like(q) if problem.bias_row is None else jnp.asarray(problem.bias_row)
+    drift = jnp.sum((weighted @ row) ** 2)
 
     scale = largest * shrink
     conjugate = problem.loss.conjugate(scale * dual, problem.targets)

@@ -25,12 +25,12 @@ def separable_bound(problem: DeepLinear) -> Scalar:
     can only lower the value, so the bound is valid for every bias and tight for a free one. Given inputs must be white
     ($XX^\top\propto I$); the bound is -inf where they are not.
     """
-    samples = jnp.sum(jnp.asarray(problem.multiplicity))
+    # Every column's weight is its multiplicity over N.
+    gain = problem.column_weight[0] / problem.multiplicity[0]
     root = jnp.sqrt(jnp.asarray(problem.multiplicity))
     targets = jnp.asarray(problem.targets) * root[None, :]
     constant = jnp.asarray(0.0)
     valid: Bool[Array, ""] = jnp.asarray(True)
-    gain = 1.0 / samples
     if problem.inputs is not None:
         x = jnp.asarray(problem.inputs)
         gram = x @ x.T
@@ -42,7 +42,7 @@ def separable_bound(problem: DeepLinear) -> Scalar:
         constant = 0.5 * gain * (jnp.sum(targets**2) - white * jnp.sum(projected**2))
         targets, gain = projected, gain * white
     elif problem.bias_decay is not None:
-        unit = root / jnp.sqrt(samples)
+        unit = root * jnp.sqrt(gain) * (1.0 if problem.bias_row is None else problem.bias_row)
         targets = targets - jnp.outer(targets @ unit, unit)
     sigma = jnp.linalg.svd(targets, compute_uv=False)
     factors = problem.factors

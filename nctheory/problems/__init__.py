@@ -14,6 +14,7 @@ from nctheory.problems._constructors import (
 from nctheory.problems._factorisation import MinimalFactorisation, minimal_factorisation
 from nctheory.problems._gauge import ChainParams, internal_spaces, random_gauge
 from nctheory.problems._losses import CrossEntropy, Loss, MeanSquaredError, label_smoothing, mse
+from nctheory.problems._moments import MomentChain, expand_moments, moment_form
 
 __all__ = [
     "ChainParams",
@@ -22,14 +23,17 @@ __all__ = [
     "Loss",
     "MeanSquaredError",
     "MinimalFactorisation",
+    "MomentChain",
     "NoCertificate",
     "Params",
     "Problem",
     "deep_linear",
+    "expand_moments",
     "internal_spaces",
     "label_smoothing",
     "lift_to_samples",
     "minimal_factorisation",
+    "moment_form",
     "mse",
     "random_gauge",
     "ravel",

@@ -32,6 +32,8 @@ class DeepLinear(Problem):
     inputs: Float[Array, "d_0 M"] | None
     counts: tuple[int, ...] | None = eqx.field(static=True)
     reduced_form: bool = eqx.field(static=True)
+    bias_row: Float[Array, "M"] | None
+    """What b multiplies, where that is not the constant row (see `moment_form`)."""
 
     @property
     def depth(self) -> int:
@@ -84,8 +86,12 @@ class DeepLinear(Problem):
 
     def logits(self, params: ChainParams) -> Float[Array, "K M"]:
         """Z, one column per sample (or class mean)."""
-        out = self.product(params)
-        return out if params.bias is None else out + params.bias[:, None]
+        return self._with_bias(self.product(params), params.bias)
+
+    def _with_bias(self, product: Float[Array, "K M"], bias: Float[Array, "K"] | None) -> Float[Array, "K M"]:
+        if bias is None:
+            return product
+        return product + (bias[:, None] if self.bias_row is None else bias[:, None] * self.bias_row[None, :])
 
     def regulariser(self, params: ChainParams) -> Scalar:
         """The weight-decay terms of the objective."""
@@ -105,13 +111,14 @@ class DeepLinear(Problem):
         layers = [self.lowest(params)]
         for weight in params.weights:
             layers.append(weight @ layers[-1])
-        logits = layers[-1] if params.bias is None else layers[-1] + params.bias[:, None]
+        logits = self._with_bias(layers[-1], params.bias)
         value = self.column_weight @ self.loss.value(logits, self.targets) + self.regulariser(params)
 
         back = self.loss.gradient(logits, self.targets) * self.column_weight[None, :]
         bias = None
         if params.bias is not None and self.bias_decay is not None:
-            bias = jnp.sum(back, axis=1) + self.bias_decay * params.bias
+            summed = jnp.sum(back, axis=1) if self.bias_row is None else back @ self.bias_row
+            bias = summed + self.bias_decay * params.bias
         weights: list[Array] = []
         for i in reversed(range(self.depth)):
             weights.append(back @ layers[i].T + self.weight_decay[i] * params.weights[i])

@@ -121,6 +121,7 @@ def deep_linear(
         inputs=given,
         counts=classes,
         reduced_form=False,
+        bias_row=None,
     )
 
 
@@ -190,6 +191,7 @@ def reduce_to_class_means(problem: DeepLinear) -> DeepLinear:
         inputs=None,
         counts=problem.counts,
         reduced_form=True,
+        bias_row=None,
     )
 
 

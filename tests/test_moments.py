@@ -70,8 +70,8 @@ def test_starts_have_the_law_of_the_samples():
     problem = full_problem(None)
     keys = jax.random.split(jax.random.key(0), 4000)
     moments = nct.moment_form(problem)
-    ours = jax.vmap(lambda k: moments.init(k, 2.0).features)(keys)
-    theirs = jax.vmap(lambda k: problem.init(k, 2.0).features)(keys)
+    ours = jax.vmap(lambda k: jnp.asarray(moments.init(k, 2.0).features))(keys)
+    theirs = jax.vmap(lambda k: jnp.asarray(problem.init(k, 2.0).features))(keys)
     indicator = np.asarray(problem.targets / jnp.sqrt(jnp.sum(problem.targets, axis=1, keepdims=True)))
     inside = theirs - (theirs @ indicator.T) @ indicator
     for a, b in ((ours[:, :, 3:], inside), (ours[:, :, :3], theirs @ indicator.T)):

@@ -45,7 +45,7 @@ def duality_bound(problem: DeepLinear, params: ChainParams) -> Scalar:
 
 def _orthogonal(dual: Float[Array, "K M"], q: Float[Array, " M"], row: Float[Array, " M"]) -> Float[Array, "K M"]:
     """The nearest dual point with Σ q_j u_j row_j = 0; for squared error, whose conjugate is finite everywhere."""
-    return dual - jnp.outer(dual @ (q * row), row) / (q @ row**2)
+    return dual - (dual @ (q * row))[:, None] * row[None, :] / (q @ row**2)
 
 
 def _best_multiple(problem: DeepLinear, duals: Float[Array, "C K M"], bias_costs: Float[Array, " C"]) -> Scalar:

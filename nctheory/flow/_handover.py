@@ -119,7 +119,7 @@ def newton_stage(
                 jnp.where(probing, NEWTON_RESIDUAL, wanted),
                 jnp.stack([jnp.asarray(NEWTON_ITERATIONS), again, probes])[task],
             )
-            found = _Correction(value, reduced, jnp.linalg.norm(step), residual, used, negative)
+            found = _Correction(jnp.asarray(value), reduced, jnp.linalg.norm(step), residual, used, negative)
             return jnp.where(probing, target, target + step), found
 
         # Three solves with one Hessian in one loop, because its body is expensive to compile: the Newton correction, the

@@ -196,3 +196,23 @@ def test_bad_factorisations_are_refused(arguments, message):
     target = arguments.pop("target")
     with pytest.raises(ValueError, match=message):
         nct.minimal_factorisation(target, **arguments)
+
+
+@pytest.mark.parametrize(("widths", "bias"), [((5, 3), 0.0), ((4, 6, 3), None), ((3, 5, 4, 2), 0.1)])
+def test_the_gauge_penalty_sees_the_orbit_and_nothing_else(widths, bias):
+    decay = (0.1,) * len(widths)
+    problem = nct.deep_linear(widths=widths, counts=(3,) * widths[-1], loss="mse", weight_decay=decay, bias=bias)
+    point = problem.init(jax.random.key(0), 1.0)
+    penalty = jax.vmap(lambda v: nct.ravel(problem.gauge_penalty(point, nct.unravel(problem, v))))
+    matrix = np.asarray(penalty(np.eye(nct.ravel(point).size)))
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-13)
+    assert np.linalg.eigvalsh(matrix)[0] > -1e-12
+    tangents = np.asarray(jax.vmap(nct.ravel)(problem.gauge_tangents(point)))
+    orbit, singular, _ = np.linalg.svd(tangents.T, full_matrices=False)
+    orbit = orbit[:, singular > 1e-9]
+    np.testing.assert_allclose(orbit @ (orbit.T @ matrix), matrix, atol=1e-12)
+    # A rotation that moves the weights above its space at all is seen.
+    along = np.linalg.eigvalsh(orbit.T @ matrix @ orbit)
+    assert np.sum(along > 1e-9) >= sum(min(k, d) * (d - 1) - min(k, d) * (min(k, d) - 1) // 2 for d, k in [widths[:2]])
+    default = nct.Problem.gauge_penalty(problem, point, nct.unravel(problem, matrix[0]))
+    np.testing.assert_allclose(nct.ravel(default), tangents.T @ (tangents @ matrix[0]), atol=1e-12)

@@ -11,7 +11,10 @@ from jaxtyping import Bool
 from nctheory._types import Array
 from nctheory.flow._lanes import run_lanes
 from nctheory.flow._ode import ValueAndGrad
-from nctheory.flow._record import CONFIRM, DONE, FLOW, POLISH, SPENT, STUCK, TEST, Record, Settings
+from nctheory.flow._record import CONFIRM, DONE, FLOW, POLISH, SPENT, STUCK, TEST, VALLEY, Record, Settings
+
+GaugePenalty = Callable[[Array, Array], Array]
+"""`Problem.gauge_penalty` on flat vectors: of a point and a direction."""
 
 NEWTON_ITERATIONS = 120
 PROBE_ITERATIONS = 40
@@ -75,6 +78,7 @@ class _Correction(NamedTuple):
 
 def newton_stage(
     value_and_grad: ValueAndGrad,
+    gauge_penalty: GaugePenalty,
     records: Record,
     active: Bool[Array, "items"],
     settings: Settings,
@@ -83,7 +87,9 @@ def newton_stage(
     r"""Decide where the flow has chosen its basin (phase TEST), and accept polished points (phase CONFIRM).
 
     **Before the polish.** At the point y with gradient g and Hessian A the Newton equation A p = -g is solved by
-    conjugate gradients, which must meet no direction of curvature <= 0; and the correction q that the same A gives at
+    conjugate gradients, which must meet no direction of curvature <= 0 (a multiple of
+    `Problem.gauge_penalty` is added to A, which along the symmetry orbit has curvature of the gradient's size and of
+    either sign); and the correction q that the same A gives at
     y + p must be at most half as long as p, so that y lies in the region of convergence of Newton's method to a nearby
     critical point (Deuflhard, Newton Methods for Nonlinear Problems, 2004: the natural monotonicity test, which
     does not depend on the scaling of the variables). Then the polish starts at y + p + q and must end within 2.5 |p| of
@@ -101,17 +107,23 @@ def newton_stage(
 
     def attempt(r: Record) -> Record:
         confirming = r.phase == CONFIRM
-        _, product = jax.linearize(lambda y: value_and_grad(y)[1], r.point)
+        _, curvature = jax.linearize(lambda y: value_and_grad(y)[1], r.point)
         wanted = jnp.where(confirming, FINAL_RESIDUAL, NEWTON_RESIDUAL)
         norm = jnp.linalg.norm(r.point)
         shift = SHIFT * r.grad_norm / jnp.where(norm > 0, norm, 1.0)
         probe = jnp.asarray(np.random.default_rng(7).normal(size=r.point.shape))  # a constant of the program
+        along = jnp.linalg.norm(gauge_penalty(r.point, probe))
+        fixing = jnp.linalg.norm(curvature(probe)) / jnp.where(along > 0, along, 1.0)
 
-        def correct(target: Array, task: Array) -> tuple[Array, _Correction]:
+        def product(v: Array) -> Array:
+            return curvature(v) + fixing * gauge_penalty(r.point, v)
+
+        def correct(carry: tuple[Array, Array], task: Array) -> tuple[tuple[Array, Array], _Correction]:
+            target, failed = carry
             value, gradient = value_and_grad(target)
             reduced, probing = jnp.linalg.norm(gradient), task == 2
             # A gradient at the tolerance is too close to rounding, which lies along the gauge too, to be solved for again.
-            again = jnp.where(confirming | (reduced <= settings.tolerance), 0, NEWTON_ITERATIONS)
+            again = jnp.where(confirming | failed | (reduced <= settings.tolerance), 0, NEWTON_ITERATIONS)
             probes = jnp.where(confirming & settings.flow, PROBE_ITERATIONS, 0)
             step, residual, used, negative = conjugate_gradients(
                 lambda v: product(v) + jnp.where(probing, shift, 0.0) * v,
@@ -120,11 +132,12 @@ def newton_stage(
                 jnp.stack([jnp.asarray(NEWTON_ITERATIONS), again, probes])[task],
             )
             found = _Correction(jnp.asarray(value), reduced, jnp.linalg.norm(step), residual, used, negative)
-            return jnp.where(probing, target, target + step), found
+            failed = failed | negative | ~(residual <= wanted)
+            return (jnp.where(probing, target, target + step), failed), found
 
         # Three solves with one Hessian in one loop, because its body is expensive to compile: the Newton correction, the
         # simplified one after it, and the saddle probe.
-        target, found = jax.lax.scan(correct, r.point, jnp.arange(3))
+        (target, _), found = jax.lax.scan(correct, (r.point, jnp.asarray(False)), jnp.arange(3))
         value, reduced, length = found.value[2], found.grad_norm[2], found.length[0]
         solved = ~found.negative[0] & ~found.negative[1] & (found.residual[0] <= wanted) & jnp.isfinite(value)
         safe = solved & (found.length[1] <= CONTRACTION * length)
@@ -133,7 +146,9 @@ def newton_stage(
 
         attempts = r.attempts + jnp.where(confirming, 0, 1)
         steps = r.steps + 2 * jnp.sum(found.iterations) + 3
-        resume = jnp.where(attempts >= MAX_ATTEMPTS, STUCK, FLOW)
+        convex = ~confirming & ~found.negative[0] & ~found.negative[1]
+        resume = jnp.where(convex, VALLEY, FLOW)
+        resume = jnp.where(attempts >= MAX_ATTEMPTS, STUCK, resume)
         resume = jnp.where(steps >= settings.budget, SPENT, resume)
         accepted = jnp.where(confirming, ~saddle, safe)
         point = jnp.where(moves, target, r.point)

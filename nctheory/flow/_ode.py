@@ -9,12 +9,28 @@ import jax.numpy as jnp
 from jaxtyping import Bool
 
 from nctheory._types import Array, Scalar
+from nctheory.flow._chebyshev import Chebyshev
 from nctheory.flow._lanes import run_lanes
-from nctheory.flow._record import DONE, FLOW, LOST, SPENT, STUCK, TEST, Record, Settings
+from nctheory.flow._record import DONE, FLOW, LOST, SPENT, STUCK, TEST, VALLEY, Record, Settings
 
-STEPS_PER_BLOCK = 8
-EVALUATIONS_PER_STEP = 6
 
+class Integrator(NamedTuple):
+    """How one phase of the flow is integrated."""
+
+    solver: Any
+    phase: int
+    """The phase of a record that it serves."""
+    steps: int
+    """Steps between two observations."""
+    evaluations: int
+    """Gradients per step."""
+    slack: float
+    """Factor on `Settings.rtol`."""
+
+
+ACCURATE = Integrator(diffrax.Tsit5(), FLOW, steps=8, evaluations=6, slack=1.0)
+STABILISED = Integrator(Chebyshev(stages=10), VALLEY, steps=2, evaluations=10, slack=10.0)
+"""In a valley the flow contracts, so that a larger error is forgotten, and the step is limited by stability."""
 
 ValueAndGrad = Callable[[Array], tuple[Scalar, Array]]
 """Objective and gradient on a flat parameter vector."""
@@ -33,6 +49,7 @@ def flow_stage(
     active: Bool[Array, "items"],
     settings: Settings,
     lanes: int,
+    integrator: Integrator,
 ) -> Record:
     """Follow the flow of every active record down to its trigger (or to the tolerance).
 
@@ -40,16 +57,16 @@ def flow_stage(
     usual, it would drown the unstable component of a slow passage near a saddle, and with it the choice of basin; and
     an explicit method would hover at that level instead of converging.
     """
-    solver = diffrax.Tsit5()
+    solver, phase = integrator.solver, integrator.phase
     term = diffrax.ODETerm(lambda t, y, args: -value_and_grad(y)[1])
     order = float(solver.error_order(term) or 4.0)
 
     def controller(displacement: Array) -> diffrax.PIDController:
         # diffrax's default norm is the root mean square.
-        return diffrax.PIDController(rtol=0.0, atol=settings.rtol * displacement, norm=_rms)
+        return diffrax.PIDController(rtol=0.0, atol=integrator.slack * settings.rtol * displacement, norm=_rms)
 
     def load(record: Record) -> _Lane:
-        record = _observe(record._replace(steps=record.steps + 1), value_and_grad, settings)
+        record = _observe(record._replace(steps=record.steps + 1), value_and_grad, settings, phase)
         scale = _norm_or(record.point, 1.0) / _norm_or(record.grad_norm, 1.0)
         step = jnp.where(record.step > 0, record.step, 0.01 * scale)
         end = record.time + step
@@ -71,16 +88,16 @@ def flow_stage(
             point=jnp.where(keep, new, r.point),
             time=jnp.where(keep, start, r.time),
             step=stop - start,
-            steps=r.steps + EVALUATIONS_PER_STEP,
+            steps=r.steps + integrator.evaluations,
         )
         state = jax.tree.map(lambda a, b: jnp.where(keep, a, b), state, lane.solver)
         return _Lane(moved, state, control, made_jump)
 
     def block(lane: _Lane) -> _Lane:
-        after = jax.lax.fori_loop(0, STEPS_PER_BLOCK, lambda _, s: one_step(s), lane)
+        after = jax.lax.fori_loop(0, integrator.steps, lambda _, s: one_step(s), lane)
         seen = after.record._replace(steps=after.record.steps + 1)
-        after = after._replace(record=_observe(seen, value_and_grad, settings))
-        running = lane.record.phase == FLOW
+        after = after._replace(record=_observe(seen, value_and_grad, settings, phase))
+        running = lane.record.phase == phase
         return jax.tree.map(lambda a, b: jnp.where(running, a, b), after, lane)
 
     return run_lanes(
@@ -88,19 +105,19 @@ def flow_stage(
         active,
         load=load,
         advance=block,
-        finished=lambda lane: lane.record.phase != FLOW,
+        finished=lambda lane: lane.record.phase != phase,
         unload=lambda lane: lane.record,
         lanes=lanes,
     )
 
 
-def _observe(record: Record, value_and_grad: ValueAndGrad, settings: Settings) -> Record:
+def _observe(record: Record, value_and_grad: ValueAndGrad, settings: Settings, running: int) -> Record:
     """Evaluate the objective where the record stands, and decide whether its flow goes on."""
     value, gradient = value_and_grad(record.point)
     norm = jnp.linalg.norm(gradient)
     peak = jnp.maximum(record.peak, norm)
-    phase = jnp.asarray(FLOW)
-    phase = jnp.where(~(record.step > 1e-14 * record.time), jnp.where(record.time > 0, STUCK, FLOW), phase)
+    phase = jnp.asarray(running)
+    phase = jnp.where(~(record.step > 1e-14 * record.time), jnp.where(record.time > 0, STUCK, running), phase)
     phase = jnp.where(record.steps >= settings.budget, SPENT, phase)
     phase = jnp.where(settings.polish & (norm <= record.trigger * peak), TEST, phase)
     phase = jnp.where(norm <= settings.tolerance, DONE, phase)

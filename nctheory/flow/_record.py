@@ -47,5 +47,5 @@ class Record(NamedTuple):
     phase: Array
 
 
-FLOW, TEST, POLISH, CONFIRM, DONE, STUCK, SPENT, LOST = range(8)
-"""Phases of a record: four stages, and four ways to end."""
+FLOW, VALLEY, TEST, POLISH, CONFIRM, DONE, STUCK, SPENT, LOST = range(9)
+"""Phases of a record: five stages (VALLEY is the flow where all curvature is positive), and four ways to end."""

@@ -15,9 +15,9 @@ from jaxtyping import PRNGKeyArray
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.flow._handover import newton_stage
-from nctheory.flow._ode import flow_stage
+from nctheory.flow._ode import ACCURATE, STABILISED, flow_stage
 from nctheory.flow._polish import polish_stage
-from nctheory.flow._record import CONFIRM, DONE, FLOW, LOST, POLISH, SPENT, STUCK, TEST, Record, Settings
+from nctheory.flow._record import CONFIRM, DONE, FLOW, LOST, POLISH, SPENT, STUCK, TEST, VALLEY, Record, Settings
 from nctheory.flow._status import Ensemble, Status
 from nctheory.problems import Problem, ravel, size, unravel
 
@@ -57,8 +57,13 @@ def _solve_block(problem: Problem, key: PRNGKeyArray, seeds: Array, live: Array,
             phase=jnp.where(settings.flow, FLOW, POLISH),
         )
 
+    def gauge_penalty(point: Array, vector: Array) -> Array:
+        return ravel(problem.gauge_penalty(unravel(problem, point), unravel(problem, vector)))
+
     lanes = min(MAX_LANES, seeds.shape[0])
-    stages = (((FLOW,), flow_stage), ((TEST, CONFIRM), newton_stage), ((POLISH,), polish_stage))
+    test = partial(newton_stage, gauge_penalty=gauge_penalty)
+    follow, descend = (partial(flow_stage, integrator=one) for one in (ACCURATE, STABILISED))
+    stages = (((FLOW,), follow), ((VALLEY,), descend), ((TEST, CONFIRM), test), ((POLISH,), polish_stage))
 
     def working(records: Record) -> Array:
         return live & (records.phase <= CONFIRM)
@@ -66,7 +71,7 @@ def _solve_block(problem: Problem, key: PRNGKeyArray, seeds: Array, live: Array,
     def round_(records: Record) -> Record:
         for phases, stage in stages:
             waiting = jnp.isin(records.phase, jnp.asarray(phases))
-            records = stage(value_and_grad, records, live & waiting, settings, lanes)
+            records = stage(value_and_grad, records=records, active=live & waiting, settings=settings, lanes=lanes)
         return records
 
     return jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, jax.vmap(fresh)(seeds))

@@ -47,6 +47,17 @@ class Problem(eqx.Module):
         """Tangent vectors of the symmetry orbit through `params`, stacked on a leading axis; by default none."""
         return jax.tree.map(lambda x: jnp.zeros((0, *x.shape), x.dtype), params)
 
+    def gauge_penalty(self, params: Params, vector: Params) -> Params:
+        r"""A positive semidefinite form applied to a vector: zero across the symmetry orbit, positive along it.
+
+        The solver adds a multiple of it to the Hessian, whose curvature along the orbit has the size and either sign of
+        the gradient's. By default $\sum_t\langle t,v\rangle t$ over the tangents t; override where that is expensive.
+        """
+        tangents = self.gauge_tangents(params)
+        products = jax.tree.map(lambda t, v: jnp.sum(t * v[None], axis=tuple(range(1, t.ndim))), tangents, vector)
+        weights = sum(jax.tree.leaves(products), jnp.zeros(()))
+        return jax.tree.map(lambda t: jnp.tensordot(weights, t, axes=1), tangents)
+
     def lower_bound(self, params: Params) -> Scalar:
         """A lower bound on the global minimum, whatever `params` is; it may use `params` to be tight there.
 

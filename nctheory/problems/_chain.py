@@ -8,7 +8,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from nctheory._types import Array, Scalar
 from nctheory.problems._base import Problem
-from nctheory.problems._gauge import ChainParams, chain_tangents
+from nctheory.problems._gauge import ChainParams, chain_gauge_penalty, chain_tangents
 from nctheory.problems._losses import Loss
 
 
@@ -140,3 +140,6 @@ class DeepLinear(Problem):
         Shifting b by a multiple of 1 changes nothing where the loss ignores it and b is not decayed.
         """
         return chain_tangents(self, params)
+
+    def gauge_penalty(self, params: ChainParams, vector: ChainParams) -> ChainParams:
+        return chain_gauge_penalty(self, params, vector)

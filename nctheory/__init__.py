@@ -57,6 +57,7 @@ from nctheory.problems import (
     unconstrained_features,
     unravel,
 )
+from nctheory.sweeps import Survey, survey
 from nctheory.theorems import (
     Claim,
     Control,
@@ -94,6 +95,7 @@ __all__ = [
     "Problem",
     "Source",
     "Status",
+    "Survey",
     "Theorem",
     "Verdict",
     "catalogue",
@@ -129,6 +131,7 @@ __all__ = [
     "solve",
     "squared_error_bias_minimum",
     "squared_error_minimum",
+    "survey",
     "tilted_frame",
     "unconstrained_features",
     "unravel",

@@ -3,12 +3,13 @@
 `certify` bounds the minimum from below at any point; `hessian_report` counts negative and zero eigenvalues.
 """
 
-from nctheory.certificates._certify import Bound, bound_caveat, certify, lower_bound
+from nctheory.certificates._certify import GAP_LEVEL, Bound, bound_caveat, certify, lower_bound
 from nctheory.certificates._duality import duality_bound, spectral_norm
 from nctheory.certificates._hessian import HessianReport, hessian_report, sensitivity
 from nctheory.certificates._separable import scalar_minimum, separable_bound
 
 __all__ = [
+    "GAP_LEVEL",
     "Bound",
     "HessianReport",
     "bound_caveat",

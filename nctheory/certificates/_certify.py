@@ -14,6 +14,9 @@ from nctheory.certificates._duality import duality_bound
 from nctheory.certificates._separable import separable_bound
 from nctheory.problems import DeepLinear, NoCertificate, Params, Problem
 
+GAP_LEVEL = 1e-9
+"""A converged seed counts as certified when its relative duality gap is at most this."""
+
 
 class Bound(NamedTuple):
     """Lower bounds at the points of a batch (or at one point, without the leading axis)."""

@@ -9,15 +9,13 @@ import numpy as np
 
 from nctheory._batching import map_in_blocks
 from nctheory._precision import EPS
-from nctheory.certificates import Bound, HessianReport
+from nctheory.certificates import GAP_LEVEL, Bound, HessianReport
 from nctheory.flow import Ensemble
 from nctheory.problems import Params, Problem, ravel, size, unravel
 from nctheory.theorems._theorem import Claim
 
 SAFETY = 2.0
 """Factor on the first-order sensitivity; covers its second-order remainder."""
-GAP_LEVEL = 1e-9
-"""A converged seed counts as certified when its relative duality gap is at most this."""
 
 
 class Evidence(NamedTuple):

@@ -10,10 +10,10 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory._precision import EPS
 from nctheory._types import Array
-from nctheory.certificates import Bound, HessianReport, certify, hessian_report, sensitivity
+from nctheory.certificates import GAP_LEVEL, Bound, HessianReport, certify, hessian_report, sensitivity
 from nctheory.flow import Ensemble, solve, start
 from nctheory.problems import Params, Problem, ravel, unravel
-from nctheory.theorems._check import GAP_LEVEL, Evidence, observe_all, stacked_jacobian
+from nctheory.theorems._check import Evidence, observe_all, stacked_jacobian
 from nctheory.theorems._theorem import Claim
 
 REFERENCE: dict[str, Any] = {"rtol": 1e-6, "switch": 1e-3}

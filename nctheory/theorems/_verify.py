@@ -12,8 +12,8 @@ from jaxtyping import PRNGKeyArray
 from nctheory._environment import environment
 from nctheory._precision import float64
 from nctheory._programs import release_programs
+from nctheory.certificates import GAP_LEVEL
 from nctheory.flow import as_key, as_seeds
-from nctheory.theorems._check import GAP_LEVEL
 from nctheory.theorems._evidence import Effort, flow_fidelity, gather
 from nctheory.theorems._judge import (
     Case,

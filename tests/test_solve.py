@@ -16,6 +16,8 @@ import nctheory as nct
 from nctheory._programs import release_programs
 from nctheory.flow._chebyshev import Chebyshev
 from nctheory.flow._lanes import run_lanes
+from nctheory.flow._record import Settings
+from nctheory.flow._single import flow_chunk, halved, memory_budget
 from nctheory.flow._solve import default_chunk
 from nctheory.theorems._evidence import flow_fidelity
 from tests.helpers import LOSSES, first, model
@@ -40,13 +42,15 @@ def test_end_values_do_not_depend_on_the_chunk(loss):
 def test_end_values_do_not_depend_on_the_number_of_devices():
     code = """
 import jax, numpy as np
-jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_num_cpu_devices", 8)
 import nctheory as nct
 p = nct.unconstrained_features(counts=(10,) * 6, dim=2, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0)
-one, two = (nct.solve(p, 33, key=5, devices=jax.devices()[:n], chunk=16) for n in (1, 2))
-assert one.converged.all() and two.converged.all()
+one, two, eight = (nct.solve(p, 33, key=5, devices=jax.devices()[:n], chunk=16) for n in (1, 2, 8))
+assert one.converged.all() and two.converged.all() and eight.converged.all()
 assert len(np.unique(np.round(one.value, 6))) == 2
-print(np.max(np.abs(one.value - two.value)))
+single = nct.solve(p, 33, key=5, devices=jax.devices()[:2], chunk=16, flow_precision="float32")
+assert np.mean(np.abs(single.value - one.value) < 1e-12) > 0.9
+print(max(np.max(np.abs(one.value - other.value)) for other in (two, eight)))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(run.stdout) <= 1e-12
@@ -137,6 +141,41 @@ def test_one_bad_seed_does_not_kill_the_others():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_flow_in_single_precision_leads_to_the_same_ends(loss):
+    problem = model(loss, bias=0.1)
+    single = nct.solve(problem, 24, flow_precision="float32")
+    double = nct.solve(problem, 24)
+    assert single.converged.all()
+    assert np.all(single.grad_norm <= single.tolerance)
+    np.testing.assert_allclose(single.value, double.value, rtol=1e-13)
+    assert not np.array_equal(single.flow_time, double.flow_time)
+
+
+def test_the_single_precision_program_holds_no_double():
+    problem = model("cross_entropy", bias=0.1)
+    settings = Settings(*(np.asarray(x) for x in (1e-10, 1e-3, 0.03, 1.0, 1000, True, True)))
+    points = np.zeros((4, nct.ravel(problem.init(jax.random.key(0), 1.0)).size))
+    with jax.enable_x64(False):
+        arguments = (halved(problem), halved(points), np.ones(4, bool), halved(settings))
+        program = str(jax.make_jaxpr(lambda *a: flow_chunk(*a, devices=(jax.devices()[0],)))(*arguments))
+    assert "f32" in program
+    assert "f64" not in program
+
+
+def test_a_device_without_double_precision_needs_a_single_precision_flow():
+    class Bare:
+        platform = "tpu"
+
+        def memory_stats(self):
+            return {"bytes_limit": 2**30, "bytes_in_use": 2**29}
+
+    assert memory_budget((Bare(), Bare())) == 2 * 2**27
+    with pytest.raises(ValueError, match="flow_precision"):
+        nct.solve(model(), 2, devices=[Bare()])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["two minima", "three minima", "deep"])
 def test_the_polish_stays_in_the_basin_that_the_flow_chose(case):
     problem = {
@@ -196,6 +235,9 @@ BAD = [
     ({"budget": 0}, "budget"),
     ({"chunk": 0}, "chunk"),
     ({"workers": 0}, "workers"),
+    ({"memory": 0}, "memory"),
+    ({"flow_precision": "half"}, "flow_precision"),
+    ({"flow_precision": "float32", "method": "flow"}, "flow_precision"),
 ]
 
 

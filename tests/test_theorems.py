@@ -264,3 +264,11 @@ def test_verdict_json_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         dataclasses.replace(verdict, seconds=1.0).to_json(file)
     assert file.read_bytes() == before
     assert [f.name for f in tmp_path.iterdir()] == ["verdict.json"]
+
+
+@pytest.mark.slow
+def test_a_flow_in_single_precision_gives_the_same_verdict():
+    single = nct.verify("ufm-mse-nobias", seeds=4, effort=nct.Effort(flow_precision="float32"))
+    assert single.outcome == "holds"
+    assert single.supporting == single.seeds_run
+    assert all(control.refuted for control in single.controls)

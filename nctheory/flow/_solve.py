@@ -3,101 +3,24 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
 from nctheory._precision import float64
-from nctheory._types import Array, Scalar
-from nctheory.flow._handover import newton_stage
-from nctheory.flow._ode import ACCURATE, STABILISED, flow_stage
-from nctheory.flow._polish import polish_stage
-from nctheory.flow._record import CONFIRM, DONE, FLOW, LOST, POLISH, SPENT, STUCK, TEST, VALLEY, Record, Settings
+from nctheory.flow._program import solve_chunk, start
+from nctheory.flow._record import DONE, LOST, SPENT, STUCK, Record, Settings
+from nctheory.flow._single import DOUBLE_PLATFORMS, flow_in_single, memory_budget, starts
 from nctheory.flow._status import Ensemble, Status
-from nctheory.problems import Problem, ravel, size, unravel
+from nctheory.problems import Problem, size, unravel
 
 Method = Literal["flow+polish", "flow", "polish"]
-MAX_LANES = 16
+FlowPrecision = Literal["float64", "float32"]
 WORKING_COPIES = 24
 """Vectors of the size of one point that a seed needs while it is worked on."""
-
-
-def start(problem: Problem, key: PRNGKeyArray, seed: Array, scale: Array) -> Array:
-    """The start of one seed: a function of key and seed alone."""
-    return ravel(problem.init(jax.random.fold_in(key, seed), scale))
-
-
-def _solve_block(problem: Problem, key: PRNGKeyArray, seeds: Array, live: Array, settings: Settings) -> Record:
-    """All stages for one block of seeds, on one device, in one program."""
-
-    def value_and_grad(vector: Array) -> tuple[Scalar, Array]:
-        value, gradient = problem.value_and_grad(unravel(problem, vector))
-        return value, ravel(gradient)
-
-    def fresh(seed: Array) -> Record:
-        point = start(problem, key, seed, settings.scale)
-        zero, count = jnp.zeros(()), jnp.asarray(0)
-        return Record(
-            point=point,
-            anchor=point,
-            step=zero,
-            time=zero,
-            steps=count,
-            value=zero,
-            grad_norm=zero,
-            peak=zero,
-            trigger=jnp.asarray(settings.switch),
-            radius=jnp.asarray(jnp.inf),
-            attempts=count,
-            phase=jnp.where(settings.flow, FLOW, POLISH),
-        )
-
-    def gauge_penalty(point: Array, vector: Array) -> Array:
-        return ravel(problem.gauge_penalty(unravel(problem, point), unravel(problem, vector)))
-
-    lanes = min(MAX_LANES, seeds.shape[0])
-    test = partial(newton_stage, gauge_penalty=gauge_penalty)
-    follow, descend = (partial(flow_stage, integrator=one) for one in (ACCURATE, STABILISED))
-    stages = (((FLOW,), follow), ((VALLEY,), descend), ((TEST, CONFIRM), test), ((POLISH,), polish_stage))
-
-    def working(records: Record) -> Array:
-        return live & (records.phase <= CONFIRM)
-
-    def round_(records: Record) -> Record:
-        for phases, stage in stages:
-            waiting = jnp.isin(records.phase, jnp.asarray(phases))
-            records = stage(value_and_grad, records=records, active=live & waiting, settings=settings, lanes=lanes)
-        return records
-
-    return jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, jax.vmap(fresh)(seeds))
-
-
-@partial(jax.jit, static_argnames="devices")
-def _solve_chunk(
-    problem: Problem,
-    key: PRNGKeyArray,
-    seeds: Array,
-    live: Array,
-    settings: Settings,
-    devices: tuple[Any, ...],
-) -> Record:
-    if len(devices) == 1:
-        return _solve_block(problem, key, seeds, live, settings)
-    mesh = jax.make_mesh((len(devices),), ("seeds",), axis_types=(AxisType.Auto,), devices=devices)
-    split, whole = PartitionSpec("seeds"), PartitionSpec()
-    block = jax.shard_map(
-        _solve_block,
-        mesh=mesh,
-        in_specs=(whole, whole, split, split, whole),
-        out_specs=split,
-        check_vma=False,
-    )
-    return block(problem, key, seeds, live, settings)
 
 
 def as_key(key: int | PRNGKeyArray) -> PRNGKeyArray:
@@ -143,20 +66,23 @@ def solve(
     switch: float = 0.03,
     budget: int = 200_000,
     chunk: int | None = None,
-    memory: int = 512 * 2**20,
+    memory: int | None = None,
     devices: Sequence[Any] | None = None,
+    flow_precision: FlowPrecision | str = "float64",
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Ensemble:
     r"""Follow the gradient flow $\dot\theta = -\nabla f(\theta)$ from many random starts to critical points.
 
     `seeds` is a count or a list of seed numbers; seed i starts at `init(fold_in(key, i), scale)` whatever the chunk or
-    the devices. `method` is "flow+polish" (adaptive Tsit5 with local error `rtol` per displacement into the basin,
-    then Barzilai-Borwein to `tolerance`), "flow" (only the flow, down to the tolerance), or "polish" (no flow: fast,
-    but it may end in another basin than the flow). The hand-over is first tried when the gradient norm has fallen to
-    `switch` times its largest, and is granted only in a region of fast Newton convergence with positive curvature;
-    see `Ensemble.handovers`. `budget` bounds the gradient evaluations of one seed. Seeds run in chunks of `chunk`
-    (by default as many as `memory` bytes hold), split over `devices` (default: all local ones); `workers` chunks run at a
+    the devices. `method` is "flow+polish" (adaptive Tsit5 with local error `rtol` per displacement into the basin, then
+    Barzilai-Borwein to `tolerance`), "flow" (only the flow, down to the tolerance), or "polish" (no flow: fast, but it
+    may end in another basin than the flow). The hand-over is first tried when the gradient norm has fallen to `switch`
+    times its largest, and is granted only in a region of fast Newton convergence with positive curvature; see
+    `Ensemble.handovers`. With `flow_precision` "float32" the flow runs in single precision down to the first hand-over
+    (on devices without float64 that is all they do, and the host does the rest). `budget` bounds the gradient
+    evaluations of one seed. Seeds run in chunks of `chunk` (by default as many as `memory` bytes hold, and of those a
+    quarter of what the devices have free), split over `devices` (default: all local ones); `workers` chunks run at a
     time (default: one per core where the only device is a CPU). `progress` is called with the size of each finished
     chunk, possibly from another thread.
 
@@ -170,6 +96,10 @@ def solve(
     {'converged': 4, 'stalled': 0, 'budget_spent': 0, 'diverged': 0}
     """
     numbers, root = as_seeds(seeds), as_key(key)
+    if flow_precision not in ("float64", "float32"):
+        raise ValueError(f"flow_precision: expected 'float64' or 'float32', got {flow_precision!r}")
+    if flow_precision == "float32" and method == "flow":
+        raise ValueError("flow_precision: float32 needs a polish in float64, got method 'flow'")
     if method not in ("flow+polish", "flow", "polish"):
         raise ValueError(f"method: expected 'flow+polish', 'flow' or 'polish', got {method!r}")
     for name, number in (("tolerance", tolerance), ("rtol", rtol), ("switch", switch), ("scale", scale)):
@@ -177,15 +107,22 @@ def solve(
             raise ValueError(f"{name}: expected a finite positive number, got {number}")
     if budget < 1:
         raise ValueError(f"budget: expected at least 1 gradient evaluation, got {budget}")
-    for name, number in (("chunk", chunk), ("workers", workers)):
+    for name, number in (("chunk", chunk), ("workers", workers), ("memory", memory)):
         if number is not None and number < 1:
             raise ValueError(f"{name}: expected at least 1, got {number}")
 
     used = tuple(devices) if devices is not None else tuple(jax.local_devices())
+    single = flow_precision == "float32" and method != "polish"
+    double = tuple(d for d in used if d.platform in DOUBLE_PLATFORMS) or (jax.devices("cpu")[0],)
+    if double != used and not single and method != "polish":
+        raise ValueError(f"flow_precision: {used[0].platform} has no float64; ask for flow_precision='float32'")
     threads = workers if workers is not None else _default_workers(used)
     share = -(-len(numbers) // threads)
-    width = chunk if chunk is not None else min(default_chunk(problem, memory // threads), share)
-    width = -(-width // len(used)) * len(used)
+    width = (
+        chunk if chunk is not None else min(default_chunk(problem, (memory or memory_budget(used)) // threads), share)
+    )
+    several = np.lcm(len(used), len(double))
+    width = int(-(-width // several) * several)
     settings = Settings(
         tolerance=jnp.asarray(tolerance, jnp.float64),
         rtol=jnp.asarray(rtol, jnp.float64),
@@ -201,7 +138,11 @@ def solve(
         block = numbers[begin : begin + width]
         padded = np.resize(block, width)
         live = np.arange(width) < len(block)
-        records = _solve_chunk(problem, root, jnp.asarray(padded), jnp.asarray(live), settings, used)
+        begun = None
+        if single:
+            points = np.asarray(starts(problem, root, jnp.asarray(padded), settings))
+            begun = jax.tree.map(jnp.asarray, flow_in_single(problem, points, live, settings, used))
+        records = solve_chunk(problem, root, jnp.asarray(padded), jnp.asarray(live), begun, settings, double)
         part = jax.tree.map(lambda x: np.asarray(x)[: len(block)], records)
         if progress is not None:
             progress(len(block))

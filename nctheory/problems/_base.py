@@ -68,7 +68,8 @@ class Problem(eqx.Module):
 
 def template(problem: Problem) -> Params:
     """Shapes and dtypes of the parameters, without computing them."""
-    return jax.eval_shape(lambda: problem.init(jax.random.key(0), jnp.float64(1.0)))
+    with jax.enable_x64(True):  # starts are drawn in float64 whatever the precision of the arithmetic on them
+        return jax.eval_shape(lambda: problem.init(jax.random.key(0), jnp.float64(1.0)))
 
 
 def size(problem: Problem) -> int:

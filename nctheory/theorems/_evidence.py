@@ -11,7 +11,7 @@ from jaxtyping import PRNGKeyArray
 from nctheory._precision import EPS
 from nctheory._types import Array
 from nctheory.certificates import GAP_LEVEL, Bound, HessianReport, certify, hessian_report, sensitivity
-from nctheory.flow import Ensemble, solve, start
+from nctheory.flow import Ensemble, FlowPrecision, solve, start
 from nctheory.problems import Params, Problem, ravel, unravel
 from nctheory.theorems._check import Evidence, observe_all, stacked_jacobian
 from nctheory.theorems._theorem import Claim
@@ -37,6 +37,8 @@ class Effort(NamedTuple):
     """Seeds that are run again with a high-accuracy flow, on one instance of each shape; 0 for none."""
     workers: int | None = None
     """Instances worked on at a time; by default one per core."""
+    flow_precision: FlowPrecision = "float64"
+    """Precision of the flow down to its first hand-over; everything after that is float64."""
 
 
 def gather(
@@ -52,7 +54,15 @@ def gather(
     """Solve, certify and observe one instance."""
     chunk = min(CHUNK, len(seeds))
     ensemble = solve(
-        problem, seeds, key, scale=scale, budget=effort.budget, chunk=chunk, workers=workers, progress=progress
+        problem,
+        seeds,
+        key,
+        scale=scale,
+        budget=effort.budget,
+        chunk=chunk,
+        workers=workers,
+        progress=progress,
+        flow_precision=effort.flow_precision,
     )
     bound = certify(problem, ensemble.params)
     certified = _certified(ensemble, bound)

@@ -1,0 +1,114 @@
+"""The compiled program of a solve: all stages for one chunk of seeds, over one or more devices."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, PartitionSpec
+from jaxtyping import PRNGKeyArray
+
+from nctheory._types import Array, Scalar
+from nctheory.flow._handover import newton_stage
+from nctheory.flow._ode import ACCURATE, STABILISED, ValueAndGrad, flow_stage
+from nctheory.flow._polish import polish_stage
+from nctheory.flow._record import CONFIRM, FLOW, POLISH, TEST, VALLEY, Record, Settings
+from nctheory.problems import Problem, ravel, unravel
+
+MAX_LANES = 16
+
+
+def start(problem: Problem, key: PRNGKeyArray, seed: Array, scale: Array) -> Array:
+    """The start of one seed: a function of key and seed alone."""
+    return ravel(problem.init(jax.random.fold_in(key, seed), scale))
+
+
+def flat_objective(problem: Problem) -> ValueAndGrad:
+    """Objective and gradient on flat vectors."""
+
+    def value_and_grad(vector: Array) -> tuple[Scalar, Array]:
+        value, gradient = problem.value_and_grad(unravel(problem, vector))
+        return value, ravel(gradient)
+
+    return value_and_grad
+
+
+def fresh(point: Array, settings: Settings, phase: int | Array) -> Record:
+    """The record of a seed that stands at its start."""
+    zero, count = jnp.zeros((), point.dtype), jnp.asarray(0)
+    return Record(
+        point=point,
+        anchor=point,
+        step=zero,
+        time=zero,
+        steps=count,
+        value=zero,
+        grad_norm=zero,
+        peak=zero,
+        trigger=jnp.asarray(settings.switch),
+        radius=jnp.full((), jnp.inf, point.dtype),
+        attempts=count,
+        phase=jnp.asarray(phase),
+    )
+
+
+def _solve_block(
+    problem: Problem, key: PRNGKeyArray, seeds: Array, live: Array, begun: Record | None, settings: Settings
+) -> Record:
+    """All stages for one block of seeds, on one device, in one program; from their starts unless they are `begun`."""
+
+    def begin(seed: Array) -> Record:
+        point = start(problem, key, seed, settings.scale)
+        return fresh(point, settings, jnp.where(settings.flow, FLOW, POLISH))
+
+    def gauge_penalty(point: Array, vector: Array) -> Array:
+        return ravel(problem.gauge_penalty(unravel(problem, point), unravel(problem, vector)))
+
+    value_and_grad = flat_objective(problem)
+    lanes = min(MAX_LANES, seeds.shape[0])
+    test = partial(newton_stage, gauge_penalty=gauge_penalty)
+    follow, descend = (partial(flow_stage, integrator=one) for one in (ACCURATE, STABILISED))
+    stages: tuple[tuple[tuple[int, ...], Callable[..., Record]], ...] = (
+        ((FLOW,), follow),
+        ((VALLEY,), descend),
+        ((TEST, CONFIRM), test),
+        ((POLISH,), polish_stage),
+    )
+
+    def working(records: Record) -> Array:
+        return live & (records.phase <= CONFIRM)
+
+    def round_(records: Record) -> Record:
+        for phases, stage in stages:
+            waiting = jnp.isin(records.phase, jnp.asarray(phases))
+            records = stage(value_and_grad, records=records, active=live & waiting, settings=settings, lanes=lanes)
+        return records
+
+    records = jax.vmap(begin)(seeds) if begun is None else begun
+    return jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, records)
+
+
+def over_devices(function: Callable[..., Record], devices: tuple[Any, ...], split: tuple[bool, ...]) -> Any:
+    """`function` with its arguments split over `devices` along their leading axis, or whole where `split` is False."""
+    if len(devices) == 1:
+        return function
+    mesh = jax.make_mesh((len(devices),), ("seeds",), axis_types=(AxisType.Auto,), devices=devices)
+    seeds, whole = PartitionSpec("seeds"), PartitionSpec()
+    specs = tuple(seeds if one else whole for one in split)
+    return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=seeds, check_vma=False)
+
+
+@partial(jax.jit, static_argnames="devices")
+def solve_chunk(
+    problem: Problem,
+    key: PRNGKeyArray,
+    seeds: Array,
+    live: Array,
+    begun: Record | None,
+    settings: Settings,
+    devices: tuple[Any, ...],
+) -> Record:
+    """Bring one chunk of seeds to its end on `devices`; seeds that are not `live` are padding."""
+    block = over_devices(_solve_block, devices, (False, False, True, True, True, False))
+    return block(problem, key, seeds, live, begun, settings)

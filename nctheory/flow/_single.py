@@ -1,0 +1,88 @@
+"""The flow in single precision, for devices that are faster at it or know nothing else; the rest stays in float64."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from nctheory._types import Array
+from nctheory.flow._ode import ACCURATE, flow_stage
+from nctheory.flow._program import MAX_LANES, flat_objective, fresh, over_devices, start
+from nctheory.flow._record import FLOW, TEST, Record, Settings
+from nctheory.problems import Problem
+
+DOUBLE_PLATFORMS = ("cpu", "gpu", "cuda", "rocm")
+"""Platforms whose devices compute in float64."""
+
+
+@jax.jit
+def starts(problem: Problem, key: PRNGKeyArray, seeds: Array, settings: Settings) -> Array:
+    """Starts of many seeds as flat vectors, in float64."""
+    return jax.vmap(lambda seed: start(problem, key, seed, settings.scale))(seeds)
+
+
+def _flow_block(problem: Problem, points: Array, live: Array, settings: Settings) -> Record:
+    records = jax.vmap(lambda point: fresh(point, settings, FLOW))(points)
+    lanes = min(MAX_LANES, points.shape[0])
+    return flow_stage(flat_objective(problem), records, live, settings, lanes, ACCURATE)
+
+
+@partial(jax.jit, static_argnames="devices")
+def flow_chunk(problem: Problem, points: Array, live: Array, settings: Settings, devices: tuple[Any, ...]) -> Record:
+    """Follow the flow of one chunk down to the first hand-over, in the precision of its arguments."""
+    return over_devices(_flow_block, devices, (False, True, True, False))(problem, points, live, settings)
+
+
+def halved(tree: Any) -> Any:
+    """A pytree with its floating-point leaves in float32."""
+    return jax.tree.map(
+        lambda x: np.asarray(x, np.float32) if np.asarray(x).dtype == np.float64 else np.asarray(x), tree
+    )
+
+
+def flow_in_single(
+    problem: Problem, points: np.ndarray, live: np.ndarray, settings: Settings, devices: tuple[Any, ...]
+) -> Record:
+    """Float64 records of seeds whose flow has been followed in float32, ready for the hand-over's test in float64.
+
+    In single precision the gradient is known to about $10^{-7}$ of its largest size; whatever the flow cannot reach for
+    that reason it leaves to the float64 stages, which go on from where it stands. A seed that left the finite numbers
+    starts again in float64.
+    """
+    with jax.enable_x64(False):
+        arguments = jax.device_put((halved(problem), halved(points), live, halved(settings)), devices[0])
+        if len(devices) > 1:
+            arguments = jax.tree.map(np.asarray, arguments)
+        found = jax.tree.map(np.asarray, flow_chunk(*arguments, devices=devices))
+    lost = ~np.all(np.isfinite(found.point), axis=1) | ~np.isfinite(found.grad_norm)
+    whole = found._replace(
+        **{
+            name: np.asarray(getattr(found, name), np.float64)
+            for name in ("point", "step", "time", "value", "grad_norm", "peak", "trigger", "radius")
+        }
+    )
+    mask = lost[:, None]
+    point = np.where(mask, points, whole.point)
+    return whole._replace(
+        point=point,
+        anchor=point,
+        step=np.where(lost, 0.0, whole.step),
+        time=np.where(lost, 0.0, whole.time),
+        steps=whole.steps.astype(np.int64),
+        attempts=whole.attempts.astype(np.int64),
+        peak=np.where(lost, 0.0, whole.peak),
+        trigger=np.full(len(lost), float(settings.switch)),
+        phase=np.where(lost, FLOW, TEST).astype(np.int64),
+    )
+
+
+def memory_budget(devices: tuple[Any, ...]) -> int:
+    """Bytes that a solve may use by default: a quarter of what the devices report as free, else 512 MiB."""
+    free = []
+    for device in devices:
+        stats = device.memory_stats() if device.platform != "cpu" else None
+        if stats and "bytes_limit" in stats:
+            free.append((stats["bytes_limit"] - stats.get("bytes_in_use", 0)) // 4)
+    return len(devices) * min(free) if free else 512 * 2**20

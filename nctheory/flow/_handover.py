@@ -20,10 +20,12 @@ NEWTON_ITERATIONS = 120
 PROBE_ITERATIONS = 40
 NEWTON_RESIDUAL = 1e-2
 FINAL_RESIDUAL = 1e-3
-CONTRACTION = 0.5
+CONTRACTION = 0.25
 """The second simplified Newton correction must be at most this fraction of the first (Deuflhard's natural test)."""
 CONTAINMENT = 2.5
 """The polish must end within this many first corrections of its start; near a quartic minimum it needs 1.7."""
+FARTHEST = 0.3
+"""A first correction longer than this fraction of the point is no local one; its computation is given up."""
 RETRY = 0.3
 """After a rejected hand-over the flow goes on until the gradient has fallen by this factor."""
 SHIFT = 1e3
@@ -42,15 +44,22 @@ class _CG(NamedTuple):
 
 
 def conjugate_gradients(
-    product: Callable[[Array], Array], rhs: Array, residual: float | Array, iterations: int | Array
+    product: Callable[[Array], Array],
+    rhs: Array,
+    residual: float | Array,
+    iterations: int | Array,
+    longest: float | Array = jnp.inf,
 ) -> tuple[Array, Array, Array, Array]:
     """CG for `product(x) = rhs`: solution, relative residual, iterations, and whether a direction of curvature <= 0
     turned up (CG meets one exactly when the operator is not positive definite on the Krylov space built so far).
+
+    The iterates only grow, so that it gives up, its residual unmet, as soon as one is longer than `longest`.
     """
     target = residual**2 * (rhs @ rhs)
 
     def going(s: _CG) -> Array:
-        return (s.squared > target) & (s.iteration < iterations) & ~s.negative
+        short = s.solution @ s.solution <= longest**2
+        return (s.squared > target) & (s.iteration < iterations) & ~s.negative & short
 
     def step(s: _CG) -> _CG:
         image = product(s.direction)
@@ -130,6 +139,7 @@ def newton_stage(
                 jnp.where(probing, probe, -gradient),
                 jnp.where(probing, NEWTON_RESIDUAL, wanted),
                 jnp.stack([jnp.asarray(NEWTON_ITERATIONS), again, probes])[task],
+                jnp.where(confirming | probing, jnp.inf, FARTHEST * norm),
             )
             found = _Correction(jnp.asarray(value), reduced, jnp.linalg.norm(step), residual, used, negative)
             failed = failed | negative | ~(residual <= wanted)

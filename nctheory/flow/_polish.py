@@ -45,62 +45,74 @@ def polish_stage(
         first = 0.1 * jnp.minimum(1.0, scale) / jnp.where(norm > 0, norm, 1.0)
         r = r._replace(value=value, grad_norm=norm, steps=r.steps + 1, peak=jnp.maximum(r.peak, norm))
         lane = _Lane(r, r.point, gradient, first, jnp.asarray(1.0), jnp.full((MEMORY,), value))
-        return lane._replace(record=_judge(r, lane.start, jnp.asarray(1.0), settings))
+        return lane._replace(record=_judge(r, jnp.asarray(1.0), settings))
 
     def one_step(lane: _Lane) -> _Lane:
         r = lane.record
-        new = r.point - lane.shrink * lane.length * lane.gradient
+        reach = lane.shrink * lane.length
+        new = r.point - reach * lane.gradient
         value, gradient = value_and_grad(new)
+        squared, before = gradient @ gradient, r.grad_norm**2
         slack = 8 * EPS * jnp.abs(r.value)
-        wanted = jnp.max(lane.recent) - DECREASE * lane.shrink * lane.length * r.grad_norm**2 + slack
-        keep = value <= wanted
-        move, change = new - r.point, gradient - lane.gradient
-        along = move @ change
+        wanted = jnp.max(lane.recent) - DECREASE * reach * before + slack
+        running = r.phase == POLISH
+        keep = running & (value <= wanted)
+        # The move is -reach times the old gradient, so its products with the change of the gradient need one more.
+        across = gradient @ lane.gradient
+        along = reach * (before - across)
+        change = squared - 2 * across + before
         even = (r.steps % 2) == 0
         # Alternating the two lengths; on negative curvature the step is as long as the last move allows.
-        long = (move @ move) / jnp.where(along > 0, along, 1.0)
-        short = jnp.where(along > 0, along, 1.0) / jnp.where(along > 0, change @ change, 1.0)
-        turn = jnp.linalg.norm(move) / jnp.linalg.norm(change)
+        long = reach**2 * before / jnp.where(along > 0, along, 1.0)
+        short = jnp.where(along > 0, along, 1.0) / jnp.where(along > 0, change, 1.0)
+        turn = reach * jnp.sqrt(before / change)
         length = jnp.where(along > 0, jnp.where(even, long, short), turn)
         length = jnp.where(jnp.isfinite(length) & (length > 0), length, lane.length)
         moved = r._replace(
             point=jnp.where(keep, new, r.point),
             value=jnp.where(keep, value, r.value),
-            grad_norm=jnp.where(keep, jnp.linalg.norm(gradient), r.grad_norm),
-            steps=r.steps + 1,
+            grad_norm=jnp.where(keep, jnp.sqrt(squared), r.grad_norm),
+            steps=r.steps + running,
         )
-        shrink = jnp.where(keep, 1.0, 0.25 * lane.shrink)
-        after = _Lane(
-            _judge(moved, lane.start, shrink, settings),
+        shrink = jnp.where(keep, 1.0, jnp.where(running, 0.25, 1.0) * lane.shrink)
+        ended = _judge(moved, shrink, settings)
+        return _Lane(
+            moved._replace(phase=jnp.where(running, ended.phase, r.phase)),
             lane.start,
             jnp.where(keep, gradient, lane.gradient),
             jnp.where(keep, length, lane.length),
             shrink,
             jnp.where(keep, jnp.roll(lane.recent, 1).at[0].set(value), lane.recent),
         )
-        running = r.phase == POLISH
-        return jax.tree.map(lambda a, b: jnp.where(running, a, b), after, lane)
+
+    def block(lane: _Lane) -> _Lane:
+        lane = jax.lax.fori_loop(0, STEPS_PER_BLOCK, lambda _, s: one_step(s), lane)
+        return lane._replace(record=_contain(lane.record, lane.start))
 
     return run_lanes(
         records,
         active,
         load=load,
-        advance=lambda lane: jax.lax.fori_loop(0, STEPS_PER_BLOCK, lambda _, s: one_step(s), lane),
+        advance=block,
         finished=lambda lane: lane.record.phase != POLISH,
         unload=lambda lane: _settle(lane.record),
         lanes=lanes,
     )
 
 
-def _judge(r: Record, start: Array, shrink: Array, settings: Settings) -> Record:
-    outside = jnp.linalg.norm(r.point - start) > r.radius
+def _judge(r: Record, shrink: Array, settings: Settings) -> Record:
     phase = jnp.asarray(POLISH)
     phase = jnp.where(shrink < 1e-12, STUCK, phase)
-    phase = jnp.where(outside, FLOW, phase)
     phase = jnp.where(r.steps >= settings.budget, SPENT, phase)
-    phase = jnp.where(~outside & (r.grad_norm <= settings.tolerance), CONFIRM, phase)
+    phase = jnp.where(r.grad_norm <= settings.tolerance, CONFIRM, phase)
     phase = jnp.where(jnp.isfinite(r.value) & jnp.isfinite(r.grad_norm), phase, LOST)
     return r._replace(phase=phase)
+
+
+def _contain(r: Record, start: Array) -> Record:
+    """Whatever a polish came to outside its ball, the flow goes on."""
+    outside = (jnp.linalg.norm(r.point - start) > r.radius) & (r.phase != LOST) & (r.phase != SPENT)
+    return r._replace(phase=jnp.where(outside, FLOW, r.phase))
 
 
 def _settle(r: Record) -> Record:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
@@ -14,9 +15,22 @@ from nctheory.flow._handover import newton_stage
 from nctheory.flow._ode import ACCURATE, STABILISED, ValueAndGrad, flow_stage
 from nctheory.flow._polish import polish_stage
 from nctheory.flow._record import CONFIRM, FLOW, POLISH, TEST, VALLEY, Record, Settings
-from nctheory.problems import Problem, ravel, unravel
+from nctheory.problems import Problem, ravel, size, unravel
 
-MAX_LANES = 16
+LANE_NUMBERS = 7000
+"""Parameters worked on at a time on a CPU, so that the dozen vectors of every lane stay in its cache (measured)."""
+MOST_NUMBERS = 2**26
+"""The same elsewhere, where many lanes are needed to fill the device."""
+
+
+def lane_count(parameters: int, items: int, platform: str) -> int:
+    """Seeds worked on at a time.
+
+    >>> lane_count(196, 1024, "cpu"), lane_count(32_650, 1024, "cpu"), lane_count(196, 1024, "gpu")
+    (32, 2, 1024)
+    """
+    most = int(np.clip(LANE_NUMBERS // parameters, 2, 32)) if platform == "cpu" else max(1, MOST_NUMBERS // parameters)
+    return min(most, items)
 
 
 def start(problem: Problem, key: PRNGKeyArray, seed: Array, scale: Array) -> Array:
@@ -54,7 +68,13 @@ def fresh(point: Array, settings: Settings, phase: int | Array) -> Record:
 
 
 def _solve_block(
-    problem: Problem, key: PRNGKeyArray, seeds: Array, live: Array, begun: Record | None, settings: Settings
+    problem: Problem,
+    key: PRNGKeyArray,
+    seeds: Array,
+    live: Array,
+    begun: Record | None,
+    settings: Settings,
+    platform: str,
 ) -> Record:
     """All stages for one block of seeds, on one device, in one program; from their starts unless they are `begun`."""
 
@@ -66,7 +86,7 @@ def _solve_block(
         return ravel(problem.gauge_penalty(unravel(problem, point), unravel(problem, vector)))
 
     value_and_grad = flat_objective(problem)
-    lanes = min(MAX_LANES, seeds.shape[0])
+    lanes = lane_count(size(problem), seeds.shape[0], platform)
     test = partial(newton_stage, gauge_penalty=gauge_penalty)
     follow, descend = (partial(flow_stage, integrator=one) for one in (ACCURATE, STABILISED))
     stages: tuple[tuple[tuple[int, ...], Callable[..., Record]], ...] = (
@@ -110,5 +130,7 @@ def solve_chunk(
     devices: tuple[Any, ...],
 ) -> Record:
     """Bring one chunk of seeds to its end on `devices`; seeds that are not `live` are padding."""
-    block = over_devices(_solve_block, devices, (False, False, True, True, True, False))
+    block = over_devices(
+        partial(_solve_block, platform=devices[0].platform), devices, (False, False, True, True, True, False)
+    )
     return block(problem, key, seeds, live, begun, settings)

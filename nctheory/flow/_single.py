@@ -9,7 +9,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory._types import Array
 from nctheory.flow._ode import ACCURATE, flow_stage
-from nctheory.flow._program import MAX_LANES, flat_objective, fresh, over_devices, start
+from nctheory.flow._program import flat_objective, fresh, lane_count, over_devices, start
 from nctheory.flow._record import FLOW, TEST, Record, Settings
 from nctheory.problems import Problem
 
@@ -23,16 +23,17 @@ def starts(problem: Problem, key: PRNGKeyArray, seeds: Array, settings: Settings
     return jax.vmap(lambda seed: start(problem, key, seed, settings.scale))(seeds)
 
 
-def _flow_block(problem: Problem, points: Array, live: Array, settings: Settings) -> Record:
+def _flow_block(problem: Problem, points: Array, live: Array, settings: Settings, platform: str) -> Record:
     records = jax.vmap(lambda point: fresh(point, settings, FLOW))(points)
-    lanes = min(MAX_LANES, points.shape[0])
+    lanes = lane_count(points.shape[1], points.shape[0], platform)
     return flow_stage(flat_objective(problem), records, live, settings, lanes, ACCURATE)
 
 
 @partial(jax.jit, static_argnames="devices")
 def flow_chunk(problem: Problem, points: Array, live: Array, settings: Settings, devices: tuple[Any, ...]) -> Record:
     """Follow the flow of one chunk down to the first hand-over, in the precision of its arguments."""
-    return over_devices(_flow_block, devices, (False, True, True, False))(problem, points, live, settings)
+    block = over_devices(partial(_flow_block, platform=devices[0].platform), devices, (False, True, True, False))
+    return block(problem, points, live, settings)
 
 
 def halved(tree: Any) -> Any:

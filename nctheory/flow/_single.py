@@ -52,7 +52,7 @@ def flow_in_single(
     that reason it leaves to the float64 stages, which go on from where it stands. A seed that left the finite numbers
     starts again in float64.
     """
-    with jax.enable_x64(False):
+    with jax.enable_x64(False), jax.default_matmul_precision("highest"):  # never TF32
         arguments = jax.device_put((halved(problem), halved(points), live, halved(settings)), devices[0])
         if len(devices) > 1:
             arguments = jax.tree.map(np.asarray, arguments)

@@ -48,9 +48,10 @@ def _default_workers(devices: Sequence[Any]) -> int:
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def default_chunk(problem: Problem, memory: int) -> int:
-    """Seeds per chunk that fit in `memory` bytes, between 1 and 1024."""
-    return int(np.clip(memory // (8 * WORKING_COPIES * max(size(problem), 1)), 1, 1024))
+def default_chunk(problem: Problem, memory: int, platform: str = "cpu") -> int:
+    """Seeds per chunk that fit in `memory` bytes: at least 1, and at most 1024 on a CPU and 65,536 elsewhere."""
+    most = 1024 if platform == "cpu" else 65_536
+    return int(np.clip(memory // (8 * WORKING_COPIES * max(size(problem), 1)), 1, most))
 
 
 @float64
@@ -119,7 +120,9 @@ def solve(
     threads = workers if workers is not None else _default_workers(used)
     share = -(-len(numbers) // threads)
     width = (
-        chunk if chunk is not None else min(default_chunk(problem, (memory or memory_budget(used)) // threads), share)
+        chunk
+        if chunk is not None
+        else min(default_chunk(problem, (memory or memory_budget(used)) // threads, used[0].platform), share)
     )
     several = np.lcm(len(used), len(double))
     width = int(-(-width // several) * several)

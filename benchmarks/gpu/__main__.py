@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 NEEDED = ("jax", "equinox", "diffrax", "jaxtyping", "numpy", "scipy", "rich", "matplotlib", "platformdirs")
 SIZES = {"small": (4, 8, 5), "middle": (10, 16, 10), "large": (10, 64, 50), "wide": (100, 128, 5)}
-ROADS: dict[str, dict[str, str]] = {
+ROADS: dict[str, dict[str, Any]] = {
     "float64 flow": {},
     "float32 flow": {"flow_precision": "float32"},
     "polish only": {"method": "polish"},

@@ -119,11 +119,8 @@ def solve(
         raise ValueError(f"flow_precision: {used[0].platform} has no float64; ask for flow_precision='float32'")
     threads = workers if workers is not None else _default_workers(used)
     share = -(-len(numbers) // threads)
-    width = (
-        chunk
-        if chunk is not None
-        else min(default_chunk(problem, (memory or memory_budget(used)) // threads, used[0].platform), share)
-    )
+    bytes_each = (memory or memory_budget(used)) // threads
+    width = chunk if chunk is not None else min(default_chunk(problem, bytes_each, used[0].platform), share)
     several = np.lcm(len(used), len(double))
     width = int(-(-width // several) * several)
     settings = Settings(

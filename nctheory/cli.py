@@ -128,6 +128,7 @@ def _selected(names: Sequence[str]) -> list[tuple]:
 def verify_command(args: argparse.Namespace) -> int:
     """Run verifications with a progress bar, print tables, write files; the exit status says how they ended."""
     from rich.console import Console
+    from threadpoolctl import threadpool_limits
 
     from nctheory.report import margin_figure, render_verdict, summary_table
     from nctheory.report._progress import SeedProgress
@@ -157,7 +158,7 @@ def verify_command(args: argparse.Namespace) -> int:
         return verdict
 
     try:
-        with SeedProgress() as progress, ThreadPoolExecutor(workers) as pool:
+        with SeedProgress() as progress, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
             verdicts = list(pool.map(lambda job: run(*job), chosen))
     except ValueError as error:
         raise Misuse(str(error)) from error

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
+from threadpoolctl import threadpool_limits
 
 from nctheory._environment import environment
 from nctheory._precision import float64
@@ -86,7 +87,8 @@ def verify(
             for position, (index, one) in enumerate(group)
         ]
 
-    with ThreadPoolExecutor(min(workers, len(groups))) as pool:
+    # The dense eigenproblems are small: several BLAS threads in several Python threads only wait for each other.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(min(workers, len(groups))) as pool:
         cases = sorted((case for part in pool.map(run_group, groups.values()) for case in part), key=lambda c: c.index)
     return _verdict(chosen, cases, numbers, key, time.perf_counter() - began, partial=instance is not None, file=file)
 

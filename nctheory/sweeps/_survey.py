@@ -12,7 +12,7 @@ from nctheory.certificates import GAP_LEVEL, certify
 from nctheory.flow import Ensemble, Status, as_key, as_seeds, solve
 from nctheory.problems import Problem
 
-BLOCK = 8_192
+BLOCK = 4_096
 """Seeds whose parameters are held at a time."""
 
 

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
+from nctheory.certificates import GAP_LEVEL
 
 TOLERANCE = 1e-10
 """Gradient norm at which every peer is asked to stop."""
-GAP = 1e-9
+GAP = GAP_LEVEL
 """Relative duality gap up to which an end state counts as a certified minimum."""
 KEY = 0
 

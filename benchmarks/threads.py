@@ -1,19 +1,13 @@
 """How many threads the libraries under NumPy, SciPy and PyTorch use: more are often slower on small matrices."""
 
-# pyright: reportMissingImports=false
-
-import contextlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from benchmarks.machine import cores
+from threadpoolctl import threadpool_limits
 
-try:
-    from threadpoolctl import threadpool_limits
-except ModuleNotFoundError:  # then every library keeps its own default
-    threadpool_limits = None
+from benchmarks.machine import cores
 
 R = TypeVar("R")
 SECONDS, TRIALS = 0.02, 5
@@ -23,7 +17,7 @@ CLEARLY = 1.2
 
 def limited(threads: int) -> AbstractContextManager:
     """BLAS and OpenMP libraries held to so many threads while the context lasts."""
-    return contextlib.nullcontext() if threadpool_limits is None else threadpool_limits(threads)
+    return threadpool_limits(threads)
 
 
 def with_threads(threads: int, work: Callable[[int], R]) -> Callable[[int], R]:

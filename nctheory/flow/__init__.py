@@ -3,8 +3,8 @@
 `solve` is the public verb. A seed's start depends on its key and number alone; its end carries a status.
 """
 
-from nctheory.flow._program import start
+from nctheory.flow._program import starts
 from nctheory.flow._solve import FlowPrecision, Method, as_key, as_seeds, solve
 from nctheory.flow._status import Ensemble, Status
 
-__all__ = ["Ensemble", "FlowPrecision", "Method", "Status", "as_key", "as_seeds", "solve", "start"]
+__all__ = ["Ensemble", "FlowPrecision", "Method", "Status", "as_key", "as_seeds", "solve", "starts"]

@@ -98,8 +98,8 @@ def newton_stage(
     **Before the polish.** At the point y with gradient g and Hessian A the Newton equation A p = -g is solved by
     conjugate gradients, which must meet no direction of curvature <= 0 (a multiple of
     `Problem.gauge_penalty` is added to A, which along the symmetry orbit has curvature of the gradient's size and of
-    either sign); and the correction q that the same A gives at
-    y + p must be at most half as long as p, so that y lies in the region of convergence of Newton's method to a nearby
+    either sign), and which give up when p grows longer than 0.3 |y|; and the correction q that the same A gives at
+    y + p must be at most a quarter as long as p, so that y lies in the region of convergence of Newton's method to a nearby
     critical point (Deuflhard, Newton Methods for Nonlinear Problems, 2004: the natural monotonicity test, which
     does not depend on the scaling of the variables). Then the polish starts at y + p + q and must end within 2.5 |p| of
     it. No gradient norm as such is asked for: where a saddle is passed slowly, a small gradient is no safe sign, and

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,22 @@ def start(problem: Problem, key: PRNGKeyArray, seed: Array, scale: Array) -> Arr
     return ravel(problem.init(jax.random.fold_in(key, seed), scale))
 
 
+@jax.jit
+def starts(problem: Problem, key: PRNGKeyArray, seeds: Array, scale: Array) -> Array:
+    """Starts of many seeds as flat vectors, seeds x P."""
+    return jax.vmap(lambda seed: start(problem, key, seed, scale))(seeds)
+
+
+class Chunk(NamedTuple):
+    """Seeds that are solved by one call."""
+
+    seeds: Array
+    live: Array
+    """False for padding."""
+    begun: Record | None
+    """Where the seeds stand already; None for their starts."""
+
+
 def flat_objective(problem: Problem) -> ValueAndGrad:
     """Objective and gradient on flat vectors."""
 
@@ -67,16 +83,9 @@ def fresh(point: Array, settings: Settings, phase: int | Array) -> Record:
     )
 
 
-def _solve_block(
-    problem: Problem,
-    key: PRNGKeyArray,
-    seeds: Array,
-    live: Array,
-    begun: Record | None,
-    settings: Settings,
-    platform: str,
-) -> Record:
-    """All stages for one block of seeds, on one device, in one program; from their starts unless they are `begun`."""
+def _solve_block(problem: Problem, key: PRNGKeyArray, chunk: Chunk, settings: Settings, platform: str) -> Record:
+    """All stages for one block of seeds, on one device, in one program."""
+    seeds, live, begun = chunk
 
     def begin(seed: Array) -> Record:
         point = start(problem, key, seed, settings.scale)
@@ -121,16 +130,8 @@ def over_devices(function: Callable[..., Record], devices: tuple[Any, ...], spli
 
 @partial(jax.jit, static_argnames="devices")
 def solve_chunk(
-    problem: Problem,
-    key: PRNGKeyArray,
-    seeds: Array,
-    live: Array,
-    begun: Record | None,
-    settings: Settings,
-    devices: tuple[Any, ...],
+    problem: Problem, key: PRNGKeyArray, chunk: Chunk, settings: Settings, devices: tuple[Any, ...]
 ) -> Record:
-    """Bring one chunk of seeds to its end on `devices`; seeds that are not `live` are padding."""
-    block = over_devices(
-        partial(_solve_block, platform=devices[0].platform), devices, (False, False, True, True, True, False)
-    )
-    return block(problem, key, seeds, live, begun, settings)
+    """Bring one chunk of seeds to its end on `devices`."""
+    block = over_devices(partial(_solve_block, platform=devices[0].platform), devices, (False, False, True, False))
+    return block(problem, key, chunk, settings)

@@ -5,22 +5,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import PRNGKeyArray
 
 from nctheory._types import Array
 from nctheory.flow._ode import ACCURATE, flow_stage
-from nctheory.flow._program import flat_objective, fresh, lane_count, over_devices, start
+from nctheory.flow._program import flat_objective, fresh, lane_count, over_devices
 from nctheory.flow._record import FLOW, TEST, Record, Settings
 from nctheory.problems import Problem
 
 DOUBLE_PLATFORMS = ("cpu", "gpu", "cuda", "rocm")
 """Platforms whose devices compute in float64."""
-
-
-@jax.jit
-def starts(problem: Problem, key: PRNGKeyArray, seeds: Array, settings: Settings) -> Array:
-    """Starts of many seeds as flat vectors, in float64."""
-    return jax.vmap(lambda seed: start(problem, key, seed, settings.scale))(seeds)
 
 
 def _flow_block(problem: Problem, points: Array, live: Array, settings: Settings, platform: str) -> Record:
@@ -53,19 +46,18 @@ def flow_in_single(
     starts again in float64.
     """
     with jax.enable_x64(False), jax.default_matmul_precision("highest"):  # never TF32
-        arguments = jax.device_put((halved(problem), halved(points), live, halved(settings)), devices[0])
-        if len(devices) > 1:
-            arguments = jax.tree.map(np.asarray, arguments)
+        arguments = (halved(problem), halved(points), live, halved(settings))
+        if len(devices) == 1:
+            arguments = jax.device_put(arguments, devices[0])
         found = jax.tree.map(np.asarray, flow_chunk(*arguments, devices=devices))
     lost = ~np.all(np.isfinite(found.point), axis=1) | ~np.isfinite(found.grad_norm)
     whole = found._replace(
         **{
             name: np.asarray(getattr(found, name), np.float64)
-            for name in ("point", "step", "time", "value", "grad_norm", "peak", "trigger", "radius")
+            for name in ("step", "time", "value", "grad_norm", "peak", "radius")
         }
     )
-    mask = lost[:, None]
-    point = np.where(mask, points, whole.point)
+    point = np.where(lost[:, None], points, found.point).astype(np.float64)
     return whole._replace(
         point=point,
         anchor=point,

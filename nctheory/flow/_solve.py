@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory._precision import float64
-from nctheory.flow._program import solve_chunk, start
+from nctheory.flow._program import Chunk, solve_chunk, starts
 from nctheory.flow._record import DONE, LOST, SPENT, STUCK, Record, Settings
-from nctheory.flow._single import DOUBLE_PLATFORMS, flow_in_single, memory_budget, starts
+from nctheory.flow._single import DOUBLE_PLATFORMS, flow_in_single, memory_budget
 from nctheory.flow._status import Ensemble, Status
 from nctheory.problems import Problem, size, unravel
 
@@ -82,10 +82,10 @@ def solve(
     times its largest, and is granted only in a region of fast Newton convergence with positive curvature; see
     `Ensemble.handovers`. With `flow_precision` "float32" the flow runs in single precision down to the first hand-over
     (on devices without float64 that is all they do, and the host does the rest). `budget` bounds the gradient
-    evaluations of one seed. Seeds run in chunks of `chunk` (by default as many as `memory` bytes hold, and of those a
-    quarter of what the devices have free), split over `devices` (default: all local ones); `workers` chunks run at a
-    time (default: one per core where the only device is a CPU). `progress` is called with the size of each finished
-    chunk, possibly from another thread.
+    evaluations of one seed. Seeds run in chunks of `chunk` (by default as many as `memory` bytes hold, by default a
+    quarter of what the devices report as free, else 512 MiB), split over `devices` (default: all local ones); `workers`
+    chunks run at a time (default: one per core where the only device is a CPU). `progress` is called with the size of
+    each finished chunk, possibly from another thread.
 
     Returns an `Ensemble` of NumPy float64 arrays with a `Status` per seed: a bad seed never raises.
     Raises ValueError, naming the argument, for arguments out of range.
@@ -139,10 +139,11 @@ def solve(
         padded = np.resize(block, width)
         live = np.arange(width) < len(block)
         begun = None
-        if single:
-            points = np.asarray(starts(problem, root, jnp.asarray(padded), settings))
-            begun = jax.tree.map(jnp.asarray, flow_in_single(problem, points, live, settings, used))
-        records = solve_chunk(problem, root, jnp.asarray(padded), jnp.asarray(live), begun, settings, double)
+        with jax.default_device(double[0]):  # a device asked for, or the host, need not be JAX's own choice
+            if single:
+                points = np.asarray(starts(problem, root, jnp.asarray(padded), settings.scale))
+                begun = jax.tree.map(jnp.asarray, flow_in_single(problem, points, live, settings, used))
+            records = solve_chunk(problem, root, Chunk(jnp.asarray(padded), jnp.asarray(live), begun), settings, double)
         part = jax.tree.map(lambda x: np.asarray(x)[: len(block)], records)
         if progress is not None:
             progress(len(block))
@@ -175,4 +176,4 @@ def _ensemble(problem: Problem, numbers: np.ndarray, records: Record, tolerance:
     )
 
 
-__all__ = ["Method", "as_key", "as_seeds", "default_chunk", "solve", "start"]
+__all__ = ["Method", "as_key", "as_seeds", "default_chunk", "solve"]

@@ -9,9 +9,8 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory._precision import EPS
-from nctheory._types import Array
 from nctheory.certificates import GAP_LEVEL, Bound, HessianReport, certify, hessian_report, sensitivity
-from nctheory.flow import Ensemble, FlowPrecision, solve, start
+from nctheory.flow import Ensemble, FlowPrecision, solve, starts
 from nctheory.problems import Params, Problem, ravel, unravel
 from nctheory.theorems._check import Evidence, observe_all, stacked_jacobian
 from nctheory.theorems._theorem import Claim
@@ -69,7 +68,8 @@ def gather(
     observed = {name: np.asarray(x) for name, x in observe_all(problem, ensemble.params, claims).items()}
     anywhere = tuple(c for c in claims if c.scope == "any point")
     if anywhere:
-        points = _starts(problem, key, jnp.asarray(ensemble.seeds), jnp.asarray(scale, jnp.float64))
+        drawn = starts(problem, key, jnp.asarray(ensemble.seeds), jnp.asarray(scale, jnp.float64))
+        points = unravel(problem, np.asarray(drawn))
         for name, x in observe_all(problem, points, anywhere).items():
             observed[name] = np.concatenate([np.asarray(x), observed[name]])
     rows, begin = {}, 0
@@ -87,11 +87,6 @@ def gather(
         reached = _reach(problem, point, report, claims, slope, rows)
         reach = {name: r if len(reports) == 1 else max(reach[name], r) for name, r in reached.items()}
     return Evidence(problem, ensemble, bound, certified, observed, reports, reach)
-
-
-@jax.jit
-def _starts(problem: Problem, key: PRNGKeyArray, seeds: Array, scale: Array) -> Params:
-    return unravel(problem, jax.vmap(lambda seed: start(problem, key, seed, scale))(seeds))
 
 
 def _certified(ensemble: Ensemble, bound: Bound) -> np.ndarray:

@@ -4,10 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 import nctheory as nct
-from benchmarks.jobs import GAP, JOBS, KEY, Job, problem_of
+from benchmarks.jobs import JOBS, KEY, Job, problem_of
 from benchmarks.machine import with_peak_memory
 
 METHODS = ("polish", "flow+polish")
@@ -50,7 +48,7 @@ def measure_growth(
                 point.seconds.append(time.perf_counter() - began)
                 point.memory_mib = max(point.memory_mib, memory)
             bound = nct.certify(problem, ensemble.params)
-            at_minimum = ensemble.converged & bound.valid & (bound.gap <= GAP * np.abs(ensemble.value))
+            at_minimum = ensemble.converged & bound.closed(ensemble.value)
             point.certified = int(at_minimum.sum())
             points.append(point)
     return points

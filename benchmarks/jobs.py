@@ -138,7 +138,7 @@ def _all() -> tuple[Job, ...]:
                 tuned=tuned,
             )
             jobs += [replace(plain, loss="cross_entropy", bias=True, theorem="ufm-ce-balanced"), plain]
-    jobs.append(Job("mse", 4, 8, 5, 4e-3, hidden=(8, 8, 8), seeds=2048, lanes=64))
+    jobs.append(Job("mse", 4, 8, 5, 4e-3, hidden=(8, 8, 8), theorem="deep-mse-linear", seeds=2048, lanes=64))
     return tuple(jobs)
 
 

@@ -1,4 +1,4 @@
-"""The command line: list, show, verify, doctor."""
+"""The command line: list, show, verify, census, errata, doctor."""
 
 import argparse
 import os
@@ -39,12 +39,20 @@ def parser() -> argparse.ArgumentParser:
         epilog="exit status: 0 all hold, 1 some refuted, 2 wrong use, 3 none refuted but some inconclusive",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("list", help="the theorems of the catalogue")
+    listing = commands.add_parser("list", help="the theorems of the catalogue")
+    listing.add_argument("--errata", action="store_true", help="false or misprinted claims of the literature instead")
+    wrong = commands.add_parser("errata", help="compute the counterexamples to false claims anew (default: all)")
+    wrong.add_argument("errata", nargs="*", metavar="ID", help="identifiers, as `nctheory list --errata` shows them")
+    wrong.add_argument("--seeds", type=_whole(1), default=64, metavar="N", help="random starts (default 64)")
+    wrong.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
     show = commands.add_parser("show", help="statement, hypotheses, claims, controls and source of a theorem")
     show.add_argument("theorem", metavar="ID")
     check = commands.add_parser("verify", help="check theorems (default: all) on many random seeds")
     check.add_argument("theorems", nargs="*", metavar="ID|FILE.py", help="identifiers, or files that register theorems")
-    check.add_argument("--seeds", type=_whole(1), default=256, metavar="N", help="seeds per instance (default 256)")
+    check.add_argument(
+        "--seeds", type=_whole(1), metavar="N", help="seeds per instance (default: the theorem's, mostly 256)"
+    )
+    check.add_argument("--quick", action="store_true", help="instances of one shape of each theorem only, on few seeds")
     check.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
     check.add_argument("--instance", type=_whole(0), metavar="I", help="one instance only")
     check.add_argument("--seed", type=_whole(0), metavar="S", help="one seed only: reproduces a worst case")
@@ -52,6 +60,12 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--json", metavar="FILE", help="write the verdicts as JSON")
     check.add_argument("--out", metavar="DIR", help="write verdicts and the figure of margins into a folder")
     check.add_argument("-q", "--quiet", action="store_true", help="the summary table only")
+    count = commands.add_parser("census", help="critical points of every index of one instance of a theorem")
+    count.add_argument("theorem", metavar="ID")
+    count.add_argument("--instance", type=_whole(0), default=0, metavar="I", help="which instance (default 0)")
+    count.add_argument("--starts", type=_whole(1), default=2000, metavar="N", help="random starts (default 2000)")
+    count.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+    count.add_argument("--out", metavar="DIR", help="write census.json and census.png into a folder")
     commands.add_parser("doctor", help="devices, versions, float64, compilation cache")
     return top
 
@@ -89,14 +103,19 @@ def _check_writable(folder: Path) -> None:
         pass
 
 
+def _folder(name: str) -> Path:
+    try:
+        Path(name).mkdir(parents=True, exist_ok=True)
+        _check_writable(Path(name))
+    except OSError as error:
+        raise Misuse(f"--out: cannot write into {name}: {error.strerror or error}") from error
+    return Path(name)
+
+
 def _outputs(args: argparse.Namespace) -> None:
     """Fail before any computation when an output cannot be written."""
     if args.out is not None:
-        try:
-            Path(args.out).mkdir(parents=True, exist_ok=True)
-            _check_writable(Path(args.out))
-        except OSError as error:
-            raise Misuse(f"--out: cannot write into {args.out}: {error.strerror or error}") from error
+        _folder(args.out)
     if args.json is not None:
         file = Path(args.json)
         if file.is_dir():
@@ -147,11 +166,20 @@ def verify_command(args: argparse.Namespace) -> int:
         console = Console(highlight=False, width=130)
     workers = min(os.cpu_count() or 1, len(chosen))
     effort = Effort(budget=args.budget, workers=1 if workers > 1 else None)
+    if args.quick:
+        effort = effort._replace(fidelity_seeds=4)
 
     def run(theorem: Theorem, file: str | None) -> Verdict:
         with progress.bar(theorem, seeds, args.key, args.instance) as advance:
             verdict = verify(
-                theorem, seeds, args.key, instance=args.instance, effort=effort, progress=advance, file=file
+                theorem,
+                seeds,
+                args.key,
+                instance=args.instance,
+                quick=args.quick,
+                effort=effort,
+                progress=advance,
+                file=file,
             )
         if args.out is not None:
             verdict.to_json(Path(args.out) / f"{theorem.id}.json")
@@ -175,15 +203,82 @@ def verify_command(args: argparse.Namespace) -> int:
     return 1 if 1 in codes else max(codes)
 
 
-def list_command() -> int:
-    """Identifiers and titles."""
+def list_command(errata: bool) -> int:
+    """Identifiers and titles, or the errata in full."""
+    from nctheory.report import show_erratum
     from nctheory.theorems import catalogue
+    from nctheory.theorems import errata as all_errata
 
+    if errata:
+        print("\n".join(show_erratum(one) for one in all_errata().values()))
+        return 0
     known = catalogue()
     width = max(map(len, known))
     for identifier, theorem in known.items():
         print(f"{identifier:<{width}}  {theorem.title}")
     return 0
+
+
+def errata_command(args: argparse.Namespace) -> int:
+    """Reproduce errata; 0 when every claim came out false, 1 when one did not."""
+    from threadpoolctl import threadpool_limits
+
+    from nctheory.report import show_finding
+    from nctheory.theorems import errata, find_erratum
+
+    configure()
+    try:
+        chosen = [find_erratum(name) for name in args.errata] or list(errata().values())
+    except ValueError as error:
+        raise Misuse(str(error)) from error
+    findings = []
+    with threadpool_limits(1, user_api="blas"):
+        for one in chosen:
+            findings.append(one.reproduce(args.seeds, args.key))
+            print(show_finding(one, findings[-1]), flush=True)
+    return 0 if all(finding.refuted for finding in findings) else 1
+
+
+def census_command(args: argparse.Namespace) -> int:
+    """Census of one instance; 1 when a row is not on the analytic list, or of another kind than listed, else 0."""
+    import jax
+    from rich.console import Console
+    from threadpoolctl import threadpool_limits
+
+    from nctheory.closed_form import NoClosedForm, critical_points
+    from nctheory.landscape import census, compare
+    from nctheory.report import census_figure, census_json, census_lines, census_table
+    from nctheory.theorems import find_theorem, write_atomically
+
+    folder = None if args.out is None else _folder(args.out)
+    configure()
+    try:
+        drawn = find_theorem(args.theorem).instances(jax.random.fold_in(jax.random.key(args.key), 0))
+        if args.instance >= len(drawn):
+            raise Misuse(f"--instance: expected 0 to {len(drawn) - 1} for {args.theorem}, got {args.instance}")
+        problem = drawn[args.instance].problem
+        with threadpool_limits(1, user_api="blas"):
+            found = census(problem, args.starts, args.key)
+    except ValueError as error:
+        raise Misuse(str(error)) from error
+    try:
+        held = compare(found, critical_points(problem))  # pyright: ignore[reportArgumentType]
+    except (NoClosedForm, AttributeError):
+        held = None
+    console = Console(highlight=False, width=None if Console().is_terminal else 130)
+    shown = ", ".join(
+        f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in drawn[args.instance].parameters.items()
+    )
+    console.print(f"{args.theorem}, instance {args.instance}: {shown}", markup=False)
+    console.print(census_table(found, held))
+    for line in census_lines(found, held):
+        console.print(line, markup=False)
+    if folder is not None:
+        write_atomically(folder / "census.json", census_json(found, held))
+        console.print(
+            f"figure: {census_figure(found, folder / 'census.png', f'{args.theorem}: {shown}')}", markup=False
+        )
+    return int(held is not None and bool(held.extra or held.misjudged))
 
 
 def show_command(identifier: str) -> int:
@@ -222,9 +317,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         match args.command:
             case "list":
-                return list_command()
+                return list_command(args.errata)
+            case "errata":
+                return errata_command(args)
             case "show":
                 return show_command(args.theorem)
+            case "census":
+                return census_command(args)
             case "doctor":
                 return doctor_command()
             case _:

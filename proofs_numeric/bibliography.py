@@ -36,3 +36,190 @@ TIRER_2022 = nct.Source(
   year={2022}
 }""",
 )
+
+DANG_2023 = nct.Source(
+    citation="Dang, Tran, Osher, Tran-The, Ho, Nguyen: Neural Collapse in Deep Linear Networks: From Balanced to Imbalanced "
+    "Data, ICML 2023.",
+    number="number unchecked",
+    bibtex="""@inproceedings{dang2023neural,
+  title={Neural Collapse in Deep Linear Networks: From Balanced to Imbalanced Data},
+  author={Dang, Hien and Tran, Tho and Osher, Stanley and Tran-The, Hung and Ho, Nhat and Nguyen, Tan},
+  booktitle={International Conference on Machine Learning},
+  year={2023}
+}""",
+)
+
+CHEN_2025 = nct.Source(
+    citation="Chen, Jiang, Wang: A Complete Loss Landscape Analysis of Regularized Deep Matrix Factorization, "
+    "arXiv:2506.20344, 2025.",
+    number="number unchecked",
+    bibtex="""@article{chen2025complete,
+  title={A Complete Loss Landscape Analysis of Regularized Deep Matrix Factorization},
+  author={Chen, Po and Jiang, Rujun and Wang, Peng},
+  journal={arXiv preprint arXiv:2506.20344},
+  year={2025}
+}""",
+)
+
+THRAMPOULIDIS_2022 = nct.Source(
+    citation="Thrampoulidis, Kini, Vakilian, Behnia: Imbalance Trouble: Revisiting Neural-Collapse Geometry, NeurIPS 2022.",
+    number="number unchecked",
+    bibtex="""@inproceedings{thrampoulidis2022imbalance,
+  title={Imbalance Trouble: Revisiting Neural-Collapse Geometry},
+  author={Thrampoulidis, Christos and Kini, Ganesh Ramachandra and Vakilian, Vala and Behnia, Tina},
+  booktitle={Advances in Neural Information Processing Systems},
+  year={2022}
+}""",
+)
+
+BEHNIA_2023 = nct.Source(
+    citation="Behnia, Kini, Vakilian, Thrampoulidis: On the Implicit Geometry of Cross-Entropy Parameterizations for "
+    "Label-Imbalanced Data, AISTATS 2023.",
+    number="number unchecked",
+    bibtex="""@inproceedings{behnia2023implicit,
+  title={On the Implicit Geometry of Cross-Entropy Parameterizations for Label-Imbalanced Data},
+  author={Behnia, Tina and Kini, Ganesh Ramachandra and Vakilian, Vala and Thrampoulidis, Christos},
+  booktitle={International Conference on Artificial Intelligence and Statistics},
+  year={2023}
+}""",
+)
+
+ZHOU_2022_LOSSES = nct.Source(
+    citation="Zhou, You, Li, Liu, Liu, Qu, Zhu: Are All Losses Created Equal: A Neural Collapse Perspective, NeurIPS 2022.",
+    number="number unchecked",
+    bibtex="""@inproceedings{zhou2022all,
+  title={Are All Losses Created Equal: A Neural Collapse Perspective},
+  author={Zhou, Jinxin and You, Chong and Li, Xiao and Liu, Kangning and Liu, Sheng and Qu, Qing and Zhu, Zhihui},
+  booktitle={Advances in Neural Information Processing Systems},
+  year={2022}
+}""",
+)
+
+LIN_2017 = nct.Source(
+    citation="Lin, Goyal, Girshick, He, Dollár: Focal Loss for Dense Object Detection, ICCV 2017.",
+    number="number unchecked",
+    bibtex="""@inproceedings{lin2017focal,
+  title={Focal Loss for Dense Object Detection},
+  author={Lin, Tsung-Yi and Goyal, Priya and Girshick, Ross and He, Kaiming and Doll{\\'a}r, Piotr},
+  booktitle={IEEE International Conference on Computer Vision},
+  year={2017}
+}""",
+)
+
+GARROD_2025 = nct.Source(
+    citation="Garrod, Keating: The Persistence of Neural Collapse Despite Low-Rank Bias, NeurIPS 2025 (arXiv:2410.23169).",
+    number="Theorem 1",
+    bibtex="""@inproceedings{garrod2025persistence,
+  title={The Persistence of Neural Collapse Despite Low-Rank Bias},
+  author={Garrod, Connall and Keating, Jonathan P.},
+  booktitle={Advances in Neural Information Processing Systems},
+  year={2025}
+}""",
+)
+
+HONG_2024 = nct.Source(
+    citation="Hong, Ling: Neural Collapse for Unconstrained Feature Model under Cross-entropy Loss with Imbalanced Data, "
+    "JMLR 2024.",
+    number="number unchecked",
+    bibtex="""@article{hong2024neural,
+  title={Neural Collapse for Unconstrained Feature Model under Cross-entropy Loss with Imbalanced Data},
+  author={Hong, Wanli and Ling, Shuyang},
+  journal={Journal of Machine Learning Research},
+  year={2024}
+}""",
+)
+
+FANG_2021 = nct.Source(
+    citation="Fang, He, Long, Su: Exploring Deep Neural Networks via Layer-Peeled Model: Minority Collapse in Imbalanced "
+    "Training, PNAS 2021.",
+    number="number unchecked",
+    bibtex="""@article{fang2021exploring,
+  title={Exploring Deep Neural Networks via Layer-Peeled Model: Minority Collapse in Imbalanced Training},
+  author={Fang, Cong and He, Hangfeng and Long, Qi and Su, Weijie J.},
+  journal={Proceedings of the National Academy of Sciences},
+  year={2021}
+}""",
+)
+
+E_2022 = nct.Source(
+    citation="E, Wojtowytsch: On the Emergence of Simplex Symmetry in the Final and Penultimate Layers of Neural Network "
+    "Classifiers, MSML 2022 (PMLR 145).",
+    number="Corollaries 3, 6 and 9, Lemma 4",
+    bibtex="""@inproceedings{e2022emergence,
+  title={On the Emergence of Simplex Symmetry in the Final and Penultimate Layers of Neural Network Classifiers},
+  author={E, Weinan and Wojtowytsch, Stephan},
+  booktitle={Mathematical and Scientific Machine Learning},
+  series={Proceedings of Machine Learning Research},
+  volume={145},
+  year={2022}
+}""",
+)
+
+HORN_1950 = nct.Source(
+    citation="Horn: On the Singular Values of a Product of Completely Continuous Operators, PNAS 1950.",
+    number="number unchecked",
+    bibtex="""@article{horn1950singular,
+  title={On the Singular Values of a Product of Completely Continuous Operators},
+  author={Horn, Alfred},
+  journal={Proceedings of the National Academy of Sciences},
+  year={1950}
+}""",
+)
+
+XU_2017 = nct.Source(
+    citation="Xu, Lin, Zha: A Unified Convex Surrogate for the Schatten-p Norm, AAAI 2017.",
+    number="number unchecked",
+    bibtex="""@inproceedings{xu2017unified,
+  title={A Unified Convex Surrogate for the {Schatten-p} Norm},
+  author={Xu, Chen and Lin, Zhouchen and Zha, Hongbin},
+  booktitle={AAAI Conference on Artificial Intelligence},
+  year={2017}
+}""",
+)
+
+ARORA_2018 = nct.Source(
+    citation="Arora, Cohen, Hazan: On the Optimization of Deep Networks: Implicit Acceleration by Overparameterization, "
+    "ICML 2018.",
+    number="number unchecked",
+    bibtex="""@inproceedings{arora2018optimization,
+  title={On the Optimization of Deep Networks: Implicit Acceleration by Overparameterization},
+  author={Arora, Sanjeev and Cohen, Nadav and Hazan, Elad},
+  booktitle={International Conference on Machine Learning},
+  year={2018}
+}""",
+)
+
+DU_2018 = nct.Source(
+    citation="Du, Hu, Lee: Algorithmic Regularization in Learning Deep Homogeneous Models: Layers are Automatically "
+    "Balanced, NeurIPS 2018.",
+    number="number unchecked",
+    bibtex="""@inproceedings{du2018algorithmic,
+  title={Algorithmic Regularization in Learning Deep Homogeneous Models: Layers are Automatically Balanced},
+  author={Du, Simon S. and Hu, Wei and Lee, Jason D.},
+  booktitle={Advances in Neural Information Processing Systems},
+  year={2018}
+}""",
+)
+
+ANDRIOPOULOS_2024 = nct.Source(
+    citation="Andriopoulos, Dong, Guo, Zhao, Ross: The Prevalence of Neural Collapse in Neural Multivariate Regression, "
+    "NeurIPS 2024.",
+    number="Theorem 4.1, Corollary 4.2",
+    bibtex="""@inproceedings{andriopoulos2024prevalence,
+  title={The Prevalence of Neural Collapse in Neural Multivariate Regression},
+  author={Andriopoulos, George and Dong, Zixuan and Guo, Li and Zhao, Zifan and Ross, Keith},
+  booktitle={Advances in Neural Information Processing Systems},
+  year={2024}
+}""",
+)
+
+LI_2024 = nct.Source(
+    citation="Li, Li, Wang, Qu: Neural Collapse in Multi-label Learning with Pick-all-label Loss, ICML 2024.",
+    number="number unchecked",
+    bibtex="""@inproceedings{li2024neural,
+  title={Neural Collapse in Multi-label Learning with Pick-all-label Loss},
+  author={Li, Pengyu and Li, Xiao and Wang, Yutong and Qu, Qing},
+  booktitle={International Conference on Machine Learning},
+  year={2024}
+}""",
+)

@@ -68,6 +68,31 @@ def test_the_catalogue_holds_and_every_control_is_refuted(identifier):
     jsonschema.validate(json.loads(verdict.to_json()), SCHEMA)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("identifier", sorted(set(nct.catalogue()) - set(IDS)))
+def test_the_rest_of_the_catalogue_holds_on_the_instances_of_one_shape(identifier):
+    verdict = nct.verify(identifier, quick=True, key=1)
+    assert verdict.outcome == "holds", verdict.reasons
+    assert verdict.supporting >= 0.95 * verdict.seeds_run
+    assert all(control.refuted for control in verdict.controls)
+    assert all(claim.violations == 0 and claim.checked > 0 for claim in verdict.claims)
+    jsonschema.validate(json.loads(verdict.to_json()), SCHEMA)
+
+
+@pytest.mark.parametrize("identifier", sorted(nct.catalogue()))
+def test_every_theorem_is_written_to_the_standard(identifier):
+    theorem = nct.find_theorem(identifier)
+    drawn = theorem.instances(jax.random.key(3))
+    assert len(drawn) >= 10
+    assert len(theorem.controls) >= 3
+    assert theorem.hypotheses
+    assert theorem.notation
+    assert "$" in theorem.statement
+    assert all(source.citation and source.number and source.bibtex.startswith("@") for source in theorem.sources)
+    again = theorem.instances(jax.random.key(3))
+    assert [dict(a.parameters) for a in drawn] == [dict(b.parameters) for b in again]
+
+
 @pytest.mark.parametrize("identifier", IDS[1:])
 def test_instances_lie_on_both_sides_of_the_threshold_and_close_to_it(identifier):
     for key in (0, 7):

@@ -3,7 +3,7 @@
 `certify` bounds the minimum from below at any point; `hessian_report` counts negative and zero eigenvalues.
 """
 
-from nctheory.certificates._certify import GAP_LEVEL, Bound, bound_caveat, certify, lower_bound
+from nctheory.certificates._certify import GAP_LEVEL, Bound, bound_caveat, certify, gap_closed, lower_bound
 from nctheory.certificates._duality import duality_bound, spectral_norm
 from nctheory.certificates._hessian import HessianReport, hessian_report, sensitivity
 from nctheory.certificates._separable import scalar_minimum, separable_bound
@@ -15,6 +15,7 @@ __all__ = [
     "bound_caveat",
     "certify",
     "duality_bound",
+    "gap_closed",
     "hessian_report",
     "lower_bound",
     "scalar_minimum",

@@ -10,9 +10,11 @@ import numpy as np
 from nctheory._batching import map_in_blocks
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
+from nctheory.certificates._convexity import doubtful_convexity, doubtful_profile
 from nctheory.certificates._duality import duality_bound
+from nctheory.certificates._profile import missing_profile_bound, profile_bound, profile_caveat
 from nctheory.certificates._separable import separable_bound
-from nctheory.problems import DeepLinear, NoCertificate, Params, Problem
+from nctheory.problems import DeepLinear, LayerPeeled, NoCertificate, Params, Problem, SideBySide
 
 GAP_LEVEL = 1e-9
 """A converged seed counts as certified when its relative duality gap is at most this."""
@@ -30,6 +32,20 @@ class Bound(NamedTuple):
     reason: str | None
     """Why there is no certificate, or why a gap above zero may persist at a minimiser; None where it closes."""
 
+    def closed(self, value: np.ndarray) -> np.ndarray:
+        """Mask of the points, with these objectives, that are proved to lie at the global minimum to `GAP_LEVEL`."""
+        return self.valid & gap_closed(self.gap, value)
+
+
+def gap_closed(gap: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Whether a gap is at most `GAP_LEVEL` relative to the value.
+
+    >>> import numpy as np
+    >>> gap_closed(np.array([1e-12, 1e-3]), np.array([0.5, 0.5])).tolist()
+    [True, False]
+    """
+    return gap <= GAP_LEVEL * np.abs(value)
+
 
 @singledispatch
 def lower_bound(problem: Problem, params: Params) -> Scalar:
@@ -42,6 +58,8 @@ def _(problem: DeepLinear, params: Params) -> Scalar:
     reason = missing_certificate(problem)
     if reason is not None:
         raise NoCertificate(reason)
+    if _by_profile(problem):
+        return profile_bound(problem)
     bounds = []
     if problem.factors <= 2 and problem.loss.has_conjugate:
         bounds.append(duality_bound(problem, params))
@@ -50,11 +68,18 @@ def _(problem: DeepLinear, params: Params) -> Scalar:
     return jnp.max(jnp.stack(bounds))
 
 
+@lower_bound.register
+def _(problem: SideBySide, params: Params) -> Scalar:
+    return jnp.sum(jax.vmap(lower_bound)(problem.members, params))
+
+
 def missing_certificate(problem: DeepLinear) -> str | None:
     """Why this kind of chain has no certificate at all, or None."""
+    if _by_profile(problem):
+        return missing_profile_bound(problem) or doubtful_profile(problem)
     if problem.factors <= 2:
-        if problem.loss.has_conjugate or problem.loss.name == "mse":
-            return None
+        if problem.loss.has_conjugate:
+            return doubtful_convexity(problem)
         return f"the loss {problem.loss.name} defines no convex conjugate"
     if problem.loss.name != "mse":
         return (
@@ -66,6 +91,11 @@ def missing_certificate(problem: DeepLinear) -> str | None:
     return None
 
 
+def _by_profile(problem: DeepLinear) -> bool:
+    """Whether the loss is one that duality does not cover but a profile does."""
+    return problem.loss.has_profile and not problem.loss.has_conjugate
+
+
 @singledispatch
 def bound_caveat(problem: Problem) -> str | None:
     """Why a positive gap may persist at a minimiser, or None where theory closes it."""
@@ -75,6 +105,8 @@ def bound_caveat(problem: Problem) -> str | None:
 @bound_caveat.register
 def _(problem: DeepLinear) -> str | None:
     narrow, needed = min(problem.widths[:-1]), problem.classes
+    if _by_profile(problem):
+        return profile_caveat(problem) if narrow >= needed - 1 else _too_narrow(narrow, needed - 1)
     separable = problem.loss.name == "mse" and (problem.bias_decay is None or _is_zero(problem.bias_decay))
     if problem.inputs is not None:
         if problem.factors > 2:
@@ -89,6 +121,18 @@ def _(problem: DeepLinear) -> str | None:
     return None if narrow >= needed else _too_narrow(narrow, needed)
 
 
+@bound_caveat.register
+def _(problem: LayerPeeled) -> str | None:
+    needed = problem.classes - 1
+    return None if problem.dim >= needed else _too_narrow(problem.dim, needed)
+
+
+@bound_caveat.register
+def _(problem: SideBySide) -> str | None:
+    caveats = (bound_caveat(problem.member(index)) for index in range(problem.number))
+    return next((caveat for caveat in caveats if caveat is not None), None)
+
+
 def _is_zero(decay: Scalar) -> bool:
     try:
         return float(decay) == 0.0
@@ -101,6 +145,13 @@ def _too_narrow(width: int, needed: int) -> str:
         f"width {width} is below {needed}, the rank that the convex program may need: its minimum is still a lower "
         "bound, but it may lie strictly below the chain's, so a gap above zero decides nothing"
     )
+
+
+def _members(problem: Problem) -> list[Problem]:
+    """The problems whose bounds add up to this one's: itself, unless several stand side by side."""
+    if not isinstance(problem, SideBySide):
+        return [problem]
+    return [part for index in range(problem.number) for part in _members(problem.member(index))]
 
 
 @partial(jax.jit, static_argnames="bound_of")
@@ -131,6 +182,11 @@ def certify(problem: Problem, params: Params) -> Bound:
     if len(leading) != 1 or leading == {()}:
         raise ValueError(f"params: expected one leading seeds axis on every leaf, got leading shapes {leading}")
     try:
+        # Asked here, where the problem's numbers are known; a subclass with a bound of its own is left alone.
+        for one in _members(problem):
+            ours = lower_bound.dispatch(type(one)) is lower_bound.dispatch(DeepLinear)
+            if ours and isinstance(one, DeepLinear) and (reason := missing_certificate(one)) is not None:
+                raise NoCertificate(reason)
         lower, value = _bounds(problem, jax.tree.map(jnp.asarray, params), lower_bound)
     except NoCertificate as missing:
         seeds = leading.pop()[0]

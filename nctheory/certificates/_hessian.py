@@ -13,6 +13,11 @@ from nctheory._types import Array
 from nctheory.problems import Params, Problem, ravel, size, unravel
 
 DENSE_LIMIT = 3000
+ROUNDING = 4.0
+"""Factor on P eps |A|_2 for the rounding of an eigenvalue."""
+ALONG_FAMILY = 1e-7
+"""Part of an observable's Jacobian, relative to it and to the Hessian, that may lie along flat directions and still come
+from the point's being critical only to a small gradient."""
 
 
 class HessianReport(NamedTuple):
@@ -33,6 +38,12 @@ class HessianReport(NamedTuple):
     eigenvectors: np.ndarray
     """Their directions, as columns in the flat parameter space."""
 
+    @property
+    def softest(self) -> float:
+        """Smallest size of an eigenvalue that is told from zero; infinite where there is none."""
+        sizes = np.abs(self.eigenvalues)
+        return float(np.min(sizes[sizes > self.resolution], initial=np.inf))
+
 
 @jax.jit
 def _dense(problem: Problem, params: Params) -> tuple[Array, Array, Array]:
@@ -52,7 +63,7 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
 
     Dense, so limited to a few thousand parameters; ValueError above. The gauge dimension is the numerical rank of
     `problem.gauge_tangents`. An eigenvalue counts as zero within
-    `resolution` = P eps |A|_2 + |g|/|y| (rounding, and the curvature that the orbit shows at a gradient g that is not zero).
+    `resolution`, the larger of 4 P eps |A|_2 (rounding) and sqrt(|g||A|_2/|y|) (what the gradient g leaves open).
 
     >>> import jax, nctheory as nct
     >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
@@ -72,13 +83,15 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     eigenvalues, vectors = scipy.linalg.eigh(complement.T @ hessian @ complement)
     # The point is only known to |g|/curvature. Tangents shorter than that are those of a point that the symmetry
     # fixes (zero, say), and are not gauge directions of the critical point nearby.
-    floor = 10.0 * slope / max(float(np.min(np.abs(eigenvalues), initial=np.inf)), EPS)
+    # Flat directions besides the gauge (families of minimisers) do not tell how far off the point is.
+    sizes = np.abs(eigenvalues)
+    curved = sizes[sizes > _resolution(sizes, slope, norm, parameters)]
+    floor = 10.0 * slope / max(float(np.min(curved, initial=np.inf)), EPS)
     complement, fewer = _complement(tangents, floor)
     if fewer < gauge:
         gauge = fewer
         eigenvalues, vectors = scipy.linalg.eigh(complement.T @ hessian @ complement)
-    spread = float(np.max(np.abs(eigenvalues))) if eigenvalues.size else 0.0
-    resolution = parameters * EPS * spread + slope / max(norm, 1.0)
+    resolution = _resolution(np.abs(eigenvalues), slope, norm, parameters)
     return HessianReport(
         index=int(np.sum(eigenvalues < -resolution)),
         nullity=int(np.sum(np.abs(eigenvalues) <= resolution)),
@@ -88,6 +101,14 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
         eigenvalues=eigenvalues,
         eigenvectors=complement @ vectors,
     )
+
+
+def _resolution(sizes: np.ndarray, slope: float, norm: float, parameters: int) -> float:
+    """Size from which on an eigenvalue is told from zero: rounding, and the Newton-Kantorovich condition T |g| < c^2 under
+    which a curvature c at a point of gradient g is that of a critical point nearby, with |A|/|y| for the third derivative T.
+    """
+    spread = float(np.max(sizes, initial=0.0))
+    return max(ROUNDING * parameters * EPS * spread, float(np.sqrt(slope * spread / max(norm, 1.0))))
 
 
 def _complement(tangents: np.ndarray, floor: float) -> tuple[np.ndarray, int]:
@@ -105,14 +126,21 @@ def sensitivity(report: HessianReport, jacobian: np.ndarray) -> float:
     r"""$|J A^+|_2$: the first-order change of an observable per unit of residual gradient, off the gauge.
 
     At a point with gradient g the nearest critical point is $-A^+g$ away to first order, so an observable with
-    Jacobian J (m x P) is off its critical value by at most this times |g|. Infinite where A is singular off the gauge,
-    or J is not finite.
+    Jacobian J (m x P) is off its critical value by at most this times |g|. Where A is singular off the gauge the critical
+    points may form a family: an observable that does not change along it to first order is bounded off it, and the
+    result is infinite for any other. Infinite also where J is not finite.
     """
-    if report.nullity > 0 or not np.all(np.isfinite(jacobian)):
+    if not np.all(np.isfinite(jacobian)):
         return np.inf
     if jacobian.size == 0 or report.eigenvalues.size == 0:
         return 0.0
-    scaled = (jacobian @ report.eigenvectors) / report.eigenvalues
+    flat = np.abs(report.eigenvalues) <= report.resolution
+    along = jacobian @ report.eigenvectors
+    if np.linalg.norm(along[:, flat]) > ALONG_FAMILY * (np.linalg.norm(along) + np.max(np.abs(report.eigenvalues))):
+        return np.inf
+    if np.all(flat):
+        return 0.0
+    scaled = along[:, ~flat] / report.eigenvalues[~flat]
     gram = scaled @ scaled.T if scaled.shape[0] <= scaled.shape[1] else scaled.T @ scaled
     top = scipy.linalg.eigvalsh(gram, subset_by_index=[len(gram) - 1, len(gram) - 1])[0]
     return float(np.sqrt(max(top, 0.0)))

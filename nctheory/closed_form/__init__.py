@@ -3,8 +3,41 @@
 A prediction is differentiable in the hyperparameters and says which hypothesis fails where it does not apply.
 """
 
+from nctheory.closed_form._critical_points import CriticalValue, critical_points
+from nctheory.closed_form._deep_ce import Structure, deep_collapse, low_rank
+from nctheory.closed_form._deep_mse import (
+    dang_minimum,
+    deep_mse_minimum,
+    largest_root,
+    onset,
+    relative_cost,
+    spinodal,
+    stationary_values,
+)
 from nctheory.closed_form._geometry import simplex_etf, tilted_frame
-from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form, global_minimum
+from nctheory.closed_form._grouped import Grouped, grouped_cross_entropy
+from nctheory.closed_form._hong_ling import count_groups, decay_strength, imbalanced_cross_entropy_minimum
+from nctheory.closed_form._imbalanced_mse import imbalanced_squared_error_minimum
+from nctheory.closed_form._losses import (
+    focal_minimum,
+    focal_onset,
+    focal_scales,
+    focal_strength,
+    focal_value,
+    label_smoothing_minimum,
+)
+from nctheory.closed_form._margin import (
+    class_counts,
+    hard_margin_logits,
+    hard_margin_multipliers,
+    scaled_margin_minimum,
+    seli_minimum,
+)
+from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form, closed_forms, global_minimum
+from nctheory.closed_form._pick_all import TagScales, pick_all_minimum, tag_frame_minimum, tag_scales
+from nctheory.closed_form._product import layer_singular_values, minimiser, minimum_from_product
+from nctheory.closed_form._regression import regression_minimum
+from nctheory.closed_form._spectral import class_target_spectrum
 from nctheory.closed_form._unconstrained import (
     collapse_strength,
     cross_entropy_minimum,
@@ -15,16 +48,55 @@ from nctheory.closed_form._unconstrained import (
 )
 
 __all__ = [
+    "CriticalValue",
+    "Grouped",
     "Minimum",
     "NoClosedForm",
+    "Structure",
+    "TagScales",
+    "class_counts",
+    "class_target_spectrum",
     "closed_form",
+    "closed_forms",
     "collapse_strength",
+    "count_groups",
+    "critical_points",
     "cross_entropy_minimum",
+    "dang_minimum",
+    "decay_strength",
+    "deep_collapse",
+    "deep_mse_minimum",
+    "focal_minimum",
+    "focal_onset",
+    "focal_scales",
+    "focal_strength",
+    "focal_value",
     "frame_minimum",
     "global_minimum",
+    "grouped_cross_entropy",
+    "hard_margin_logits",
+    "hard_margin_multipliers",
+    "imbalanced_cross_entropy_minimum",
+    "imbalanced_squared_error_minimum",
+    "label_smoothing_minimum",
+    "largest_root",
+    "layer_singular_values",
+    "low_rank",
+    "minimiser",
+    "minimum_from_product",
+    "onset",
+    "pick_all_minimum",
+    "regression_minimum",
+    "relative_cost",
+    "scaled_margin_minimum",
+    "seli_minimum",
     "simplex_etf",
     "soft_value",
+    "spinodal",
     "squared_error_bias_minimum",
     "squared_error_minimum",
+    "stationary_values",
+    "tag_frame_minimum",
+    "tag_scales",
     "tilted_frame",
 ]

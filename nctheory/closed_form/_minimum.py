@@ -26,31 +26,43 @@ class Minimum(NamedTuple):
     singular_values: Float[Array, "K"]
     """Of W H with its columns repeated by their multiplicity, descending."""
     gram_weights: Float[Array, "K K"]
-    """W W^T."""
+    """W W^T, of the product W = W_L … W_1 in a deep chain."""
     gram_features: Float[Array, "M M"]
     """H^T H."""
     weight_norm: Scalar
-    """|W|_F^2."""
+    """|W|_F^2, summed over the layers of a deep chain."""
     feature_norm: Scalar
     """|H|_F^2, columns counted with their multiplicity."""
     bias: Float[Array, "K"] | None
     """b; where it is free and the loss ignores constants, the representative of mean zero."""
+    layer_singular_values: Float[Array, "F K"]
+    """Of W_1, …, W_L and H, each descending."""
     theorem: str
     """Identifier of the theorem."""
+    stationary_values: Float[Array, "S"] | None = None
+    """Values of all local minimisers, where the theorem lists them; NaN in the place of one that does not exist."""
 
 
 ClosedForm = Callable[[DeepLinear], Minimum]
-_CLOSED_FORMS: dict[str, ClosedForm] = {}
+_CLOSED_FORMS: dict[str, tuple[int, ClosedForm]] = {}
 
 
-def closed_form(identifier: str) -> Callable[[ClosedForm], ClosedForm]:
-    """Register the function that predicts the minimum under one theorem; it raises NoClosedForm outside."""
+def closed_form(identifier: str, generality: int = 0) -> Callable[[ClosedForm], ClosedForm]:
+    """Register the function that predicts the minimum under one theorem; it raises NoClosedForm outside.
+
+    Where several theorems apply, `global_minimum` takes the one of least `generality`.
+    """
 
     def add(function: ClosedForm) -> ClosedForm:
-        _CLOSED_FORMS[identifier] = function
+        _CLOSED_FORMS[identifier] = generality, function
         return function
 
     return add
+
+
+def closed_forms() -> list[tuple[str, tuple[int, ClosedForm]]]:
+    """All registered closed forms, the most special first."""
+    return sorted(_CLOSED_FORMS.items(), key=lambda item: item[1][0])
 
 
 @float64
@@ -69,7 +81,7 @@ def global_minimum(problem: Problem) -> Minimum:
     if not isinstance(problem, DeepLinear):
         raise NoClosedForm(f"problem: closed forms cover linear chains, got {type(problem).__name__}")
     reasons = []
-    for identifier, predict in _CLOSED_FORMS.items():
+    for identifier, (_, predict) in closed_forms():
         try:
             return predict(problem)
         except NoClosedForm as failed:

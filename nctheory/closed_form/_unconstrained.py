@@ -39,6 +39,13 @@ def _not_positive(decay: Scalar) -> bool:
         return False
 
 
+def _is_positive(number: Scalar) -> bool:
+    try:
+        return float(number) > 0.0
+    except TypeError:  # a tracer: the hypothesis is the caller's
+        return False
+
+
 def _needs_dim(problem: DeepLinear, least: int, symbol: str) -> None:
     if problem.widths[0] < least:
         raise NoClosedForm(f"needs dim >= {symbol} = {least}, got dim {problem.widths[0]}")
@@ -99,6 +106,7 @@ def _frame_arrays(
         "weight_norm": ratio * root * trace,
         "feature_norm": root * trace / ratio,
         "bias": jnp.full((classes,), offset),
+        "layer_singular_values": jnp.sqrt(-jnp.sort(-spectrum)[None, :] * jnp.stack([ratio, 1.0 / ratio])[:, None]),
     }
 
 
@@ -180,5 +188,5 @@ def soft_value(strength: Array | Scalar) -> Array:
 def _needs_loss(problem: DeepLinear, name: str) -> None:
     if problem.loss.name != name:
         raise NoClosedForm(f"needs loss {name}, got {problem.loss.name}")
-    if isinstance(problem.loss, CrossEntropy) and not _not_positive(problem.loss.smoothing):
+    if isinstance(problem.loss, CrossEntropy) and _is_positive(problem.loss.smoothing):
         raise NoClosedForm("needs one-hot targets, got label smoothing")

@@ -6,5 +6,17 @@
 from nctheory.flow._program import starts
 from nctheory.flow._solve import FlowPrecision, Method, as_key, as_seeds, solve
 from nctheory.flow._status import Ensemble, Status
+from nctheory.flow._trajectory import FlowEnd, follow_flow
 
-__all__ = ["Ensemble", "FlowPrecision", "Method", "Status", "as_key", "as_seeds", "solve", "starts"]
+__all__ = [
+    "Ensemble",
+    "FlowEnd",
+    "FlowPrecision",
+    "Method",
+    "Status",
+    "as_key",
+    "as_seeds",
+    "follow_flow",
+    "solve",
+    "starts",
+]

@@ -13,6 +13,9 @@ from nctheory.flow._chebyshev import Chebyshev
 from nctheory.flow._lanes import run_lanes
 from nctheory.flow._record import DONE, FLOW, LOST, SPENT, STUCK, TEST, VALLEY, Record, Settings
 
+OVERFLOW_SHRINK = 0.1
+"""Factor on a step whose end is not finite."""
+
 
 class Integrator(NamedTuple):
     """How one phase of the flow is integrated."""
@@ -80,10 +83,15 @@ def flow_stage(
         r = lane.record
         end = r.time + r.step
         new, error, _, state, _ = solver.step(term, r.time, end, r.point, None, lane.solver, lane.made_jump)
-        keep, start, stop, made_jump, control, _ = controller(_rms(new - r.point)).adapt_step_size(
+        displacement = _rms(new - r.point)
+        keep, start, stop, made_jump, control, _ = controller(displacement).adapt_step_size(
             r.time, end, r.point, new, None, error, order, lane.controller
         )
-        keep = keep & jnp.all(jnp.isfinite(new))
+        # A step that overflows tells the controller nothing (chains of many factors are steep far out): a shorter one.
+        lost = ~(jnp.isfinite(displacement) & jnp.isfinite(stop))
+        keep, start = keep & ~lost, jnp.where(lost, r.time, start)
+        stop = jnp.where(lost, r.time + OVERFLOW_SHRINK * r.step, stop)
+        control = jax.tree.map(lambda a, b: jnp.where(lost, b, a), control, lane.controller)
         moved = r._replace(
             point=jnp.where(keep, new, r.point),
             time=jnp.where(keep, start, r.time),

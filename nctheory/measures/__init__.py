@@ -9,6 +9,7 @@ from nctheory.measures._collapse import (
     self_duality_distance,
     within_class_variability,
 )
+from nctheory.measures._regression import principal_subspace_error, regression_gram_distance, weight_subspace_error
 
 __all__ = [
     "class_means",
@@ -16,6 +17,9 @@ __all__ = [
     "distance_to_simplex_etf",
     "margin",
     "nearest_centre_agreement",
+    "principal_subspace_error",
+    "regression_gram_distance",
     "self_duality_distance",
+    "weight_subspace_error",
     "within_class_variability",
 ]

@@ -3,8 +3,10 @@
 Every real hyperparameter is an array leaf; shapes and kinds are static. Nothing here knows a theorem or a solver.
 """
 
+from nctheory.problems._balanced import BalancedChain, balanced_chain
 from nctheory.problems._base import NoCertificate, Params, Problem, ravel, size, template, unravel
 from nctheory.problems._chain import DeepLinear
+from nctheory.problems._chain_factorisation import MinimalChainFactorisation, minimal_chain_factorisation
 from nctheory.problems._constructors import (
     deep_linear,
     lift_to_samples,
@@ -12,34 +14,57 @@ from nctheory.problems._constructors import (
     unconstrained_features,
 )
 from nctheory.problems._factorisation import MinimalFactorisation, minimal_factorisation
+from nctheory.problems._focal import Focal, focal
 from nctheory.problems._gauge import ChainParams, internal_spaces, random_gauge
+from nctheory.problems._layer_peeled import LayerPeeled, layer_peeled
 from nctheory.problems._losses import CrossEntropy, Loss, MeanSquaredError, label_smoothing, mse
+from nctheory.problems._margin import MarginPenalty, VectorScaling, support_vector_features, vector_scaling
 from nctheory.problems._moments import MomentChain, expand_moments, moment_form
+from nctheory.problems._pick_all import PickAllLabel, multi_label_features, pick_all_label, tag_indicators
+from nctheory.problems._side_by_side import SideBySide, side_by_side
 
 __all__ = [
+    "BalancedChain",
     "ChainParams",
     "CrossEntropy",
     "DeepLinear",
+    "Focal",
+    "LayerPeeled",
     "Loss",
+    "MarginPenalty",
     "MeanSquaredError",
+    "MinimalChainFactorisation",
     "MinimalFactorisation",
     "MomentChain",
     "NoCertificate",
     "Params",
+    "PickAllLabel",
     "Problem",
+    "SideBySide",
+    "VectorScaling",
+    "balanced_chain",
     "deep_linear",
     "expand_moments",
+    "focal",
     "internal_spaces",
     "label_smoothing",
+    "layer_peeled",
     "lift_to_samples",
+    "minimal_chain_factorisation",
     "minimal_factorisation",
     "moment_form",
     "mse",
+    "multi_label_features",
+    "pick_all_label",
     "random_gauge",
     "ravel",
     "reduce_to_class_means",
+    "side_by_side",
     "size",
+    "support_vector_features",
+    "tag_indicators",
     "template",
     "unconstrained_features",
     "unravel",
+    "vector_scaling",
 ]

@@ -98,6 +98,12 @@ def deep_linear(
         sums = np.asarray(encoded).sum(axis=0)
         if np.any(np.asarray(encoded) < 0) or not np.allclose(sums, 1.0, rtol=0, atol=1e-12):
             raise ValueError("targets: cross-entropy expects columns that are probability distributions")
+    if classes is None:
+        resolved.check_targets(np.asarray(encoded))
+    if resolved.has_profile and classes is None:
+        given_labels = np.asarray(encoded)
+        if np.any((given_labels != 0) & (given_labels != 1)) or np.any(given_labels.sum(axis=0) != 1):
+            raise ValueError(f"targets: {resolved.name} expects one-hot columns")
     samples = encoded.shape[1]
     given = None
     if inputs is not None:

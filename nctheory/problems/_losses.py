@@ -19,11 +19,20 @@ class Loss(eqx.Module):
 
     A convex loss that defines `conjugate` and `recentre` gets a duality certificate on two-factor chains; a user's own
     loss needs only `value` and `gradient`. `shift_invariant` says that adding a constant to a column changes nothing.
+    `convex` False keeps a loss from duality; where it is not False, losses that are not the library's own are tested.
+
+    A loss for one-hot targets that is not convex gets a certificate of another kind where it has a *profile*
+    $\varphi$: $\ell(z,y)\ge\varphi(m)$ for $m=z_y-\mathrm{mean}_{j\ne y}z_j$, non-negative, non-increasing, concave up to
+    `profile_inflection` and convex beyond, with $-\varphi'\to$ `profile_far_slope` as $m\to-\infty$, and $-\varphi'$ at least
+    that large below the inflection.
     """
 
     name: ClassVar[str]
     has_conjugate: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = False
+    convex: ClassVar[bool | None] = None
+    has_profile: ClassVar[bool] = False
+    profile_far_slope: ClassVar[float] = 0.0
 
     @abc.abstractmethod
     def value(self, logits: Logits, targets: Logits) -> Columns:
@@ -32,6 +41,9 @@ class Loss(eqx.Module):
     @abc.abstractmethod
     def gradient(self, logits: Logits, targets: Logits) -> Logits:
         r"""$\nabla_z \ell(z_j, y_j)$ for every column j."""
+
+    def check_targets(self, targets: Logits) -> None:
+        """Raise ValueError where this loss cannot have these targets; by default any will do."""
 
     def encode(self, one_hot: Logits) -> Logits:
         """Targets that this loss makes of one-hot labels (label smoothing changes them)."""
@@ -45,11 +57,24 @@ class Loss(eqx.Module):
         r"""Move a dual point inside the domain of $\ell^*$ so that $\sum_j q_j u_j = 0$ (a free bias needs it)."""
         raise NotImplementedError(f"{self.name} defines no convex conjugate")
 
+    def profile(self, margin: Array, classes: int) -> Array:
+        r"""$\varphi(m)$, entrywise."""
+        raise NotImplementedError(f"{self.name} defines no profile")
+
+    def profile_slope(self, margin: Array, classes: int) -> Array:
+        r"""$\varphi'(m)$, entrywise."""
+        raise NotImplementedError(f"{self.name} defines no profile")
+
+    def profile_inflection(self, classes: int) -> Scalar:
+        r"""Where $\varphi$ turns from concave to convex; -inf for a convex profile."""
+        raise NotImplementedError(f"{self.name} defines no profile")
+
 
 class MeanSquaredError(Loss):
     r"""$\ell(z, y) = \tfrac12 |z - y|^2$, conjugate $\tfrac12|u|^2 + \langle u, y\rangle$ on all of space."""
 
     name: ClassVar[str] = "mse"
+    convex: ClassVar[bool | None] = True
     has_conjugate: ClassVar[bool] = True
 
     def value(self, logits: Logits, targets: Logits) -> Columns:
@@ -73,6 +98,7 @@ class CrossEntropy(Loss):
     """
 
     name: ClassVar[str] = "cross_entropy"
+    convex: ClassVar[bool | None] = True
     has_conjugate: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
     smoothing: Scalar
@@ -141,4 +167,5 @@ def as_loss(loss: str | Loss) -> Loss:
         return mse()
     if loss == "cross_entropy":
         return label_smoothing(0.0)
-    raise ValueError(f"loss: expected 'mse', 'cross_entropy', label_smoothing(alpha) or a Loss, got {loss!r}")
+    expected = "'mse', 'cross_entropy', label_smoothing(alpha), focal(gamma) or a Loss"
+    raise ValueError(f"loss: expected {expected}, got {loss!r}")

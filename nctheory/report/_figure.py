@@ -9,11 +9,13 @@ import numpy as np
 from nctheory.theorems import Verdict, write_atomically
 
 FLOOR = 1e-3
+MOST_PANELS = 6
 HOLD, CONTROL, BROKEN = "#1b6ca8", "#c8553d", "#000000"
 
 
 def margin_figure(verdicts: Sequence[Verdict], path: str | Path) -> Path:
-    """Draw residual over tolerance for every claim (worst seed) and every control, one panel a theorem.
+    """Draw residual over tolerance for every claim (worst seed) and every control, one panel a theorem, or one row a theorem
+    where there are more than a few.
 
     Left of 1 a prediction is held up by every seed; right of 1 at least one seed refutes it. Power and counts stand in
     the panel's title. The format follows the suffix of `path`; the file is written atomically and is the same, byte
@@ -24,12 +26,18 @@ def margin_figure(verdicts: Sequence[Verdict], path: str | Path) -> Path:
 
     target = Path(path)
     with mpl.rc_context({"svg.hashsalt": "nctheory", "font.size": 9, "axes.spines.right": False}):
-        heights = [len(v.claims) + len(v.controls) + 2.2 for v in verdicts]
-        figure = Figure(figsize=(8.2, 0.205 * sum(heights) + 0.9), layout="constrained")
-        axes = figure.subplots(len(verdicts), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
         largest = max((c.margin for v in verdicts for c in v.controls if np.isfinite(c.margin)), default=1e3)
-        for axis, verdict in zip(axes, verdicts, strict=True):
-            _panel(axis, verdict)
+        if len(verdicts) > MOST_PANELS:
+            figure = Figure(figsize=(8.2, 0.26 * len(verdicts) + 1.0), layout="constrained")
+            axes = [figure.subplots()]
+            _rows(axes[0], verdicts)
+        else:
+            heights = [len(v.claims) + len(v.controls) + 2.2 for v in verdicts]
+            figure = Figure(figsize=(8.2, 0.205 * sum(heights) + 0.9), layout="constrained")
+            axes = list(figure.subplots(len(verdicts), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0])
+            for axis, verdict in zip(axes, verdicts, strict=True):
+                _panel(axis, verdict)
+        for axis in axes:
             axis.set_xlim(FLOOR, 10 * max(largest, 10.0))
         axes[-1].set_xlabel("residual / derived tolerance, worst seed   (left of the line: supported; right: refuted)")
         buffer = io.BytesIO()
@@ -39,6 +47,29 @@ def margin_figure(verdicts: Sequence[Verdict], path: str | Path) -> Path:
         figure.savefig(buffer, format=target.suffix.lstrip(".") or "png", dpi=150, metadata=metadata)
     write_atomically(target, buffer.getvalue())
     return target
+
+
+def _rows(axis, verdicts: Sequence[Verdict]) -> None:
+    """All claims and controls of a theorem in one row."""
+    for y, verdict in enumerate(verdicts):
+        for claim in verdict.claims:
+            colour = HOLD if claim.violations == 0 else BROKEN
+            axis.plot(max(claim.margin, FLOOR), y, "o", color=colour, ms=4.5, alpha=0.8, mew=0, clip_on=False)
+        for control in verdict.controls:
+            colour = CONTROL if control.refuted else BROKEN
+            axis.plot(max(control.margin, FLOOR), y, "s", color=colour, ms=4, alpha=0.8, mew=0, clip_on=False)
+        axis.axhline(y, color="0.9", lw=0.6, zorder=0)
+    axis.axvline(1.0, color="0.3", lw=1)
+    names = [v.theorem if v.outcome == "holds" else f"{v.theorem}: {v.outcome}" for v in verdicts]
+    axis.set_yticks(range(len(verdicts)), names)
+    axis.set_ylim(len(verdicts) - 0.4, -0.6)
+    axis.set_xscale("log")
+    axis.spines["top"].set_visible(False)
+    axis.plot([], [], "o", color=HOLD, ms=4.5, label="claim")
+    axis.plot([], [], "s", color=CONTROL, ms=4, label="control (a wrong theorem)")
+    seeds, support = sum(v.seeds_run for v in verdicts), sum(v.supporting for v in verdicts)
+    axis.set_title(f"{len(verdicts)} theorems, {support:,} of {seeds:,} seeds support them", loc="left", fontsize=9)
+    axis.legend(loc="upper right", bbox_to_anchor=(1.0, 1.0 + 0.9 / len(verdicts)), ncols=2, frameon=False, fontsize=8)
 
 
 def _panel(axis, verdict: Verdict) -> None:

@@ -35,10 +35,10 @@ class SeedProgress:
 
     @contextmanager
     def bar(
-        self, theorem: Theorem, seeds: int | list[int], key: int, instance: int | None
+        self, theorem: Theorem, seeds: int | list[int] | None, key: int, instance: int | None
     ) -> Iterator[Callable[[int], None]]:
         """The bar of one theorem; the function it yields takes numbers of finished seeds, from any thread."""
-        each = seeds if isinstance(seeds, int) else len(seeds)
+        each = theorem.seeds if seeds is None else seeds if isinstance(seeds, int) else len(seeds)
         count = 1 if instance is not None else len(theorem.instances(jax.random.fold_in(jax.random.key(key), 0)))
         task = self._bars.add_task(theorem.id, total=each * count, rate="")
 

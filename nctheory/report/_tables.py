@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from nctheory.theorems import Verdict
+from nctheory.theorems import InstanceResult, Verdict
 
 COLOURS = {"holds": "green", "refuted": "red", "inconclusive": "yellow"}
 
@@ -43,6 +43,11 @@ def summary_table(verdicts: Sequence[Verdict]) -> Table:
             f"{refuted}/{len(v.controls)}",
         )
     return table
+
+
+def reached_values(row: InstanceResult) -> str:
+    """Every value at which converged seeds of an instance ended, with their number."""
+    return ", ".join(f"{one.value:.8g}{'*' if one.minimum else ''} ({one.seeds})" for one in row.levels)
 
 
 def claims_table(verdict: Verdict) -> Table:
@@ -86,6 +91,11 @@ def render_verdict(verdict: Verdict) -> RenderableType:
     ]
     lines += [Text(f"  {reason}", style=COLOURS[verdict.outcome]) for reason in verdict.reasons]
     lines.append(claims_table(verdict))
+    several = [row for row in verdict.instances if len(row.levels) > 1]
+    if several:
+        lines.append(Text("values at which the converged seeds ended (* the minimum)"))
+        lines += [Text(f"  instance {row.index}: {reached_values(row)}") for row in several]
+        lines.append(Text(""))
     worst = verdict.worst
     if worst is not None:
         word = "counterexample" if worst.margin > 1 else "worst case"

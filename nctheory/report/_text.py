@@ -2,7 +2,7 @@
 
 import re
 
-from nctheory.theorems import Theorem
+from nctheory.theorems import Erratum, Finding, Theorem
 
 _SYMBOLS = {
     r"\lambda": "λ", r"\kappa": "κ", r"\phi": "φ", r"\top": "T", r"\min": "min", r"\log": "log", r"\infty": "∞",
@@ -57,3 +57,26 @@ def show_theorem(theorem: Theorem) -> str:
         note = f" {source.note}" if source.note else ""
         lines += [f"  {source.citation} ({source.number}){note}", "", source.bibtex, ""]
     return "\n".join(lines)
+
+
+def show_erratum(erratum: Erratum) -> str:
+    """A false claim as published, why it fails, what is true, and the command that reproduces it, as plain text."""
+    lines = [f"{erratum.id}: {erratum.title}"]
+    parts = (
+        ("published", erratum.published),
+        ("fails", erratum.why),
+        ("instead", erratum.instead + (f" (theorem {erratum.theorem})" if erratum.theorem else "")),
+        ("convention", erratum.convention),
+    )
+    lines += [f"  {name + ':':<11} {to_unicode(text)}" for name, text in parts]
+    for source in erratum.sources:
+        lines.append(f"  {'source:':<11} {source.citation} ({source.number}){' ' + source.note if source.note else ''}")
+    return "\n".join([*lines, f"  {'reproduce:':<11} {erratum.command}", ""])
+
+
+def show_finding(erratum: Erratum, finding: Finding) -> str:
+    """What reproducing an erratum computed, as plain text."""
+    outcome = "false" if finding.refuted else "NOT REFUTED"
+    width = max((len(name) for name, _ in finding.figures), default=0)
+    lines = [f"{erratum.id}: {erratum.title}", f"  the claim is {outcome} ({finding.ground})"]
+    return "\n".join([*lines, *(f"  {name:<{width}}  {value}" for name, value in finding.figures), ""])

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory._precision import float64
-from nctheory.certificates import GAP_LEVEL, certify
+from nctheory.certificates import certify, gap_closed
 from nctheory.flow import Ensemble, Status, as_key, as_seeds, solve
 from nctheory.problems import Problem
 
@@ -39,7 +39,7 @@ class Survey(NamedTuple):
     @property
     def certified(self) -> np.ndarray:
         """Mask of the seeds that converged to the global minimum, to a relative gap of 1e-9."""
-        return self.converged & (self.gap <= GAP_LEVEL * np.abs(self.value))
+        return self.converged & gap_closed(self.gap, self.value)
 
     def counts(self) -> dict[str, int]:
         """Number of seeds by status, and of certified ones."""

@@ -18,6 +18,26 @@ SAFETY = 2.0
 """Factor on the first-order sensitivity; covers its second-order remainder."""
 
 
+class Level(NamedTuple):
+    """Converged seeds that ended at one value."""
+
+    value: float
+    members: np.ndarray
+    """Positions in the ensemble."""
+    certified: bool
+    """Whether it is the global minimum, by certificate or, without one, as the best value found."""
+    smallest_curvature: float
+    """Smallest Hessian eigenvalue off the gauge at a sampled end state; NaN where none was sampled."""
+    resolution: float
+    """Eigenvalues closer to zero are not told from zero."""
+    slack: float
+    """How far the critical value may be from `value`: the members' spread, their gradients to second order, rounding."""
+
+    def holds(self, value: float) -> bool:
+        """Whether a predicted value is this one."""
+        return abs(value - self.value) <= self.slack
+
+
 class Evidence(NamedTuple):
     """All that was computed on one instance, before any prediction is looked at."""
 
@@ -30,8 +50,13 @@ class Evidence(NamedTuple):
     """By claim; leading axis seeds (starts first, then ends, where the scope is any point)."""
     reports: list[HessianReport]
     """Hessians at sampled end states."""
-    reach: dict[str, float]
-    """By claim: change of the observable per unit of residual gradient, the largest over the sampled end states."""
+    reach: dict[str, np.ndarray]
+    """By claim and seed: change of the observable per unit of residual gradient, the largest over the sampled end states
+    of the seed's level; infinite where none was sampled."""
+    terms: dict[str, np.ndarray]
+    """By claim that names them: size of the terms that cancel in the observable."""
+    levels: tuple[Level, ...]
+    """The distinct values at which converged seeds ended, ascending."""
 
 
 class Check(NamedTuple):
@@ -64,6 +89,13 @@ def observe_all(problem: Problem, params: Params, claims: tuple[Claim, ...]) -> 
 
 
 @partial(jax.jit, static_argnames="claims")
+def measure_terms(problem: Problem, params: Params, claims: tuple[Claim, ...]) -> dict[str, jax.Array]:
+    """Size of the cancelling terms at every point of a batch, for the claims that name them."""
+    named = [(c.name, c.terms) for c in claims if c.terms is not None]
+    return map_in_blocks(lambda point: {name: jnp.asarray(f(problem, point)) for name, f in named}, params)
+
+
+@partial(jax.jit, static_argnames="claims")
 def stacked_jacobian(problem: Problem, point: Params, claims: tuple[Claim, ...]) -> jax.Array:
     """Jacobian of all observables at one point, rows in the order of the claims."""
 
@@ -90,32 +122,73 @@ def check_claim(claim: Claim, evidence: Evidence, predicted: np.ndarray) -> Chec
     """
     if claim.enclosed:
         return _check_enclosure(claim, evidence, float(predicted))
+    if claim.kind == "index":
+        return _check_index(claim, evidence, np.atleast_1d(np.asarray(predicted, dtype=np.float64)))
     observed, ensemble = evidence.observed[claim.name], evidence.ensemble
     predicted = np.asarray(predicted, dtype=np.float64)
-    if predicted.shape != observed.shape[1:] and predicted.shape != ():
+    if claim.kind == "member":
+        predicted = np.atleast_1d(predicted)
+        predicted = predicted[np.isfinite(predicted)]
+        if predicted.size == 0:
+            raise ValueError(f"predicted: claim {claim.name!r} expects a list with at least one finite value, got none")
+        if observed.ndim != 1 or predicted.ndim != 1:
+            raise ValueError(
+                f"predicted: claim {claim.name!r} holds one number a seed against a list, got {observed.shape[1:]} and "
+                f"{predicted.shape}"
+            )
+        predicted = predicted[np.argmin(np.abs(observed[:, None] - predicted[None, :]), axis=1)]
+    elif predicted.shape != observed.shape[1:] and predicted.shape != ():
         raise ValueError(
             f"predicted: claim {claim.name!r} observes shape {observed.shape[1:]}, predicted has {predicted.shape}"
         )
     difference = (observed - predicted).reshape(observed.shape[0], -1)
-    if claim.kind == "equality":
+    if claim.kind in ("equality", "member"):
         residual = np.linalg.norm(difference, axis=1)
     else:
         residual = np.max(difference if claim.kind == "upper" else -difference, axis=1)
-    scale = np.linalg.norm(observed.reshape(observed.shape[0], -1), axis=1) + np.linalg.norm(predicted)
-    noise = rounding(evidence.problem, scale)
+    norm = float(np.linalg.norm(predicted) if claim.kind != "member" else np.max(np.abs(predicted), initial=0.0))
+    scale = np.linalg.norm(observed.reshape(observed.shape[0], -1), axis=1) + norm
+    noise = rounding(evidence.problem, scale + evidence.terms.get(claim.name, 0.0))
     if claim.scope == "any point":
         seeds = np.concatenate([ensemble.seeds, ensemble.seeds])
         finite = np.isfinite(residual)
         residual, noise = residual[finite], noise[finite]
-        return Check(seeds[finite], residual, noise, float(np.linalg.norm(predicted)), np.abs(residual) + noise)
+        return Check(seeds[finite], residual, noise, norm, np.abs(residual) + noise)
     mask = evidence.certified if claim.scope == "minimisers" else ensemble.converged
     gradient = ensemble.grad_norm + _gradient_noise(evidence)
     tolerance = SAFETY * evidence.reach[claim.name] * gradient + noise
     # NaN in an observable is a violation, not a pass.
     residual = np.where(np.isnan(residual), np.inf, residual)
     residual, tolerance = residual[mask], tolerance[mask]
-    norm = float(np.linalg.norm(predicted))
     return Check(ensemble.seeds[mask], residual, tolerance, norm, np.abs(residual) + tolerance)
+
+
+def _check_index(claim: Claim, evidence: Evidence, minima: np.ndarray) -> Check:
+    """Sign of the smallest curvature, level by level; every converged seed speaks for its level.
+
+    Where it ought to be negative the residual is the resolution and the tolerance its size, and the reverse where it is
+    positive; where it ought not to be negative the residual is its negative part and the tolerance the resolution. A point
+    that ought to be a strict saddle and is neither within the resolution stays undecided.
+    """
+    seeds, residual, tolerance = [], [], []
+    for level in evidence.levels:
+        smallest, resolution = level.smallest_curvature, level.resolution
+        if any(level.holds(value) for value in minima):
+            pair = (max(-smallest, 0.0), resolution)
+        elif smallest < -resolution:
+            pair = (resolution, -smallest)
+        else:
+            pair = (smallest, resolution) if smallest > resolution else (0.0, np.inf)
+        if not np.isfinite(smallest):
+            pair = (0.0, np.inf)
+        seeds.append(evidence.ensemble.seeds[level.members])
+        residual.append(np.full(level.members.size, pair[0]))
+        tolerance.append(np.full(level.members.size, pair[1]))
+    if not seeds:
+        empty = np.zeros(0)
+        return Check(empty.astype(int), empty, empty, 0.0, empty)
+    gathered = [np.concatenate(column) for column in (seeds, residual, tolerance)]
+    return Check(gathered[0], gathered[1], gathered[2], 0.0, gathered[1] + gathered[2])
 
 
 def _gradient_noise(evidence: Evidence) -> np.ndarray:

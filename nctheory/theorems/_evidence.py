@@ -11,17 +11,18 @@ from jaxtyping import PRNGKeyArray
 from nctheory._precision import EPS
 from nctheory.certificates import GAP_LEVEL, Bound, HessianReport, certify, hessian_report, sensitivity
 from nctheory.flow import Ensemble, FlowPrecision, solve, starts
+from nctheory.landscape import orbit_types, search
 from nctheory.problems import Params, Problem, ravel, unravel
-from nctheory.theorems._check import Evidence, observe_all, stacked_jacobian
-from nctheory.theorems._theorem import Claim
+from nctheory.theorems._check import SAFETY, Evidence, Level, measure_terms, observe_all, rounding, stacked_jacobian
+from nctheory.theorems._theorem import Claim, Method
 
 REFERENCE: dict[str, Any] = {"rtol": 1e-6, "switch": 1e-3}
 """The high-accuracy flow that the ordinary solve is compared with: a thousandth of the error, a later hand-over."""
 SAME_VALUE, SAME_END = 1e-6, 1e-2
 """Two end states are in the same basin when values and invariants agree to these relative distances. The second is
 loose because minimisers may form continuous families, along which a small error of the flow is not undone."""
-
-
+MOST_LEVELS = 8
+"""Values at which the Hessian is taken, the most frequent first; claims about seeds at others stay undecided."""
 CHUNK = 256
 
 
@@ -31,7 +32,7 @@ class Effort(NamedTuple):
     budget: int = 200_000
     """Gradient evaluations per seed."""
     curvature_points: int = 1
-    """End states at which the dense Hessian is taken, per instance."""
+    """End states at which the dense Hessian is taken, for each value at which seeds of an instance end."""
     fidelity_seeds: int = 16
     """Seeds that are run again with a high-accuracy flow, on one instance of each shape; 0 for none."""
     workers: int | None = None
@@ -49,61 +50,110 @@ def gather(
     effort: Effort,
     workers: int | None,
     progress: Callable[[int], None] | None,
+    method: Method = "flow+polish",
 ) -> Evidence:
     """Solve, certify and observe one instance."""
     chunk = min(CHUNK, len(seeds))
-    ensemble = solve(
-        problem,
-        seeds,
-        key,
-        scale=scale,
-        budget=effort.budget,
-        chunk=chunk,
-        workers=workers,
-        progress=progress,
-        flow_precision=effort.flow_precision,
-    )
+    if method == "census":
+        ensemble = search(problem, np.asarray(seeds), key, progress=progress)
+    else:
+        ensemble = solve(
+            problem,
+            seeds,
+            key,
+            method=method,
+            scale=scale,
+            budget=effort.budget,
+            chunk=chunk,
+            workers=workers,
+            progress=progress,
+            flow_precision=effort.flow_precision if method == "flow+polish" else "float64",
+        )
     bound = certify(problem, ensemble.params)
     certified = _certified(ensemble, bound)
-    observed = {name: np.asarray(x) for name, x in observe_all(problem, ensemble.params, claims).items()}
+    observed = _host(observe_all(problem, ensemble.params, claims))
+    terms = _host(measure_terms(problem, ensemble.params, claims)) if any(c.terms for c in claims) else {}
     anywhere = tuple(c for c in claims if c.scope == "any point")
     if anywhere:
         drawn = starts(problem, key, jnp.asarray(ensemble.seeds), jnp.asarray(scale, jnp.float64))
         points = unravel(problem, np.asarray(drawn))
         for name, x in observe_all(problem, points, anywhere).items():
             observed[name] = np.concatenate([np.asarray(x), observed[name]])
+        if any(c.terms for c in anywhere):
+            for name, x in measure_terms(problem, points, anywhere).items():
+                terms[name] = np.concatenate([np.asarray(x), terms[name]])
+    # Only claims about critical points have a tolerance that depends on how their observable changes there.
+    moving = tuple(c for c in claims if c.scope != "any point" and not c.enclosed and c.kind != "index")
     rows, begin = {}, 0
-    for claim in claims:
+    for claim in moving:
         length = int(np.prod(observed[claim.name].shape[1:]))
         rows[claim.name] = slice(begin, begin + length)
         begin += length
     slope = float(np.max(ensemble.grad_norm[ensemble.converged], initial=0.0))
     reports: list[HessianReport] = []
-    reach = {claim.name: np.inf for claim in claims}
-    for i in _curvature_points(ensemble, certified, effort.curvature_points):
-        point = jax.tree.map(lambda x, i=i: x[i], ensemble.params)
-        report = hessian_report(problem, point)
-        reports.append(report)
-        reached = _reach(problem, point, report, claims, slope, rows)
-        reach = {name: r if len(reports) == 1 else max(reach[name], r) for name, r in reached.items()}
-    return Evidence(problem, ensemble, bound, certified, observed, reports, reach)
+    reach = {claim.name: np.full(len(ensemble.seeds), np.inf) for claim in moving}
+    parts = orbit_types(problem, ensemble) if method == "census" else _by_value(ensemble, certified)
+    levels = sorted((_level(problem, ensemble, certified, part) for part in parts), key=lambda level: level.value)
+    frequent = sorted(range(len(levels)), key=lambda j: (not levels[j].certified, -levels[j].members.size))
+    for j in frequent[: MOST_LEVELS if method != "census" else None]:
+        largest = dict.fromkeys(reach, 0.0)
+        chosen = _curvature_points(ensemble, levels[j].members, effort.curvature_points)
+        if not chosen:
+            break
+        for i in chosen:
+            point = jax.tree.map(lambda x, i=i: x[i], ensemble.params)
+            report = hessian_report(problem, point)
+            reports.append(report)
+            if not report.smallest >= levels[j].smallest_curvature:  # the first one, or one more negative
+                levels[j] = levels[j]._replace(smallest_curvature=report.smallest, resolution=report.resolution)
+            steepest = float(np.max(ensemble.grad_norm[levels[j].members]))
+            drop = SAFETY * steepest**2 / max(report.softest, EPS)
+            levels[j] = levels[j]._replace(slack=levels[j].slack + drop)
+            for name, found in _reach(problem, point, report, moving, slope, rows).items():
+                largest[name] = max(largest[name], found)
+        for name, found in largest.items():
+            reach[name][levels[j].members] = found
+    return Evidence(problem, ensemble, bound, certified, observed, reports, reach, terms, tuple(levels))
+
+
+def _host(tree: dict[str, jax.Array]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(x) for name, x in tree.items()}
+
+
+def _by_value(ensemble: Ensemble, certified: np.ndarray) -> list[np.ndarray]:
+    """Positions of converged seeds by value; neighbours closer than `SAME_VALUE` belong together, certified ones always."""
+    usable = np.flatnonzero(ensemble.converged)
+    if usable.size == 0:
+        return []
+    order = usable[np.lexsort((ensemble.value[usable], ~certified[usable]))]
+    value = ensemble.value[order]
+    apart = np.abs(np.diff(value)) > SAME_VALUE * np.abs(value[1:]) + 10 * ensemble.tolerance
+    return np.split(order, np.flatnonzero(apart & ~(certified[order][:-1] & certified[order][1:])) + 1)
+
+
+def _level(problem: Problem, ensemble: Ensemble, certified: np.ndarray, members: np.ndarray) -> Level:
+    """A level before any curvature is known."""
+    values = ensemble.value[members]
+    value, spread = float(np.mean(values)), float(np.ptp(values))
+    noise = float(rounding(problem, value))
+    return Level(value, members, bool(np.all(certified[members])), np.nan, np.nan, spread + noise)
 
 
 def _certified(ensemble: Ensemble, bound: Bound) -> np.ndarray:
     """Converged seeds at the global minimum: by the gap, or where no bound exists by the best value found."""
     if np.any(bound.valid):
-        return ensemble.converged & bound.valid & (bound.gap <= GAP_LEVEL * np.abs(ensemble.value))
+        return ensemble.converged & bound.closed(ensemble.value)
     if not np.any(ensemble.converged):
         return np.zeros_like(ensemble.converged)
     best = np.min(ensemble.value[ensemble.converged])
     return ensemble.converged & (ensemble.value <= best + GAP_LEVEL * abs(best))
 
 
-def _curvature_points(ensemble: Ensemble, certified: np.ndarray, wanted: int) -> list[int]:
-    """The end state with the largest gradient, and others spread over the seeds."""
-    usable = np.flatnonzero(certified if np.any(certified) else ensemble.converged)
+def _curvature_points(ensemble: Ensemble, usable: np.ndarray, wanted: int) -> list[int]:
+    """Of some end states the one with the largest gradient, and others spread over the seeds."""
     if usable.size == 0 or wanted < 1:
         return []
+    usable = np.sort(usable)
     worst = usable[np.argmax(ensemble.grad_norm[usable])]
     spread = usable[np.linspace(0, usable.size - 1, min(wanted, usable.size)).astype(int)]
     return list(dict.fromkeys([int(worst), *spread.tolist()]))[:wanted]
@@ -124,7 +174,7 @@ def _reach(
     """
     vector = np.asarray(ravel(point))
     direction = np.random.default_rng(11).normal(size=vector.shape)
-    distance = slope / max(abs(report.smallest), EPS)
+    distance = slope / max(report.softest, EPS)
     away = unravel(problem, vector + distance * direction / np.linalg.norm(direction))
     jacobians = [np.asarray(stacked_jacobian(problem, x, claims)) for x in (point, away)]
     return {name: max(sensitivity(report, j[part]) for j in jacobians) for name, part in rows.items()}

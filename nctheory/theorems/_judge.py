@@ -9,7 +9,7 @@ import numpy as np
 from nctheory.closed_form import NoClosedForm
 from nctheory.theorems._check import Check, Evidence, check_claim
 from nctheory.theorems._theorem import Claim, Control, Instance, Prediction, Theorem
-from nctheory.theorems._verdict import ClaimResult, ControlResult, InstanceResult
+from nctheory.theorems._verdict import ClaimResult, ControlResult, InstanceResult, ReachedValue
 
 SHIFT = 10.0
 """The engine's own control moves each prediction by this many times the error that it resolves."""
@@ -23,8 +23,10 @@ class Case(NamedTuple):
     index: int
     instance: Instance
     evidence: Evidence
+    prediction: Prediction
     checks: dict[str, Check]
     fidelity: tuple[int, int]
+    several_basins: bool
 
 
 def hold_claims(theorem: Theorem, evidence: Evidence, prediction: Prediction) -> dict[str, Check]:
@@ -33,13 +35,23 @@ def hold_claims(theorem: Theorem, evidence: Evidence, prediction: Prediction) ->
 
 
 def supporting_seeds(case: Case) -> np.ndarray:
-    """Seeds that are certified and violate no claim, provided every claim could be decided."""
-    if not all(check.decided for check in case.checks.values()):
+    """Seeds that are certified and violate no claim, provided every claim could be decided.
+
+    Where local minima are part of the theory, converged seeds, provided that some seed is certified.
+    """
+    evidence = case.evidence
+    if not all(check.decided for check in case.checks.values()) or not np.any(evidence.certified):
         return np.zeros(0, dtype=int)
-    good = case.evidence.ensemble.seeds[case.evidence.certified]
+    good = evidence.ensemble.seeds[evidence.ensemble.converged if case.several_basins else evidence.certified]
     for check in case.checks.values():
         good = np.setdiff1d(good, check.seeds[check.violated])
     return good
+
+
+def missing(claim: Claim, case: Case) -> int:
+    """Number of values on a complete list at which no seed ended."""
+    listed = np.atleast_1d(np.asarray(claim.predicted(case.prediction), dtype=np.float64))
+    return sum(not any(level.holds(value) for level in case.evidence.levels) for value in listed[np.isfinite(listed)])
 
 
 def claim_result(claim: Claim, cases: Sequence[Case]) -> ClaimResult:
@@ -101,7 +113,7 @@ def shifted_control(theorem: Theorem, cases: Sequence[Case]) -> ControlResult:
             check = case.checks[claim.name]
             if not check.decided:
                 continue
-            original = np.asarray(claim.predicted(theorem.predict(case.instance.problem)), dtype=np.float64)
+            original = np.asarray(claim.predicted(case.prediction), dtype=np.float64)
             moved = _shift(claim, case, original, SHIFT * float(np.min(check.resolution)))
             margins.append(largest_margin(check_claim(claim, case.evidence, moved)))
     wrong = f"every prediction moved by {SHIFT:g} times what the derived tolerance resolves"
@@ -110,10 +122,16 @@ def shifted_control(theorem: Theorem, cases: Sequence[Case]) -> ControlResult:
 
 def _shift(claim: Claim, case: Case, predicted: np.ndarray, distance: float) -> np.ndarray:
     """Move a prediction by `distance` in norm, in the direction that its kind of claim forbids."""
-    if claim.kind == "equality":
-        direction = np.ones_like(predicted) / np.sqrt(max(predicted.size, 1))
+    if claim.kind == "index":
+        return np.full(1, np.nan)  # an empty list: minima ought to be saddles
+    if claim.kind in ("equality", "member"):
+        length = 1.0 if claim.kind == "member" else np.sqrt(max(predicted.size, 1))
+        direction = np.ones_like(predicted) / length
         return np.asarray(predicted + distance * direction)
     observed = case.evidence.observed[claim.name]
+    if claim.scope != "any point":
+        evidence = case.evidence
+        observed = observed[evidence.certified if claim.scope == "minimisers" else evidence.ensemble.converged]
     return np.asarray(np.nanmax(observed) - distance if claim.kind == "upper" else np.nanmin(observed) + distance)
 
 
@@ -150,6 +168,10 @@ def instance_result(case: Case) -> InstanceResult:
         gauge_dimension=max((r.gauge_dimension for r in reports), default=0),
         margin=max((largest_margin(check) for check in case.checks.values()), default=np.inf),
         certificate_note=bound.reason,
+        levels=tuple(
+            ReachedValue(one.value, one.members.size, one.certified, one.smallest_curvature)
+            for one in case.evidence.levels
+        ),
     )
 
 
@@ -162,12 +184,24 @@ class Reasons:
 
 
 def reasons(
-    theorem: Theorem, cases: Sequence[Case], claims: Sequence[ClaimResult], controls: Sequence[ControlResult]
+    theorem: Theorem,
+    cases: Sequence[Case],
+    claims: Sequence[ClaimResult],
+    controls: Sequence[ControlResult],
+    partial: bool,
 ) -> Reasons:
-    """Everything that speaks against the theorem, and everything that leaves it undecided."""
+    """Everything that speaks against the theorem, and everything that leaves it undecided.
+
+    A partial run is not asked to find every value of a complete list.
+    """
     refuting = [f"claim {c.name!r} fails on {c.violations} of {c.checked} seeds" for c in claims if c.violations]
     doubtful = [f"control {c.name!r} was not refuted" for c in controls if not c.refuted]
     for case in cases:
+        for claim in theorem.claims:
+            if claim.complete and not partial and (lost := missing(claim, case)):
+                doubtful.append(
+                    f"instance {case.index}: {lost} values on the list of claim {claim.name!r} were not found"
+                )
         undecided = [name for name, check in case.checks.items() if not check.decided]
         total, support = len(case.evidence.ensemble.seeds), supporting_seeds(case).size
         if undecided:

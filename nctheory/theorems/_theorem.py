@@ -9,13 +9,15 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory._types import Array
+from nctheory.flow import Method as SolveMethod
 from nctheory.problems import Params, Problem
 
-Kind = Literal["equality", "upper", "lower"]
+Kind = Literal["equality", "upper", "lower", "member", "index"]
 Scope = Literal["minimisers", "critical points", "any point"]
-KINDS: tuple[Kind, ...] = ("equality", "upper", "lower")
+KINDS: tuple[Kind, ...] = ("equality", "upper", "lower", "member", "index")
 SCOPES: tuple[Scope, ...] = ("minimisers", "critical points", "any point")
 Prediction = Any
+Method = SolveMethod | Literal["census"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Instance:
 
     problem: Problem
     parameters: Mapping[str, float | int | str]
+    scale: float | None = None
+    """Scale of the starts, where it is not the theorem's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +52,12 @@ class Claim:
     r"""One checkable sentence: `observe(problem, params)` of an end state against `predicted(prediction)`.
 
     `kind` is "equality" (the Frobenius norm of the difference is the residual), "upper" (observed <= predicted,
-    entrywise) or "lower". `scope` says of which points it speaks: certified "minimisers", all converged "critical
-    points", or "any point" (starts and ends of all seeds). With `enclosed` the claim is about the global minimum
-    itself, which lies between certificate and value; `observe` is then the objective.
+    entrywise), "lower", "member": a scalar is one of a predicted list, or "index": critical points at which the scalar is
+    on the predicted list have no negative curvature off the gauge, and all others some. `scope` says of which points it
+    speaks: certified "minimisers", all converged "critical points", or "any point" (starts and ends of all seeds). With
+    `enclosed` the claim is about the global minimum itself, which lies between certificate and value; `observe` is then
+    the objective. An observable that is a difference of large terms gives their size as `terms(problem, params)`:
+    rounding is taken relative to it.
     """
 
     name: str
@@ -60,6 +67,9 @@ class Claim:
     kind: Kind = "equality"
     scope: Scope = "minimisers"
     enclosed: bool = False
+    terms: Callable[[Any, Params], Array] | None = None
+    complete: bool = False
+    """Of a "member" claim: every entry of the list ought to be found, or the verdict is inconclusive."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -68,6 +78,10 @@ class Claim:
             raise ValueError(f"scope: expected one of {SCOPES}, got {self.scope!r} in claim {self.name!r}")
         if self.enclosed and (self.kind, self.scope) != ("equality", "minimisers"):
             raise ValueError(f"enclosed: claim {self.name!r} must be an equality about minimisers")
+        if self.kind == "index" and self.scope != "critical points":
+            raise ValueError(f"scope: claim {self.name!r} of kind 'index' is about critical points, got {self.scope!r}")
+        if self.complete and self.kind != "member":
+            raise ValueError(f"complete: claim {self.name!r} must be of kind 'member', got {self.kind!r}")
 
 
 def minimum_value(predicted: Callable[[Prediction], Array], statement: str = r"\min f") -> Claim:
@@ -97,6 +111,11 @@ class Theorem:
     `instances(key)` draws problems over the whole of the hypotheses; `predict(problem)` is the theorem's formula;
     `notation` maps the paper's symbols to ours. Every theorem ships at least one control of its own; the engine adds
     one that is off by ten times the derived tolerance. Raises ValueError where a part is missing.
+
+    Where local minima are part of the theory (three or more factors make zero one) set `several_basins`: then
+    a converged seed supports the theorem at whatever critical point it ends, if no claim fails there and some seed of the
+    instance is certified at the global minimum. `method` "polish" is for theorems that speak of end states only, "census"
+    (see `nctheory.census`) for those that speak of critical points of every index.
     """
 
     id: str
@@ -110,6 +129,10 @@ class Theorem:
     claims: tuple[Claim, ...]
     controls: tuple[Control, ...]
     init_scale: float = 1.0
+    several_basins: bool = False
+    seeds: int = 256
+    """Seeds per instance, where the caller does not say."""
+    method: Method = "flow+polish"
 
     def __post_init__(self) -> None:
         if not self.id or any(c.isspace() for c in self.id):

@@ -65,6 +65,18 @@ class ControlResult:
 
 
 @dataclasses.dataclass(frozen=True)
+class ReachedValue:
+    """One value at which converged seeds of an instance ended."""
+
+    value: float
+    seeds: int
+    minimum: bool
+    """Whether it is the global minimum, by certificate or, without one, as the best value found."""
+    smallest_curvature: float
+    """Smallest Hessian eigenvalue off the gauge there; NaN where it was not computed."""
+
+
+@dataclasses.dataclass(frozen=True)
 class InstanceResult:
     """One instance: what was solved and where the seeds ended."""
 
@@ -84,6 +96,7 @@ class InstanceResult:
     gauge_dimension: int
     margin: float
     certificate_note: str | None
+    levels: tuple[ReachedValue, ...]
 
 
 @dataclasses.dataclass(frozen=True)

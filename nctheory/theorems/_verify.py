@@ -32,26 +32,29 @@ from nctheory.theorems._statistics import failure_bound
 from nctheory.theorems._theorem import Instance, Theorem
 from nctheory.theorems._verdict import Outcome, Verdict, WorstCase
 
-DEFAULT_SEEDS = 256
 GRADIENT_TOLERANCE = 1e-10
+QUICKER = 8
+"""Share of the seeds that a quick run takes."""
 
 
 @float64
 def verify(
     theorem: str | Theorem,
-    seeds: int | list[int] = DEFAULT_SEEDS,
+    seeds: int | list[int] | None = None,
     key: int | PRNGKeyArray = 0,
     *,
     instance: int | None = None,
+    quick: bool = False,
     effort: Effort = Effort(),
     progress: Callable[[int], None] | None = None,
     file: str | None = None,
 ) -> Verdict:
-    """Check a theorem on all its instances, from `seeds` random starts each.
+    """Check a theorem on all its instances, from `seeds` random starts each (by default as many as the theorem asks for).
 
     Each seed is solved, certified without the theorem's formula, and held against each claim with a derived tolerance;
     each control must be refuted by the same check. The outcome is "refuted" when a claim fails on a seed,
-    "inconclusive" when a control survives or too few seeds support an instance, else "holds". `instance` picks one
+    "inconclusive" when a control survives or too few seeds support an instance, else "holds". `quick` takes the instances
+    of one shape only, and asks of the theorem's own controls only those that apply to some of them. `instance` picks one
     instance, `seeds` may list seed numbers: that is how a worst case is reproduced. `progress` is called with numbers of
     finished seeds; `file` is the theorem file to be named in the reproducing command.
 
@@ -64,8 +67,12 @@ def verify(
     """
     began = time.perf_counter()
     chosen = theorem if isinstance(theorem, Theorem) else find_theorem(theorem)
+    if seeds is None:
+        seeds = max(1, chosen.seeds // QUICKER) if quick else chosen.seeds
     numbers, root = as_seeds(seeds), as_key(key)
     drawn = list(enumerate(chosen.instances(jax.random.fold_in(root, 0))))
+    if quick and instance is None:
+        drawn = _of_one_shape(drawn)
     if not drawn:
         raise ValueError(f"instances: theorem {chosen.id!r} draws none")
     if instance is not None:
@@ -90,7 +97,16 @@ def verify(
     # The dense eigenproblems are small: several BLAS threads in several Python threads only wait for each other.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(min(workers, len(groups))) as pool:
         cases = sorted((case for part in pool.map(run_group, groups.values()) for case in part), key=lambda c: c.index)
-    return _verdict(chosen, cases, numbers, key, time.perf_counter() - began, partial=instance is not None, file=file)
+    return _verdict(
+        chosen, cases, numbers, key, time.perf_counter() - began, partial=instance is not None, quick=quick, file=file
+    )
+
+
+def _of_one_shape(drawn: list[tuple[int, Instance]]) -> list[tuple[int, Instance]]:
+    """The instances of the commonest shape (of the first, among equals), which share their compiled programs."""
+    shapes = [_shape(one) for _, one in drawn]
+    most = max(shapes, key=shapes.count)
+    return [pair for pair, shape in zip(drawn, shapes, strict=True) if shape == most]
 
 
 def _shape(instance: Instance) -> tuple:
@@ -111,12 +127,13 @@ def _run(
     compare: bool,
 ) -> Case:
     key = jax.random.fold_in(jax.random.fold_in(root, 1), index)
-    problem, scale = instance.problem, theorem.init_scale
-    evidence = gather(problem, theorem.claims, seeds, key, scale, effort, workers, progress)
-    checks = hold_claims(theorem, evidence, theorem.predict(problem))
-    sample = effort.fidelity_seeds if compare else 0
+    problem, scale = instance.problem, theorem.init_scale if instance.scale is None else instance.scale
+    evidence = gather(problem, theorem.claims, seeds, key, scale, effort, workers, progress, theorem.method)
+    prediction = theorem.predict(problem)
+    checks = hold_claims(theorem, evidence, prediction)
+    sample = effort.fidelity_seeds if compare and theorem.method == "flow+polish" else 0
     fidelity = flow_fidelity(problem, evidence.ensemble, key, scale, sample, effort.budget)
-    return Case(index, instance, evidence, checks, fidelity)
+    return Case(index, instance, evidence, prediction, checks, fidelity, theorem.several_basins)
 
 
 def _verdict(
@@ -126,13 +143,16 @@ def _verdict(
     key: int | PRNGKeyArray,
     seconds: float,
     partial: bool,
+    quick: bool,
     file: str | None,
 ) -> Verdict:
     claims = tuple(claim_result(claim, cases) for claim in theorem.claims)
     # A single instance need not show up every wrong theorem (one off at the threshold only, say); the whole set must.
     controls = [] if partial else [control_result(control, theorem, cases) for control in theorem.controls]
+    if quick:  # a control that speaks only of instances that were left out says nothing
+        controls = [control for control in controls if control.applicable]
     controls.append(shifted_control(theorem, cases))
-    grounds = reasons(theorem, cases, claims, controls)
+    grounds = reasons(theorem, cases, claims, controls, quick or partial)
     outcome: Outcome = "refuted" if grounds.refuting else "inconclusive" if grounds.doubtful else "holds"
     instances = tuple(instance_result(case) for case in cases)
     run = sum(row.seeds for row in instances)

@@ -1,0 +1,133 @@
+"""Cross-entropy with a linear chain of three and more factors: the collapsed and the low-rank critical points."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from nctheory._precision import float64
+from nctheory._types import Array, Scalar
+from nctheory.closed_form._geometry import simplex_etf
+from nctheory.closed_form._minimum import NoClosedForm
+from nctheory.closed_form._unconstrained import _needs_loss, _not_positive
+from nctheory.problems import DeepLinear
+
+HALVINGS = 200
+FARTHEST = 600.0
+"""Logit scale beyond which every loss is zero in float64."""
+
+
+class Structure(NamedTuple):
+    """A family of products of fixed shape and free scale, at the scale of its local minimum."""
+
+    scale: Scalar
+    """0 where the family has no local minimum but zero."""
+    value: Scalar
+    product: Float[Array, "K M"]
+    """One column per column of the problem."""
+
+
+@float64
+def deep_collapse(problem: DeepLinear) -> Structure:
+    r"""Deep neural collapse in a balanced linear chain: $Z=\alpha S\otimes1_n^\top$ with the largest stationary
+    $\alpha$ of $\log(1+(K-1)e^{-\alpha})+\frac F2\Lambda^{1/F}(K-1)(\alpha\sqrt n)^{2/F}$, F factors, $\Lambda=\prod\lambda$.
+
+    A critical point of the whole chain (number unchecked; Garrod and Keating, NeurIPS 2025), which need not be a global
+    minimiser. Raises NoClosedForm for another loss, a bias, unequal counts, given inputs or a width below K-1.
+
+    >>> import nctheory as nct
+    >>> chain = nct.deep_linear(widths=(6, 6, 6), counts=(1,) * 6, loss="cross_entropy", weight_decay=(3e-3,) * 3)
+    >>> round(float(deep_collapse(chain).value), 6), round(float(low_rank(chain).value), 6)
+    (0.085831, 0.080408)
+    """
+    n = _balanced_chain(problem, problem.classes - 1)
+    classes = problem.classes
+
+    def fit(a: Array) -> Array:
+        return jnp.log1p((classes - 1) * jnp.exp(-a))
+
+    spectrum = np.full(classes - 1, np.sqrt(n))
+    return _at_scale(problem, fit, spectrum, simplex_etf(classes))
+
+
+@float64
+def low_rank(problem: DeepLinear) -> Structure:
+    r"""The low-rank structure (Garrod and Keating, NeurIPS 2025): $Z=\beta\,\mathrm{diag}(B,\ldots,B)\otimes1_n^\top$ with
+    $B=\begin{pmatrix}1&-1\\-1&1\end{pmatrix}$, and for odd K a last block $(1)$; of rank $\lceil K/2\rceil$, at its largest
+    stationary scale. A critical point of the whole chain for even K; for odd K one scale for all blocks is not stationary.
+
+    Raises NoClosedForm as `deep_collapse`, and for a width below the rank.
+    """
+    classes, pairs = problem.classes, problem.classes // 2
+    odd = classes % 2
+    n = _balanced_chain(problem, pairs + odd)
+    shape = np.kron(np.eye(pairs + odd), [[1.0, -1.0], [-1.0, 1.0]])[:classes, :classes]
+
+    def fit(b: Array) -> Array:
+        paired = jnp.log1p(jnp.exp(-2.0 * b) + (classes - 2) * jnp.exp(-b))
+        alone = jnp.log1p((classes - 1) * jnp.exp(-b))
+        return (2 * pairs * paired + odd * alone) / classes
+
+    spectrum = np.sqrt(n) * np.array([2.0] * pairs + [1.0] * odd)
+    return _at_scale(problem, fit, spectrum, jnp.asarray(shape))
+
+
+def _at_scale(
+    problem: DeepLinear, fit: Callable[[Array], Array], spectrum: np.ndarray, shape: Float[Array, "K K"]
+) -> Structure:
+    """The largest local minimum over t of fit(t) + F/2 (prod lambda)^(1/F) sum (t s_i)^(2/F)."""
+    factors = problem.factors
+    power = 2.0 / factors
+    common = jnp.exp(jnp.mean(jnp.log(jnp.asarray(problem.weight_decay))))
+    price = 0.5 * factors * common * float(np.sum(spectrum**power))
+
+    def cost(t: Array) -> Array:
+        return fit(t) + price * t**power
+
+    def pull(log_t: Array) -> Array:
+        """log of -fit'(t) t^(1 - power): it rises to one peak and falls; stationary where it is log(power * price)."""
+        t = jnp.exp(log_t)
+        return jnp.log(-jax.grad(fit)(t)) + (1.0 - power) * log_t
+
+    level = jnp.log(power * price)
+    low, high = jnp.asarray(-40.0), jnp.log(FARTHEST)
+
+    def third(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        a, b = bracket
+        left, right = a + (b - a) / 3, b - (b - a) / 3
+        rising = pull(left) < pull(right)
+        return jnp.where(rising, left, a), jnp.where(rising, b, right)
+
+    peak = jnp.mean(jnp.stack(jax.lax.fori_loop(0, HALVINGS, third, (low, high))))
+
+    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        a, b = bracket
+        middle = 0.5 * (a + b)
+        above = pull(middle) > level
+        return jnp.where(above, middle, a), jnp.where(above, b, middle)
+
+    root = jnp.exp(jnp.mean(jnp.stack(jax.lax.fori_loop(0, HALVINGS, halve, (peak, high)))))
+    scale = jnp.where(pull(peak) > level, root, 0.0)
+    safe = jnp.where(scale > 0, scale, 1.0)
+    value = jnp.where(scale > 0, cost(safe), fit(jnp.zeros(())))
+    n = 1 if problem.reduced_form else (problem.counts or (1,))[0]
+    return Structure(scale, value, scale * jnp.repeat(jnp.asarray(shape), n, axis=1))
+
+
+def _balanced_chain(problem: DeepLinear, rank: int) -> int:
+    _needs_loss(problem, "cross_entropy")
+    if problem.inputs is not None or problem.counts is None:
+        raise NoClosedForm("needs free features and class labels")
+    if len(set(problem.counts)) != 1:
+        raise NoClosedForm(f"needs balanced counts, got {problem.counts}")
+    if problem.bias_decay is not None:
+        raise NoClosedForm("needs bias None, got a bias")
+    if min(problem.widths) < rank:
+        raise NoClosedForm(f"needs every width >= {rank}, the rank of the structure, got {problem.widths}")
+    for i, decay in enumerate(problem.weight_decay):
+        if _not_positive(decay):
+            raise NoClosedForm(f"needs every decay > 0, got weight_decay[{i}] = {float(decay)}")
+    return problem.counts[0]

@@ -1,0 +1,232 @@
+"""Squared error with a linear chain of any depth: each singular direction of the targets is on or off by itself."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from nctheory._precision import float64
+from nctheory._types import Array, Scalar
+from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
+from nctheory.closed_form._product import minimum_from_product
+from nctheory.closed_form._unconstrained import _not_positive
+from nctheory.problems import DeepLinear
+
+BISECTIONS = 64
+
+
+class Directions(NamedTuple):
+    """The singular directions of the (centred) targets, strongest first, and what the theorem says of each."""
+
+    left: Float[Array, "K K"]
+    sigma: Float[Array, "K"]
+    """Singular values of the targets, columns counted with their multiplicity: sqrt(n_k) for classes without a bias."""
+    right: Float[Array, "K M"]
+    """Unit right singular vectors; zero rows where sigma is zero."""
+    strength: Float[Array, "K"]
+    """b, infinite where sigma is zero."""
+    root: Float[Array, "K"]
+    """x, the largest root; 0 where there is none."""
+    cost: Float[Array, "K"]
+    """g(x) at that root, relative to leaving the direction off; infinite where there is none."""
+    share: Float[Array, "K"]
+    """sigma^2/2N, the value of leaving the direction off."""
+    offset: Float[Array, "K"] | None
+    """b, the bias, where there is one."""
+
+
+def onset(depth: int) -> float:
+    r"""$(M-1)^{(M-1)/M}/M$: a direction is on at the global minimum iff its strength b is below.
+
+    >>> onset(1), onset(2)
+    (1.0, 0.5)
+    """
+    return float((depth - 1) ** ((depth - 1) / depth) / depth) if depth > 1 else 1.0
+
+
+def spinodal(depth: int) -> float:
+    r"""$\max_x Mx^{M-1}/(x^M+1)^2$: above, a direction has no stationary value but zero. At M = 1 it is the onset.
+
+    >>> spinodal(1), round(spinodal(2), 4)
+    (1.0, 0.6495)
+    """
+    power = (depth - 1) / (depth + 1)
+    return float(depth * power ** ((depth - 1) / depth) / (power + 1) ** 2) if depth > 1 else 1.0
+
+
+def relative_cost(root: Array | Scalar, strength: Array | Scalar, depth: int) -> Array:
+    """g(x) = 1/(x^M + 1) + b x, the value of a direction relative to leaving it off."""
+    return jnp.asarray(1.0 / (jnp.asarray(root) ** depth + 1.0) + strength * jnp.asarray(root))
+
+
+def largest_root(strength: Float[Array, "*s"], depth: int) -> Float[Array, "*s"]:
+    r"""The largest x > 0 with $b=Mx^{M-1}/(x^M+1)^2$, a minimum of g; 0 where b is at or above the spinodal.
+
+    Bisection between the maximum of the right-hand side and $(M/b)^{1/(M+1)}$, then a Newton step, which carries the
+    derivative.
+
+    >>> import jax, jax.numpy as jnp
+    >>> with jax.enable_x64(True):
+    ...     round(float(largest_root(jnp.asarray(0.25), 1)), 12)
+    1.0
+    """
+    b = jnp.asarray(strength)
+    exists = b < spinodal(depth)
+    safe = jnp.where(exists, b, 0.5 * spinodal(depth))
+
+    def excess(log_x: Array) -> Array:
+        """log of the right-hand side minus log b, falling in x to the right of the maximum."""
+        powered = depth * log_x
+        return jnp.log(depth) + (depth - 1) * log_x - 2.0 * jnp.logaddexp(powered, 0.0) - jnp.log(safe)
+
+    peak = np.log((depth - 1) / (depth + 1)) / depth if depth > 1 else -60.0
+    low = jnp.full(b.shape, peak)
+    high = jnp.maximum(jnp.log(depth / safe) / (depth + 1), low)
+
+    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        a, c = bracket
+        middle = 0.5 * (a + c)
+        above = excess(middle) > 0
+        return jnp.where(above, middle, a), jnp.where(above, c, middle)
+
+    low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (low, high))
+    found = jax.lax.stop_gradient(0.5 * (low + high))
+    slope = (depth - 1) - 2.0 * depth * jax.nn.sigmoid(depth * found)
+    found = found - jnp.where(slope != 0, excess(found) / jnp.where(slope != 0, slope, 1.0), 0.0)
+    return jnp.where(exists, jnp.exp(found), 0.0)
+
+
+def directions(problem: DeepLinear) -> Directions:
+    """Singular directions of the targets and their phases; NoClosedForm names the hypothesis that fails."""
+    if problem.loss.name != "mse":
+        raise NoClosedForm(f"needs loss mse, got {problem.loss.name}")
+    if problem.inputs is not None:
+        raise NoClosedForm("features must be free, but inputs are given")
+    if problem.bias_row is not None:
+        raise NoClosedForm("needs samples or class means, got the moment form")
+    if problem.bias_decay is not None and not _is_zero(problem.bias_decay):
+        raise NoClosedForm(f"needs bias None or free (0.0), got decay {problem.bias_decay}")
+    for i, decay in enumerate(problem.weight_decay):
+        if _not_positive(decay):
+            raise NoClosedForm(f"needs every decay > 0, got weight_decay[{i}] = {float(decay)}")
+    counts, decay = problem.counts, jnp.asarray(problem.weight_decay)
+    multiplicity = jnp.asarray(problem.multiplicity)
+    samples, depth = jnp.sum(multiplicity), problem.depth
+    targets = jnp.asarray(problem.targets)
+    offset = None
+    if problem.bias_decay is not None:
+        offset = targets @ multiplicity / samples
+        targets = targets - offset[:, None]
+    if counts is not None and problem.bias_decay is None:
+        # The targets of classes are orthogonal rows: sorted by size, they are the directions.
+        order = np.argsort(-np.asarray(counts), kind="stable")
+        left = jnp.eye(problem.classes)[:, order]
+        sigma = jnp.sqrt(jnp.asarray(np.asarray(counts)[order], dtype=jnp.float64))
+    else:
+        squared, vectors = jnp.linalg.eigh((targets * multiplicity[None, :]) @ targets.T)
+        left, squared = vectors[:, ::-1], squared[::-1]
+        empty = squared <= 1e-13 * squared[0]
+        sigma = jnp.where(empty, 0.0, jnp.sqrt(jnp.where(empty, 1.0, squared)))
+    alive = sigma > 0
+    safe = jnp.where(alive, sigma, 1.0)
+    right = jnp.where(alive[:, None], left.T @ targets / safe[:, None], 0.0)
+    joint = jnp.exp((jnp.log(samples) + jnp.sum(jnp.log(decay))) / depth)
+    strength = jnp.where(alive, depth * samples * joint / safe**2, jnp.inf)
+    root = largest_root(strength, depth)
+    cost = jnp.where(root > 0, relative_cost(root, jnp.where(alive, strength, 0.0), depth), jnp.inf)
+    return Directions(left, sigma, right, strength, root, cost, sigma**2 / (2.0 * samples), offset)
+
+
+def chain_minimum(problem: DeepLinear, theorem: str) -> Minimum:
+    """The global minimum of a squared-error chain, directions beyond the smallest width left off."""
+    found = directions(problem)
+    narrow = min(problem.widths)
+    if narrow < problem.classes:
+        _refuse_tie(problem, found, narrow)
+    on = (found.cost < 1.0) & (jnp.arange(problem.classes) < narrow)
+    powered = jnp.where(on, found.root, 0.0) ** problem.depth
+    product = (found.left * (found.sigma * powered / (1.0 + powered))[None, :]) @ found.right
+    value = jnp.sum(found.share * jnp.where(on, found.cost, 1.0))
+    minimum = minimum_from_product(problem, product, value, found.offset, theorem)
+    return minimum._replace(stationary_values=stationary_values(problem))
+
+
+@float64
+def stationary_values(problem: DeepLinear) -> Float[Array, "S"]:
+    r"""Values of the local minimisers of a squared-error chain, for 0, 1, … strongest directions on; NaN where there is none.
+
+    With three or more factors a critical point is a local minimiser iff the k strongest directions stand at their largest
+    roots and the rest are off, for some k (Chen, Jiang, Wang, arXiv 2506.20344, number unchecked); with two factors only the
+    global minimum is one. Raises NoClosedForm outside the hypotheses of the closed form.
+
+    >>> import nctheory as nct
+    >>> chain = nct.deep_linear(widths=(2, 2, 2), counts=(3, 3), loss="mse", weight_decay=(0.05,) * 3)
+    >>> nct.stationary_values(chain).shape
+    (3,)
+    """
+    found = directions(problem)
+    rank = min(problem.widths)
+    if problem.depth == 1:
+        on = (found.cost < 1.0) & (jnp.arange(problem.classes) < rank)
+        return jnp.sum(found.share * jnp.where(on, found.cost, 1.0))[None]
+    gains = jnp.where(jnp.isfinite(found.cost), found.share * (1.0 - found.cost), jnp.nan)[:rank]
+    gains = jnp.where(found.share[:rank] > 0, gains, jnp.nan)
+    return jnp.sum(found.share) - jnp.concatenate([jnp.zeros(1), jnp.cumsum(gains)])
+
+
+def _refuse_tie(problem: DeepLinear, found: Directions, narrow: int) -> None:
+    try:
+        pair = np.asarray(found.sigma[narrow - 1 : narrow + 1])
+        last_on = bool(found.cost[narrow - 1] < 1.0)
+    except jax.errors.TracerArrayConversionError:
+        return
+    except jax.errors.TracerBoolConversionError:
+        last_on = True
+        pair = np.asarray(found.sigma[narrow - 1 : narrow + 1])
+    if last_on and pair[0] - pair[1] <= 1e-9 * pair[0]:
+        raise NoClosedForm(
+            f"the rank cut at width {narrow} falls between equal singular values {pair[0]:.6g} of the targets: "
+            "the minimisers' product is not unique (only its value and spectrum are)"
+        )
+
+
+def _is_zero(decay: Scalar) -> bool:
+    try:
+        return float(decay) == 0.0
+    except TypeError:  # a tracer: the hypothesis is the caller's
+        return True
+
+
+@closed_form("deep-mse-linear", generality=1)
+def deep_mse_minimum(problem: DeepLinear) -> Minimum:
+    r"""Balanced classes, a chain of M layers, no bias or a free one: $Z=\frac{x^M}{1+x^M}Y$ (centred Y for a free bias)
+    with x the largest root of $b=Mx^{M-1}/(x^M+1)^2$, $b=MK(N\lambda_H\prod\lambda_l)^{1/M}$, where $b<(M-1)^{(M-1)/M}/M$,
+    else zero.
+
+    Dang, Tran, Osher, Tran-The, Ho, Nguyen, ICML 2023; M = 2: Tirer and Bruna, ICML 2022 (numbers unchecked); the form
+    with a free bias is our own.
+    """
+    _needs_classes(problem)
+    if len(set(problem.counts or ())) != 1:
+        raise NoClosedForm(f"needs balanced counts, got {problem.counts}")
+    return chain_minimum(problem, "deep-mse-linear")
+
+
+@closed_form("dang-mse-imb", generality=2)
+def dang_minimum(problem: DeepLinear) -> Minimum:
+    r"""Classes of any sizes, a chain of M layers, no bias: $Z=\mathrm{diag}(x_k^M/(1+x_k^M))Y$ with x_k the largest root of
+    $b_k=Mx^{M-1}/(x^M+1)^2$, $b_k=(MN/n_k)(N\lambda_H\prod\lambda_l)^{1/M}$, for the min(widths) largest classes with
+    $b_k<(M-1)^{(M-1)/M}/M$, and 0 for the others. A free bias centres the targets, and $n_k$ becomes the square of a
+    singular value (our own form).
+
+    Dang, Tran, Osher, Tran-The, Ho, Nguyen, ICML 2023 (number unchecked).
+    """
+    _needs_classes(problem)
+    return chain_minimum(problem, "dang-mse-imb")
+
+
+def _needs_classes(problem: DeepLinear) -> None:
+    if problem.counts is None:
+        raise NoClosedForm("needs class labels, got arbitrary targets")

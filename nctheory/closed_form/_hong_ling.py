@@ -1,0 +1,115 @@
+"""Bias-free cross-entropy with class counts of any kind: the minimum from the grouped convex program."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._precision import float64
+from nctheory._types import Array, Scalar
+from nctheory.closed_form._grouped import Grouped, grouped_cross_entropy
+from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
+from nctheory.closed_form._product import minimum_from_product
+from nctheory.closed_form._unconstrained import _needs_loss, _not_positive
+from nctheory.problems import DeepLinear
+
+MOST_GROUPS = 16
+"""Different counts up to which the grouped program is solved; its Newton matrices grow with the square of their number."""
+SOLVED = 1e-11
+"""Relative duality gap beyond which its solution is not handed out."""
+
+
+def count_groups(counts: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Sizes K_g and counts n_g of the groups of classes of equal count, the largest count first.
+
+    >>> count_groups((2, 6, 6, 2, 2))
+    ((2, 3), (6, 2))
+    """
+    values, sizes = np.unique(np.asarray(counts), return_counts=True)
+    return tuple(sizes[::-1].tolist()), tuple(values[::-1].tolist())
+
+
+def _counts(problem: DeepLinear) -> tuple[int, ...]:
+    """The counts, after checking all hypotheses; NoClosedForm names the one that fails."""
+    _needs_loss(problem, "cross_entropy")
+    if problem.inputs is not None:
+        raise NoClosedForm("features must be free, but inputs are given")
+    if problem.depth != 1:
+        raise NoClosedForm(f"needs two factors W H (depth 1), got depth {problem.depth}")
+    if problem.counts is None:
+        raise NoClosedForm("needs class labels, got arbitrary targets")
+    if problem.bias_decay is not None:
+        raise NoClosedForm("needs bias None, got a bias")
+    classes = problem.classes
+    if classes < 2:
+        raise NoClosedForm("needs at least two classes, got 1")
+    if problem.widths[0] < classes - 1:
+        raise NoClosedForm(f"needs dim >= K-1 = {classes - 1}, got dim {problem.widths[0]}")
+    for name, decay in zip(("lambda_W", "lambda_H"), problem.weight_decay, strict=True):
+        if _not_positive(decay):
+            raise NoClosedForm(f"needs {name} > 0, got {float(decay)}; no minimiser exists")
+    groups = len(set(problem.counts))
+    if groups > MOST_GROUPS:
+        raise NoClosedForm(f"needs at most {MOST_GROUPS} different counts, got {groups}")
+    return problem.counts
+
+
+def _solved(found: Grouped) -> bool:
+    try:
+        return float(found.value - found.lower_bound) <= SOLVED * float(found.value)
+    except TypeError:  # a tracer: the check is the caller's
+        return True
+
+
+@partial(jax.jit, static_argnames=("counts", "reduced"))
+def _as_columns(found: Grouped, counts: tuple[int, ...], reduced: bool) -> Array:
+    """The logits with classes in the problem's order, on its columns."""
+    sizes, values = count_groups(counts)
+    order = np.concatenate([np.flatnonzero(np.asarray(counts) == value) for value in values])
+    place = np.argsort(order)
+    means = jnp.asarray(found.logits(sizes))[place][:, place]
+    return means if reduced else means[:, np.repeat(np.arange(len(counts)), counts)]
+
+
+def decay_strength(problem: DeepLinear) -> Scalar:
+    r"""$\lambda=\sqrt{\lambda_W\lambda_H}$, the weight of the nuclear norm of W H in a two-factor chain.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(3, 1), dim=2, loss="mse", weight_decay=(0.2, 0.05))
+    >>> round(float(decay_strength(model)), 12)
+    0.1
+    """
+    with jax.enable_x64(True):
+        decay = jnp.asarray(problem.weight_decay)
+        return jnp.sqrt(decay[0] * decay[1])
+
+
+@float64
+@closed_form("hong-ling-ce", generality=1)
+def imbalanced_cross_entropy_minimum(problem: DeepLinear) -> Minimum:
+    r"""Cross-entropy without a bias, any counts: $\bar Z$ constant on the blocks of classes of equal counts but for its
+    diagonal, from `grouped_cross_entropy`.
+
+    With $\lambda=\sqrt{\lambda_W\lambda_H}$ and p the probabilities on class g, $p_{own}-p_{other}=(1-N\lambda/\sqrt{n_g})_+$
+    inside a group; zero altogether from $N\lambda=|(11^\top/K-I)D^{1/2}|_2$ on. Needs d >= K-1.
+
+    Hong and Ling, JMLR 2024 (number unchecked), for NC1, the block structure and the threshold of two groups; the formulas
+    and the solution of the program are our own.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(6, 6, 2, 2), dim=4, loss="cross_entropy", weight_decay=(0.1, 0.1))
+    >>> minimum = imbalanced_cross_entropy_minimum(model)
+    >>> bool(abs(minimum.logits[:, -1] - minimum.logits[:, -3]).max() < 1e-12)  # minority collapse
+    True
+    """
+    counts = _counts(problem)
+    sizes, values = count_groups(counts)
+    found = grouped_cross_entropy(sizes, [float(n) for n in values], decay_strength(problem))
+    if not _solved(found):
+        gap = float(found.value - found.lower_bound)
+        raise NoClosedForm(
+            f"the grouped program was not solved: duality gap {gap:.3g} at value {float(found.value):.6g}"
+        )
+    product = _as_columns(found, counts, problem.reduced_form)
+    return minimum_from_product(problem, product, found.value, None, "hong-ling-ce")

@@ -1,0 +1,212 @@
+"""Balanced unconstrained features with label smoothing and with the focal loss: a simplex ETF of another scale."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from nctheory._types import Array, Scalar
+from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
+from nctheory.closed_form._unconstrained import (
+    _needs_dim,
+    _not_positive,
+    balanced_count,
+    collapse_strength,
+    frame_minimum,
+)
+from nctheory.problems import CrossEntropy, DeepLinear, Focal
+
+BISECTIONS = 100
+
+
+def label_smoothing_minimum(problem: DeepLinear) -> Minimum:
+    r"""Label smoothing $\alpha$: $Z=a^*S\otimes1_n^\top$ with $p^*=1-\alpha+\alpha/K-(K-1)\kappa$ and
+    $a^*=\log((K-1)p^*/(1-p^*))$, zero for $K\kappa\ge1-\alpha$; value
+    $\log(1+(K-1)e^{-a^*})+(\kappa+\alpha/K)(K-1)a^*$. Needs d >= K-1; any bias (it stays constant).
+
+    On $aS$ the loss is $\log(1+(K-1)e^{-a})+\alpha\tfrac{K-1}Ka$: smoothing is cross-entropy with $\kappa+\alpha/K$ for
+    $\kappa$. At $\alpha=0$ this is `ufm-ce-balanced`, to which `global_minimum` then leaves it.
+
+    Zhou, You, Li, Liu, Liu, Qu, Zhu, NeurIPS 2022 (number unchecked); the explicit form is our own.
+    """
+    if not isinstance(problem.loss, CrossEntropy):
+        raise NoClosedForm(f"needs loss cross_entropy with label smoothing, got {problem.loss.name}")
+    balanced_count(problem)
+    _needs_dim(problem, problem.classes - 1, "K-1")
+    classes, alpha = problem.classes, jnp.asarray(problem.loss.smoothing)
+    kappa = collapse_strength(problem) / classes
+    # 1 - p*, written so that a small kappa costs no digits.
+    wrong = (classes - 1) * (kappa + alpha / classes)
+    collapsed = classes * kappa < 1.0 - alpha
+    wrong = jnp.where(collapsed, wrong, (classes - 1) / classes)
+    scale = jnp.where(collapsed, jnp.log(classes - 1.0) + jnp.log1p(-wrong) - jnp.log(wrong), 0.0)
+    value = jnp.log1p((classes - 1) * jnp.exp(-scale)) + (kappa + alpha / classes) * (classes - 1) * scale
+    return frame_minimum(problem, scale, jnp.zeros(()), value, None, "ufm-ls")
+
+
+@closed_form("ufm-ls", generality=-1)
+def _smoothed_minimum(problem: DeepLinear) -> Minimum:
+    """`label_smoothing_minimum` where there is smoothing, or where that is not known because alpha is traced."""
+    if isinstance(problem.loss, CrossEntropy) and _not_positive(problem.loss.smoothing):
+        raise NoClosedForm("needs label smoothing, got one-hot targets")
+    return label_smoothing_minimum(problem)
+
+
+def focal_value(scale: Array | Scalar, gamma: Scalar, classes: int) -> Array:
+    r"""$-(1-p)^\gamma\log p$ at the logits $aS$, where $p=1/(1+(K-1)e^{-a})$ on the label.
+
+    >>> import jax
+    >>> with jax.enable_x64(True):
+    ...     round(float(focal_value(0.0, 1.0, 4)), 12)
+    1.03972077084
+    """
+    t = jnp.asarray(scale) - np.log(classes - 1.0)
+    return jnp.asarray(jnp.exp(-gamma * jax.nn.softplus(t)) * jax.nn.softplus(-t))
+
+
+def focal_strength(scale: Array | Scalar, gamma: Scalar, classes: int) -> Array:
+    r"""$G=(1-p)^\gamma[(1-p)-\gamma p\log p]$ at the logits $aS$: the $(K-1)\kappa$ at which a is stationary.
+
+    >>> import jax
+    >>> with jax.enable_x64(True):
+    ...     round(float(focal_strength(0.0, 3.0, 100)), 4)
+    1.0946
+    """
+    return jnp.exp(_log_strength(jnp.asarray(scale) - np.log(classes - 1.0), jnp.asarray(gamma)))
+
+
+def _log_strength(t: Array, gamma: Array) -> Array:
+    """log G where p = sigmoid(t)."""
+    rest = jax.nn.sigmoid(-t) + gamma * jax.nn.sigmoid(t) * jax.nn.softplus(-t)
+    return jnp.log(rest) - gamma * jax.nn.softplus(t)
+
+
+def focal_scales(strength: Scalar, gamma: Scalar, classes: int) -> Float[Array, "3"]:
+    r"""The stationary $a\ge0$ of $-(1-p)^\gamma\log p+s|a|$, s = `strength`: zero, the barrier, the far root.
+
+    G rises up to one point and falls beyond (see `Focal.profile_inflection`), so that $G=s$ has at most one root on
+    either side: a local maximum, which exists only where G still rises at a = 0, and a local minimum. NaN in the place of a
+    root that does not exist; zero is a local minimum iff $s\ge G(0)$.
+
+    >>> import jax
+    >>> with jax.enable_x64(True):
+    ...     focal_scales(1.163, 3.0, 100).round(3).tolist()
+    [0.0, 0.971, 2.376]
+    """
+    s, g = jnp.asarray(strength), jnp.asarray(gamma)
+    zero = -np.log(classes - 1.0)
+    top = jnp.maximum(_top(jax.lax.stop_gradient(g)), zero)
+    # G <= (1 + gamma) e^{-(1 + gamma) t}
+    high = jnp.maximum((jnp.log1p(g) - jnp.log(s)) / (1.0 + g), top)
+    at_zero, at_top = _log_strength(jnp.asarray(zero), g), _log_strength(top, g)
+    far = _root(s, g, high, top)
+    barrier = _root(s, g, jnp.asarray(zero), top)
+    far = jnp.where(jnp.log(s) < at_top, far - zero, jnp.nan)
+    barrier = jnp.where((jnp.log(s) < at_top) & (jnp.log(s) > at_zero), barrier - zero, jnp.nan)
+    return jnp.stack([jnp.zeros(()), barrier, far])
+
+
+def focal_onset(gamma: Scalar, classes: int) -> Scalar:
+    r"""The $(K-1)\kappa$ below which the global minimum with the focal loss is collapsed, and from which on it is zero.
+
+    It is $\max_{a\ge0}(\ell(0)-\ell(a))/a$ with $\ell(a)=-(1-p)^\gamma\log p$. Where G falls from a = 0 on this is $G(0)$,
+    and $a^*$ goes to zero continuously; else it is $G(a)$ at the $a>0$ with $\ell(0)-\ell(a)=aG(a)$, and $a^*$ jumps from
+    there to zero. (Our own.)
+
+    >>> import jax
+    >>> with jax.enable_x64(True):
+    ...     round(float(focal_onset(3.0, 100)), 4), float(focal_onset(3.0, 4)) == float(focal_strength(0.0, 3.0, 4))
+    (1.1635, True)
+    """
+    g, zero = jnp.asarray(gamma), -np.log(classes - 1.0)
+    top = _top(g) - zero
+
+    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        a = 0.5 * (low + high)
+        chord = focal_value(0.0, g, classes) - focal_value(a, g, classes) < a * focal_strength(a, g, classes)
+        return jnp.where(chord, a, low), jnp.where(chord, high, a)
+
+    start = jnp.maximum(top, 0.0)
+    low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (start, start + 100.0))
+    return jnp.where(top > 0, focal_strength(0.5 * (low + high), g, classes), focal_strength(0.0, g, classes))
+
+
+def _root(s: Array, g: Array, low_end: Array, high_end: Array) -> Array:
+    """The root of G = s between an end where G is below s and one where it is above; a Newton step carries derivatives."""
+
+    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        below, above = bracket
+        middle = 0.5 * (below + above)
+        under = _log_strength(middle, g) < jnp.log(s)
+        return jnp.where(under, middle, below), jnp.where(under, above, middle)
+
+    below, above = jax.lax.fori_loop(0, BISECTIONS, halve, jax.lax.stop_gradient((low_end, high_end)))
+    found = jax.lax.stop_gradient(0.5 * (below + above))
+    slope = jax.grad(_log_strength)(found, g)
+    return found - jnp.where(
+        slope != 0, (_log_strength(found, g) - jnp.log(s)) / jnp.where(slope != 0, slope, 1.0), 0.0
+    )
+
+
+def _top(g: Array) -> Array:
+    """Where G is largest, as the logit of p, by bisection on the sign of its derivative; -inf for gamma = 0."""
+    safe = jnp.where(g > 0, g, 1.0)
+
+    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        middle = 0.5 * (low + high)
+        p, log_p, q = jax.nn.sigmoid(middle), -jax.nn.softplus(-middle), jax.nn.sigmoid(-middle)
+        rising = -(2 * safe + 1) * q - safe * log_p * (1 - (1 + safe) * p) > 0
+        return jnp.where(rising, middle, low), jnp.where(rising, high, middle)
+
+    ends = -(7.0 + 1.0 / safe + 2.0 * jnp.log1p(safe)), -jnp.log(safe)
+    low, high = jax.lax.fori_loop(0, BISECTIONS, halve, ends)
+    return jnp.where(g > 0, 0.5 * (low + high), -jnp.inf)
+
+
+@closed_form("ufm-focal")
+def focal_minimum(problem: DeepLinear) -> Minimum:
+    r"""Focal loss: $Z=a^*S\otimes1_n^\top$ with $a^*=\log((K-1)p^*/(1-p^*))$ and $p^*$ the root of
+    $(1-p)^\gamma[(1-p)-\gamma p\log p]=(K-1)\kappa$ of lowest value $-(1-p)^\gamma\log p+(K-1)\kappa a$, or zero where no root
+    has a value below that of zero. Needs d >= K-1; with a bias also $(K-1)\kappa\le1$ or
+    $G(0)=(1-1/K)^\gamma[1-1/K+(\gamma/K)\log K]\le1$, within which we can prove it.
+
+    Zhou, You, Li, Liu, Liu, Qu, Zhu, NeurIPS 2022 (number unchecked); the explicit equation, the choice between its roots
+    and the condition on the bias are our own.
+    """
+    if not isinstance(problem.loss, Focal):
+        raise NoClosedForm(f"needs loss focal, got {problem.loss.name}")
+    balanced_count(problem)
+    _needs_dim(problem, problem.classes - 1, "K-1")
+    classes, gamma = problem.classes, jnp.asarray(problem.loss.gamma)
+    strength = (classes - 1) / classes * collapse_strength(problem)
+    steep = focal_strength(0.0, gamma, classes)
+    if problem.bias_decay is not None:
+        _needs_tame_bias(strength, steep)
+    far = focal_scales(strength, gamma, classes)[2]
+    exists = far > 0.0
+    scale = jnp.where(exists, far, 0.0)
+    value = focal_value(scale, gamma, classes) + strength * scale
+    at_zero = focal_value(0.0, gamma, classes)
+    # Where zero is a local maximum the root is below it, by less than rounding close to the onset.
+    collapsed = exists & ((value < at_zero) | (strength < steep))
+    return frame_minimum(
+        problem,
+        jnp.where(collapsed, scale, 0.0),
+        jnp.zeros(()),
+        jnp.where(collapsed, value, at_zero),
+        None,
+        "ufm-focal",
+    )
+
+
+def _needs_tame_bias(strength: Scalar, steep: Scalar) -> None:
+    try:
+        both = float(strength), float(steep)
+    except TypeError:  # tracers: the hypothesis is the caller's
+        return
+    if min(both) > 1.0:
+        raise NoClosedForm(
+            f"with a bias needs (K-1) kappa <= 1 or G(0) <= 1, got (K-1) kappa = {both[0]:.6g} and G(0) = {both[1]:.6g}"
+        )

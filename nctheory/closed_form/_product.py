@@ -1,0 +1,104 @@
+"""From the product of the factors to everything else: a minimiser's factors are balanced, so the product decides them."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, PRNGKeyArray
+
+from nctheory._precision import float64
+from nctheory._types import Array, Scalar
+from nctheory.closed_form._minimum import Minimum, NoClosedForm
+from nctheory.problems import ChainParams, DeepLinear, random_gauge
+
+
+def minimum_from_product(
+    problem: DeepLinear, product: Float[Array, "K M"], value: Scalar, bias: Float[Array, "K"] | None, theorem: str
+) -> Minimum:
+    r"""The `Minimum` whose factors have a given product, for a chain with free features.
+
+    At a minimiser all $\lambda_l s_i(W_l)^2$ and $\lambda_Hs_i(H)^2$ are equal (lemmas `red-nuclear`, `red-schatten`), so
+    with F factors $\lambda_l s_i(W_l)^2=(s_i(Z)^2\prod\lambda)^{1/F}$. Columns count with their multiplicity.
+    Differentiable where the singular values of the product differ, or in quantities that do not see them one by one.
+    """
+    arrays = _from_product(problem, jnp.asarray(product), None if bias is None else jnp.asarray(bias))
+    return Minimum(value=value, theorem=theorem, bias=bias if problem.bias_decay is not None else None, **arrays)
+
+
+@partial(jax.jit)
+def _from_product(
+    problem: DeepLinear, product: Float[Array, "K M"], bias: Float[Array, "K"] | None
+) -> dict[str, Array]:
+    root = jnp.sqrt(jnp.asarray(problem.multiplicity))
+    left, singular, right = jnp.linalg.svd(product * root[None, :], full_matrices=False)
+    singular = _without_rounding(singular)
+    rank = problem.classes
+    padded = jnp.zeros(rank).at[: singular.shape[0]].set(singular)
+    layers = layer_singular_values(problem, padded)
+    below = layers[-1, : singular.shape[0]]
+    above = jnp.where(below > 0, singular / jnp.where(below > 0, below, 1.0), 0.0)
+    features = below[:, None] * right / root[None, :]
+    logits = product if bias is None or problem.bias_decay is None else product + bias[:, None]
+    return {
+        "logits": logits,
+        "product": product,
+        "singular_values": padded,
+        "gram_weights": (left * above[None, :] ** 2) @ left.T,
+        "gram_features": features.T @ features,
+        "weight_norm": jnp.sum(layers[:-1] ** 2),
+        "feature_norm": jnp.sum(layers[-1] ** 2),
+        "layer_singular_values": layers,
+    }
+
+
+def _without_rounding(singular: Array) -> Array:
+    """Singular values with those that are rounding set to zero: their F-th root in a layer would not be small."""
+    return jnp.where(singular > 1e-13 * singular[0], singular, 0.0)
+
+
+def layer_singular_values(problem: DeepLinear, singular: Float[Array, "K"]) -> Float[Array, "F K"]:
+    """Singular values of W_1, …, W_L, H in the balanced factorisation of a product with the given singular values."""
+    decay = jnp.asarray(problem.weight_decay)
+    common = jnp.exp(jnp.mean(jnp.log(decay)))
+    share = jnp.where(singular > 0, jnp.where(singular > 0, singular, 1.0) ** (2.0 / problem.factors), 0.0)
+    return jnp.sqrt(common * share[None, :] / decay[:, None])
+
+
+@float64
+def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0) -> ChainParams:
+    """One global minimiser out of its symmetry orbit: balanced factors of `minimum.product`, turned at random by `key`.
+
+    Raises NoClosedForm where a layer is too narrow for the rank of the product, or inputs are given.
+
+    >>> import nctheory as nct, numpy as np
+    >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
+    >>> minimum = nct.global_minimum(model)
+    >>> params = nct.minimiser(model, minimum)
+    >>> bool(np.allclose(params.weights[0] @ params.features, minimum.product, rtol=0, atol=1e-14))
+    True
+    """
+    if problem.inputs is not None:
+        raise NoClosedForm("problem: a minimiser is built for free features, but inputs are given")
+    root = jnp.sqrt(jnp.asarray(problem.multiplicity))
+    left, singular, right = jnp.linalg.svd(jnp.asarray(minimum.product) * root[None, :], full_matrices=False)
+    narrow = min(problem.widths)
+    singular = _without_rounding(singular)
+    beyond = float(jnp.sum(singular[narrow:]))
+    if beyond > 1e-9 * float(jnp.sum(singular)):
+        raise NoClosedForm(f"problem: width {narrow} is less than the rank of the product")
+    keep = min(narrow, singular.shape[0])
+    padded = jnp.zeros(problem.classes).at[:keep].set(singular[:keep])
+    layers = layer_singular_values(problem, padded)[:, :keep]
+
+    def placed(core: Array, rows: int, cols: int) -> Array:
+        return jnp.zeros((rows, cols)).at[: core.shape[0], : core.shape[1]].set(core)
+
+    sizes = zip(problem.widths[1:], problem.widths[:-1], strict=True)
+    weights = [placed(jnp.diag(values), rows, cols) for values, (rows, cols) in zip(layers[:-1], sizes, strict=True)]
+    frame = jnp.linalg.qr(left[:, :keep], mode="complete")[0]
+    frame = frame.at[:, :keep].set(left[:, :keep])
+    weights[-1] = frame @ weights[-1]
+    features = placed(layers[-1][:, None] * right[:keep] / root[None, :], problem.widths[0], root.size)
+    bias = None if problem.bias_decay is None else jnp.asarray(minimum.bias) + jnp.zeros(problem.classes)
+    params = ChainParams(tuple(weights), features, bias)
+    return random_gauge(problem, params, jax.random.key(key) if isinstance(key, int) else key)

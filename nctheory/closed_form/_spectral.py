@@ -1,0 +1,119 @@
+"""Squared error with two factors: the singular values of the targets, soft-thresholded, are those of the product."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from nctheory._types import Array, Scalar
+from nctheory.closed_form._minimum import Minimum, NoClosedForm
+from nctheory.closed_form._unconstrained import _is_positive, _needs_loss, _not_positive
+from nctheory.problems import DeepLinear
+
+
+def needs_two_free_factors(problem: DeepLinear) -> None:
+    """Refuse what soft-thresholding does not cover; NoClosedForm names the hypothesis that fails."""
+    _needs_loss(problem, "mse")
+    if problem.inputs is not None:
+        raise NoClosedForm("features must be free, but inputs are given")
+    if problem.depth != 1:
+        raise NoClosedForm(f"needs two factors W H (depth 1), got depth {problem.depth}")
+    if problem.bias_row is not None:
+        raise NoClosedForm("needs samples or class means, got the moment form")
+    if problem.bias_decay is not None and _is_positive(problem.bias_decay):
+        raise NoClosedForm(f"needs bias None or free (0.0), got decay {float(problem.bias_decay)}")
+    for name, decay in zip(("lambda_W", "lambda_H"), problem.weight_decay, strict=True):
+        if _not_positive(decay):
+            raise NoClosedForm(f"needs {name} > 0, got {float(decay)}; no minimiser is isolated, or none exists")
+
+
+def soft_threshold_minimum(
+    problem: DeepLinear,
+    left: Float[Array, "K r"],
+    sigma: Float[Array, "r"],
+    right: Float[Array, "r M"],
+    offset: Float[Array, "K"] | None,
+    theorem: str,
+) -> Minimum:
+    r"""The minimum of product $U\,\mathrm{diag}((\sigma-N\lambda)_+)V^\top$ for targets $U\,\mathrm{diag}(\sigma)V^\top$.
+
+    The two factors cost at least $\lambda|Z|_*$, $\lambda=\sqrt{\lambda_W\lambda_H}$ (lemma `red-nuclear`), and von
+    Neumann's trace inequality splits $\frac1{2N}|Z-Y|_F^2+\lambda|Z|_*$ into scalar problems over the min(d, r) largest
+    $\sigma_i$. So d may be less than the rank of the targets, if no tie of values above $N\lambda$ lies at the cut. `right`
+    counts columns with their multiplicity: $V^\top\mathrm{diag}(m)V=I$. `sigma` descends; `offset` is the bias.
+    """
+    decay, rank = jnp.asarray(problem.weight_decay), problem.widths[0]
+    samples = jnp.sum(jnp.asarray(problem.multiplicity))
+    if rank < sigma.shape[0]:
+        _refuse_tie(sigma, samples * jnp.sqrt(decay[0] * decay[1]), rank)
+    arrays = _arrays(left, sigma, right, offset, decay, samples, rank)
+    return Minimum(theorem=theorem, bias=offset, **arrays)
+
+
+@partial(jax.jit, static_argnames="rank")
+def _arrays(
+    left: Float[Array, "K r"],
+    sigma: Float[Array, "r"],
+    right: Float[Array, "r M"],
+    offset: Float[Array, "K"] | None,
+    decay: Float[Array, "2"],
+    samples: Scalar,
+    rank: int,
+) -> dict[str, Array]:
+    """The arrays of a `Minimum`, built in the basis of the targets: no decomposition of the product is differentiated."""
+    strength = jnp.sqrt(decay[0] * decay[1])
+    threshold = samples * strength
+    on = (sigma > threshold) & (jnp.arange(sigma.shape[0]) < rank)
+    singular = jnp.where(on, sigma - threshold, 0.0)
+    share = jnp.where(on, 0.5 * threshold * strength + strength * singular, 0.5 * sigma**2 / samples)
+    ratio = jnp.sqrt(decay[1] / decay[0])
+    product = (left * singular[None, :]) @ right
+    padded = jnp.zeros(left.shape[0]).at[: sigma.shape[0]].set(singular)
+    root = jnp.sqrt(jnp.where(padded > 0, padded, 1.0))
+    layers = jnp.where(
+        padded[None, :] > 0, jnp.stack([jnp.sqrt(ratio), 1.0 / jnp.sqrt(ratio)])[:, None] * root[None, :], 0.0
+    )
+    return {
+        "value": jnp.sum(share),
+        "logits": product if offset is None else product + offset[:, None],
+        "product": product,
+        "singular_values": padded,
+        "gram_weights": ratio * (left * singular[None, :]) @ left.T,
+        "gram_features": (right.T * singular[None, :]) @ right / ratio,
+        "weight_norm": ratio * jnp.sum(singular),
+        "feature_norm": jnp.sum(singular) / ratio,
+        "layer_singular_values": layers,
+    }
+
+
+def _refuse_tie(sigma: Array, threshold: Scalar, rank: int) -> None:
+    try:
+        above, below, least = float(sigma[rank - 1]), float(sigma[rank]), float(threshold)
+    except TypeError:  # a tracer: the hypothesis is the caller's
+        return
+    if above > least and above - below <= 1e-9 * above:
+        raise NoClosedForm(
+            f"the rank cut at dim {rank} falls between equal singular values {above:.6g} of the targets: the minimisers' "
+            "product is not unique (only its value and spectrum are)"
+        )
+
+
+def class_target_spectrum(
+    counts: tuple[int, ...], reduced: bool
+) -> tuple[Float[np.ndarray, "K r"], Float[np.ndarray, "r"], Float[np.ndarray, "r M"]]:
+    r"""Singular value decomposition of the centred targets of classes, $(I-n1^\top/N)\,$ on the columns, r = K-1.
+
+    Columns weighted by $\sqrt{n_k}$ have the Gram matrix $D-nn^\top/N$, whose null vector is 1.
+
+    >>> left, sigma, right = class_target_spectrum((3, 1), reduced=True)
+    >>> left.shape, round(float(sigma[0]) ** 2, 12)  # 3 1/4 + 1 3/4
+    ((2, 1), 1.5)
+    """
+    n = np.asarray(counts, dtype=np.float64)
+    weighted = (np.eye(n.size) - n[:, None] / n.sum()) * np.sqrt(n)[None, :]
+    left, sigma, right = np.linalg.svd(weighted)
+    rank = n.size - 1
+    columns = right[:rank] / np.sqrt(n)[None, :]
+    return left[:, :rank], sigma[:rank], columns if reduced else np.repeat(columns, counts, axis=1)

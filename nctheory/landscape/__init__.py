@@ -1,0 +1,21 @@
+"""Critical points of every index: the search, their classification off the gauge, the census modulo symmetry.
+
+`census` is the public verb; `compare` holds its rows against a complete analytic list.
+"""
+
+from nctheory.landscape._census import Census, CriticalType, census, orbit_types, take_census
+from nctheory.landscape._compare import Comparison, Match, compare, expected_gauge
+from nctheory.landscape._search import search
+
+__all__ = [
+    "Census",
+    "Comparison",
+    "CriticalType",
+    "Match",
+    "census",
+    "compare",
+    "expected_gauge",
+    "orbit_types",
+    "search",
+    "take_census",
+]

@@ -1,0 +1,230 @@
+"""The census: critical points of every index, one row for each orbit type, with counts modulo symmetry."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from nctheory._precision import float64
+from nctheory.certificates import hessian_report
+from nctheory.flow import Ensemble, as_key, as_seeds
+from nctheory.landscape._search import search
+from nctheory.problems import DeepLinear, Params, Problem, ravel, unravel
+
+SAME = 1e-6
+"""Relative distance of invariants up to which two points are of one orbit type."""
+VANISHING = 1e-7
+"""Singular values below this fraction of the largest, or of 1, count as zero."""
+CURVATURE_STEPS = tuple(10.0 ** np.arange(-4.0, 0.5, 0.5))
+
+Kind = Literal["minimum", "strict saddle", "degenerate"]
+
+
+@dataclasses.dataclass(frozen=True)
+class CriticalType:
+    """One orbit type: everything that a symmetry leaves alone, and one representative."""
+
+    value: float
+    kind: Kind
+    """"minimum": all curvature off the gauge positive; "strict saddle": some negative; "degenerate": none negative,
+    some zero within the resolution, so that second order does not decide (a family of minimisers is of this kind)."""
+    rank: int
+    """Of the product of the factors; -1 for a problem that is not a chain."""
+    index: int
+    nullity: int
+    """Zero curvature off the gauge."""
+    gauge_dimension: int
+    smallest: float
+    """Smallest eigenvalue off the gauge."""
+    resolution: float
+    """Eigenvalues closer to zero are not told from zero."""
+    descent: float
+    """Largest decrease of the objective found along the most negative direction, both ways; 0 where there is none."""
+    count: int
+    """Starts that ended here."""
+    grad_norm: float
+    invariants: np.ndarray
+    """Singular values of every factor, one after the other; for other problems `Problem.invariants`."""
+    eigenvalues: np.ndarray
+    """Of the Hessian off the gauge, ascending."""
+    params: Params
+    """The end state with the smallest gradient."""
+    direction: np.ndarray
+    """Unit vector of the smallest eigenvalue, flat."""
+
+
+class Census(NamedTuple):
+    """What a search found: one row for each orbit type, by value."""
+
+    rows: tuple[CriticalType, ...]
+    starts: int
+    critical: int
+    """Starts that ended at a critical point."""
+    flat: int
+    """Starts that ended where the gradient is not zero but its norm does not fall; not critical, not counted."""
+    unfinished: int
+    tolerance: float
+
+    @property
+    def value(self) -> np.ndarray:
+        """Objective, row by row."""
+        return np.array([row.value for row in self.rows])
+
+    @property
+    def index(self) -> np.ndarray:
+        """Number of negative eigenvalues, row by row."""
+        return np.array([row.index for row in self.rows])
+
+    @property
+    def nullity(self) -> np.ndarray:
+        """Number of zero eigenvalues off the gauge, row by row."""
+        return np.array([row.nullity for row in self.rows])
+
+    @property
+    def rank(self) -> np.ndarray:
+        """Rank of the product, row by row."""
+        return np.array([row.rank for row in self.rows])
+
+    @property
+    def count(self) -> np.ndarray:
+        """Starts that ended there, row by row."""
+        return np.array([row.count for row in self.rows])
+
+    @property
+    def unseen(self) -> float:
+        r"""Estimate of the number of orbit types not found, $f_1(f_1-1)/(2(f_2+1))$ from those found once and twice.
+
+        A lower bound in expectation when starts end independently (Chao 1984, bias-corrected form, number unchecked).
+        """
+        once, twice = int(np.sum(self.count == 1)), int(np.sum(self.count == 2))
+        return once * (once - 1) / (2 * (twice + 1))
+
+
+@float64
+def census(
+    problem: Problem,
+    starts: int = 2000,
+    key: int | PRNGKeyArray = 0,
+    *,
+    tolerance: float = 1e-10,
+    iterations: int = 300,
+    progress: Callable[[int], None] | None = None,
+) -> Census:
+    r"""Search for critical points of every index, and say of each orbit type what it is.
+
+    From every start (random points of many scales, of low rank, of unbalanced factors, and points along descents) a
+    Levenberg-Marquardt method lowers the gradient norm to `tolerance` in at most `iterations` steps. Points are of one type
+    when the objective and the singular values of every factor agree: that identifies the orbits of the gauge, of
+    permutations of classes of one size and of samples, and the members of a continuous family. For each type the Hessian is
+    taken at the best representative with the gauge projected out; a strict saddle comes with a direction along which
+    the objective was seen to fall.
+
+    Raises ValueError for starts below 1, a tolerance that is not positive, or more parameters than dense Hessians allow.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(1, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    >>> found = nct.census(model, starts=40)
+    >>> [(row.kind, row.rank, row.index) for row in found.rows]
+    [('minimum', 2, 0), ('strict saddle', 1, 1), ('strict saddle', 0, 4)]
+    """
+    numbers, root = as_seeds(starts), as_key(key)
+    if not (np.isfinite(tolerance) and tolerance > 0):
+        raise ValueError(f"tolerance: expected a finite positive number, got {tolerance}")
+    if iterations < 1:
+        raise ValueError(f"iterations: expected at least 1, got {iterations}")
+    return take_census(problem, search(problem, numbers, root, tolerance, iterations, progress))
+
+
+def take_census(problem: Problem, ends: Ensemble) -> Census:
+    """The census of end states that are there already."""
+    invariants = _invariants(problem, ends.params)
+    rows = [_row(problem, ends, members, invariants) for members in orbit_types(problem, ends)]
+    counts = ends.counts()
+    return Census(
+        rows=tuple(sorted(rows, key=lambda row: (row.value, row.index))),
+        starts=len(ends.seeds),
+        critical=int(np.sum(ends.converged)),
+        flat=counts["stalled"],
+        unfinished=counts["budget_spent"] + counts["diverged"],
+        tolerance=ends.tolerance,
+    )
+
+
+def _invariants(problem: Problem, params: Params) -> np.ndarray:
+    """What tells two orbit types apart besides the value; leading axis seeds."""
+    batched = jax.tree.map(jnp.asarray, params)
+    if not isinstance(problem, DeepLinear):
+        return np.asarray(jax.vmap(problem.invariants)(batched)).reshape(len(jax.tree.leaves(params)[0]), -1)
+    root = np.sqrt(np.asarray(problem.multiplicity))
+    factors = [np.asarray(w) for w in params.weights]
+    if params.features is not None:
+        factors.append(np.asarray(params.features) * root)
+    return np.concatenate([np.linalg.svd(f, compute_uv=False) for f in factors], axis=1)
+
+
+def orbit_types(problem: Problem, ends: Ensemble) -> list[np.ndarray]:
+    """Positions of the converged end states grouped by orbit type: neighbours in value first, then by the invariants."""
+    good, invariants = np.flatnonzero(ends.converged), _invariants(problem, ends.params)
+    if good.size == 0:
+        return []
+    order = good[np.argsort(ends.value[good], kind="stable")]
+    value = ends.value[order]
+    cuts = np.flatnonzero(np.diff(value) > SAME * np.abs(value[1:]) + 1e-12) + 1
+    groups = []
+    for part in np.split(order, cuts):
+        left = part
+        while left.size:
+            scale = max(float(np.linalg.norm(invariants[left[0]])), 1.0)
+            near = np.linalg.norm(invariants[left] - invariants[left[0]], axis=1) <= np.sqrt(SAME) * 0.1 * scale
+            groups.append(left[near])
+            left = left[~near]
+    return groups
+
+
+def _row(problem: Problem, ends: Ensemble, members: np.ndarray, invariants: np.ndarray) -> CriticalType:
+    best = members[np.argmin(ends.grad_norm[members])]
+    point = jax.tree.map(lambda x: np.asarray(x[best]), ends.params)
+    report = hessian_report(problem, point)
+    direction = report.eigenvectors[:, 0] if report.eigenvalues.size else np.zeros(0)
+    descent = _descent(problem, point, direction) if report.index else 0.0
+    kind: Kind = "minimum" if report.index + report.nullity == 0 else "strict saddle" if report.index else "degenerate"
+    return CriticalType(
+        value=float(ends.value[best]),
+        kind=kind,
+        rank=_rank(problem, point),
+        index=report.index,
+        nullity=report.nullity,
+        gauge_dimension=report.gauge_dimension,
+        smallest=report.smallest,
+        resolution=report.resolution,
+        descent=descent,
+        count=int(members.size),
+        grad_norm=float(ends.grad_norm[best]),
+        invariants=invariants[best],
+        eigenvalues=report.eigenvalues,
+        params=point,
+        direction=direction,
+    )
+
+
+def _rank(problem: Problem, point: Params) -> int:
+    if not isinstance(problem, DeepLinear):
+        return -1
+    product = np.asarray(problem.product(jax.tree.map(jnp.asarray, point)))
+    singular = np.linalg.svd(product, compute_uv=False)
+    return int(np.sum(singular > VANISHING * max(float(singular[0]), 1.0)))
+
+
+def _descent(problem: Problem, point: Params, direction: np.ndarray) -> float:
+    """How far the mean of the objective at the two points y + tv and y - tv falls below that at y, for the best t."""
+    flat = np.asarray(ravel(jax.tree.map(jnp.asarray, point)))
+    extent = max(float(np.linalg.norm(flat)), 1.0)
+    moves = np.concatenate([[0.0], extent * np.array(CURVATURE_STEPS)])
+    both = np.stack([flat + sign * move * direction for move in moves for sign in (1.0, -1.0)])
+    values = np.asarray(jax.vmap(lambda v: problem.objective(unravel(problem, v)))(jnp.asarray(both)))
+    means = values.reshape(-1, 2).mean(axis=1)
+    return float(max(np.max(means[0] - means[1:]), 0.0))

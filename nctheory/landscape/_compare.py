@@ -1,0 +1,72 @@
+"""A census held against a complete analytic list: missing, matched, extra."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nctheory.closed_form import CriticalValue
+from nctheory.landscape._census import Census, CriticalType
+
+SAME_VALUE = 1e-8
+"""Relative distance of values that agree."""
+
+
+class Match(NamedTuple):
+    """A row of the census with the entry of the list that it is."""
+
+    row: CriticalType
+    listed: CriticalValue
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the kind is as listed; a degenerate row may be a family of minimisers, never a strict saddle."""
+        return (self.row.kind != "strict saddle") == self.listed.minimum
+
+
+class Comparison(NamedTuple):
+    """`extra` rows refute the list, `missing` entries are a failure of the search."""
+
+    matched: tuple[Match, ...]
+    missing: tuple[CriticalValue, ...]
+    extra: tuple[CriticalType, ...]
+
+    @property
+    def misjudged(self) -> tuple[Match, ...]:
+        """Matches whose kind (minimum or strict saddle) is not as listed."""
+        return tuple(match for match in self.matched if not match.agrees)
+
+
+def compare(census: Census, listed: Sequence[CriticalValue]) -> Comparison:
+    """Match rows to entries by value and rank; several rows may match one entry, and an entry several rows.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(2, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    >>> held = nct.compare(nct.census(model, starts=60), nct.critical_points(model))
+    >>> len(held.matched), held.missing, held.extra
+    (4, (), ())
+    """
+    matched, extra, met = [], [], set()
+    for row in census.rows:
+        near = [
+            i
+            for i, one in enumerate(listed)
+            if one.rank == row.rank and abs(one.value - row.value) <= SAME_VALUE * max(abs(one.value), 1e-3)
+        ]
+        if not near:
+            extra.append(row)
+            continue
+        best = min(near, key=lambda i: abs(listed[i].value - row.value))
+        matched.append(Match(row, listed[best]))
+        met.update(near)
+    missing = tuple(one for i, one in enumerate(listed) if i not in met)
+    return Comparison(tuple(matched), missing, tuple(extra))
+
+
+def expected_gauge(rank: int, widths: Sequence[int]) -> int:
+    r"""Dimension of the orbit of a chain at a product of rank r: $\sum(rd-r(r+1)/2)$ over the internal widths d.
+
+    >>> expected_gauge(1, (3, 3)), expected_gauge(3, (3, 3))
+    (4, 6)
+    """
+    return int(sum(rank * width - rank * (rank + 1) // 2 for width in np.atleast_1d(widths)))

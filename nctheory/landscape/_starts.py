@@ -1,0 +1,73 @@
+"""Where a search for critical points of every index begins: many scales, low ranks, unbalanced factors, along descents."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, PRNGKeyArray
+
+from nctheory._types import Array
+from nctheory.flow._program import flat_objective
+from nctheory.problems import ChainParams, DeepLinear, Problem, internal_spaces, ravel
+
+KINDS = 6
+SCALES = (0.2, 4.0)
+"""Smallest and largest scale of a start, drawn log-uniformly."""
+DESCENT_STEPS, STRIDE = 200, 0.05
+"""Most steps of a descent, and the length of each relative to the point's."""
+
+
+def search_start(problem: Problem, key: PRNGKeyArray, seed: Array) -> Float[Array, "P"]:
+    """The start of one seed, a function of key and seed alone; its kind is the seed modulo 6.
+
+    0: a random point of random scale. 1: one of low rank, its internal spaces projected (which no step of the search
+    leaves, because the reflections of the complement are a symmetry). 2: a point on the way down from a small start, where
+    descents linger at saddles. 3: a random point whose factors have scales of their own. 4, 5: points on the way down from
+    the starts of 0 and 1.
+    """
+    drawn, one, two, three = jax.random.split(jax.random.fold_in(key, seed), 4)
+    low, high = jnp.log(SCALES[0]), jnp.log(SCALES[1])
+    scale = jnp.exp(jax.random.uniform(one, (), jnp.float64, low, high))
+    plain = problem.init(drawn, scale)
+    flat = ravel(plain)
+    leaves, structure = jax.tree.flatten(plain)
+    factors = jnp.exp(jax.random.uniform(two, (len(leaves),), jnp.float64, low, high)) / scale
+    uneven = jax.tree.unflatten(structure, [factor * leaf for factor, leaf in zip(factors, leaves, strict=True)])
+    thin = low_rank(problem, plain, three) if isinstance(problem, DeepLinear) else plain
+    kind = seed % KINDS
+    begun = jnp.stack([flat, ravel(thin), ravel(problem.init(drawn, 0.1 * scale)), ravel(uneven), flat, ravel(thin)])[
+        kind
+    ]
+    steps = jnp.where((kind == 2) | (kind >= 4), jax.random.randint(two, (), 1, DESCENT_STEPS), 0)
+    return descend(problem, begun, steps)
+
+
+def low_rank(problem: DeepLinear, params: ChainParams, key: PRNGKeyArray) -> ChainParams:
+    """`params` with every internal space projected on a random subspace of one random dimension."""
+    spaces = internal_spaces(problem)
+    widest = min((problem.widths[space] for space in spaces), default=0)
+    key, sub = jax.random.split(key)
+    rank = jax.random.randint(sub, (), 0, widest + 1)
+    weights, features = list(params.weights), params.features
+    for space in spaces:
+        key, sub = jax.random.split(key)
+        width = problem.widths[space]
+        frame = jax.random.orthogonal(sub, width, dtype=jnp.float64)
+        projector = (frame * (jnp.arange(width) < rank)[None, :]) @ frame.T
+        weights[space] = weights[space] @ projector
+        if space == 0:
+            features = projector @ problem.lowest(params)
+        else:
+            weights[space - 1] = projector @ weights[space - 1]
+    return params._replace(weights=tuple(weights), features=features)
+
+
+def descend(problem: Problem, point: Float[Array, "P"], steps: Array) -> Float[Array, "P"]:
+    """Follow the gradient downhill for some steps of fixed relative length."""
+    value_and_grad = flat_objective(problem)
+
+    def step(i: Array, y: Array) -> Array:
+        gradient = value_and_grad(y)[1]
+        norm = jnp.linalg.norm(gradient)
+        length = STRIDE * (jnp.linalg.norm(y) + 0.02) / jnp.where(norm > 0, norm, 1.0)
+        return jnp.where(i < steps, y - length * gradient, y)
+
+    return jax.lax.fori_loop(0, DESCENT_STEPS, step, point)

@@ -1,0 +1,70 @@
+"""A linear chain whose starts are balanced: W_{l+1}^T W_{l+1} = W_l W_l^T in every space between two free factors."""
+
+import dataclasses
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from nctheory._precision import float64
+from nctheory._types import Scalar
+from nctheory.problems._chain import DeepLinear
+from nctheory.problems._gauge import ChainParams
+
+SPREAD = (0.5, 1.5)
+"""Range of the singular values of every factor at a start of scale 1."""
+
+
+class BalancedChain(DeepLinear):
+    r"""`DeepLinear` started at random balanced points.
+
+    With F factors, r the least of all widths, and orthonormal frames $U_0,\dots,U_F$ of r columns in the spaces between
+    them, factor l is $U_l\,\mathrm{diag}(s)\,U_{l-1}^\top$: the product is $U_F\,\mathrm{diag}(s^F)\,U_0^\top$, of rank r.
+    """
+
+    @property
+    def rank(self) -> int:
+        """Rank r of the product at the starts."""
+        return min(self.widths if self.inputs is not None else (*self.widths, self.targets.shape[1]))
+
+    def init(self, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
+        """Haar frames; singular values uniform in `scale` times `SPREAD`."""
+        spaces = self.widths if self.inputs is not None else (self.targets.shape[1], *self.widths)
+        rank = self.rank
+        for_frames, for_values = jax.random.split(key)
+        sides = [dim * rank for dim in spaces]
+        draw = jax.random.normal(for_frames, (sum(sides),), jnp.float64)
+        frames, begin = [], 0
+        for dim, count in zip(spaces, sides, strict=True):
+            orthonormal, triangle = jnp.linalg.qr(draw[begin : begin + count].reshape(dim, rank))
+            frames.append(orthonormal * jnp.sign(jnp.diagonal(triangle))[None, :])
+            begin += count
+        low, high = SPREAD
+        values = scale * jax.random.uniform(for_values, (rank,), jnp.float64, low, high)
+        chain = [(upper * values[None, :]) @ lower.T for lower, upper in pairwise(frames)]
+        features = None if self.inputs is not None else chain.pop(0)
+        return ChainParams(tuple(chain), features, None)
+
+
+@float64
+def balanced_chain(problem: DeepLinear) -> BalancedChain:
+    r"""The same problem, started at balanced points.
+
+    Raises ValueError for a chain with a bias or in the reduced form, where the features' decay differs by class.
+
+    >>> import jax, numpy as np, nctheory as nct
+    >>> plain = nct.deep_linear(widths=(3, 2, 4), counts=(2,) * 4, loss="mse", weight_decay=(0.1,) * 3)
+    >>> with jax.enable_x64(True):
+    ...     start = nct.balanced_chain(plain).init(jax.random.key(0), 1.0)
+    >>> lower, upper = (np.asarray(weight) for weight in start.weights)
+    >>> bool(np.allclose(upper.T @ upper, lower @ lower.T, atol=1e-14))
+    True
+    """
+    if problem.bias_decay is not None:
+        raise ValueError("problem: expected a chain without a bias; a balanced start has none")
+    if problem.reduced_form:
+        raise ValueError(
+            "problem: expected full samples; the reduced form decays the features of each class differently"
+        )
+    return BalancedChain(**{field.name: getattr(problem, field.name) for field in dataclasses.fields(problem)})

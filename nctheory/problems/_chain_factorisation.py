@@ -1,0 +1,134 @@
+"""The cheapest factorisation of a given matrix into a chain of any length: the problem behind Schatten quasi-norms."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from nctheory._precision import EPS, float64
+from nctheory._types import Array, Scalar
+from nctheory.problems._base import NoCertificate, Params, Problem
+from nctheory.problems._constructors import _decay, _matrix, _whole
+from nctheory.problems._gauge import skew_basis
+
+
+class MinimalChainFactorisation(Problem):
+    r"""$\min\sum_{l=1}^M\frac{\lambda_l}2|W_l|_F^2+\frac{\lambda_H}2|H|_F^2$ over $W_M\cdots W_1H=Z$, for Z of rank r.
+
+    Searched over the fibre itself: $W_M=UA_M$ with U an orthonormal basis of the range of Z, $W_l=A_l$ below, and
+    $H=(A_M\cdots A_1)^+U^\top Z$, the H of least norm for those weights; any other factorisation costs more. Parameters
+    are (A_1, …, A_M). The fibre is open: towards its edge, where the product of the A loses rank, the cost is infinite.
+    """
+
+    target: Float[Array, "K N"]
+    coordinates: Float[Array, "r N"]
+    basis: Float[Array, "K r"]
+    weight_decay: Float[Array, "F"]
+    widths: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def depth(self) -> int:
+        """Number of weight layers M."""
+        return len(self.widths)
+
+    def init(self, key: PRNGKeyArray, scale: Scalar) -> Params:
+        rows = (*self.widths[1:], self.basis.shape[1])
+        shapes = list(zip(rows, self.widths, strict=True))
+        cuts = np.cumsum([a * b for a, b in shapes])
+        draw = jnp.split(jax.random.normal(key, (int(cuts[-1]),), jnp.float64), cuts[:-1].tolist())
+        return tuple(scale / shape[1] ** 0.5 * x.reshape(shape) for x, shape in zip(draw, shapes, strict=True))
+
+    def factor_chain(self, params: Params) -> tuple[Array, ...]:
+        """(W_1, …, W_M, H) with W_M … W_1 H = Z."""
+        product = params[0]
+        for factor in params[1:]:
+            product = factor @ product
+        # The pseudo-inverse by a QR decomposition: a Gram matrix would square the condition of a product of many factors.
+        orthonormal, triangle = jnp.linalg.qr(product.T)
+        features = orthonormal @ jax.scipy.linalg.solve_triangular(triangle, self.coordinates, trans="T")
+        return (*params[:-1], self.basis @ params[-1], features)
+
+    def objective(self, params: Params) -> Scalar:
+        factors = self.factor_chain(params)
+        return 0.5 * sum(
+            (lam * jnp.sum(x**2) for lam, x in zip(self.weight_decay, factors, strict=True)), jnp.zeros(())
+        )
+
+    def invariants(self, params: Params) -> Float[Array, "r r"]:
+        """(W_M … W_1)(W_M … W_1)^T in the coordinates of the basis."""
+        product = params[0]
+        for factor in params[1:]:
+            product = factor @ product
+        return product @ product.T
+
+    def gauge_tangents(self, params: Params) -> Params:
+        blocks = []
+        for space, width in enumerate(self.widths):
+            skew = jnp.asarray(skew_basis(width))
+            moved = [jnp.zeros((len(skew), *x.shape)) for x in params]
+            moved[space] = -params[space][None] @ skew
+            if space > 0:
+                moved[space - 1] = skew @ params[space - 1][None]
+            blocks.append(tuple(moved))
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts), *blocks)
+
+    def lower_bound(self, params: Params) -> Scalar:
+        r"""One weight layer: duality, $\langle Q,Z\rangle$ with $|Q|_2\le\sqrt{\lambda_1\lambda_H}$, Q the multiplier at
+        `params` scaled into that ball. More: NoCertificate, because the cost of the product is then not convex.
+        """
+        if self.depth > 1:
+            raise NoCertificate(
+                f"{self.depth + 1} factors: the cost of a given product is a Schatten quasi-norm, which is not convex"
+            )
+        weights, features = self.factor_chain(params)
+        dual = self.weight_decay[0] * weights @ jnp.linalg.pinv(features.T)
+        norm = jnp.linalg.norm(dual, ord=2) * (1.0 + 8 * sum(dual.shape) * EPS)
+        radius = jnp.sqrt(self.weight_decay[0] * self.weight_decay[1])
+        terms = jnp.where(norm > 0, radius / jnp.where(norm > 0, norm, 1.0), 0.0) * dual * self.target
+        bound = jnp.sum(terms) - 4 * dual.size * EPS * jnp.sum(jnp.abs(terms))
+        return jnp.where(jnp.isfinite(bound), jnp.maximum(bound, 0.0), 0.0)
+
+
+@float64
+def minimal_chain_factorisation(
+    target: np.ndarray | Array, *, widths: Sequence[int], weight_decay: Sequence[float]
+) -> MinimalChainFactorisation:
+    r"""The problem $\min_{W_M\cdots W_1H=Z}\sum_l\frac{\lambda_l}2|W_l|_F^2+\frac{\lambda_H}2|H|_F^2$.
+
+    Its value is $\frac{M+1}2(\lambda_1\cdots\lambda_M\lambda_H)^{1/(M+1)}\sum_is_i(Z)^{2/(M+1)}$ (lemma `red-schatten`).
+    `target` Z is K x N and not zero; `widths` (d_0, …, d_{M-1}) are the inner widths from H upwards, each at least
+    rank Z; `weight_decay` (lambda_1, …, lambda_M, lambda_H), all positive. Raises ValueError, naming the argument,
+    otherwise. Only M = 1 has a certificate.
+
+    >>> import numpy as np
+    >>> chain = minimal_chain_factorisation(np.diag([2.0, 1.0]), widths=(3, 2), weight_decay=(0.1, 0.2, 0.1))
+    >>> chain.depth, chain.basis.shape
+    (2, (2, 2))
+    """
+    z = np.asarray(_matrix("target", target, rows=np.shape(target)[0] if np.ndim(target) == 2 else -1, what="K"))
+    if len(widths) == 0:
+        raise ValueError("widths: expected (d_0, …, d_{M-1}) with at least one entry, got none")
+    dims = tuple(_whole(f"widths[{i}]", w) for i, w in enumerate(widths))
+    decay = [_decay(f"weight_decay[{i}]", w) for i, w in enumerate(weight_decay)]
+    if len(decay) != len(dims) + 1 or not all(float(lam) > 0 for lam in decay):
+        raise ValueError(
+            f"weight_decay: expected {len(dims) + 1} positive decays (lambda_1, …, lambda_M, lambda_H), got "
+            f"{tuple(weight_decay)}"
+        )
+    left, singular, _ = np.linalg.svd(z, full_matrices=False)
+    rank = int(np.sum(singular > singular[0] * max(z.shape) * EPS)) if singular[0] > 0 else 0
+    if rank == 0:
+        raise ValueError("target: expected a matrix that is not zero")
+    if min(dims) < rank:
+        raise ValueError(f"widths: expected at least rank(target)={rank} each, got {dims}; no factorisation exists")
+    basis = left[:, :rank]
+    return MinimalChainFactorisation(
+        target=jnp.asarray(z),
+        coordinates=jnp.asarray(basis.T @ z),
+        basis=jnp.asarray(basis),
+        weight_decay=jnp.stack(decay),
+        widths=dims,
+    )

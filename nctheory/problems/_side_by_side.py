@@ -1,0 +1,87 @@
+"""Several problems of one shape as one problem, so that a claim may compare their minimisers."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from nctheory._precision import float64
+from nctheory._types import Array, Scalar
+from nctheory.problems._base import Params, Problem
+
+
+class SideBySide(Problem):
+    """The sum of problems that share no parameters; every leaf of the parameters has the members as its leading axis.
+
+    Built by `side_by_side`. Its minimisers are the tuples of the members' minimisers, its symmetry is theirs.
+    """
+
+    members: Problem
+    """The members stacked: one pytree whose array leaves have them as leading axis."""
+    number: int = eqx.field(static=True)
+
+    def member(self, index: int) -> Problem:
+        """One of the problems."""
+        return jax.tree.map(lambda leaf: leaf[index], self.members)
+
+    def init(self, key: PRNGKeyArray, scale: Scalar) -> Params:
+        keys = jax.random.split(key, self.number)
+        return jax.vmap(lambda problem, one: problem.init(one, scale))(self.members, keys)
+
+    def objective(self, params: Params) -> Scalar:
+        return jnp.sum(jax.vmap(lambda problem, point: problem.objective(point))(self.members, params))
+
+    def value_and_grad(self, params: Params) -> tuple[Scalar, Params]:
+        values, gradients = jax.vmap(lambda problem, point: problem.value_and_grad(point))(self.members, params)
+        return jnp.sum(values), gradients
+
+    def invariants(self, params: Params) -> Array | Scalar:
+        """The members' invariants, stacked."""
+        return jax.vmap(lambda problem, point: problem.invariants(point))(self.members, params)
+
+    def gauge_tangents(self, params: Params) -> Params:
+        """The members' tangents, each zero outside its own member."""
+        own = jax.vmap(lambda problem, point: problem.gauge_tangents(point))(self.members, params)
+        select = jnp.eye(self.number)
+
+        def spread(leaf: Array) -> Array:
+            wide = jnp.einsum("bt...,bc->btc...", leaf, select)
+            return wide.reshape(-1, *wide.shape[2:])
+
+        return jax.tree.map(spread, own)
+
+    def gauge_penalty(self, params: Params, vector: Params) -> Params:
+        return jax.vmap(lambda problem, point, v: problem.gauge_penalty(point, v))(self.members, params, vector)
+
+
+@float64
+def side_by_side(problems: Sequence[Problem]) -> SideBySide:
+    """Several problems of equal shape as one: the objective is the sum, the parameters are stacked on a leading axis.
+
+    The problems may differ in their real hyperparameters only. Raises ValueError for none, or for problems of different
+    type, static fields or shapes.
+
+    >>> import nctheory as nct
+    >>> decays = (0.1, 0.01)
+    >>> models = [nct.unconstrained_features(counts=(2, 1), dim=2, loss="mse", weight_decay=(a, a)) for a in decays]
+    >>> both = side_by_side(models)
+    >>> ends = nct.solve(both, seeds=3)
+    >>> bool(nct.certify(both, ends.params).closed(ends.value).all()), ends.params.weights[0].shape
+    (True, (3, 2, 2, 2))
+    """
+    members = list(problems)
+    if not members:
+        raise ValueError("problems: expected at least one, got none")
+    first = jax.tree.structure(members[0])
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(members[0])]
+    for index, problem in enumerate(members[1:], start=1):
+        if jax.tree.structure(problem) != first:
+            raise ValueError(f"problems[{index}]: expected the type and static fields of problems[0], got others")
+        found = [np.shape(leaf) for leaf in jax.tree.leaves(problem)]
+        if found != shapes:
+            raise ValueError(f"problems[{index}]: expected the shapes {shapes} of problems[0], got {found}")
+    stacked = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *members)
+    return SideBySide(members=stacked, number=len(members))

@@ -1,0 +1,137 @@
+"""A census as a table, as data, and as the plot of loss against index."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from nctheory.landscape import Census, Comparison
+from nctheory.theorems import write_atomically
+
+COLOURS = {"minimum": "#1b6ca8", "strict saddle": "#c8553d", "degenerate": "#8a8a8a"}
+
+
+def census_table(census: Census, held: Comparison | None = None) -> Table:
+    """One row for each orbit type, by value; with a comparison also what the analytic list says of it."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("value", justify="right")
+    table.add_column("kind")
+    for heading in ("rank", "index", "nullity", "gauge", "smallest", "resolution", "descent", "starts"):
+        table.add_column(heading, justify="right")
+    if held is not None:
+        table.add_column("list")
+    said = {} if held is None else {id(m.row): m for m in held.matched}
+    for row in census.rows:
+        cells = [
+            f"{row.value:.8f}",
+            row.kind,
+            str(row.rank),
+            str(row.index),
+            str(row.nullity),
+            str(row.gauge_dimension),
+        ]
+        cells += [f"{row.smallest:+.2e}", f"{row.resolution:.0e}", f"{row.descent:.1e}", str(row.count)]
+        if held is not None:
+            match = said.get(id(row))
+            expected = "EXTRA" if match is None else "minimum" if match.listed.minimum else "strict saddle"
+            cells.append(expected if match is None or match.agrees else f"{expected}: DISAGREES")
+        table.add_row(*cells)
+    return table
+
+
+def census_lines(census: Census, held: Comparison | None = None) -> list[str]:
+    """Counts, and the outcome of the comparison."""
+    lines = [
+        f"{census.critical} of {census.starts} starts ended at a critical point (gradient norm <= {census.tolerance:g}), "
+        f"{census.flat} at a gradient-flat point that is none, {census.unfinished} unfinished; "
+        f"{len(census.rows)} types, estimated unseen: {census.unseen:.1f}"
+    ]
+    if held is not None:
+        lines.append(
+            f"analytic list: {len(held.matched)} rows matched, {len(held.missing)} entries missing, "
+            f"{len(held.extra)} rows extra, {len(held.misjudged)} of another kind than listed"
+        )
+        lines += [f"  missing: value {one.value:.8f}, rank {one.rank}, roots {one.roots}" for one in held.missing]
+    return lines
+
+
+def census_json(census: Census, held: Comparison | None = None) -> str:
+    """Counts and rows (without representatives' parameters) as JSON."""
+    rows: list[dict[str, Any]] = [
+        {
+            "value": row.value,
+            "kind": row.kind,
+            "rank": row.rank,
+            "index": row.index,
+            "nullity": row.nullity,
+            "gauge_dimension": row.gauge_dimension,
+            "smallest": row.smallest if np.isfinite(row.smallest) else None,
+            "resolution": row.resolution,
+            "descent": row.descent,
+            "starts": row.count,
+            "grad_norm": row.grad_norm,
+            "eigenvalues": row.eigenvalues.tolist(),
+        }
+        for row in census.rows
+    ]
+    body: dict[str, Any] = {
+        "schema_version": 1,
+        "starts": census.starts,
+        "critical": census.critical,
+        "flat": census.flat,
+        "unfinished": census.unfinished,
+        "unseen": census.unseen,
+        "rows": rows,
+    }
+    if held is not None:
+        body["list"] = {
+            "matched": len(held.matched),
+            "missing": [one.value for one in held.missing],
+            "extra": [row.value for row in held.extra],
+            "misjudged": [match.row.value for match in held.misjudged],
+        }
+    return json.dumps(body, indent=1) + "\n"
+
+
+def census_figure(census: Census, path: str | Path, title: str = "") -> Path:
+    """Loss against index, and beside it the spectra of the representatives' Hessians off the gauge.
+
+    The area of a mark grows with the logarithm of its starts. Written atomically; the same bytes for the same census.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    target = Path(path)
+    with mpl.rc_context(
+        {"svg.hashsalt": "nctheory", "font.size": 9, "axes.spines.right": False, "axes.spines.top": False}
+    ):
+        figure = Figure(figsize=(8.2, 3.8), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.4))
+        for kind, colour in COLOURS.items():
+            rows = [row for row in census.rows if row.kind == kind]
+            if not rows:
+                continue
+            areas = [18 + 14 * np.log(row.count) for row in rows]
+            left.scatter(
+                [r.index for r in rows], [r.value for r in rows], s=areas, color=colour, alpha=0.8, lw=0, label=kind
+            )
+            for row in rows:
+                right.plot(row.eigenvalues, np.full(row.eigenvalues.size, row.value), "|", color=colour, ms=7, mew=0.8)
+        right.axvline(0.0, color="0.3", lw=0.8)
+        right.set_xscale("symlog", linthresh=1e-2)
+        left.set_xlabel("index (negative eigenvalues off the gauge)")
+        left.set_ylabel("loss")
+        right.set_xlabel("Hessian eigenvalues off the gauge (linear below 0.01)")
+        left.xaxis.get_major_locator().set_params(integer=True)
+        left.legend(frameon=False, fontsize=8)
+        figure.suptitle(title, fontsize=9, x=0.01, ha="left")
+        buffer = io.BytesIO()
+        suffix = target.suffix.lstrip(".") or "png"
+        metadata = {"svg": {"Date": None}, "png": {"Software": None}}.get(suffix)
+        figure.savefig(buffer, format=suffix, dpi=150, metadata=metadata)
+    write_atomically(target, buffer.getvalue())
+    return target

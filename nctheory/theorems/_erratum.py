@@ -1,0 +1,85 @@
+"""Claims of the literature that are false or misprinted, each with what reproduces the counterexample."""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Literal
+
+from nctheory.theorems._theorem import Source
+
+Ground = Literal["certified", "arithmetic", "sampled"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What reproducing an erratum computed."""
+
+    refuted: bool
+    """Whether the claim came out false."""
+    ground: Ground
+    """"certified": a certificate holds at the counterexample; "arithmetic": formulas evaluated, no optimisation;
+    "sampled": the best of many starts, without a certificate."""
+    figures: tuple[tuple[str, str], ...]
+    """What was computed, line by line: what it is, and its value."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Erratum:
+    """A claim as published, why it fails, and what reproduces the counterexample.
+
+    `published` is the claim as it was read, or as the catalogue reports it where only that was seen; `convention` maps its
+    symbols to ours; `instead` says what is true. `reproduce(seeds, key)` computes the counterexample anew. Raises
+    ValueError for an empty part.
+    """
+
+    id: str
+    title: str
+    published: str
+    why: str
+    instead: str
+    convention: str
+    sources: tuple[Source, ...]
+    reproduce: Callable[[int, int], Finding]
+    theorem: str | None = None
+    """The theorem of the catalogue that has the right statement."""
+
+    def __post_init__(self) -> None:
+        for name in ("id", "title", "published", "why", "instead", "convention"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"{name}: expected a text in erratum {self.id!r}, got an empty one")
+
+    @property
+    def command(self) -> str:
+        """The command that reproduces it."""
+        return f"nctheory errata {self.id}"
+
+
+_ERRATA: dict[str, Erratum] = {}
+
+
+def register_erratum(erratum: Erratum) -> Erratum:
+    """Add an erratum to the list, and return it; ValueError when its identifier is taken by another."""
+    known = _ERRATA.get(erratum.id)
+    if known is not None and known.title != erratum.title:
+        raise ValueError(f"id: erratum {erratum.id!r} is taken by {known.title!r}")
+    _ERRATA[erratum.id] = erratum
+    return erratum
+
+
+def errata() -> dict[str, Erratum]:
+    """All errata of the package `proofs_numeric`, and those registered by hand, in the order of their numbers."""
+    import proofs_numeric
+
+    for module in pkgutil.walk_packages(proofs_numeric.__path__, "proofs_numeric."):
+        if not module.ispkg and not module.name.endswith(".template"):
+            importlib.import_module(module.name)
+    return dict(sorted(_ERRATA.items(), key=lambda item: (len(item[0]), item[0])))
+
+
+def find_erratum(identifier: str) -> Erratum:
+    """The erratum of that identifier; ValueError lists the known ones."""
+    known = errata()
+    if identifier not in known:
+        raise ValueError(f"erratum: unknown identifier {identifier!r}; known: {', '.join(known)}")
+    return known[identifier]

@@ -1,0 +1,133 @@
+"""What the theorems on conserved quantities share: factors, gradients, measured coefficients and their rounding."""
+
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+STEP = 0.25
+"""Length eta of the gradient step."""
+EPS = float(np.finfo(np.float64).eps)
+
+
+def descent(problem, params):
+    """The velocity of the gradient flow, -grad f."""
+    return jax.tree.map(jnp.negative, problem.value_and_grad(params)[1])
+
+
+def factors(params):
+    """The matrices of the chain from the lowest upwards: H, where it is free, then W_1, ..., W_L."""
+    return ([] if params.features is None else [params.features]) + list(params.weights)
+
+
+def decays(problem):
+    """Their decays, in the same order."""
+    decay = jnp.asarray(problem.weight_decay)
+    return decay if problem.inputs is not None else jnp.concatenate([decay[-1:], decay[:-1]])
+
+
+def fit_gradients(problem, params):
+    """Gradients of the fit alone, in the same order."""
+    gradient = factors(problem.value_and_grad(params)[1])
+    return [g - lam * w for g, lam, w in zip(gradient, decays(problem), factors(params), strict=True)]
+
+
+def imbalances(params):
+    """W_{l+1}^T W_{l+1} - W_l W_l^T in every space between two free factors."""
+    chain = factors(params)
+    return [upper.T @ upper - lower @ lower.T for lower, upper in pairwise(chain)]
+
+
+def coefficients(matrix, basis):
+    """Least-squares coefficients of a matrix in a basis of matrices, and the norm of the map from the one to the other.
+
+    The second is by what rounding in the matrix or in c_i B_i is multiplied in the coefficients.
+    """
+    sizes = jnp.stack([jnp.linalg.norm(b) for b in basis])
+    columns = jnp.stack([jnp.ravel(b) / size for b, size in zip(basis, sizes, strict=True)], axis=1)
+    orthonormal, triangle = jnp.linalg.qr(columns)
+    inverse = jax.scipy.linalg.solve_triangular(triangle, jnp.eye(len(basis))) / sizes[:, None]
+    found = inverse @ (orthonormal.T @ jnp.ravel(matrix))
+    return found, jnp.linalg.norm(inverse)
+
+
+def rounding_unit(params):
+    """The engine's rounding error of a quantity of size 1; an error of another origin, divided by it, adds to `terms`."""
+    return 8 * EPS * float(np.sqrt(sum(leaf.size for leaf in jax.tree.leaves(params))))
+
+
+def velocity_size(problem, params):
+    """Size of the terms that cancel in W^T dW/dt: products of all norms with the slope of the fit, and the decays.
+
+    The fit's slope is known to rounding of the logits, whose terms have the size of the product of all norms.
+    """
+    lowest = problem.lowest(params)
+    chain = jnp.prod(jnp.stack([jnp.linalg.norm(w) for w in params.weights])) * jnp.linalg.norm(lowest)
+    slope = problem.loss.gradient(problem.logits(params), problem.targets) * problem.column_weight[None, :]
+    per_logit = jnp.max(problem.column_weight) * (chain + jnp.linalg.norm(problem.targets))
+    kept = sum(lam * jnp.sum(w**2) for lam, w in zip(decays(problem), factors(params), strict=True))
+    return chain * (jnp.linalg.norm(slope) + per_logit) + kept
+
+
+RESOLVED = 1e-3
+"""Rounding in a measured coefficient, from which on nothing has been measured."""
+
+
+def measured(found, terms, params):
+    """The coefficients, or NaN (not judged) where rounding alone may move them by `RESOLVED`: at a minimum, say, where
+    the matrices that they multiply are dependent. The identity itself is judged there too.
+    """
+    return jnp.where(terms * rounding_unit(params) < RESOLVED, found, jnp.nan)
+
+
+def spaces(problem, params):
+    """For every inner space A, B, S and C, from the fit's gradients."""
+    chain, slopes = factors(params), fit_gradients(problem, params)
+    for w, v, g, h in zip(chain[:-1], chain[1:], slopes[:-1], slopes[1:], strict=True):
+        cross = v.T @ h
+        yield v.T @ v, w @ w.T, STEP**2 * (cross + cross.T), STEP**2 * (h.T @ h - g @ g.T)
+
+
+def stepped(problem, params):
+    """A - B after one gradient step."""
+    return imbalances(jax.tree.map(lambda x, v: x + STEP * v, params, descent(problem, params)))
+
+
+def sizes(problem, params):
+    """Size of the terms that cancel in the imbalance, its velocity and its change in a step."""
+    squares = sum(jnp.sum(x**2) for x in factors(params))
+    return squares + velocity_size(problem, params)
+
+
+def product(params):
+    """W_N ... W_1."""
+    out = params.weights[0]
+    for weight in params.weights[1:]:
+        out = weight @ out
+    return out
+
+
+def largest_norm(params):
+    """A bound on the spectral norm of every factor, at most 15 % above it for rank 3: tr((W^T W)^4)^{1/8}."""
+    grams = [w.T @ w for w in params.weights]
+    return jnp.max(jnp.stack([jnp.sum((g @ g) ** 2) for g in grams])) ** (1 / 8)
+
+
+def power_error(problem, params):
+    r"""A bound on the error of $P_a=W_N\cdots W_{N-a+1}(\cdot)^\top$ as the power a/N of $WW^\top$, for all a < N.
+
+    With $S=W_NW_N^\top$, imbalances of norm d and factors of norm w, $|P_a-S^a|\le\frac{a(a-1)}2w^{2(a-1)}d$, and
+    $WW^\top=P_N$. The function $x^{a/N}$ has the Lipschitz constant $\mu^{a/N-1}$ on $\{0\}\cup[\mu,\infty)$ (S has no more
+    than r eigenvalues off zero), and $|X^p-Y^p|\le\sqrt r|X-Y|^p$ in any case. The powers of $W^\top W$ are alike.
+    """
+    number, w = problem.factors, largest_norm(params)
+    d = jnp.max(jnp.stack([jnp.linalg.norm(x) for x in imbalances(params)])) + rounding_unit(params) * w**2
+    whole = number * (number - 1) / 2 * w ** (2 * (number - 1)) * d
+    floor = jnp.linalg.svd(product(params), compute_uv=False)[problem.rank - 1] ** 2 - whole
+    worst = jnp.zeros(())
+    for a in range(1, number):
+        lipschitz = jnp.where(floor > 0, jnp.where(floor > 0, floor, 1.0) ** (a / number - 1) * whole, jnp.inf)
+        change = jnp.minimum(lipschitz, jnp.sqrt(1.0 * problem.rank) * whole ** (a / number))
+        worst = jnp.maximum(worst, change + a * (a - 1) / 2 * w ** (2 * (a - 1)) * d)
+    return worst

@@ -1,0 +1,1 @@
+"""Chains of three and more factors."""

@@ -1,0 +1,141 @@
+"""Squared error, a linear chain narrower than the number of classes, with equal classes at the rank cut."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import nctheory as nct
+from proofs_numeric.bibliography import DANG_2023
+from proofs_numeric.deep.chains import chain_instance
+
+ID = "dang-mse-tie"
+# (widths, counts): the cut at the smallest width falls between classes of equal size.
+SHAPES = (
+    ((2, 4), (4, 2, 2, 1)),
+    ((2, 3, 4), (4, 2, 2, 1)),
+    ((3, 1, 3, 3), (2, 2, 2)),
+    ((4, 2, 3, 3), (2, 2, 2)),
+)
+
+
+class Cut(NamedTuple):
+    """What stays determined when the minimisers form a family."""
+
+    value: jax.Array
+    layer_singular_values: jax.Array
+    block: jax.Array
+    """tr B, tr B^2 and |B - B^T|^2 of the block B of class-mean logits between the tied classes."""
+    outside: jax.Array
+    """Class-mean logits with that block set to zero."""
+
+
+def draw_instances(key):
+    """For each shape: well below the onset of the tied classes, within 3 % below, and within 3 % above."""
+    rng = nct.generator(key)
+    drawn = []
+    for widths, counts in SHAPES:
+        pivot = min(widths) - 1
+        for relative in (rng.uniform(0.3, 0.6), 1 - rng.uniform(0.01, 0.03), 1 + rng.uniform(0.01, 0.03)):
+            drawn.append(chain_instance(rng, widths, counts, pivot, relative))
+    return drawn
+
+
+def tied(problem):
+    """Indices of the classes that tie at the cut."""
+    counts = np.asarray(problem.counts)
+    cut = np.sort(counts)[::-1][min(problem.widths) - 1]
+    return np.flatnonzero(counts == cut)
+
+
+def class_means(problem, params):
+    """Class-mean logits, K x K."""
+    counts = np.asarray(problem.counts)
+    member = np.eye(len(counts))[np.repeat(np.arange(len(counts)), counts)] / counts[None, :]
+    return problem.logits(params) @ jnp.asarray(member)
+
+
+def block(problem, params):
+    """tr B, tr B^2 and |B - B^T|^2."""
+    at = tied(problem)
+    b = class_means(problem, params)[at][:, at]
+    return jnp.stack([jnp.trace(b), jnp.trace(b @ b), jnp.sum((b - b.T) ** 2)])
+
+
+def outside(problem, params):
+    """Class-mean logits with the block of the tied classes set to zero."""
+    at = tied(problem)
+    return class_means(problem, params).at[at[:, None], at[None, :]].set(0.0)
+
+
+def predict_with(rule="cut"):
+    """The theorem, or a wrong rule for the tied block: "diagonal average" or "no cut"."""
+
+    def predict(problem):
+        counts, depth = np.asarray(problem.counts, dtype=float), problem.depth
+        samples, at = counts.sum(), tied(problem)
+        joint = (samples * jnp.prod(jnp.asarray(problem.weight_decay))) ** (1 / depth)
+        strength = depth * samples * joint / jnp.asarray(counts)
+        root = nct.largest_root(strength, depth)
+        cost = jnp.where(root > 0, nct.relative_cost(root, strength, depth), 1.0)
+        on = cost < 1.0
+        above = counts > counts[at[0]]
+        left = min(problem.widths) - int(above.sum())
+        kept = len(at) if rule == "no cut" else left
+        chosen = above | np.isin(np.arange(len(counts)), at[:kept])
+        scale = jnp.where(on & chosen, root**depth / (1 + root**depth), 0.0)
+        value = jnp.sum(counts / (2 * samples) * jnp.where(on & chosen, cost, 1.0))
+        minimum = nct.minimum_from_product(problem, scale[:, None] * problem.targets, value, None, ID)
+        each = scale[at[0]]
+        square = kept * each**2 if rule != "diagonal average" else kept**2 * each**2 / len(at)
+        corner = jnp.stack([kept * each, square, jnp.zeros(())])
+        rest = jnp.diag(jnp.where(jnp.asarray(above), scale, 0.0))
+        return Cut(jnp.asarray(value), jnp.asarray(minimum.layer_singular_values), corner, rest)
+
+    return predict
+
+
+CLAIMS = {claim.name: claim for claim in nct.chain_claims()}
+
+THEOREM = nct.register(
+    nct.Theorem(
+        id=ID,
+        title="Squared error, deep linear, d < K with a tie at the rank cut: a family of minimisers",
+        statement=r"""For the chain of `dang-mse-imb` with a width $d<K$ and $n_d=n_{d+1}$ (sizes falling) the value and
+the singular values of every factor at a global minimiser are those with any $d$ largest classes on. The class-mean logits are
+diagonal outside the block $B$ of the $m$ classes of size $n_d$, where $B=\frac{x^M}{1+x^M}P$ with any orthogonal projector
+$P$ of rank $r=d-\#\{n_k>n_d\}$ on $R^m$.""",
+        hypotheses=("all decays > 0, no bias", "a width d < K and n_d = n_{d+1}", "M = 1, 2, ..."),
+        notation="As in dang-mse-imb.",
+        sources=(DANG_2023.remark("Covers d < K; the family at a tie is our own observation."),),
+        instances=draw_instances,
+        predict=predict_with(),
+        claims=(
+            CLAIMS["value"],
+            CLAIMS["layer_spectra"],
+            nct.Claim("tied block", r"\mathrm{tr}B,\ \mathrm{tr}B^2,\ |B-B^\top|^2", block, lambda c: c.block),
+            nct.Claim("outside", r"\bar Z-B", outside, lambda c: c.outside),
+            CLAIMS["balance"],
+        ),
+        controls=(
+            nct.Control(
+                "evenly shared",
+                "the tied classes share the remaining rank evenly: B a multiple of I",
+                predict_with("diagonal average"),
+                claims=("tied block",),
+            ),
+            nct.Control("no cut", "all tied classes on, whatever the width", predict_with("no cut")),
+            nct.Control(
+                "one direction less",
+                "none of the tied classes on",
+                lambda problem: predict_with()(problem)._replace(block=jnp.zeros(3)),
+                claims=("tied block",),
+            ),
+        ),
+        several_basins=True,
+    )
+)
+
+if __name__ == "__main__":
+    print(nct.verify(THEOREM))

@@ -1,0 +1,1 @@
+"""Claims of the literature that are false or misprinted, with their counterexamples."""

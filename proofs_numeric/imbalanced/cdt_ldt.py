@@ -1,0 +1,181 @@
+"""Hard margins with scaled logits: class-dependent and label-dependent temperatures."""
+
+import jax.numpy as jnp
+import numpy as np
+
+import nctheory as nct
+from proofs_numeric.bibliography import BEHNIA_2023
+from proofs_numeric.imbalanced.margins import CLAIMS, HardMargin, data_of, describe, hard_margin_problem, with_product
+
+ID = "cdt-ldt-la"
+SHAPES = ((4, 5), (5, 4))  # (K, d); d = K-1 once
+
+
+def draw_instances(key):
+    """CDT, LDT and both with scales over a factor of about 8, scales within 3 % of 1, and scales sqrt(n_k)."""
+    rng = nct.generator(key)
+    drawn = []
+    for classes, dim in SHAPES:
+        ones, counts = np.ones(classes), draw_counts(rng, classes)
+        drawn.append(make(rng, "CDT", counts, dim, draw_scales(rng, classes), ones))
+        drawn.append(make(rng, "LDT", counts, dim, ones, draw_scales(rng, classes)))
+        drawn.append(
+            make(rng, "both", draw_counts(rng, classes), dim, draw_scales(rng, classes), draw_scales(rng, classes))
+        )
+        drawn.append(make(rng, "CDT sqrt", counts, dim, np.sqrt(counts), ones))
+        drawn.append(make(rng, "LDT sqrt", counts, dim, ones, np.sqrt(counts)))
+    classes, dim = SHAPES[0]
+    near = 1 + rng.uniform(0.01, 0.03, size=classes) * np.array([1, -1, 1, -1])
+    drawn.append(make(rng, "CDT", (5, 5, 5, 5), dim, near, np.ones(classes)))
+    drawn.append(make(rng, "LDT", (5, 5, 5, 5), dim, np.ones(classes), near))
+    return drawn
+
+
+def draw_counts(rng, classes):
+    """Log-uniform between 1 and 100, not all equal."""
+    counts = np.exp(rng.uniform(0, np.log(100), size=classes)).round().astype(int)
+    counts[:2] = (max(int(counts[0]), 30), 2)
+    return tuple(counts.tolist())
+
+
+def draw_scales(rng, classes):
+    """Positive scales, the largest about eight times the smallest."""
+    return np.exp(rng.uniform(-1, 1, size=classes))
+
+
+def make(rng, kind, counts, dim, class_scale, label_scale):
+    """The instance with these scales."""
+    problem = hard_margin_problem(rng, counts, dim, class_scale, label_scale)
+    shown = {"K": len(counts), "d": dim, "counts": "-".join(map(str, counts)), "kind": kind}
+    scales = {f"delta_{k}": float(s) for k, s in enumerate(class_scale)}
+    return nct.Instance(problem, {**shown, **scales, **{f"gamma_{k}": float(s) for k, s in enumerate(label_scale)}})
+
+
+def table(class_scale, label_scale, share):
+    """Logits t_y/(gamma_y delta_y) for the label, (t_y - 1)/(gamma_y delta_c) for the rest, with t = 1 - share."""
+    classes = len(class_scale)
+    entries = (np.eye(classes) - np.asarray(share)[None, :]) / (class_scale[:, None] * label_scale[None, :])
+    return entries
+
+
+def predict(problem):
+    """The theorem, its logits from the table of the paper; for LDT with gamma = sqrt(n) the ETF by itself."""
+    counts, class_scale, label_scale = data_of(problem)
+    prediction = describe(problem, nct.scaled_margin_minimum(problem))
+    squares = class_scale**-2.0
+    logits = table(class_scale, label_scale, squares / squares.sum()) @ np.asarray(problem.targets)
+    minimum = prediction.minimum._replace(logits=logits)
+    if np.ptp(class_scale) == 0 and np.allclose(label_scale, np.sqrt(counts), rtol=1e-14):
+        ratio = np.sqrt(problem.weight_decay[1] / problem.weight_decay[0])
+        minimum = minimum._replace(gram_weights=ratio * np.asarray(nct.simplex_etf(problem.classes)))
+        prediction = prediction._replace(feature_norms=(1 - 1 / problem.classes) / counts / ratio)
+    return prediction._replace(minimum=minimum)
+
+
+def with_share(rule):
+    """The table with another rule for 1 - t, which leaves all margins at 1."""
+
+    def wrong(problem):
+        _, class_scale, label_scale = data_of(problem)
+        return with_product(problem, table(class_scale, label_scale, rule(class_scale)))
+
+    return wrong
+
+
+def power_share(power):
+    """1 - t_y = delta_y^-p / sum delta^-p."""
+    return lambda scale: scale**-power / np.sum(scale**-power)
+
+
+def unscaled(problem):
+    """Simplex-encoded labels, whatever the scales."""
+    return with_product(problem, nct.simplex_etf(problem.classes))
+
+
+def swapped(problem):
+    """The logits with class and label scales exchanged."""
+    _, class_scale, label_scale = data_of(problem)
+    return with_product(problem, nct.hard_margin_logits(problem.classes, label_scale, class_scale))
+
+
+def etf_for_both(problem) -> HardMargin:
+    """Classifiers that form a simplex ETF for delta = sqrt(n) in CDT too."""
+    prediction = predict(problem)
+    ratio = jnp.sqrt(problem.weight_decay[1] / problem.weight_decay[0])
+    gram = ratio * np.asarray(nct.simplex_etf(problem.classes))
+    return prediction._replace(minimum=prediction.minimum._replace(gram_weights=gram))
+
+
+def of_kind(*kinds):
+    """Instances of the given kinds."""
+    return lambda instance: instance.parameters["kind"] in kinds
+
+
+SCALED = of_kind("CDT", "CDT sqrt", "both")
+
+
+def null_vector(problem, params):
+    """W^T (1/delta)."""
+    return params.weights[0].T @ (1.0 / jnp.asarray(problem.loss.class_scale))
+
+
+THEOREM = nct.register(
+    nct.Theorem(
+        id=ID,
+        title="Hard margins with class- and label-dependent temperatures",
+        statement=r"""Let $d\ge K-1$ and $\delta,\gamma>0$. Every minimiser of
+$\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ subject to $\gamma_y(\delta_yw_y-\delta_cw_c)^\top h_i\ge1$ ($y=y_i$,
+$c\ne y$) has all margins equal to 1 and $WH=\hat Z\otimes$ repeats with $\hat z_{yy}=t_y/(\gamma_y\delta_y)$,
+$\hat z_{cy}=(t_y-1)/(\gamma_y\delta_c)$, $t_y=1-\delta_y^{-2}/\sum_c\delta_c^{-2}$, that is
+$\hat Z=P\,\mathrm{diag}(\gamma\delta)^{-1}$ with P the projector off $\delta^{-1}$; value
+$\sqrt{\lambda_W\lambda_H}|\hat ZD^{1/2}|_*$; $W^\top\delta^{-1}=0$ at every critical point. CDT is $\gamma=1$, LDT $\delta=1$:
+there $\hat Z=S\,\mathrm{diag}(\gamma)^{-1}$, and $\gamma_y=\sqrt{n_y}$ makes the classifiers a simplex ETF with
+$|h_k|^2\propto1/n_k$. The multipliers are positive for any counts and scales.""",
+        hypotheses=("d >= K-1", "any class counts, any positive scales", "lambda_W, lambda_H > 0", "no bias"),
+        notation="Behnia et al.: their Delta (CDT) and delta (LDT) are delta and gamma here; lambda_W = lambda_H = 1. The "
+        "problem solved is the augmented Lagrangian with the multipliers of the optimum, as for seli.",
+        sources=(
+            BEHNIA_2023.remark(
+                "The two parametrisations and their geometry. The table, the projection, both scales at once and the "
+                "positive multipliers (see hard_margin_multipliers) are our own form."
+            ),
+        ),
+        instances=draw_instances,
+        predict=predict,
+        claims=(
+            *CLAIMS,
+            nct.Claim(
+                "null vector", r"W^\top\delta^{-1}", null_vector, lambda p: jnp.zeros(()), scope="critical points"
+            ),
+        ),
+        controls=(
+            nct.Control(
+                "power 1", "1 - t_y = delta_y^-1 / sum delta^-1", with_share(power_share(1.0)), ("logits",), SCALED
+            ),
+            nct.Control(
+                "power 1.94", "1 - t_y from delta^-1.94, 3 % off", with_share(power_share(1.94)), ("logits",), SCALED
+            ),
+            nct.Control(
+                "equal shares",
+                "1 - t_y = 1/K: margins 1, but logits not orthogonal to 1/delta",
+                with_share(lambda scale: np.full(scale.shape, 1 / len(scale))),
+                ("logits", "value"),
+                SCALED,
+            ),
+            nct.Control("unscaled", "simplex-encoded labels whatever the scales", unscaled, ("logits", "margins")),
+            nct.Control(
+                "CDT for LDT", "class and label scales exchanged", swapped, ("logits",), of_kind("CDT", "LDT", "both")
+            ),
+            nct.Control(
+                "ETF for CDT",
+                "an ETF of classifiers for delta = sqrt(n) in CDT",
+                etf_for_both,
+                ("gram_weights",),
+                of_kind("CDT sqrt"),
+            ),
+        ),
+    )
+)
+
+if __name__ == "__main__":
+    print(nct.verify(THEOREM))

@@ -1,0 +1,172 @@
+"""Groups of classes of equal size: what is observed of them at an end state, and thresholds by scalar equations."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.optimize
+
+import nctheory as nct
+
+
+def factor_pair(problem, params):
+    """(W, H) of an unconstrained-feature model on full samples, or of a layer-peeled one."""
+    if isinstance(problem, nct.LayerPeeled):
+        return problem.factor_pair(params)
+    return params.weights[0], params.features
+
+
+def membership(counts):
+    """Rows samples, columns classes: 1/n_k where the sample is of the class."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return jnp.asarray(np.eye(len(counts))[labels] / np.asarray(counts, dtype=float)[None, :])
+
+
+def averages(counts):
+    """Rows groups, columns classes: 1/K_g where the class is in the group."""
+    values = nct.count_groups(counts)[1]
+    rows = np.asarray(counts)[None, :] == np.asarray(values)[:, None]
+    return jnp.asarray(rows / rows.sum(axis=1, keepdims=True))
+
+
+def class_mean_logits(problem, params):
+    """W times the class means of H, K x K."""
+    weights, features = factor_pair(problem, params)
+    return weights @ (features @ membership(problem.counts))
+
+
+def within_class(problem, params):
+    """Every feature minus its class mean."""
+    _, features = factor_pair(problem, params)
+    labels = np.repeat(np.arange(problem.classes), problem.counts)
+    return features - (features @ membership(problem.counts))[:, labels]
+
+
+def block_residual(problem, params):
+    """Class-mean logits minus their average over the permutations within groups."""
+    logits, mean = class_mean_logits(problem, params), averages(problem.counts)
+    member, own = (mean > 0) * 1.0, jnp.diagonal(class_mean_logits(problem, params))
+    size = jnp.sum(member, axis=1)
+    diagonal = mean @ own
+    sums = member @ logits @ member.T
+    pairs = size[:, None] * size[None, :]
+    eye = jnp.eye(size.size)
+    number = pairs - eye * size[None, :]
+    others = (sums - eye * (size * diagonal)[None, :]) / jnp.where(number > 0, number, 1.0)
+    unit = jnp.eye(problem.classes)
+    return logits - (1.0 - unit) * (member.T @ others @ member) - unit * (member.T @ diagonal)[None, :]
+
+
+def group_means(problem, params):
+    """Mean logits of the classes of each group on the samples of each group."""
+    mean = averages(problem.counts)
+    return mean @ class_mean_logits(problem, params) @ mean.T
+
+
+def _differences(problem, own, other):
+    """Mean over a group of `own` minus mean over its pairs of `other`, for groups of at least two classes."""
+    mean = averages(problem.counts)
+    member = (mean > 0) * 1.0
+    size = np.asarray(nct.count_groups(problem.counts)[0])
+    pairs = jnp.einsum("gk,kl,gl->g", member, other - jnp.diag(jnp.diagonal(other)), member)
+    return (mean @ own - pairs / jnp.asarray(np.maximum(size * (size - 1), 1)))[size > 1]
+
+
+def separation(problem, params):
+    """p_own - p_other in every group of at least two classes, by the softmax of the class-mean logits."""
+    p = jax.nn.softmax(class_mean_logits(problem, params), axis=0)
+    return _differences(problem, jnp.diagonal(p), p)
+
+
+def weight_gaps(problem, params):
+    """Mean of |w_k - w_l|^2 over the pairs of a group."""
+    weights, _ = factor_pair(problem, params)
+    gram = weights @ weights.T
+    return 2.0 * _differences(problem, jnp.diagonal(gram), gram)
+
+
+def feature_gaps(problem, params):
+    """Mean of |mean h_k - mean h_l|^2 over the pairs of a group."""
+    _, features = factor_pair(problem, params)
+    means = features @ membership(problem.counts)
+    gram = means.T @ means
+    return 2.0 * _differences(problem, jnp.diagonal(gram), gram)
+
+
+def weight_terms(problem, params):
+    """Size of what cancels in `weight_gaps`."""
+    return jnp.sum(factor_pair(problem, params)[0] ** 2)
+
+
+def feature_terms(problem, params):
+    """Size of what cancels in `feature_gaps`."""
+    return jnp.sum((factor_pair(problem, params)[1] @ membership(problem.counts)) ** 2)
+
+
+def logit_terms(problem, params):
+    """Size of what cancels in the logits and their means."""
+    weights, features = factor_pair(problem, params)
+    return jnp.linalg.norm(weights) * jnp.linalg.norm(features @ membership(problem.counts))
+
+
+def probability_terms(problem, params):
+    """Size of what cancels in `separation`."""
+    return jnp.ones(())
+
+
+def bracketed_root(function, low, high):
+    """The root between two points of opposite sign, to rounding."""
+    root: Any = scipy.optimize.brentq(function, low, high, xtol=1e-15, rtol=np.float64(1e-15))
+    return float(root)
+
+
+def zero_onset(counts, multiplicity):
+    """The decay N lambda from which on zero is the minimiser: the spectral norm of (11^T/K - I) diag(n_k/sqrt(m_k))."""
+    scale = np.asarray(counts, dtype=float) / np.sqrt(multiplicity)
+    return float(np.linalg.norm((np.eye(len(counts)) - 1 / len(counts)) * scale[None, :], ord=2))
+
+
+def means_onset(counts, multiplicity):
+    """The decay N lambda from which on all group means are zero, where gaps within the majority may remain.
+
+    With all means zero the gaps obey scalar equations, and zero means are optimal iff the spectral norm of the gradient in
+    them is at most the decay.
+    """
+    sizes, values = (np.asarray(x, dtype=float) for x in nct.count_groups(counts))
+    order = [list(counts).index(int(n)) for n in values]
+    scale = values / np.sqrt(np.asarray(multiplicity, dtype=float)[order])
+
+    def excess(strength):
+        masses = np.outer(sizes, np.ones(sizes.size)) / sizes.sum()
+        for g, k in enumerate(sizes):
+            wanted = 1 - strength / scale[g]
+            if k > 1 and wanted > 0:
+                gap = bracketed_root(lambda x, k=k, w=wanted: apart(x, k, sizes.sum()) - w, 0.0, 200.0)
+                column = sizes * np.exp(gap / k)
+                column[g] = np.exp(gap) + k - 1
+                masses[:, g] = column / column.sum()
+        gradient = (masses - np.eye(sizes.size)) * np.sqrt(sizes)[None, :] / np.sqrt(sizes)[:, None]
+        return np.linalg.norm(gradient * scale[None, :], ord=2) - strength
+
+    return bracketed_root(excess, 1e-2 * scale.min(), scale.max())
+
+
+def apart(gap, size, classes):
+    """p_own - p_other of a group of `size` classes with that gap, when all group means are zero."""
+    return -np.expm1(-gap) / (1 + (size - 1) * np.exp(-gap) + (classes - size) * np.exp(gap / size - gap))
+
+
+def group_claims(rule):
+    """Claims of both models on the blocks, for predictions with `means`, `separation`, `weight_gaps`, `feature_gaps`."""
+    return (
+        nct.Claim(
+            "blocks", r"\bar Z-\text{its group average}=0", block_residual, lambda p: jnp.zeros(()), terms=logit_terms
+        ),
+        nct.Claim("group_means", r"\text{group means of }\bar Z", group_means, lambda p: p.means, terms=logit_terms),
+        nct.Claim("separation", rule, separation, lambda p: p.separation, terms=probability_terms),
+        nct.Claim("weight_gaps", r"|w_k-w_l|^2", weight_gaps, lambda p: p.weight_gaps, terms=weight_terms),
+        nct.Claim(
+            "feature_gaps", r"|\bar h_k-\bar h_l|^2", feature_gaps, lambda p: p.feature_gaps, terms=feature_terms
+        ),
+    )

@@ -1,0 +1,163 @@
+"""What the theorems on hard margins share: their prediction, multipliers by quadrature, instances and claims."""
+
+import itertools
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import scipy.integrate
+
+import nctheory as nct
+
+
+class HardMargin(NamedTuple):
+    """What the theorems say of a hard-margin minimiser."""
+
+    minimum: nct.Minimum
+    multipliers: np.ndarray
+    """Per column, each row c other than the target's."""
+    smallest: np.ndarray
+    """The least of them, which the proof needs to be positive."""
+    weight_norms: np.ndarray
+    """|w_k|^2."""
+    feature_norms: np.ndarray
+    """|h_k|^2 of the class means."""
+    angles: np.ndarray
+    """Cosine between the last two classifiers, and w_1 . w_K."""
+    margins: np.ndarray
+    """gamma_y (delta_y z_y - delta_c z_c), zero in the row of the target."""
+
+
+def hard_margin_problem(rng, counts, dim, class_scale=None, label_scale=None, reduced=True, multipliers=None):
+    """The problem with the multipliers of the candidate optimum, or with given ones; lambda_W / lambda_H at random."""
+    if multipliers is None:
+        multipliers = nct.hard_margin_multipliers(np.asarray(counts, float), class_scale, label_scale)
+    ratio = float(10.0 ** rng.uniform(-0.25, 0.25))
+    return nct.support_vector_features(
+        counts=counts,
+        dim=dim,
+        multipliers=multipliers,
+        class_scale=class_scale,
+        label_scale=label_scale,
+        weight_decay=(ratio, 1.0 / ratio),
+        reduced=reduced,
+    )
+
+
+def multipliers_by_quadrature(counts, class_scale, label_scale):
+    """The multipliers from their integral, which shows their sign; the problem itself has them from a polar factor."""
+    return _integrals(tuple(counts.tolist()), tuple(class_scale.tolist()), tuple(label_scale.tolist()))
+
+
+@lru_cache(maxsize=256)
+def _integrals(*data):
+    counts, class_scale, label_scale = (np.asarray(values) for values in data)
+    null, classes = 1.0 / class_scale, len(counts)
+    nu = counts / (class_scale * label_scale) ** 2
+    out = np.zeros((classes, classes))
+
+    def integrand(s, c, k):  # t = s^2
+        shares = np.sum(null**2 / (s**2 + nu))
+        return 2.0 / np.pi / ((s**2 + nu[c]) * (s**2 + nu[k]) * shares)
+
+    for c in range(classes):
+        for k in range(c):
+            pieces = [0.0, np.sqrt(nu.min()), np.sqrt(nu.max())]
+            inner = sum(
+                scipy.integrate.quad(integrand, a, b, args=(c, k), epsabs=0.0, epsrel=1e-12)[0]
+                for a, b in itertools.pairwise(pieces)
+                if b > a
+            )
+            outer = scipy.integrate.quad(integrand, pieces[-1], np.inf, args=(c, k), epsabs=0.0, epsrel=1e-12)[0]
+            out[c, k] = out[k, c] = (null[c] * null[k]) ** 2 * (inner + outer)
+    return out / label_scale[None, :] ** 2
+
+
+def data_of(problem):
+    """(counts, class scale, label scale) as NumPy arrays."""
+    loss = problem.loss
+    return np.asarray(nct.class_counts(problem)), np.asarray(loss.class_scale), np.asarray(loss.label_scale)
+
+
+def describe(problem, minimum):
+    """A prediction from a `Minimum`: norms and angles read off its Gram matrices."""
+    counts, class_scale, label_scale = data_of(problem)
+    targets = np.asarray(problem.targets)
+    means = (targets * np.asarray(problem.multiplicity)[None, :] / counts[:, None]).T
+    gram, features = np.asarray(minimum.gram_weights), means.T @ np.asarray(minimum.gram_features) @ means
+    strength = float(np.sqrt(np.prod(np.asarray(problem.weight_decay))))
+    multipliers = strength * multipliers_by_quadrature(counts, class_scale, label_scale)
+    return HardMargin(
+        minimum=minimum,
+        multipliers=multipliers @ targets,
+        smallest=multipliers[~np.eye(len(counts), dtype=bool)].min(),
+        weight_norms=np.diag(gram),
+        feature_norms=np.diag(features),
+        angles=np.array([gram[-2, -1] / np.sqrt(gram[-2, -2] * gram[-1, -1]), gram[0, -1]]),
+        margins=1.0 - targets,
+    )
+
+
+def with_product(problem, means):
+    """The prediction if the class-mean logits were `means` (K x K), with the value that belongs to them."""
+    product = jnp.asarray(means) @ jnp.asarray(problem.targets)
+    weighted = product * jnp.sqrt(jnp.asarray(problem.multiplicity))[None, :]
+    strength = jnp.sqrt(jnp.prod(jnp.asarray(problem.weight_decay)))
+    value = strength * jnp.sum(jnp.linalg.svd(weighted, compute_uv=False))
+    prediction = describe(problem, nct.minimum_from_product(problem, product, value, None, "wrong"))
+    _, class_scale, label_scale = data_of(problem)
+    scaled = class_scale[:, None] * np.asarray(means)
+    margins = (np.diag(scaled)[None, :] - scaled) * label_scale[None, :]
+    return prediction._replace(margins=margins @ np.asarray(problem.targets))
+
+
+def _class_means(problem, params):
+    weights = jnp.asarray(problem.targets) * jnp.asarray(problem.multiplicity)[None, :]
+    return params.features @ (weights / jnp.sum(weights, axis=1, keepdims=True)).T
+
+
+def _implied(problem, params):
+    """Multipliers that a point implies, for the sum over samples, without clipping at zero."""
+    total = jnp.sum(jnp.asarray(problem.multiplicity))
+    return problem.loss.unclipped(problem.logits(params), jnp.asarray(problem.targets)) / total
+
+
+def _smallest(problem, params):
+    return jnp.min(jnp.where(jnp.asarray(problem.targets) > 0, jnp.inf, _implied(problem, params)))
+
+
+def _angles(problem, params):
+    weights = params.weights[0]
+    gram = weights @ weights.T
+    return jnp.stack([gram[-2, -1] / jnp.sqrt(gram[-2, -2] * gram[-1, -1]), gram[0, -1]])
+
+
+CLAIMS = (
+    nct.minimum_value(lambda p: p.minimum.value),
+    nct.Claim("logits", "WH", lambda problem, x: problem.product(x), lambda p: p.minimum.logits),
+    nct.Claim(
+        "margins",
+        r"\gamma_y(\delta_yz_y-\delta_cz_c)=1",
+        lambda problem, x: problem.loss.margins(problem.logits(x), jnp.asarray(problem.targets)),
+        lambda p: p.margins,
+    ),
+    nct.Claim("multipliers", "a_{ck}", _implied, lambda p: p.multipliers),
+    nct.Claim("smallest multiplier", r"\min_{c\ne k}a_{ck}>0", _smallest, lambda p: p.smallest),
+    nct.Claim(
+        "gram_weights", r"WW^\top", lambda problem, x: x.weights[0] @ x.weights[0].T, lambda p: p.minimum.gram_weights
+    ),
+    nct.Claim(
+        "gram_features", r"H^\top H", lambda problem, x: x.features.T @ x.features, lambda p: p.minimum.gram_features
+    ),
+    nct.Claim(
+        "weight_norms", r"|w_k|^2", lambda problem, x: jnp.sum(x.weights[0] ** 2, axis=1), lambda p: p.weight_norms
+    ),
+    nct.Claim(
+        "feature_norms",
+        r"|h_k|^2",
+        lambda problem, x: jnp.sum(_class_means(problem, x) ** 2, axis=0),
+        lambda p: p.feature_norms,
+    ),
+    nct.Claim("angles", r"\cos(w_{K-1},w_K),\;w_1^\top w_K", _angles, lambda p: p.angles),
+)

@@ -1,0 +1,132 @@
+"""The ridge path of cross-entropy tends to the hard-margin geometry, but only logarithmically."""
+
+import numpy as np
+
+import nctheory as nct
+from proofs_numeric.bibliography import BEHNIA_2023, THRAMPOULIDIS_2022
+from proofs_numeric.imbalanced.paths import (
+    CLAIMS,
+    LIMIT_CLAIMS,
+    SECOND_CLAIMS,
+    hard_probabilities,
+    larger_distance,
+    path_problem,
+    power_law,
+    predict_path,
+    with_limit,
+    with_second_term,
+)
+
+ID = "seli-ridge-path"
+STEPS = ((4, 4), (5, 4))  # (K, d); d = K-1 once
+
+
+def draw_instances(key):
+    """STEP and arbitrary counts, R up to 100; class and label scales over a factor of about 3."""
+    rng = nct.generator(key)
+    drawn = [make((10, 10, 1, 1), 4, "CE"), make((3, 3, 1, 1), 4, "CE"), make((100, 1, 1, 1), 4, "CE")]
+    for classes, dim in STEPS:
+        for _ in range(2):
+            drawn.append(make(draw_counts(rng, classes), dim, "CE"))
+        scale = np.exp(rng.uniform(-0.5, 0.5, size=classes))
+        drawn.append(make(draw_counts(rng, classes), dim, "CDT", class_scale=scale))
+        drawn.append(make(draw_counts(rng, classes), dim, "LDT", label_scale=scale))
+    return drawn
+
+
+def draw_counts(rng, classes):
+    """Between 1 and 100, the largest at least five times the smallest."""
+    counts = np.exp(rng.uniform(0, np.log(100), size=classes)).round().astype(int)
+    counts[:2] = (max(int(counts[0]), 10), 2)
+    return tuple(counts.tolist())
+
+
+def make(counts, dim, kind, **scales):
+    """The path of one loss."""
+    shown = {"K": len(counts), "d": dim, "counts": "-".join(map(str, counts)), "loss": kind}
+    for name, values in scales.items():
+        shown.update({f"{name}_{k}": float(v) for k, v in enumerate(values)})
+    return nct.Instance(path_problem(counts, dim, **scales), shown)
+
+
+def plain(instance):
+    """Cross-entropy with no scales."""
+    return instance.parameters["loss"] == "CE"
+
+
+def scaled(instance):
+    """CDT or LDT."""
+    return not plain(instance)
+
+
+THEOREM = nct.register(
+    nct.Theorem(
+        id=ID,
+        title="Ridge paths of cross-entropy: logarithmically towards the hard margin",
+        statement=r"""For $\lambda>0$, $d\ge K-1$ let $Z_\lambda$ be the class-mean logits of the minimiser of
+$\sum_i\log(1+\sum_{c\ne y_i}e^{-m_{ci}})+\frac\lambda2(|W|_F^2+|H|_F^2)$ with
+$m_{ci}=\gamma_y(\delta_yz_{yi}-\delta_cz_{ci})$ (cross-entropy for $\gamma=\delta=1$), $L=\log(1/\lambda)$, and
+$a_{ck}(Z)=-(VU^\top)_{ck}/(\sqrt{n_k}\gamma_k\delta_c)$ with $VU^\top$ the polar factor of $ZD^{1/2}$. Then
+$Z_\lambda$ is orthogonal to $\delta^{-1}$ and has the margins
+$m_{ck}=\log\frac{1-\lambda\sum_ja_{jk}(Z_\lambda)}{\lambda a_{ck}(Z_\lambda)}$, so that
+$Z_\lambda=LZ_0+Z_1+Z_2/L+\dots$ with all margins of $Z_0$ equal to 1 (SELI: $Z_0=S$) and those of $Z_1$ equal to
+$-\log a_{ck}(Z_0)$. The distance $d=|Z/|Z|-Z_0/|Z_0||_F$ is of order $1/L$, with first-order term
+$d^{(1)}=|Z_1-\langle Z_1,Z_0\rangle Z_0/|Z_0|^2|_F/(L|Z_0|)$. It falls along the lambda tried and is zero at none of them.""",
+        hypotheses=("d >= K-1", "counts not all equal", "lambda_W = lambda_H = lambda -> 0", "no bias"),
+        notation="Class means, one column per class without weights. lambda belongs to the sum over samples; a mean over N "
+        "has lambda/N. Bounds of the trend claims: second term to 1.5 |Z_2|/L entrywise, where Z_2 is the third; the "
+        "direction extrapolated by a parabola in 1/L to a tenth of the last distance; distance at least a quarter of its "
+        "first order.",
+        sources=(
+            THRAMPOULIDIS_2022.remark("The limit. The margin equation, the expansion and the rate are our own."),
+            BEHNIA_2023.remark("The limit for scaled logits."),
+        ),
+        instances=draw_instances,
+        predict=predict_path,
+        claims=CLAIMS,
+        controls=(
+            nct.Control(
+                "square-root limit",
+                "limit S D^(-1/2), as for label scales sqrt(n)",
+                with_limit(lambda n, delta, gamma, iota: np.asarray(nct.simplex_etf(len(n))) / np.sqrt(n)),
+                LIMIT_CLAIMS,
+                plain,
+            ),
+            nct.Control(
+                "weighted limit",
+                "limit Z D^(1/2) proportional to S with slightly unequal sizes: S D^(-0.03)",
+                with_limit(lambda n, delta, gamma, iota: np.asarray(nct.simplex_etf(len(n))) * n**-0.03),
+                LIMIT_CLAIMS,
+                plain,
+            ),
+            nct.Control(
+                "unscaled limit",
+                "limit S whatever the scales",
+                with_limit(lambda n, delta, gamma, iota: nct.simplex_etf(len(n))),
+                LIMIT_CLAIMS,
+                scaled,
+            ),
+            nct.Control(
+                "hard probabilities", "margins log(1/(lambda a)) at finite lambda", hard_probabilities, ("logits",)
+            ),
+            nct.Control("power law", "d falls as lambda^(1/8)", power_law(1 / 8), ("falls",)),
+            nct.Control("larger distance", "d at least 1.1 of its first order", larger_distance, ("not reached",)),
+            nct.Control(
+                "reached at finite lambda",
+                "Z = L Z_0 + const Z_0: the direction is the limit already",
+                with_second_term(lambda z1, n, delta, gamma, iota: 0.0 * z1),
+                SECOND_CLAIMS,
+            ),
+            nct.Control(
+                "second term 20 % off",
+                "Z_1 larger by 20 %",
+                with_second_term(lambda z1, n, delta, gamma, iota: 1.2 * z1),
+                SECOND_CLAIMS,
+            ),
+        ),
+        method="polish",
+    )
+)
+
+if __name__ == "__main__":
+    print(nct.verify(THEOREM))

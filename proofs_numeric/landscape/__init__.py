@@ -1,0 +1,1 @@
+"""Critical points of every index: complete lists, strict saddles, spurious minima."""

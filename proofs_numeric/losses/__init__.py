@@ -1,0 +1,1 @@
+"""Losses other than plain cross-entropy and squared error."""

@@ -1,0 +1,200 @@
+"""The focal loss with free features: a simplex ETF whose scale may end in a jump to zero."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import nctheory as nct
+from proofs_numeric.bibliography import LIN_2017, ZHOU_2022_LOSSES
+
+ID = "ufm-focal"
+GAMMAS = (0.5, 1.0, 2.0, 3.0, 5.0)
+# (K, d, n), and whether there is a bias; with these K the scale goes to zero continuously for every gamma.
+SHAPES = (((4, 6, 3), True), ((3, 2, 5), False), ((6, 5, 2), False))
+# (K, d, n) and gammas at which it jumps: K = 18 is the least for these, and K = 22 makes the jump plain.
+JUMP = (22, 21, 1), (2.5, 3.0)
+FAR_STARTS, NEAR_STARTS = 3.0, 0.2
+"""Where zero and collapse are both local minima, starts of this scale fall mostly to the one or to the other."""
+
+
+def draw_instances(key):
+    """For each shape: weak and moderate decay, within 3 % of the onset on either side; and around the jump."""
+    rng = nct.generator(key)
+    drawn = []
+    for shape, has_bias in SHAPES:
+        weak, moderate = np.exp(rng.uniform(np.log(0.03), np.log(0.2))), rng.uniform(0.2, 0.8)
+        below, above = 1 - rng.uniform(0.01, 0.03), 1 + rng.uniform(0.01, 0.03)
+        for relative in (weak, moderate, below, above):
+            gamma = GAMMAS[len(drawn) % len(GAMMAS)]
+            bias = [0.0, 10.0 ** rng.uniform(-3, -1)][len(drawn) // 2 % 2] if has_bias else None
+            drawn.append(instance(rng, shape, gamma, relative * onset(gamma, shape[0]), bias))
+    shape, gammas = JUMP
+    for gamma in gammas:
+        critical = onset(gamma, shape[0])
+        steep, top = ends_of_coexistence(gamma, shape[0])
+        down, up = rng.uniform(0.4, 0.7, size=2)
+        drawn.append(instance(rng, shape, gamma, critical - down * (critical - steep), None, FAR_STARTS))
+        drawn.append(instance(rng, shape, gamma, critical + up * (top - critical), None, NEAR_STARTS))
+    for relative in (1 - rng.uniform(0.01, 0.03), 1 + rng.uniform(0.01, 0.03)):
+        drawn.append(instance(rng, shape, gammas[0], relative * onset(gammas[0], shape[0]), None))
+    return drawn
+
+
+def onset(gamma, classes):
+    """The (K-1) kappa at which the global minimum becomes zero."""
+    with jax.enable_x64(True):
+        return float(nct.focal_onset(gamma, classes))
+
+
+def ends_of_coexistence(gamma, classes):
+    """The (K-1) kappa between which zero and a collapsed solution are both local minima: G(0) and max G."""
+    with jax.enable_x64(True):
+        strengths = np.asarray(nct.focal_strength(jnp.linspace(0.0, 5.0, 20_001), gamma, classes))
+    return float(strengths[0]), float(np.max(strengths))
+
+
+def instance(rng, shape, gamma, strength, bias, starts=None):
+    """The instance with (K-1) sqrt(n lambda_W lambda_H) = `strength`."""
+    classes, dim, n = shape
+    ratio, product = 10.0 ** rng.uniform(-0.3, 0.3), (strength / (classes - 1)) ** 2 / n
+    decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
+    problem = nct.unconstrained_features(
+        counts=(n,) * classes, dim=dim, loss=nct.focal(gamma), weight_decay=decay, bias=bias
+    )
+    shown = {"K": classes, "d": dim, "n": n, "gamma": gamma, "lambda_W": decay[0], "lambda_H": decay[1]}
+    shown |= {"(K-1)kappa": float(strength), "(K-1)kappa/onset": float(strength / onset(gamma, classes))}
+    return nct.Instance(problem, {**shown, "bias": "none" if bias is None else float(bias)}, scale=starts)
+
+
+def parts(problem):
+    """K, gamma and (K-1) kappa."""
+    classes = problem.classes
+    return classes, jnp.asarray(problem.loss.gamma), (classes - 1) / classes * nct.collapse_strength(problem)
+
+
+def scaled(problem, scale):
+    """A simplex ETF of any logit scale, with its value."""
+    classes, gamma, strength = parts(problem)
+    value = nct.focal_value(scale, gamma, classes) + strength * scale
+    return nct.frame_minimum(problem, scale, jnp.zeros(()), value, None, ID)
+
+
+def far_root(strength, gamma, classes):
+    """The far root, zero where there is none."""
+    root = nct.focal_scales(strength, gamma, classes)[2]
+    return jnp.where(root > 0, root, 0.0)
+
+
+def up_to(threshold):
+    """The far root wherever (K-1) kappa is below `threshold(gamma, K)`, else zero."""
+
+    def predict(problem):
+        classes, gamma, strength = parts(problem)
+        root = far_root(strength, gamma, classes)
+        return scaled(problem, jnp.where(strength < threshold(gamma, classes), root, 0.0))
+
+    return predict
+
+
+def continued(problem):
+    """Collapse up to 1.03 of the onset: beyond it the tangent of the scale there, which is negative, with its sign lost."""
+    classes, gamma, strength = parts(problem)
+    critical = nct.focal_onset(gamma, classes)
+    beyond = (strength >= critical) & (strength < 1.03 * critical)
+    mirrored = far_root(2 * critical - strength, gamma, classes)
+    true = far_root(jnp.minimum(strength, critical), gamma, classes)
+    return scaled(problem, jnp.where(beyond, mirrored, jnp.where(strength < critical, true, 0.0)))
+
+
+def gamma_ignored(problem):
+    """a* of cross-entropy."""
+    classes, _, strength = parts(problem)
+    return scaled(problem, far_root(strength, 0.0, classes))
+
+
+def slope_of_the_power_ignored(problem):
+    """(1-p)^(gamma+1) = (K-1) kappa: the power (1-p)^gamma not differentiated."""
+    classes, gamma, strength = parts(problem)
+    wrong = strength ** (1 / (gamma + 1))
+    collapsed = wrong < (classes - 1) / classes
+    wrong = jnp.where(collapsed, wrong, (classes - 1) / classes)
+    return scaled(problem, jnp.where(collapsed, jnp.log((classes - 1) * (1 - wrong) / wrong), 0.0))
+
+
+def orthogonal_frame(problem):
+    """Orthogonal class directions of the right scale instead of a simplex."""
+    true = nct.focal_minimum(problem)
+    scale = true.logits[0, 0] * problem.classes / (problem.classes - 1)
+    return nct.frame_minimum(problem, scale, scale, true.value, None, ID)
+
+
+def jumps(one):
+    """Whether the scale of an instance's family ends in a jump."""
+    return one.parameters["K"] == JUMP[0][0]
+
+
+THEOREM = nct.register(
+    nct.Theorem(
+        id=ID,
+        title="Focal loss, balanced: the simplex ETF, and the jump of its scale",
+        statement=r"""For $f=-\frac1N\sum_i(1-p_i)^\gamma\log p_i+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2
++\frac{\lambda_b}2|b|^2$, $p_i$ the softmax of $Wh_i+b$ at the label, let $\kappa=\sqrt{n\lambda_W\lambda_H}$ and, for logits
+$aS$, $p(a)=1/(1+(K-1)e^{-a})$, $\ell(a)=-(1-p)^\gamma\log p$, $G(a)=(1-p)^\gamma[(1-p)-\gamma p\log p]$. Every global
+minimiser has $WH=a^*S\otimes1_n^\top$, $b$ constant, $WW^\top=\sqrt{\lambda_H/\lambda_W}\,a^*\sqrt n\,S$,
+$w_k=\sqrt{\lambda_Hn/\lambda_W}\,h_k$ and value $\ell(a^*)+(K-1)\kappa a^*$, where $a^*$ is 0 or the larger root of
+$G(a)=(K-1)\kappa$, whichever has the lower value: the root iff $(K-1)\kappa<\max_a(\ell(0)-\ell(a))/a$. Where $G$ first rises
+($\gamma\log K\,(K-1-\gamma)>(2\gamma+1)(K-1)$, so for no $K<18$ at $\gamma=3$), $a^*$ jumps to 0, and at the jump both
+are global minimisers.""",
+        hypotheses=(
+            "balanced classes, K >= 2",
+            "d >= K-1",
+            "gamma >= 0",
+            "lambda_W, lambda_H > 0",
+            "bias none; or free or decayed, where (K-1) kappa <= 1 or G(0) <= 1",
+        ),
+        notation="Lin et al.: gamma as here, no class weights; Zhou et al.: lambdas as here, the fit is the mean over N = nK.",
+        sources=(
+            ZHOU_2022_LOSSES.remark(
+                "Collapse of the global minimisers for losses that include focal. The equation for p*, the choice between its "
+                "roots, the jump and the condition on the bias are our own."
+            ),
+            LIN_2017.remark("The loss."),
+        ),
+        instances=draw_instances,
+        predict=nct.focal_minimum,
+        claims=nct.collapse_claims(),
+        controls=(
+            nct.Control(
+                "threshold low",
+                "zero already from 0.97 of the onset on",
+                up_to(lambda gamma, classes: 0.97 * nct.focal_onset(gamma, classes)),
+            ),
+            nct.Control("threshold high", "collapse up to 1.03 of the onset, the scale continued", continued),
+            nct.Control(
+                "continuous onset",
+                "zero from (K-1) kappa = G(0) on, where zero becomes a local minimum",
+                up_to(lambda gamma, classes: nct.focal_strength(0.0, gamma, classes)),
+                applies=jumps,
+            ),
+            nct.Control(
+                "root taken wherever it exists",
+                "the root of largest p, although zero has a lower value",
+                up_to(lambda gamma, classes: jnp.inf),
+                applies=jumps,
+            ),
+            nct.Control("gamma ignored", "a* of cross-entropy", gamma_ignored, claims=("logits", "weight_norm")),
+            nct.Control(
+                "power not differentiated",
+                "(1-p)^(gamma+1) = (K-1) kappa",
+                slope_of_the_power_ignored,
+                claims=("logits", "weight_norm"),
+            ),
+            nct.Control("orthogonal frame", "orthogonal class directions", orthogonal_frame, claims=("gram_weights",)),
+        ),
+        several_basins=True,
+        method="polish",
+    )
+)
+
+if __name__ == "__main__":
+    print(nct.verify(THEOREM))

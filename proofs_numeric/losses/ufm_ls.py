@@ -1,0 +1,131 @@
+"""Label smoothing with free features: the simplex ETF of cross-entropy at a shifted decay, or zero."""
+
+import jax.numpy as jnp
+import numpy as np
+
+import nctheory as nct
+from proofs_numeric.bibliography import ZHOU_2022_LOSSES
+
+ID = "ufm-ls"
+# (K, d, n), and whether there is a bias: d = K-1 once, the least dimension that the theorem allows.
+SHAPES = (((4, 8, 5), True), ((3, 2, 6), False), ((6, 7, 3), True))
+
+
+def draw_instances(key):
+    """For each shape: weak and moderate decay, and c within 3 % of 1-alpha on either side; little smoothing and much."""
+    rng = nct.generator(key)
+    drawn = []
+    for (classes, dim, n), has_bias in SHAPES:
+        weak, moderate = np.exp(rng.uniform(np.log(0.03), np.log(0.2))), rng.uniform(0.2, 0.8)
+        below, above = 1 - rng.uniform(0.01, 0.03), 1 + rng.uniform(0.01, 0.03)
+        for relative in (weak, moderate, below, above):
+            alpha = (rng.uniform(0.02, 0.15), rng.uniform(0.3, 0.7))[len(drawn) % 2]
+            bias = [0.0, 10.0 ** rng.uniform(-3, -1)][len(drawn) // 2 % 2] if has_bias else None
+            drawn.append(instance(rng, classes, dim, n, relative, alpha, bias))
+    drawn.append(instance(rng, 4, 8, 5, 1e-3, 0.1, 0.0))
+    return drawn
+
+
+def instance(rng, classes, dim, n, relative, alpha, bias):
+    """The instance with c = K sqrt(n lambda_W lambda_H) = `relative` times the threshold 1 - alpha."""
+    strength = relative * (1 - alpha)
+    ratio, product = 10.0 ** rng.uniform(-0.5, 0.5), (strength / classes) ** 2 / n
+    decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
+    problem = nct.unconstrained_features(
+        counts=(n,) * classes, dim=dim, loss=nct.label_smoothing(float(alpha)), weight_decay=decay, bias=bias
+    )
+    shown = {"K": classes, "d": dim, "n": n, "alpha": float(alpha), "lambda_W": decay[0], "lambda_H": decay[1]}
+    return nct.Instance(
+        problem, {**shown, "c/(1-alpha)": float(relative), "bias": "none" if bias is None else float(bias)}
+    )
+
+
+def with_rule(probability, threshold):
+    """The theorem with another p*, of kappa, K and alpha, or another threshold on c, of alpha."""
+
+    def predict(problem):
+        classes, alpha = problem.classes, jnp.asarray(problem.loss.smoothing)
+        strength = nct.collapse_strength(problem)
+        kappa, rest = strength / classes, classes - 1
+        p = jnp.clip(probability(kappa, classes, alpha), 1e-3, 1 - 1e-12)
+        scale = jnp.where(strength < threshold(alpha), jnp.log(rest * p / (1 - p)), 0.0)
+        value = jnp.log1p(rest * jnp.exp(-scale)) + (kappa + alpha / classes) * rest * scale
+        return nct.frame_minimum(problem, scale, jnp.zeros(()), value, None, ID)
+
+    return predict
+
+
+def true_probability(kappa, classes, alpha):
+    """p* of the theorem."""
+    return 1 - alpha + alpha / classes - (classes - 1) * kappa
+
+
+def true_threshold(alpha):
+    """c of the theorem's threshold."""
+    return 1 - alpha
+
+
+def orthogonal_frame(problem):
+    """Orthogonal class directions of the right scale instead of a simplex."""
+    true = nct.label_smoothing_minimum(problem)
+    scale = true.logits[0, 0] * problem.classes / (problem.classes - 1)
+    return nct.frame_minimum(problem, scale, scale, true.value, None, ID)
+
+
+THEOREM = nct.register(
+    nct.Theorem(
+        id=ID,
+        title="Label smoothing, balanced: the simplex ETF",
+        statement=r"""For $f=\frac1N\sum_i\mathrm{CE}(Wh_i+b,(1-\alpha)e_{y_i}+\alpha1/K)+\frac{\lambda_W}2|W|_F^2
++\frac{\lambda_H}2|H|_F^2+\frac{\lambda_b}2|b|^2$ let $\kappa=\sqrt{n\lambda_W\lambda_H}$. If $K\kappa<1-\alpha$, every global
+minimiser has $WH=a^*S\otimes1_n^\top$ with $a^*=\log\frac{(K-1)p^*}{1-p^*}$, $p^*=1-\alpha+\alpha/K-(K-1)\kappa$,
+$S=I-11^\top/K$, $b$ constant (zero if $\lambda_b>0$), $WW^\top=\sqrt{\lambda_H/\lambda_W}\,a^*\sqrt n\,S$,
+$w_k=\sqrt{\lambda_Hn/\lambda_W}\,h_k$, and $\min f=\log(1+(K-1)e^{-a^*})+(\kappa+\alpha/K)(K-1)a^*$. If $K\kappa\ge1-\alpha$
+the minimiser is zero, with value $\log K$.""",
+        hypotheses=(
+            "balanced classes, K >= 2",
+            "d >= K-1",
+            "0 <= alpha < 1",
+            "lambda_W, lambda_H > 0",
+            "bias none, free or decayed",
+        ),
+        notation="Targets (1-alpha) e_k + alpha/K, the label's own share included; the fit is the mean over N = nK samples.",
+        sources=(ZHOU_2022_LOSSES.remark("The explicit p*, its threshold and the value are our own form of it."),),
+        instances=draw_instances,
+        predict=nct.label_smoothing_minimum,
+        claims=nct.collapse_claims(),
+        controls=(
+            nct.Control(
+                "threshold low",
+                "zero already from c = 0.97 (1-alpha) on",
+                with_rule(true_probability, lambda alpha: 0.97 * (1 - alpha)),
+            ),
+            nct.Control(
+                "threshold high",
+                "collapse, its formula continued, up to c = 1.03 (1-alpha)",
+                with_rule(true_probability, lambda alpha: 1.03 * (1 - alpha)),
+            ),
+            nct.Control(
+                "smoothing over the others",
+                "targets (1-alpha) e_k + alpha/(K-1) off the label: p* = 1 - alpha - (K-1) kappa",
+                with_rule(lambda kappa, classes, alpha: 1 - alpha - (classes - 1) * kappa, true_threshold),
+                claims=("logits", "weight_norm"),
+            ),
+            nct.Control(
+                "threshold of cross-entropy",
+                "collapse up to c = 1 whatever alpha, its formula continued",
+                with_rule(true_probability, lambda alpha: 1.0 + 0 * alpha),
+            ),
+            nct.Control(
+                "smoothing ignored",
+                "p* = 1 - (K-1) kappa as without smoothing",
+                with_rule(lambda kappa, classes, alpha: 1 - (classes - 1) * kappa, true_threshold),
+                claims=("logits",),
+            ),
+            nct.Control("orthogonal frame", "orthogonal class directions", orthogonal_frame, claims=("gram_weights",)),
+        ),
+    )
+)
+
+if __name__ == "__main__":
+    print(nct.verify(THEOREM))

@@ -1,0 +1,250 @@
+"""Neural regression collapse: squared error with real targets, free features and a free bias."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import nctheory as nct
+from proofs_numeric.bibliography import ANDRIOPOULOS_2024
+from proofs_numeric.regression.targets import draw_targets, make, moments, strength
+
+ID = "nrc"
+SHAPES = ((3, 4, 12), (2, 2, 9))  # (n, d, M); d = n once, the least that the theorem allows
+
+
+class Prediction(NamedTuple):
+    """The minimum, and the paper's further statements about it."""
+
+    minimum: nct.Minimum
+    residual: jax.Array
+
+
+def draw_instances(key):
+    """For each shape: c far below lambda_min, between each pair of eigenvalues, within 3 % of each, far above all."""
+    rng = nct.generator(key)
+    drawn = []
+    for n, dim, samples in SHAPES:
+        for place in ("far below", "far above"):
+            targets, eigenvalues = draw_targets(rng, n, samples)
+            c = (
+                eigenvalues[-1] * rng.uniform(0.02, 0.4)
+                if place == "far below"
+                else eigenvalues[0] * rng.uniform(1.3, 3)
+            )
+            drawn.append(make(rng, dim, targets, c, "c < min" if place == "far below" else "c > max"))
+        for i in range(n):
+            targets, eigenvalues = draw_targets(rng, n, samples)
+            inner, outer = ("c > max" if i == 0 else "middle"), ("c < min" if i == n - 1 else "middle")
+            drawn.append(make(rng, dim, targets, eigenvalues[i] * (1 - rng.uniform(0.01, 0.03)), outer + ", near"))
+            drawn.append(make(rng, dim, targets, eigenvalues[i] * (1 + rng.uniform(0.01, 0.03)), inner + ", near"))
+            if i > 0:
+                between = np.sqrt(eigenvalues[i] * eigenvalues[i - 1])
+                drawn.append(make(rng, dim, targets, between, "middle"))
+    return drawn
+
+
+def predict(problem):
+    """The closed form, and W H + b - Y = -(Sigma^(1/2) cut off at sqrt c) Sigma^(-1/2) (Y - mean)."""
+    found = moments(problem)
+    cut = jnp.minimum(jnp.sqrt(strength(problem)), jnp.sqrt(found.eigenvalues))
+    return Prediction(nct.regression_minimum(problem), -(found.vectors * cut[None, :]) @ found.vectors.T @ found.white)
+
+
+def with_gram(gram_of):
+    """The theorem with another W W^T; H, the logits and the value follow from it as the theorem says."""
+
+    def wrong(problem):
+        found, decay = moments(problem), jnp.asarray(problem.weight_decay)
+        samples, c = problem.targets.shape[1], strength(problem)
+        gram = gram_of(found, c, jnp.sqrt(samples * decay[1] / decay[0]))
+        ratio = decay[0] / (samples * decay[1])
+        residual = jnp.sqrt(ratio) * gram @ found.white + found.mean[:, None] - jnp.asarray(problem.targets)
+        norm = jnp.trace(gram)
+        minimum = nct.regression_minimum(problem)._replace(
+            gram_weights=gram,
+            gram_features=ratio * found.white.T @ gram @ found.white,
+            logits=residual + jnp.asarray(problem.targets),
+            value=jnp.sum(residual**2) / (2 * samples) + decay[0] * norm,
+        )
+        return Prediction(minimum, residual)
+
+    return wrong
+
+
+def spectral(rule):
+    """W W^T with the eigenvectors of Sigma and eigenvalues rule(sqrt lambda, sqrt c)."""
+
+    def gram(found, c, scale):
+        values = rule(jnp.sqrt(found.eigenvalues), jnp.sqrt(c))
+        return scale * (found.vectors * values[None, :]) @ found.vectors.T
+
+    return gram
+
+
+def truncated(found, c, scale):
+    """W = [A^(1/2)]_j R, the first j columns of a square root; A is the positive part of Sigma^(1/2) - sqrt(c) I."""
+    above = jnp.maximum(jnp.sqrt(found.eigenvalues) - jnp.sqrt(c), 0.0)
+    root = (found.vectors * jnp.sqrt(above)[None, :]) @ found.vectors.T
+    kept = root * (jnp.arange(root.shape[0]) < jnp.sum(above > 0))[None, :]
+    return scale * kept @ kept.T
+
+
+def mean_zero(problem):
+    """b = 0."""
+    true = predict(problem)
+    return true._replace(minimum=true.minimum._replace(bias=jnp.zeros(problem.classes)))
+
+
+def own_lambda(problem):
+    """The paper's lambda_H taken for ours: the formulas of the problem with lambda_H times M."""
+    lam_w, lam_h = (float(x) for x in problem.weight_decay)
+    samples = problem.targets.shape[1]
+    return predict(
+        nct.deep_linear(
+            widths=problem.widths,
+            targets=problem.targets,
+            loss="mse",
+            weight_decay=(lam_w, samples * lam_h),
+            bias=0.0,
+        )
+    )
+
+
+def alignment(problem, params):
+    """H - sqrt(lambda_W/lambda_H) W^T Sigma^(-1/2) (Y - mean)."""
+    decay, samples = jnp.asarray(problem.weight_decay), problem.targets.shape[1]
+    scale = jnp.sqrt(decay[0] / (samples * decay[1]))
+    return params.features - scale * params.weights[0].T @ moments(problem).white
+
+
+def norm_balance(problem, params):
+    """lambda_H |H|^2 - M lambda_W |W|^2 over M."""
+    decay = jnp.asarray(problem.weight_decay)
+    return decay[1] * jnp.sum(params.features**2) - decay[0] * jnp.sum(params.weights[0] ** 2)
+
+
+def collapse_measures(problem, params):
+    """NRC1, NRC2 and NRC3 where c < lambda_min; elsewhere not all directions are on and they are not defined."""
+    found, weights, features = moments(problem), params.weights[0], params.features
+    covariance = (found.vectors * found.eigenvalues[None, :]) @ found.vectors.T
+    measures = (
+        nct.principal_subspace_error(features, problem.classes),
+        nct.weight_subspace_error(weights, features),
+        nct.regression_gram_distance(weights, covariance, strength(problem)),
+    )
+    return jnp.where(strength(problem) < found.eigenvalues[-1], jnp.stack(measures), 0.0)
+
+
+def middle(instance):
+    """Whether some but not all directions are on."""
+    return instance.parameters["regime"].startswith("middle")
+
+
+def near(instance):
+    """Whether c is within 3 % of an eigenvalue."""
+    return instance.parameters["regime"].endswith("near")
+
+
+def claims():
+    """The paper's statements, each about what the gauge leaves alone or, for H and W together, moves alike."""
+    return (
+        nct.minimum_value(lambda p: p.minimum.value),
+        nct.Claim("logits", r"WH+b1^\top", lambda p, x: p.logits(x), lambda p: p.minimum.logits),
+        nct.Claim(
+            "gram_weights",
+            r"WW^\top=\sqrt{\lambda_H/\lambda_W}(\Sigma^{1/2}-\sqrt cI)_+",
+            lambda p, x: x.weights[0] @ x.weights[0].T,
+            lambda p: p.minimum.gram_weights,
+        ),
+        nct.Claim(
+            "gram_features", r"H^\top H", lambda p, x: x.features.T @ x.features, lambda p: p.minimum.gram_features
+        ),
+        nct.Claim(
+            "alignment",
+            r"H-\sqrt{\lambda_W/\lambda_H}W^\top\Sigma^{-1/2}(Y-\bar Y)=0",
+            alignment,
+            lambda p: jnp.zeros(()),
+        ),
+        nct.Claim("bias", r"b=\bar y", lambda p, x: x.bias, lambda p: p.minimum.bias),
+        nct.Claim("residual", r"WH+b1^\top-Y", lambda p, x: p.logits(x) - p.targets, lambda p: p.residual),
+        nct.Claim(
+            "norm_balance",
+            r"\lambda_H|H|^2=M\lambda_W|W|^2",
+            norm_balance,
+            lambda p: jnp.zeros(()),
+            scope="critical points",
+        ),
+        nct.Claim("nrc", r"\mathrm{NRC1}=\mathrm{NRC2}=\mathrm{NRC3}=0", collapse_measures, lambda p: jnp.zeros(())),
+    )
+
+
+THEOREM = nct.register(
+    nct.Theorem(
+        id=ID,
+        title="Regression: neural regression collapse",
+        statement=r"""For $f=\frac1{2M}|WH+b1^\top-Y|_F^2+\frac{\lambda_H}{2M}|H|_F^2+\frac{\lambda_W}2|W|_F^2$ with real
+targets $Y\in\mathbb R^{n\times M}$ of mean $\bar y$ and covariance $\Sigma=\frac1M(Y-\bar Y)(Y-\bar Y)^\top\succ0$,
+eigenvalues $\lambda_j$, let $c=\lambda_W\lambda_H$. Every global minimiser has $b=\bar y$,
+$WW^\top=\sqrt{\lambda_H/\lambda_W}(\Sigma^{1/2}-\sqrt cI)_+$ with the positive part taken in the eigenbasis of $\Sigma$,
+$H=\sqrt{\lambda_W/\lambda_H}W^\top\Sigma^{-1/2}(Y-\bar Y)$, and
+$\min f=\sum_{\lambda_j\ge c}(\frac c2+\sqrt c(\sqrt{\lambda_j}-\sqrt c))+\sum_{\lambda_j<c}\frac{\lambda_j}2$.
+For $c<\lambda_{min}$ the residual is $-\sqrt c\,\Sigma^{-1/2}(Y-\bar Y)$, and NRC1-NRC3 hold exactly; for
+$c>\lambda_{max}$ the minimiser is $(0,0,\bar y)$. At every critical point $\lambda_H|H|^2=M\lambda_W|W|^2$.""",
+        hypotheses=("Sigma positive definite", "d >= n", "lambda_W, lambda_H > 0, free bias"),
+        notation="Andriopoulos et al. divide lambda_H by M: their (lambda_W, lambda_H) is weight_decay = "
+        "(lambda_W, lambda_H/M). "
+        "Their n x M targets are K x N here, M the number of samples.",
+        sources=(
+            ANDRIOPOULOS_2024.remark(
+                "For lambda_min < c < lambda_max the spectral positive part replaces the paper's truncation of columns, which "
+                "agrees with it for a diagonal Sigma with descending entries (erratum N6); value and proof there are ours."
+            ),
+        ),
+        instances=draw_instances,
+        predict=predict,
+        claims=claims(),
+        controls=(
+            nct.Control(
+                "column truncation",
+                "the printed form: the first j columns of A^(1/2), with its positive part for A",
+                with_gram(truncated),
+                claims=("value", "gram_weights", "logits"),
+                applies=middle,
+            ),
+            nct.Control(
+                "no cut",
+                "Sigma^(1/2) - sqrt(c) I also where it is not positive",
+                with_gram(spectral(lambda root, c: root - c)),
+                claims=("gram_weights",),
+                applies=middle,
+            ),
+            nct.Control(
+                "threshold low",
+                "off already from c = 0.97 lambda_j on",
+                with_gram(spectral(lambda root, c: jnp.where(c**2 < 0.97 * root**2, root - c, 0.0))),
+                applies=near,
+            ),
+            nct.Control(
+                "threshold high",
+                "on up to c = 1.03 lambda_j, the formula continued",
+                with_gram(spectral(lambda root, c: jnp.where(c**2 < 1.03 * root**2, jnp.abs(root - c), 0.0))),
+                applies=near,
+            ),
+            nct.Control(
+                "c for its root",
+                "Sigma^(1/2) - c I",
+                with_gram(spectral(lambda root, c: jnp.maximum(root - c**2, 0.0))),
+                claims=("gram_weights",),
+            ),
+            nct.Control(
+                "M left out", "the paper's lambda_H taken as ours", own_lambda, claims=("value", "gram_weights")
+            ),
+            nct.Control("no bias", "b = 0", mean_zero, claims=("bias",)),
+        ),
+    )
+)
+
+if __name__ == "__main__":
+    print(nct.verify(THEOREM))

@@ -1,0 +1,416 @@
+"""Cheapest chains, conserved quantities, end-to-end dynamics: against scipy, mpmath, finite differences and rationals."""
+
+import dataclasses
+from fractions import Fraction
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.linalg
+import scipy.optimize
+
+import nctheory as nct
+from proofs_numeric.conserved import arora_end_to_end, conservation, conservation_flow
+from proofs_numeric.conserved.vector_field import coefficients
+from proofs_numeric.errata import balancedness
+from proofs_numeric.reductions import red_nuclear, red_schatten
+from tests.helpers import first, random_points
+
+predict_schatten = red_schatten.predict_with()
+
+
+def wide(rng, rows=4, cols=5, rank=3):
+    return rng.normal(size=(rows, rank)) @ rng.normal(size=(rank, cols))
+
+
+# The cheapest chain with a given product
+
+
+@pytest.mark.parametrize("factors", [2, 3, 4])
+def test_scalar_chains_cost_what_mpmath_finds(factors, rng):
+    """min of sum lambda_l w_l^2 / 2 at fixed product of the w_l, in logarithms, to 30 digits."""
+    with mpmath.workdps(30):
+        for s in 10.0 ** rng.uniform(-3, 3, size=3):
+            decay = [mpmath.mpf(float(x)) for x in 10.0 ** rng.uniform(-3, 0, size=factors)]
+
+            def stationary(*unknowns, decay=decay, s=s):
+                *logs, multiplier = unknowns
+                rows = [lam * mpmath.exp(2 * t) - multiplier for lam, t in zip(decay, logs, strict=True)]
+                return [*rows, sum(logs) - mpmath.log(mpmath.mpf(float(s)))]
+
+            common = (mpmath.mpf(float(s)) ** 2 * mpmath.fprod(decay)) ** (mpmath.mpf(1) / factors)
+            guess = [mpmath.log(common / lam) / 2 + 0.1 * i for i, lam in enumerate(decay)]
+            found = mpmath.findroot(stationary, [*guess, common * 1.2])
+            cost = sum(lam * mpmath.exp(2 * t) / 2 for lam, t in zip(decay, list(found)[:-1], strict=True))
+            problem = nct.minimal_chain_factorisation(
+                np.array([[s]]), widths=(1,) * (factors - 1), weight_decay=[float(x) for x in decay]
+            )
+            assert float(predict_schatten(problem).value) == pytest.approx(float(cost), rel=1e-12)
+
+
+@pytest.mark.parametrize("factors", [2, 3, 4])
+def test_matrix_chains_cost_what_scipy_finds(factors, rng):
+    """Free square weights with H solved for, another parametrisation than the problem's own, in numpy."""
+    z = rng.normal(size=(3, 3)) + 2 * np.eye(3)
+    decay = (10.0 ** rng.uniform(-1, 0, size=factors)).tolist()
+
+    def cost(vector):
+        weights = vector.reshape(factors - 1, 3, 3)
+        product = np.eye(3)
+        for weight in weights:
+            product = weight @ product
+        features = np.linalg.solve(product, z)
+        value = 0.5 * sum(lam * np.sum(w**2) for lam, w in zip(decay, weights, strict=False))
+        value += 0.5 * decay[-1] * np.sum(features**2)
+        dual = -np.linalg.solve(product.T, decay[-1] * features) @ features.T  # slope in the product
+        slopes = []
+        for i in range(factors - 1):
+            below, above = np.eye(3), np.eye(3)
+            for weight in weights[:i]:
+                below = weight @ below
+            for weight in weights[i + 1 :]:
+                above = weight @ above
+            slopes.append(above.T @ dual @ below.T + decay[i] * weights[i])
+        return value, np.concatenate([s.ravel() for s in slopes])
+
+    problem = nct.minimal_chain_factorisation(z, widths=(3,) * (factors - 1), weight_decay=decay)
+    predicted = predict_schatten(problem)
+    reached = []
+    for _ in range(4):
+        start = (np.eye(3) + 0.3 * rng.normal(size=(factors - 1, 3, 3))).ravel()
+        assert scipy.optimize.check_grad(lambda v: cost(v)[0], lambda v: cost(v)[1], start) < 1e-4
+        found = scipy.optimize.minimize(
+            cost, start, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-16, "gtol": 1e-11}
+        )
+        reached.append(found.fun)
+        top = found.x.reshape(factors - 1, 3, 3)[-1]
+        np.testing.assert_allclose(top @ top.T, np.asarray(predicted.gram_top), atol=1e-5)
+    assert min(reached) >= float(predicted.value) * (1 - 1e-12)
+    np.testing.assert_allclose(reached, float(predicted.value), rtol=1e-9)
+
+
+def test_two_factors_are_the_nuclear_norm(rng):
+    for _ in range(5):
+        z, decay = wide(rng), tuple(10.0 ** rng.uniform(-3, 0, size=2))
+        chain = nct.minimal_chain_factorisation(z, widths=(4,), weight_decay=decay)
+        pair = nct.minimal_factorisation(z, dim=4, weight_decay=decay)
+        ours, theirs = predict_schatten(chain), red_nuclear.predict_with(jnp.sum)(pair)
+        assert float(ours.value) == pytest.approx(float(theirs.value), rel=1e-13)
+        for name in ("gram_weights", "gram_features"):
+            np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=0, atol=1e-11)
+        point = first(random_points(pair, 1, rng))
+        assert float(chain.objective((point,))) == pytest.approx(float(pair.objective(point)), rel=1e-10)
+
+
+@pytest.mark.parametrize("widths", [(3,), (5,), (3, 4), (4, 3, 3)])
+def test_the_search_stays_on_the_fibre_and_sees_its_symmetry(widths, rng):
+    z = wide(rng)
+    problem = nct.minimal_chain_factorisation(
+        z, widths=widths, weight_decay=(10.0 ** rng.uniform(-2, 0, len(widths) + 1)).tolist()
+    )
+    value = float(predict_schatten(problem).value)
+    for i in range(20):
+        params = problem.init(jax.random.key(i), 1.0)
+        product = np.eye(widths[0])
+        *weights, features = problem.factor_chain(params)
+        for weight in weights:
+            product = np.asarray(weight) @ product
+        np.testing.assert_allclose(product @ features, z, rtol=0, atol=1e-8)
+        least = np.linalg.pinv(product) @ z
+        np.testing.assert_allclose(features, least, rtol=0, atol=1e-8 * float(np.linalg.norm(least)))
+        assert float(problem.objective(params)) >= value * (1 - 1e-12)
+        gradient = nct.ravel(problem.value_and_grad(params)[1])
+        tangents = jax.vmap(nct.ravel)(problem.gauge_tangents(params))
+        assert tangents.shape[0] == sum(d * (d - 1) // 2 for d in widths)
+        assert float(jnp.max(jnp.abs(tangents @ gradient))) <= 1e-9 * float(
+            jnp.linalg.norm(gradient) * jnp.linalg.norm(tangents)
+        )
+
+
+def test_only_two_factors_have_a_certificate(rng):
+    z = wide(rng)
+    pair = nct.minimal_chain_factorisation(z, widths=(4,), weight_decay=(0.1, 0.3))
+    points = jax.vmap(lambda k: pair.init(k, 1.0))(jax.random.split(jax.random.key(0), 50))
+    bound = nct.certify(pair, points)
+    assert np.all(bound.valid)
+    assert np.all(bound.lower_bound <= float(predict_schatten(pair).value) * (1 + 1e-13))
+    chain = nct.minimal_chain_factorisation(z, widths=(4, 3), weight_decay=(0.1, 0.2, 0.3))
+    points = jax.vmap(lambda k: chain.init(k, 1.0))(jax.random.split(jax.random.key(0), 2))
+    bound = nct.certify(chain, points)
+    assert not np.any(bound.valid)
+    assert "Schatten quasi-norm" in str(bound.reason)
+
+
+def test_wrong_chains_are_named(rng):
+    z = wide(rng)
+    with pytest.raises(ValueError, match=r"widths: expected at least rank\(target\)=3 each, got \(4, 2\)"):
+        nct.minimal_chain_factorisation(z, widths=(4, 2), weight_decay=(0.1,) * 3)
+    with pytest.raises(ValueError, match="weight_decay: expected 3 positive decays"):
+        nct.minimal_chain_factorisation(z, widths=(4, 3), weight_decay=(0.1, 0.1))
+    with pytest.raises(ValueError, match="weight_decay: expected 2 positive decays"):
+        nct.minimal_chain_factorisation(z, widths=(4,), weight_decay=(0.1, 0.0))
+    with pytest.raises(ValueError, match=r"widths: expected .* at least one entry"):
+        nct.minimal_chain_factorisation(z, widths=(), weight_decay=(0.1,))
+    with pytest.raises(ValueError, match="target: expected a matrix that is not zero"):
+        nct.minimal_chain_factorisation(np.zeros((2, 2)), widths=(2,), weight_decay=(0.1, 0.1))
+
+
+# The imbalance
+
+CHAINS = [
+    (loss, depth, free, decay)
+    for loss in ("mse", "cross_entropy")
+    for depth, free in ((1, True), (2, False), (3, True), (4, False))
+    for decay in ("none", "equal", "unequal")
+]
+
+
+def make_chain(rng, loss, depth, free, decay):
+    widths = (4, 3, 5, 4, 3)[: depth + 1] if depth % 2 else (3, 4, 5, 4, 3)[: depth + 1]
+    factors = depth + free
+    lam = {"none": (0.0,) * factors, "equal": (0.3,) * factors, "unequal": tuple(rng.uniform(0.1, 1, size=factors))}
+    raw = rng.normal(size=(widths[-1], 6))
+    targets = raw if loss == "mse" else np.exp(raw) / np.exp(raw).sum(axis=0)
+    inputs = None if free else rng.normal(size=(widths[0], 6))
+    return nct.deep_linear(widths=widths, targets=targets, inputs=inputs, loss=loss, weight_decay=lam[decay])
+
+
+def lists(problem, params):
+    """Factors from the lowest up with their decays, as numpy arrays."""
+    below = [] if params.features is None else [params.features]
+    decay = np.asarray(problem.weight_decay)
+    decay = decay if params.features is None else np.roll(decay, 1)
+    return [np.asarray(x) for x in (*below, *params.weights)], decay
+
+
+@pytest.mark.parametrize(("loss", "depth", "free", "decay"), CHAINS)
+def test_drift_and_step_by_finite_differences(loss, depth, free, decay, rng):
+    """With autodiff of the objective alone in the place of the hand-written gradient, and numpy for the rest."""
+    problem = make_chain(rng, loss, depth, free, decay)
+    gradient_of = jax.jit(jax.grad(problem.objective))
+    for _ in range(3):
+        params = first(random_points(problem, 1, rng))
+        (chain, lam), (slope, _) = lists(problem, params), lists(problem, gradient_of(params))
+        fit = [g - a * w for g, a, w in zip(slope, lam, chain, strict=True)]
+        eta, h = 0.37, 1e-3
+        moved = {t: [w - t * g for w, g in zip(chain, slope, strict=True)] for t in (h, -h, eta)}
+
+        def imbalance(pair):
+            return pair[1].T @ pair[1] - pair[0] @ pair[0].T
+
+        for i in range(len(chain) - 1):
+            pair = slice(i, i + 2)
+            a, b = chain[i + 1].T @ chain[i + 1], chain[i] @ chain[i].T
+            size = float(sum(np.linalg.norm(x) for x in (a, b)) + sum(np.sum(g**2) for g in slope[pair]))
+            # The imbalance is quadratic along a line, so that a central difference has rounding error only.
+            central = (imbalance(moved[h][pair]) - imbalance(moved[-h][pair])) / (2 * h)
+            np.testing.assert_allclose(central, -2 * lam[i + 1] * a + 2 * lam[i] * b, rtol=0, atol=1e-10 * size)
+            second = fit[i + 1].T @ fit[i + 1] - fit[i] @ fit[i].T
+            cross = chain[i + 1].T @ fit[i + 1]
+            law = (1 - eta * lam[i + 1]) ** 2 * a - (1 - eta * lam[i]) ** 2 * b + eta**2 * second
+            law += eta**2 * (lam[i + 1] - lam[i]) * (cross + cross.T)
+            np.testing.assert_allclose(imbalance(moved[eta][pair]), law, rtol=0, atol=1e-12 * size)
+            if decay == "none":
+                full = a - b + eta**2 * (slope[i + 1].T @ slope[i + 1] - slope[i] @ slope[i].T)
+                np.testing.assert_allclose(law, full, rtol=0, atol=1e-12 * size)
+            if decay == "equal":
+                short = (1 - eta * lam[i]) ** 2 * (a - b) + eta**2 * second
+                np.testing.assert_allclose(law, short, rtol=0, atol=1e-12 * size)
+
+
+def test_the_observables_measure_what_they_say(rng):
+    problem = make_chain(rng, "cross_entropy", 3, True, "unequal")
+    params = first(random_points(problem, 1, rng))
+    found, lam = np.asarray(conservation.drift(problem, params)), lists(problem, params)[1]
+    np.testing.assert_allclose(found, np.stack([-2 * lam[1:], 2 * lam[:-1]], axis=1), rtol=0, atol=1e-10)
+    assert float(jnp.linalg.norm(conservation.drift_law(problem, params))) < 1e-11
+    assert float(jnp.linalg.norm(conservation.step_law(problem, params))) < 1e-11
+
+
+def test_coefficients_are_those_of_numpy_and_say_when_they_are_not_determined(rng):
+    basis = [rng.normal(size=(3, 4)) for _ in range(3)]
+    matrix = rng.normal(size=(3, 4))
+    found, gain = coefficients(jnp.asarray(matrix), [jnp.asarray(b) for b in basis])
+    columns = np.stack([b.ravel() for b in basis], axis=1)
+    np.testing.assert_allclose(found, np.linalg.lstsq(columns, matrix.ravel())[0], rtol=1e-11)
+    assert float(gain) == pytest.approx(float(np.linalg.norm(np.linalg.pinv(columns))), rel=1e-11)
+    close = [basis[0], basis[0] + 1e-12 * basis[1]]
+    assert float(coefficients(jnp.asarray(matrix), [jnp.asarray(b) for b in close])[1]) > 1e11
+
+
+# The flow for a given time
+
+
+@pytest.mark.parametrize(("loss", "depth", "free"), [("mse", 2, False), ("cross_entropy", 3, True)])
+def test_the_flow_is_that_of_scipy_within_its_bound(loss, depth, free, rng):
+    problem = make_chain(rng, loss, depth, free, "equal")
+    gradient = jax.jit(lambda v: nct.ravel(problem.value_and_grad(nct.unravel(problem, v))[1]))
+    params = jax.tree.map(lambda x: 0.5 * x, first(random_points(problem, 1, rng)))
+    end = nct.follow_flow(problem, params, 2.0)
+    found = scipy.integrate.solve_ivp(
+        lambda t, y: -np.asarray(gradient(y)), (0, 2.0), np.asarray(nct.ravel(params)), "DOP853", rtol=1e-13, atol=1e-14
+    )
+    np.testing.assert_allclose(np.asarray(nct.ravel(end.params)), found.y[:, -1], rtol=0, atol=1e-10)
+    assert float(np.max(np.linalg.norm(found.y, axis=0))) <= float(end.largest)
+    before, after = lists(problem, params)[0], lists(problem, end.params)[0]
+    for i in range(len(before) - 1):
+        start = before[i + 1].T @ before[i + 1] - before[i] @ before[i].T
+        left = after[i + 1].T @ after[i + 1] - after[i] @ after[i].T
+        lost = np.linalg.norm(left - np.exp(-2 * 0.3 * 2.0) * start)
+        assert lost <= 4 * float(end.largest) * float(end.error) < 1e-6
+        assert np.linalg.norm(left - start) > 0.1 * np.linalg.norm(start)
+        assert np.linalg.norm(left - np.exp(-0.3 * 2.0) * start) > 0.1 * np.linalg.norm(start)
+
+
+def test_the_flow_can_be_batched_and_gives_up(rng, monkeypatch):
+    problem = make_chain(rng, "mse", 2, False, "equal")
+    points = random_points(problem, 3, rng, 0.5)
+    together = jax.vmap(lambda x: nct.follow_flow(problem, x, 1.0))(jax.tree.map(jnp.asarray, points))
+    assert len(set(np.asarray(together.steps).tolist())) > 1
+    for i in range(3):
+        alone = nct.follow_flow(problem, jax.tree.map(lambda x, i=i: x[i], points), 1.0)
+        for ours, theirs in zip(jax.tree.leaves(alone.params), jax.tree.leaves(together.params), strict=True):
+            np.testing.assert_allclose(ours, theirs[i], rtol=0, atol=1e-11)
+    with pytest.raises(ValueError, match="tolerance: expected a positive number, got 0"):
+        nct.follow_flow(problem, first(points), 1.0, 0.0)
+    monkeypatch.setattr("nctheory.flow._trajectory.MAX_STEPS", 3)
+    assert np.all(np.isnan(np.asarray(nct.follow_flow(problem, first(points), 1.0).params.weights[0])))
+
+
+# Balanced chains
+
+
+@pytest.mark.parametrize("widths", [(4, 3, 3), (4, 3, 4, 3), (3, 3, 3, 3, 3), (2, 5, 3)])
+@pytest.mark.parametrize("free", [True, False])
+def test_balanced_starts(widths, free, rng):
+    inputs = None if free else rng.normal(size=(widths[0], 5))
+    decay = (0.1,) * (len(widths) - 1 + free)
+    plain = nct.deep_linear(
+        widths=widths, targets=rng.normal(size=(3, 5)), inputs=inputs, loss="mse", weight_decay=decay
+    )
+    problem = nct.balanced_chain(plain)
+    seen = []
+    for i in range(5):
+        params = problem.init(jax.random.key(i), 1.3)
+        chain, _ = lists(problem, params)
+        for lower, upper in pairwise(chain):
+            np.testing.assert_allclose(upper.T @ upper, lower @ lower.T, rtol=0, atol=1e-13)
+        spectra = [np.linalg.svd(x, compute_uv=False) for x in chain]
+        assert all(np.sum(s > 1e-8) == problem.rank == min(widths) for s in spectra)
+        assert 1.3 * 0.5 <= spectra[0][: problem.rank].min() <= spectra[0].max() <= 1.3 * 1.5
+        assert float(problem.objective(params)) == pytest.approx(float(plain.objective(params)), rel=1e-14)
+        seen.append(np.asarray(problem.product(params)))
+    assert np.linalg.norm(seen[0] - seen[1]) > 0.1
+
+
+def test_wrong_chains_have_no_balanced_form():
+    good = {"widths": (3, 3, 3), "counts": (3, 2, 1), "loss": "mse", "weight_decay": (0.1,) * 3}
+    with pytest.raises(ValueError, match="problem: expected a chain without a bias"):
+        nct.balanced_chain(nct.deep_linear(**good, bias=0.0))
+    with pytest.raises(ValueError, match="problem: expected full samples"):
+        nct.balanced_chain(nct.reduce_to_class_means(nct.deep_linear(**good)))
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("widths", [(3, 3, 3), (4, 3, 5, 3), (3, 3, 3, 3, 3)])
+def test_the_product_moves_as_scipy_says(loss, widths, rng):
+    """Matrix powers by scipy, the velocity by central differences of the product along the factors' gradient."""
+    number, lam, size = len(widths) - 1, 0.2, 6
+    raw = rng.normal(size=(3, size))
+    targets = raw if loss == "mse" else np.exp(raw) / np.exp(raw).sum(axis=0)
+    inputs = rng.normal(size=(widths[0], size))
+    problem = nct.balanced_chain(
+        nct.deep_linear(widths=widths, targets=targets, inputs=inputs, loss=loss, weight_decay=(lam,) * number)
+    )
+    params = problem.init(jax.random.key(3), 1.0)
+    chain, _ = lists(problem, params)
+    slopes, _ = lists(problem, jax.grad(problem.objective)(params))
+
+    def product(t):
+        out = np.eye(widths[0])
+        for w, g in zip(chain, slopes, strict=True):
+            out = (w - t * g) @ out
+        return out
+
+    h = 1e-4
+    velocity = (8 * (product(h) - product(-h)) - (product(2 * h) - product(-2 * h))) / (12 * h)
+    whole = product(0.0)
+    fit = jax.grad(lambda w: jnp.mean(problem.loss.value(w @ inputs, targets)))(jnp.asarray(whole))
+
+    def power(gram, p):
+        # scipy's Schur method has no fractional power of the singular W^T W; eigenvalues that are rounding are zero.
+        values, vectors = scipy.linalg.eigh(gram)
+        values = np.where(values > 1e-13 * values[-1], values, 0.0)
+        return np.eye(len(gram)) if p == 0 else (vectors * values**p) @ vectors.T
+
+    left = [power(whole @ whole.T, j / number) for j in range(number)]
+    right = [power(whole.T @ whole, j / number) for j in range(number)]
+    if number > 1:
+        np.testing.assert_allclose(
+            left[1], scipy.linalg.fractional_matrix_power(whole @ whole.T, 1 / number), atol=1e-9
+        )
+    law = -sum(left[number - j] @ fit @ right[j - 1] for j in range(1, number + 1)) - number * lam * whole
+    exchanged = -sum(left[j - 1] @ fit @ right[number - j] for j in range(1, number + 1)) - number * lam * whole
+    np.testing.assert_allclose(velocity, law, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(exchanged, law, rtol=0, atol=1e-12)
+    assert float(jnp.linalg.norm(arora_end_to_end.law(problem, params))) < 1e-12
+    predicted = arora_end_to_end.predict_with()(problem)
+    np.testing.assert_allclose(arora_end_to_end.powers(problem, params), predicted.powers, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(arora_end_to_end.stretched(problem, params), predicted.stretched, rtol=0, atol=1e-9)
+
+
+def test_an_unbalanced_point_breaks_the_law_by_more_than_its_imbalance_allows(rng):
+    problem = arora_end_to_end.THEOREM.instances(jax.random.key(1))[4].problem
+    params = first(random_points(problem, 1, rng))
+    assert float(jnp.linalg.norm(arora_end_to_end.law(problem, params))) > 0.1
+    balanced = problem.init(jax.random.key(0), 1.0)
+    nudged = balanced._replace(weights=(balanced.weights[0] * (1 + 1e-8), *balanced.weights[1:]))
+    broken = float(jnp.linalg.norm(arora_end_to_end.law(problem, nudged)))
+    allowed = float(arora_end_to_end.law_error(problem, nudged)) * arora_end_to_end.rounding_unit(nudged)
+    assert 1e-10 < broken <= allowed < 1e-2
+
+
+# Verdicts
+
+
+def test_the_erratum_is_exact():
+    one = balancedness.IDENTITY
+    gradients = balancedness.gradients(one, one, (Fraction(0), Fraction(0)))
+    after = balancedness.imbalance(*(one - Fraction(1, 10) * g for g in gradients))
+    assert after.tolist() == [[Fraction(-1, 400), 0], [0, Fraction(1, 400)]]
+    finding = balancedness.reproduce(8, 1)
+    assert finding.refuted
+    assert finding.ground == "certified"
+    assert dict(finding.figures)["its velocity under decays (1/10, 3/10)"] == "[[-2/5, 0], [0, -2/5]]"
+    assert dict(finding.figures)["certified minimisers from balanced starts"] == "8 of 8"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("theorem", "widths", "evidence"),
+    [
+        (red_schatten.THEOREM, "2-3-3", "sampled"),
+        (conservation.THEOREM, "3-4-3", "certified"),
+        (conservation_flow.THEOREM, "3-3", "certified"),
+        (arora_end_to_end.THEOREM, "4-3-4-3", "certified"),
+    ],
+    ids=("red-schatten", "conservation", "conservation-flow", "arora-end-to-end"),
+)
+def test_verify(theorem, widths, evidence):
+    """On one of the theorem's shapes, to save compiling."""
+    assert len(theorem.instances(jax.random.key(0))) >= 10
+    chosen = dataclasses.replace(
+        theorem, instances=lambda key: [one for one in theorem.instances(key) if one.parameters["widths"] == widths]
+    )
+    verdict = nct.verify(chosen, seeds=8, key=1, effort=nct.Effort(fidelity_seeds=0))
+    assert verdict.outcome == "holds", verdict.reasons
+    assert verdict.evidence == evidence
+    assert verdict.supporting == verdict.seeds_run
+    if evidence == "certified":
+        assert verdict.certified >= 0.6 * verdict.seeds_run
+    assert all(control.refuted for control in verdict.controls)
+    assert verdict.power < 1e-7

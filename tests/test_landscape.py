@@ -1,0 +1,166 @@
+"""The census: complete lists are found, saddles are what they are said to be, symmetry is counted once."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import nctheory as nct
+from nctheory.cli import main
+from nctheory.flow import Status
+from nctheory.landscape import search
+from tests.helpers import brute_force_hessian
+
+CHAINS = (
+    {"widths": (3, 3), "counts": (3, 2, 1), "weight_decay": (0.03, 0.05)},
+    {"widths": (2, 2, 2), "counts": (3, 2), "weight_decay": (0.04, 0.05, 0.06)},
+    {"widths": (2, 2, 2), "counts": (2, 2), "weight_decay": (0.04, 0.05, 0.06)},
+)
+
+
+@pytest.fixture(scope="module", params=CHAINS, ids=str)
+def counted(request):
+    with jax.enable_x64(True):
+        problem = nct.deep_linear(loss="mse", **request.param)
+        return problem, nct.census(problem, 400, key=2)
+
+
+def test_the_census_finds_the_whole_list_and_nothing_else(counted):
+    problem, census = counted
+    held = nct.compare(census, nct.critical_points(problem))
+    assert (held.missing, held.extra, held.misjudged) == ((), (), ())
+    assert len(census.rows) == len(nct.critical_points(problem))
+    assert census.critical == census.count.sum() <= census.starts
+    for row in census.rows:
+        assert row.gauge_dimension == nct.expected_gauge(row.rank, problem.widths[:-1])
+
+
+def test_rows_are_critical_and_their_index_is_the_hessians(counted):
+    problem, census = counted
+    for row in census.rows:
+        assert np.linalg.norm(nct.ravel(problem.value_and_grad(row.params)[1])) <= 1e-10
+        eigenvalues = np.linalg.eigvalsh(brute_force_hessian(problem, row.params))
+        assert np.sum(eigenvalues < -1e-6) == row.index
+        assert np.sum(np.abs(eigenvalues) <= 1e-6) == row.gauge_dimension + row.nullity
+        if row.kind == "strict saddle":
+            point = np.asarray(nct.ravel(row.params))
+            objective = lambda v: float(problem.objective(nct.unravel(problem, jnp.asarray(v))))  # noqa: E731
+            step = 1e-2 * row.direction
+            assert objective(point + step) + objective(point - step) < 2 * row.value
+            assert row.descent > 0
+        else:
+            assert row.index == 0
+
+
+def test_ties_are_families_of_minimisers_and_not_saddles():
+    problem = nct.deep_linear(loss="mse", **CHAINS[2])
+    census = nct.census(problem, 300)
+    family = [row for row in census.rows if row.kind == "degenerate"]
+    assert family
+    for row in family:
+        assert row.nullity == 1  # a line in the plane of the two equal classes turns
+        assert row.eigenvalues[1 + np.argmin(np.abs(row.eigenvalues))] > 1e-3
+
+
+def test_symmetric_copies_are_one_row(rng):
+    """Turned, permuted and negated copies of one critical point have the same invariants."""
+    problem = nct.deep_linear(widths=(3, 3), counts=(2, 2, 1), loss="mse", weight_decay=(0.03, 0.05))
+    census = nct.census(problem, 200)
+    values = census.value
+    assert np.all(np.diff(values) > 1e-6)  # classes of one size can be exchanged: one value, one row
+
+
+def test_gradient_flat_points_are_not_critical():
+    class Ridge(nct.Problem):
+        """f = x^3/3 + x + y^2/2: no critical point; |g| has a minimum at the origin, where the Hessian is singular."""
+
+        def init(self, key, scale):
+            return scale * jax.random.normal(key, (2,), jnp.float64)
+
+        def objective(self, params):
+            return params[0] ** 3 / 3 + params[0] + 0.5 * params[1] ** 2
+
+    ends = search(Ridge(), np.arange(24), jax.random.key(0))
+    assert not ends.converged.any()
+    assert np.all(ends.status == int(Status.STALLED))
+    flat = np.abs(ends.params[:, 0]) < 1e-3
+    assert flat.mean() > 0.9
+    census = nct.census(Ridge(), 24)
+    assert census.rows == ()
+    assert (census.critical, census.flat) == (0, 24)
+
+
+def test_unseen_types_are_estimated_from_those_seen_once():
+    rows = nct.census(nct.deep_linear(loss="mse", **CHAINS[1]), 300).rows
+
+    def with_counts(*counts):
+        import dataclasses
+
+        made = tuple(dataclasses.replace(rows[0], count=c) for c in counts)
+        return nct.Census(made, 10, 10, 0, 0, 1e-10)
+
+    assert with_counts(5, 7).unseen == 0.0
+    assert with_counts(1, 1, 1, 2).unseen == 3 * 2 / (2 * 2)
+
+
+def test_a_list_that_lacks_an_entry_is_refuted_and_one_too_many_is_missing(counted):
+    problem, census = counted
+    listed = nct.critical_points(problem)
+    short = nct.compare(census, listed[1:])
+    assert [row.value for row in short.extra] == pytest.approx([listed[0].value])
+    invented = listed[0]._replace(value=listed[0].value * 1.001)
+    assert nct.compare(census, [*listed, invented]).missing == (invented,)
+    turned = [one._replace(minimum=not one.minimum) for one in listed]
+    assert len(nct.compare(census, turned).misjudged) == len(census.rows)
+
+
+@pytest.mark.slow
+def test_the_theorem_holds_and_benign_landscapes_are_refuted():
+    verdict = nct.verify("cjw-dmf", seeds=96, quick=True)
+    assert verdict.outcome == "holds", verdict.reasons
+    assert all(control.refuted for control in verdict.controls)
+    assert {claim.kind for claim in verdict.claims} >= {"member", "index"}
+
+
+def test_a_free_bias_below_the_rank_of_the_simplex_has_spurious_minima():
+    """K = 6, d = 2, n = 10, decay 1e-3: two local minima, at 0.1621821 and 0.1734104 (control N22)."""
+    problem = nct.unconstrained_features(
+        counts=(10,) * 6, dim=2, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0
+    )
+    ends = nct.solve(problem, 64, key=1)
+    values, numbers = np.unique(np.round(ends.value[ends.converged], 6), return_counts=True)
+    assert values == pytest.approx([0.162182, 0.173410], abs=2e-6)
+    assert numbers.min() >= 2
+    at = int(np.argmax(ends.value))
+    report = nct.hessian_report(problem, jax.tree.map(lambda x: x[at], ends.params))
+    assert (report.index, report.nullity) == (0, 0)
+
+
+def test_wrong_use(tmp_path, capsys):
+    model = nct.deep_linear(loss="mse", **CHAINS[0])
+    with pytest.raises(ValueError, match="seeds: expected at least 1"):
+        nct.census(model, 0)
+    with pytest.raises(ValueError, match="tolerance"):
+        nct.census(model, 5, tolerance=0.0)
+    large = nct.unconstrained_features(counts=(9, 9, 9, 9, 7), dim=20, loss="mse", weight_decay=(0.1, 0.1))
+    with pytest.raises(ValueError, match="at most 600 parameters, got 960"):
+        nct.census(large, 5)
+    assert main(["census", "nope"]) == 2
+    assert main(["census", "cjw-dmf", "--instance", "99"]) == 2
+    assert "--instance: expected 0 to 14 for cjw-dmf, got 99" in capsys.readouterr().err
+
+
+def test_the_command_writes_table_data_and_picture(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["census", "cjw-dmf", "--instance", "12", "--starts", "200", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "0 entries missing, 0 rows extra, 0 of another kind than listed" in printed
+    data = json.loads((out / "census.json").read_text())
+    assert data["critical"] == sum(row["starts"] for row in data["rows"])
+    assert data["list"]["missing"] == []
+    first = (out / "census.png").read_bytes()
+    assert main(["census", "cjw-dmf", "--instance", "12", "--starts", "200", "--out", str(out)]) == 0
+    assert (out / "census.png").read_bytes() == first
+    assert sorted(file.name for file in out.iterdir()) == ["census.json", "census.png"]

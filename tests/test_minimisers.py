@@ -1,0 +1,73 @@
+"""For every theorem that predicts a minimiser: an independent solver started there finds nothing lower."""
+
+import jax
+import numpy as np
+import pytest
+import scipy.optimize
+
+import nctheory as nct
+from nctheory.closed_form import Minimum, closed_forms
+
+PREDICTED = [
+    identifier
+    for identifier, theorem in nct.catalogue().items()
+    if isinstance(theorem.instances(jax.random.fold_in(jax.random.key(5), 0))[0].problem, nct.DeepLinear)
+]
+SMALLEST = 1e-12
+"""Relative decrease that is rounding."""
+
+
+def _minima(identifier):
+    theorem = nct.find_theorem(identifier)
+    for instance in theorem.instances(jax.random.fold_in(jax.random.key(5), 0)):
+        minimum = theorem.predict(instance.problem)
+        if isinstance(minimum, Minimum) and isinstance(instance.problem, nct.DeepLinear):
+            yield instance.problem, minimum
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("identifier", PREDICTED)
+def test_nothing_lower_is_found_from_the_closed_form(identifier):
+    cases = list(_minima(identifier))
+    if not cases:
+        pytest.skip("predicts no minimiser, only properties of one; see the tests of its chapter")
+    for problem, minimum in cases[:: max(1, len(cases) // 4)]:
+        start = np.asarray(nct.ravel(nct.minimiser(problem, minimum, 3)))
+
+        @jax.jit
+        def both(vector, problem=problem):
+            value, gradient = problem.value_and_grad(nct.unravel(problem, vector))
+            return value, nct.ravel(gradient)
+
+        value, gradient = both(start)
+        predicted = float(minimum.value)
+        assert float(value) == pytest.approx(predicted, rel=1e-11)
+        assert np.linalg.norm(gradient) < 1e-9
+        found = scipy.optimize.minimize(
+            lambda v: tuple(np.asarray(x) for x in both(v)),
+            start + 1e-3 * np.random.default_rng(1).normal(size=start.shape),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 2000, "ftol": 1e-16, "gtol": 1e-10},
+        )
+        assert found.fun >= predicted - SMALLEST * abs(predicted), (identifier, problem.widths)
+
+
+def test_every_closed_form_is_a_theorem_of_the_catalogue():
+    for identifier, _ in closed_forms():
+        assert identifier in nct.catalogue()
+
+
+def test_global_minimum_answers_for_every_instance_with_the_value_of_its_theorem():
+    answered, proved = 0, dict(closed_forms())
+    for identifier in PREDICTED:
+        for problem, minimum in _minima(identifier):
+            if minimum.theorem not in proved:
+                continue
+            general = nct.global_minimum(problem)
+            assert float(general.value) == pytest.approx(float(minimum.value), rel=1e-10), identifier
+            np.testing.assert_allclose(
+                np.asarray(general.singular_values), np.asarray(minimum.singular_values), rtol=0, atol=1e-8
+            )
+            answered += 1
+    assert answered >= 60

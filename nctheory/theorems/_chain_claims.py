@@ -1,10 +1,11 @@
 """The claims that a closed form for a whole chain of matrices makes: value, product, every layer's spectrum, balance."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Float
 
 from nctheory._types import Array
-from nctheory.closed_form import Minimum
 from nctheory.problems import ChainParams, DeepLinear
 from nctheory.theorems._theorem import Claim, minimum_value
 
@@ -32,7 +33,8 @@ def _moments(problem: DeepLinear, params: ChainParams) -> Float[Array, "F 3"]:
     return jnp.stack(rows)
 
 
-def _predicted_moments(minimum: Minimum) -> Float[Array, "F 3"]:
+def _predicted_moments(minimum: Any) -> Float[Array, "F 3"]:
+    """Of a `Minimum`, or of whatever a theorem predicts of its layers instead."""
     squares = jnp.asarray(minimum.layer_singular_values) ** 2
     return jnp.stack([jnp.sum(squares**p, axis=1) for p in MOMENTS], axis=1)
 

@@ -35,7 +35,7 @@ class Level(NamedTuple):
 
     def holds(self, value: float) -> bool:
         """Whether a predicted value is this one."""
-        return abs(value - self.value) <= self.slack
+        return bool(abs(value - self.value) <= self.slack)
 
 
 class Evidence(NamedTuple):

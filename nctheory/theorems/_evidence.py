@@ -109,8 +109,9 @@ def gather(
             steepest = float(np.max(ensemble.grad_norm[levels[j].members]))
             drop = SAFETY * steepest**2 / max(report.softest, EPS)
             levels[j] = levels[j]._replace(slack=levels[j].slack + drop)
-            for name, found in _reach(problem, point, report, moving, slope, rows).items():
-                largest[name] = max(largest[name], found)
+            if moving:
+                for name, found in _reach(problem, point, report, moving, slope, rows).items():
+                    largest[name] = max(largest[name], found)
         for name, found in largest.items():
             reach[name][levels[j].members] = found
     return Evidence(problem, ensemble, bound, certified, observed, reports, reach, terms, tuple(levels))

@@ -1,7 +1,10 @@
 """What a result depends on besides its inputs: versions, device, precision."""
 
 import importlib.metadata
+import os
 import platform
+import tempfile
+from pathlib import Path
 
 import jax
 
@@ -24,3 +27,35 @@ def environment() -> dict[str, str]:
     found["device"] = f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})"
     found["precision"] = "float64"
     return found
+
+
+def cache_directory() -> Path:
+    """Where compiled programs are kept: JAX_COMPILATION_CACHE_DIR, else the user's cache folder."""
+    import platformdirs
+
+    named = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("nctheory")) / "xla"
+
+
+def configure() -> Path | None:
+    """float64 and the persistent compilation cache, for a process that the command line owns.
+
+    Returns the cache folder, or None where none can be written; then every run compiles afresh.
+    """
+    jax.config.update("jax_enable_x64", True)
+    folder = cache_directory()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        check_writable(folder)
+    except OSError:
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return folder
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError where no file can be made in the folder."""
+    with tempfile.TemporaryFile(dir=folder):
+        pass

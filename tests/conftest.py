@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
+from nctheory._environment import cache_directory
 from nctheory._programs import release_programs
-from nctheory.cli import cache_directory
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Compiling is most of the suite's time; what `nctheory verify` has compiled before is not compiled again.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nctheory import cli
+from nctheory._commands import EXIT
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "proofs_numeric" / "template.py"
@@ -59,7 +60,7 @@ def test_a_starved_solver_exits_3():
 
 
 def test_refuted_beats_inconclusive_in_the_exit_status():
-    assert cli.EXIT == {"holds": 0, "refuted": 1, "inconclusive": 3}
+    assert EXIT == {"holds": 0, "refuted": 1, "inconclusive": 3}
 
 
 MISUSE = [

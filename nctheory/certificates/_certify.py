@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._batching import map_in_blocks
+from nctheory._concrete import not_positive
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.certificates._convexity import doubtful_convexity, doubtful_profile
@@ -107,7 +108,7 @@ def _(problem: DeepLinear) -> str | None:
     narrow, needed = min(problem.widths[:-1]), problem.classes
     if _by_profile(problem):
         return profile_caveat(problem) if narrow >= needed - 1 else _too_narrow(narrow, needed - 1)
-    separable = problem.loss.name == "mse" and (problem.bias_decay is None or _is_zero(problem.bias_decay))
+    separable = problem.loss.name == "mse" and (problem.bias_decay is None or not_positive(problem.bias_decay))
     if problem.inputs is not None:
         if problem.factors > 2:
             return "inputs that are not white (X X^T not a multiple of I) leave no finite bound"
@@ -116,7 +117,7 @@ def _(problem: DeepLinear) -> str | None:
         return None
     if problem.factors > 2:
         return "the bias is decayed, which the separable bound leaves out"
-    if problem.loss.shift_invariant or (problem.bias_decay is not None and _is_zero(problem.bias_decay)):
+    if problem.loss.shift_invariant or (problem.bias_decay is not None and not_positive(problem.bias_decay)):
         needed -= 1
     return None if narrow >= needed else _too_narrow(narrow, needed)
 
@@ -131,13 +132,6 @@ def _(problem: LayerPeeled) -> str | None:
 def _(problem: SideBySide) -> str | None:
     caveats = (bound_caveat(problem.member(index)) for index in range(problem.number))
     return next((caveat for caveat in caveats if caveat is not None), None)
-
-
-def _is_zero(decay: Scalar) -> bool:
-    try:
-        return float(decay) == 0.0
-    except TypeError:  # a tracer
-        return False
 
 
 def _too_narrow(width: int, needed: int) -> str:

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from nctheory._concrete import not_positive
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.closed_form._geometry import simplex_etf
 from nctheory.closed_form._minimum import NoClosedForm
-from nctheory.closed_form._unconstrained import _needs_loss, _not_positive
+from nctheory.closed_form._unconstrained import _needs_loss
 from nctheory.problems import DeepLinear
 
 HALVINGS = 200
@@ -128,6 +129,6 @@ def _balanced_chain(problem: DeepLinear, rank: int) -> int:
     if min(problem.widths) < rank:
         raise NoClosedForm(f"needs every width >= {rank}, the rank of the structure, got {problem.widths}")
     for i, decay in enumerate(problem.weight_decay):
-        if _not_positive(decay):
+        if not_positive(decay):
             raise NoClosedForm(f"needs every decay > 0, got weight_decay[{i}] = {float(decay)}")
     return problem.counts[0]

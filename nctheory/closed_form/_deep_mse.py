@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from nctheory._concrete import is_positive, not_positive
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._product import minimum_from_product
-from nctheory.closed_form._unconstrained import _not_positive
+from nctheory.closed_form._spectral import refuse_tie
 from nctheory.problems import DeepLinear
 
 BISECTIONS = 64
@@ -106,10 +107,10 @@ def directions(problem: DeepLinear) -> Directions:
         raise NoClosedForm("features must be free, but inputs are given")
     if problem.bias_row is not None:
         raise NoClosedForm("needs samples or class means, got the moment form")
-    if problem.bias_decay is not None and not _is_zero(problem.bias_decay):
+    if problem.bias_decay is not None and is_positive(problem.bias_decay):
         raise NoClosedForm(f"needs bias None or free (0.0), got decay {problem.bias_decay}")
     for i, decay in enumerate(problem.weight_decay):
-        if _not_positive(decay):
+        if not_positive(decay):
             raise NoClosedForm(f"needs every decay > 0, got weight_decay[{i}] = {float(decay)}")
     counts, decay = problem.counts, jnp.asarray(problem.weight_decay)
     multiplicity = jnp.asarray(problem.multiplicity)
@@ -144,7 +145,8 @@ def chain_minimum(problem: DeepLinear, theorem: str) -> Minimum:
     found = directions(problem)
     narrow = min(problem.widths)
     if narrow < problem.classes:
-        _refuse_tie(problem, found, narrow)
+        least = found.sigma[0] * jnp.sqrt(found.strength[0] / onset(problem.depth))
+        refuse_tie(found.sigma, least, narrow)
     on = (found.cost < 1.0) & (jnp.arange(problem.classes) < narrow)
     powered = jnp.where(on, found.root, 0.0) ** problem.depth
     product = (found.left * (found.sigma * powered / (1.0 + powered))[None, :]) @ found.right
@@ -174,29 +176,6 @@ def stationary_values(problem: DeepLinear) -> Float[Array, "S"]:
     gains = jnp.where(jnp.isfinite(found.cost), found.share * (1.0 - found.cost), jnp.nan)[:rank]
     gains = jnp.where(found.share[:rank] > 0, gains, jnp.nan)
     return jnp.sum(found.share) - jnp.concatenate([jnp.zeros(1), jnp.cumsum(gains)])
-
-
-def _refuse_tie(problem: DeepLinear, found: Directions, narrow: int) -> None:
-    try:
-        pair = np.asarray(found.sigma[narrow - 1 : narrow + 1])
-        last_on = bool(found.cost[narrow - 1] < 1.0)
-    except jax.errors.TracerArrayConversionError:
-        return
-    except jax.errors.TracerBoolConversionError:
-        last_on = True
-        pair = np.asarray(found.sigma[narrow - 1 : narrow + 1])
-    if last_on and pair[0] - pair[1] <= 1e-9 * pair[0]:
-        raise NoClosedForm(
-            f"the rank cut at width {narrow} falls between equal singular values {pair[0]:.6g} of the targets: "
-            "the minimisers' product is not unique (only its value and spectrum are)"
-        )
-
-
-def _is_zero(decay: Scalar) -> bool:
-    try:
-        return float(decay) == 0.0
-    except TypeError:  # a tracer: the hypothesis is the caller's
-        return True
 
 
 @closed_form("deep-mse-linear", generality=1)

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nctheory._concrete import not_positive
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.closed_form._grouped import Grouped, grouped_cross_entropy
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._product import minimum_from_product
-from nctheory.closed_form._unconstrained import _needs_loss, _not_positive
+from nctheory.closed_form._unconstrained import _needs_loss
 from nctheory.problems import DeepLinear
 
 MOST_GROUPS = 16
@@ -47,7 +48,7 @@ def _counts(problem: DeepLinear) -> tuple[int, ...]:
     if problem.widths[0] < classes - 1:
         raise NoClosedForm(f"needs dim >= K-1 = {classes - 1}, got dim {problem.widths[0]}")
     for name, decay in zip(("lambda_W", "lambda_H"), problem.weight_decay, strict=True):
-        if _not_positive(decay):
+        if not_positive(decay):
             raise NoClosedForm(f"needs {name} > 0, got {float(decay)}; no minimiser exists")
     groups = len(set(problem.counts))
     if groups > MOST_GROUPS:

@@ -5,15 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from nctheory._concrete import not_positive
 from nctheory._types import Array, Scalar
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
-from nctheory.closed_form._unconstrained import (
-    _needs_dim,
-    _not_positive,
-    balanced_count,
-    collapse_strength,
-    frame_minimum,
-)
+from nctheory.closed_form._unconstrained import _needs_dim, balanced_count, collapse_strength, frame_minimum
 from nctheory.problems import CrossEntropy, DeepLinear, Focal
 
 BISECTIONS = 100
@@ -47,7 +42,7 @@ def label_smoothing_minimum(problem: DeepLinear) -> Minimum:
 @closed_form("ufm-ls", generality=-1)
 def _smoothed_minimum(problem: DeepLinear) -> Minimum:
     """`label_smoothing_minimum` where there is smoothing, or where that is not known because alpha is traced."""
-    if isinstance(problem.loss, CrossEntropy) and _not_positive(problem.loss.smoothing):
+    if isinstance(problem.loss, CrossEntropy) and not_positive(problem.loss.smoothing):
         raise NoClosedForm("needs label smoothing, got one-hot targets")
     return label_smoothing_minimum(problem)
 

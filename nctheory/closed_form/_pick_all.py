@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from nctheory._concrete import not_positive
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.closed_form._geometry import simplex_etf
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
-from nctheory.closed_form._unconstrained import _needs_dim, _not_positive
+from nctheory.closed_form._unconstrained import _needs_dim
 from nctheory.problems import DeepLinear
 
 BISECTIONS = 80
@@ -62,7 +63,7 @@ def _samples(problem: DeepLinear) -> Array:
         raise NoClosedForm(f"needs two factors W H (depth 1), got depth {problem.depth}")
     _needs_dim(problem, problem.classes - 1, "K-1")
     for name, decay in zip(("lambda_W", "lambda_H"), problem.weight_decay, strict=True):
-        if _not_positive(decay):
+        if not_positive(decay):
             raise NoClosedForm(f"needs {name} > 0, got {float(decay)}; no minimiser exists")
     with suppress(jax.errors.TracerArrayConversionError):  # of a tracer the hypothesis is the caller's
         _needs_balance(np.asarray(problem.targets), np.asarray(problem.multiplicity))

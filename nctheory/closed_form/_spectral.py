@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from nctheory._concrete import is_positive, not_positive
 from nctheory._types import Array, Scalar
 from nctheory.closed_form._minimum import Minimum, NoClosedForm
-from nctheory.closed_form._unconstrained import _is_positive, _needs_loss, _not_positive
+from nctheory.closed_form._unconstrained import _needs_loss
 from nctheory.problems import DeepLinear
 
 
@@ -22,10 +23,10 @@ def needs_two_free_factors(problem: DeepLinear) -> None:
         raise NoClosedForm(f"needs two factors W H (depth 1), got depth {problem.depth}")
     if problem.bias_row is not None:
         raise NoClosedForm("needs samples or class means, got the moment form")
-    if problem.bias_decay is not None and _is_positive(problem.bias_decay):
+    if problem.bias_decay is not None and is_positive(problem.bias_decay):
         raise NoClosedForm(f"needs bias None or free (0.0), got decay {float(problem.bias_decay)}")
     for name, decay in zip(("lambda_W", "lambda_H"), problem.weight_decay, strict=True):
-        if _not_positive(decay):
+        if not_positive(decay):
             raise NoClosedForm(f"needs {name} > 0, got {float(decay)}; no minimiser is isolated, or none exists")
 
 
@@ -47,7 +48,7 @@ def soft_threshold_minimum(
     decay, rank = jnp.asarray(problem.weight_decay), problem.widths[0]
     samples = jnp.sum(jnp.asarray(problem.multiplicity))
     if rank < sigma.shape[0]:
-        _refuse_tie(sigma, samples * jnp.sqrt(decay[0] * decay[1]), rank)
+        refuse_tie(sigma, samples * jnp.sqrt(decay[0] * decay[1]), rank)
     arrays = _arrays(left, sigma, right, offset, decay, samples, rank)
     return Minimum(theorem=theorem, bias=offset, **arrays)
 
@@ -88,14 +89,15 @@ def _arrays(
     }
 
 
-def _refuse_tie(sigma: Array, threshold: Scalar, rank: int) -> None:
+def refuse_tie(sigma: Array, threshold: Scalar, rank: int) -> None:
+    """NoClosedForm where only some of several equal singular values above the threshold fit under the rank cut."""
     try:
         above, below, least = float(sigma[rank - 1]), float(sigma[rank]), float(threshold)
     except TypeError:  # a tracer: the hypothesis is the caller's
         return
     if above > least and above - below <= 1e-9 * above:
         raise NoClosedForm(
-            f"the rank cut at dim {rank} falls between equal singular values {above:.6g} of the targets: the minimisers' "
+            f"the rank cut at width {rank} falls between equal singular values {above:.6g} of the targets: the minimisers' "
             "product is not unique (only its value and spectrum are)"
         )
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from nctheory._concrete import is_positive, not_positive
 from nctheory._types import Array, Scalar
 from nctheory.closed_form._geometry import tilted_frame
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
@@ -27,23 +28,9 @@ def balanced_count(problem: DeepLinear) -> int:
     if problem.classes < 2:
         raise NoClosedForm("needs at least two classes, got 1")
     for name, decay in zip(("lambda_W", "lambda_H"), problem.weight_decay, strict=True):
-        if _not_positive(decay):
+        if not_positive(decay):
             raise NoClosedForm(f"needs {name} > 0, got {float(decay)}; no minimiser is isolated, or none exists")
     return counts[0]
-
-
-def _not_positive(decay: Scalar) -> bool:
-    try:
-        return float(decay) <= 0.0
-    except TypeError:  # a tracer: the hypothesis is the caller's
-        return False
-
-
-def _is_positive(number: Scalar) -> bool:
-    try:
-        return float(number) > 0.0
-    except TypeError:  # a tracer: the hypothesis is the caller's
-        return False
 
 
 def _needs_dim(problem: DeepLinear, least: int, symbol: str) -> None:
@@ -161,7 +148,7 @@ def squared_error_bias_minimum(problem: DeepLinear) -> Minimum:
     if problem.bias_decay is None:
         raise NoClosedForm("needs a bias, got bias None")
     decay = jnp.asarray(problem.bias_decay)
-    free = _not_positive(problem.bias_decay)
+    free = not_positive(problem.bias_decay)
     _needs_dim(problem, problem.classes - free, "K-1" if free else "K")
     classes = problem.classes
     strength = collapse_strength(problem)
@@ -188,5 +175,5 @@ def soft_value(strength: Array | Scalar) -> Array:
 def _needs_loss(problem: DeepLinear, name: str) -> None:
     if problem.loss.name != name:
         raise NoClosedForm(f"needs loss {name}, got {problem.loss.name}")
-    if isinstance(problem.loss, CrossEntropy) and _is_positive(problem.loss.smoothing):
+    if isinstance(problem.loss, CrossEntropy) and is_positive(problem.loss.smoothing):
         raise NoClosedForm("needs one-hot targets, got label smoothing")

@@ -13,7 +13,7 @@ from nctheory._precision import float64
 from nctheory.certificates import hessian_report
 from nctheory.flow import Ensemble, as_key, as_seeds
 from nctheory.landscape._search import search
-from nctheory.problems import DeepLinear, Params, Problem, ravel, unravel
+from nctheory.problems import DeepLinear, Params, Problem, ravel, rounding, unravel
 
 SAME = 1e-6
 """Relative distance of invariants up to which two points are of one orbit type."""
@@ -42,6 +42,8 @@ class CriticalType:
     """Smallest eigenvalue off the gauge."""
     resolution: float
     """Eigenvalues closer to zero are not told from zero."""
+    slack: float
+    """How far the critical value may be from `value`: |g|^2 over the softest curvature, and rounding."""
     descent: float
     """Largest decrease of the objective found along the most negative direction, both ways; 0 where there is none."""
     count: int
@@ -201,6 +203,7 @@ def _row(problem: Problem, ends: Ensemble, members: np.ndarray, invariants: np.n
         gauge_dimension=report.gauge_dimension,
         smallest=report.smallest,
         resolution=report.resolution,
+        slack=float(ends.grad_norm[best]) ** 2 / report.softest + float(rounding(problem, ends.value[best])),
         descent=descent,
         count=int(members.size),
         grad_norm=float(ends.grad_norm[best]),

@@ -8,9 +8,6 @@ import numpy as np
 from nctheory.closed_form import CriticalValue
 from nctheory.landscape._census import Census, CriticalType
 
-SAME_VALUE = 1e-8
-"""Relative distance of values that agree."""
-
 
 class Match(NamedTuple):
     """A row of the census with the entry of the list that it is."""
@@ -38,7 +35,7 @@ class Comparison(NamedTuple):
 
 
 def compare(census: Census, listed: Sequence[CriticalValue]) -> Comparison:
-    """Match rows to entries by value and rank; several rows may match one entry, and an entry several rows.
+    """Match rows to entries by rank and by value, to the row's `slack`; several rows may match one entry, and the reverse.
 
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(2, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
@@ -48,11 +45,7 @@ def compare(census: Census, listed: Sequence[CriticalValue]) -> Comparison:
     """
     matched, extra, met = [], [], set()
     for row in census.rows:
-        near = [
-            i
-            for i, one in enumerate(listed)
-            if one.rank == row.rank and abs(one.value - row.value) <= SAME_VALUE * max(abs(one.value), 1e-3)
-        ]
+        near = [i for i, one in enumerate(listed) if one.rank == row.rank and abs(one.value - row.value) <= row.slack]
         if not near:
             extra.append(row)
             continue

@@ -4,7 +4,7 @@ Every real hyperparameter is an array leaf; shapes and kinds are static. Nothing
 """
 
 from nctheory.problems._balanced import BalancedChain, balanced_chain
-from nctheory.problems._base import NoCertificate, Params, Problem, ravel, size, template, unravel
+from nctheory.problems._base import NoCertificate, Params, Problem, ravel, rounding, size, template, unravel
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._chain_factorisation import MinimalChainFactorisation, minimal_chain_factorisation
 from nctheory.problems._constructors import (
@@ -59,6 +59,7 @@ __all__ = [
     "random_gauge",
     "ravel",
     "reduce_to_class_means",
+    "rounding",
     "side_by_side",
     "size",
     "support_vector_features",

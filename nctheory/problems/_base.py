@@ -6,9 +6,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PRNGKeyArray
 
+from nctheory._precision import EPS
 from nctheory._types import Array, Scalar
 
 Params = Any
@@ -75,6 +77,11 @@ def template(problem: Problem) -> Params:
 def size(problem: Problem) -> int:
     """Number of real parameters."""
     return sum(leaf.size for leaf in jax.tree.leaves(template(problem)))
+
+
+def rounding(problem: Problem, scale: np.ndarray | float) -> Any:
+    """Rounding error of a quantity of the given size computed from all parameters."""
+    return 8 * EPS * np.sqrt(size(problem)) * (np.abs(scale) + EPS)
 
 
 def ravel(params: Params) -> Float[Array, "P"]:

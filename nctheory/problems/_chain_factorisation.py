@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory._precision import EPS, float64
+from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.problems._base import NoCertificate, Params, Problem
-from nctheory.problems._constructors import _decay, _matrix, _whole
+from nctheory.problems._constructors import _decay, _whole
+from nctheory.problems._factorisation import matrix_and_range, nuclear_bound
 from nctheory.problems._gauge import skew_basis
 
 
@@ -84,12 +85,7 @@ class MinimalChainFactorisation(Problem):
                 f"{self.depth + 1} factors: the cost of a given product is a Schatten quasi-norm, which is not convex"
             )
         weights, features = self.factor_chain(params)
-        dual = self.weight_decay[0] * weights @ jnp.linalg.pinv(features.T)
-        norm = jnp.linalg.norm(dual, ord=2) * (1.0 + 8 * sum(dual.shape) * EPS)
-        radius = jnp.sqrt(self.weight_decay[0] * self.weight_decay[1])
-        terms = jnp.where(norm > 0, radius / jnp.where(norm > 0, norm, 1.0), 0.0) * dual * self.target
-        bound = jnp.sum(terms) - 4 * dual.size * EPS * jnp.sum(jnp.abs(terms))
-        return jnp.where(jnp.isfinite(bound), jnp.maximum(bound, 0.0), 0.0)
+        return nuclear_bound(self.target, weights, features, self.weight_decay)
 
 
 @float64
@@ -108,7 +104,8 @@ def minimal_chain_factorisation(
     >>> chain.depth, chain.basis.shape
     (2, (2, 2))
     """
-    z = np.asarray(_matrix("target", target, rows=np.shape(target)[0] if np.ndim(target) == 2 else -1, what="K"))
+    z, basis = matrix_and_range(target)
+    rank = basis.shape[1]
     if len(widths) == 0:
         raise ValueError("widths: expected (d_0, …, d_{M-1}) with at least one entry, got none")
     dims = tuple(_whole(f"widths[{i}]", w) for i, w in enumerate(widths))
@@ -118,13 +115,8 @@ def minimal_chain_factorisation(
             f"weight_decay: expected {len(dims) + 1} positive decays (lambda_1, …, lambda_M, lambda_H), got "
             f"{tuple(weight_decay)}"
         )
-    left, singular, _ = np.linalg.svd(z, full_matrices=False)
-    rank = int(np.sum(singular > singular[0] * max(z.shape) * EPS)) if singular[0] > 0 else 0
-    if rank == 0:
-        raise ValueError("target: expected a matrix that is not zero")
     if min(dims) < rank:
         raise ValueError(f"widths: expected at least rank(target)={rank} each, got {dims}; no factorisation exists")
-    basis = left[:, :rank]
     return MinimalChainFactorisation(
         target=jnp.asarray(z),
         coordinates=jnp.asarray(basis.T @ z),

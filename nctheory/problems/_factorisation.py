@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory._precision import float64
+from nctheory._precision import EPS, float64
 from nctheory._types import Array, Scalar
 from nctheory.problems._base import Params, Problem
 from nctheory.problems._constructors import _decay, _matrix, _whole
@@ -52,13 +52,31 @@ class MinimalFactorisation(Problem):
         gives at `params`, $\lambda_W W (H^\top)^+$, scaled into the ball.
         """
         weights, features = self.factor_pair(params)
-        eps = jnp.finfo(jnp.float64).eps
-        dual = self.weight_decay[0] * weights @ jnp.linalg.pinv(features.T)
-        norm = jnp.linalg.norm(dual, ord=2) * (1.0 + 8 * sum(dual.shape) * eps)
-        radius = jnp.sqrt(self.weight_decay[0] * self.weight_decay[1])
-        terms = jnp.where(norm > 0, radius / jnp.where(norm > 0, norm, 1.0), 0.0) * dual * self.target
-        bound = jnp.sum(terms) - 4 * dual.size * eps * jnp.sum(jnp.abs(terms))
-        return jnp.where(jnp.isfinite(bound), jnp.maximum(bound, 0.0), 0.0)
+        return nuclear_bound(self.target, weights, features, self.weight_decay)
+
+
+def nuclear_bound(
+    target: Float[Array, "K N"], weights: Float[Array, "K d"], features: Float[Array, "d N"], decay: Float[Array, "2"]
+) -> Scalar:
+    r"""$\langle Q,Z\rangle$ for Q the multiplier $\lambda_W W(H^\top)^+$ scaled into the ball
+    $|Q|_2\le\sqrt{\lambda_W\lambda_H}$, less its rounding error.
+    """
+    dual = decay[0] * weights @ jnp.linalg.pinv(features.T)
+    norm = jnp.linalg.norm(dual, ord=2) * (1.0 + 8 * sum(dual.shape) * EPS)
+    radius = jnp.sqrt(decay[0] * decay[1])
+    terms = jnp.where(norm > 0, radius / jnp.where(norm > 0, norm, 1.0), 0.0) * dual * target
+    bound = jnp.sum(terms) - 4 * dual.size * EPS * jnp.sum(jnp.abs(terms))
+    return jnp.where(jnp.isfinite(bound), jnp.maximum(bound, 0.0), 0.0)
+
+
+def matrix_and_range(target: np.ndarray | Array) -> tuple[Float[np.ndarray, "K N"], Float[np.ndarray, "K r"]]:
+    """The target as an array with an orthonormal basis of its range; ValueError unless it is a matrix other than zero."""
+    z = np.asarray(_matrix("target", target, rows=np.shape(target)[0] if np.ndim(target) == 2 else -1, what="K"))
+    left, singular, _ = np.linalg.svd(z, full_matrices=False)
+    rank = int(np.sum(singular > singular[0] * max(z.shape) * EPS)) if singular[0] > 0 else 0
+    if rank == 0:
+        raise ValueError("target: expected a matrix that is not zero")
+    return z, left[:, :rank]
 
 
 @float64
@@ -75,19 +93,15 @@ def minimal_factorisation(
     >>> minimal_factorisation(np.diag([2.0, 1.0]), dim=3, weight_decay=(0.1, 0.2)).basis.shape
     (2, 2)
     """
-    z = np.asarray(_matrix("target", target, rows=np.shape(target)[0] if np.ndim(target) == 2 else -1, what="K"))
+    z, basis = matrix_and_range(target)
+    rank = basis.shape[1]
     width = _whole("dim", dim)
     if len(weight_decay) != 2 or not all(
         float(_decay(f"weight_decay[{i}]", w)) > 0 for i, w in enumerate(weight_decay)
     ):
         raise ValueError(f"weight_decay: expected two positive decays (lambda_W, lambda_H), got {tuple(weight_decay)}")
-    left, singular, _ = np.linalg.svd(z, full_matrices=False)
-    rank = int(np.sum(singular > singular[0] * max(z.shape) * np.finfo(np.float64).eps)) if singular[0] > 0 else 0
-    if rank == 0:
-        raise ValueError("target: expected a matrix that is not zero")
     if width < rank:
         raise ValueError(f"dim: expected at least rank(target)={rank}, got {width}; no factorisation W H = Z exists")
-    basis = left[:, :rank]
     return MinimalFactorisation(
         target=jnp.asarray(z),
         coordinates=jnp.asarray(basis.T @ z),

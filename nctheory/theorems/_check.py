@@ -1,17 +1,16 @@
 """One claim on one instance: residuals against tolerances that are derived, seed by seed."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nctheory._batching import map_in_blocks
-from nctheory._precision import EPS
 from nctheory.certificates import GAP_LEVEL, Bound, HessianReport
 from nctheory.flow import Ensemble
-from nctheory.problems import Params, Problem, ravel, size, unravel
+from nctheory.problems import Params, Problem, ravel, rounding, unravel
 from nctheory.theorems._theorem import Claim
 
 SAFETY = 2.0
@@ -106,11 +105,6 @@ def stacked_jacobian(problem: Problem, point: Params, claims: tuple[Claim, ...])
     vector = ravel(point)
     _, push = jax.linearize(flat, vector)
     return map_in_blocks(push, jnp.eye(vector.size)).T
-
-
-def rounding(problem: Problem, scale: np.ndarray | float) -> Any:
-    """Rounding error of a quantity of the given size computed from all parameters."""
-    return 8 * EPS * np.sqrt(size(problem)) * (np.abs(scale) + EPS)
 
 
 def check_claim(claim: Claim, evidence: Evidence, predicted: np.ndarray) -> Check:

@@ -1,11 +1,10 @@
 """Claims of the literature that are false or misprinted, each with what reproduces the counterexample."""
 
 import dataclasses
-import importlib
-import pkgutil
 from collections.abc import Callable
 from typing import Literal
 
+from nctheory.theorems._registry import import_proofs
 from nctheory.theorems._theorem import Source
 
 Ground = Literal["certified", "arithmetic", "sampled"]
@@ -69,11 +68,7 @@ def register_erratum(erratum: Erratum) -> Erratum:
 
 def errata() -> dict[str, Erratum]:
     """All errata of the package `proofs_numeric`, and those registered by hand, in the order of their numbers."""
-    import proofs_numeric
-
-    for module in pkgutil.walk_packages(proofs_numeric.__path__, "proofs_numeric."):
-        if not module.ispkg and not module.name.endswith(".template"):
-            importlib.import_module(module.name)
+    import_proofs()
     return dict(sorted(_ERRATA.items(), key=lambda item: (len(item[0]), item[0])))
 
 

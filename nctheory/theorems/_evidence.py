@@ -12,8 +12,8 @@ from nctheory._precision import EPS
 from nctheory.certificates import GAP_LEVEL, Bound, HessianReport, certify, hessian_report, sensitivity
 from nctheory.flow import Ensemble, FlowPrecision, solve, starts
 from nctheory.landscape import orbit_types, search
-from nctheory.problems import Params, Problem, ravel, unravel
-from nctheory.theorems._check import SAFETY, Evidence, Level, measure_terms, observe_all, rounding, stacked_jacobian
+from nctheory.problems import Params, Problem, ravel, rounding, unravel
+from nctheory.theorems._check import SAFETY, Evidence, Level, measure_terms, observe_all, stacked_jacobian
 from nctheory.theorems._theorem import Claim, Method
 
 REFERENCE: dict[str, Any] = {"rtol": 1e-6, "switch": 1e-3}

@@ -31,13 +31,18 @@ def register(theorem: Theorem) -> Theorem:
     return theorem
 
 
-def catalogue() -> dict[str, Theorem]:
-    """All theorems of the package `proofs_numeric`, and those registered by hand, by identifier."""
+def import_proofs() -> None:
+    """Import every file of the package `proofs_numeric`, so that each registers what it holds."""
     import proofs_numeric
 
     for module in pkgutil.walk_packages(proofs_numeric.__path__, "proofs_numeric."):
         if not module.ispkg and not module.name.endswith(".template"):
             importlib.import_module(module.name)
+
+
+def catalogue() -> dict[str, Theorem]:
+    """All theorems of the package `proofs_numeric`, and those registered by hand, by identifier."""
+    import_proofs()
     return dict(_THEOREMS)
 
 

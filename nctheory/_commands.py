@@ -1,0 +1,221 @@
+"""What the commands of the command line do; each returns its exit status."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from nctheory._environment import cache_directory, check_writable, configure, environment
+
+EXIT = {"holds": 0, "refuted": 1, "inconclusive": 3}
+
+
+class Misuse(Exception):
+    """Wrong use of the command line; the message is for the user."""
+
+
+def _folder(name: str) -> Path:
+    try:
+        Path(name).mkdir(parents=True, exist_ok=True)
+        check_writable(Path(name))
+    except OSError as error:
+        raise Misuse(f"--out: cannot write into {name}: {error.strerror or error}") from error
+    return Path(name)
+
+
+def _outputs(args: argparse.Namespace) -> None:
+    """Fail before any computation when an output cannot be written."""
+    if args.out is not None:
+        _folder(args.out)
+    if args.json is not None:
+        file = Path(args.json)
+        if file.is_dir():
+            raise Misuse(f"--json: {file} is a folder; expected a file name")
+        try:
+            check_writable(file.absolute().parent)
+        except OSError as error:
+            raise Misuse(f"--json: cannot write {file}: {error.strerror or error}") from error
+
+
+def _selected(names: Sequence[str]) -> list[tuple]:
+    """(theorem, file it came from or None) for each name; without names the whole catalogue."""
+    from nctheory.theorems import catalogue, find_theorem, load_theorem_file
+
+    if not names:
+        return [(theorem, None) for theorem in catalogue().values()]
+    chosen = []
+    for name in names:
+        try:
+            if name.endswith(".py") or os.sep in name:
+                chosen += [(theorem, name) for theorem in load_theorem_file(name)]
+            else:
+                chosen.append((find_theorem(name), None))
+        except ValueError as error:
+            raise Misuse(str(error)) from error
+    return chosen
+
+
+def verify_command(args: argparse.Namespace) -> int:
+    """Run verifications with a progress bar, print tables, write files; the exit status says how they ended."""
+    from rich.console import Console
+    from threadpoolctl import threadpool_limits
+
+    from nctheory.report import margin_figure, render_verdict, summary_table
+    from nctheory.report._progress import SeedProgress
+    from nctheory.theorems import Effort, Theorem, Verdict, verify, write_atomically
+
+    _outputs(args)
+    if args.seed is not None and args.instance is None:
+        raise Misuse("--seed: needs --instance as well, because every instance has its own seeds")
+    if args.instance is not None and len(args.theorems) != 1:
+        raise Misuse("--instance: needs exactly one theorem")
+    configure()  # before anything compiles: JAX decides once whether its cache is in use
+    chosen = _selected(args.theorems)
+    seeds = args.seeds if args.seed is None else [args.seed]
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=130)
+    workers = min(os.cpu_count() or 1, len(chosen))
+    effort = Effort(budget=args.budget, workers=1 if workers > 1 else None)
+    if args.quick:
+        effort = effort._replace(fidelity_seeds=4)
+
+    def run(theorem: Theorem, file: str | None) -> Verdict:
+        with progress.bar(theorem, seeds, args.key, args.instance) as advance:
+            verdict = verify(
+                theorem,
+                seeds,
+                args.key,
+                instance=args.instance,
+                quick=args.quick,
+                effort=effort,
+                progress=advance,
+                file=file,
+            )
+        if args.out is not None:
+            verdict.to_json(Path(args.out) / f"{theorem.id}.json")
+        return verdict
+
+    try:
+        with SeedProgress() as progress, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+            verdicts = list(pool.map(lambda job: run(*job), chosen))
+    except ValueError as error:
+        raise Misuse(str(error)) from error
+    for verdict in verdicts:
+        if not args.quiet or verdict.outcome != "holds":
+            console.print(render_verdict(verdict))
+    console.print(summary_table(verdicts))
+    if args.json is not None:
+        body = ",\n".join(verdict.to_json().rstrip() for verdict in verdicts)
+        write_atomically(Path(args.json), f"[\n{body}\n]\n")
+    if args.out is not None:
+        console.print(f"figure: {margin_figure(verdicts, Path(args.out) / 'margins.png')}")
+    codes = {EXIT[verdict.outcome] for verdict in verdicts}
+    return 1 if 1 in codes else max(codes)
+
+
+def list_command(errata: bool) -> int:
+    """Identifiers and titles, or the errata in full."""
+    from nctheory.report import show_erratum
+    from nctheory.theorems import catalogue
+    from nctheory.theorems import errata as all_errata
+
+    if errata:
+        print("\n".join(show_erratum(one) for one in all_errata().values()))
+        return 0
+    known = catalogue()
+    width = max(map(len, known))
+    for identifier, theorem in known.items():
+        print(f"{identifier:<{width}}  {theorem.title}")
+    return 0
+
+
+def errata_command(args: argparse.Namespace) -> int:
+    """Reproduce errata; 0 when every claim came out false, 1 when one did not."""
+    from threadpoolctl import threadpool_limits
+
+    from nctheory.report import show_finding
+    from nctheory.theorems import errata, find_erratum
+
+    configure()
+    try:
+        chosen = [find_erratum(name) for name in args.errata] or list(errata().values())
+    except ValueError as error:
+        raise Misuse(str(error)) from error
+    findings = []
+    with threadpool_limits(1, user_api="blas"):
+        for one in chosen:
+            findings.append(one.reproduce(args.seeds, args.key))
+            print(show_finding(one, findings[-1]), flush=True)
+    return 0 if all(finding.refuted for finding in findings) else 1
+
+
+def census_command(args: argparse.Namespace) -> int:
+    """Census of one instance; 1 when a row is not on the analytic list, or of another kind than listed, else 0."""
+    import jax
+    from rich.console import Console
+    from threadpoolctl import threadpool_limits
+
+    from nctheory.closed_form import NoClosedForm, critical_points
+    from nctheory.landscape import census, compare
+    from nctheory.report import census_figure, census_json, census_lines, census_table
+    from nctheory.theorems import find_theorem, write_atomically
+
+    folder = None if args.out is None else _folder(args.out)
+    configure()
+    try:
+        drawn = find_theorem(args.theorem).instances(jax.random.fold_in(jax.random.key(args.key), 0))
+        if args.instance >= len(drawn):
+            raise Misuse(f"--instance: expected 0 to {len(drawn) - 1} for {args.theorem}, got {args.instance}")
+        problem = drawn[args.instance].problem
+        with threadpool_limits(1, user_api="blas"):
+            found = census(problem, args.starts, args.key)
+    except ValueError as error:
+        raise Misuse(str(error)) from error
+    try:
+        held = compare(found, critical_points(problem))  # pyright: ignore[reportArgumentType]
+    except (NoClosedForm, AttributeError):
+        held = None
+    console = Console(highlight=False, width=None if Console().is_terminal else 130)
+    shown = ", ".join(
+        f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in drawn[args.instance].parameters.items()
+    )
+    console.print(f"{args.theorem}, instance {args.instance}: {shown}", markup=False)
+    console.print(census_table(found, held))
+    for line in census_lines(found, held):
+        console.print(line, markup=False)
+    if folder is not None:
+        write_atomically(folder / "census.json", census_json(found, held))
+        console.print(
+            f"figure: {census_figure(found, folder / 'census.png', f'{args.theorem}: {shown}')}", markup=False
+        )
+    return int(held is not None and bool(held.extra or held.misjudged))
+
+
+def show_command(identifier: str) -> int:
+    """One theorem in full."""
+    from nctheory.report import show_theorem
+
+    print(show_theorem(_selected([identifier])[0][0]))
+    return 0
+
+
+def doctor_command() -> int:
+    """Print what a run would use; 0 when float64 arithmetic works."""
+    folder = configure()
+    import jax
+    import jax.numpy as jnp
+
+    for name, value in environment().items():
+        print(f"{name:<10} {value}")
+    print(f"{'cores':<10} {os.cpu_count()}")
+    exact = float(jax.jit(lambda x: (1.0 + x) - 1.0)(jnp.asarray(2.0**-50))) == 2.0**-50
+    print(f"{'float64':<10} {'works' if exact else 'DOES NOT WORK: verdicts would be meaningless'}")
+    if folder is None:
+        print(f"{'cache':<10} {cache_directory()} cannot be written; every run compiles afresh")
+    else:
+        files = [file for file in folder.rglob("*") if file.is_file()]
+        size = sum(file.stat().st_size for file in files) / 2**20
+        print(f"{'cache':<10} {folder} ({len(files)} files, {size:.1f} MiB)")
+    return 0 if exact else 1

@@ -16,6 +16,7 @@ Importing the package changes no JAX setting; its verbs compute in float64 and r
 from nctheory.certificates import Bound, HessianReport, certify, hessian_report
 from nctheory.closed_form import (
     CriticalValue,
+    DataCriticalValue,
     Grouped,
     Minimum,
     NoClosedForm,
@@ -28,6 +29,7 @@ from nctheory.closed_form import (
     critical_points,
     cross_entropy_minimum,
     dang_minimum,
+    data_critical_values,
     decay_strength,
     deep_collapse,
     deep_mse_minimum,
@@ -51,6 +53,7 @@ from nctheory.closed_form import (
     minimum_from_product,
     onset,
     pick_all_minimum,
+    pivot_blocks,
     regression_minimum,
     relative_cost,
     scaled_margin_minimum,
@@ -64,8 +67,8 @@ from nctheory.closed_form import (
     tag_scales,
     tilted_frame,
 )
-from nctheory.flow import Ensemble, FlowEnd, Status, follow_flow, solve
-from nctheory.landscape import Census, Comparison, CriticalType, census, compare, expected_gauge
+from nctheory.flow import Ensemble, FlowEnd, Status, follow_flow, solve, solve_from
+from nctheory.landscape import Census, Comparison, CriticalType, Descent, census, compare, descents, expected_gauge
 from nctheory.measures import (
     class_means,
     distance_to_frame,
@@ -109,6 +112,7 @@ from nctheory.problems import (
     random_gauge,
     ravel,
     reduce_to_class_means,
+    segment_ranks,
     side_by_side,
     support_vector_features,
     tag_indicators,
@@ -150,7 +154,9 @@ __all__ = [
     "Control",
     "CriticalType",
     "CriticalValue",
+    "DataCriticalValue",
     "DeepLinear",
+    "Descent",
     "Effort",
     "Ensemble",
     "Erratum",
@@ -194,10 +200,12 @@ __all__ = [
     "critical_points",
     "cross_entropy_minimum",
     "dang_minimum",
+    "data_critical_values",
     "decay_strength",
     "deep_collapse",
     "deep_linear",
     "deep_mse_minimum",
+    "descents",
     "distance_to_frame",
     "distance_to_simplex_etf",
     "errata",
@@ -241,6 +249,7 @@ __all__ = [
     "onset",
     "pick_all_label",
     "pick_all_minimum",
+    "pivot_blocks",
     "principal_subspace_error",
     "random_gauge",
     "ravel",
@@ -251,11 +260,13 @@ __all__ = [
     "regression_minimum",
     "relative_cost",
     "scaled_margin_minimum",
+    "segment_ranks",
     "self_duality_distance",
     "seli_minimum",
     "side_by_side",
     "simplex_etf",
     "solve",
+    "solve_from",
     "spinodal",
     "squared_error_bias_minimum",
     "squared_error_minimum",

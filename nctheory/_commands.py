@@ -1,6 +1,7 @@
 """What the commands of the command line do; each returns its exit status."""
 
 import argparse
+import contextlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -157,8 +158,9 @@ def census_command(args: argparse.Namespace) -> int:
     from rich.console import Console
     from threadpoolctl import threadpool_limits
 
-    from nctheory.closed_form import NoClosedForm, critical_points
-    from nctheory.landscape import census, compare
+    from nctheory.closed_form import NoClosedForm, critical_points, data_critical_values
+    from nctheory.landscape import census, compare, descents
+    from nctheory.problems import DeepLinear
     from nctheory.report import census_figure, census_json, census_lines, census_table
     from nctheory.theorems import find_theorem, write_atomically
 
@@ -171,12 +173,14 @@ def census_command(args: argparse.Namespace) -> int:
         problem = drawn[args.instance].problem
         with threadpool_limits(1, user_api="blas"):
             found = census(problem, args.starts, args.key)
+            flows = descents(problem, found)
     except ValueError as error:
         raise Misuse(str(error)) from error
-    try:
-        held = compare(found, critical_points(problem))  # pyright: ignore[reportArgumentType]
-    except (NoClosedForm, AttributeError):
-        held = None
+    held = None
+    for analytic in (critical_points, data_critical_values):
+        if held is None and isinstance(problem, DeepLinear):
+            with contextlib.suppress(NoClosedForm):
+                held = compare(found, analytic(problem))
     console = Console(highlight=False, width=None if Console().is_terminal else 130)
     shown = ", ".join(
         f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in drawn[args.instance].parameters.items()
@@ -186,10 +190,10 @@ def census_command(args: argparse.Namespace) -> int:
     for line in census_lines(found, held):
         console.print(line, markup=False)
     if folder is not None:
-        write_atomically(folder / "census.json", census_json(found, held))
-        console.print(
-            f"figure: {census_figure(found, folder / 'census.png', f'{args.theorem}: {shown}')}", markup=False
-        )
+        write_atomically(folder / "census.json", census_json(found, held, flows))
+        for suffix in ("png", "svg", "pdf"):
+            file = census_figure(found, folder / f"census.{suffix}", f"{args.theorem}: {shown}", flows)
+            console.print(f"figure: {file}", markup=False)
     return int(held is not None and bool(held.extra or held.misjudged))
 
 

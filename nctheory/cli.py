@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     count.add_argument("--instance", type=_whole(0), default=0, metavar="I", help="which instance (default 0)")
     count.add_argument("--starts", type=_whole(1), default=2000, metavar="N", help="random starts (default 2000)")
     count.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
-    count.add_argument("--out", metavar="DIR", help="write census.json and census.png into a folder")
+    count.add_argument("--out", metavar="DIR", help="write census.json and the figure (PNG, SVG, PDF) into a folder")
     commands.add_parser("doctor", help="devices, versions, float64, compilation cache")
     return top
 

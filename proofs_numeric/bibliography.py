@@ -223,3 +223,50 @@ LI_2024 = nct.Source(
   year={2024}
 }""",
 )
+
+KAWAGUCHI_2016 = nct.Source(
+    citation="Kawaguchi: Deep Learning without Poor Local Minima, NeurIPS 2016.",
+    number="number unchecked",
+    bibtex="""@inproceedings{kawaguchi2016deep,
+  title={Deep Learning without Poor Local Minima},
+  author={Kawaguchi, Kenji},
+  booktitle={Advances in Neural Information Processing Systems},
+  year={2016}
+}""",
+)
+
+ACHOUR_2024 = nct.Source(
+    citation="Achour, Malgouyres, Gerchinovitz: The Loss Landscape of Deep Linear Neural Networks: a Second-order Analysis, "
+    "JMLR 25(242), 2024.",
+    number="number unchecked",
+    bibtex="""@article{achour2024loss,
+  title={The Loss Landscape of Deep Linear Neural Networks: a Second-order Analysis},
+  author={Achour, El Mehdi and Malgouyres, Fran{\\c{c}}ois and Gerchinovitz, S{\\'e}bastien},
+  journal={Journal of Machine Learning Research},
+  volume={25},
+  number={242},
+  year={2024}
+}""",
+)
+
+LAURENT_2018 = nct.Source(
+    citation="Laurent, von Brecht: Deep Linear Networks with Arbitrary Loss: All Local Minima Are Global, ICML 2018.",
+    number="number unchecked",
+    bibtex="""@inproceedings{laurent2018deep,
+  title={Deep Linear Networks with Arbitrary Loss: All Local Minima Are Global},
+  author={Laurent, Thomas and von Brecht, James},
+  booktitle={International Conference on Machine Learning},
+  year={2018}
+}""",
+)
+
+HAEFFELE_2015 = nct.Source(
+    citation="Haeffele, Vidal: Global Optimality in Tensor Factorization, Deep Learning, and Beyond, arXiv:1506.07540, 2015.",
+    number="number unchecked",
+    bibtex="""@article{haeffele2015global,
+  title={Global Optimality in Tensor Factorization, Deep Learning, and Beyond},
+  author={Haeffele, Benjamin D. and Vidal, Ren{\\'e}},
+  journal={arXiv preprint arXiv:1506.07540},
+  year={2015}
+}""",
+)

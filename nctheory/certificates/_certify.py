@@ -110,6 +110,8 @@ def _(problem: DeepLinear) -> str | None:
         return profile_caveat(problem) if narrow >= needed - 1 else _too_narrow(narrow, needed - 1)
     separable = problem.loss.name == "mse" and (problem.bias_decay is None or not_positive(problem.bias_decay))
     if problem.inputs is not None:
+        if separable and problem.bias_decay is None and all(not_positive(decay) for decay in problem.weight_decay):
+            return None
         if problem.factors > 2:
             return "inputs that are not white (X X^T not a multiple of I) leave no finite bound"
         return None if problem.factors == 1 or narrow >= needed else _too_narrow(narrow, needed)

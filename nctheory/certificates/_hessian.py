@@ -39,6 +39,11 @@ class HessianReport(NamedTuple):
     """Their directions, as columns in the flat parameter space."""
 
     @property
+    def largest(self) -> float:
+        """Largest size of an eigenvalue; 0 where there is none."""
+        return float(np.max(np.abs(self.eigenvalues), initial=0.0))
+
+    @property
     def softest(self) -> float:
         """Smallest size of an eigenvalue that is told from zero; infinite where there is none."""
         sizes = np.abs(self.eigenvalues)

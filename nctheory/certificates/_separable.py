@@ -23,7 +23,8 @@ def separable_bound(problem: DeepLinear) -> Scalar:
     over the min(width) largest singular values of the targets, plus $\sigma_i^2/2N$ for the others, which the rank cannot
     reach. A bias is no decay's business here: leaving its penalty out and removing the mean of the targets
     can only lower the value, so the bound is valid for every bias and tight for a free one. Given inputs must be white
-    ($XX^\top\propto I$); the bound is -inf where they are not.
+    ($XX^\top\propto I$), unless no layer is decayed: then an orthonormal basis of their rows stands for them, and the bound
+    is that of Eckart and Young. It is -inf where neither holds.
     """
     # Every column's weight is its multiplicity over N.
     gain = problem.column_weight[0] / problem.multiplicity[0]
@@ -36,9 +37,12 @@ def separable_bound(problem: DeepLinear) -> Scalar:
         gram = x @ x.T
         white = jnp.trace(gram) / gram.shape[0]
         valid = (jnp.max(jnp.abs(gram - white * jnp.eye(gram.shape[0]))) <= 1e-12 * white) & (white > 0)
-        white = jnp.where(valid, white, 1.0)
-        valid = valid & (problem.bias_decay is None)
-        projected = targets @ x.T / white
+        undecayed = jnp.all(jnp.asarray(problem.weight_decay) == 0.0)
+        _, singular, rows = jnp.linalg.svd(x, full_matrices=False)
+        rows = jnp.where(singular[:, None] > max(x.shape) * EPS * singular[0], rows, 0.0)
+        white = jnp.where(valid & ~undecayed, white, 1.0)
+        projected = jnp.where(undecayed, targets @ rows.T, targets @ x.T / white)
+        valid = (valid | undecayed) & (problem.bias_decay is None)
         constant = 0.5 * gain * (jnp.sum(targets**2) - white * jnp.sum(projected**2))
         targets, gain = projected, gain * white
     elif problem.bias_decay is not None:

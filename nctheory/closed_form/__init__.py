@@ -4,6 +4,7 @@ A prediction is differentiable in the hyperparameters and says which hypothesis 
 """
 
 from nctheory.closed_form._critical_points import CriticalValue, critical_points
+from nctheory.closed_form._data_chain import DataCriticalValue, data_critical_values, pivot_blocks
 from nctheory.closed_form._deep_ce import Structure, deep_collapse, low_rank
 from nctheory.closed_form._deep_mse import (
     dang_minimum,
@@ -49,6 +50,7 @@ from nctheory.closed_form._unconstrained import (
 
 __all__ = [
     "CriticalValue",
+    "DataCriticalValue",
     "Grouped",
     "Minimum",
     "NoClosedForm",
@@ -63,6 +65,7 @@ __all__ = [
     "critical_points",
     "cross_entropy_minimum",
     "dang_minimum",
+    "data_critical_values",
     "decay_strength",
     "deep_collapse",
     "deep_mse_minimum",
@@ -86,6 +89,7 @@ __all__ = [
     "minimum_from_product",
     "onset",
     "pick_all_minimum",
+    "pivot_blocks",
     "regression_minimum",
     "relative_cost",
     "scaled_margin_minimum",

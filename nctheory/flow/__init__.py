@@ -3,6 +3,7 @@
 `solve` is the public verb. A seed's start depends on its key and number alone; its end carries a status.
 """
 
+from nctheory.flow._from_points import solve_from
 from nctheory.flow._program import starts
 from nctheory.flow._solve import FlowPrecision, Method, as_key, as_seeds, solve
 from nctheory.flow._status import Ensemble, Status
@@ -18,5 +19,6 @@ __all__ = [
     "as_seeds",
     "follow_flow",
     "solve",
+    "solve_from",
     "starts",
 ]

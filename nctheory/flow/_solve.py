@@ -151,13 +151,14 @@ def solve(
 
     with ThreadPoolExecutor(threads) as pool:
         parts = list(pool.map(run, range(0, len(numbers), width)))
-    return _ensemble(problem, numbers, jax.tree.map(lambda *xs: np.concatenate(xs), *parts), tolerance)
+    return gather_ensemble(problem, numbers, jax.tree.map(lambda *xs: np.concatenate(xs), *parts), tolerance)
 
 
 _STATUS = {DONE: Status.CONVERGED, STUCK: Status.STALLED, SPENT: Status.BUDGET_SPENT, LOST: Status.DIVERGED}
 
 
-def _ensemble(problem: Problem, numbers: np.ndarray, records: Record, tolerance: float) -> Ensemble:
+def gather_ensemble(problem: Problem, numbers: np.ndarray, records: Record, tolerance: float) -> Ensemble:
+    """The records of finished seeds as an `Ensemble`."""
     status = np.full(len(numbers), int(Status.STALLED), dtype=np.int8)
     for phase, code in _STATUS.items():
         status[records.phase == phase] = code

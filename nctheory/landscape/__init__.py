@@ -5,15 +5,18 @@
 
 from nctheory.landscape._census import Census, CriticalType, census, orbit_types, take_census
 from nctheory.landscape._compare import Comparison, Match, compare, expected_gauge
+from nctheory.landscape._descents import Descent, descents
 from nctheory.landscape._search import search
 
 __all__ = [
     "Census",
     "Comparison",
     "CriticalType",
+    "Descent",
     "Match",
     "census",
     "compare",
+    "descents",
     "expected_gauge",
     "orbit_types",
     "search",

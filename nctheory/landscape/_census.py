@@ -9,11 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._precision import float64
-from nctheory.certificates import hessian_report
+from nctheory._precision import EPS, float64
+from nctheory.certificates import HessianReport, hessian_report
 from nctheory.flow import Ensemble, as_key, as_seeds
 from nctheory.landscape._search import search
-from nctheory.problems import DeepLinear, Params, Problem, ravel, rounding, unravel
+from nctheory.problems import (
+    DeepLinear,
+    Params,
+    Problem,
+    internal_spaces,
+    ravel,
+    rounding,
+    segment_ranks,
+    undecayed,
+    unravel,
+)
 
 SAME = 1e-6
 """Relative distance of invariants up to which two points are of one orbit type."""
@@ -50,7 +60,8 @@ class CriticalType:
     """Starts that ended here."""
     grad_norm: float
     invariants: np.ndarray
-    """Singular values of every factor, one after the other; for other problems `Problem.invariants`."""
+    """Singular values of every factor, one after the other; of a chain with undecayed neighbours those of the product, and
+    `segment_ranks`; for other problems `Problem.invariants`."""
     eigenvalues: np.ndarray
     """Of the Hessian off the gauge, ascending."""
     params: Params
@@ -143,7 +154,7 @@ def census(
 
 def take_census(problem: Problem, ends: Ensemble) -> Census:
     """The census of end states that are there already."""
-    invariants = _invariants(problem, ends.params)
+    invariants = type_invariants(problem, ends.params)
     rows = [_row(problem, ends, members, invariants) for members in orbit_types(problem, ends)]
     counts = ends.counts()
     return Census(
@@ -156,13 +167,18 @@ def take_census(problem: Problem, ends: Ensemble) -> Census:
     )
 
 
-def _invariants(problem: Problem, params: Params) -> np.ndarray:
+def type_invariants(problem: Problem, params: Params) -> np.ndarray:
     """What tells two orbit types apart besides the value; leading axis seeds."""
     batched = jax.tree.map(jnp.asarray, params)
     if not isinstance(problem, DeepLinear):
         return np.asarray(jax.vmap(problem.invariants)(batched)).reshape(len(jax.tree.leaves(params)[0]), -1)
     root = np.sqrt(np.asarray(problem.multiplicity))
     factors = [np.asarray(w) for w in params.weights]
+    if any(bool(undecayed(problem, space)) for space in internal_spaces(problem)):
+        # Stretching by GL(d) changes the factors' singular values, but neither the product nor the rank of any segment.
+        products = np.asarray(jax.vmap(problem.product)(batched)) * root
+        ranks = np.asarray(jax.vmap(lambda point: segment_ranks(problem, point))(batched))
+        return np.concatenate([np.linalg.svd(products, compute_uv=False), np.nan_to_num(ranks, nan=-1.0)], axis=1)
     if params.features is not None:
         factors.append(np.asarray(params.features) * root)
     return np.concatenate([np.linalg.svd(f, compute_uv=False) for f in factors], axis=1)
@@ -170,7 +186,7 @@ def _invariants(problem: Problem, params: Params) -> np.ndarray:
 
 def orbit_types(problem: Problem, ends: Ensemble) -> list[np.ndarray]:
     """Positions of the converged end states grouped by orbit type: neighbours in value first, then by the invariants."""
-    good, invariants = np.flatnonzero(ends.converged), _invariants(problem, ends.params)
+    good, invariants = np.flatnonzero(ends.converged), type_invariants(problem, ends.params)
     if good.size == 0:
         return []
     order = good[np.argsort(ends.value[good], kind="stable")]
@@ -203,7 +219,7 @@ def _row(problem: Problem, ends: Ensemble, members: np.ndarray, invariants: np.n
         gauge_dimension=report.gauge_dimension,
         smallest=report.smallest,
         resolution=report.resolution,
-        slack=float(ends.grad_norm[best]) ** 2 / report.softest + float(rounding(problem, ends.value[best])),
+        slack=_slack(problem, ends, best, point, report),
         descent=descent,
         count=int(members.size),
         grad_norm=float(ends.grad_norm[best]),
@@ -212,6 +228,13 @@ def _row(problem: Problem, ends: Ensemble, members: np.ndarray, invariants: np.n
         params=point,
         direction=direction,
     )
+
+
+def _slack(problem: Problem, ends: Ensemble, best: int, point: Params, report: HessianReport) -> float:
+    """|g|^2 over the softest curvature, |g||y| where second order says nothing, and rounding of terms that may cancel."""
+    steepest, top = float(ends.grad_norm[best]), np.max(np.abs(ends.value[ends.converged]))
+    far = float(np.linalg.norm(np.asarray(ravel(jax.tree.map(jnp.asarray, point))))) if report.nullity else 0.0
+    return steepest**2 / max(report.softest, EPS) + steepest * far + float(rounding(problem, top))
 
 
 def _rank(problem: Problem, point: Params) -> int:

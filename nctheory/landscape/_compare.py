@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nctheory.closed_form import CriticalValue
+from nctheory.closed_form import CriticalValue, DataCriticalValue
 from nctheory.landscape._census import Census, CriticalType
 
 
@@ -13,19 +13,19 @@ class Match(NamedTuple):
     """A row of the census with the entry of the list that it is."""
 
     row: CriticalType
-    listed: CriticalValue
+    listed: CriticalValue | DataCriticalValue
 
     @property
     def agrees(self) -> bool:
         """Whether the kind is as listed; a degenerate row may be a family of minimisers, never a strict saddle."""
-        return (self.row.kind != "strict saddle") == self.listed.minimum
+        return self.listed.minimum is None or (self.row.kind != "strict saddle") == self.listed.minimum
 
 
 class Comparison(NamedTuple):
     """`extra` rows refute the list, `missing` entries are a failure of the search."""
 
     matched: tuple[Match, ...]
-    missing: tuple[CriticalValue, ...]
+    missing: tuple[CriticalValue | DataCriticalValue, ...]
     extra: tuple[CriticalType, ...]
 
     @property
@@ -34,7 +34,7 @@ class Comparison(NamedTuple):
         return tuple(match for match in self.matched if not match.agrees)
 
 
-def compare(census: Census, listed: Sequence[CriticalValue]) -> Comparison:
+def compare(census: Census, listed: Sequence[CriticalValue | DataCriticalValue]) -> Comparison:
     """Match rows to entries by rank and by value, to the row's `slack`; several rows may match one entry, and the reverse.
 
     >>> import nctheory as nct

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory._batching import map_in_blocks
+from nctheory._precision import EPS
 from nctheory._types import Array
 from nctheory.flow import Ensemble, Status
 from nctheory.flow._lanes import run_lanes
@@ -30,8 +31,10 @@ LEAST_DAMPING = 1e-3
 """Damping never falls below this many |g|/max(|y|, 1), about the curvature that the symmetry orbit shows at a gradient g."""
 FLATNESS = 1e-5
 """A point is gradient-flat where |A g| is at most this fraction of |A||g|."""
-SETTLED = 1e-3
+SETTLED = 1e-10
 """Fraction of the tolerance below which nothing is gained."""
+SLOWEST = 0.97
+"""Ratio of gradient norms above which a point below the tolerance is left alone."""
 SHORTEST = 1e-11
 """Relative length of a step that is no progress."""
 
@@ -77,8 +80,9 @@ def _newton(problem: Problem, lanes_seed: _Seed, tolerance: Array, budget: Array
     status = jnp.where(stuck & ~(now <= tolerance), int(Status.STALLED), RUNNING)
     steps = r.steps + 2 * r.point.size + 1
     status = jnp.where(steps >= budget, int(Status.BUDGET_SPENT), status)
-    # Convergence is quadratic: go on below the tolerance while it lasts, so that flat directions are told from curved ones.
-    settled = (now <= SETTLED * tolerance) | ~(now < 0.1 * norm)
+    # Go on below the tolerance while it lasts (at degenerate points it halves), to tell flat directions from curved ones.
+    noise = 8.0 * EPS * spread * extent
+    settled = (now <= SETTLED * tolerance) | (better & ~(now < SLOWEST * norm)) | (~better & (now <= noise)) | stuck
     status = jnp.where((now <= tolerance) & settled, int(Status.CONVERGED), status)
     status = jnp.where(jnp.isfinite(norm), status, int(Status.DIVERGED))
     return _Seed(

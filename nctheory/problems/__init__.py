@@ -15,7 +15,7 @@ from nctheory.problems._constructors import (
 )
 from nctheory.problems._factorisation import MinimalFactorisation, minimal_factorisation
 from nctheory.problems._focal import Focal, focal
-from nctheory.problems._gauge import ChainParams, internal_spaces, random_gauge
+from nctheory.problems._gauge import ChainParams, internal_spaces, random_gauge, segment_ranks, undecayed
 from nctheory.problems._layer_peeled import LayerPeeled, layer_peeled
 from nctheory.problems._losses import CrossEntropy, Loss, MeanSquaredError, label_smoothing, mse
 from nctheory.problems._margin import MarginPenalty, VectorScaling, support_vector_features, vector_scaling
@@ -60,12 +60,14 @@ __all__ = [
     "ravel",
     "reduce_to_class_means",
     "rounding",
+    "segment_ranks",
     "side_by_side",
     "size",
     "support_vector_features",
     "tag_indicators",
     "template",
     "unconstrained_features",
+    "undecayed",
     "unravel",
     "vector_scaling",
 ]

@@ -136,7 +136,8 @@ class DeepLinear(Problem):
     def gauge_tangents(self, params: ChainParams) -> ChainParams:
         r"""Tangents of O(d) acting between neighbouring layers, and of the constant shift of b where that is free.
 
-        In the internal space of width d, a skew matrix A moves the factor below by A F and the factor above by -F A.
+        In the internal space of width d, a skew matrix A moves the factor below by A F and the factor above by -F A;
+        where neither of the two is decayed, any matrix A does (the group is GL(d)).
         Shifting b by a multiple of 1 changes nothing where the loss ignores it and b is not decayed.
         """
         return chain_tangents(self, params)

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from nctheory.landscape import Census, Comparison
+from nctheory.landscape import Census, Comparison, Descent
 from nctheory.theorems import write_atomically
 
 COLOURS = {"minimum": "#1b6ca8", "strict saddle": "#c8553d", "degenerate": "#8a8a8a"}
+
+SAID = {True: "minimum", False: "strict saddle", None: "saddle"}
+"""What a list says of an entry."""
 
 
 def census_table(census: Census, held: Comparison | None = None) -> Table:
@@ -37,7 +41,7 @@ def census_table(census: Census, held: Comparison | None = None) -> Table:
         cells += [f"{row.smallest:+.2e}", f"{row.resolution:.0e}", f"{row.descent:.1e}", str(row.count)]
         if held is not None:
             match = said.get(id(row))
-            expected = "EXTRA" if match is None else "minimum" if match.listed.minimum else "strict saddle"
+            expected = "EXTRA" if match is None else SAID[match.listed.minimum]
             cells.append(expected if match is None or match.agrees else f"{expected}: DISAGREES")
         table.add_row(*cells)
     return table
@@ -55,12 +59,12 @@ def census_lines(census: Census, held: Comparison | None = None) -> list[str]:
             f"analytic list: {len(held.matched)} rows matched, {len(held.missing)} entries missing, "
             f"{len(held.extra)} rows extra, {len(held.misjudged)} of another kind than listed"
         )
-        lines += [f"  missing: value {one.value:.8f}, rank {one.rank}, roots {one.roots}" for one in held.missing]
+        lines += [f"  missing: value {one.value:.8f}, rank {one.rank}" for one in held.missing]
     return lines
 
 
-def census_json(census: Census, held: Comparison | None = None) -> str:
-    """Counts and rows (without representatives' parameters) as JSON."""
+def census_json(census: Census, held: Comparison | None = None, flows: Sequence[Descent] = ()) -> str:
+    """Counts, rows (without representatives' parameters) and the descents between them as JSON."""
     rows: list[dict[str, Any]] = [
         {
             "value": row.value,
@@ -87,6 +91,10 @@ def census_json(census: Census, held: Comparison | None = None) -> str:
         "unseen": census.unseen,
         "rows": rows,
     }
+    body["descents"] = [
+        {"from": one.origin, "side": one.side, "to": one.end if one.end >= 0 else None, "value": one.value}
+        for one in flows
+    ]
     if held is not None:
         body["list"] = {
             "matched": len(held.matched),
@@ -97,10 +105,11 @@ def census_json(census: Census, held: Comparison | None = None) -> str:
     return json.dumps(body, indent=1) + "\n"
 
 
-def census_figure(census: Census, path: str | Path, title: str = "") -> Path:
+def census_figure(census: Census, path: str | Path, title: str = "", flows: Sequence[Descent] = ()) -> Path:
     """Loss against index, and beside it the spectra of the representatives' Hessians off the gauge.
 
-    The area of a mark grows with the logarithm of its starts. Written atomically; the same bytes for the same census.
+    Lines lead from each saddle to where its most negative direction descends. The area of a mark grows with the logarithm
+    of its starts. Written atomically; the same bytes for the same census.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -121,6 +130,10 @@ def census_figure(census: Census, path: str | Path, title: str = "") -> Path:
             )
             for row in rows:
                 right.plot(row.eigenvalues, np.full(row.eigenvalues.size, row.value), "|", color=colour, ms=7, mew=0.8)
+        for one in flows:
+            if one.end >= 0:
+                ends = census.rows[one.origin], census.rows[one.end]
+                left.plot([r.index for r in ends], [r.value for r in ends], color="0.75", lw=0.7, zorder=0)
         right.axvline(0.0, color="0.3", lw=0.8)
         right.set_xscale("symlog", linthresh=1e-2)
         left.set_xlabel("index (negative eigenvalues off the gauge)")
@@ -131,7 +144,7 @@ def census_figure(census: Census, path: str | Path, title: str = "") -> Path:
         figure.suptitle(title, fontsize=9, x=0.01, ha="left")
         buffer = io.BytesIO()
         suffix = target.suffix.lstrip(".") or "png"
-        metadata = {"svg": {"Date": None}, "png": {"Software": None}}.get(suffix)
+        metadata = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}.get(suffix)
         figure.savefig(buffer, format=suffix, dpi=150, metadata=metadata)
     write_atomically(target, buffer.getvalue())
     return target

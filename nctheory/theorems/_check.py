@@ -17,6 +17,10 @@ SAFETY = 2.0
 """Factor on the first-order sensitivity; covers its second-order remainder."""
 
 
+FLAT = 1e-6
+"""Negative curvature below this part of the largest is none: a saddle that is strict in name only."""
+
+
 class Level(NamedTuple):
     """Converged seeds that ended at one value."""
 
@@ -29,6 +33,8 @@ class Level(NamedTuple):
     """Smallest Hessian eigenvalue off the gauge at a sampled end state; NaN where none was sampled."""
     resolution: float
     """Eigenvalues closer to zero are not told from zero."""
+    largest_curvature: float
+    """Largest size of an eigenvalue there."""
     slack: float
     """How far the critical value may be from `value`: the members' spread, their gradients to second order, rounding."""
 
@@ -117,7 +123,7 @@ def check_claim(claim: Claim, evidence: Evidence, predicted: np.ndarray) -> Chec
     if claim.enclosed:
         return _check_enclosure(claim, evidence, float(predicted))
     if claim.kind == "index":
-        return _check_index(claim, evidence, np.atleast_1d(np.asarray(predicted, dtype=np.float64)))
+        return _check_index(claim, evidence, np.asarray(predicted, dtype=np.float64))
     observed, ensemble = evidence.observed[claim.name], evidence.ensemble
     predicted = np.asarray(predicted, dtype=np.float64)
     if claim.kind == "member":
@@ -150,37 +156,49 @@ def check_claim(claim: Claim, evidence: Evidence, predicted: np.ndarray) -> Chec
         return Check(seeds[finite], residual, noise, norm, np.abs(residual) + noise)
     mask = evidence.certified if claim.scope == "minimisers" else ensemble.converged
     gradient = ensemble.grad_norm + _gradient_noise(evidence)
-    tolerance = SAFETY * evidence.reach[claim.name] * gradient + noise
+    if claim.of_value:
+        tolerance = np.full(residual.shape, np.inf)
+        for level in evidence.levels:
+            tolerance[level.members] = level.slack + noise[level.members]
+    else:
+        tolerance = SAFETY * evidence.reach[claim.name] * gradient + noise
     # NaN in an observable is a violation, not a pass.
     residual = np.where(np.isnan(residual), np.inf, residual)
     residual, tolerance = residual[mask], tolerance[mask]
     return Check(ensemble.seeds[mask], residual, tolerance, norm, np.abs(residual) + tolerance)
 
 
-def _check_index(claim: Claim, evidence: Evidence, minima: np.ndarray) -> Check:
+def _check_index(claim: Claim, evidence: Evidence, listed: np.ndarray) -> Check:
     """Sign of the smallest curvature, level by level; every converged seed speaks for its level.
 
     Where it ought to be negative the residual is the resolution and the tolerance its size, and the reverse where it is
     positive; where it ought not to be negative the residual is its negative part and the tolerance the resolution. A point
-    that ought to be a strict saddle and is neither within the resolution stays undecided.
+    that ought to be a strict saddle and shows no negative curvature counts against the claim where the resolution is at most
+    `FLAT` of the largest curvature, and stays undecided where it is coarser. Of a level where the observable
+    is not finite the claim does not speak.
     """
-    seeds, residual, tolerance = [], [], []
+    observed = evidence.observed[claim.name].reshape(len(evidence.ensemble.seeds), -1)
+    listed = listed.reshape(-1, observed.shape[1])
+    seeds, residual, tolerance = [np.zeros(0, int)], [np.zeros(0)], [np.zeros(0)]
     for level in evidence.levels:
         smallest, resolution = level.smallest_curvature, level.resolution
-        if any(level.holds(value) for value in minima):
+        place = observed[level.members[np.argmin(evidence.ensemble.grad_norm[level.members])]]
+        if not np.all(np.isfinite(place)):
+            continue
+        if not np.isfinite(smallest):
+            pair = (0.0, np.inf)
+        elif np.any(np.all(np.abs(listed - place) <= level.slack, axis=1)):
             pair = (max(-smallest, 0.0), resolution)
         elif smallest < -resolution:
             pair = (resolution, -smallest)
+        elif smallest > resolution:
+            pair = (smallest, resolution)
         else:
-            pair = (smallest, resolution) if smallest > resolution else (0.0, np.inf)
-        if not np.isfinite(smallest):
-            pair = (0.0, np.inf)
+            sharp = resolution <= FLAT * level.largest_curvature
+            pair = (max(resolution, np.finfo(np.float64).tiny), max(-smallest, 0.0)) if sharp else (0.0, np.inf)
         seeds.append(evidence.ensemble.seeds[level.members])
         residual.append(np.full(level.members.size, pair[0]))
         tolerance.append(np.full(level.members.size, pair[1]))
-    if not seeds:
-        empty = np.zeros(0)
-        return Check(empty.astype(int), empty, empty, 0.0, empty)
     gathered = [np.concatenate(column) for column in (seeds, residual, tolerance)]
     return Check(gathered[0], gathered[1], gathered[2], 0.0, gathered[1] + gathered[2])
 

@@ -82,8 +82,10 @@ def gather(
         if any(c.terms for c in anywhere):
             for name, x in measure_terms(problem, points, anywhere).items():
                 terms[name] = np.concatenate([np.asarray(x), terms[name]])
-    # Only claims about critical points have a tolerance that depends on how their observable changes there.
-    moving = tuple(c for c in claims if c.scope != "any point" and not c.enclosed and c.kind != "index")
+    # Only such claims have a tolerance that depends on how their observable changes there.
+    moving = tuple(
+        c for c in claims if c.scope != "any point" and not c.enclosed and not c.of_value and c.kind != "index"
+    )
     rows, begin = {}, 0
     for claim in moving:
         length = int(np.prod(observed[claim.name].shape[1:]))
@@ -105,9 +107,15 @@ def gather(
             report = hessian_report(problem, point)
             reports.append(report)
             if not report.smallest >= levels[j].smallest_curvature:  # the first one, or one more negative
-                levels[j] = levels[j]._replace(smallest_curvature=report.smallest, resolution=report.resolution)
+                levels[j] = levels[j]._replace(
+                    smallest_curvature=report.smallest,
+                    resolution=report.resolution,
+                    largest_curvature=report.largest,
+                )
             steepest = float(np.max(ensemble.grad_norm[levels[j].members]))
             drop = SAFETY * steepest**2 / max(report.softest, EPS)
+            if report.nullity:  # where second order says nothing, the critical point may be as far as the origin
+                drop += steepest * float(np.linalg.norm(np.asarray(ravel(point))))
             levels[j] = levels[j]._replace(slack=levels[j].slack + drop)
             if moving:
                 for name, found in _reach(problem, point, report, moving, slope, rows).items():
@@ -136,8 +144,9 @@ def _level(problem: Problem, ensemble: Ensemble, certified: np.ndarray, members:
     """A level before any curvature is known."""
     values = ensemble.value[members]
     value, spread = float(np.mean(values)), float(np.ptp(values))
-    noise = float(rounding(problem, value))
-    return Level(value, members, bool(np.all(certified[members])), np.nan, np.nan, spread + noise)
+    # The objective is a difference of terms that may be as large as its value at zero, or anywhere else.
+    noise = float(rounding(problem, np.max(np.abs(ensemble.value[ensemble.converged]))))
+    return Level(value, members, bool(np.all(certified[members])), np.nan, np.nan, np.nan, spread + noise)
 
 
 def _certified(ensemble: Ensemble, bound: Bound) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nctheory.closed_form import NoClosedForm
-from nctheory.theorems._check import Check, Evidence, check_claim
+from nctheory.theorems._check import Check, Evidence, Level, check_claim
 from nctheory.theorems._theorem import Claim, Control, Instance, Prediction, Theorem
 from nctheory.theorems._verdict import ClaimResult, ControlResult, InstanceResult, ReachedValue
 
@@ -15,6 +15,8 @@ SHIFT = 10.0
 """The engine's own control moves each prediction by this many times the error that it resolves."""
 SUPPORT_NEEDED = 0.95
 """Share of an instance's seeds that must support the theorem before it can hold."""
+FOUND_NEEDED = 0.8
+"""The same of a census: the gradient norm may also fall towards infinity, where nothing is to be found."""
 
 
 class Case(NamedTuple):
@@ -83,19 +85,19 @@ def power(check: Check) -> float:
     return float(np.min(check.resolution) / check.scale)
 
 
-def control_result(control: Control, theorem: Theorem, cases: Sequence[Case]) -> ControlResult:
+def control_result(control: Control, theorem: Theorem, grounds: Sequence[tuple[Instance, Evidence]]) -> ControlResult:
     """Whether the same check refutes a wrong version of the theorem."""
     names = control.claims or tuple(claim.name for claim in theorem.claims)
     margins = []
-    for case in cases:
-        if not control.applies(case.instance):
+    for instance, evidence in grounds:
+        if not control.applies(instance):
             continue
         try:
-            prediction = control.predict(case.instance.problem)
+            prediction = control.predict(instance.problem)
         except NoClosedForm:
             continue
         checks = [
-            check_claim(claim, case.evidence, np.asarray(claim.predicted(prediction)))
+            check_claim(claim, evidence, np.asarray(claim.predicted(prediction)))
             for claim in theorem.claims
             if claim.name in names
         ]
@@ -123,7 +125,7 @@ def shifted_control(theorem: Theorem, cases: Sequence[Case]) -> ControlResult:
 def _shift(claim: Claim, case: Case, predicted: np.ndarray, distance: float) -> np.ndarray:
     """Move a prediction by `distance` in norm, in the direction that its kind of claim forbids."""
     if claim.kind == "index":
-        return np.full(1, np.nan)  # an empty list: minima ought to be saddles
+        return np.full((1, *predicted.shape[1:]), np.nan)  # an empty list: minima ought to be saddles
     if claim.kind in ("equality", "member"):
         length = 1.0 if claim.kind == "member" else np.sqrt(max(predicted.size, 1))
         direction = np.ones_like(predicted) / length
@@ -168,11 +170,21 @@ def instance_result(case: Case) -> InstanceResult:
         gauge_dimension=max((r.gauge_dimension for r in reports), default=0),
         margin=max((largest_margin(check) for check in case.checks.values()), default=np.inf),
         certificate_note=bound.reason,
-        levels=tuple(
-            ReachedValue(one.value, one.members.size, one.certified, one.smallest_curvature)
-            for one in case.evidence.levels
-        ),
+        levels=_reached(case.evidence.levels),
     )
+
+
+def _reached(levels: Sequence[Level]) -> tuple[ReachedValue, ...]:
+    """The levels with those of one value put together (a census tells types apart that have the same value)."""
+    rows: list[ReachedValue] = []
+    for level in levels:
+        row = ReachedValue(level.value, level.members.size, level.certified, level.smallest_curvature)
+        if rows and level.holds(rows[-1].value):
+            last = rows.pop()
+            least = float(np.fmin(last.smallest_curvature, row.smallest_curvature))
+            row = ReachedValue(last.value, last.seeds + row.seeds, last.minimum, least)
+        rows.append(row)
+    return tuple(rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +208,7 @@ def reasons(
     """
     refuting = [f"claim {c.name!r} fails on {c.violations} of {c.checked} seeds" for c in claims if c.violations]
     doubtful = [f"control {c.name!r} was not refuted" for c in controls if not c.refuted]
+    needed = FOUND_NEEDED if theorem.method == "census" else SUPPORT_NEEDED
     for case in cases:
         for claim in theorem.claims:
             if claim.complete and not partial and (lost := missing(claim, case)):
@@ -206,7 +219,7 @@ def reasons(
         total, support = len(case.evidence.ensemble.seeds), supporting_seeds(case).size
         if undecided:
             doubtful.append(f"instance {case.index}: claims {', '.join(undecided)} could not be decided")
-        elif support < SUPPORT_NEEDED * total and not any(c.violated.any() for c in case.checks.values()):
+        elif support < needed * total and not any(c.violated.any() for c in case.checks.values()):
             certified, converged = case.evidence.certified.sum(), case.evidence.ensemble.converged.sum()
             doubtful.append(
                 f"instance {case.index}: {support} of {total} seeds support it "

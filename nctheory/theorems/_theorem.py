@@ -52,8 +52,9 @@ class Claim:
     r"""One checkable sentence: `observe(problem, params)` of an end state against `predicted(prediction)`.
 
     `kind` is "equality" (the Frobenius norm of the difference is the residual), "upper" (observed <= predicted,
-    entrywise), "lower", "member": a scalar is one of a predicted list, or "index": critical points at which the scalar is
-    on the predicted list have no negative curvature off the gauge, and all others some. `scope` says of which points it
+    entrywise), "lower", "member": a scalar is one of a predicted list, or "index": critical points at which the scalar (or
+    the vector, one row of the list) is on the predicted list have no negative curvature off the gauge, all others some, and
+    of those where it is not finite the claim says nothing. `scope` says of which points it
     speaks: certified "minimisers", all converged "critical points", or "any point" (starts and ends of all seeds). With
     `enclosed` the claim is about the global minimum itself, which lies between certificate and value; `observe` is then
     the objective. An observable that is a difference of large terms gives their size as `terms(problem, params)`:
@@ -67,6 +68,8 @@ class Claim:
     kind: Kind = "equality"
     scope: Scope = "minimisers"
     enclosed: bool = False
+    of_value: bool = False
+    """The observable is the objective, whose error at an end state is of second order in the gradient."""
     terms: Callable[[Any, Params], Array] | None = None
     complete: bool = False
     """Of a "member" claim: every entry of the list ought to be found, or the verdict is inconclusive."""
@@ -80,6 +83,10 @@ class Claim:
             raise ValueError(f"enclosed: claim {self.name!r} must be an equality about minimisers")
         if self.kind == "index" and self.scope != "critical points":
             raise ValueError(f"scope: claim {self.name!r} of kind 'index' is about critical points, got {self.scope!r}")
+        if self.of_value and (self.scope == "any point" or self.enclosed or self.kind == "index"):
+            raise ValueError(
+                f"of_value: claim {self.name!r} must compare the objective at critical points or minimisers"
+            )
         if self.complete and self.kind != "member":
             raise ValueError(f"complete: claim {self.name!r} must be of kind 'member', got {self.kind!r}")
 
@@ -94,7 +101,9 @@ class Control:
     """A version of the theorem made wrong on purpose; the same check must refute it.
 
     `predict` replaces the theorem's prediction on those instances for which `applies` is true. The control is
-    refuted when some claim named in `claims` (default: any) fails on some seed that supports the theorem.
+    refuted when some claim named in `claims` (default: any) fails on some seed that supports the theorem. A control with
+    `outside(key)` is held against those instances instead, which lie outside the hypotheses: it is solved there like the
+    theorem itself.
     """
 
     name: str
@@ -102,6 +111,7 @@ class Control:
     predict: Callable[[Any], Prediction]
     claims: tuple[str, ...] = ()
     applies: Callable[[Instance], bool] = lambda instance: True
+    outside: Callable[[PRNGKeyArray], Sequence[Instance]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

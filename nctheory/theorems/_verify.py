@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -15,6 +15,7 @@ from nctheory._precision import float64
 from nctheory._programs import release_programs
 from nctheory.certificates import GAP_LEVEL
 from nctheory.flow import as_key, as_seeds
+from nctheory.theorems._check import Evidence
 from nctheory.theorems._evidence import Effort, flow_fidelity, gather
 from nctheory.theorems._judge import (
     Case,
@@ -29,7 +30,7 @@ from nctheory.theorems._judge import (
 )
 from nctheory.theorems._registry import find_theorem
 from nctheory.theorems._statistics import failure_bound
-from nctheory.theorems._theorem import Instance, Theorem
+from nctheory.theorems._theorem import Control, Instance, Theorem
 from nctheory.theorems._verdict import Outcome, Verdict, WorstCase
 
 GRADIENT_TOLERANCE = 1e-10
@@ -94,11 +95,29 @@ def verify(
             for position, (index, one) in enumerate(group)
         ]
 
+    def run_outside(control: Control) -> list[tuple[Instance, Evidence]]:
+        assert control.outside is not None
+        draws = control.outside(jax.random.fold_in(root, 2))
+        enough = as_seeds(chosen.seeds)  # of a quick run too: rare minima are what such a control is about
+        return [(one, _evidence(chosen, one, enough, jax.random.fold_in(root, 3), effort, inner)) for one in draws]
+
+    beyond = [] if instance is not None else [control for control in chosen.controls if control.outside is not None]
+
     # The dense eigenproblems are small: several BLAS threads in several Python threads only wait for each other.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(min(workers, len(groups))) as pool:
-        cases = sorted((case for part in pool.map(run_group, groups.values()) for case in part), key=lambda c: c.index)
+        gathered = pool.map(run_group, groups.values())
+        outside = dict(zip((control.name for control in beyond), pool.map(float64(run_outside), beyond), strict=True))
+        cases = sorted((case for part in gathered for case in part), key=lambda c: c.index)
     return _verdict(
-        chosen, cases, numbers, key, time.perf_counter() - began, partial=instance is not None, quick=quick, file=file
+        chosen,
+        cases,
+        outside,
+        numbers,
+        key,
+        time.perf_counter() - began,
+        partial=instance is not None,
+        quick=quick,
+        file=file,
     )
 
 
@@ -127,8 +146,8 @@ def _run(
     compare: bool,
 ) -> Case:
     key = jax.random.fold_in(jax.random.fold_in(root, 1), index)
-    problem, scale = instance.problem, theorem.init_scale if instance.scale is None else instance.scale
-    evidence = gather(problem, theorem.claims, seeds, key, scale, effort, workers, progress, theorem.method)
+    problem, scale = instance.problem, _scale(theorem, instance)
+    evidence = _evidence(theorem, instance, seeds, key, effort, workers, progress)
     prediction = theorem.predict(problem)
     checks = hold_claims(theorem, evidence, prediction)
     sample = effort.fidelity_seeds if compare and theorem.method == "flow+polish" else 0
@@ -136,9 +155,27 @@ def _run(
     return Case(index, instance, evidence, prediction, checks, fidelity, theorem.several_basins)
 
 
+def _scale(theorem: Theorem, instance: Instance) -> float:
+    return theorem.init_scale if instance.scale is None else instance.scale
+
+
+def _evidence(
+    theorem: Theorem,
+    instance: Instance,
+    seeds: np.ndarray,
+    key: PRNGKeyArray,
+    effort: Effort,
+    workers: int | None,
+    progress: Callable[[int], None] | None = None,
+) -> Evidence:
+    scale = _scale(theorem, instance)
+    return gather(instance.problem, theorem.claims, seeds, key, scale, effort, workers, progress, theorem.method)
+
+
 def _verdict(
     theorem: Theorem,
     cases: list[Case],
+    outside: Mapping[str, Sequence[tuple[Instance, Evidence]]],
     seeds: np.ndarray,
     key: int | PRNGKeyArray,
     seconds: float,
@@ -148,12 +185,16 @@ def _verdict(
 ) -> Verdict:
     claims = tuple(claim_result(claim, cases) for claim in theorem.claims)
     # A single instance need not show up every wrong theorem (one off at the threshold only, say); the whole set must.
-    controls = [] if partial else [control_result(control, theorem, cases) for control in theorem.controls]
+    grounds = [(case.instance, case.evidence) for case in cases]
+    controls = [
+        control_result(control, theorem, outside.get(control.name, grounds))
+        for control in (() if partial else theorem.controls)
+    ]
     if quick:  # a control that speaks only of instances that were left out says nothing
         controls = [control for control in controls if control.applicable]
     controls.append(shifted_control(theorem, cases))
-    grounds = reasons(theorem, cases, claims, controls, quick or partial)
-    outcome: Outcome = "refuted" if grounds.refuting else "inconclusive" if grounds.doubtful else "holds"
+    against = reasons(theorem, cases, claims, controls, quick or partial)
+    outcome: Outcome = "refuted" if against.refuting else "inconclusive" if against.doubtful else "holds"
     instances = tuple(instance_result(case) for case in cases)
     run = sum(row.seeds for row in instances)
     supporting = sum(supporting_seeds(case).size for case in cases)
@@ -163,7 +204,7 @@ def _verdict(
         theorem=theorem.id,
         title=theorem.title,
         outcome=outcome,
-        reasons=grounds.refuting + grounds.doubtful,
+        reasons=against.refuting + against.doubtful,
         evidence="certified" if certified else "sampled",
         seeds_per_instance=len(seeds),
         seeds_run=run,

@@ -105,6 +105,7 @@ the global minimiser. All others are strict saddles.""",
                 kind="member",
                 scope="critical points",
                 complete=True,
+                of_value=True,
             ),
             nct.Claim(
                 "minimisers",

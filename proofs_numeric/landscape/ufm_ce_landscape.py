@@ -1,5 +1,8 @@
 """Cross-entropy with free features: every critical point is a global minimiser or a strict saddle."""
 
+from typing import NamedTuple
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -9,6 +12,12 @@ from proofs_numeric.bibliography import ZHU_2021
 ID = "ufm-ce-landscape"
 # (K, d, n, bias), in the reduced form; d = K-1 in two, below the paper's hypothesis d > K.
 SHAPES = ((3, 2, 2, None), (3, 4, 3, 0.0), (4, 3, 1, None), (4, 5, 2, 0.0))
+
+
+class Values(NamedTuple):
+    """The values at which critical points are said to be minimisers."""
+
+    stationary_values: jax.Array
 
 
 def draw_instances(key):
@@ -36,6 +45,20 @@ def instance(classes, dim, n, bias, strength, ratio):
 def minima_at(values):
     """The theorem with another list of values at which critical points are minimisers."""
     return lambda problem: nct.cross_entropy_minimum(problem)._replace(stationary_values=values(problem))
+
+
+def narrow(key):
+    """Free bias and d < K-1: spurious local minima."""
+    full = nct.unconstrained_features(
+        counts=(5,) * 10, dim=3, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0
+    )
+    return [nct.Instance(nct.reduce_to_class_means(full), {"K": 10, "d": 3, "n": 5, "bias": "free"})]
+
+
+def best_found(problem):
+    """The least value at which many descents end, as the only one of minimisers."""
+    ends = nct.solve(problem, 48)
+    return Values(jnp.atleast_1d(np.min(ends.value[ends.converged])))
 
 
 def below(instance):
@@ -91,6 +114,13 @@ saddle: it has a direction of negative curvature.""",
                 minima_at(lambda p: jnp.atleast_1d(jnp.log(1.0 * p.classes))),
                 claims=("benign",),
                 applies=below,
+            ),
+            nct.Control(
+                "narrow with a free bias",
+                "benign for d < K-1 with a free bias as well (N22): K = 10, d = 3, minimum 0.2073384",
+                best_found,
+                claims=("benign",),
+                outside=narrow,
             ),
             nct.Control(
                 "1e-8 lower",

@@ -1,0 +1,54 @@
+"""The solver from given points instead of random starts."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._precision import float64
+from nctheory.flow._program import Chunk, fresh, solve_chunk
+from nctheory.flow._record import FLOW, Settings
+from nctheory.flow._solve import gather_ensemble
+from nctheory.flow._status import Ensemble
+from nctheory.problems import Params, Problem, ravel
+
+
+@float64
+def solve_from(
+    problem: Problem,
+    points: Params,
+    *,
+    tolerance: float = 1e-10,
+    rtol: float = 1e-3,
+    switch: float = 0.03,
+    budget: int = 200_000,
+) -> Ensemble:
+    """Follow the gradient flow from each of `points` (a pytree with a leading axis) to a critical point, as `solve` does.
+
+    "Seed" i of the ensemble is point i. Raises ValueError for a tolerance that is not positive or no points.
+
+    >>> import jax, nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    >>> ends = nct.solve(model, seeds=3)
+    >>> again = solve_from(model, ends.params)
+    >>> bool(abs(again.value - ends.value).max() < 1e-12)
+    True
+    """
+    if not (np.isfinite(tolerance) and tolerance > 0):
+        raise ValueError(f"tolerance: expected a finite positive number, got {tolerance}")
+    flat = jax.vmap(ravel)(jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), points))
+    count = flat.shape[0]
+    if count < 1:
+        raise ValueError("points: expected at least one, got none")
+    settings = Settings(
+        tolerance=jnp.asarray(tolerance, jnp.float64),
+        rtol=jnp.asarray(rtol, jnp.float64),
+        switch=jnp.asarray(switch, jnp.float64),
+        scale=jnp.asarray(1.0, jnp.float64),
+        budget=jnp.asarray(budget),
+        flow=jnp.asarray(True),
+        polish=jnp.asarray(True),
+    )
+    begun = jax.vmap(lambda point: fresh(point, settings, FLOW))(flat)
+    chunk = Chunk(jnp.arange(count), jnp.ones(count, bool), begun)
+    records = solve_chunk(problem, jax.random.key(0), chunk, settings, (jax.local_devices()[0],))
+    return gather_ensemble(problem, np.arange(count), jax.tree.map(np.asarray, records), tolerance)

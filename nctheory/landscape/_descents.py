@@ -1,0 +1,74 @@
+"""Which saddle descends to which critical point: both ends of the most negative direction, followed by gradient flow."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._precision import float64
+from nctheory.flow import solve_from
+from nctheory.landscape._census import Census, type_invariants
+from nctheory.problems import Problem, ravel, unravel
+
+PUSH = 1e-3
+"""Length of the first step off a saddle, relative to the point's norm (or 1)."""
+SAME_VALUE, SAME_INVARIANTS = 1e-6, 1e-3
+"""Relative distances within which an end is a row of the census."""
+
+
+class Descent(NamedTuple):
+    """One flow line out of a saddle."""
+
+    origin: int
+    """Row of the census that it leaves."""
+    side: int
+    """+1 or -1: which end of the negative direction."""
+    end: int
+    """Row at which it arrives; -1 where it did not converge, or to a point that the census lacks."""
+    value: float
+    """Objective where it arrives."""
+
+
+@float64
+def descents(problem: Problem, census: Census) -> tuple[Descent, ...]:
+    """Follow the gradient flow down both ends of the most negative direction of every strict saddle of a census.
+
+    The flow starts a thousandth of the point's norm away. It may pass close to other saddles; what is recorded is where it
+    comes to rest.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(1, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    >>> census = nct.census(model, starts=40)
+    >>> [(d.origin, d.side, d.end) for d in nct.descents(model, census) if d.origin == 1]
+    [(1, 1, 0), (1, -1, 0)]
+    """
+    saddles = [i for i, row in enumerate(census.rows) if row.kind == "strict saddle"]
+    if not saddles:
+        return ()
+    begun, origins = [], []
+    for i in saddles:
+        row = census.rows[i]
+        flat = np.asarray(ravel(jax.tree.map(jnp.asarray, row.params)))
+        push = PUSH * max(float(np.linalg.norm(flat)), 1.0)
+        for side in (1, -1):
+            begun.append(flat + side * push * row.direction)
+            origins.append((i, side))
+    ends = solve_from(problem, unravel(problem, np.stack(begun)))
+    invariants = type_invariants(problem, ends.params)
+    found = []
+    for k, (i, side) in enumerate(origins):
+        at = _row(census, float(ends.value[k]), invariants[k]) if ends.converged[k] else -1
+        found.append(Descent(i, side, at, float(ends.value[k])))
+    return tuple(found)
+
+
+def _row(census: Census, value: float, invariants: np.ndarray) -> int:
+    """The row with this value and, among several, with the nearest invariants; -1 for none."""
+    near = [
+        i
+        for i, row in enumerate(census.rows)
+        if abs(row.value - value) <= SAME_VALUE * max(abs(value), 1e-3)
+        and np.linalg.norm(row.invariants - invariants) <= SAME_INVARIANTS * max(float(np.linalg.norm(invariants)), 1.0)
+    ]
+    return min(near, key=lambda i: abs(census.rows[i].value - value), default=-1)

@@ -1,0 +1,142 @@
+"""Deep linear networks on given data: every critical value, and which saddles are strict."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import nctheory as nct
+from proofs_numeric.bibliography import ACHOUR_2024, KAWAGUCHI_2016
+from proofs_numeric.landscape.data_chains import data_instance, value
+
+ID = "achour"
+# (d_0, …, d_L), each on several data sets; d_L <= d_0.
+SHAPES = ((3, 2, 2, 3), (3, 3, 2), (3, 2, 2, 2, 2))
+DATA_SETS = 4
+
+
+class Listed(NamedTuple):
+    """What the theorem says of all critical points."""
+
+    values: jax.Array
+    non_strict: jax.Array
+    """Rows (value, least number of complementary blocks of the product's rank) without negative curvature."""
+
+
+def draw_instances(key):
+    """Several data sets for each shape."""
+    rng = nct.generator(key)
+    return [data_instance(rng, widths) for widths in SHAPES for _ in range(DATA_SETS)]
+
+
+def listed(tightened, keep=lambda one, problem: True):
+    """The theorem with a rule for how many blocks of a pivot make a point tightened, on part of the list."""
+
+    def predict(problem):
+        entries = [one for one in nct.data_critical_values(problem) if keep(one, problem)]
+        rows = []
+        for one in entries:
+            if one.minimum is not False:
+                blocks = range(4) if one.minimum else [count for count in range(4) if tightened(count)]
+                rows += [(one.value, count) for count in blocks]
+        return Listed(jnp.asarray([one.value for one in entries]), jnp.asarray(np.reshape(rows, (-1, 2)), dtype=float))
+
+    return predict
+
+
+def label(problem, params):
+    """Value and least number of complementary blocks; not finite where a rank is in doubt."""
+    return jnp.stack([problem.objective(params), nct.pivot_blocks(problem, params)])
+
+
+def deep(instance):
+    """Whether there are three layers or more, so that a point can be tightened."""
+    return instance.parameters["L"] > 2
+
+
+THEOREM = nct.register(
+    nct.Theorem(
+        id=ID,
+        title="Deep linear networks on data: critical values, strict and non-strict saddles",
+        statement=r"""For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with $XX^\top$ invertible and the $K$ eigenvalues
+$\lambda_1>\dots>\lambda_K>0$ of $\Sigma=YX^\top(XX^\top)^{-1}XY^\top$ distinct, every critical value is
+$\frac1{2N}(|Y|_F^2-\sum_{i\in S}\lambda_i)$, $|S|=r$ the rank of the product, and every such value with
+$r\le r_{\max}=\min(d_l)$ occurs. With $S\ne\{1,\dots,r\}$ the point is a strict saddle; with $S=\{1,\dots,r_{\max}\}$ a global
+minimiser; with $S=\{1,\dots,r\}$, $r<r_{\max}$, a strict saddle unless it is tightened: for every pivot $i>j$ at least
+one of $W_L\cdots W_{i+1}$, $W_{i-1}\cdots W_{j+1}$, $W_{j-1}\cdots W_1$ has rank $r$; then its Hessian has no negative
+eigenvalue.""",
+        hypotheses=(
+            "squared error, no decay, no bias",
+            "X X^T invertible",
+            "Sigma with K distinct positive eigenvalues (so K <= d_0)",
+        ),
+        notation="Achour, Malgouyres, Gerchinovitz: H layers, |W_H ... W_1 X - Y|^2 without 1/2N; d_0 = d_x, d_L = d_y.",
+        sources=(
+            ACHOUR_2024.remark("The rule for tightened points was recovered and checked by computation, not quoted."),
+            KAWAGUCHI_2016,
+        ),
+        instances=draw_instances,
+        predict=listed(lambda blocks: blocks >= 1),
+        claims=(
+            nct.Claim(
+                "values",
+                r"2Nf\in\{|Y|_F^2-\sum_{i\in S}\lambda_i\}",
+                value,
+                lambda p: p.values,
+                kind="member",
+                scope="critical points",
+                complete=True,
+                of_value=True,
+            ),
+            nct.Claim(
+                "strict or tightened",
+                r"\lambda_{\min}(\nabla^2f)\ge0\iff\mathrm{minimum\ or\ tightened}",
+                label,
+                lambda p: p.non_strict,
+                kind="index",
+                scope="critical points",
+            ),
+        ),
+        controls=(
+            nct.Control(
+                "two blocks",
+                "a point is tightened when at least two of the three blocks have the rank of the product (N17)",
+                listed(lambda blocks: blocks >= 2),
+                claims=("strict or tightened",),
+                applies=deep,
+            ),
+            nct.Control(
+                "always strict",
+                "every saddle is strict, as for two layers",
+                listed(lambda blocks: False),
+                claims=("strict or tightened",),
+                applies=deep,
+            ),
+            nct.Control(
+                "never strict",
+                "no saddle with the leading directions is strict",
+                listed(lambda blocks: True),
+                claims=("strict or tightened",),
+            ),
+            nct.Control(
+                "leading directions only",
+                "every critical point projects on the leading directions",
+                listed(lambda blocks: blocks >= 1, lambda one, problem: one.minimum is not False),
+                claims=("values",),
+            ),
+            nct.Control(
+                "full rank only",
+                "the product of every critical point has rank min(d_l)",
+                listed(lambda blocks: blocks >= 1, lambda one, problem: one.rank == min(problem.widths)),
+                claims=("values",),
+            ),
+        ),
+        several_basins=True,
+        seeds=256,
+        method="census",
+    )
+)
+
+if __name__ == "__main__":
+    print(nct.verify(THEOREM))

@@ -1,0 +1,107 @@
+"""Deep linear networks on given data: saddles that are strict because the upper layers have full rank."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+import nctheory as nct
+from proofs_numeric.bibliography import KAWAGUCHI_2016
+from proofs_numeric.landscape.data_chains import data_instance
+
+ID = "kawaguchi"
+# (d_0, …, d_L): two, three and four layers, each on several data sets.
+SHAPES = ((4, 2, 3), (3, 2, 3, 2), (2, 2, 2, 2, 2))
+DATA_SETS = 4
+
+
+class Global(NamedTuple):
+    """The least critical value, and all of them."""
+
+    least: jax.Array
+    values: jax.Array
+
+
+def draw_instances(key):
+    """Several data sets for each shape."""
+    rng = nct.generator(key)
+    return [data_instance(rng, widths) for widths in SHAPES for _ in range(DATA_SETS)]
+
+
+def predict(problem):
+    """The smallest value of the list is the global minimum; all the others are saddles."""
+    values = jnp.asarray([one.value for one in nct.data_critical_values(problem)])
+    return Global(values[:1], values)
+
+
+def upper_rank(problem, params):
+    """Rank of W_L … W_2; not finite where it is in doubt."""
+    return nct.segment_ranks(problem, params)[problem.depth + problem.depth - 2]
+
+
+def where_full(problem, params):
+    """The objective where W_L … W_2 has rank p = min(d_1, …, d_{L-1}); elsewhere the claim says nothing."""
+    full = upper_rank(problem, params) == min(problem.widths[1:-1])
+    return jnp.where(full, problem.objective(params), jnp.nan)
+
+
+def with_minima(count):
+    """The theorem with the `count` smallest critical values as minima."""
+    return lambda problem: predict(problem)._replace(least=predict(problem).values[:count])
+
+
+THEOREM = nct.register(
+    nct.Theorem(
+        id=ID,
+        title="Deep linear networks on data: no poor local minima",
+        statement=r"""For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with $XX^\top$ and $XY^\top$ of full rank, $d_L\le d_0$ and
+distinct eigenvalues of $\Sigma=YX^\top(XX^\top)^{-1}XY^\top$, every critical point that is not a global minimiser is a saddle,
+and the Hessian has a negative eigenvalue there if $W_L\cdots W_2$ has rank $p$, the least hidden width.""",
+        hypotheses=(
+            "squared error, no decay, no bias",
+            "X X^T invertible, X Y^T of full rank, d_L <= d_0",
+            "Sigma with distinct positive eigenvalues",
+        ),
+        notation="Kawaguchi: H+1 layers W_{H+1} ... W_1, squared error without 1/N, p the least hidden width.",
+        sources=(KAWAGUCHI_2016.remark("Of its four parts the two on saddles."),),
+        instances=draw_instances,
+        predict=predict,
+        claims=(
+            nct.minimum_value(lambda p: p.least[0]),
+            nct.Claim(
+                "strict",
+                r"\lambda_{\min}(\nabla^2f)<0\mathrm{\ unless\ }f=\min f,\ \mathrm{where\ }W_L\cdots W_2\mathrm{\ is\ full}",
+                where_full,
+                lambda p: p.least,
+                kind="index",
+                scope="critical points",
+            ),
+        ),
+        controls=(
+            nct.Control(
+                "two minima",
+                "the second critical value is one of local minima",
+                with_minima(2),
+                claims=("strict",),
+            ),
+            nct.Control(
+                "no minimum",
+                "every critical point is a strict saddle",
+                lambda problem: predict(problem)._replace(least=jnp.full((1,), jnp.nan)),
+                claims=("strict",),
+            ),
+            nct.Control(
+                "1e-6 higher",
+                "the global minimum higher by a relative 1e-6",
+                lambda problem: predict(problem)._replace(least=(1 + 1e-6) * predict(problem).least),
+                claims=("value",),
+            ),
+        ),
+        several_basins=True,
+        seeds=256,
+        method="census",
+    )
+)
+
+if __name__ == "__main__":
+    print(nct.verify(THEOREM))

@@ -1,0 +1,148 @@
+"""Linear networks with any convex loss: without a bottleneck every local minimum is global."""
+
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+import nctheory as nct
+from proofs_numeric.bibliography import LAURENT_2018
+
+ID = "laurent-vonbrecht"
+# (d_0, …, d_L), hidden widths at least min(d_0, d_L); the loss.
+SHAPES = (((3, 2, 2), "weighted"), ((2, 3, 2, 4), "weighted"), ((3, 3, 2), "log cosh"), ((4, 2, 3, 2), "log cosh"))
+DATA_SETS = 3
+NEWTON_STEPS = 60
+
+
+class WeightedSquares(nct.Loss):
+    r"""$\ell(z,y)=\frac12\sum_k\omega_k(z_k-y_k)^2$, with its own weights in every column."""
+
+    omega: Float[Array, "K M"]
+    name: ClassVar[str] = "weighted_squares"
+    convex: ClassVar[bool | None] = True
+
+    def value(self, logits, targets):
+        """One number a column."""
+        return 0.5 * jnp.sum(self.omega * (logits - targets) ** 2, axis=0)
+
+    def gradient(self, logits, targets):
+        """In the logits."""
+        return self.omega * (logits - targets)
+
+
+class LogCosh(nct.Loss):
+    r"""$\ell(z,y)=\sum_k\log\cosh(z_k-y_k)$: quadratic near zero, linear far away."""
+
+    name: ClassVar[str] = "log_cosh"
+    convex: ClassVar[bool | None] = True
+
+    def value(self, logits, targets):
+        """One number a column."""
+        return jnp.sum(jnp.logaddexp(logits - targets, targets - logits) - jnp.log(2.0), axis=0)
+
+    def gradient(self, logits, targets):
+        """In the logits."""
+        return jnp.tanh(logits - targets)
+
+
+class Least(NamedTuple):
+    """The global minimum."""
+
+    value: jax.Array
+
+
+def draw_instances(key):
+    """Random data for each shape and loss."""
+    rng = nct.generator(key)
+    return [instance(rng, widths, loss) for widths, loss in SHAPES for _ in range(DATA_SETS)]
+
+
+def instance(rng, widths, loss):
+    """Standard normal inputs, noisy targets, weights between 0.3 and 3."""
+    samples = widths[0] + int(rng.integers(2, 5))
+    inputs = rng.normal(size=(widths[0], samples))
+    targets = rng.normal(size=(widths[-1], samples)) + rng.normal(size=(widths[-1], widths[0])) @ inputs
+    omega = np.exp(rng.uniform(np.log(0.3), np.log(3.0), size=targets.shape))
+    made = WeightedSquares(jnp.asarray(omega)) if loss == "weighted" else LogCosh()
+    problem = nct.deep_linear(
+        widths=widths, inputs=inputs, targets=targets, loss=made, weight_decay=(0.0,) * (len(widths) - 1)
+    )
+    return nct.Instance(problem, {"widths": "-".join(map(str, widths)), "loss": loss, "N": samples})
+
+
+def predict(problem):
+    """The minimum over the product as one free matrix, a convex problem, by damped Newton steps."""
+    inputs, shape = jnp.asarray(problem.inputs), (problem.widths[-1], problem.widths[0])
+
+    def fit(flat):
+        return problem.column_weight @ problem.loss.value(flat.reshape(shape) @ inputs, problem.targets)
+
+    @jax.jit
+    def newton(flat):
+        step = jnp.linalg.solve(jax.hessian(fit)(flat), jax.grad(fit)(flat))
+        tried = flat[None, :] - jnp.asarray([1.0, 0.3, 0.1, 0.01, 0.0])[:, None] * step[None, :]
+        return tried[jnp.argmin(jax.vmap(fit)(tried))]
+
+    flat = jnp.ravel(jnp.asarray(problem.targets) @ jnp.linalg.pinv(inputs))  # the tails of log cosh are nearly flat
+    for _ in range(NEWTON_STEPS):
+        flat = newton(flat)
+    return Least(fit(flat))
+
+
+def bottleneck(key):
+    """Hidden width 1 and weights (1, 30; 30, 0.9): two local minima."""
+    eye = np.eye(2)
+    loss = WeightedSquares(jnp.asarray([[1.0, 30.0], [30.0, 0.9]]))
+    problem = nct.deep_linear(widths=(2, 1, 2), inputs=eye, targets=eye, loss=loss, weight_decay=(0.0, 0.0))
+    return [nct.Instance(problem, {"widths": "2-1-2", "loss": "weighted", "N": 2})]
+
+
+THEOREM = nct.register(
+    nct.Theorem(
+        id=ID,
+        title="Deep linear networks with a convex loss: local minima are global",
+        statement=r"""For $f=\frac1N\sum_j\ell(W_L\cdots W_1x_j,y_j)$ with $\ell$ convex and differentiable and every hidden
+width at least $\min(d_0,d_L)$, every local minimum is global: its value is that of the convex problem in the product.""",
+        hypotheses=(
+            "loss convex and differentiable in the logits",
+            "hidden widths >= min(d_0, d_L)",
+            "no decay, no bias",
+        ),
+        notation="Laurent, von Brecht: the same; text not seen, number unchecked.",
+        sources=(LAURENT_2018,),
+        instances=draw_instances,
+        predict=predict,
+        claims=(
+            nct.minimum_value(lambda p: p.value),
+            nct.Claim(
+                "local minima",
+                r"f=\min_M\frac1N\sum_j\ell(Mx_j,y_j)",
+                lambda problem, params: problem.objective(params),
+                lambda p: p.value,
+                scope="critical points",
+                of_value=True,
+            ),
+        ),
+        controls=(
+            nct.Control(
+                "bottleneck",
+                "hidden width 1, below min(d_0, d_L) = 2: local minima at 0.9/4 and 1/4 (N13)",
+                lambda problem: Least(jnp.asarray(0.225)),
+                claims=("local minima",),
+                outside=bottleneck,
+            ),
+            nct.Control(
+                "1e-7 lower",
+                "the minimum lower by a relative 1e-7",
+                lambda problem: Least((1 - 1e-7) * predict(problem).value),
+            ),
+        ),
+        seeds=256,
+    )
+)
+
+if __name__ == "__main__":
+    print(nct.verify(THEOREM))

@@ -160,7 +160,8 @@ def test_the_command_writes_table_data_and_picture(tmp_path, capsys):
     data = json.loads((out / "census.json").read_text())
     assert data["critical"] == sum(row["starts"] for row in data["rows"])
     assert data["list"]["missing"] == []
-    first = (out / "census.png").read_bytes()
+    drawn = [(out / f"census.{suffix}").read_bytes() for suffix in ("png", "svg", "pdf")]
     assert main(["census", "cjw-dmf", "--instance", "12", "--starts", "200", "--out", str(out)]) == 0
-    assert (out / "census.png").read_bytes() == first
-    assert sorted(file.name for file in out.iterdir()) == ["census.json", "census.png"]
+    assert drawn == [(out / f"census.{suffix}").read_bytes() for suffix in ("png", "svg", "pdf")]
+    assert all(one["to"] is not None for one in data["descents"])
+    assert sorted(file.name for file in out.iterdir()) == ["census.json", "census.pdf", "census.png", "census.svg"]

@@ -204,7 +204,7 @@ def orbit_types(problem: Problem, ends: Ensemble) -> list[np.ndarray]:
 
 
 def _row(problem: Problem, ends: Ensemble, members: np.ndarray, invariants: np.ndarray) -> CriticalType:
-    best = members[np.argmin(ends.grad_norm[members])]
+    best = int(members[np.argmin(ends.grad_norm[members])])
     point = jax.tree.map(lambda x: np.asarray(x[best]), ends.params)
     report = hessian_report(problem, point)
     direction = report.eigenvectors[:, 0] if report.eigenvalues.size else np.zeros(0)

@@ -13,7 +13,7 @@ True
 Importing the package changes no JAX setting; its verbs compute in float64 and return NumPy arrays.
 """
 
-from nctheory.certificates import Bound, HessianReport, certify, hessian_report
+from nctheory.certificates import Bound, HessianReport, LowestCurvature, certify, hessian_report, lowest_curvature
 from nctheory.closed_form import (
     CriticalValue,
     DataCriticalValue,
@@ -167,6 +167,7 @@ __all__ = [
     "Instance",
     "LayerPeeled",
     "Loss",
+    "LowestCurvature",
     "MarginPenalty",
     "MinimalChainFactorisation",
     "MinimalFactorisation",
@@ -236,6 +237,7 @@ __all__ = [
     "lift_to_samples",
     "load_theorem_file",
     "low_rank",
+    "lowest_curvature",
     "margin",
     "minimal_chain_factorisation",
     "minimal_factorisation",

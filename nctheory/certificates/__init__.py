@@ -6,18 +6,21 @@
 from nctheory.certificates._certify import GAP_LEVEL, Bound, bound_caveat, certify, gap_closed, lower_bound
 from nctheory.certificates._duality import duality_bound, spectral_norm
 from nctheory.certificates._hessian import HessianReport, hessian_report, sensitivity
+from nctheory.certificates._lowest import LowestCurvature, lowest_curvature
 from nctheory.certificates._separable import scalar_minimum, separable_bound
 
 __all__ = [
     "GAP_LEVEL",
     "Bound",
     "HessianReport",
+    "LowestCurvature",
     "bound_caveat",
     "certify",
     "duality_bound",
     "gap_closed",
     "hessian_report",
     "lower_bound",
+    "lowest_curvature",
     "scalar_minimum",
     "sensitivity",
     "separable_bound",

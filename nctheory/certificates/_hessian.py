@@ -79,7 +79,10 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     """
     parameters = size(problem)
     if parameters > DENSE_LIMIT:
-        raise ValueError(f"problem: the dense Hessian is limited to {DENSE_LIMIT} parameters, got {parameters}")
+        raise ValueError(
+            f"problem: the dense Hessian is limited to {DENSE_LIMIT} parameters, got {parameters}; lowest_curvature finds the "
+            "lowest eigenvalues of larger ones"
+        )
     gradient, hessian, tangents = (np.asarray(x) for x in _dense(problem, jax.tree.map(jnp.asarray, params)))
     hessian = 0.5 * (hessian + hessian.T)
     norm = float(np.linalg.norm(np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)])))

@@ -19,6 +19,8 @@ class Prediction(NamedTuple):
 
     minimum: nct.Minimum
     residual: jax.Array
+    measures: jax.Array | float = 0.0
+    """NRC1, NRC2, NRC3 where all directions are on."""
 
 
 def draw_instances(key):
@@ -91,6 +93,15 @@ def truncated(found, c, scale):
     return scale * kept @ kept.T
 
 
+def uncut_measures(problem):
+    """NRC1-3 of a W W^T in proportion to Sigma^(1/2), without the subtraction of sqrt(c) I."""
+    found, c = moments(problem), strength(problem)
+    covariance = (found.vectors * found.eigenvalues[None, :]) @ found.vectors.T
+    quarter = (found.vectors * found.eigenvalues[None, :] ** 0.25) @ found.vectors.T
+    third = nct.regression_gram_distance(quarter, covariance, c)
+    return predict(problem)._replace(measures=jnp.stack([0.0 * c, 0.0 * c, third]))
+
+
 def mean_zero(problem):
     """b = 0."""
     true = predict(problem)
@@ -142,6 +153,11 @@ def middle(instance):
     return instance.parameters["regime"].startswith("middle")
 
 
+def all_on(instance):
+    """Whether all directions are on."""
+    return instance.parameters["regime"].startswith("c < min")
+
+
 def near(instance):
     """Whether c is within 3 % of an eigenvalue."""
     return instance.parameters["regime"].endswith("near")
@@ -176,7 +192,7 @@ def claims():
             lambda p: jnp.zeros(()),
             scope="critical points",
         ),
-        nct.Claim("nrc", r"\mathrm{NRC1}=\mathrm{NRC2}=\mathrm{NRC3}=0", collapse_measures, lambda p: jnp.zeros(())),
+        nct.Claim("nrc", r"\mathrm{NRC1}=\mathrm{NRC2}=\mathrm{NRC3}=0", collapse_measures, lambda p: p.measures),
     )
 
 
@@ -242,6 +258,7 @@ $c>\lambda_{max}$ the minimiser is $(0,0,\bar y)$. At every critical point $\lam
                 "M left out", "the paper's lambda_H taken as ours", own_lambda, claims=("value", "gram_weights")
             ),
             nct.Control("no bias", "b = 0", mean_zero, claims=("bias",)),
+            nct.Control("NRC3 uncut", "W W^T in proportion to Sigma^(1/2)", uncut_measures, ("nrc",), all_on),
         ),
     )
 )

@@ -1,0 +1,118 @@
+"""Critical points found, polished and classified per second, against a loop of SciPy root finding over the starts.
+
+Both get the same starts and count only points of gradient norm at most 1e-10, distinct types told apart by value. The loop
+is what one would write: `scipy.optimize.root` with the exact Hessian (MINPACK's Levenberg-Marquardt), compiled
+functions, then `numpy.linalg.eigvalsh` of the Hessian at every end.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.optimize import root
+from threadpoolctl import threadpool_limits
+
+import nctheory as nct
+from benchmarks.machine import describe
+from nctheory.landscape._starts import search_start
+from nctheory.problems import size
+
+TOLERANCE = 1e-10
+# (widths, counts): about 50, 200 and 500 parameters.
+JOBS = (
+    ((3, 3, 3), (4, 3, 3), 600, 60),
+    ((5, 5, 5), (10, 8, 6, 4, 2), 300, 20),
+    ((8, 8, 8), (9, 8, 7, 6, 5, 4, 3, 2), 48, 4),
+)
+
+
+@dataclass
+class Rate:
+    """One side of one job."""
+
+    critical: int
+    types: int
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Critical points, classified, per second."""
+        return self.critical / self.seconds
+
+
+def problem_of(widths: tuple[int, ...], counts: tuple[int, ...]) -> nct.DeepLinear:
+    """A squared-error chain with all directions below their spinodals."""
+    decay = (0.02,) * len(widths)
+    return nct.deep_linear(widths=widths, counts=counts, loss="mse", weight_decay=decay)
+
+
+def ours(problem: nct.DeepLinear, starts: int) -> Callable[[int], Rate]:
+    """`nct.census`, which also groups the ends by type and classifies each type off the gauge."""
+
+    def run(key: int) -> Rate:
+        begin = time.perf_counter()
+        found = nct.census(problem, starts, key)
+        return Rate(found.critical, len(np.unique(np.round(found.value, 7))), time.perf_counter() - begin)
+
+    return run
+
+
+def loop(problem: nct.DeepLinear, starts: int) -> Callable[[int], Rate]:
+    """SciPy from each start."""
+
+    def objective(vector: jax.Array) -> jax.Array:
+        return problem.objective(nct.unravel(problem, vector))
+
+    value, gradient, hessian = jax.jit(objective), jax.jit(jax.grad(objective)), jax.jit(jax.hessian(objective))
+
+    def run(key: int) -> Rate:
+        points = [np.asarray(search_start(problem, jax.random.key(key), jnp.asarray(i))) for i in range(starts)]
+        begin, values = time.perf_counter(), []
+        for point in points:
+            end = root(
+                lambda x: np.asarray(gradient(x)), point, jac=lambda x: np.asarray(hessian(x)), method="lm", tol=1e-14
+            )
+            if np.linalg.norm(np.asarray(gradient(end.x))) <= TOLERANCE:
+                np.linalg.eigvalsh(np.asarray(hessian(end.x)))
+                values.append(float(value(end.x)))
+        return Rate(len(values), len(np.unique(np.round(values, 7))), time.perf_counter() - begin)
+
+    return run
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    repeats = parser.parse_args().repeats
+    jax.config.update("jax_enable_x64", True)
+    print(", ".join(f"{name} {value}" for name, value in describe().items()))
+    print(
+        "parameters  engine: critical/s  types  of starts | loop: critical/s  types  of starts | ratio (least to most)"
+    )
+    for widths, counts, starts, few in JOBS:
+        problem = problem_of(widths, counts)
+        sides = (ours(problem, starts), loop(problem, few))
+        rates: tuple[list[Rate], list[Rate]] = ([], [])
+        with threadpool_limits(1, user_api="blas"):
+            for side in sides:
+                side(0)
+            for key in range(1, repeats + 1):  # interleaved
+                for side, into in zip(sides, rates, strict=True):
+                    into.append(side(key))
+        a, b = (statistics.median(rate.per_second for rate in side) for side in rates)
+        ratios = [x.per_second / max(y.per_second, 1e-12) for x, y in zip(*rates, strict=True)]
+        print(
+            f"{size(problem):10d} {a:19.4g} {rates[0][-1].types:6d} {rates[0][-1].critical:5d}/{starts:<5d}|"
+            f"{b:18.4g} {rates[1][-1].types:6d} {rates[1][-1].critical:5d}/{few:<5d}| {a / b:.3g} "
+            f"({min(ratios):.3g} to {max(ratios):.3g})"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The lowest Hessian eigenvalues of a problem too large for a dense Hessian, by a block method with residual bounds."""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, lobpcg
+
+from nctheory._precision import EPS, float64
+from nctheory._types import Array
+from nctheory.problems import Params, Problem, ravel, size, unravel
+
+POWER_STEPS = 60
+"""Products for the estimate of the Hessian's norm."""
+MOST_ITERATIONS = 400
+GUARDS = 4
+GROWTH = 2
+"""Factor on the block while every eigenvalue in it is negative."""
+
+
+class LowestCurvature(NamedTuple):
+    """The lowest end of a Hessian's spectrum, off the rotations."""
+
+    eigenvalues: np.ndarray
+    """Ascending; each within `errors` of an eigenvalue."""
+    errors: np.ndarray
+    """Norms of the residuals $|Av-\\theta v|$, which bound the distance to an eigenvalue."""
+    eigenvectors: np.ndarray
+    """Unit columns in the flat parameter space."""
+    norm: float
+    """Estimate of the Hessian's spectral norm."""
+    index: int
+    """Eigenvalues below minus the resolution, of those computed."""
+    nullity: int
+    """Eigenvalues within the resolution of zero, of those computed: the gauge's stretches, if any, are among them."""
+    complete: bool
+    """Whether some computed eigenvalue is positive, so that no negative one is left out."""
+    resolution: float
+    """Eigenvalues closer to zero are not told from zero."""
+
+
+@partial(jax.jit, static_argnames="penalised")
+def _products(problem: Problem, point: Array, block: Array, shift: Array, penalised: bool) -> Array:
+    """Hessian products of the columns of `block`, with the penalty on the rotations."""
+
+    def gradient(vector: Array) -> Array:
+        return ravel(problem.value_and_grad(unravel(problem, vector))[1])
+
+    _, product = jax.linearize(gradient, point)
+
+    def one(vector: Array) -> Array:
+        if not penalised:
+            return product(vector)
+        penalty = problem.gauge_penalty(unravel(problem, point), unravel(problem, vector))
+        return product(vector) + shift * ravel(penalty)
+
+    return jax.lax.map(one, block.T).T
+
+
+@float64
+def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int = 0) -> LowestCurvature:
+    r"""The `count` lowest eigenvalues of the Hessian at one point (no seeds axis), with the rotations lifted out of the way.
+
+    For problems beyond the dense limit of `hessian_report`. A multiple $\sigma$ of `problem.gauge_penalty`, a semidefinite
+    form on the rotations' tangents, moves their zero eigenvalues up; a locally optimal block preconditioned conjugate
+    gradient method (SciPy's `lobpcg`) then finds the lowest others, a whole block at a time, so that multiple eigenvalues
+    come with their multiplicity. While all of the block are negative it is doubled, up to a fifth of the parameters. The
+    errors are residual norms, and the resolution is the largest of them, rounding, and sqrt(|g||A|/|y|) as in
+    `hessian_report`.
+
+    Raises ValueError for `count` below 1 or above a fifth of the parameters.
+
+    >>> import jax, nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(3, 3, 3), dim=4, loss="mse", weight_decay=(0.05, 0.05))
+    >>> ends = nct.solve(model, seeds=1).params
+    >>> low = lowest_curvature(model, jax.tree.map(lambda x: x[0], ends), count=3)
+    >>> low.index, low.complete, bool(low.eigenvalues[0] > 0.01)
+    (0, True, True)
+    """
+    parameters = size(problem)
+    most = parameters // 5
+    if not 1 <= count <= most:
+        raise ValueError(f"count: expected 1 to {most}, a fifth of the parameters, got {count}")
+    point = jnp.asarray(ravel(jax.tree.map(jnp.asarray, params)))
+    gradient = ravel(problem.value_and_grad(unravel(problem, point))[1])
+    slope, extent = float(jnp.linalg.norm(gradient)), float(jnp.linalg.norm(point))
+    rng = np.random.default_rng(key)
+    plain = partial(_products, problem, point, shift=jnp.zeros(()), penalised=False)
+    lifted_by = partial(_products, problem, point, shift=jnp.ones(()), penalised=True)
+    norm = _norm(lambda v: np.asarray(plain(jnp.asarray(v))), parameters, rng)
+    lift = _norm(lambda v: np.asarray(lifted_by(jnp.asarray(v)) - plain(jnp.asarray(v))), parameters, rng)
+    # The softest rotation should be lifted above the lowest curvatures: the penalty's own spread is not known, so
+    # that it is scaled to the Hessian's norm many times over.
+    shift = jnp.asarray(100.0 * norm / lift if lift > EPS * norm else 0.0)
+
+    def apply(block: np.ndarray) -> np.ndarray:
+        columns = jnp.asarray(block.reshape(parameters, -1))
+        return np.asarray(_products(problem, point, columns, shift, True)).reshape(block.shape)
+
+    operator = LinearOperator((parameters, parameters), matvec=apply, matmat=apply, dtype=np.float64)
+    rounding = 4.0 * parameters * EPS * norm
+    open_ = float(np.sqrt(slope * norm / max(extent, 1.0)))
+    while True:
+        # The last columns of a block converge slowest: some more are carried along and dropped.
+        guards = min(max(GUARDS, count // 2), most - count)
+        begin = rng.normal(size=(parameters, count + guards))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an unreached tolerance shows in the residuals
+            values, vectors = lobpcg(
+                operator, begin, tol=max(rounding, 1e-8 * norm), maxiter=MOST_ITERATIONS, largest=False
+            )
+        order = np.argsort(values)[:count]
+        values, vectors = values[order], vectors[:, order]
+        errors = np.linalg.norm(apply(vectors) - vectors * values[None, :], axis=0)
+        resolution = max(rounding, open_, float(np.max(errors)))
+        index = int(np.sum(values < -resolution))
+        complete = bool(np.any(values > resolution))
+        if complete or count * GROWTH > most or index < count:
+            break
+        count *= GROWTH
+    return LowestCurvature(
+        eigenvalues=values,
+        errors=errors,
+        eigenvectors=vectors,
+        norm=norm,
+        index=index,
+        nullity=int(np.sum(np.abs(values) <= resolution)),
+        complete=complete,
+        resolution=resolution,
+    )
+
+
+def _norm(apply: Callable[[np.ndarray], np.ndarray], parameters: int, rng: np.random.Generator) -> float:
+    """Spectral norm by the power method, from below."""
+    vector = rng.normal(size=(parameters, 1))
+    vector /= np.linalg.norm(vector)
+    found = 0.0
+    for _ in range(POWER_STEPS):
+        image = apply(vector)
+        found = float(np.linalg.norm(image))
+        if found == 0.0:
+            return 0.0
+        vector = image / found
+    return found

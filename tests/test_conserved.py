@@ -1,6 +1,5 @@
 """Cheapest chains, conserved quantities, end-to-end dynamics: against scipy, mpmath, finite differences and rationals."""
 
-import dataclasses
 from fractions import Fraction
 from itertools import pairwise
 
@@ -14,7 +13,7 @@ import scipy.linalg
 import scipy.optimize
 
 import nctheory as nct
-from proofs_numeric.conserved import arora_end_to_end, conservation, conservation_flow
+from proofs_numeric.conserved import arora_end_to_end, conservation
 from proofs_numeric.conserved.vector_field import coefficients
 from proofs_numeric.errata import balancedness
 from proofs_numeric.reductions import red_nuclear, red_schatten
@@ -387,30 +386,3 @@ def test_the_erratum_is_exact():
     assert finding.ground == "certified"
     assert dict(finding.figures)["its velocity under decays (1/10, 3/10)"] == "[[-2/5, 0], [0, -2/5]]"
     assert dict(finding.figures)["certified minimisers from balanced starts"] == "8 of 8"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("theorem", "widths", "evidence"),
-    [
-        (red_schatten.THEOREM, "2-3-3", "sampled"),
-        (conservation.THEOREM, "3-4-3", "certified"),
-        (conservation_flow.THEOREM, "3-3", "certified"),
-        (arora_end_to_end.THEOREM, "4-3-4-3", "certified"),
-    ],
-    ids=("red-schatten", "conservation", "conservation-flow", "arora-end-to-end"),
-)
-def test_verify(theorem, widths, evidence):
-    """On one of the theorem's shapes, to save compiling."""
-    assert len(theorem.instances(jax.random.key(0))) >= 10
-    chosen = dataclasses.replace(
-        theorem, instances=lambda key: [one for one in theorem.instances(key) if one.parameters["widths"] == widths]
-    )
-    verdict = nct.verify(chosen, seeds=8, key=1, effort=nct.Effort(fidelity_seeds=0))
-    assert verdict.outcome == "holds", verdict.reasons
-    assert verdict.evidence == evidence
-    assert verdict.supporting == verdict.seeds_run
-    if evidence == "certified":
-        assert verdict.certified >= 0.6 * verdict.seeds_run
-    assert all(control.refuted for control in verdict.controls)
-    assert verdict.power < 1e-7

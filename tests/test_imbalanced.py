@@ -334,21 +334,3 @@ def test_over_a_ball_the_minimiser_is_the_simplex_whatever_the_weights(classes, 
     bound = nct.certify(problem, points)
     assert np.all(bound.lower_bound <= exact)
     assert np.all(bound.lower_bound + bound.gap >= exact * (1 - 1e-14))
-
-
-def test_the_erratum_on_imbalance_is_reproduced():
-    finding = nct.errata()["N20"].reproduce(8, 0)
-    assert finding.refuted
-    assert finding.ground == "certified"
-    assert len(finding.figures) == 6
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("identifier", ["hong-ling-ce", "layer-peeled"])
-def test_theorems_hold_and_their_controls_are_refuted(identifier):
-    verdict = nct.verify(identifier, seeds=8)
-    assert verdict.outcome == "holds", verdict.reasons
-    assert verdict.evidence == "certified"
-    assert verdict.certified == verdict.seeds_run
-    assert all(control.refuted for control in verdict.controls)
-    assert verdict.power < 1e-7

@@ -16,8 +16,6 @@ import scipy.optimize
 import nctheory as nct
 from nctheory.certificates._profile import scalar_bound
 from nctheory.problems import CrossEntropy
-from proofs_numeric.errata import focal_onset
-from proofs_numeric.losses import ufm_focal, ufm_ls
 from tests.helpers import model, random_points
 
 GAMMAS = (0.0, 0.5, 1.0, 3.0, 5.0)
@@ -440,25 +438,3 @@ def test_the_jump_of_the_focal_loss():
         steep = float(nct.focal_strength(0.0, 3.0, classes))
         assert (float(nct.focal_onset(3.0, classes)) > steep * (1 + 1e-9)) == jumps
         assert (3 * np.log(classes) * (classes - 4) > 7 * (classes - 1)) == jumps
-
-
-@pytest.mark.slow
-def test_the_erratum_is_reproduced():
-    finding = focal_onset.reproduce(16, 0)
-    assert finding.refuted
-    assert finding.ground == "certified"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("theorem", "shapes"), [(ufm_ls.THEOREM, (6,)), (ufm_focal.THEOREM, (22,))])
-def test_verify(theorem, shapes):
-    """On one of the theorem's shapes, to save compiling."""
-    chosen = dataclasses.replace(
-        theorem, instances=lambda key: [one for one in theorem.instances(key) if one.parameters["K"] in shapes]
-    )
-    verdict = nct.verify(chosen, seeds=8, effort=nct.Effort(fidelity_seeds=0))
-    assert verdict.outcome == "holds", verdict.reasons
-    assert verdict.evidence == "certified"
-    assert verdict.supporting == verdict.seeds_run
-    assert verdict.certified >= 0.95 * verdict.seeds_run
-    assert all(control.refuted for control in verdict.controls)

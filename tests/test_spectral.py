@@ -11,7 +11,6 @@ import scipy.optimize
 
 import nctheory as nct
 from nctheory.closed_form import closed_forms
-from nctheory.theorems import find_erratum
 from proofs_numeric.regression.targets import strength
 from tests.helpers import random_points
 
@@ -250,18 +249,3 @@ def test_labels_and_targets_are_kept_apart():
     ours, nrc = nct.global_minimum(labelled), nct.global_minimum(plain)
     assert (ours.theorem, nrc.theorem) == ("ufm-mse-bias-imbalanced", "nrc")
     np.testing.assert_allclose(ours.logits, nrc.logits, atol=1e-14)
-
-
-@pytest.mark.parametrize("identifier", ["ufm-mse-bias-imbalanced", "nrc"])
-def test_the_theorem_holds_and_its_controls_fail(identifier):
-    verdict = nct.verify(identifier, seeds=8, effort=nct.Effort(fidelity_seeds=0))
-    assert (verdict.outcome, verdict.evidence) == ("holds", "certified")
-    assert verdict.certified == verdict.seeds_run == verdict.supporting
-    assert all(control.refuted for control in verdict.controls)
-    assert verdict.power < 1e-7
-
-
-def test_truncated_columns_are_no_minimiser():
-    erratum = find_erratum("N6")
-    assert erratum.theorem == "nrc"
-    assert erratum.reproduce(16, 3).refuted

@@ -9,7 +9,7 @@ from proofs_numeric.bibliography import ACHOUR_2024, LAURENT_2018, ZHU_2021
 from proofs_numeric.landscape.data_chains import data_instance
 from proofs_numeric.landscape.laurent_vonbrecht import bottleneck
 
-GRID = ((5, 2, 0.0), (6, 2, 0.0), (6, 2, None), (6, 3, 0.0), (6, 5, 0.0))
+GRID = ((6, 2, 0.0), (6, 2, None), (10, 3, 0.0), (6, 3, 0.0), (6, 5, 0.0))
 """(K, d, bias): free or none; the last with d = K-1."""
 SAMPLES, DECAY = 10, 1e-3
 SAME = 1e-7

@@ -66,7 +66,7 @@ def loop(problem: nct.DeepLinear, starts: int) -> Callable[[int], Rate]:
     """SciPy from each start."""
 
     def objective(vector: jax.Array) -> jax.Array:
-        return problem.objective(nct.unravel(problem, vector))
+        return jnp.asarray(problem.objective(nct.unravel(problem, vector)))
 
     value, gradient, hessian = jax.jit(objective), jax.jit(jax.grad(objective)), jax.jit(jax.hessian(objective))
 

@@ -82,7 +82,7 @@ MISUSE = [
 
 @pytest.mark.parametrize(("arguments", "message"), MISUSE)
 def test_wrong_use_exits_2_with_a_message(arguments, message, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "configure", lambda: None)
+    monkeypatch.setattr("nctheory._commands.configure", lambda: None)
     try:
         status = cli.main(arguments)
     except SystemExit as stop:
@@ -93,7 +93,7 @@ def test_wrong_use_exits_2_with_a_message(arguments, message, capsys, monkeypatc
 
 @pytest.mark.parametrize(("text", "message"), [("x = 1", "registers no theorem"), ("import nope", "does not import")])
 def test_bad_theorem_files_exit_2(text, message, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "configure", lambda: None)
+    monkeypatch.setattr("nctheory._commands.configure", lambda: None)
     file = tmp_path / "theorem.py"
     file.write_text(text)
     assert cli.main(["verify", str(file)]) == 2

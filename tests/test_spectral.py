@@ -216,8 +216,8 @@ def test_differentiable_and_batched_in_the_decays():
 REFUSALS = [
     (lambda: imbalanced((3, 2), 2, (0.1, 0.1), bias=0.5), "ufm-mse-bias-imbalanced: needs bias None or free .*0.5"),
     (lambda: imbalanced((3, 2), 2, (0.0, 0.1)), "ufm-mse-bias-imbalanced: needs lambda_W > 0, got 0.0"),
-    (lambda: imbalanced((4, 4, 4), 1, (0.01, 0.01)), "ufm-mse-bias-imbalanced: the rank cut at dim 1 falls between"),
-    (lambda: regression(np.eye(2), 1, (0.01, 0.01), None), "nrc: the rank cut at dim 1 falls between equal"),
+    (lambda: imbalanced((4, 4, 4), 1, (0.01, 0.01)), "ufm-mse-bias-imbalanced: the rank cut at width 1 falls between"),
+    (lambda: regression(np.eye(2), 1, (0.01, 0.01), None), "nrc: the rank cut at width 1 falls between equal"),
     (lambda: regression(np.ones((2, 3)), 2, (0.1, 0.1), 0.2), "nrc: needs bias None or free .*, got decay 0.2"),
     (lambda: imbalanced((3, 2), 2, (0.1, 0.1), bias=0.5), "nrc: needs bias None or free"),
     (

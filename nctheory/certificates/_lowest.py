@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -101,7 +101,8 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
         columns = jnp.asarray(block.reshape(parameters, -1))
         return np.asarray(_products(problem, point, columns, shift, True)).reshape(block.shape)
 
-    operator = LinearOperator((parameters, parameters), matvec=apply, matmat=apply, dtype=np.float64)
+    shape: Any = (parameters, parameters)
+    operator: Any = LinearOperator(dtype=np.float64, shape=shape, matvec=apply, matmat=apply)  # pyright: ignore
     rounding = 4.0 * parameters * EPS * norm
     open_ = float(np.sqrt(slope * norm / max(extent, 1.0)))
     while True:

@@ -3,9 +3,9 @@
 import nctheory as nct
 
 
-def data_instance(rng, widths):
+def data_instance(rng, widths, samples=None):
     """Standard normal inputs, targets with a few more samples than inputs, both at random scales; no decay."""
-    samples = widths[0] + int(rng.integers(1, 5))
+    samples = widths[0] + int(rng.integers(1, 5)) if samples is None else samples
     inputs = 10.0 ** rng.uniform(-0.3, 0.3) * rng.normal(size=(widths[0], samples))
     targets = rng.normal(size=(widths[-1], samples)) + rng.normal(size=(widths[-1], widths[0])) @ inputs
     problem = nct.deep_linear(

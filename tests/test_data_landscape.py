@@ -145,7 +145,7 @@ def test_points_are_followed_from_where_they_are():
 
 
 def test_a_control_outside_the_hypotheses_is_solved_there_and_refuted():
-    """A right theorem with a control whose outside instance in truth satisfies it is inconclusive: the control survives."""
+    """A control whose outside instance in truth satisfies the theorem survives, and the verdict is inconclusive."""
     theorem = nct.catalogue()["laurent-vonbrecht"]
     control = next(one for one in theorem.controls if one.outside is not None)
     small = dataclasses.replace(theorem, instances=lambda key: theorem.instances(key)[:1], seeds=24)

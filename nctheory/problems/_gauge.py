@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from nctheory._concrete import is_positive
 from nctheory._types import Array
 
 if TYPE_CHECKING:
@@ -128,8 +129,11 @@ def chain_tangents(problem: DeepLinear, params: ChainParams) -> ChainParams:
     zero = jax.tree.map(jnp.zeros_like, params)
     for space in internal_spaces(problem):
         basis = jnp.asarray(skew_basis(problem.widths[space]))
-        stretches = jnp.asarray(symmetric_basis(problem.widths[space])) * jnp.where(undecayed(problem, space), 1.0, 0.0)
-        generators = jnp.concatenate([basis, stretches])
+        generators = basis
+        if not (is_positive(problem.weight_decay[space]) or is_positive(problem.weight_decay[space - 1])):
+            free = jnp.where(undecayed(problem, space), 1.0, 0.0)  # where traced, rows of zeros do no harm
+            stretches = jnp.asarray(symmetric_basis(problem.widths[space])) * free
+            generators = jnp.concatenate([basis, stretches])
         blocks.append(jax.vmap(lambda one, space=space: _tangent(problem, params, space, one))(generators))
     if params.bias is not None and problem.loss.shift_invariant:
         free = jnp.where(problem.bias_decay == 0.0, 1.0, 0.0)

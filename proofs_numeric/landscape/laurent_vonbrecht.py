@@ -92,6 +92,13 @@ def predict(problem):
     return Least(fit(flat))
 
 
+def least_squares(problem):
+    """The loss at the solution of the ordinary least-squares problem."""
+    solution = jnp.asarray(problem.targets) @ jnp.linalg.pinv(jnp.asarray(problem.inputs))
+    logits = solution @ jnp.asarray(problem.inputs)
+    return Least(problem.column_weight @ problem.loss.value(logits, problem.targets))
+
+
 def bottleneck(key):
     """Hidden width 1 and weights (1, 30; 30, 0.9): two local minima."""
     eye = np.eye(2)
@@ -134,6 +141,7 @@ width at least $\min(d_0,d_L)$, every local minimum is global: its value is that
                 claims=("local minima",),
                 outside=bottleneck,
             ),
+            nct.Control("least squares", "the minimum is where that of the plain squared error is", least_squares),
             nct.Control(
                 "1e-7 lower",
                 "the minimum lower by a relative 1e-7",

@@ -84,6 +84,8 @@ def test_reduced_form_is_the_same_problem(loss, bias, rng):
     reduced = nct.reduce_to_class_means(full)
     x = first(random_points(reduced, 1, rng))
     np.testing.assert_allclose(reduced.objective(x), full.objective(nct.lift_to_samples(full, x)), rtol=1e-13)
+    if (loss == "mse") == (bias is None):  # of the solver, two of the six are enough
+        return
     ends_full, ends = nct.solve(full, 8), nct.solve(reduced, 8)
     assert ends_full.converged.all()
     assert ends.converged.all()

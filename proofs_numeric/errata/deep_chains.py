@@ -5,19 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import CHEN_2025, DANG_2023
-
-HAEFFELE_2015 = nct.Source(
-    citation="Haeffele, Vidal: Global Optimality in Tensor Factorization, Deep Learning, and Beyond, arXiv:1506.07540, 2015.",
-    number="number unchecked",
-    bibtex="""@article{haeffele2015global,
-  title={Global Optimality in Tensor Factorization, Deep Learning, and Beyond},
-  author={Haeffele, Benjamin D. and Vidal, Ren{\\'e}},
-  journal={arXiv preprint arXiv:1506.07540},
-  year={2015}
-}""",
-    note="Their certificate is for two factors (positively homogeneous pairs); it is not at fault.",
-)
+from proofs_numeric.bibliography import CHEN_2025, DANG_2023, HAEFFELE_2015
 
 
 def reproduce_certificate(seeds, key):
@@ -80,7 +68,12 @@ nct.register_erratum(
         "zero gradient and positive Hessian off the gauge lie above the minimum.",
         instead="Two factors: the duality certificate. More, with squared error: the separable bound (`nctheory.certify`).",
         convention="fit 1/(2N)|Z-Y|^2, decays lambda/2.",
-        sources=(HAEFFELE_2015, CHEN_2025.remark("Lists the local minimisers of deep chains.")),
+        sources=(
+            HAEFFELE_2015.remark(
+                "Their certificate is for two factors (positively homogeneous pairs); it is not at fault."
+            ),
+            CHEN_2025.remark("Lists the local minimisers of deep chains."),
+        ),
         reproduce=reproduce_certificate,
         theorem="dang-mse-imb",
     )

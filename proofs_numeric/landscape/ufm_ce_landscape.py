@@ -8,6 +8,7 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import ZHU_2021
+from proofs_numeric.landscape.benign import below, claims, draw, minima_at, slightly_lower
 
 ID = "ufm-ce-landscape"
 # (K, d, n, bias), in the reduced form; d = K-1 in two, below the paper's hypothesis d > K.
@@ -21,30 +22,8 @@ class Values(NamedTuple):
 
 
 def draw_instances(key):
-    """For each shape: weak and moderate decay, and strength c within 8 % below 1; once beyond it."""
-    rng = nct.generator(key)
-    drawn = []
-    for classes, dim, n, bias in SHAPES:
-        for strength in (rng.uniform(0.1, 0.3), rng.uniform(0.4, 0.8), 1 - rng.uniform(0.04, 0.08)):
-            drawn.append(instance(classes, dim, n, bias, strength, 10.0 ** rng.uniform(-0.3, 0.3)))
-    drawn.append(instance(*SHAPES[0], rng.uniform(1.1, 1.5), 1.0))
-    return drawn
-
-
-def instance(classes, dim, n, bias, strength, ratio):
-    """The instance with c = K sqrt(n lambda_W lambda_H) = `strength` and lambda_W / lambda_H = `ratio`."""
-    product = (strength / classes) ** 2 / n
-    decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
-    full = nct.unconstrained_features(
-        counts=(n,) * classes, dim=dim, loss="cross_entropy", weight_decay=decay, bias=bias
-    )
-    shown = {"K": classes, "d": dim, "n": n, "bias": "none" if bias is None else "free", "c": float(strength)}
-    return nct.Instance(nct.reduce_to_class_means(full), shown)
-
-
-def minima_at(values):
-    """The theorem with another list of values at which critical points are minimisers."""
-    return lambda problem: nct.cross_entropy_minimum(problem)._replace(stationary_values=values(problem))
+    """Weak and moderate decay, and close to the threshold, for each shape."""
+    return draw(key, SHAPES, "cross_entropy")
 
 
 def narrow(key):
@@ -59,11 +38,6 @@ def best_found(problem):
     """The least value at which many descents end, as the only one of minimisers."""
     ends = nct.solve(problem, 48)
     return Values(jnp.atleast_1d(np.min(ends.value[ends.converged])))
-
-
-def below(instance):
-    """Whether the minimiser is not zero."""
-    return instance.parameters["c"] < 1
 
 
 THEOREM = nct.register(
@@ -88,18 +62,7 @@ saddle: it has a direction of negative curvature.""",
         ),
         instances=draw_instances,
         predict=minima_at(lambda problem: jnp.atleast_1d(nct.cross_entropy_minimum(problem).value)),
-        claims=(
-            nct.minimum_value(lambda m: m.value),
-            nct.Claim(
-                "benign",
-                r"\lambda_{\min}(\nabla^2f)<0\mathrm{\ unless\ }f=\min f",
-                lambda problem, params: problem.objective(params),
-                lambda m: m.stationary_values,
-                kind="index",
-                scope="critical points",
-            ),
-            *(claim for claim in nct.chain_claims() if claim.name == "balance"),
-        ),
+        claims=claims(),
         controls=(
             nct.Control(
                 "zero too",
@@ -122,12 +85,7 @@ saddle: it has a direction of negative curvature.""",
                 claims=("benign",),
                 outside=narrow,
             ),
-            nct.Control(
-                "1e-8 lower",
-                "the minimum lower by a relative 1e-8",
-                lambda p: nct.cross_entropy_minimum(p)._replace(value=(1 - 1e-8) * nct.cross_entropy_minimum(p).value),
-                claims=("value",),
-            ),
+            slightly_lower(),
         ),
         several_basins=True,
         seeds=256,

@@ -1,10 +1,10 @@
 """Squared error with free features: every critical point is a global minimiser or a strict saddle."""
 
 import jax.numpy as jnp
-import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import ZHOU_2022
+from proofs_numeric.landscape.benign import below, claims, draw, minima_at, slightly_lower
 
 ID = "ufm-mse-landscape"
 # (K, d, n, bias), in the reduced form; d = K in two without a bias, below the paper's d > K, and d = K-1 with a free one.
@@ -12,38 +12,13 @@ SHAPES = ((3, 3, 2, None), (3, 4, 3, 0.0), (4, 4, 1, None), (4, 3, 2, 0.0))
 
 
 def draw_instances(key):
-    """For each shape: weak and moderate decay, and strength c within 8 % below 1; once beyond it."""
-    rng = nct.generator(key)
-    drawn = []
-    for classes, dim, n, bias in SHAPES:
-        for strength in (rng.uniform(0.1, 0.3), rng.uniform(0.4, 0.8), 1 - rng.uniform(0.04, 0.08)):
-            drawn.append(instance(classes, dim, n, bias, strength, 10.0 ** rng.uniform(-0.3, 0.3)))
-    drawn.append(instance(*SHAPES[0], rng.uniform(1.1, 1.5), 1.0))
-    return drawn
-
-
-def instance(classes, dim, n, bias, strength, ratio):
-    """The instance with c = K sqrt(n lambda_W lambda_H) = `strength` and lambda_W / lambda_H = `ratio`."""
-    product = (strength / classes) ** 2 / n
-    decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
-    full = nct.unconstrained_features(counts=(n,) * classes, dim=dim, loss="mse", weight_decay=decay, bias=bias)
-    shown = {"K": classes, "d": dim, "n": n, "bias": "none" if bias is None else "free", "c": float(strength)}
-    return nct.Instance(nct.reduce_to_class_means(full), shown)
-
-
-def minima_at(values):
-    """The theorem with another list of values at which critical points are minimisers."""
-    return lambda problem: nct.global_minimum(problem)._replace(stationary_values=values(problem))
+    """Weak and moderate decay, and close to the threshold, for each shape."""
+    return draw(key, SHAPES, "mse")
 
 
 def critical_values(problem):
     """Those of the complete list: each singular direction of the targets on or off."""
     return jnp.asarray([one.value for one in nct.critical_points(problem)])
-
-
-def below(instance):
-    """Whether the minimiser is not zero."""
-    return instance.parameters["c"] < 1
 
 
 THEOREM = nct.register(
@@ -67,18 +42,7 @@ global minimiser or a strict saddle: it has a direction of negative curvature.""
         ),
         instances=draw_instances,
         predict=minima_at(lambda problem: jnp.atleast_1d(nct.global_minimum(problem).value)),
-        claims=(
-            nct.minimum_value(lambda m: m.value),
-            nct.Claim(
-                "benign",
-                r"\lambda_{\min}(\nabla^2f)<0\mathrm{\ unless\ }f=\min f",
-                lambda problem, params: problem.objective(params),
-                lambda m: m.stationary_values,
-                kind="index",
-                scope="critical points",
-            ),
-            *(claim for claim in nct.chain_claims() if claim.name == "balance"),
-        ),
+        claims=claims(),
         controls=(
             nct.Control(
                 "one direction less",
@@ -94,12 +58,7 @@ global minimiser or a strict saddle: it has a direction of negative curvature.""
                 claims=("benign",),
                 applies=below,
             ),
-            nct.Control(
-                "1e-8 lower",
-                "the minimum lower by a relative 1e-8",
-                lambda p: nct.global_minimum(p)._replace(value=(1 - 1e-8) * nct.global_minimum(p).value),
-                claims=("value",),
-            ),
+            slightly_lower(),
         ),
         several_basins=True,
         seeds=256,

@@ -105,7 +105,7 @@ def verify_command(args: argparse.Namespace) -> int:
         raise Misuse(str(error)) from error
     for verdict in verdicts:
         if not args.quiet or verdict.outcome != "holds":
-            console.print(render_verdict(verdict))
+            console.print(render_verdict(verdict), crop=False)
     console.print(summary_table(verdicts))
     if args.json is not None:
         body = ",\n".join(verdict.to_json().rstrip() for verdict in verdicts)

@@ -42,7 +42,7 @@ def test_verify_a_users_own_file_with_outputs(tmp_path):
 
 
 def test_a_wrong_theorem_exits_1_and_prints_the_counterexample(tmp_path):
-    file = tmp_path / "wrong.py"
+    file = tmp_path / f"{'long_' * 30}name.py"  # longer than a line: the command must not be broken
     file.write_text(WRONG)
     done = run("verify", file, "--seeds", 4)
     assert done.returncode == 1, done.stdout + done.stderr

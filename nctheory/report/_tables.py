@@ -103,8 +103,10 @@ def render_verdict(verdict: Verdict) -> RenderableType:
         lines.append(
             f"{word}: claim [bold]{escape(worst.claim)}[/] at instance {worst.instance}, seed {worst.seed}: "
             f"residual {number(worst.residual)} against tolerance {number(worst.tolerance)} "
-            f"(margin {number(worst.margin)})\n  {escape(shown)}\n  reproduce: {escape(worst.command)}"
+            f"(margin {number(worst.margin)})\n  {escape(shown)}"
         )
+        # Never broken over lines, so that it can be copied.
+        lines.append(Text(f"  reproduce: {worst.command}", no_wrap=True, overflow="ignore"))
     lines.append(
         f"evidence: {verdict.evidence} (relative gap <= {verdict.gap_level:g}, gradient norm <= "
         f"{verdict.gradient_tolerance:g}); {verdict.seconds:.1f} s; jax {verdict.environment['jax']} on "
@@ -117,5 +119,5 @@ def as_text(renderable: RenderableType, width: int = 120) -> str:
     """A renderable as plain text."""
     console = Console(width=width, no_color=True, highlight=False)
     with console.capture() as capture:
-        console.print(renderable)
+        console.print(renderable, crop=False)
     return capture.get()

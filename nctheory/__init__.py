@@ -13,7 +13,15 @@ True
 Importing the package changes no JAX setting; its verbs compute in float64 and return NumPy arrays.
 """
 
-from nctheory.certificates import Bound, HessianReport, LowestCurvature, certify, hessian_report, lowest_curvature
+from nctheory.certificates import (
+    Bound,
+    HessianReport,
+    LowestCurvature,
+    certify,
+    certify_many,
+    hessian_report,
+    lowest_curvature,
+)
 from nctheory.closed_form import (
     CriticalValue,
     DataCriticalValue,
@@ -67,7 +75,7 @@ from nctheory.closed_form import (
     tag_scales,
     tilted_frame,
 )
-from nctheory.flow import Ensemble, FlowEnd, Status, follow_flow, solve, solve_from
+from nctheory.flow import Ensemble, FlowEnd, Status, follow_flow, solve, solve_from, solve_many
 from nctheory.landscape import Census, Comparison, CriticalType, Descent, census, compare, descents, expected_gauge
 from nctheory.measures import (
     class_means,
@@ -120,7 +128,7 @@ from nctheory.problems import (
     unravel,
     vector_scaling,
 )
-from nctheory.sweeps import Survey, survey
+from nctheory.sweeps import Grid, StoreError, Survey, SweepResult, survey, sweep
 from nctheory.theorems import (
     Claim,
     Control,
@@ -162,6 +170,7 @@ __all__ = [
     "Erratum",
     "Finding",
     "FlowEnd",
+    "Grid",
     "Grouped",
     "HessianReport",
     "Instance",
@@ -180,8 +189,10 @@ __all__ = [
     "SideBySide",
     "Source",
     "Status",
+    "StoreError",
     "Structure",
     "Survey",
+    "SweepResult",
     "TagScales",
     "Theorem",
     "VectorScaling",
@@ -190,6 +201,7 @@ __all__ = [
     "catalogue",
     "census",
     "certify",
+    "certify_many",
     "chain_claims",
     "class_counts",
     "class_means",
@@ -269,12 +281,14 @@ __all__ = [
     "simplex_etf",
     "solve",
     "solve_from",
+    "solve_many",
     "spinodal",
     "squared_error_bias_minimum",
     "squared_error_minimum",
     "stationary_values",
     "support_vector_features",
     "survey",
+    "sweep",
     "tag_frame_minimum",
     "tag_indicators",
     "tag_scales",

@@ -1,10 +1,11 @@
-"""Mapping over a long leading axis in blocks of bounded memory."""
+"""Mapping over a long leading axis: in blocks of bounded memory, and in few lengths, each of which is a compilation."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def map_in_blocks(function: Callable[[Any], Any], xs: Any, block: int = 64) -> Any:
@@ -19,3 +20,20 @@ def map_in_blocks(function: Callable[[Any], Any], xs: Any, block: int = 64) -> A
     index = jnp.minimum(jnp.arange(blocks * block), items - 1).reshape(blocks, block)
     out = jax.lax.map(lambda i: jax.vmap(function)(jax.tree.map(lambda x: x[i], xs)), index)
     return jax.tree.map(lambda y: y.reshape(blocks * block, *y.shape[2:])[:items], out)
+
+
+def rounded_up(count: int) -> int:
+    """The length up to which a leading axis is filled, so that few lengths are ever compiled.
+
+    >>> [rounded_up(n) for n in (1, 8, 9, 100, 3000)]
+    [8, 8, 16, 128, 3072]
+    """
+    return max(8, 1 << (count - 1).bit_length()) if count <= 1024 else -(-count // 1024) * 1024
+
+
+def in_few_lengths(function: Callable[[Any], Any], xs: Any) -> Any:
+    """`function(xs)`, of arrays with a leading axis, with that axis filled up by repeating the last item and cut again."""
+    items = np.shape(jax.tree.leaves(xs)[0])[0]
+    index = np.minimum(np.arange(rounded_up(items)), items - 1)
+    out = function(jax.tree.map(lambda x: jnp.asarray(np.asarray(x)[index]), xs))
+    return jax.tree.map(lambda y: np.asarray(y)[:items], out)

@@ -98,14 +98,18 @@ def verify_command(args: argparse.Namespace) -> int:
             verdict.to_json(Path(args.out) / f"{theorem.id}.json")
         return verdict
 
+    verdicts = []
     try:
         with SeedProgress() as progress, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-            verdicts = list(pool.map(lambda job: run(*job), chosen))
+            for verdict in pool.map(
+                lambda job: run(*job), chosen
+            ):  # in the order asked for, each as soon as it is there
+                verdicts.append(verdict)
+                if not args.quiet or verdict.outcome != "holds":
+                    with progress.paused():
+                        console.print(render_verdict(verdict), crop=False)
     except ValueError as error:
         raise Misuse(str(error)) from error
-    for verdict in verdicts:
-        if not args.quiet or verdict.outcome != "holds":
-            console.print(render_verdict(verdict), crop=False)
     console.print(summary_table(verdicts))
     if args.json is not None:
         body = ",\n".join(verdict.to_json().rstrip() for verdict in verdicts)

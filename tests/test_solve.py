@@ -15,10 +15,11 @@ import scipy.optimize
 import nctheory as nct
 from nctheory._programs import release_programs
 from nctheory.flow._chebyshev import Chebyshev
+from nctheory.flow._items import default_chunk
 from nctheory.flow._lanes import run_lanes
 from nctheory.flow._record import Settings
-from nctheory.flow._single import flow_chunk, halved, memory_budget
-from nctheory.flow._solve import default_chunk
+from nctheory.flow._single import Points, flow_chunk, halved, memory_budget
+from nctheory.problems import singleton
 from nctheory.theorems._evidence import flow_fidelity
 from tests.helpers import LOSSES, first, model
 
@@ -155,7 +156,11 @@ def test_the_single_precision_program_holds_no_double():
     settings = Settings(*(np.asarray(x) for x in (1e-10, 1e-3, 0.03, 1.0, 1000, True, True)))
     points = np.zeros((4, nct.ravel(problem.init(jax.random.key(0), 1.0)).size))
     with jax.enable_x64(False):
-        arguments = (halved(problem), halved(points), np.ones(4, bool), halved(settings))
+        arguments = (
+            halved(singleton(problem)),
+            halved(Points(points, np.ones(4, bool), np.zeros((4, 0)))),
+            halved(settings),
+        )
         program = str(jax.make_jaxpr(lambda *a: flow_chunk(*a, devices=(jax.devices()[0],)))(*arguments))
     assert "f32" in program
     assert "f64" not in program

@@ -3,7 +3,15 @@
 `certify` bounds the minimum from below at any point; `hessian_report` counts negative and zero eigenvalues.
 """
 
-from nctheory.certificates._certify import GAP_LEVEL, Bound, bound_caveat, certify, gap_closed, lower_bound
+from nctheory.certificates._certify import (
+    GAP_LEVEL,
+    Bound,
+    bound_caveat,
+    certify,
+    certify_many,
+    gap_closed,
+    lower_bound,
+)
 from nctheory.certificates._duality import duality_bound, spectral_norm
 from nctheory.certificates._hessian import HessianReport, hessian_report, sensitivity
 from nctheory.certificates._lowest import LowestCurvature, lowest_curvature
@@ -16,6 +24,7 @@ __all__ = [
     "LowestCurvature",
     "bound_caveat",
     "certify",
+    "certify_many",
     "duality_bound",
     "gap_closed",
     "hessian_report",

@@ -1,5 +1,6 @@
 """`certify`: a lower bound on the global minimum, and so a gap, for each point of a batch."""
 
+from collections.abc import Sequence
 from functools import partial, singledispatch
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._batching import map_in_blocks
+from nctheory._batching import in_few_lengths, map_in_blocks
 from nctheory._concrete import not_positive
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
@@ -15,7 +16,17 @@ from nctheory.certificates._convexity import doubtful_convexity, doubtful_profil
 from nctheory.certificates._duality import duality_bound
 from nctheory.certificates._profile import missing_profile_bound, profile_bound, profile_caveat
 from nctheory.certificates._separable import separable_bound
-from nctheory.problems import DeepLinear, LayerPeeled, NoCertificate, Params, Problem, SideBySide
+from nctheory.problems import (
+    DeepLinear,
+    Family,
+    LayerPeeled,
+    NoCertificate,
+    Params,
+    Problem,
+    SideBySide,
+    as_family,
+    singleton,
+)
 
 GAP_LEVEL = 1e-9
 """A converged seed counts as certified when its relative duality gap is at most this."""
@@ -151,11 +162,13 @@ def _members(problem: Problem) -> list[Problem]:
 
 
 @partial(jax.jit, static_argnames="bound_of")
-def _bounds(problem: Problem, params: Params, bound_of) -> tuple[Array, Array]:
-    def one(point: Params) -> tuple[Scalar, Scalar]:
+def _bounds(family: Family, points: tuple[Array, Params], bound_of) -> tuple[Array, Array]:
+    def one(item: tuple[Array, Params]) -> tuple[Scalar, Scalar]:
+        context, point = item
+        problem = family.at(context)
         return bound_of(problem, point), problem.objective(point)
 
-    return map_in_blocks(one, params)
+    return map_in_blocks(one, points)
 
 
 @float64
@@ -177,18 +190,47 @@ def certify(problem: Problem, params: Params) -> Bound:
     leading = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(params)}
     if len(leading) != 1 or leading == {()}:
         raise ValueError(f"params: expected one leading seeds axis on every leaf, got leading shapes {leading}")
+    seeds = leading.pop()[0]
+    return _certify(singleton(problem), [problem], np.zeros((seeds, 0)), params)
+
+
+@float64
+def certify_many(members: Sequence[Problem], params: Params) -> Bound:
+    """`certify` for problems that differ only in their numbers; leading axes members x seeds, one compiled program.
+
+    `reason` is the first that any member gives. Raises ValueError for members of different shapes, or parameters whose
+    leading axis is not theirs.
+
+    >>> import nctheory as nct
+    >>> def model(decay):
+    ...     return nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(decay, decay))
+    >>> members = [model(0.1), model(0.2)]
+    >>> bound = certify_many(members, nct.solve_many(members, seeds=3).params)
+    >>> bound.gap.shape, bool((bound.gap < 1e-12).all())
+    ((2, 3), True)
+    """
+    leading = {np.shape(leaf)[:2] for leaf in jax.tree.leaves(params)}
+    if len(leading) != 1 or (shape := leading.pop())[:1] != (len(members),) or len(shape) != 2:
+        raise ValueError(f"params: expected leading axes {len(members)} members x seeds, got {leading or shape}")
+    family, contexts = as_family(members)
+    flat = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *np.shape(x)[2:]), params)
+    bound = _certify(family, members, np.repeat(contexts, shape[1], axis=0), flat)
+    return Bound(*(x.reshape(shape) for x in bound[:3]), bound.reason)
+
+
+def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, params: Params) -> Bound:
+    """Bounds at points of members of a family, point by point."""
     try:
-        # Asked here, where the problem's numbers are known; a subclass with a bound of its own is left alone.
-        for one in _members(problem):
+        # Asked here, where the problems' numbers are known; a subclass with a bound of its own is left alone.
+        for one in (part for member in members for part in _members(member)):
             ours = lower_bound.dispatch(type(one)) is lower_bound.dispatch(DeepLinear)
             if ours and isinstance(one, DeepLinear) and (reason := missing_certificate(one)) is not None:
                 raise NoCertificate(reason)
-        lower, value = _bounds(problem, jax.tree.map(jnp.asarray, params), lower_bound)
+        lower, value = in_few_lengths(lambda points: _bounds(family, points, lower_bound), (contexts, params))
     except NoCertificate as missing:
-        seeds = leading.pop()[0]
-        minus = np.full(seeds, -np.inf)
-        return Bound(minus, -minus, np.zeros(seeds, bool), str(missing))
-    lower = np.asarray(lower)
-    gap = np.asarray(value) - lower
+        minus = np.full(len(contexts), -np.inf)
+        return Bound(minus, -minus, np.zeros(len(contexts), bool), str(missing))
+    gap = value - lower
     gap = np.where(np.isnan(gap), np.inf, gap)
-    return Bound(lower, gap, np.isfinite(lower), bound_caveat(problem))
+    caveat = next((reason for reason in map(bound_caveat, members) if reason is not None), None)
+    return Bound(lower, gap, np.isfinite(lower), caveat)

@@ -4,8 +4,9 @@
 """
 
 from nctheory.flow._from_points import solve_from
+from nctheory.flow._items import FlowPrecision, Method, Options
 from nctheory.flow._program import starts
-from nctheory.flow._solve import FlowPrecision, Method, as_key, as_seeds, solve
+from nctheory.flow._solve import as_key, as_seeds, solve, solve_many
 from nctheory.flow._status import Ensemble, Status
 from nctheory.flow._trajectory import FlowEnd, follow_flow
 
@@ -14,11 +15,13 @@ __all__ = [
     "FlowEnd",
     "FlowPrecision",
     "Method",
+    "Options",
     "Status",
     "as_key",
     "as_seeds",
     "follow_flow",
     "solve",
     "solve_from",
+    "solve_many",
     "starts",
 ]

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._precision import float64
+from nctheory.flow._items import Options
 from nctheory.flow._program import Chunk, fresh, solve_chunk
-from nctheory.flow._record import FLOW, Settings
+from nctheory.flow._record import FLOW
 from nctheory.flow._solve import gather_ensemble
 from nctheory.flow._status import Ensemble
-from nctheory.problems import Params, Problem, ravel
+from nctheory.problems import Params, Problem, ravel, singleton
 
 
 @float64
@@ -39,16 +40,9 @@ def solve_from(
     count = flat.shape[0]
     if count < 1:
         raise ValueError("points: expected at least one, got none")
-    settings = Settings(
-        tolerance=jnp.asarray(tolerance, jnp.float64),
-        rtol=jnp.asarray(rtol, jnp.float64),
-        switch=jnp.asarray(switch, jnp.float64),
-        scale=jnp.asarray(1.0, jnp.float64),
-        budget=jnp.asarray(budget),
-        flow=jnp.asarray(True),
-        polish=jnp.asarray(True),
-    )
-    begun = jax.vmap(lambda point: fresh(point, settings, FLOW))(flat)
-    chunk = Chunk(jnp.arange(count), jnp.ones(count, bool), begun)
-    records = solve_chunk(problem, jax.random.key(0), chunk, settings, (jax.local_devices()[0],))
+    settings = Options(tolerance=tolerance, rtol=rtol, switch=switch, budget=budget).settings()
+    none = jnp.zeros((count, 0))
+    begun = jax.vmap(lambda point, context: fresh(point, settings, FLOW, context))(flat, none)
+    chunk = Chunk(jnp.arange(count), jnp.ones(count, bool), none, begun)
+    records = solve_chunk(singleton(problem), jax.random.key(0), chunk, settings, (jax.local_devices()[0],))
     return gather_ensemble(problem, np.arange(count), jax.tree.map(np.asarray, records), tolerance)

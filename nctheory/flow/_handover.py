@@ -13,8 +13,8 @@ from nctheory.flow._lanes import run_lanes
 from nctheory.flow._ode import ValueAndGrad
 from nctheory.flow._record import CONFIRM, DONE, FLOW, POLISH, SPENT, STUCK, TEST, VALLEY, Record, Settings
 
-GaugePenalty = Callable[[Array, Array], Array]
-"""`Problem.gauge_penalty` on flat vectors: of a point and a direction."""
+GaugePenalty = Callable[[Array, Array, Array], Array]
+"""`Problem.gauge_penalty` on flat vectors: of a point, a direction and a context."""
 
 NEWTON_ITERATIONS = 120
 PROBE_ITERATIONS = 40
@@ -116,20 +116,20 @@ def newton_stage(
 
     def attempt(r: Record) -> Record:
         confirming = r.phase == CONFIRM
-        _, curvature = jax.linearize(lambda y: value_and_grad(y)[1], r.point)
+        _, curvature = jax.linearize(lambda y: value_and_grad(y, r.context)[1], r.point)
         wanted = jnp.where(confirming, FINAL_RESIDUAL, NEWTON_RESIDUAL)
         norm = jnp.linalg.norm(r.point)
         shift = SHIFT * r.grad_norm / jnp.where(norm > 0, norm, 1.0)
         probe = jnp.asarray(np.random.default_rng(7).normal(size=r.point.shape))  # a constant of the program
-        along = jnp.linalg.norm(gauge_penalty(r.point, probe))
+        along = jnp.linalg.norm(gauge_penalty(r.point, probe, r.context))
         fixing = jnp.linalg.norm(curvature(probe)) / jnp.where(along > 0, along, 1.0)
 
         def product(v: Array) -> Array:
-            return curvature(v) + fixing * gauge_penalty(r.point, v)
+            return curvature(v) + fixing * gauge_penalty(r.point, v, r.context)
 
         def correct(carry: tuple[Array, Array], task: Array) -> tuple[tuple[Array, Array], _Correction]:
             target, failed = carry
-            value, gradient = value_and_grad(target)
+            value, gradient = value_and_grad(target, r.context)
             reduced, probing = jnp.linalg.norm(gradient), task == 2
             # A gradient at the tolerance is too close to rounding, which lies along the gauge too, to be solved for again.
             again = jnp.where(confirming | failed | (reduced <= settings.tolerance), 0, NEWTON_ITERATIONS)

@@ -35,8 +35,8 @@ ACCURATE = Integrator(diffrax.Tsit5(), FLOW, steps=8, evaluations=6, slack=1.0)
 STABILISED = Integrator(Chebyshev(stages=10), VALLEY, steps=2, evaluations=10, slack=10.0)
 """In a valley the flow contracts, so that a larger error is forgotten, and the step is limited by stability."""
 
-ValueAndGrad = Callable[[Array], tuple[Scalar, Array]]
-"""Objective and gradient on a flat parameter vector."""
+ValueAndGrad = Callable[[Array, Array], tuple[Scalar, Array]]
+"""Objective and gradient on a flat parameter vector, for a context."""
 
 
 class _Lane(NamedTuple):
@@ -61,7 +61,7 @@ def flow_stage(
     an explicit method would hover at that level instead of converging.
     """
     solver, phase = integrator.solver, integrator.phase
-    term = diffrax.ODETerm(lambda t, y, args: -value_and_grad(y)[1])
+    term = diffrax.ODETerm(lambda t, y, context: -value_and_grad(y, context)[1])
     order = float(solver.error_order(term) or 4.0)
 
     def controller(displacement: Array) -> diffrax.PIDController:
@@ -74,18 +74,18 @@ def flow_stage(
         step = jnp.where(record.step > 0, record.step, 0.01 * scale)
         end = record.time + step
         _, control = controller(jnp.asarray(1.0)).init(
-            term, record.time, end, record.point, step, None, _no_func, order
+            term, record.time, end, record.point, step, record.context, _no_func, order
         )
-        state = solver.init(term, record.time, end, record.point, None)
+        state = solver.init(term, record.time, end, record.point, record.context)
         return _Lane(record._replace(step=step), state, control, jnp.asarray(False))
 
     def one_step(lane: _Lane) -> _Lane:
         r = lane.record
         end = r.time + r.step
-        new, error, _, state, _ = solver.step(term, r.time, end, r.point, None, lane.solver, lane.made_jump)
+        new, error, _, state, _ = solver.step(term, r.time, end, r.point, r.context, lane.solver, lane.made_jump)
         displacement = _rms(new - r.point)
         keep, start, stop, made_jump, control, _ = controller(displacement).adapt_step_size(
-            r.time, end, r.point, new, None, error, order, lane.controller
+            r.time, end, r.point, new, r.context, error, order, lane.controller
         )
         # A step that overflows tells the controller nothing (chains of many factors are steep far out): a shorter one.
         lost = ~(jnp.isfinite(displacement) & jnp.isfinite(stop))
@@ -121,7 +121,7 @@ def flow_stage(
 
 def _observe(record: Record, value_and_grad: ValueAndGrad, settings: Settings, running: int) -> Record:
     """Evaluate the objective where the record stands, and decide whether its flow goes on."""
-    value, gradient = value_and_grad(record.point)
+    value, gradient = value_and_grad(record.point, record.context)
     norm = jnp.linalg.norm(gradient)
     peak = jnp.maximum(record.peak, norm)
     phase = jnp.asarray(running)

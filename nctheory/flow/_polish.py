@@ -39,7 +39,7 @@ def polish_stage(
     """Polish every active record; one that leaves its ball goes back to the flow at its anchor."""
 
     def load(r: Record) -> _Lane:
-        value, gradient = value_and_grad(r.point)
+        value, gradient = value_and_grad(r.point, r.context)
         norm = jnp.linalg.norm(gradient)
         scale = jnp.where(r.phase == POLISH, jnp.minimum(r.radius, 1.0), 1.0)
         first = 0.1 * jnp.minimum(1.0, scale) / jnp.where(norm > 0, norm, 1.0)
@@ -51,7 +51,7 @@ def polish_stage(
         r = lane.record
         reach = lane.shrink * lane.length
         new = r.point - reach * lane.gradient
-        value, gradient = value_and_grad(new)
+        value, gradient = value_and_grad(new, r.context)
         squared, before = gradient @ gradient, r.grad_norm**2
         slack = 8 * EPS * jnp.abs(r.value)
         wanted = jnp.max(lane.recent) - DECREASE * reach * before + slack

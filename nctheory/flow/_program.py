@@ -15,7 +15,7 @@ from nctheory.flow._handover import newton_stage
 from nctheory.flow._ode import ACCURATE, STABILISED, ValueAndGrad, flow_stage
 from nctheory.flow._polish import polish_stage
 from nctheory.flow._record import CONFIRM, FLOW, POLISH, TEST, VALLEY, Record, Settings
-from nctheory.problems import Problem, ravel, size, unravel
+from nctheory.problems import Family, Problem, ravel, singleton, size, unravel
 
 LANE_NUMBERS = 7000
 """Parameters worked on at a time on a CPU, so that the dozen vectors of every lane stay in its cache (measured)."""
@@ -44,27 +44,41 @@ def starts(problem: Problem, key: PRNGKeyArray, seeds: Array, scale: Array) -> A
     return jax.vmap(lambda seed: start(problem, key, seed, scale))(seeds)
 
 
+@jax.jit
+def member_starts(family: Family, key: PRNGKeyArray, seeds: Array, contexts: Array, scale: Array) -> Array:
+    """Starts of seeds of members of a family as flat vectors, seeds x P."""
+    return jax.vmap(lambda seed, context: start(family.at(context), key, seed, scale))(seeds, contexts)
+
+
 class Chunk(NamedTuple):
     """Seeds that are solved by one call."""
 
     seeds: Array
     live: Array
     """False for padding."""
+    context: Array
+    """Seeds x C: which member of the family each is a start of."""
     begun: Record | None
     """Where the seeds stand already; None for their starts."""
 
 
-def flat_objective(problem: Problem) -> ValueAndGrad:
-    """Objective and gradient on flat vectors."""
+def family_objective(family: Family) -> ValueAndGrad:
+    """Objective and gradient on flat vectors, for the member that a context names."""
 
-    def value_and_grad(vector: Array) -> tuple[Scalar, Array]:
+    def value_and_grad(vector: Array, context: Array) -> tuple[Scalar, Array]:
+        problem = family.at(context)
         value, gradient = problem.value_and_grad(unravel(problem, vector))
         return value, ravel(gradient)
 
     return value_and_grad
 
 
-def fresh(point: Array, settings: Settings, phase: int | Array) -> Record:
+def flat_objective(problem: Problem) -> Callable[[Array], tuple[Scalar, Array]]:
+    """Objective and gradient on flat vectors."""
+    return partial(family_objective(singleton(problem)), context=jnp.zeros(0))
+
+
+def fresh(point: Array, settings: Settings, phase: int | Array, context: Array) -> Record:
     """The record of a seed that stands at its start."""
     zero, count = jnp.zeros((), point.dtype), jnp.asarray(0)
     return Record(
@@ -80,22 +94,24 @@ def fresh(point: Array, settings: Settings, phase: int | Array) -> Record:
         radius=jnp.full((), jnp.inf, point.dtype),
         attempts=count,
         phase=jnp.asarray(phase),
+        context=context,
     )
 
 
-def _solve_block(problem: Problem, key: PRNGKeyArray, chunk: Chunk, settings: Settings, platform: str) -> Record:
+def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Settings, platform: str) -> Record:
     """All stages for one block of seeds, on one device, in one program."""
-    seeds, live, begun = chunk
+    seeds, live, contexts, begun = chunk
 
-    def begin(seed: Array) -> Record:
-        point = start(problem, key, seed, settings.scale)
-        return fresh(point, settings, jnp.where(settings.flow, FLOW, POLISH))
+    def begin(seed: Array, context: Array) -> Record:
+        point = start(family.at(context), key, seed, settings.scale)
+        return fresh(point, settings, jnp.where(settings.flow, FLOW, POLISH), context)
 
-    def gauge_penalty(point: Array, vector: Array) -> Array:
+    def gauge_penalty(point: Array, vector: Array, context: Array) -> Array:
+        problem = family.at(context)
         return ravel(problem.gauge_penalty(unravel(problem, point), unravel(problem, vector)))
 
-    value_and_grad = flat_objective(problem)
-    lanes = lane_count(size(problem), seeds.shape[0], platform)
+    value_and_grad = family_objective(family)
+    lanes = lane_count(size(family.template), seeds.shape[0], platform)
     test = partial(newton_stage, gauge_penalty=gauge_penalty)
     follow, descend = (partial(flow_stage, integrator=one) for one in (ACCURATE, STABILISED))
     stages: tuple[tuple[tuple[int, ...], Callable[..., Record]], ...] = (
@@ -114,7 +130,7 @@ def _solve_block(problem: Problem, key: PRNGKeyArray, chunk: Chunk, settings: Se
             records = stage(value_and_grad, records=records, active=live & waiting, settings=settings, lanes=lanes)
         return records
 
-    records = jax.vmap(begin)(seeds) if begun is None else begun
+    records = jax.vmap(begin)(seeds, contexts) if begun is None else begun
     return jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, records)
 
 
@@ -130,8 +146,8 @@ def over_devices(function: Callable[..., Record], devices: tuple[Any, ...], spli
 
 @partial(jax.jit, static_argnames="devices")
 def solve_chunk(
-    problem: Problem, key: PRNGKeyArray, chunk: Chunk, settings: Settings, devices: tuple[Any, ...]
+    family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Settings, devices: tuple[Any, ...]
 ) -> Record:
     """Bring one chunk of seeds to its end on `devices`."""
     block = over_devices(partial(_solve_block, platform=devices[0].platform), devices, (False, False, True, False))
-    return block(problem, key, chunk, settings)
+    return block(family, key, chunk, settings)

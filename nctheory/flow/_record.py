@@ -45,6 +45,8 @@ class Record(NamedTuple):
     """The polish must end within this distance of its start."""
     attempts: Array
     phase: Array
+    context: Array
+    """The numbers in which this seed's problem differs from the others' (see `Family`); often none."""
 
 
 FLOW, VALLEY, TEST, POLISH, CONFIRM, DONE, STUCK, SPENT, LOST = range(9)

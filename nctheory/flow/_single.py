@@ -1,32 +1,40 @@
 """The flow in single precision, for devices that are faster at it or know nothing else; the rest stays in float64."""
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from nctheory._types import Array
 from nctheory.flow._ode import ACCURATE, flow_stage
-from nctheory.flow._program import flat_objective, fresh, lane_count, over_devices
+from nctheory.flow._program import family_objective, fresh, lane_count, over_devices
 from nctheory.flow._record import FLOW, TEST, Record, Settings
-from nctheory.problems import Problem
+from nctheory.problems import Family, size
 
 DOUBLE_PLATFORMS = ("cpu", "gpu", "cuda", "rocm")
 """Platforms whose devices compute in float64."""
 
 
-def _flow_block(problem: Problem, points: Array, live: Array, settings: Settings, platform: str) -> Record:
-    records = jax.vmap(lambda point: fresh(point, settings, FLOW))(points)
-    lanes = lane_count(points.shape[1], points.shape[0], platform)
-    return flow_stage(flat_objective(problem), records, live, settings, lanes, ACCURATE)
+class Points(NamedTuple):
+    """Starts of a chunk; leading axis seeds."""
+
+    point: Array
+    live: Array
+    context: Array
+
+
+def _flow_block(family: Family, points: Points, settings: Settings, platform: str) -> Record:
+    records = jax.vmap(lambda point, context: fresh(point, settings, FLOW, context))(points.point, points.context)
+    lanes = lane_count(size(family.template), points.live.shape[0], platform)
+    return flow_stage(family_objective(family), records, points.live, settings, lanes, ACCURATE)
 
 
 @partial(jax.jit, static_argnames="devices")
-def flow_chunk(problem: Problem, points: Array, live: Array, settings: Settings, devices: tuple[Any, ...]) -> Record:
+def flow_chunk(family: Family, points: Points, settings: Settings, devices: tuple[Any, ...]) -> Record:
     """Follow the flow of one chunk down to the first hand-over, in the precision of its arguments."""
-    block = over_devices(partial(_flow_block, platform=devices[0].platform), devices, (False, True, True, False))
-    return block(problem, points, live, settings)
+    block = over_devices(partial(_flow_block, platform=devices[0].platform), devices, (False, True, False))
+    return block(family, points, settings)
 
 
 def halved(tree: Any) -> Any:
@@ -36,9 +44,7 @@ def halved(tree: Any) -> Any:
     )
 
 
-def flow_in_single(
-    problem: Problem, points: np.ndarray, live: np.ndarray, settings: Settings, devices: tuple[Any, ...]
-) -> Record:
+def flow_in_single(family: Family, points: Points, settings: Settings, devices: tuple[Any, ...]) -> Record:
     """Float64 records of seeds whose flow has been followed in float32, ready for the hand-over's test in float64.
 
     In single precision the gradient is known to about $10^{-7}$ of its largest size; whatever the flow cannot reach for
@@ -46,7 +52,7 @@ def flow_in_single(
     starts again in float64.
     """
     with jax.enable_x64(False), jax.default_matmul_precision("highest"):  # never TF32
-        arguments = (halved(problem), halved(points), live, halved(settings))
+        arguments = (halved(family), halved(points), halved(settings))
         if len(devices) == 1:
             arguments = jax.device_put(arguments, devices[0])
         found = jax.tree.map(np.asarray, flow_chunk(*arguments, devices=devices))
@@ -57,10 +63,11 @@ def flow_in_single(
             for name in ("step", "time", "value", "grad_norm", "peak", "radius")
         }
     )
-    point = np.where(lost[:, None], points, found.point).astype(np.float64)
+    point = np.where(lost[:, None], points.point, found.point).astype(np.float64)
     return whole._replace(
         point=point,
         anchor=point,
+        context=np.asarray(points.context),
         step=np.where(lost, 0.0, whole.step),
         time=np.where(lost, 0.0, whole.time),
         steps=whole.steps.astype(np.int64),

@@ -1,26 +1,17 @@
 """`solve`: many seeds to the end of the gradient flow, with a fast polish that stays in the basin."""
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory._precision import float64
-from nctheory.flow._program import Chunk, solve_chunk, starts
-from nctheory.flow._record import DONE, LOST, SPENT, STUCK, Record, Settings
-from nctheory.flow._single import DOUBLE_PLATFORMS, flow_in_single, memory_budget
+from nctheory.flow._items import FlowPrecision, Method, Options, solve_items
+from nctheory.flow._record import DONE, LOST, SPENT, STUCK, Record
 from nctheory.flow._status import Ensemble, Status
-from nctheory.problems import Problem, size, unravel
-
-Method = Literal["flow+polish", "flow", "polish"]
-FlowPrecision = Literal["float64", "float32"]
-WORKING_COPIES = 24
-"""Vectors of the size of one point that a seed needs while it is worked on."""
+from nctheory.problems import Problem, as_family, singleton, unravel
 
 
 def as_key(key: int | PRNGKeyArray) -> PRNGKeyArray:
@@ -40,18 +31,6 @@ def as_seeds(seeds: int | Sequence[int] | np.ndarray) -> np.ndarray:
     if listed.ndim != 1 or listed.size == 0 or not np.issubdtype(listed.dtype, np.integer) or listed.min() < 0:
         raise ValueError(f"seeds: expected a count or a list of whole numbers of at least 0, got {seeds!r}")
     return listed
-
-
-def _default_workers(devices: Sequence[Any]) -> int:
-    if len(devices) > 1 or devices[0].platform != "cpu":
-        return 1
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
-def default_chunk(problem: Problem, memory: int, platform: str = "cpu") -> int:
-    """Seeds per chunk that fit in `memory` bytes: at least 1, and at most 1024 on a CPU and 65,536 elsewhere."""
-    most = 1024 if platform == "cpu" else 65_536
-    return int(np.clip(memory // (8 * WORKING_COPIES * max(size(problem), 1)), 1, most))
 
 
 @float64
@@ -96,62 +75,46 @@ def solve(
     >>> ensemble.counts()
     {'converged': 4, 'stalled': 0, 'budget_spent': 0, 'diverged': 0}
     """
-    numbers, root = as_seeds(seeds), as_key(key)
-    if flow_precision not in ("float64", "float32"):
-        raise ValueError(f"flow_precision: expected 'float64' or 'float32', got {flow_precision!r}")
-    if flow_precision == "float32" and method == "flow":
-        raise ValueError("flow_precision: float32 needs a polish in float64, got method 'flow'")
-    if method not in ("flow+polish", "flow", "polish"):
-        raise ValueError(f"method: expected 'flow+polish', 'flow' or 'polish', got {method!r}")
-    for name, number in (("tolerance", tolerance), ("rtol", rtol), ("switch", switch), ("scale", scale)):
-        if not (np.isfinite(number) and number >= 0 and (number > 0 or name == "scale")):
-            raise ValueError(f"{name}: expected a finite positive number, got {number}")
-    if budget < 1:
-        raise ValueError(f"budget: expected at least 1 gradient evaluation, got {budget}")
-    for name, number in (("chunk", chunk), ("workers", workers), ("memory", memory)):
-        if number is not None and number < 1:
-            raise ValueError(f"{name}: expected at least 1, got {number}")
-
-    used = tuple(devices) if devices is not None else tuple(jax.local_devices())
-    single = flow_precision == "float32" and method != "polish"
-    double = tuple(d for d in used if d.platform in DOUBLE_PLATFORMS) or (jax.devices("cpu")[0],)
-    if double != used and not single and method != "polish":
-        raise ValueError(f"flow_precision: {used[0].platform} has no float64; ask for flow_precision='float32'")
-    threads = workers if workers is not None else _default_workers(used)
-    share = -(-len(numbers) // threads)
-    bytes_each = (memory or memory_budget(used)) // threads
-    width = chunk if chunk is not None else min(default_chunk(problem, bytes_each, used[0].platform), share)
-    several = np.lcm(len(used), len(double))
-    width = int(-(-width // several) * several)
-    settings = Settings(
-        tolerance=jnp.asarray(tolerance, jnp.float64),
-        rtol=jnp.asarray(rtol, jnp.float64),
-        switch=jnp.asarray(switch, jnp.float64),
-        scale=jnp.asarray(scale, jnp.float64),
-        budget=jnp.asarray(budget),
-        flow=jnp.asarray(method != "polish"),
-        polish=jnp.asarray(method != "flow"),
+    options = Options(
+        method, tolerance, scale, rtol, switch, budget, chunk, memory, devices, flow_precision, workers, progress
     )
+    numbers, root = as_seeds(seeds), as_key(key)
+    family = singleton(problem)
+    records = solve_items(family, np.zeros((len(numbers), 0)), numbers, root, options)
+    return gather_ensemble(problem, numbers, records, tolerance)
 
-    @float64
-    def run(begin: int) -> Record:
-        block = numbers[begin : begin + width]
-        padded = np.resize(block, width)
-        live = np.arange(width) < len(block)
-        begun = None
-        with jax.default_device(double[0]):  # a device asked for, or the host, need not be JAX's own choice
-            if single:
-                points = np.asarray(starts(problem, root, jnp.asarray(padded), settings.scale))
-                begun = jax.tree.map(jnp.asarray, flow_in_single(problem, points, live, settings, used))
-            records = solve_chunk(problem, root, Chunk(jnp.asarray(padded), jnp.asarray(live), begun), settings, double)
-        part = jax.tree.map(lambda x: np.asarray(x)[: len(block)], records)
-        if progress is not None:
-            progress(len(block))
-        return part
 
-    with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(run, range(0, len(numbers), width)))
-    return gather_ensemble(problem, numbers, jax.tree.map(lambda *xs: np.concatenate(xs), *parts), tolerance)
+@float64
+def solve_many(
+    members: Sequence[Problem],
+    seeds: int | Sequence[int] | np.ndarray = 16,
+    key: int | PRNGKeyArray = 0,
+    **options: Any,
+) -> Ensemble:
+    """`solve` for many problems that differ only in their numbers, with one compiled program.
+
+    The fields of the ensemble have leading axes members x seeds; `seeds` are the same for every member, and seed i of a
+    member starts and ends where `solve` of that member alone would. `options` are those of `solve`. Raises ValueError for
+    members of different shapes or kinds, and for what `solve` refuses.
+
+    >>> import nctheory as nct
+    >>> def model(decay):
+    ...     return nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(decay, decay))
+    >>> ensemble = nct.solve_many([model(0.1), model(0.2)], seeds=3)
+    >>> ensemble.value.shape, [round(float(x), 6) for x in ensemble.value[:, 0]]
+    ((2, 3), [0.242843, 0.405685])
+    """
+    unknown = sorted(set(options) - set(Options._fields))
+    if unknown:
+        raise ValueError(f"options: expected some of {', '.join(Options._fields)}, got {', '.join(unknown)}")
+    chosen, numbers, root = Options(**options), as_seeds(seeds), as_key(key)
+    family, contexts = as_family(members)
+    count = len(numbers)
+    records = solve_items(family, np.repeat(contexts, count, axis=0), np.tile(numbers, len(members)), root, chosen)
+    flat = gather_ensemble(family.template, np.tile(numbers, len(members)), records, chosen.tolerance)
+    return jax.tree.map(
+        lambda x: np.asarray(x).reshape(len(members), count, *np.shape(x)[1:]) if np.ndim(x) else x, flat
+    )
 
 
 _STATUS = {DONE: Status.CONVERGED, STUCK: Status.STALLED, SPENT: Status.BUDGET_SPENT, LOST: Status.DIVERGED}
@@ -177,4 +140,4 @@ def gather_ensemble(problem: Problem, numbers: np.ndarray, records: Record, tole
     )
 
 
-__all__ = ["Method", "as_key", "as_seeds", "default_chunk", "solve"]
+__all__ = ["Method", "as_key", "as_seeds", "solve", "solve_many"]

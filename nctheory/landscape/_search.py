@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._batching import map_in_blocks
+from nctheory._batching import map_in_blocks, rounded_up
 from nctheory._precision import EPS
 from nctheory._types import Array
 from nctheory.flow import Ensemble, Status
@@ -98,14 +98,14 @@ def _newton(problem: Problem, lanes_seed: _Seed, tolerance: Array, budget: Array
 
 @partial(jax.jit, static_argnames="lanes")
 def _search_block(
-    problem: Problem, key: PRNGKeyArray, seeds: Array, tolerance: Array, budget: Array, lanes: int
+    problem: Problem, key: PRNGKeyArray, seeds: Array, live: Array, tolerance: Array, budget: Array, lanes: int
 ) -> _Seed:
     points = map_in_blocks(lambda seed: search_start(problem, key, seed), seeds)
     zero = jnp.zeros(seeds.shape[0])
     records = _Seed(points, zero, zero, zero, zero.astype(int), zero, jnp.full(seeds.shape, RUNNING))
     return run_lanes(
         records,
-        jnp.ones(seeds.shape, bool),
+        live,
         load=lambda r: r,
         advance=lambda r: jax.tree.map(
             lambda a, b: jnp.where(r.status == RUNNING, a, b), _newton(problem, r, tolerance, budget), r
@@ -138,12 +138,12 @@ def search(
         )
     lanes = int(np.clip(MATRIX_NUMBERS // parameters**2, 1, 32))
     budget = jnp.asarray(iterations * (2 * parameters + 1))
-    width, parts = min(BLOCK, len(seeds)), []
+    width, parts = min(BLOCK, rounded_up(len(seeds))), []
     for begin in range(0, len(seeds), width):
         block = np.asarray(seeds[begin : begin + width])
-        padded = jnp.asarray(np.resize(block, width))
+        padded, live = jnp.asarray(np.resize(block, width)), jnp.arange(width) < len(block)
         with _ONE_AT_A_TIME:
-            found = _search_block(problem, key, padded, jnp.asarray(tolerance), budget, lanes)
+            found = _search_block(problem, key, padded, live, jnp.asarray(tolerance), budget, lanes)
             jax.block_until_ready(found)
         parts.append(jax.tree.map(lambda x, n=len(block): np.asarray(x)[:n], found))
         if progress is not None:

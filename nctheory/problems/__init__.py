@@ -14,6 +14,7 @@ from nctheory.problems._constructors import (
     unconstrained_features,
 )
 from nctheory.problems._factorisation import MinimalFactorisation, minimal_factorisation
+from nctheory.problems._family import Family, as_family, same_shape, singleton
 from nctheory.problems._focal import Focal, focal
 from nctheory.problems._gauge import ChainParams, internal_spaces, random_gauge, segment_ranks, undecayed
 from nctheory.problems._layer_peeled import LayerPeeled, layer_peeled
@@ -28,6 +29,7 @@ __all__ = [
     "ChainParams",
     "CrossEntropy",
     "DeepLinear",
+    "Family",
     "Focal",
     "LayerPeeled",
     "Loss",
@@ -42,6 +44,7 @@ __all__ = [
     "Problem",
     "SideBySide",
     "VectorScaling",
+    "as_family",
     "balanced_chain",
     "deep_linear",
     "expand_moments",
@@ -60,8 +63,10 @@ __all__ = [
     "ravel",
     "reduce_to_class_means",
     "rounding",
+    "same_shape",
     "segment_ranks",
     "side_by_side",
+    "singleton",
     "size",
     "support_vector_features",
     "tag_indicators",

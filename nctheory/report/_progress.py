@@ -11,7 +11,7 @@ from nctheory.theorems import Theorem
 
 
 class SeedProgress:
-    """One bar a theorem on standard error; silent where that is not a terminal."""
+    """One bar a theorem on standard error while it runs; silent where that is not a terminal."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -24,6 +24,8 @@ class SeedProgress:
             TextColumn("{task.fields[rate]}"),
             console=console,
             disable=not console.is_terminal,
+            redirect_stdout=False,
+            transient=True,
         )
 
     def __enter__(self) -> "SeedProgress":
@@ -32,6 +34,18 @@ class SeedProgress:
 
     def __exit__(self, *error: object) -> None:
         self._bars.__exit__(None, None, None)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the bars off the screen while something else is printed."""
+        if self._bars.disable:
+            yield
+            return
+        self._bars.stop()
+        try:
+            yield
+        finally:
+            self._bars.start()
 
     @contextmanager
     def bar(

@@ -1,5 +1,9 @@
-"""Many problems and very many seeds: statistics that are streamed, so that memory does not grow with the parameters."""
+"""Many problems and very many seeds: streamed statistics, and resumable sweeps over grids of hyperparameters."""
 
+from nctheory.sweeps._data import SweepResult
+from nctheory.sweeps._grid import Grid
+from nctheory.sweeps._store import StoreError
 from nctheory.sweeps._survey import Survey, survey
+from nctheory.sweeps._sweep import sweep
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Grid", "StoreError", "Survey", "SweepResult", "survey", "sweep"]

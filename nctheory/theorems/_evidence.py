@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from nctheory._batching import in_few_lengths, rounded_up
 from nctheory._precision import EPS
 from nctheory.certificates import GAP_LEVEL, Bound, HessianReport, certify, hessian_report, sensitivity
 from nctheory.flow import Ensemble, FlowPrecision, solve, starts
@@ -53,7 +54,7 @@ def gather(
     method: Method = "flow+polish",
 ) -> Evidence:
     """Solve, certify and observe one instance."""
-    chunk = min(CHUNK, len(seeds))
+    chunk = min(CHUNK, rounded_up(len(seeds)))
     if method == "census":
         ensemble = search(problem, np.asarray(seeds), key, progress=progress)
     else:
@@ -71,17 +72,20 @@ def gather(
         )
     bound = certify(problem, ensemble.params)
     certified = _certified(ensemble, bound)
-    observed = _host(observe_all(problem, ensemble.params, claims))
-    terms = _host(measure_terms(problem, ensemble.params, claims)) if any(c.terms for c in claims) else {}
+    observed = in_few_lengths(lambda points: observe_all(problem, points, claims), ensemble.params)
+    terms = {}
+    if any(c.terms for c in claims):
+        terms = in_few_lengths(lambda points: measure_terms(problem, points, claims), ensemble.params)
     anywhere = tuple(c for c in claims if c.scope == "any point")
     if anywhere:
-        drawn = starts(problem, key, jnp.asarray(ensemble.seeds), jnp.asarray(scale, jnp.float64))
-        points = unravel(problem, np.asarray(drawn))
-        for name, x in observe_all(problem, points, anywhere).items():
-            observed[name] = np.concatenate([np.asarray(x), observed[name]])
+        start_scale = jnp.asarray(scale, jnp.float64)
+        drawn = in_few_lengths(lambda numbers: starts(problem, key, numbers, start_scale), ensemble.seeds)
+        points = unravel(problem, drawn)
+        for name, x in in_few_lengths(lambda some: observe_all(problem, some, anywhere), points).items():
+            observed[name] = np.concatenate([x, observed[name]])
         if any(c.terms for c in anywhere):
-            for name, x in measure_terms(problem, points, anywhere).items():
-                terms[name] = np.concatenate([np.asarray(x), terms[name]])
+            for name, x in in_few_lengths(lambda some: measure_terms(problem, some, anywhere), points).items():
+                terms[name] = np.concatenate([x, terms[name]])
     # Only such claims have a tolerance that depends on how their observable changes there.
     moving = tuple(
         c for c in claims if c.scope != "any point" and not c.enclosed and not c.of_value and c.kind != "index"
@@ -123,10 +127,6 @@ def gather(
         for name, found in largest.items():
             reach[name][levels[j].members] = found
     return Evidence(problem, ensemble, bound, certified, observed, reports, reach, terms, tuple(levels))
-
-
-def _host(tree: dict[str, jax.Array]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(x) for name, x in tree.items()}
 
 
 def _by_value(ensemble: Ensemble, certified: np.ndarray) -> list[np.ndarray]:
@@ -201,7 +201,7 @@ def flow_fidelity(
     chosen = np.flatnonzero(ensemble.converged)[:count]
     if chosen.size == 0:
         return 0, 0
-    chunk = min(CHUNK, len(ensemble.seeds))  # as in the solve itself, whose compiled program is used again
+    chunk = min(CHUNK, rounded_up(len(ensemble.seeds)))  # as in the solve itself, whose compiled program is used again
     reference = solve(
         problem, ensemble.seeds[chosen], key, scale=scale, budget=10 * budget, chunk=chunk, workers=1, **REFERENCE
     )

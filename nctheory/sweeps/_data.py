@@ -1,0 +1,86 @@
+"""The result of a sweep as labelled arrays, and its files."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from nctheory.certificates import gap_closed
+from nctheory.flow import Status
+from nctheory.sweeps._grid import Grid
+
+if TYPE_CHECKING:
+    import xarray
+
+_UNITS = {
+    "value": "objective where the seed ended",
+    "lower_bound": "certified lower bound of the global minimum; -inf where there is none",
+    "grad_norm": "gradient norm where the seed ended",
+    "status": "how the seed ended",
+    "steps": "gradient evaluations of the seed",
+    "certified": "converged, at the global minimum to a relative gap of 1e-9",
+}
+
+
+class SweepResult(NamedTuple):
+    """What every seed of every cell came to; arrays have one axis for each of the grid's, then seeds."""
+
+    grid: Grid
+    seeds: np.ndarray
+    arrays: dict[str, np.ndarray]
+    """`value`, `lower_bound`, `grad_norm`, `status`, `steps`, and the measures by name."""
+    computed: int
+    """Tiles computed by this call."""
+    reused: int
+    """Solves taken from the folder."""
+    damaged: tuple[str, ...]
+    """Files of the folder that did not verify."""
+
+    @property
+    def converged(self) -> np.ndarray:
+        """Mask of the converged seeds."""
+        return self.arrays["status"] == int(Status.CONVERGED)
+
+    @property
+    def certified(self) -> np.ndarray:
+        """Mask of the seeds that converged to the global minimum, to a relative gap of 1e-9."""
+        gap = self.arrays["value"] - self.arrays["lower_bound"]
+        return self.converged & gap_closed(np.where(np.isnan(gap), np.inf, gap), self.arrays["value"])
+
+    def dataset(self) -> "xarray.Dataset":
+        """An xarray Dataset: coordinates are the hyperparameters and `seed`; statuses are CF flags (extra `data`)."""
+        try:
+            import xarray
+        except ImportError:
+            raise ValueError("dataset: needs the extra 'data' (pip install 'nctheory[data]')") from None
+        dims = (*self.grid.names, "seed")
+        columns = {**self.arrays, "certified": self.certified}
+        coordinates = {**dict(zip(self.grid.names, self.grid.values, strict=True)), "seed": self.seeds}
+        data = xarray.Dataset({name: (dims, column) for name, column in columns.items()}, coordinates)
+        for name, text in _UNITS.items():
+            data[name].attrs["long_name"] = text
+        data["status"].attrs |= {
+            "flag_values": np.array([int(status) for status in Status], np.int8),
+            "flag_meanings": " ".join(status.name.lower() for status in Status),
+        }
+        return data
+
+    def to_netcdf(self, path: str | os.PathLike[str]) -> Path:
+        """Write a NetCDF file, whole or not at all."""
+        return _whole(Path(path), lambda part: self.dataset().to_netcdf(part, engine="h5netcdf"))
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+        """Write a Parquet file with one row for each seed of each cell, whole or not at all."""
+        frame = self.dataset().to_dataframe().reset_index()
+        return _whole(Path(path), lambda part: frame.to_parquet(part, engine="pyarrow", index=False))
+
+
+def _whole(path: Path, write) -> Path:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path

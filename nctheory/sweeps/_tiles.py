@@ -1,0 +1,96 @@
+"""The work of a sweep in tiles: a block of cells of one shape times a block of seeds, computed by one call."""
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._batching import in_few_lengths, map_in_blocks
+from nctheory._precision import float64
+from nctheory._types import Array, Scalar
+from nctheory.certificates import certify_many
+from nctheory.flow import solve_many
+from nctheory.problems import DeepLinear, Family, Params, Problem, as_family
+
+Measure = Callable[[Problem, Params], Array | Scalar]
+"""An order parameter: a number at one point of one problem, in JAX."""
+RESULTS = ("value", "lower_bound", "grad_norm", "status", "steps")
+"""What every tile holds beside the measures, cells x seeds."""
+
+
+class Tile(NamedTuple):
+    """Cells of one shape and the seeds to run in each."""
+
+    cells: tuple[str, ...]
+    """Fingerprints of the cells, which name them in the store."""
+    problems: tuple[Problem, ...]
+    seeds: tuple[int, ...]
+
+
+def nameless(problem: Problem) -> Problem:
+    """The problem without what only theorems read, so that cells differing in class counts alone have one shape.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(3, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    >>> nameless(nct.reduce_to_class_means(model)).counts is None
+    True
+    """
+    if type(problem) is DeepLinear and not problem.loss.has_profile:
+        return dataclasses.replace(problem, counts=None)
+    return problem
+
+
+def fingerprint(problem: Problem) -> str:
+    """A digest of a problem's kind, shapes and numbers, the same in every process."""
+    leaves, structure = jax.tree.flatten(problem)
+    kind = re.sub(r" at 0x[0-9a-f]+", "", str(structure))
+    digest = hashlib.sha256(f"{type(problem).__module__}.{type(problem).__qualname__} {kind}".encode())
+    for leaf in leaves:
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:32]
+
+
+@partial(jax.jit, static_argnames="measures")
+def _measured(
+    family: Family, items: tuple[Array, Params], measures: tuple[tuple[str, Measure], ...]
+) -> dict[str, Array]:
+    def one(item: tuple[Array, Params]) -> dict[str, Array]:
+        context, params = item
+        problem = family.at(context)
+        return {name: jnp.asarray(measure(problem, params), jnp.float64) for name, measure in measures}
+
+    return map_in_blocks(one, items)
+
+
+@float64
+def compute_tile(tile: Tile, key: int, measures: Mapping[str, Measure], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Solve, certify and measure one tile: arrays cells x seeds by name."""
+    members = [nameless(problem) for problem in tile.problems]
+    ensemble = solve_many(members, list(tile.seeds), key, **options)
+    shape = ensemble.value.shape
+    bound = certify_many(members, ensemble.params)
+    found = {
+        "value": ensemble.value,
+        "lower_bound": bound.lower_bound,
+        "grad_norm": ensemble.grad_norm,
+        "status": ensemble.status,
+        "steps": ensemble.steps,
+    }
+    if measures:
+        family, contexts = as_family(members)
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), ensemble.params)
+        items = (np.repeat(contexts, shape[1], axis=0), flat)
+        measured = in_few_lengths(lambda some: _measured(family, some, tuple(measures.items())), items)
+        for name, column in measured.items():
+            if column.ndim != 1:
+                raise ValueError(f"measures[{name!r}]: expected one number a point, got shape {column.shape[1:]}")
+            found[name] = column.reshape(shape)
+    return found

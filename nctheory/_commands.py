@@ -16,7 +16,7 @@ class Misuse(Exception):
     """Wrong use of the command line; the message is for the user."""
 
 
-def _folder(name: str) -> Path:
+def output_folder(name: str) -> Path:
     try:
         Path(name).mkdir(parents=True, exist_ok=True)
         check_writable(Path(name))
@@ -28,7 +28,7 @@ def _folder(name: str) -> Path:
 def _outputs(args: argparse.Namespace) -> None:
     """Fail before any computation when an output cannot be written."""
     if args.out is not None:
-        _folder(args.out)
+        output_folder(args.out)
     if args.json is not None:
         file = Path(args.json)
         if file.is_dir():
@@ -168,7 +168,7 @@ def census_command(args: argparse.Namespace) -> int:
     from nctheory.report import census_figure, census_json, census_lines, census_table
     from nctheory.theorems import find_theorem, write_atomically
 
-    folder = None if args.out is None else _folder(args.out)
+    folder = None if args.out is None else output_folder(args.out)
     configure()
     try:
         drawn = find_theorem(args.theorem).instances(jax.random.fold_in(jax.random.key(args.key), 0))

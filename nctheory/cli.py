@@ -1,4 +1,4 @@
-"""The command line: list, show, verify, census, errata, doctor."""
+"""The command line: list, show, verify, census, phase, sweep, errata, doctor."""
 
 import argparse
 import sys
@@ -13,6 +13,7 @@ from nctheory._commands import (
     show_command,
     verify_command,
 )
+from nctheory._grid_commands import phase_command, sweep_command
 
 WRONG_USE = 2
 
@@ -67,6 +68,29 @@ def parser() -> argparse.ArgumentParser:
     count.add_argument("--starts", type=_whole(1), default=2000, metavar="N", help="random starts (default 2000)")
     count.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
     count.add_argument("--out", metavar="DIR", help="write census.json and the figure (PNG, SVG, PDF) into a folder")
+    drawn = commands.add_parser("phase", help="phase diagrams with predicted boundaries (without a name: the list)")
+    drawn.add_argument(
+        "diagram", nargs="?", metavar="ID|FILE.py", help="identifier, or a file that registers a diagram"
+    )
+    drawn.add_argument("--grid", type=_whole(2), default=24, metavar="N", help="cells on each axis of the picture")
+    drawn.add_argument("--rows", type=_whole(2), default=33, metavar="N", help="rows on which boundaries are located")
+    drawn.add_argument("--out", metavar="DIR", help="write phase.json and the figure (PNG, SVG, PDF) into a folder")
+    swept = commands.add_parser("sweep", help="the model of a phase diagram over any grid, resumable")
+    swept.add_argument("diagram", metavar="ID|FILE.py", help="identifier, or a file that registers a diagram")
+    swept.add_argument(
+        "--axis",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="values of one parameter: 0.1,0.2,0.5 or LOW:HIGH:NUMBER (as the diagram spreads that axis)",
+    )
+    swept.add_argument("--netcdf", metavar="FILE", help="write the results as NetCDF")
+    swept.add_argument("--parquet", metavar="FILE", help="write the results as Parquet")
+    for one in (drawn, swept):
+        one.add_argument("--seeds", type=_whole(1), default=16, metavar="N", help="seeds in every cell (default 16)")
+        one.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+        one.add_argument("--resume", metavar="DIR", help="keep finished tiles in a folder, and go on from those there")
+        one.add_argument("--scheduler", metavar="ADDRESS", help="compute on the workers of a Dask scheduler")
     commands.add_parser("doctor", help="devices, versions, float64, compilation cache")
     return top
 
@@ -84,6 +108,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return show_command(args.theorem)
             case "census":
                 return census_command(args)
+            case "phase":
+                return phase_command(args)
+            case "sweep":
+                return sweep_command(args)
             case "doctor":
                 return doctor_command()
             case _:

@@ -215,7 +215,8 @@ def certify_many(members: Sequence[Problem], params: Params) -> Bound:
     family, contexts = as_family(members)
     flat = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *np.shape(x)[2:]), params)
     bound = _certify(family, members, np.repeat(contexts, shape[1], axis=0), flat)
-    return Bound(*(x.reshape(shape) for x in bound[:3]), bound.reason)
+    lower, gap, valid = (x.reshape(shape) for x in bound[:3])
+    return Bound(lower, gap, valid, bound.reason)
 
 
 def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, params: Params) -> Bound:

@@ -1,6 +1,7 @@
 """Cross-entropy with a linear chain of three and more factors: the collapsed and the low-rank critical points."""
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
@@ -46,12 +47,13 @@ def deep_collapse(problem: DeepLinear) -> Structure:
     """
     n = _balanced_chain(problem, problem.classes - 1)
     classes = problem.classes
+    return _at_scale(problem, _collapsed_fit(classes), np.full(classes - 1, np.sqrt(n)), simplex_etf(classes))
 
-    def fit(a: Array) -> Array:
-        return jnp.log1p((classes - 1) * jnp.exp(-a))
 
-    spectrum = np.full(classes - 1, np.sqrt(n))
-    return _at_scale(problem, fit, spectrum, simplex_etf(classes))
+@cache
+def _collapsed_fit(classes: int) -> Callable[[Array], Array]:
+    """The loss at Z = a S; one function for each K, so that what is compiled for it is found again."""
+    return lambda a: jnp.log1p((classes - 1) * jnp.exp(-a))
 
 
 @float64
@@ -66,24 +68,38 @@ def low_rank(problem: DeepLinear) -> Structure:
     odd = classes % 2
     n = _balanced_chain(problem, pairs + odd)
     shape = np.kron(np.eye(pairs + odd), [[1.0, -1.0], [-1.0, 1.0]])[:classes, :classes]
+    spectrum = np.sqrt(n) * np.array([2.0] * pairs + [1.0] * odd)
+    return _at_scale(problem, _paired_fit(classes), spectrum, jnp.asarray(shape))
+
+
+@cache
+def _paired_fit(classes: int) -> Callable[[Array], Array]:
+    """The loss at b times the blocks."""
+    pairs, odd = classes // 2, classes % 2
 
     def fit(b: Array) -> Array:
         paired = jnp.log1p(jnp.exp(-2.0 * b) + (classes - 2) * jnp.exp(-b))
         alone = jnp.log1p((classes - 1) * jnp.exp(-b))
         return (2 * pairs * paired + odd * alone) / classes
 
-    spectrum = np.sqrt(n) * np.array([2.0] * pairs + [1.0] * odd)
-    return _at_scale(problem, fit, spectrum, jnp.asarray(shape))
+    return fit
 
 
 def _at_scale(
     problem: DeepLinear, fit: Callable[[Array], Array], spectrum: np.ndarray, shape: Float[Array, "K K"]
 ) -> Structure:
-    """The largest local minimum over t of fit(t) + F/2 (prod lambda)^(1/F) sum (t s_i)^(2/F)."""
-    factors = problem.factors
+    """The structure at the largest local minimum over t of fit(t) + F/2 (prod lambda)^(1/F) sum (t s_i)^(2/F)."""
+    total = float(np.sum(spectrum ** (2.0 / problem.factors)))
+    scale, value = _largest_minimum(jnp.asarray(problem.weight_decay), total, fit, problem.factors)
+    n = 1 if problem.reduced_form else (problem.counts or (1,))[0]
+    return Structure(scale, value, scale * jnp.repeat(jnp.asarray(shape), n, axis=1))
+
+
+@partial(jax.jit, static_argnames=("fit", "factors"))
+def _largest_minimum(decay: Array, total: Scalar, fit: Callable[[Array], Array], factors: int) -> tuple[Scalar, Scalar]:
     power = 2.0 / factors
-    common = jnp.exp(jnp.mean(jnp.log(jnp.asarray(problem.weight_decay))))
-    price = 0.5 * factors * common * float(np.sum(spectrum**power))
+    common = jnp.exp(jnp.mean(jnp.log(decay)))
+    price = 0.5 * factors * common * total
 
     def cost(t: Array) -> Array:
         return fit(t) + price * t**power
@@ -113,9 +129,7 @@ def _at_scale(
     root = jnp.exp(jnp.mean(jnp.stack(jax.lax.fori_loop(0, HALVINGS, halve, (peak, high)))))
     scale = jnp.where(pull(peak) > level, root, 0.0)
     safe = jnp.where(scale > 0, scale, 1.0)
-    value = jnp.where(scale > 0, cost(safe), fit(jnp.zeros(())))
-    n = 1 if problem.reduced_form else (problem.counts or (1,))[0]
-    return Structure(scale, value, scale * jnp.repeat(jnp.asarray(shape), n, axis=1))
+    return scale, jnp.where(scale > 0, cost(safe), fit(jnp.zeros(())))
 
 
 def _balanced_chain(problem: DeepLinear, rank: int) -> int:

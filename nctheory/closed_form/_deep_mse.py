@@ -1,5 +1,6 @@
 """Squared error with a linear chain of any depth: each singular direction of the targets is on or off by itself."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -73,7 +74,11 @@ def largest_root(strength: Float[Array, "*s"], depth: int) -> Float[Array, "*s"]
     ...     round(float(largest_root(jnp.asarray(0.25), 1)), 12)
     1.0
     """
-    b = jnp.asarray(strength)
+    return _largest_root(jnp.asarray(strength), depth)
+
+
+@partial(jax.jit, static_argnames="depth")
+def _largest_root(b: Array, depth: int) -> Array:
     exists = b < spinodal(depth)
     safe = jnp.where(exists, b, 0.5 * spinodal(depth))
 

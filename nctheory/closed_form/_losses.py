@@ -1,5 +1,7 @@
 """Balanced unconstrained features with label smoothing and with the focal loss: a simplex ETF of another scale."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -113,8 +115,12 @@ def focal_onset(gamma: Scalar, classes: int) -> Scalar:
     ...     round(float(focal_onset(3.0, 100)), 4), float(focal_onset(3.0, 4)) == float(focal_strength(0.0, 3.0, 4))
     (1.1635, True)
     """
-    g, zero = jnp.asarray(gamma), -np.log(classes - 1.0)
-    top = _top(g) - zero
+    return _onset(jnp.asarray(gamma), classes)
+
+
+@partial(jax.jit, static_argnames="classes")
+def _onset(g: Array, classes: int) -> Array:
+    top = _top(g) + np.log(classes - 1.0)
 
     def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
@@ -127,6 +133,7 @@ def focal_onset(gamma: Scalar, classes: int) -> Scalar:
     return jnp.where(top > 0, focal_strength(0.5 * (low + high), g, classes), focal_strength(0.0, g, classes))
 
 
+@jax.jit
 def _root(s: Array, g: Array, low_end: Array, high_end: Array) -> Array:
     """The root of G = s between an end where G is below s and one where it is above; a Newton step carries derivatives."""
 
@@ -144,6 +151,7 @@ def _root(s: Array, g: Array, low_end: Array, high_end: Array) -> Array:
     )
 
 
+@jax.jit
 def _top(g: Array) -> Array:
     """Where G is largest, as the logit of p, by bisection on the sign of its derivative; -inf for gamma = 0."""
     safe = jnp.where(g > 0, g, 1.0)

@@ -75,7 +75,8 @@ def family_objective(family: Family) -> ValueAndGrad:
 
 def flat_objective(problem: Problem) -> Callable[[Array], tuple[Scalar, Array]]:
     """Objective and gradient on flat vectors."""
-    return partial(family_objective(singleton(problem)), context=jnp.zeros(0))
+    objective = family_objective(singleton(problem))
+    return lambda vector: objective(vector, jnp.zeros(0))
 
 
 def fresh(point: Array, settings: Settings, phase: int | Array, context: Array) -> Record:

@@ -7,6 +7,7 @@ from nctheory.problems._balanced import BalancedChain, balanced_chain
 from nctheory.problems._base import NoCertificate, Params, Problem, ravel, rounding, size, template, unravel
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._chain_factorisation import MinimalChainFactorisation, minimal_chain_factorisation
+from nctheory.problems._class_means import class_mean_chain
 from nctheory.problems._constructors import (
     deep_linear,
     lift_to_samples,
@@ -46,6 +47,7 @@ __all__ = [
     "VectorScaling",
     "as_family",
     "balanced_chain",
+    "class_mean_chain",
     "deep_linear",
     "expand_moments",
     "focal",

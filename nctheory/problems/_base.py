@@ -1,6 +1,7 @@
 """What the engine needs to know of an optimisation problem."""
 
 import abc
+from functools import cache
 from typing import Any
 
 import equinox as eqx
@@ -70,8 +71,17 @@ class Problem(eqx.Module):
 
 def template(problem: Problem) -> Params:
     """Shapes and dtypes of the parameters, without computing them."""
+    leaves, structure = jax.tree.flatten(problem)
+    return _template(structure, tuple((np.shape(x), jnp.result_type(x)) for x in leaves))
+
+
+@cache
+def _template(structure: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -> Params:
+    def init(*values: Array) -> Params:
+        return jax.tree.unflatten(structure, values).init(jax.random.key(0), jnp.float64(1.0))
+
     with jax.enable_x64(True):  # starts are drawn in float64 whatever the precision of the arithmetic on them
-        return jax.eval_shape(lambda: problem.init(jax.random.key(0), jnp.float64(1.0)))
+        return jax.eval_shape(init, *(jax.ShapeDtypeStruct(shape, kind) for shape, kind in leaves))
 
 
 def size(problem: Problem) -> int:

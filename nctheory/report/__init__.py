@@ -1,7 +1,8 @@
-"""How a verdict is shown: tables for the terminal, a figure of margins, the JSON schema."""
+"""How results are shown: tables for the terminal, figures, JSON, the schema of a verdict."""
 
 from nctheory.report._census import census_figure, census_json, census_lines, census_table
 from nctheory.report._figure import margin_figure
+from nctheory.report._phase import phase_figure, phase_json, phase_lines, phase_table
 from nctheory.report._tables import render_verdict, summary_table
 from nctheory.report._text import show_erratum, show_finding, show_theorem, to_unicode
 
@@ -11,6 +12,10 @@ __all__ = [
     "census_lines",
     "census_table",
     "margin_figure",
+    "phase_figure",
+    "phase_json",
+    "phase_lines",
+    "phase_table",
     "render_verdict",
     "show_erratum",
     "show_finding",

@@ -1,6 +1,5 @@
 """A census as a table, as data, and as the plot of loss against index."""
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from nctheory.landscape import Census, Comparison, Descent
-from nctheory.theorems import write_atomically
+from nctheory.report._save import house_style, save_figure
 
 COLOURS = {"minimum": "#1b6ca8", "strict saddle": "#c8553d", "degenerate": "#8a8a8a"}
 
@@ -111,13 +110,9 @@ def census_figure(census: Census, path: str | Path, title: str = "", flows: Sequ
     Lines lead from each saddle to where its most negative direction descends. The area of a mark grows with the logarithm
     of its starts. Written atomically; the same bytes for the same census.
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    target = Path(path)
-    with mpl.rc_context(
-        {"svg.hashsalt": "nctheory", "font.size": 9, "axes.spines.right": False, "axes.spines.top": False}
-    ):
+    with house_style(**{"axes.spines.top": False}):
         figure = Figure(figsize=(8.2, 3.8), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.4))
         for kind, colour in COLOURS.items():
@@ -142,9 +137,4 @@ def census_figure(census: Census, path: str | Path, title: str = "", flows: Sequ
         left.xaxis.get_major_locator().set_params(integer=True)
         left.legend(frameon=False, fontsize=8)
         figure.suptitle(title, fontsize=9, x=0.01, ha="left")
-        buffer = io.BytesIO()
-        suffix = target.suffix.lstrip(".") or "png"
-        metadata = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}.get(suffix)
-        figure.savefig(buffer, format=suffix, dpi=150, metadata=metadata)
-    write_atomically(target, buffer.getvalue())
-    return target
+        return save_figure(figure, Path(path))

@@ -1,12 +1,12 @@
 """The figure of a verification: margins of claims on one side of the line, of controls on the other."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from nctheory.theorems import Verdict, write_atomically
+from nctheory.report._save import house_style, save_figure
+from nctheory.theorems import Verdict
 
 FLOOR = 1e-3
 MOST_PANELS = 6
@@ -21,11 +21,9 @@ def margin_figure(verdicts: Sequence[Verdict], path: str | Path) -> Path:
     the panel's title. The format follows the suffix of `path`; the file is written atomically and is the same, byte
     for byte, for the same verdicts.
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    target = Path(path)
-    with mpl.rc_context({"svg.hashsalt": "nctheory", "font.size": 9, "axes.spines.right": False}):
+    with house_style():
         largest = max((c.margin for v in verdicts for c in v.controls if np.isfinite(c.margin)), default=1e3)
         if len(verdicts) > MOST_PANELS:
             figure = Figure(figsize=(8.2, 0.26 * len(verdicts) + 1.0), layout="constrained")
@@ -40,13 +38,7 @@ def margin_figure(verdicts: Sequence[Verdict], path: str | Path) -> Path:
         for axis in axes:
             axis.set_xlim(FLOOR, 10 * max(largest, 10.0))
         axes[-1].set_xlabel("residual / derived tolerance, worst seed   (left of the line: supported; right: refuted)")
-        buffer = io.BytesIO()
-        metadata = (
-            {"Date": None} if target.suffix == ".svg" else {"Software": None} if target.suffix == ".png" else None
-        )
-        figure.savefig(buffer, format=target.suffix.lstrip(".") or "png", dpi=150, metadata=metadata)
-    write_atomically(target, buffer.getvalue())
-    return target
+        return save_figure(figure, Path(path))
 
 
 def _rows(axis, verdicts: Sequence[Verdict]) -> None:

@@ -1,11 +1,19 @@
-"""A progress bar over seeds, with seeds per second."""
+"""Progress over seeds and over tiles: bars on a terminal, a line now and then elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 import jax
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from nctheory.theorems import Theorem
 
@@ -64,3 +72,45 @@ class SeedProgress:
 
         yield advance
         self._bars.stop_task(task)
+
+
+class TileProgress:
+    """Tiles done, rate and time left on standard error; where that is no terminal, a line every `every` seconds."""
+
+    def __init__(self, every: float = 15.0) -> None:
+        self._console, self._every = Console(stderr=True), every
+        self._bars = Progress(
+            TextColumn("tiles"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            redirect_stdout=False,
+            transient=True,
+        )
+        self._task, self._began, self._said = self._bars.add_task("tiles", rate=""), monotonic(), 0.0
+
+    def __enter__(self) -> "TileProgress":
+        if not self._bars.disable:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if not self._bars.disable:
+            self._bars.stop()
+
+    def __call__(self, finished: int, total: int) -> None:
+        """Say that so many of all tiles are finished; 0 begins a new batch of them."""
+        now = monotonic()
+        if finished == 0:
+            self._began = now
+        rate = finished / max(now - self._began, 1e-9)
+        self._bars.update(self._task, completed=finished, total=total, rate=f"{rate:.1f} tiles/s" if finished else "")
+        if self._bars.disable and total > 1 and (now - self._said >= self._every or finished == total):
+            left = (total - finished) / rate if finished else float("nan")
+            said = f"{rate:.2f} a second, {left:.0f} s left" if finished else "begun"
+            self._console.print(f"{finished} of {total} tiles, {said}", highlight=False)
+            self._said = now

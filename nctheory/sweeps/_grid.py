@@ -24,7 +24,7 @@ class Grid(NamedTuple):
         return [dict(zip(self.names, point, strict=True)) for point in product(*columns)]
 
 
-def as_grid(axes: Mapping[str, Sequence[float] | np.ndarray]) -> Grid:
+def as_grid(axes: Mapping[str, Sequence[float] | Sequence[int] | np.ndarray]) -> Grid:
     """A grid from its axes.
 
     Raises ValueError for no axis, a name that is no identifier, and an axis that is empty, not one-dimensional, not made of

@@ -59,21 +59,26 @@ def load_theorem_file(path: str | Path) -> list[Theorem]:
 
     Raises TheoremFileError when the file is missing, fails to import, or registers nothing.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise TheoremFileError(f"theorem file: {file} does not exist")
-    spec = importlib.util.spec_from_file_location(f"_theorem_file_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise TheoremFileError(f"theorem file: {file} is not a Python file")
     catalogue()  # so that an identifier of the catalogue is not taken unawares
     before = dict(_THEOREMS)
+    import_file(path, "theorem file")
+    new = [theorem for name, theorem in _THEOREMS.items() if before.get(name) is not theorem]
+    if not new:
+        raise TheoremFileError(f"theorem file: {path} registers no theorem; call nctheory.register(Theorem(...)) in it")
+    return new
+
+
+def import_file(path: str | Path, what: str) -> None:
+    """Import a Python file for what it registers; TheoremFileError, which begins with `what`, when that fails."""
+    file = Path(path)
+    if not file.is_file():
+        raise TheoremFileError(f"{what}: {file} does not exist")
+    spec = importlib.util.spec_from_file_location(f"_theorem_file_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise TheoremFileError(f"{what}: {file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise TheoremFileError(f"theorem file: {file} does not import: {type(error).__name__}: {error}") from error
-    new = [theorem for name, theorem in _THEOREMS.items() if before.get(name) is not theorem]
-    if not new:
-        raise TheoremFileError(f"theorem file: {file} registers no theorem; call nctheory.register(Theorem(...)) in it")
-    return new
+        raise TheoremFileError(f"{what}: {file} does not import: {type(error).__name__}: {error}") from error

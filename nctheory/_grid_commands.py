@@ -1,0 +1,126 @@
+"""The commands that compute over grids: phase diagrams and sweeps."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nctheory._commands import EXIT, Misuse, output_folder
+from nctheory._environment import check_writable, configure
+
+
+def phase_command(args: argparse.Namespace) -> int:
+    """One phase diagram, or the list of them; the exit status says how its boundaries compare."""
+    from rich.console import Console
+    from threadpoolctl import threadpool_limits
+
+    from nctheory.phase import diagrams, find_diagram, phase_diagram
+    from nctheory.report import phase_figure, phase_json, phase_lines, phase_table
+    from nctheory.report._progress import TileProgress
+    from nctheory.theorems import write_atomically
+
+    if args.diagram is None:
+        width = max(map(len, diagrams()))
+        for identifier, one in diagrams().items():
+            print(f"{identifier:<{width}}  {one.title}")
+        return 0
+    folder = None if args.out is None else output_folder(args.out)
+    configure()
+    try:
+        diagram = find_diagram(args.diagram)
+        with TileProgress() as progress, threadpool_limits(1, user_api="blas"):
+            found = phase_diagram(
+                diagram,
+                grid=args.grid,
+                rows=args.rows,
+                seeds=args.seeds,
+                key=args.key,
+                folder=args.resume,
+                client=args.scheduler,
+                progress=progress,
+            )
+    except ValueError as error:
+        raise Misuse(str(error)) from error
+    console = Console(highlight=False, width=None if Console().is_terminal else 130)
+    console.print(f"{diagram.id}: {diagram.title}", markup=False)
+    console.print(phase_table(found))
+    for line in phase_lines(found):
+        console.print(line, markup=False)
+    if folder is not None:
+        write_atomically(folder / "phase.json", phase_json(found))
+        for suffix in ("png", "svg", "pdf"):
+            console.print(f"figure: {phase_figure(found, folder / f'phase.{suffix}')}", markup=False)
+    return EXIT[found.outcome]
+
+
+def sweep_command(args: argparse.Namespace) -> int:
+    """A diagram's model over a grid; 0 when every seed converged, else 3."""
+    from rich.console import Console
+    from threadpoolctl import threadpool_limits
+
+    from nctheory.phase import find_diagram
+    from nctheory.report._progress import TileProgress
+    from nctheory.sweeps import sweep
+
+    for name in ("netcdf", "parquet"):
+        file = getattr(args, name)
+        if file is not None:
+            try:
+                check_writable(Path(file).absolute().parent)
+            except OSError as error:
+                raise Misuse(f"--{name}: cannot write {file}: {error.strerror or error}") from error
+    configure()
+    try:
+        diagram = find_diagram(args.diagram)
+        grid = {axis.name: axis.points(16) for axis in (diagram.along, diagram.across)}
+        for text in args.axis:
+            name, values = _axis(text, {axis.name: axis for axis in (diagram.along, diagram.across)})
+            grid[name] = values
+        with TileProgress() as progress, threadpool_limits(1, user_api="blas"):
+            found = sweep(
+                diagram.model,
+                grid,
+                measures=diagram.measures,
+                seeds=args.seeds,
+                key=args.key,
+                folder=args.resume,
+                client=args.scheduler,
+                progress=progress,
+                scale=diagram.scale,
+                method=diagram.method,
+            )
+        files = [
+            write(file) for file, write in ((args.netcdf, found.to_netcdf), (args.parquet, found.to_parquet)) if file
+        ]
+    except ValueError as error:
+        raise Misuse(str(error)) from error
+    console = Console(highlight=False, width=None if Console().is_terminal else 130)
+    for line in found.damaged:
+        console.print(f"damaged: {line}", markup=False)
+    solves, converged = found.converged.size, int(found.converged.sum())
+    console.print(
+        f"{solves} solves, {converged} converged, {int(found.certified.sum())} certified; {found.computed} tiles computed, "
+        f"{found.reused} solves taken from the folder",
+        markup=False,
+    )
+    for file in files:
+        console.print(f"written: {file}", markup=False)
+    return 0 if converged == solves else EXIT["inconclusive"]
+
+
+def _axis(text: str, axes: dict[str, Any]) -> tuple[str, np.ndarray]:
+    """NAME=a,b,c or NAME=LOW:HIGH:NUMBER."""
+    name, _, values = text.partition("=")
+    if name not in axes:
+        raise Misuse(f"--axis: expected one of {', '.join(axes)} and '=', got {text!r}")
+    try:
+        if ":" in values:
+            low, high, number = values.split(":")
+            if int(number) < 1:
+                raise ValueError
+            ends = axes[name].forth(np.array([float(low), float(high)]))
+            return name, axes[name].back(np.linspace(ends[0], ends[1], int(number)))
+        return name, np.array([float(x) for x in values.split(",")])
+    except ValueError:
+        raise Misuse(f"--axis: expected numbers a,b,c or LOW:HIGH:NUMBER for {name}, got {values!r}") from None

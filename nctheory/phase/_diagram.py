@@ -1,0 +1,128 @@
+"""What a phase diagram is to the engine: a model over two parameters, order parameters, and predicted boundaries."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+
+from nctheory.flow import Method
+from nctheory.problems import Problem
+from nctheory.sweeps._tiles import Measure
+from nctheory.theorems import Source
+from nctheory.theorems._registry import TheoremFileError, import_file, import_proofs
+
+Of = Literal["minimum", "any"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """One of the two parameters: its range, and whether it is spread evenly in its logarithm."""
+
+    name: str
+    label: str
+    """As on a figure, in TeX."""
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
+            raise ValueError(f"axis {self.name!r}: expected low < high, got {self.low}, {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"axis {self.name!r}: a logarithmic axis needs low > 0, got {self.low}")
+
+    def forth(self, value: np.ndarray | float) -> np.ndarray:
+        """The coordinate in which the axis is even."""
+        return np.asarray(np.log(value) if self.log else value, float)
+
+    def back(self, coordinate: np.ndarray | float) -> np.ndarray:
+        """Inverse of `forth`."""
+        return np.asarray(np.exp(coordinate) if self.log else coordinate, float)
+
+    def points(self, number: int) -> np.ndarray:
+        """Evenly spread values, ends included."""
+        return self.back(np.linspace(self.forth(self.low), self.forth(self.high), number))
+
+
+@dataclasses.dataclass(frozen=True)
+class Boundary:
+    """A line that the theory draws: where an order parameter leaves zero (or crosses `level`).
+
+    A cell is on the ordered side when the `order` of its seed of least value ("minimum"), or of any of its converged
+    seeds ("any"), exceeds `level`. `predicted` maps values of the axis `along` to the boundary's place on the axis `across`.
+    """
+
+    name: str
+    order: str
+    predicted: Callable[[np.ndarray], np.ndarray]
+    level: float = 1e-4
+    of: Of = "minimum"
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagram:
+    """A phase diagram with its prediction; `model(**{along.name: x, across.name: y})` is the problem of a cell."""
+
+    id: str
+    title: str
+    statement: str
+    along: Axis
+    across: Axis
+    model: Callable[..., Problem]
+    measures: Mapping[str, Measure]
+    boundaries: tuple[Boundary, ...]
+    hypotheses: tuple[str, ...]
+    sources: tuple[Source, ...]
+    certified: bool = True
+    """Whether a cell counts only if its least value is certified to be the global minimum."""
+    scale: float = 1.0
+    """Scale of the starts."""
+    method: Method = "polish"
+    """How seeds are solved. Where the certificate says which of them are at the global minimum, it matters to no boundary
+    "minimum" which basins the flow would have chosen; for boundaries "any" it does."""
+    tolerance: float = 0.01
+    """Relative distance, on the axis `across`, within which the located boundary must lie."""
+
+    def __post_init__(self) -> None:
+        for boundary in self.boundaries:
+            if boundary.order not in self.measures:
+                raise ValueError(f"boundary {boundary.name!r}: {boundary.order!r} is no measure of diagram {self.id!r}")
+        if self.method == "polish" and any(boundary.of == "any" for boundary in self.boundaries):
+            raise ValueError(
+                f"method: diagram {self.id!r} asks which minima seeds reach; expected a method with the flow"
+            )
+        if not self.boundaries:
+            raise ValueError(f"boundaries: expected at least one in diagram {self.id!r}")
+
+
+_DIAGRAMS: dict[str, Diagram] = {}
+
+
+def register_diagram(diagram: Diagram) -> Diagram:
+    """Add a diagram to the list, and return it; ValueError when its identifier is taken by another."""
+    known = _DIAGRAMS.get(diagram.id)
+    if known is not None and known.title != diagram.title:
+        raise ValueError(f"id: diagram {diagram.id!r} is taken by {known.title!r}")
+    _DIAGRAMS[diagram.id] = diagram
+    return diagram
+
+
+def diagrams() -> dict[str, Diagram]:
+    """All diagrams of the package `proofs_numeric`, and those registered by hand, by identifier."""
+    import_proofs()
+    return dict(_DIAGRAMS)
+
+
+def find_diagram(identifier: str) -> Diagram:
+    """The diagram of that identifier, or the one that a file `….py` registers; ValueError lists the known ones."""
+    known = diagrams()
+    if identifier.endswith(".py"):
+        import_file(identifier, "diagram file")
+        new = [one for name, one in _DIAGRAMS.items() if known.get(name) is not one]
+        if len(new) != 1:
+            raise TheoremFileError(f"diagram file: {identifier} registers {len(new)} diagrams; expected one")
+        return new[0]
+    if identifier not in known:
+        raise ValueError(f"diagram: unknown identifier {identifier!r}; known: {', '.join(sorted(known))}")
+    return known[identifier]

@@ -1,0 +1,126 @@
+"""Following a boundary with few solves: brackets halved on a few rows, and guessed from their neighbours on the others."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+Ordered = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Rows and coordinates of points to the phase there: 1 ordered, 0 not, NaN undecided."""
+
+STRIDE = 8
+"""Rows between those on which the whole range is searched."""
+MOST_WIDENINGS = 12
+
+
+class Located(NamedTuple):
+    """Brackets of the boundary, one for each row; NaN where there is none."""
+
+    low: np.ndarray
+    high: np.ndarray
+    state: np.ndarray
+    """Per row: "found", "absent" (one phase at both ends of the range) or "undecided"."""
+
+
+class _Rows:
+    """Brackets under way: the phase differs between `low` and `high`."""
+
+    def __init__(self, count: int, range_: tuple[float, float], ordered: Ordered) -> None:
+        self.range, self._ordered = range_, ordered
+        self.low, self.high = np.full(count, np.nan), np.full(count, np.nan)
+        self.phase = np.full(count, np.nan)
+        """At `low`."""
+        self.state = np.full(count, "undecided", object)
+
+    def _ask(self, rows: np.ndarray, where: np.ndarray) -> np.ndarray:
+        return self._ordered(rows, where) if rows.size else np.zeros(0)
+
+    def open_whole(self, rows: np.ndarray) -> None:
+        """Bracket by the ends of the range."""
+        low, high = np.full(rows.size, self.range[0]), np.full(rows.size, self.range[1])
+        answers = self._ask(np.concatenate([rows, rows]), np.concatenate([low, high]))
+        self._enter(rows, low, high, *np.split(answers, 2))
+
+    def open_near(self, rows: np.ndarray, guess: np.ndarray, reach: np.ndarray) -> None:
+        """Bracket by a guess plus and minus a reach, which is doubled on the side that fails."""
+        lowest, highest = self.range
+        below, above = np.maximum(guess - reach, lowest), np.minimum(guess + reach, highest)
+        answers = self._ask(np.concatenate([rows, rows]), np.concatenate([below, above]))
+        at_below, at_above = np.split(answers, 2)
+        for _ in range(MOST_WIDENINGS):
+            same = at_below == at_above
+            if not same.any():
+                break
+            # Which way the boundary lies is told by the nearest located row: there the low side has phase `side`.
+            side = self._side(rows[same])
+            downward = at_below[same] != side
+            reach = 2.0 * reach
+            index = np.flatnonzero(same)
+            target = np.where(downward, below[same] - reach[same], above[same] + reach[same])
+            stuck = np.where(downward, below[same] <= lowest, above[same] >= highest)
+            target = np.clip(target, lowest, highest)[~stuck]
+            index, downward = index[~stuck], downward[~stuck]
+            if index.size == 0:
+                break
+            found = self._ask(rows[index], target)
+            for i, down, place, answer in zip(index, downward, target, found, strict=True):
+                if down:
+                    above[i], at_above[i], below[i], at_below[i] = below[i], at_below[i], place, answer
+                else:
+                    below[i], at_below[i], above[i], at_above[i] = above[i], at_above[i], place, answer
+        self._enter(rows, below, above, at_below, at_above)
+
+    def _side(self, rows: np.ndarray) -> np.ndarray:
+        located = np.flatnonzero(self.state == "found")
+        nearest = located[np.argmin(np.abs(located[None, :] - rows[:, None]), axis=1)]
+        return self.phase[nearest]
+
+    def _enter(
+        self, rows: np.ndarray, low: np.ndarray, high: np.ndarray, at_low: np.ndarray, at_high: np.ndarray
+    ) -> None:
+        decided = np.isfinite(at_low) & np.isfinite(at_high)
+        self.state[rows] = np.where(decided, np.where(at_low != at_high, "found", "absent"), "undecided")
+        self.low[rows], self.high[rows], self.phase[rows] = low, high, at_low
+
+    def halve(self, rows: np.ndarray, width: float) -> None:
+        """Halve the brackets of these rows until none is wider than `width`."""
+        while True:
+            wide = rows[(self.state[rows] == "found") & (self.high[rows] - self.low[rows] > width)]
+            if wide.size == 0:
+                return
+            middle = 0.5 * (self.low[wide] + self.high[wide])
+            answer = self._ask(wide, middle)
+            undecided = ~np.isfinite(answer)
+            self.state[wide[undecided]] = "undecided"
+            low_side = answer == self.phase[wide]
+            self.low[wide] = np.where(low_side & ~undecided, middle, self.low[wide])
+            self.high[wide] = np.where(~low_side & ~undecided, middle, self.high[wide])
+
+
+def locate(ordered: Ordered, rows: int, range_: tuple[float, float], width: float) -> Located:
+    """The boundary's bracket, no wider than `width`, on each of `rows` rows within a range of coordinates.
+
+    Every `STRIDE`-th row is searched over the whole range by halving; a row between two located ones begins around the mean
+    of theirs. Assumes one crossing a row; the caller's points show whether there are more.
+    """
+    brackets = _Rows(rows, range_, ordered)
+    first = np.unique(np.append(np.arange(0, rows, STRIDE), rows - 1))
+    brackets.open_whole(first)
+    brackets.halve(first, width)
+    done = first
+    while done.size < rows:
+        left, right = done[:-1], done[1:]
+        between = (left + right) // 2
+        fresh = (between > left) & (between < right)
+        left, right, between = left[fresh], right[fresh], between[fresh]
+        both = (brackets.state[left] == "found") & (brackets.state[right] == "found")
+        centre = 0.5 * (brackets.low + brackets.high)
+        share = (between - left) / (right - left)
+        guess = ((1 - share) * centre[left] + share * centre[right])[both]
+        step = np.abs(centre[right] - centre[left])[both]
+        brackets.open_whole(between[~both])
+        brackets.open_near(between[both], guess, np.maximum(0.5 * width, 0.04 * step))
+        brackets.halve(between, width)
+        done = np.sort(np.concatenate([done, between]))
+    found = brackets.state == "found"
+    return Located(np.where(found, brackets.low, np.nan), np.where(found, brackets.high, np.nan), brackets.state)

@@ -1,0 +1,194 @@
+"""`phase_diagram`: order parameters over two hyperparameters, the boundary located, and its distance from the prediction."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from nctheory._precision import float64
+from nctheory.certificates import gap_closed
+from nctheory.flow import Status, as_seeds
+from nctheory.phase._diagram import Boundary, Diagram, find_diagram
+from nctheory.phase._locate import Located, locate
+from nctheory.sweeps import SweepResult, sweep
+from nctheory.sweeps._cells import CellRun
+
+Outcome = Literal["holds", "refuted", "inconclusive"]
+CHUNK = 256
+"""Seeds of a compiled call: rounds of a refinement are of many sizes, and each size would be a compilation."""
+CONTROL = 1.03
+"""The factor on the prediction that the check must refute."""
+
+
+class LocatedBoundary(NamedTuple):
+    """One boundary of a diagram as computed, row by row, against its prediction."""
+
+    boundary: Boundary
+    along: np.ndarray
+    """Values of the diagram's axis `along`."""
+    low: np.ndarray
+    """Brackets on the axis `across`; NaN where no boundary was found."""
+    high: np.ndarray
+    state: np.ndarray
+    predicted: np.ndarray
+    tolerance: float
+
+    @property
+    def distance(self) -> np.ndarray:
+        """Relative distance of the bracket's middle from the prediction."""
+        return np.abs(0.5 * (self.low + self.high) / self.predicted - 1.0)
+
+    @property
+    def band(self) -> np.ndarray:
+        """Half the bracket, relative to the prediction: the boundary is known to distance plus or minus this."""
+        return 0.5 * (self.high - self.low) / np.abs(self.predicted)
+
+    def judge(self, factor: float = 1.0) -> Outcome:
+        """Is the boundary within the tolerance of `factor` times the prediction on every row?
+
+        "refuted" if it is certainly not on one row, "inconclusive" if a row is undecided.
+        """
+        predicted = factor * self.predicted
+        apart = np.abs(0.5 * (self.low + self.high) - predicted) / np.abs(predicted)
+        band = 0.5 * (self.high - self.low) / np.abs(predicted)
+        if np.any(apart - band > self.tolerance):
+            return "refuted"
+        settled = (self.state == "found") & (apart + band <= self.tolerance)
+        return "holds" if bool(np.all(settled)) else "inconclusive"
+
+
+class PhaseDiagram(NamedTuple):
+    """A computed diagram."""
+
+    diagram: Diagram
+    sweep: SweepResult
+    """The cells of the picture."""
+    located: tuple[LocatedBoundary, ...]
+    solves: int
+    """Solves that locating the boundaries took."""
+    uniform: int
+    """Solves of a uniform grid of the same rows that is as fine."""
+
+    @property
+    def control_refuted(self) -> bool:
+        """Whether the same check refutes every boundary moved by 3 %."""
+        return all(one.judge(CONTROL) == "refuted" for one in self.located)
+
+    @property
+    def outcome(self) -> Outcome:
+        """ "holds" when every boundary lies within its tolerance and the control is refuted."""
+        judged = [one.judge() for one in self.located]
+        if "refuted" in judged:
+            return "refuted"
+        return "holds" if all(one == "holds" for one in judged) and self.control_refuted else "inconclusive"
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw it (see `nctheory.report.phase_figure`)."""
+        from nctheory.report import phase_figure
+
+        return phase_figure(self, path)
+
+
+def order_of(cells: Mapping[str, np.ndarray], boundary: Boundary, certified: bool) -> np.ndarray:
+    """The order parameter of every cell from arrays … x seeds; NaN where a cell is undecided."""
+    converged = cells["status"] == int(Status.CONVERGED)
+    measured = np.where(converged, cells[boundary.order], np.nan)
+    if boundary.of == "any":
+        largest = np.max(cells[boundary.order], axis=-1, where=converged, initial=-np.inf)
+        return np.where(converged.any(axis=-1), largest, np.nan)
+    value = np.where(converged, cells["value"], np.inf)
+    best = np.argmin(value, axis=-1)[..., None]
+    found = np.take_along_axis(measured, best, axis=-1)[..., 0]
+    if certified:
+        gap = np.take_along_axis(cells["value"] - cells["lower_bound"], best, axis=-1)[..., 0]
+        found = np.where(gap_closed(gap, np.min(value, axis=-1)), found, np.nan)
+    return found
+
+
+@float64
+def phase_diagram(
+    diagram: str | Diagram,
+    *,
+    grid: Mapping[str, Sequence[float] | Sequence[int] | np.ndarray] | int = 16,
+    rows: int = 33,
+    seeds: int = 16,
+    key: int = 0,
+    fineness: float | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    client: Any = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> PhaseDiagram:
+    """Compute a phase diagram: a grid of cells for the picture, and the boundaries located on `rows` rows.
+
+    `diagram` is an identifier (see `nct.diagrams()`) or a `Diagram` of your own. `grid` gives values of both axes, or one
+    number for each. On each row, a value of the axis `along`, every boundary is bracketed to the relative width
+    `fineness` (by default a quarter of the diagram's tolerance) on the axis `across`, by halving cells across which
+    the phase changes; rows between located ones begin at their neighbours' boundary. `folder`, `client` and `progress` are
+    those of `sweep`, and so is resuming.
+
+    Raises ValueError, naming the argument, for bad input.
+
+    >>> import nctheory as nct
+    >>> found = nct.phase_diagram("mse-collapse", grid=2, rows=2, seeds=2)
+    >>> found.outcome, found.control_refuted
+    ('holds', True)
+    """
+    chosen = find_diagram(diagram) if isinstance(diagram, str) else diagram
+    along, across = chosen.along, chosen.across
+    if isinstance(grid, int):
+        if grid < 2:
+            raise ValueError(f"grid: expected at least 2 values on each axis, got {grid}")
+        grid = {along.name: along.points(grid), across.name: across.points(grid)}
+    if set(grid) != {along.name, across.name}:
+        raise ValueError(f"grid: expected the axes {along.name!r} and {across.name!r}, got {sorted(grid)}")
+    if rows < 2:
+        raise ValueError(f"rows: expected at least 2, got {rows}")
+    fine = chosen.tolerance / 4 if fineness is None else fineness
+    if not 0 < fine < chosen.tolerance:
+        raise ValueError(f"fineness: expected a positive number below the tolerance {chosen.tolerance}, got {fine}")
+    options = {"scale": chosen.scale, "method": chosen.method, "chunk": CHUNK}
+    picture = sweep(
+        chosen.model,
+        {along.name: grid[along.name], across.name: grid[across.name]},
+        measures=chosen.measures,
+        seeds=seeds,
+        key=key,
+        folder=folder,
+        client=client,
+        progress=progress,
+        **options,
+    )
+    run = CellRun(chosen.model, as_seeds(seeds), chosen.measures, key, folder, 2048, client, options)
+    values, located, solves, uniform = along.points(rows), [], 0, 0
+    range_ = (float(across.forth(across.low)), float(across.forth(across.high)))
+    for boundary in chosen.boundaries:
+        predicted = np.asarray(boundary.predicted(values), float)
+        # A width in the coordinate that is `fine` of the prediction where the axis is even in its logarithm.
+        width = float(np.log1p(fine)) if across.log else fine * float(np.min(np.abs(predicted)))
+        ends, asked = _follow(run, chosen, boundary, values, range_, width)
+        solves += asked * len(run.numbers)
+        uniform += rows * int(np.ceil((range_[1] - range_[0]) / width) + 1) * len(run.numbers)
+        low, high = across.back(ends.low), across.back(ends.high)
+        located.append(LocatedBoundary(boundary, values, low, high, ends.state, predicted, chosen.tolerance))
+    return PhaseDiagram(chosen, picture, tuple(located), solves, uniform)
+
+
+def _follow(
+    run: CellRun, diagram: Diagram, boundary: Boundary, values: np.ndarray, range_: tuple[float, float], width: float
+) -> tuple[Located, int]:
+    """One boundary's brackets, and how many cells that took."""
+    asked = 0
+
+    def ordered(rows: np.ndarray, where: np.ndarray) -> np.ndarray:
+        nonlocal asked
+        asked += rows.size
+        cells = [
+            {diagram.along.name: float(values[row]), diagram.across.name: float(place)}
+            for row, place in zip(rows, diagram.across.back(where), strict=True)
+        ]
+        order = order_of(run(cells).arrays, boundary, diagram.certified)
+        return np.where(np.isnan(order), np.nan, (order > boundary.level).astype(float))
+
+    return locate(ordered, len(values), range_, width), asked

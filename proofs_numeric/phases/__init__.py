@@ -1,0 +1,1 @@
+"""Phase diagrams with the boundaries that the theorems predict."""

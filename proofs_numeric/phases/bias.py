@@ -1,0 +1,48 @@
+"""Which frame: simplex ETF or tilted, and at the far end orthogonal; bias decay against decay."""
+
+import jax.numpy as jnp
+
+import nctheory as nct
+from proofs_numeric.bibliography import TIRER_2022, ZHOU_2022
+
+CLASSES = 4
+
+
+def model(strength, bias_decay):
+    """One column a class, $c=K\\sqrt{n\\lambda_W\\lambda_H}$ = `strength`."""
+    decay = strength / CLASSES
+    return nct.class_mean_chain(
+        sizes=(1.0,) * CLASSES, widths=(CLASSES, CLASSES), loss="mse", weight_decay=(decay, decay), bias=bias_decay
+    )
+
+
+def mean_part(problem, params):
+    """m in WH = (1-c) S + m 11^T/K: 0 at a simplex ETF, 1-c at an orthogonal frame."""
+    return jnp.sum(problem.product(params)) / CLASSES
+
+
+def tilt(problem, params):
+    """m relative to its value at an orthogonal frame."""
+    product = problem.product(params)
+    simplex = jnp.trace(nct.simplex_etf(CLASSES) @ product) / (CLASSES - 1)
+    return jnp.sum(product) / CLASSES / jnp.maximum(simplex, 1e-300)
+
+
+nct.register_diagram(
+    nct.Diagram(
+        id="bias-frame",
+        title="Simplex ETF, tilted and orthogonal frame: squared error, bias decay against decay",
+        statement=r"$WH=(1-c)S+m\,11^\top/K$ with $m=(1-c(1+\lambda_b)/\lambda_b)_+$: a simplex ETF iff "
+        r"$\lambda_b\le c/(1-c)$, an orthogonal frame only in the limit $\lambda_b\to\infty$, tilted between.",
+        along=nct.Axis("strength", r"$c=K\sqrt{n\lambda_W\lambda_H}$", 0.05, 0.9),
+        across=nct.Axis("bias_decay", r"$\lambda_b$", 1e-2, 1e2, log=True),
+        model=model,
+        measures={"tilt": tilt, "mean part": mean_part},
+        boundaries=(nct.Boundary("ETF to tilted frame", "mean part", lambda c: c / (1.0 - c)),),
+        hypotheses=("balanced classes", "c < 1", "d >= K"),
+        sources=(
+            ZHOU_2022.remark("A decayed bias; the tilted frame between the two limits is our own."),
+            TIRER_2022.remark("No bias, and a free one."),
+        ),
+    )
+)

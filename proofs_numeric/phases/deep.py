@@ -1,0 +1,102 @@
+"""Three phases of each class in deep linear squared error: zero, metastable, active; imbalance against decay."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import nctheory as nct
+from proofs_numeric.bibliography import CHEN_2025, DANG_2023
+
+DEPTHS = (1, 2, 3, 4)
+SPREAD = 0.3
+"""Size of the random part of a start, relative to its diagonal."""
+
+
+class NearDiagonal(nct.DeepLinear):
+    """The chain with starts at which every class has a chance to be on: factors s(I + noise), s from 0.4 to 2.
+
+    From independent normal factors the state with both classes on is rarely reached where it is barely the global minimum.
+    Which state is the global minimum, and which are local minima, does not depend on the starts.
+    """
+
+    def init(self, key, scale):
+        """Near-diagonal factors of one random size."""
+        drawn, spread = jax.random.split(key)
+        noise = super().init(drawn, SPREAD)
+        size = scale * jnp.exp(jax.random.uniform(spread, (), jnp.float64, jnp.log(0.4), jnp.log(2.0)))
+        share = jnp.sqrt(self.multiplicity)[
+            None, :
+        ]  # of a class in its feature: h_k sqrt(n_k) is like a layer's column
+        return nct.ChainParams(
+            weights=tuple(size * (jnp.eye(*w.shape) + w) for w in noise.weights),
+            features=size * (jnp.eye(*noise.features.shape) + noise.features) / share,
+            bias=None,
+        )
+
+
+def model_of(depth):
+    """Two classes, of R and 1 samples, M layers of width 2, all decays equal."""
+
+    def model(ratio, decay):
+        chain = nct.class_mean_chain(
+            sizes=(ratio, 1.0), widths=(2,) * (depth + 1), loss="mse", weight_decay=(decay,) * (depth + 1)
+        )
+        return NearDiagonal(**{field.name: getattr(chain, field.name) for field in dataclasses.fields(chain)})
+
+    return model
+
+
+def majority(problem, params):
+    """The larger class's own logit, x^M/(1+x^M)."""
+    return problem.product(params)[0, 0]
+
+
+def minority(problem, params):
+    """The smaller class's own logit."""
+    return problem.product(params)[1, 1]
+
+
+def critical_decay(depth, strength, of):
+    r"""The decay at which $b_k=(MN/n_k)(N\lambda^{M+1})^{1/M}$ is `strength`, for the class of size `of(R)`."""
+
+    def predicted(ratio):
+        samples = np.asarray(ratio) + 1.0
+        return ((strength * of(np.asarray(ratio)) / (depth * samples)) ** depth / samples) ** (1.0 / (depth + 1))
+
+    return predicted
+
+
+def boundaries(depth):
+    """Onsets of both classes at the global minimum and, from two layers on, the ends of their metastable phases."""
+    found = []
+    for name, of in (("majority", lambda r: r), ("minority", lambda r: 1.0 + 0.0 * r)):
+        found.append(nct.Boundary(f"{name} active", name, critical_decay(depth, nct.onset(depth), of)))
+        if depth > 1:
+            end = critical_decay(depth, nct.spinodal(depth), of)
+            found.append(nct.Boundary(f"{name} metastable", name, end, of="any"))
+    return tuple(found)
+
+
+for depth in DEPTHS:
+    nct.register_diagram(
+        nct.Diagram(
+            id=f"deep-phases-{depth}",
+            title=f"Phases of each class in a chain of {depth} layer{'s' * (depth > 1)}: imbalance against decay",
+            statement=r"With $b_k=(MN/n_k)(N\lambda_H\prod\lambda_l)^{1/M}$ class k is active at the global minimum iff "
+            r"$b_k<(M-1)^{(M-1)/M}/M$, metastable (on at a local minimum only) up to $\max_xMx^{M-1}/(x^M+1)^2$, and zero "
+            "beyond.",
+            along=nct.Axis("ratio", "$R=n_A/n_B$", 1.2, 30.0, log=True),
+            across=nct.Axis("decay", r"$\lambda$ of every layer and of the features", 1e-3, 0.5, log=True),
+            model=model_of(depth),
+            measures={"majority": majority, "minority": minority},
+            boundaries=boundaries(depth),
+            hypotheses=("squared error", "no bias", "every width >= K"),
+            sources=(
+                DANG_2023,
+                CHEN_2025.remark("Local minimisers: the strongest directions on, for some number of them."),
+            ),
+            method="flow+polish",
+        )
+    )

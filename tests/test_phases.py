@@ -1,0 +1,183 @@
+"""Phase diagrams: boundaries are found where they are, and a prediction that is off is refuted."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import nctheory as nct
+from nctheory.cli import main
+from nctheory.phase import locate, order_of
+
+QUICK = ("mse-collapse", "ce-collapse", "bias-frame", "minority-collapse")
+
+
+def exact(boundary):
+    """Phase by a known curve: 1 below it."""
+    asked = []
+
+    def ordered(rows, where):
+        asked.append(rows.size)
+        return (where < boundary[rows]).astype(float)
+
+    return ordered, asked
+
+
+@pytest.mark.parametrize("shape", ["straight", "curved", "steep", "stepped"])
+def test_a_boundary_is_bracketed_on_every_row(shape):
+    x = np.linspace(0, 1, 64)
+    curve = {
+        "straight": 0.5 * x + 0.2,
+        "curved": 0.5 + 0.4 * np.sin(5 * x),
+        "steep": x**8,
+        "stepped": 0.2 + 0.6 * (x > 0.55),
+    }
+    boundary = np.clip(curve[shape], 0.01, 0.99)
+    ordered, asked = exact(boundary)
+    found = locate(ordered, 64, (0.0, 1.0), 1 / 63)
+    assert np.all(found.state == "found")
+    assert np.all((found.low <= boundary) & (boundary <= found.high))
+    assert np.all(found.high - found.low <= 1 / 63 + 1e-12)
+    if shape in ("straight", "curved"):
+        assert sum(asked) <= 64 * 64 / 10  # of the cells of a uniform grid as fine
+
+
+def test_rows_without_a_boundary_or_an_answer_say_so():
+    def ordered(rows, where):
+        return np.where(rows < 5, 1.0, np.where(rows < 10, np.nan, (where < 0.5) * 1.0))
+
+    found = locate(ordered, 20, (0.0, 1.0), 0.01)
+    assert set(found.state[:5]) == {"absent"}
+    assert set(found.state[5:10]) == {"undecided"}
+    assert set(found.state[10:]) == {"found"}
+    assert np.all(np.isnan(found.low[:10]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("identifier", QUICK)
+def test_every_boundary_lies_where_it_is_predicted(identifier):
+    found = nct.phase_diagram(identifier, grid=3, rows=6, seeds=4)
+    assert found.outcome == "holds"
+    assert found.control_refuted
+    assert found.solves < found.uniform / 50
+    for one in found.located:
+        assert np.all(one.distance + one.band <= one.tolerance)
+        assert one.judge(0.97) == "refuted"
+
+
+@pytest.mark.slow
+def test_active_and_metastable_phases_of_a_deep_chain():
+    found = nct.phase_diagram("deep-phases-2", grid=3, rows=4, seeds=16)
+    assert found.outcome == "holds"
+    active, metastable = (found.located[i].predicted for i in (2, 3))
+    np.testing.assert_array_less(active, metastable)
+
+
+def test_a_boundary_moved_by_three_percent_is_refuted_and_the_command_says_so(tmp_path, capsys):
+    diagram = nct.find_diagram("mse-collapse")
+    line = diagram.boundaries[0]
+    moved = dataclasses.replace(line, predicted=lambda n: 1.03 * line.predicted(n))
+    wrong = nct.phase_diagram(dataclasses.replace(diagram, boundaries=(moved,)), grid=2, rows=2, seeds=2)
+    assert wrong.outcome == "refuted"
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import dataclasses, nctheory as nct\n"
+        "d = nct.find_diagram('mse-collapse')\n"
+        "b = dataclasses.replace(d.boundaries[0], predicted=lambda n: 1.03 / (4 * n**0.5))\n"
+        "nct.register_diagram(dataclasses.replace(d, id='mine', title='mine', boundaries=(b,)))\n"
+    )
+    arguments = ["--grid", "2", "--rows", "2", "--seeds", "2"]
+    assert main(["phase", str(file), *arguments]) == 1
+    assert "refuted" in capsys.readouterr().out
+    assert main(["phase", "mse-collapse", *arguments, "--out", str(tmp_path / "out")]) == 0
+    assert {one.name for one in (tmp_path / "out").iterdir()} == {"phase.json", "phase.png", "phase.svg", "phase.pdf"}
+    assert json.loads((tmp_path / "out" / "phase.json").read_text())["outcome"] == "holds"
+    for suffix in ("png", "svg", "pdf"):
+        again = nct.phase_diagram("mse-collapse", grid=2, rows=2, seeds=2).plot(tmp_path / f"again.{suffix}")
+        assert again.read_bytes() == (tmp_path / "out" / f"phase.{suffix}").read_bytes()
+
+
+def test_undecided_cells_support_nothing():
+    line = nct.find_diagram("mse-collapse").boundaries[0]
+    cells = {
+        "status": np.array([[0, 0], [1, 1], [0, 1]]),
+        "value": np.array([[1.0, 0.5], [0.1, 0.1], [1.0, 0.1]]),
+        "lower_bound": np.array([[0.5, 0.5], [0.1, 0.1], [0.5, 0.5]]),
+        "height": np.array([[3.0, 2.0], [1.0, 1.0], [4.0, 5.0]]),
+    }
+    np.testing.assert_array_equal(order_of(cells, line, certified=True), [2.0, np.nan, np.nan])
+    np.testing.assert_array_equal(order_of(cells, line, certified=False), [2.0, np.nan, 4.0])
+    anywhere = dataclasses.replace(line, of="any")
+    np.testing.assert_array_equal(order_of(cells, anywhere, certified=False), [3.0, np.nan, 4.0])
+
+
+def test_the_sweep_command_resumes_and_writes(tmp_path, capsys):
+    command = ["sweep", "mse-collapse", "--axis", "samples=1,2", "--axis", "decay=0.05:0.2:2", "--seeds", "2"]
+    command += ["--resume", str(tmp_path / "s")]
+    assert main([*command, "--netcdf", str(tmp_path / "x.nc"), "--parquet", str(tmp_path / "x.parquet")]) == 0
+    assert "8 solves, 8 converged, 8 certified; 1 tiles computed, 0 solves taken" in capsys.readouterr().out
+    assert (tmp_path / "x.nc").stat().st_size > 0
+    assert main(command) == 0
+    assert "0 tiles computed, 8 solves taken" in capsys.readouterr().out
+    assert main([*command, "--key", "1"]) == 2
+    assert "holds a sweep with key = 0, asked was 1" in capsys.readouterr().err
+
+
+BAD_CALLS = [
+    (["phase", "nothing"], "unknown identifier 'nothing'"),
+    (["sweep", "mse-collapse", "--axis", "colour=1"], "--axis: expected one of samples, decay"),
+    (["sweep", "mse-collapse", "--axis", "decay=a"], "--axis: expected numbers"),
+    (["sweep", "mse-collapse", "--axis", "decay=-1:2:3"], "grid['decay']: expected finite numbers"),
+    (["sweep", "mse-collapse", "--axis", "decay=0.1,0.1"], "0.1 twice"),
+    (["sweep", "mse-collapse", "--netcdf", "/nowhere/x.nc"], "--netcdf: cannot write"),
+    (["phase", "missing.py"], "diagram file: missing.py does not exist"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in log")
+@pytest.mark.parametrize(("arguments", "message"), BAD_CALLS)
+def test_wrong_use_exits_2_with_a_message(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"grid": 1}, "grid"),
+        ({"grid": {"decay": [0.1]}}, "grid: expected the axes 'samples' and 'decay'"),
+        ({"rows": 1}, "rows"),
+        ({"fineness": 0.02}, "fineness"),
+        ({"diagram": "nothing"}, "unknown identifier"),
+    ],
+)
+def test_bad_arguments_are_refused_by_name(change, message):
+    arguments = {"diagram": "mse-collapse", **change}
+    with pytest.raises(ValueError, match=message):
+        nct.phase_diagram(arguments.pop("diagram"), **arguments)
+
+
+def test_class_sizes_need_not_be_whole():
+    whole = nct.class_mean_chain(sizes=(3, 1), widths=(2, 2), loss="cross_entropy", weight_decay=(0.1, 0.1), bias=0.2)
+    model = nct.unconstrained_features(counts=(3, 1), dim=2, loss="cross_entropy", weight_decay=(0.1, 0.1), bias=0.2)
+    reduced = nct.reduce_to_class_means(model)
+    point = reduced.init(jax.random.key(0), 1.0)
+    np.testing.assert_allclose(whole.objective(point), reduced.objective(point), rtol=1e-14)
+    for sizes in ((1.0, 0.0), (1.0, float("nan")), (), (1.0,)):
+        with pytest.raises(ValueError, match="sizes"):
+            nct.class_mean_chain(sizes=sizes, widths=(2, 2), loss="mse", weight_decay=(0.1, 0.1))
+
+
+def test_every_diagram_is_written_to_the_standard():
+    for identifier, one in nct.diagrams().items():
+        assert one.id == identifier
+        assert "$" in one.statement
+        assert one.hypotheses
+        assert all(source.bibtex.startswith("@") for source in one.sources)
+        values = one.along.points(9)
+        for boundary in one.boundaries:
+            assert np.all(
+                (boundary.predicted(values) > one.across.low) & (boundary.predicted(values) < one.across.high)
+            )

@@ -1,0 +1,248 @@
+"""Sweeps: the same outcomes as solve and certify cell by cell, and nothing lost to interruptions."""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import nctheory as nct
+from nctheory.sweeps import StoreError
+from nctheory.sweeps._store import pack_tile, unpack_tile
+from nctheory.sweeps._tiles import fingerprint, nameless
+
+GRID = {"decay": [0.02, 0.05, 0.3], "many": [2, 4]}
+MEASURES = {"norm": lambda problem, params: jnp.sum(params.weights[0] ** 2)}
+
+
+def imbalanced(decay, many):
+    """Two classes of `many` samples and one of one, as class means: one shape whatever the counts."""
+    model = nct.unconstrained_features(counts=(many, many, 1), dim=3, loss="mse", weight_decay=(decay, 0.1))
+    return nct.reduce_to_class_means(model)
+
+
+def run(folder=None, grid=GRID, seeds: Any = 4, **options):
+    return nct.sweep(imbalanced, grid, measures=MEASURES, seeds=seeds, folder=folder, **options)
+
+
+def test_cells_are_what_solve_and_certify_give_one_by_one():
+    found = run()
+    assert found.arrays["value"].shape == (3, 2, 4)
+    assert found.certified.all()
+    for (i, j), cell in zip(np.ndindex(3, 2), found.grid.cells(), strict=True):
+        problem = imbalanced(**cell)
+        ensemble = nct.solve(problem, 4)
+        np.testing.assert_allclose(found.arrays["value"][i, j], ensemble.value, rtol=0, atol=1e-13)
+        np.testing.assert_allclose(
+            found.arrays["norm"][i, j], np.sum(ensemble.params.weights[0] ** 2, axis=(1, 2)), rtol=1e-8, atol=1e-12
+        )
+        bound = nct.certify(problem, ensemble.params).lower_bound
+        np.testing.assert_allclose(found.arrays["lower_bound"][i, j], bound, rtol=0, atol=1e-13)
+
+
+def test_counts_alone_make_no_new_shape():
+    one, two = (nameless(imbalanced(0.1, many)) for many in (2, 9))
+    found = nct.solve_many([one, two], 2)
+    assert found.value.shape == (2, 2)
+    assert fingerprint(one) != fingerprint(two)
+    assert fingerprint(one) == fingerprint(nameless(imbalanced(0.1, 2)))
+
+
+def test_a_finished_sweep_is_not_computed_again(tmp_path):
+    whole = run(tmp_path, tile=4)
+    assert (whole.computed, whole.reused) == (6, 0)
+    files = {file: file.stat().st_mtime_ns for file in (tmp_path / "tiles").iterdir()}
+    again = run(tmp_path, tile=4)
+    assert (again.computed, again.reused) == (0, 24)
+    assert files == {file: file.stat().st_mtime_ns for file in (tmp_path / "tiles").iterdir()}
+    for name, column in whole.arrays.items():
+        np.testing.assert_array_equal(again.arrays[name], column)
+
+
+def test_another_grid_and_more_seeds_compute_only_what_is_new(tmp_path):
+    run(tmp_path)
+    wider = run(tmp_path, {"decay": [0.01, 0.02, 0.3], "many": [4]}, tile=4)
+    assert (wider.computed, wider.reused) == (1, 8)
+    more = run(tmp_path, seeds=[1, 3, 6])
+    assert more.reused == 12
+    fresh = run(seeds=[1, 3, 6])
+    np.testing.assert_allclose(more.arrays["value"], fresh.arrays["value"], rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "empty", "foreign"])
+def test_a_damaged_tile_is_reported_and_computed_again(tmp_path, harm):
+    whole = run(tmp_path, tile=4)
+    file = sorted((tmp_path / "tiles").iterdir())[2]
+    raw = bytearray(file.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    file.write_bytes({"flip": bytes(raw), "cut": raw[:-9], "empty": b"", "foreign": b"PK\x03\x04"}[harm])
+    again = run(tmp_path, tile=4)
+    assert again.computed == 1
+    assert len(again.damaged) == 1
+    assert file.name in again.damaged[0]
+    np.testing.assert_array_equal(again.arrays["value"], whole.arrays["value"])
+    assert file.with_suffix(".damaged").exists()
+    assert run(tmp_path, tile=4).damaged == ()
+
+
+def test_a_tile_is_its_arrays_and_identity_or_nothing():
+    arrays, identity = {"value": np.arange(6.0).reshape(2, 3)}, {"cells": ["a", "b"], "seeds": [0, 1, 2]}
+    raw = pack_tile(arrays, identity)
+    held, named = unpack_tile(raw)
+    np.testing.assert_array_equal(held["value"], arrays["value"])
+    assert named == identity
+    for begin in range(0, len(raw), 7):
+        with pytest.raises(ValueError, match=r"tile|checksum"):
+            unpack_tile(raw[:begin] + bytes([raw[begin] ^ 255]) + raw[begin + 1 :])
+
+
+CODE = """
+import sys
+from tests.test_sweeps import run
+found = run(sys.argv[1], {"decay": [0.02, 0.03, 0.05, 0.1, 0.2, 0.3], "many": [2, 4]}, tile=2)
+print(found.computed, found.reused, len(found.damaged))
+"""
+
+
+def start(folder):
+    return subprocess.Popen([sys.executable, "-c", CODE, str(folder)], stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_and_resumed_it_is_the_undisturbed_sweep(tmp_path):
+    tiles, rng, kills = tmp_path / "tiles", random.Random(5), 0
+    for number in range(1, 11):  # killed once this many tiles are there, a moment later
+        process = start(tmp_path)
+        while process.poll() is None and len(list(tiles.glob("*.tile"))) < 2 * number:
+            time.sleep(0.005)
+        time.sleep(0.02 * rng.random())
+        kills += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert kills >= 5
+    before = {file: file.stat().st_mtime_ns for file in tiles.glob("*.tile")}
+    computed, reused, damaged = map(int, start(tmp_path).communicate()[0].split())
+    assert damaged == 0
+    assert (computed, reused) == (24 - len(before), 2 * len(before))
+    assert all(file.stat().st_mtime_ns == then for file, then in before.items())
+    assert not list(tmp_path.rglob(".*.part"))
+    axes = {"decay": [0.02, 0.03, 0.05, 0.1, 0.2, 0.3], "many": [2, 4]}
+    resumed, undisturbed = run(tmp_path, axes, tile=2), run(None, axes, tile=2)
+    for name, column in undisturbed.arrays.items():
+        np.testing.assert_array_equal(resumed.arrays[name], column)
+
+
+def test_two_sweeps_of_one_folder(tmp_path):
+    run(tmp_path, {"decay": [0.3], "many": [2]})
+    code = "import sys, time; from nctheory.sweeps._store import Store\nwith Store(sys.argv[1], {}) as s: pass\n"
+    code = code.replace("{}", repr(json.loads((tmp_path / "sweep.json").read_text())))
+    code = code.replace("pass", "print('open', flush=True); time.sleep(60)")
+    other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(StoreError, match="in use by another sweep"):
+            run(tmp_path, {"decay": [0.3], "many": [2]})
+    finally:
+        other.kill()
+        other.communicate()
+    assert run(tmp_path, {"decay": [0.3], "many": [2]}).computed == 0  # a killed owner leaves no lock behind
+
+
+def test_a_folder_that_cannot_be_used(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot use"):
+        run(tmp_path / "file", {"decay": [0.3], "many": [2]})
+    run(tmp_path / "ours", {"decay": [0.3], "many": [2]})
+    for change in ({"key": 1}, {"tolerance": 1e-9}, {"measures": {}}):
+        arguments = {"measures": MEASURES, "seeds": 4, "folder": tmp_path / "ours", **change}
+        with pytest.raises(
+            StoreError, match=f"sweep with {'options' if 'tolerance' in change else next(iter(change))} = "
+        ):
+            nct.sweep(imbalanced, {"decay": [0.3], "many": [2]}, **arguments)
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left on device; finished tiles are kept"):
+        run(tmp_path / "ours", {"decay": [0.3, 0.2], "many": [2]})
+    assert not list((tmp_path / "ours").rglob(".*.part"))
+    monkeypatch.undo()
+    assert run(tmp_path / "ours", {"decay": [0.3, 0.2], "many": [2]}).reused == 4
+
+
+BAD = [
+    ({"grid": {}}, "grid: expected at least one axis"),
+    ({"grid": {"decay": []}}, "grid.*decay.*at least one number"),
+    ({"grid": {"decay": [0.1, float("nan")], "many": [2]}}, "grid.*decay.*finite numbers, got nan"),
+    ({"grid": {"decay": [0.1, 0.2, 0.1], "many": [2]}}, "grid.*0.1 twice"),
+    ({"grid": {"decay": np.array(["x"]), "many": [2]}}, "grid.*decay.*expected numbers"),
+    ({"grid": {"no name": [1]}}, "grid.*'no name'"),
+    ({"grid": {"seed": [1]}}, "grid.*'seed'"),
+    ({"seeds": 0}, "seeds"),
+    ({"seeds": [1, 1]}, "seeds.*twice"),
+    ({"key": -1}, "key"),
+    ({"tile": 0}, "tile"),
+    ({"measures": {"value": MEASURES["norm"]}}, "measures.*'value'"),
+    ({"measures": {"matrix": lambda problem, params: params.weights[0]}}, "measures.*matrix.*one number"),
+    ({"rtol": -1.0}, "rtol"),
+    ({"colour": 3}, "options.*colour"),
+    ({"model": lambda decay, many: 3}, "model: expected a Problem"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD)
+def test_bad_arguments_are_refused_by_name(change, message):
+    arguments = {"model": imbalanced, "grid": {"decay": [0.3], "many": [2]}, "seeds": 2, **change}
+    with pytest.raises(ValueError, match=message):
+        nct.sweep(arguments.pop("model"), arguments.pop("grid"), **arguments)
+
+
+def test_labelled_arrays_and_their_files(tmp_path):
+    xarray, pandas = pytest.importorskip("xarray"), pytest.importorskip("pandas")
+    found = run()
+    data = found.dataset()
+    assert dict(data.sizes) == {"decay": 3, "many": 2, "seed": 4}
+    assert float(data["value"].sel(decay=0.05, many=4, seed=2)) == found.arrays["value"][1, 1, 2]
+    assert data["status"].attrs["flag_meanings"].split()[0] == "converged"
+    with xarray.open_dataset(found.to_netcdf(tmp_path / "sweep.nc")) as again:
+        xarray.testing.assert_identical(again.load(), data)
+    frame = pandas.read_parquet(found.to_parquet(tmp_path / "sweep.parquet"))
+    assert len(frame) == 24
+    assert set(frame.columns) == {"decay", "many", "seed", "certified", *found.arrays}
+    row = frame[(frame.decay == 0.3) & (frame.many == 2) & (frame.seed == 3)]
+    assert row["norm"].item() == found.arrays["norm"][2, 0, 3]
+    assert {file.name for file in tmp_path.iterdir()} == {"sweep.nc", "sweep.parquet"}
+
+
+@pytest.mark.slow
+def test_dask_workers_one_of_them_killed(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    axes, killed = {"decay": [0.02, 0.03, 0.05, 0.1, 0.2, 0.3], "many": [2, 4]}, []
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+
+        def kill_one(finished, total):
+            if finished == 3 and not killed:
+                victim = next(iter(cluster.workers.values()))
+                killed.append(victim.pid)
+                os.kill(victim.pid, signal.SIGKILL)
+
+        found = run(tmp_path, axes, tile=2, client=client, progress=kill_one)
+    assert killed
+    assert found.computed == 24
+    alone = run(None, axes, tile=2)
+    np.testing.assert_allclose(found.arrays["value"], alone.arrays["value"], rtol=0, atol=1e-13)
+    assert len(list((Path(tmp_path) / "tiles").glob("*.tile"))) == 24

@@ -28,7 +28,7 @@ SPURIOUS: dict[str, Any] = dict(counts=(10,) * 6, dim=2, loss="cross_entropy", w
 
 def test_end_values_do_not_depend_on_the_chunk():
     problem = model("cross_entropy", bias=0.1)
-    whole = nct.solve(problem, 20, key=3, chunk=64)
+    whole = nct.solve(problem, 20, key=3, chunk=8)
     for chunk in (1, 7):
         parts = nct.solve(problem, 20, key=3, chunk=chunk)
         np.testing.assert_allclose(parts.value, whole.value, rtol=0, atol=1e-12)
@@ -81,7 +81,7 @@ def test_methods_reach_the_tolerance_at_the_same_minimum(method):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_against_scipy_lbfgs_per_seed(loss):
-    problem = model(loss, counts=(4, 2, 2), dim=3, decay=(0.02, 0.03), bias=0.2)
+    problem = model(loss, decay=(0.02, 0.03), bias=0.2)
     ours = nct.solve(problem, 6)
     value_and_grad = jax.jit(jax.value_and_grad(lambda v: problem.objective(nct.unravel(problem, v))))
     for seed in range(6):
@@ -93,7 +93,7 @@ def test_against_scipy_lbfgs_per_seed(loss):
 
 
 def test_seeds_stop_costing_when_they_have_converged():
-    ensemble = nct.solve(nct.unconstrained_features(**SPURIOUS), 64)
+    ensemble = nct.solve(nct.unconstrained_features(**SPURIOUS), 64, chunk=128)
     assert len(np.unique(ensemble.steps)) > 20
     assert ensemble.steps.max() > 1.25 * ensemble.steps.mean()
 
@@ -143,8 +143,8 @@ def test_one_bad_seed_does_not_kill_the_others():
 @pytest.mark.slow
 def test_a_flow_in_single_precision_leads_to_the_same_ends():
     problem = model("cross_entropy", bias=0.1)
-    single = nct.solve(problem, 24, flow_precision="float32")
-    double = nct.solve(problem, 24)
+    single = nct.solve(problem, 16, flow_precision="float32")
+    double = nct.solve(problem, 16)
     assert single.converged.all()
     assert np.all(single.grad_norm <= single.tolerance)
     np.testing.assert_allclose(single.value, double.value, rtol=1e-13)
@@ -189,19 +189,19 @@ def test_the_polish_stays_in_the_basin_that_the_flow_chose(case):
         ),
     }[case]()
     scale = 1.5 if case == "deep" else 1.0
-    ensemble = nct.solve(problem, 96, scale=scale)
+    ensemble = nct.solve(problem, 96, scale=scale, chunk=128)
     assert ensemble.converged.all()
     assert len(np.unique(np.round(ensemble.value, 5))) >= 2
     same, compared = flow_fidelity(problem, ensemble, jax.random.key(0), scale, 96, 200_000)
     assert compared == 96
     assert same >= 95
     if case == "three minima":  # the comparison can tell: polishing from the start ends elsewhere
-        hasty = nct.solve(problem, 96, method="polish")
+        hasty = nct.solve(problem, 96, method="polish", chunk=128)
         assert flow_fidelity(problem, hasty, jax.random.key(0), scale, 96, 200_000)[0] < 80
 
 
 def test_known_spurious_minima_of_the_free_bias_model():
-    ensemble = nct.solve(nct.unconstrained_features(**SPURIOUS), 128)
+    ensemble = nct.solve(nct.unconstrained_features(**SPURIOUS), 128, chunk=128)
     values, hits = np.unique(np.round(ensemble.value, 7), return_counts=True)
     np.testing.assert_allclose(values, [0.1621821, 0.1734104], atol=1e-7)
     assert 0.02 < hits[1] / 128 < 0.15
@@ -252,7 +252,7 @@ def test_bad_arguments_are_refused_by_name(arguments, message):
 
 def test_progress_counts_every_seed():
     seen = []
-    nct.solve(model(), 20, chunk=7, progress=seen.append)
+    nct.solve(model(), 20, chunk=8, progress=seen.append)
     assert sum(seen) == 20
 
 

@@ -11,8 +11,8 @@ SPURIOUS = nct.unconstrained_features(
 
 
 def test_a_survey_is_solve_and_certify_seed_by_seed():
-    whole = nct.survey(SPURIOUS, 70, key=3, block=64, keep=5, chunk=16)
-    ensemble = nct.solve(SPURIOUS, 70, key=3, chunk=16)
+    whole = nct.survey(SPURIOUS, 70, key=3, block=64, keep=5, chunk=128)
+    ensemble = nct.solve(SPURIOUS, 70, key=3, chunk=128)
     bound = nct.certify(SPURIOUS, ensemble.params)
     np.testing.assert_allclose(whole.value, ensemble.value, rtol=0, atol=1e-12)
     np.testing.assert_array_equal(whole.status, ensemble.status)
@@ -30,8 +30,8 @@ def test_a_survey_is_solve_and_certify_seed_by_seed():
 
 
 def test_seeds_that_do_not_converge_are_the_worst_and_never_certified():
-    steps = nct.solve(SPURIOUS, 64, chunk=32).steps
-    outcome = nct.survey(SPURIOUS, 64, keep=4, budget=int(np.median(steps)), chunk=32)
+    steps = nct.solve(SPURIOUS, 64, chunk=128).steps
+    outcome = nct.survey(SPURIOUS, 64, keep=4, budget=int(np.median(steps)), chunk=128)
     assert 4 <= outcome.counts()["budget_spent"] < 64
     assert not np.any(outcome.certified & ~outcome.converged)
     assert not outcome.worst.converged.any()

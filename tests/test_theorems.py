@@ -60,7 +60,7 @@ def test_the_catalogue_holds_and_every_control_is_refuted(identifier):
     verdict = nct.verify(identifier, quick=True, key=1)
     assert verdict.outcome == "holds", verdict.reasons
     assert verdict.evidence == ("sampled" if identifier in SAMPLED else "certified")
-    assert verdict.supporting >= (0.8 if theorem.method == "census" else 0.95) * verdict.seeds_run
+    assert verdict.supporting >= (0.5 if theorem.method == "census" else 0.95) * verdict.seeds_run
     assert all(control.refuted for control in verdict.controls)
     assert all(claim.violations == 0 and claim.checked > 0 for claim in verdict.claims)
     assert verdict.fidelity_same == verdict.fidelity_compared

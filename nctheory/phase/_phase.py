@@ -167,7 +167,7 @@ def phase_diagram(
         predicted = np.asarray(boundary.predicted(values), float)
         # A width in the coordinate that is `fine` of the prediction where the axis is even in its logarithm.
         width = float(np.log1p(fine)) if across.log else fine * float(np.min(np.abs(predicted)))
-        ends, asked = _follow(run, chosen, boundary, values, range_, width)
+        ends, asked = _follow(run, chosen, boundary, values, range_, width, progress)
         solves += asked * len(run.numbers)
         uniform += rows * int(np.ceil((range_[1] - range_[0]) / width) + 1) * len(run.numbers)
         low, high = across.back(ends.low), across.back(ends.high)
@@ -176,7 +176,13 @@ def phase_diagram(
 
 
 def _follow(
-    run: CellRun, diagram: Diagram, boundary: Boundary, values: np.ndarray, range_: tuple[float, float], width: float
+    run: CellRun,
+    diagram: Diagram,
+    boundary: Boundary,
+    values: np.ndarray,
+    range_: tuple[float, float],
+    width: float,
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[Located, int]:
     """One boundary's brackets, and how many cells that took."""
     asked = 0
@@ -188,7 +194,7 @@ def _follow(
             {diagram.along.name: float(values[row]), diagram.across.name: float(place)}
             for row, place in zip(rows, diagram.across.back(where), strict=True)
         ]
-        order = order_of(run(cells).arrays, boundary, diagram.certified)
+        order = order_of(run(cells, progress).arrays, boundary, diagram.certified)
         return np.where(np.isnan(order), np.nan, (order > boundary.level).astype(float))
 
     return locate(ordered, len(values), range_, width), asked

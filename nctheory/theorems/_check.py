@@ -19,6 +19,8 @@ SAFETY = 2.0
 
 FLAT = 1e-6
 """Negative curvature below this part of the largest is none: a saddle that is strict in name only."""
+HINT = 0.1
+"""Part of the resolution beyond which a negative curvature is no rounding error, though its sign is not certain."""
 
 
 class Level(NamedTuple):
@@ -174,7 +176,8 @@ def _check_index(claim: Claim, evidence: Evidence, listed: np.ndarray) -> Check:
     Where it ought to be negative the residual is the resolution and the tolerance its size, and the reverse where it is
     positive; where it ought not to be negative the residual is its negative part and the tolerance the resolution. A point
     that ought to be a strict saddle and shows no negative curvature counts against the claim where the resolution is at most
-    `FLAT` of the largest curvature, and stays undecided where it is coarser. Of a level where the observable
+    `FLAT` of the largest curvature, and stays undecided where it is coarser, or where the curvature is negative by more
+    than `HINT` of the resolution, which is a bound and seldom reached by an error. Of a level where the observable
     is not finite the claim does not speak.
     """
     observed = evidence.observed[claim.name].reshape(len(evidence.ensemble.seeds), -1)
@@ -194,7 +197,7 @@ def _check_index(claim: Claim, evidence: Evidence, listed: np.ndarray) -> Check:
         elif smallest > resolution:
             pair = (smallest, resolution)
         else:
-            sharp = resolution <= FLAT * level.largest_curvature
+            sharp = resolution <= FLAT * level.largest_curvature and not smallest < -HINT * resolution
             pair = (max(resolution, np.finfo(np.float64).tiny), max(-smallest, 0.0)) if sharp else (0.0, np.inf)
         seeds.append(evidence.ensemble.seeds[level.members])
         residual.append(np.full(level.members.size, pair[0]))
@@ -227,7 +230,7 @@ def _check_enclosure(claim: Claim, evidence: Evidence, predicted: float) -> Chec
     if not bounded:
         lower = value - GAP_LEVEL * np.abs(value)
     outside = np.maximum(np.maximum(predicted - value, lower - predicted), 0.0)
-    noise = rounding(evidence.problem, np.abs(value) + abs(predicted))
+    noise = rounding(evidence.problem, np.abs(value) + abs(predicted) + evidence.terms.get(claim.name, 0.0))
     # A seed without a certificate can refute (a value below the predicted minimum), but it cannot support.
     refutes = np.isfinite(value) & (outside > noise) & (bounded | (predicted > value))
     speaks = evidence.certified | refutes

@@ -15,8 +15,9 @@ SHIFT = 10.0
 """The engine's own control moves each prediction by this many times the error that it resolves."""
 SUPPORT_NEEDED = 0.95
 """Share of an instance's seeds that must support the theorem before it can hold."""
-FOUND_NEEDED = 0.8
-"""The same of a census: the gradient norm may also fall towards infinity, where nothing is to be found."""
+FOUND_NEEDED = 0.5
+"""The same of a census: the gradient norm may also fall towards infinity, where nothing is to be found. How often it does
+depends on the data; what it leaves out shows in the values of the list that were not found."""
 
 
 class Case(NamedTuple):

@@ -91,9 +91,18 @@ class Claim:
             raise ValueError(f"complete: claim {self.name!r} must be of kind 'member', got {self.kind!r}")
 
 
-def minimum_value(predicted: Callable[[Prediction], Array], statement: str = r"\min f") -> Claim:
-    """The claim that the global minimum has the predicted value, held against its certified enclosure."""
-    return Claim("value", statement, lambda problem, params: problem.objective(params), predicted, enclosed=True)
+def minimum_value(
+    predicted: Callable[[Prediction], Array],
+    statement: str = r"\min f",
+    terms: Callable[[Any, Params], Array] | None = None,
+) -> Claim:
+    """The claim that the global minimum has the predicted value, held against its certified enclosure.
+
+    `terms(problem, params)` is the size of the terms whose difference the prediction is, where it is one.
+    """
+    return Claim(
+        "value", statement, lambda problem, params: problem.objective(params), predicted, enclosed=True, terms=terms
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -133,7 +133,7 @@ eigenvalue.""",
             ),
         ),
         several_basins=True,
-        seeds=256,
+        seeds=512,
         method="census",
     )
 )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 import nctheory as nct
 from proofs_numeric.bibliography import KAWAGUCHI_2016
-from proofs_numeric.landscape.data_chains import data_instance
+from proofs_numeric.landscape.data_chains import data_instance, fit_at_zero
 
 ID = "kawaguchi"
 # (d_0, …, d_L): two, three and four layers, each on several data sets.
@@ -62,7 +62,7 @@ and the Hessian has a negative eigenvalue there if $W_L\cdots W_2$ has rank $p$,
         instances=draw_instances,
         predict=predict,
         claims=(
-            nct.minimum_value(lambda p: p.least[0]),
+            nct.minimum_value(lambda p: p.least[0], terms=fit_at_zero),
             nct.Claim(
                 "strict",
                 r"\lambda_{\min}(\nabla^2f)<0\mathrm{\ unless\ }f=\min f,\ \mathrm{where\ }W_L\cdots W_2\mathrm{\ is\ full}",

@@ -62,7 +62,7 @@ def draw_instances(key):
 
 def instance(rng, widths, loss):
     """Standard normal inputs, noisy targets, weights between 0.3 and 3."""
-    samples = widths[0] + int(rng.integers(2, 5))
+    samples = widths[0] + 3
     inputs = rng.normal(size=(widths[0], samples))
     targets = rng.normal(size=(widths[-1], samples)) + rng.normal(size=(widths[-1], widths[0])) @ inputs
     omega = np.exp(rng.uniform(np.log(0.3), np.log(3.0), size=targets.shape))

@@ -1,6 +1,7 @@
 """The commands that compute over grids: phase diagrams and sweeps."""
 
 import argparse
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,11 @@ def sweep_command(args: argparse.Namespace) -> int:
     for name in ("netcdf", "parquet"):
         file = getattr(args, name)
         if file is not None:
+            if Path(file).is_dir():
+                raise Misuse(f"--{name}: {file} is a folder; expected a file name")
+            for library in ("xarray", "h5netcdf" if name == "netcdf" else "pyarrow"):
+                if importlib.util.find_spec(library) is None:
+                    raise Misuse(f"--{name}: needs {library} (pip install 'nctheory[data]')")
             try:
                 check_writable(Path(file).absolute().parent)
             except OSError as error:

@@ -50,6 +50,7 @@ def test_rows_without_a_boundary_or_an_answer_say_so():
 
     found = locate(ordered, 20, (0.0, 1.0), 0.01)
     assert set(found.state[:5]) == {"absent"}
+    assert set(found.phase[:5]) == {1.0}
     assert set(found.state[5:10]) == {"undecided"}
     assert set(found.state[10:]) == {"found"}
     assert np.all(np.isnan(found.low[:10]))
@@ -97,6 +98,56 @@ def test_a_boundary_moved_by_three_percent_is_refuted_and_the_command_says_so(tm
     for suffix in ("png", "svg", "pdf"):
         again = nct.phase_diagram("mse-collapse", grid=2, rows=2, seeds=2).plot(tmp_path / f"again.{suffix}")
         assert again.read_bytes() == (tmp_path / "out" / f"phase.{suffix}").read_bytes()
+
+
+def test_a_phase_on_the_wrong_side_or_nowhere_or_an_island_is_refuted():
+    diagram = nct.find_diagram("mse-collapse")
+    line = diagram.boundaries[0]
+
+    def outcome(**change):
+        changed = dataclasses.replace(diagram, boundaries=(dataclasses.replace(line, **change),))
+        return nct.phase_diagram(changed, grid=3, rows=2, seeds=2)
+
+    assert outcome(ordered="above").outcome == "refuted"
+    nowhere = outcome(level=1e9)
+    assert set(nowhere.located[0].state) == {"absent"}
+    assert nowhere.outcome == "refuted"
+    held = outcome()
+    assert held.outcome == "holds"
+    island = held.located[0]
+    along, across, phase = island.cells
+    assert island.misplaced() == 0
+    turned = island._replace(cells=(along, across, np.where(across == across.max(), 1.0, phase)))
+    assert turned.misplaced() == 3
+    assert turned.judge() == "refuted"
+
+
+def test_what_no_seed_reached_refutes_nothing():
+    line = dataclasses.replace(nct.find_diagram("mse-collapse").boundaries[0], of="any")
+    rows = np.array([1.0, 2.0])
+    predicted = line.predicted(rows)
+    none = (np.zeros(0), np.zeros(0), np.zeros(0))
+
+    def judged(factor, state="found", phase=1.0):
+        ends = factor * predicted
+        states, phases = np.array([state] * 2, object), np.full(2, phase)
+        return nct.LocatedBoundary(
+            line, rows, ends * 0.999, ends * 1.001, states, phases, predicted, 0.01, none
+        ).judge()
+
+    assert judged(1.0) == "holds"
+    assert judged(0.9) == "inconclusive"
+    assert judged(1.1) == "refuted"
+    assert judged(1.0, "absent", 0.0) == "inconclusive"
+    assert judged(1.0, "absent", 1.0) == "refuted"
+
+
+@pytest.mark.parametrize("predicted", [lambda n: np.nan * n, lambda n: 0.0 * n, lambda n: 7.0 + n])
+def test_a_prediction_off_the_axis_is_refused_before_anything_is_solved(predicted):
+    diagram = nct.find_diagram("mse-collapse")
+    line = dataclasses.replace(diagram.boundaries[0], predicted=predicted)
+    with pytest.raises(ValueError, match="predicted: boundary 'onset of collapse'"):
+        nct.phase_diagram(dataclasses.replace(diagram, boundaries=(line,)))
 
 
 def test_undecided_cells_support_nothing():

@@ -178,6 +178,27 @@ def test_a_device_without_double_precision_needs_a_single_precision_flow():
         nct.solve(model(), 2, devices=[Bare()])
 
 
+@pytest.mark.parametrize("flow_precision", ["float64", "float32"])
+def test_many_problems_are_solved_and_certified_as_each_alone(flow_precision):
+    members = [model("cross_entropy", decay=(decay, 0.05), bias=0.1) for decay in (0.02, 0.05)]
+    together = nct.solve_many(members, [3, 0, 5], key=2, flow_precision=flow_precision)
+    bounds = nct.certify_many(members, together.params)
+    assert together.converged.all()
+    assert together.params.weights[0].shape == (2, 3, 3, 3)
+    for i, member in enumerate(members):
+        alone = nct.solve(member, [3, 0, 5], key=2, flow_precision=flow_precision)
+        np.testing.assert_allclose(together.value[i], alone.value, rtol=1e-13)
+        np.testing.assert_allclose(bounds.lower_bound[i], nct.certify(member, alone.params).lower_bound, rtol=1e-12)
+    with pytest.raises(ValueError, match="one shape"):
+        nct.solve_many([members[0], model("cross_entropy")])
+    with pytest.raises(ValueError, match="at least one"):
+        nct.solve_many([])
+    with pytest.raises(ValueError, match="colour"):
+        nct.solve_many(members, colour=1)
+    with pytest.raises(ValueError, match="leading axes 2"):
+        nct.certify_many(members, first(together.params))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["two minima", "three minima", "deep"])
 def test_the_polish_stays_in_the_basin_that_the_flow_chose(case):

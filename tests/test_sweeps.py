@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ import pytest
 import nctheory as nct
 from nctheory.sweeps import StoreError
 from nctheory.sweeps._store import pack_tile, unpack_tile
-from nctheory.sweeps._tiles import fingerprint, nameless
+from nctheory.sweeps._tiles import fingerprint, nameless, program_digest
 
 GRID = {"decay": [0.02, 0.05, 0.3], "many": [2, 4]}
 MEASURES = {"norm": lambda problem, params: jnp.sum(params.weights[0] ** 2)}
@@ -53,8 +55,56 @@ def test_counts_alone_make_no_new_shape():
     one, two = (nameless(imbalanced(0.1, many)) for many in (2, 9))
     found = nct.solve_many([one, two], 2)
     assert found.value.shape == (2, 2)
-    assert fingerprint(one) != fingerprint(two)
-    assert fingerprint(one) == fingerprint(nameless(imbalanced(0.1, 2)))
+    program = program_digest(one, MEASURES)
+    assert program == program_digest(two, MEASURES)
+    assert fingerprint(one, program) != fingerprint(two, program)
+    assert fingerprint(one, program) == fingerprint(nameless(imbalanced(0.1, 2)), program)
+
+
+class Bowl(nct.Problem):
+    """f = |x - c|^2/2 (1 + power(c)): its static function is code, not a number."""
+
+    centre: Any
+    power: Any = eqx.field(static=True)
+
+    def init(self, key, scale):
+        return scale * jax.random.normal(key, (2,), jnp.float64)
+
+    def objective(self, params):
+        return self.power(0.5 * jnp.sum((params - self.centre) ** 2)) + 1.0
+
+
+def test_problems_that_differ_in_code_alone_are_told_apart(tmp_path):
+    def model(centre, slope):
+        return Bowl(jnp.asarray(centre), lambda x: slope * x)
+
+    axes = {"centre": [0.5, 1.0], "slope": [1.0, 3.0]}
+    measures = {"start": lambda problem, params: problem.power(2.0) * 1.0}
+    found = nct.sweep(model, axes, measures=measures, seeds=2, folder=tmp_path)
+    np.testing.assert_array_equal(found.arrays["start"][..., 0], [[2.0, 6.0], [2.0, 6.0]])
+    assert nct.sweep(model, axes, measures=measures, seeds=2, folder=tmp_path).reused == 8
+    other = {"start": lambda problem, params: problem.power(3.0) * 1.0}  # another measure under the same name
+    again = nct.sweep(model, axes, measures=other, seeds=2, folder=tmp_path)
+    assert again.reused == 0
+    np.testing.assert_array_equal(again.arrays["start"][..., 0], [[3.0, 9.0], [3.0, 9.0]])
+
+
+def test_a_member_without_certificate_takes_none_from_the_others():
+    class Half(nct.Problem):
+        share: Any
+
+        def init(self, key, scale):
+            return scale * jax.random.normal(key, (2,), jnp.float64)
+
+        def objective(self, params):
+            return 0.5 * jnp.sum(params**2) + 1.0
+
+        def lower_bound(self, params):
+            return jnp.where(self.share > 1, 2.0, jnp.where(self.share > 0, 1.0, -jnp.inf))
+
+    found = nct.sweep(lambda share: Half(jnp.asarray(share)), {"share": [0.0, 0.5, 2.0]}, seeds=2)
+    assert found.converged.all()
+    np.testing.assert_array_equal(found.certified, [[False, False], [True, True], [False, False]])
 
 
 def test_a_finished_sweep_is_not_computed_again(tmp_path):
@@ -170,6 +220,17 @@ def test_a_folder_that_cannot_be_used(tmp_path, monkeypatch):
         ):
             nct.sweep(imbalanced, {"decay": [0.3], "many": [2]}, **arguments)
 
+    (tmp_path / "ours" / "sweep.json").rename(tmp_path / "sweep.json")
+    with pytest.raises(StoreError, match=r"holds tiles but no sweep\.json"):
+        run(tmp_path / "ours", {"decay": [0.3], "many": [2]})
+    run(tmp_path / "theirs", {"decay": [0.3], "many": [2]}, key=1)
+    (tmp_path / "sweep.json").rename(tmp_path / "ours" / "sweep.json")
+    (theirs,) = (tmp_path / "theirs" / "tiles").iterdir()
+    theirs.rename(tmp_path / "ours" / "tiles" / theirs.name)
+    kept = run(tmp_path / "ours", {"decay": [0.3], "many": [2]})
+    assert kept.reused == 4
+    assert "it is of another sweep" in kept.damaged[0]
+
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -189,6 +250,7 @@ BAD = [
     ({"grid": {"decay": np.array(["x"]), "many": [2]}}, "grid.*decay.*expected numbers"),
     ({"grid": {"no name": [1]}}, "grid.*'no name'"),
     ({"grid": {"seed": [1]}}, "grid.*'seed'"),
+    ({"grid": {"steps": [1], "many": [2]}}, "grid.*'steps' is taken"),
     ({"seeds": 0}, "seeds"),
     ({"seeds": [1, 1]}, "seeds.*twice"),
     ({"key": -1}, "key"),

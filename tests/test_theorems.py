@@ -19,6 +19,19 @@ from nctheory.theorems._evidence import gather
 from nctheory.theorems._judge import largest_margin, power
 
 IDS = ("red-nuclear", "ufm-ce-balanced", "ufm-mse-nobias", "ufm-mse-bias")
+CHAPTERS = (
+    *IDS,
+    "ufm-focal",
+    "hong-ling-ce",
+    "seli",
+    "mlab-pal",
+    "deep-mse-linear",
+    "gk-deep-ce-linear",
+    "nrc",
+    "conservation",
+    "kawaguchi",
+    "ufm-ce-landscape",
+)
 SAMPLED = ("deep-ce-best", "gk-deep-ce-linear", "laurent-vonbrecht")
 SCHEMA = json.loads((Path(nct.__file__).parent / "report" / "verdict.schema.json").read_text())
 
@@ -53,9 +66,9 @@ def small_theorem(predict=nct.squared_error_minimum, controls=None, claims=None,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("identifier", sorted(nct.catalogue()))
+@pytest.mark.parametrize("identifier", CHAPTERS)
 def test_the_catalogue_holds_and_every_control_is_refuted(identifier):
-    """On the instances of one shape, from another key than the command's; the command itself takes them all."""
+    """One theorem or two of each chapter, from another key than the command's; the README's first command takes them all."""
     theorem = nct.find_theorem(identifier)
     verdict = nct.verify(identifier, quick=True, key=1)
     assert verdict.outcome == "holds", verdict.reasons

@@ -49,8 +49,10 @@ class Axis:
 class Boundary:
     """A line that the theory draws: where an order parameter leaves zero (or crosses `level`).
 
-    A cell is on the ordered side when the `order` of its seed of least value ("minimum"), or of any of its converged
-    seeds ("any"), exceeds `level`. `predicted` maps values of the axis `along` to the boundary's place on the axis `across`.
+    A cell is ordered when the `order` of its seed of least value ("minimum"), or of any of its converged seeds ("any"),
+    exceeds `level`; the theory says that it is below the line (`ordered`), or above. `predicted` maps values of the axis
+    `along` to the boundary's place on the axis `across`. A boundary "any" is refuted only by ordered cells beyond it: that
+    no seed reached an ordered state is no proof that there is none.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Boundary:
     predicted: Callable[[np.ndarray], np.ndarray]
     level: float = 1e-4
     of: Of = "minimum"
+    ordered: Literal["below", "above"] = "below"
 
 
 @dataclasses.dataclass(frozen=True)

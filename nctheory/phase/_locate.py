@@ -20,6 +20,8 @@ class Located(NamedTuple):
     high: np.ndarray
     state: np.ndarray
     """Per row: "found", "absent" (one phase at both ends of the range) or "undecided"."""
+    phase: np.ndarray
+    """The phase on the low side: 1 ordered, 0 not, NaN undecided."""
 
 
 class _Rows:
@@ -68,7 +70,9 @@ class _Rows:
                     above[i], at_above[i], below[i], at_below[i] = below[i], at_below[i], place, answer
                 else:
                     below[i], at_below[i], above[i], at_above[i] = above[i], at_above[i], place, answer
-        self._enter(rows, below, above, at_below, at_above)
+        lost = at_below == at_above  # the guess was no help
+        self._enter(rows[~lost], below[~lost], above[~lost], at_below[~lost], at_above[~lost])
+        self.open_whole(rows[lost])
 
     def _side(self, rows: np.ndarray) -> np.ndarray:
         located = np.flatnonzero(self.state == "found")
@@ -101,7 +105,7 @@ def locate(ordered: Ordered, rows: int, range_: tuple[float, float], width: floa
     """The boundary's bracket, no wider than `width`, on each of `rows` rows within a range of coordinates.
 
     Every `STRIDE`-th row is searched over the whole range by halving; a row between two located ones begins around the mean
-    of theirs. Assumes one crossing a row; the caller's points show whether there are more.
+    of theirs. Of several crossings of a row it finds one.
     """
     brackets = _Rows(rows, range_, ordered)
     first = np.unique(np.append(np.arange(0, rows, STRIDE), rows - 1))
@@ -123,4 +127,5 @@ def locate(ordered: Ordered, rows: int, range_: tuple[float, float], width: floa
         brackets.halve(between, width)
         done = np.sort(np.concatenate([done, between]))
     found = brackets.state == "found"
-    return Located(np.where(found, brackets.low, np.nan), np.where(found, brackets.high, np.nan), brackets.state)
+    low, high = (np.where(found, end, np.nan) for end in (brackets.low, brackets.high))
+    return Located(low, high, brackets.state, brackets.phase)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,52 +11,13 @@ from nctheory._precision import float64
 from nctheory.certificates import gap_closed
 from nctheory.flow import Status, as_seeds
 from nctheory.phase._diagram import Boundary, Diagram, find_diagram
+from nctheory.phase._judge import LocatedBoundary, Outcome
 from nctheory.phase._locate import Located, locate
 from nctheory.sweeps import SweepResult, sweep
 from nctheory.sweeps._cells import CellRun
 
-Outcome = Literal["holds", "refuted", "inconclusive"]
 CHUNK = 256
 """Seeds of a compiled call: rounds of a refinement are of many sizes, and each size would be a compilation."""
-CONTROL = 1.03
-"""The factor on the prediction that the check must refute."""
-
-
-class LocatedBoundary(NamedTuple):
-    """One boundary of a diagram as computed, row by row, against its prediction."""
-
-    boundary: Boundary
-    along: np.ndarray
-    """Values of the diagram's axis `along`."""
-    low: np.ndarray
-    """Brackets on the axis `across`; NaN where no boundary was found."""
-    high: np.ndarray
-    state: np.ndarray
-    predicted: np.ndarray
-    tolerance: float
-
-    @property
-    def distance(self) -> np.ndarray:
-        """Relative distance of the bracket's middle from the prediction."""
-        return np.abs(0.5 * (self.low + self.high) / self.predicted - 1.0)
-
-    @property
-    def band(self) -> np.ndarray:
-        """Half the bracket, relative to the prediction: the boundary is known to distance plus or minus this."""
-        return 0.5 * (self.high - self.low) / np.abs(self.predicted)
-
-    def judge(self, factor: float = 1.0) -> Outcome:
-        """Is the boundary within the tolerance of `factor` times the prediction on every row?
-
-        "refuted" if it is certainly not on one row, "inconclusive" if a row is undecided.
-        """
-        predicted = factor * self.predicted
-        apart = np.abs(0.5 * (self.low + self.high) - predicted) / np.abs(predicted)
-        band = 0.5 * (self.high - self.low) / np.abs(predicted)
-        if np.any(apart - band > self.tolerance):
-            return "refuted"
-        settled = (self.state == "found") & (apart + band <= self.tolerance)
-        return "holds" if bool(np.all(settled)) else "inconclusive"
 
 
 class PhaseDiagram(NamedTuple):
@@ -74,7 +35,7 @@ class PhaseDiagram(NamedTuple):
     @property
     def control_refuted(self) -> bool:
         """Whether the same check refutes every boundary moved by 3 %."""
-        return all(one.judge(CONTROL) == "refuted" for one in self.located)
+        return all(one.control_refuted for one in self.located)
 
     @property
     def outcome(self) -> Outcome:
@@ -97,7 +58,7 @@ def order_of(cells: Mapping[str, np.ndarray], boundary: Boundary, certified: boo
     measured = np.where(converged, cells[boundary.order], np.nan)
     if boundary.of == "any":
         largest = np.max(cells[boundary.order], axis=-1, where=converged, initial=-np.inf)
-        return np.where(converged.any(axis=-1), largest, np.nan)
+        return np.where(converged.any(axis=-1), largest, np.nan)  # a state that was not reached refutes nothing
     value = np.where(converged, cells["value"], np.inf)
     best = np.argmin(value, axis=-1)[..., None]
     found = np.take_along_axis(measured, best, axis=-1)[..., 0]
@@ -148,6 +109,8 @@ def phase_diagram(
     fine = chosen.tolerance / 4 if fineness is None else fineness
     if not 0 < fine < chosen.tolerance:
         raise ValueError(f"fineness: expected a positive number below the tolerance {chosen.tolerance}, got {fine}")
+    values = along.points(rows)
+    lines = [_predicted(boundary, values, chosen) for boundary in chosen.boundaries]
     options = {"scale": chosen.scale, "method": chosen.method, "chunk": CHUNK}
     picture = sweep(
         chosen.model,
@@ -161,17 +124,24 @@ def phase_diagram(
         **options,
     )
     run = CellRun(chosen.model, as_seeds(seeds), chosen.measures, key, folder, 2048, client, options)
-    values, located, solves, uniform = along.points(rows), [], 0, 0
+    located, solves, uniform = [], 0, 0
+    here, there = np.meshgrid(*(np.asarray(picture.grid.values[i], float) for i in (0, 1)), indexing="ij")
     range_ = (float(across.forth(across.low)), float(across.forth(across.high)))
-    for boundary in chosen.boundaries:
-        predicted = np.asarray(boundary.predicted(values), float)
+    for boundary, predicted in zip(chosen.boundaries, lines, strict=True):
         # A width in the coordinate that is `fine` of the prediction where the axis is even in its logarithm.
         width = float(np.log1p(fine)) if across.log else fine * float(np.min(np.abs(predicted)))
         ends, asked = _follow(run, chosen, boundary, values, range_, width, progress)
         solves += asked * len(run.numbers)
-        uniform += rows * int(np.ceil((range_[1] - range_[0]) / width) + 1) * len(run.numbers)
+        cells = rows * int(np.ceil((range_[1] - range_[0]) / width) + 1)
+        uniform = max(uniform, cells * len(run.numbers))  # one grid serves all boundaries
         low, high = across.back(ends.low), across.back(ends.high)
-        located.append(LocatedBoundary(boundary, values, low, high, ends.state, predicted, chosen.tolerance))
+        phases = _phases(order_of(picture.arrays, boundary, chosen.certified), boundary)
+        cells_seen = (here, there, phases)
+        located.append(
+            LocatedBoundary(
+                boundary, values, low, high, ends.state, ends.phase, predicted, chosen.tolerance, cells_seen
+            )
+        )
     return PhaseDiagram(chosen, picture, tuple(located), solves, uniform)
 
 
@@ -194,7 +164,23 @@ def _follow(
             {diagram.along.name: float(values[row]), diagram.across.name: float(place)}
             for row, place in zip(rows, diagram.across.back(where), strict=True)
         ]
-        order = order_of(run(cells, progress).arrays, boundary, diagram.certified)
-        return np.where(np.isnan(order), np.nan, (order > boundary.level).astype(float))
+        return _phases(order_of(run(cells, progress).arrays, boundary, diagram.certified), boundary)
 
     return locate(ordered, len(values), range_, width), asked
+
+
+def _phases(order: np.ndarray, boundary: Boundary) -> np.ndarray:
+    """1 ordered, 0 not, NaN undecided."""
+    return np.where(np.isnan(order), np.nan, (order > boundary.level).astype(float))
+
+
+def _predicted(boundary: Boundary, values: np.ndarray, diagram: Diagram) -> np.ndarray:
+    """The prediction on the rows, after checking that it is a line within the axis."""
+    found = np.broadcast_to(np.asarray(boundary.predicted(values), float), values.shape)
+    low, high = diagram.across.low, diagram.across.high
+    if not np.all(np.isfinite(found) & (found > low) & (found < high) & (found != 0)):
+        raise ValueError(
+            f"predicted: boundary {boundary.name!r} of diagram {diagram.id!r} must lie within {low:g} and {high:g} on "
+            f"{diagram.across.name!r}, and off 0, got {found}"
+        )
+    return found

@@ -1,5 +1,6 @@
 """A phase diagram as a picture, as a table, and as data."""
 
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ LINES = ("#c8553d", "#000000", "#1b6ca8", "#6a3d9a")
 def phase_figure(found: PhaseDiagram, path: str | Path) -> Path:
     """The order parameters over the grid, with the predicted boundaries as lines and the located ones as points.
 
-    One panel for each order parameter that a boundary is about. Undecided cells are hatched. Written atomically; the same
+    One panel for each order parameter that a boundary is about. Undecided cells are grey. Written atomically; the same
     bytes for the same diagram.
     """
     from matplotlib.figure import Figure
@@ -35,7 +36,7 @@ def phase_figure(found: PhaseDiagram, path: str | Path) -> Path:
             colours = panel.pcolormesh(x[diagram.along.name], x[y], cells.T, cmap="Blues", shading="nearest", vmin=0.0)
             panel.set_facecolor("0.85")  # what is undecided
             figure.colorbar(colours, ax=panel, label=order + (" (largest of any seed)" if of == "any" else ""))
-            for one, colour in zip(mine, LINES, strict=False):
+            for one, colour in zip(mine, itertools.cycle(LINES), strict=False):
                 middle, half = 0.5 * (one.low + one.high), 0.5 * (one.high - one.low)
                 panel.plot(one.along, one.predicted, color=colour, lw=1.2, label=f"{one.boundary.name}, predicted")
                 panel.errorbar(
@@ -68,7 +69,7 @@ def phase_table(found: PhaseDiagram) -> Table:
             f"{np.nanmax(one.distance):.2%}" if located.any() else "-",
             f"{np.nanmax(one.band):.2%}" if located.any() else "-",
             f"{one.tolerance:.2%}",
-            "refuted" if one.judge(1.03) == "refuted" else "NOT REFUTED",
+            "refuted" if one.control_refuted else "NOT REFUTED",
             one.judge(),
         )
     return table
@@ -98,7 +99,7 @@ def phase_json(found: PhaseDiagram) -> str:
             "order": located.boundary.order,
             "level": located.boundary.level,
             "outcome": located.judge(),
-            "control_refuted": located.judge(1.03) == "refuted",
+            "control_refuted": located.control_refuted,
             "tolerance": located.tolerance,
             "along": numbers(located.along),
             "low": numbers(located.low),

@@ -14,9 +14,11 @@ from nctheory._precision import float64
 from nctheory.flow import Options, Status
 from nctheory.problems import Problem
 from nctheory.sweeps._store import Store
-from nctheory.sweeps._tiles import RESULTS, Measure, Tile, compute_tile, fingerprint, nameless
+from nctheory.sweeps._tiles import RESULTS, Measure, Tile, compute_tile, fingerprint, nameless, program_digest
 from nctheory.sweeps._workers import over_workers
 
+TAKEN = (*RESULTS, "certified", "seed")
+"""Names that neither an axis nor a measure can have."""
 _NOT_IDENTITY = ("chunk", "memory", "devices", "workers", "progress")
 """Options that change how a sweep is computed and not what comes out."""
 
@@ -51,6 +53,7 @@ class CellRun:
     ) -> None:
         self.model, self.numbers, self.measures = model, numbers, dict(measures or {})
         self.key, self.folder, self.tile, self.client, self.options = key, folder, tile, client, dict(options)
+        self._programs: dict[Any, str] = {}
         if len(np.unique(numbers)) != len(numbers):
             raise ValueError("seeds: expected different seed numbers, got one twice")
         if isinstance(key, bool) or not isinstance(key, int | np.integer) or key < 0:
@@ -58,7 +61,7 @@ class CellRun:
         if tile < 1:
             raise ValueError(f"tile: expected at least 1 solve, got {tile}")
         for name in self.measures:
-            if name in (*RESULTS, "certified", "seed"):
+            if name in TAKEN:
                 raise ValueError(f"measures: the name {name!r} is taken")
         unknown = sorted(set(options) - set(Options._fields) | set(options) & {"progress"})
         if unknown:
@@ -68,14 +71,14 @@ class CellRun:
     @property
     def identity(self) -> dict[str, Any]:
         """What all tiles of one folder share."""
-        asked = {name: value for name, value in self.options.items() if name not in _NOT_IDENTITY}
+        asked = {name: x for name, x in Options(**self.options)._asdict().items() if name not in _NOT_IDENTITY}
         return {
             "format": 1,
             "nctheory": importlib.metadata.version("nctheory"),
             "jax": jax.__version__,
             "key": int(self.key),
             "measures": sorted(self.measures),
-            "options": {name: asked[name] for name in sorted(asked)},
+            "options": {name: x.item() if isinstance(x, np.generic) else x for name, x in sorted(asked.items())},
         }
 
     @float64
@@ -83,15 +86,18 @@ class CellRun:
         self, cells: Sequence[Mapping[str, Any]], progress: Callable[[int, int], None] | None = None
     ) -> CellResults:
         """Values, bounds, statuses and measures of every seed of every cell."""
-        problems = [self._built(cell) for cell in cells]
-        prints = [fingerprint(problem) for problem in problems]
+        problems = [nameless(self._built(cell)) for cell in cells]
+        forms = [_form(problem) for problem in problems]
+        for form, problem in zip(forms, problems, strict=True):
+            if form not in self._programs:
+                self._programs[form] = program_digest(problem, self.measures)
+        prints = [fingerprint(problem, self._programs[form]) for form, problem in zip(forms, problems, strict=True)]
         work = _Work(prints, self.numbers, RESULTS + tuple(self.measures))
         computed = 0
         with Store(self.folder, self.identity) if self.folder is not None else nullcontext() as store:
             for arrays, held in store.tiles() if store is not None else ():
                 work.take(held["cells"], np.asarray(held["seeds"]), arrays)
-            named = {one: nameless(problem) for one, problem in zip(prints, problems, strict=True)}
-            tiles = list(work.missing(named, self.tile))
+            tiles = list(work.missing(dict(zip(prints, problems, strict=True)), self.tile))
             if progress is not None:
                 progress(0, len(tiles))
             arguments = (int(self.key), self.measures, self.options)
@@ -143,10 +149,8 @@ class _Work:
         for one, rows in self._row.items():
             absent = ~self._have[rows[0]]
             if absent.any():
-                leaves, structure = jax.tree.flatten(problems[one])
-                form = tuple((np.shape(x), np.asarray(x).dtype.str) for x in leaves)
-                groups.setdefault((structure, form, absent.tobytes()), []).append(one)
-        for (_, _, mask), cells in groups.items():
+                groups.setdefault((_form(problems[one]), absent.tobytes()), []).append(one)
+        for (_, mask), cells in groups.items():
             for some in _blocks(self.numbers[np.frombuffer(mask, bool)], tile):
                 for block in _blocks(np.asarray(cells), max(1, tile // len(some))):
                     names = block.tolist()
@@ -156,6 +160,12 @@ class _Work:
         """The arrays, cells x seeds, when nothing is missing."""
         assert self._have.all()
         return self._arrays
+
+
+def _form(problem: Problem) -> Any:
+    """What problems have in common that differ in their numbers alone."""
+    leaves, structure = jax.tree.flatten(problem)
+    return structure, tuple((np.shape(x), np.asarray(x).dtype.str) for x in leaves)
 
 
 def _blocks(items: np.ndarray, most: int) -> list[np.ndarray]:

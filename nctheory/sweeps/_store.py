@@ -63,9 +63,10 @@ class Store:
         except OSError as error:
             raise StoreError(f"folder: cannot use {self.folder}: {error.strerror or error}") from error
         try:
-            for left_over in self.folder.rglob(".*.part"):  # of a run that was killed while it wrote
-                left_over.unlink(missing_ok=True)
             self._agree()
+            for pattern in (f".{MANIFEST}.*.part", "tiles/.*.tile.*.part"):  # of a run that was killed while it wrote
+                for left_over in self.folder.glob(pattern):
+                    left_over.unlink(missing_ok=True)
         except BaseException:
             self._lock.release()
             raise
@@ -80,6 +81,8 @@ class Store:
         try:
             held = json.loads(manifest.read_text())
         except FileNotFoundError:
+            if any((self.folder / "tiles").glob("*.tile")):
+                raise StoreError(f"folder: {self.folder} holds tiles but no {MANIFEST}; take another folder") from None
             self._write(manifest, (json.dumps(self.identity, indent=2, sort_keys=True) + "\n").encode())
             return
         except (OSError, ValueError) as error:
@@ -95,20 +98,28 @@ class Store:
         """Every tile that verifies; a file that does not is renamed to `….damaged` and listed in `damaged`."""
         for file in sorted((self.folder / "tiles").glob("*.tile")):
             try:
-                yield unpack_tile(file.read_bytes())
-            except (ValueError, KeyError, EOFError) as error:
-                aside = file.with_suffix(".damaged")
-                file.replace(aside)
-                self.damaged.append(f"{file.name}: {error}; kept as {aside.name}, computed again")
+                try:
+                    arrays, identity = unpack_tile(file.read_bytes())
+                    if self._name(identity) != file.name:
+                        raise ValueError("it is of another sweep")
+                except (ValueError, KeyError, EOFError) as error:
+                    aside = file.with_suffix(".damaged")
+                    file.replace(aside)
+                    self.damaged.append(f"{file.name}: {error}; kept as {aside.name}, computed again")
+                    continue
             except OSError as error:
                 raise StoreError(f"folder: cannot read {file}: {error.strerror or error}") from error
+            yield arrays, identity
 
     def add(self, arrays: Mapping[str, np.ndarray], identity: Mapping[str, Any]) -> Path:
         """Write one tile; its name is a digest of its identity."""
-        text = json.dumps({**self.identity, **identity}, sort_keys=True)
-        file = self.folder / "tiles" / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.tile"
+        file = self.folder / "tiles" / self._name(identity)
         self._write(file, pack_tile(arrays, identity))
         return file
+
+    def _name(self, identity: Mapping[str, Any]) -> str:
+        text = json.dumps({**self.identity, **identity}, sort_keys=True)
+        return f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.tile"
 
     def _write(self, file: Path, raw: bytes) -> None:
         try:

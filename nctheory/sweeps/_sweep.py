@@ -9,7 +9,7 @@ import numpy as np
 from nctheory._precision import float64
 from nctheory.flow import as_seeds
 from nctheory.problems import Problem
-from nctheory.sweeps._cells import CellRun
+from nctheory.sweeps._cells import TAKEN, CellRun
 from nctheory.sweeps._data import SweepResult
 from nctheory.sweeps._grid import as_grid
 from nctheory.sweeps._tiles import Measure
@@ -55,6 +55,9 @@ def sweep(
     ((2, 3), True)
     """
     axes, numbers = as_grid(grid), as_seeds(seeds)
+    for name in axes.names:
+        if name in TAKEN or name in (measures or {}):
+            raise ValueError(f"grid: the name {name!r} is taken, by a result or a measure")
     run = CellRun(model, numbers, measures, key, folder, tile, client, options)
     cells = run(axes.cells(), progress)
     shape = (*axes.shape, len(numbers))

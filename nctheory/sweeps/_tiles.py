@@ -14,12 +14,12 @@ import numpy as np
 from nctheory._batching import in_few_lengths, map_in_blocks
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
-from nctheory.certificates import certify_many
+from nctheory.certificates import certify_many, lower_bound
 from nctheory.flow import solve_many
-from nctheory.problems import DeepLinear, Family, Params, Problem, as_family
+from nctheory.problems import DeepLinear, Family, NoCertificate, Params, Problem, as_family, template
 
 Measure = Callable[[Problem, Params], Array | Scalar]
-"""An order parameter: a number at one point of one problem, in JAX."""
+"""An order parameter: a number at one point of one problem, in JAX. The problem comes as `nameless` leaves it."""
 RESULTS = ("value", "lower_bound", "grad_norm", "status", "steps")
 """What every tile holds beside the measures, cells x seeds."""
 
@@ -46,12 +46,40 @@ def nameless(problem: Problem) -> Problem:
     return problem
 
 
-def fingerprint(problem: Problem) -> str:
-    """A digest of a problem's kind, shapes and numbers, the same in every process."""
+def program_digest(problem: Problem, measures: Mapping[str, Measure]) -> str:
+    """A digest of what is computed for problems of this form: start, objective, bound and measures, as JAX traces them.
+
+    It changes with the code of any of them, and not with the numbers in the problem. Raises ValueError for a measure that is
+    not one number.
+    """
     leaves, structure = jax.tree.flatten(problem)
-    kind = re.sub(r" at 0x[0-9a-f]+", "", str(structure))
-    digest = hashlib.sha256(f"{type(problem).__module__}.{type(problem).__qualname__} {kind}".encode())
-    for leaf in leaves:
+
+    def traced(name: str, function: Callable[[Problem, Params], Any]) -> str:
+        def run(values: list[Array], params: Params) -> Any:
+            return function(jax.tree.unflatten(structure, values), params)
+
+        program = jax.make_jaxpr(run)(leaves, template(problem))
+        consts = b"".join(np.ascontiguousarray(x).tobytes() for x in program.consts)
+        return f"{name} {re.sub(r' at 0x[0-9a-f]+', '', str(program))} {hashlib.sha256(consts).hexdigest()}"
+
+    parts = [traced("objective", lambda one, params: one.objective(params))]
+    parts.append(traced("init", lambda one, params: one.init(jax.random.key(0), jnp.float64(1.0))))
+    try:
+        parts.append(traced("bound", lower_bound))
+    except NoCertificate as missing:
+        parts.append(str(missing))
+    for name, measure in measures.items():
+        shape = jax.eval_shape(lambda params, measure=measure: measure(problem, params), template(problem)).shape
+        if shape != ():
+            raise ValueError(f"measures[{name!r}]: expected one number a point, got shape {shape}")
+        parts.append(traced(name, measure))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def fingerprint(problem: Problem, program: str) -> str:
+    """A digest of a problem's numbers and of what is computed with them (`program_digest`), the same in every process."""
+    digest = hashlib.sha256(f"{type(problem).__module__}.{type(problem).__qualname__} {program}".encode())
+    for leaf in jax.tree.leaves(problem):
         array = np.ascontiguousarray(leaf)
         digest.update(f"{array.dtype.str} {array.shape}".encode())
         digest.update(array.tobytes())
@@ -79,7 +107,7 @@ def compute_tile(tile: Tile, key: int, measures: Mapping[str, Measure], options:
     bound = certify_many(members, ensemble.params)
     found = {
         "value": ensemble.value,
-        "lower_bound": bound.lower_bound,
+        "lower_bound": np.where(bound.valid, bound.lower_bound, -np.inf),
         "grad_norm": ensemble.grad_norm,
         "status": ensemble.status,
         "steps": ensemble.steps,
@@ -89,8 +117,5 @@ def compute_tile(tile: Tile, key: int, measures: Mapping[str, Measure], options:
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), ensemble.params)
         items = (np.repeat(contexts, shape[1], axis=0), flat)
         measured = in_few_lengths(lambda some: _measured(family, some, tuple(measures.items())), items)
-        for name, column in measured.items():
-            if column.ndim != 1:
-                raise ValueError(f"measures[{name!r}]: expected one number a point, got shape {column.shape[1:]}")
-            found[name] = column.reshape(shape)
+        found |= {name: column.reshape(shape) for name, column in measured.items()}
     return found

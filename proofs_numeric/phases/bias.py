@@ -38,7 +38,7 @@ nct.register_diagram(
         across=nct.Axis("bias_decay", r"$\lambda_b$", 1e-2, 1e2, log=True),
         model=model,
         measures={"tilt": tilt, "mean part": mean_part},
-        boundaries=(nct.Boundary("ETF to tilted frame", "mean part", lambda c: c / (1.0 - c)),),
+        boundaries=(nct.Boundary("ETF to tilted frame", "mean part", lambda c: c / (1.0 - c), ordered="above"),),
         hypotheses=("balanced classes", "c < 1", "d >= K"),
         sources=(
             ZHOU_2022.remark("A decayed bias; the tilted frame between the two limits is our own."),

@@ -1,0 +1,78 @@
+"""A boundary as computed, held against its prediction."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from nctheory.phase._diagram import Boundary
+
+Outcome = Literal["holds", "refuted", "inconclusive"]
+CONTROL = 0.03
+"""The check must refute the prediction moved by this part of itself, to either side where it can (see `Boundary`)."""
+
+
+class LocatedBoundary(NamedTuple):
+    """One boundary of a diagram as computed, row by row, against its prediction."""
+
+    boundary: Boundary
+    along: np.ndarray
+    """Values of the diagram's axis `along`."""
+    low: np.ndarray
+    """Brackets on the axis `across`; NaN where no boundary was found."""
+    high: np.ndarray
+    state: np.ndarray
+    phase: np.ndarray
+    """The phase on the low side of the bracket, or of the whole range: 1 ordered, 0 not."""
+    predicted: np.ndarray
+    tolerance: float
+    cells: tuple[np.ndarray, np.ndarray, np.ndarray]
+    """Cells of the picture: their values on both axes, and their phases."""
+
+    @property
+    def distance(self) -> np.ndarray:
+        """Relative distance of the bracket's middle from the prediction."""
+        return np.abs(0.5 * (self.low + self.high) / self.predicted - 1.0)
+
+    @property
+    def band(self) -> np.ndarray:
+        """Half the bracket, relative to the prediction: the boundary is known to distance plus or minus this."""
+        return 0.5 * (self.high - self.low) / np.abs(self.predicted)
+
+    def misplaced(self, factor: float = 1.0) -> int:
+        """Cells of the picture on the wrong side of `factor` times the prediction by more than the tolerance."""
+        along, across, phase = self.cells
+        line = factor * np.asarray(self.boundary.predicted(along.ravel()), float).reshape(along.shape)
+        below = self.boundary.ordered == "below"
+        inside = across < line * (1 - self.tolerance) if below else across > line * (1 + self.tolerance)
+        outside = across > line * (1 + self.tolerance) if below else across < line * (1 - self.tolerance)
+        wrong = (phase == 1) & outside
+        if self.boundary.of == "minimum":
+            wrong |= (phase == 0) & inside
+        return int(np.sum(wrong))
+
+    def judge(self, factor: float = 1.0) -> Outcome:
+        """Is the boundary within the tolerance of `factor` times the prediction on every row, ordered on the right side?
+
+        "refuted" if it is certainly not on one row, or a cell of the picture is misplaced; "inconclusive" if a row is
+        undecided.
+        """
+        below, any_ = self.boundary.ordered == "below", self.boundary.of == "any"
+        predicted, found = factor * self.predicted, self.state == "found"
+        middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
+        apart, band = np.abs(middle - predicted) / np.abs(predicted), half / np.abs(predicted)
+        far = found & (apart - band > self.tolerance)
+        turned = found & (self.phase != (1.0 if below else 0.0))
+        absent = self.state == "absent"
+        if any_:  # what no seed reached may yet be there
+            far &= middle > predicted if below else middle < predicted
+            absent &= self.phase == 1
+        if np.any(far | turned | absent) or self.misplaced(factor):
+            return "refuted"
+        return "holds" if bool(np.all(found & (apart + band <= self.tolerance))) else "inconclusive"
+
+    @property
+    def control_refuted(self) -> bool:
+        """Whether the same check refutes the boundary moved by 3 %: to both sides, or into the ordered phase for "any"."""
+        inward = 1 - CONTROL if self.boundary.ordered == "below" else 1 + CONTROL
+        factors = (inward,) if self.boundary.of == "any" else (1 - CONTROL, 1 + CONTROL)
+        return all(self.judge(factor) == "refuted" for factor in factors)

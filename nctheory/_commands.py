@@ -3,11 +3,15 @@
 import argparse
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nctheory._environment import cache_directory, check_writable, configure, environment
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 EXIT = {"holds": 0, "refuted": 1, "inconclusive": 3}
 
@@ -17,12 +21,27 @@ class Misuse(Exception):
 
 
 def output_folder(name: str) -> Path:
+    """The folder of `--out`, made where it is not; Misuse where it cannot be written to."""
     try:
         Path(name).mkdir(parents=True, exist_ok=True)
         check_writable(Path(name))
     except OSError as error:
         raise Misuse(f"--out: cannot write into {name}: {error.strerror or error}") from error
     return Path(name)
+
+
+def report_console() -> "Console":
+    """Where tables are printed: as wide as the terminal, and 130 columns elsewhere."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if Console().is_terminal else 130)
+
+
+def print_titles(known: Mapping[str, Any]) -> None:
+    """Identifiers and titles, one a line."""
+    width = max(map(len, known))
+    for identifier, one in known.items():
+        print(f"{identifier:<{width}}  {one.title}")
 
 
 def _outputs(args: argparse.Namespace) -> None:
@@ -59,7 +78,6 @@ def _selected(names: Sequence[str]) -> list[tuple]:
 
 def verify_command(args: argparse.Namespace) -> int:
     """Run verifications with a progress bar, print tables, write files; the exit status says how they ended."""
-    from rich.console import Console
     from threadpoolctl import threadpool_limits
 
     from nctheory.report import margin_figure, render_verdict, summary_table
@@ -74,9 +92,7 @@ def verify_command(args: argparse.Namespace) -> int:
     configure()  # before anything compiles: JAX decides once whether its cache is in use
     chosen = _selected(args.theorems)
     seeds = args.seeds if args.seed is None else [args.seed]
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=130)
+    console = report_console()
     workers = min(os.cpu_count() or 1, len(chosen))
     effort = Effort(budget=args.budget, workers=1 if workers > 1 else None)
     if args.quick:
@@ -101,9 +117,8 @@ def verify_command(args: argparse.Namespace) -> int:
     verdicts = []
     try:
         with SeedProgress() as progress, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-            for verdict in pool.map(
-                lambda job: run(*job), chosen
-            ):  # in the order asked for, each as soon as it is there
+            # In the order asked for, each as soon as it is there.
+            for verdict in pool.map(lambda job: run(*job), chosen):
                 verdicts.append(verdict)
                 if not args.quiet or verdict.outcome != "holds":
                     with progress.paused():
@@ -129,10 +144,7 @@ def list_command(errata: bool) -> int:
     if errata:
         print("\n".join(show_erratum(one) for one in all_errata().values()))
         return 0
-    known = catalogue()
-    width = max(map(len, known))
-    for identifier, theorem in known.items():
-        print(f"{identifier:<{width}}  {theorem.title}")
+    print_titles(catalogue())
     return 0
 
 
@@ -159,7 +171,6 @@ def errata_command(args: argparse.Namespace) -> int:
 def census_command(args: argparse.Namespace) -> int:
     """Census of one instance; 1 when a row is not on the analytic list, or of another kind than listed, else 0."""
     import jax
-    from rich.console import Console
     from threadpoolctl import threadpool_limits
 
     from nctheory.closed_form import NoClosedForm, critical_points, data_critical_values
@@ -185,7 +196,7 @@ def census_command(args: argparse.Namespace) -> int:
         if held is None and isinstance(problem, DeepLinear):
             with contextlib.suppress(NoClosedForm):
                 held = compare(found, analytic(problem))
-    console = Console(highlight=False, width=None if Console().is_terminal else 130)
+    console = report_console()
     shown = ", ".join(
         f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in drawn[args.instance].parameters.items()
     )

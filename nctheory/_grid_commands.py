@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from nctheory._commands import EXIT, Misuse, output_folder
+from nctheory._commands import EXIT, Misuse, output_folder, print_titles, report_console
 from nctheory._environment import check_writable, configure
 
 
 def phase_command(args: argparse.Namespace) -> int:
     """One phase diagram, or the list of them; the exit status says how its boundaries compare."""
-    from rich.console import Console
     from threadpoolctl import threadpool_limits
 
     from nctheory.phase import diagrams, find_diagram, phase_diagram
@@ -22,9 +21,7 @@ def phase_command(args: argparse.Namespace) -> int:
     from nctheory.theorems import write_atomically
 
     if args.diagram is None:
-        width = max(map(len, diagrams()))
-        for identifier, one in diagrams().items():
-            print(f"{identifier:<{width}}  {one.title}")
+        print_titles(diagrams())
         return 0
     folder = None if args.out is None else output_folder(args.out)
     configure()
@@ -43,7 +40,7 @@ def phase_command(args: argparse.Namespace) -> int:
             )
     except ValueError as error:
         raise Misuse(str(error)) from error
-    console = Console(highlight=False, width=None if Console().is_terminal else 130)
+    console = report_console()
     console.print(f"{diagram.id}: {diagram.title}", markup=False)
     console.print(phase_table(found))
     for line in phase_lines(found):
@@ -57,7 +54,6 @@ def phase_command(args: argparse.Namespace) -> int:
 
 def sweep_command(args: argparse.Namespace) -> int:
     """A diagram's model over a grid; 0 when every seed converged, else 3."""
-    from rich.console import Console
     from threadpoolctl import threadpool_limits
 
     from nctheory.phase import find_diagram
@@ -101,7 +97,7 @@ def sweep_command(args: argparse.Namespace) -> int:
         ]
     except ValueError as error:
         raise Misuse(str(error)) from error
-    console = Console(highlight=False, width=None if Console().is_terminal else 130)
+    console = report_console()
     for line in found.damaged:
         console.print(f"damaged: {line}", markup=False)
     solves, converged = found.converged.size, int(found.converged.sum())

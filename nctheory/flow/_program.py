@@ -38,10 +38,9 @@ def start(problem: Problem, key: PRNGKeyArray, seed: Array, scale: Array) -> Arr
     return ravel(problem.init(jax.random.fold_in(key, seed), scale))
 
 
-@jax.jit
 def starts(problem: Problem, key: PRNGKeyArray, seeds: Array, scale: Array) -> Array:
     """Starts of many seeds as flat vectors, seeds x P."""
-    return jax.vmap(lambda seed: start(problem, key, seed, scale))(seeds)
+    return member_starts(singleton(problem), key, seeds, jnp.zeros((seeds.shape[0], 0)), scale)
 
 
 @jax.jit

@@ -1,12 +1,12 @@
 """A boundary as computed, held against its prediction."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from nctheory.phase._diagram import Boundary
+from nctheory.theorems._verdict import Outcome
 
-Outcome = Literal["holds", "refuted", "inconclusive"]
 CONTROL = 0.03
 """The check must refute the prediction moved by this part of itself, to either side where it can (see `Boundary`)."""
 

@@ -11,10 +11,11 @@ from nctheory._precision import float64
 from nctheory.certificates import gap_closed
 from nctheory.flow import Status, as_seeds
 from nctheory.phase._diagram import Boundary, Diagram, find_diagram
-from nctheory.phase._judge import LocatedBoundary, Outcome
+from nctheory.phase._judge import LocatedBoundary
 from nctheory.phase._locate import Located, locate
 from nctheory.sweeps import SweepResult, sweep
-from nctheory.sweeps._cells import CellRun
+from nctheory.sweeps._cells import TILE, CellRun
+from nctheory.theorems._verdict import Outcome
 
 CHUNK = 256
 """Seeds of a compiled call: rounds of a refinement are of many sizes, and each size would be a compilation."""
@@ -123,7 +124,7 @@ def phase_diagram(
         progress=progress,
         **options,
     )
-    run = CellRun(chosen.model, as_seeds(seeds), chosen.measures, key, folder, 2048, client, options)
+    run = CellRun(chosen.model, as_seeds(seeds), chosen.measures, key, folder, TILE, client, options)
     located, solves, uniform = [], 0, 0
     here, there = np.meshgrid(*(np.asarray(picture.grid.values[i], float) for i in (0, 1)), indexing="ij")
     range_ = (float(across.forth(across.low)), float(across.forth(across.high)))

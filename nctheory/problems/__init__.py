@@ -4,7 +4,7 @@ Every real hyperparameter is an array leaf; shapes and kinds are static. Nothing
 """
 
 from nctheory.problems._balanced import BalancedChain, balanced_chain
-from nctheory.problems._base import NoCertificate, Params, Problem, ravel, rounding, size, template, unravel
+from nctheory.problems._base import NoCertificate, Params, Problem, ravel, rounding, shape_of, size, template, unravel
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._chain_factorisation import MinimalChainFactorisation, minimal_chain_factorisation
 from nctheory.problems._class_means import class_mean_chain
@@ -15,7 +15,7 @@ from nctheory.problems._constructors import (
     unconstrained_features,
 )
 from nctheory.problems._factorisation import MinimalFactorisation, minimal_factorisation
-from nctheory.problems._family import Family, as_family, same_shape, singleton
+from nctheory.problems._family import Family, as_family, singleton
 from nctheory.problems._focal import Focal, focal
 from nctheory.problems._gauge import ChainParams, internal_spaces, random_gauge, segment_ranks, undecayed
 from nctheory.problems._layer_peeled import LayerPeeled, layer_peeled
@@ -65,8 +65,8 @@ __all__ = [
     "ravel",
     "reduce_to_class_means",
     "rounding",
-    "same_shape",
     "segment_ranks",
+    "shape_of",
     "side_by_side",
     "singleton",
     "size",

@@ -71,8 +71,13 @@ class Problem(eqx.Module):
 
 def template(problem: Problem) -> Params:
     """Shapes and dtypes of the parameters, without computing them."""
+    return _template(*shape_of(problem))
+
+
+def shape_of(problem: Problem) -> tuple[Any, tuple[tuple[tuple[int, ...], Any], ...]]:
+    """All of a problem but its numbers: problems of equal shape share their compiled programs."""
     leaves, structure = jax.tree.flatten(problem)
-    return _template(structure, tuple((np.shape(x), jnp.result_type(x)) for x in leaves))
+    return structure, tuple((np.shape(x), jnp.result_type(x)) for x in leaves)
 
 
 @cache

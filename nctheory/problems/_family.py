@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nctheory._types import Array
-from nctheory.problems._base import Problem
+from nctheory.problems._base import Problem, shape_of
 
 
 class Family(eqx.Module):
@@ -42,7 +42,7 @@ def singleton(problem: Problem) -> Family:
 def as_family(members: Sequence[Problem]) -> tuple[Family, np.ndarray]:
     """The members as a family and their contexts, members x C.
 
-    Raises ValueError where they are of different shapes or kinds (see `same_shape`) or there is none.
+    Raises ValueError where they are of different shapes or kinds (see `shape_of`) or there is none.
 
     >>> import nctheory as nct
     >>> def model(decay):
@@ -53,20 +53,10 @@ def as_family(members: Sequence[Problem]) -> tuple[Family, np.ndarray]:
     """
     if not members:
         raise ValueError("members: expected at least one problem, got none")
-    if not all(same_shape(members[0], one) for one in members):
+    if len({shape_of(one) for one in members}) > 1:
         raise ValueError("members: expected problems of one shape and kind")
     columns = [[np.asarray(x) for x in column] for column in zip(*map(jax.tree.leaves, members), strict=True)]
     varying = tuple(any(not np.array_equal(x, column[0]) for x in column) for column in columns)
     parts = [np.stack([x.ravel() for x in column]) for column, varies in zip(columns, varying, strict=True) if varies]
     contexts = np.concatenate(parts, axis=1) if parts else np.zeros((len(members), 0))
     return Family(members[0], varying), np.asarray(contexts, np.float64)
-
-
-def same_shape(one: Problem, other: Problem) -> bool:
-    """Whether two problems differ in nothing but the values of their array leaves."""
-    leaves, tree = jax.tree.flatten(one)
-    others, other_tree = jax.tree.flatten(other)
-    return tree == other_tree and all(
-        np.shape(a) == np.shape(b) and np.asarray(a).dtype == np.asarray(b).dtype
-        for a, b in zip(leaves, others, strict=True)
-    )

@@ -12,13 +12,15 @@ import numpy as np
 
 from nctheory._precision import float64
 from nctheory.flow import Options, Status
-from nctheory.problems import Problem
+from nctheory.problems import Problem, shape_of
 from nctheory.sweeps._store import Store
 from nctheory.sweeps._tiles import RESULTS, Measure, Tile, compute_tile, fingerprint, nameless, program_digest
 from nctheory.sweeps._workers import over_workers
 
 TAKEN = (*RESULTS, "certified", "seed")
 """Names that neither an axis nor a measure can have."""
+TILE = 2048
+"""Most solves of a tile, by default."""
 _NOT_IDENTITY = ("chunk", "memory", "devices", "workers", "progress")
 """Options that change how a sweep is computed and not what comes out."""
 
@@ -87,7 +89,7 @@ class CellRun:
     ) -> CellResults:
         """Values, bounds, statuses and measures of every seed of every cell."""
         problems = [nameless(self._built(cell)) for cell in cells]
-        forms = [_form(problem) for problem in problems]
+        forms = [shape_of(problem) for problem in problems]
         for form, problem in zip(forms, problems, strict=True):
             if form not in self._programs:
                 self._programs[form] = program_digest(problem, self.measures)
@@ -149,7 +151,7 @@ class _Work:
         for one, rows in self._row.items():
             absent = ~self._have[rows[0]]
             if absent.any():
-                groups.setdefault((_form(problems[one]), absent.tobytes()), []).append(one)
+                groups.setdefault((shape_of(problems[one]), absent.tobytes()), []).append(one)
         for (_, mask), cells in groups.items():
             for some in _blocks(self.numbers[np.frombuffer(mask, bool)], tile):
                 for block in _blocks(np.asarray(cells), max(1, tile // len(some))):
@@ -160,12 +162,6 @@ class _Work:
         """The arrays, cells x seeds, when nothing is missing."""
         assert self._have.all()
         return self._arrays
-
-
-def _form(problem: Problem) -> Any:
-    """What problems have in common that differ in their numbers alone."""
-    leaves, structure = jax.tree.flatten(problem)
-    return structure, tuple((np.shape(x), np.asarray(x).dtype.str) for x in leaves)
 
 
 def _blocks(items: np.ndarray, most: int) -> list[np.ndarray]:

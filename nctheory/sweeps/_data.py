@@ -9,6 +9,7 @@ import numpy as np
 from nctheory.certificates import gap_closed
 from nctheory.flow import Status
 from nctheory.sweeps._grid import Grid
+from nctheory.theorems import whole_file
 
 if TYPE_CHECKING:
     import xarray
@@ -68,19 +69,13 @@ class SweepResult(NamedTuple):
 
     def to_netcdf(self, path: str | os.PathLike[str]) -> Path:
         """Write a NetCDF file, whole or not at all."""
-        return _whole(Path(path), lambda part: self.dataset().to_netcdf(part, engine="h5netcdf"))
+        with whole_file(Path(path)) as part:
+            self.dataset().to_netcdf(part, engine="h5netcdf")
+        return Path(path)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write a Parquet file with one row for each seed of each cell, whole or not at all."""
         frame = self.dataset().to_dataframe().reset_index()
-        return _whole(Path(path), lambda part: frame.to_parquet(part, engine="pyarrow", index=False))
-
-
-def _whole(path: Path, write) -> Path:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+        with whole_file(Path(path)) as part:
+            frame.to_parquet(part, engine="pyarrow", index=False)
+        return Path(path)

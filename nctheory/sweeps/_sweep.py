@@ -9,13 +9,10 @@ import numpy as np
 from nctheory._precision import float64
 from nctheory.flow import as_seeds
 from nctheory.problems import Problem
-from nctheory.sweeps._cells import TAKEN, CellRun
+from nctheory.sweeps._cells import TAKEN, TILE, CellRun
 from nctheory.sweeps._data import SweepResult
 from nctheory.sweeps._grid import as_grid
 from nctheory.sweeps._tiles import Measure
-
-TILE = 2048
-"""Seeds of all cells of a tile together, by default."""
 
 
 @float64

@@ -13,6 +13,7 @@ import numpy as np
 
 from nctheory._batching import in_few_lengths, map_in_blocks
 from nctheory._precision import float64
+from nctheory._programs import release_programs
 from nctheory._types import Array, Scalar
 from nctheory.certificates import certify_many, lower_bound
 from nctheory.flow import solve_many
@@ -101,7 +102,8 @@ def _measured(
 @float64
 def compute_tile(tile: Tile, key: int, measures: Mapping[str, Measure], options: Mapping[str, Any]) -> dict[str, Any]:
     """Solve, certify and measure one tile: arrays cells x seeds by name."""
-    members = [nameless(problem) for problem in tile.problems]
+    release_programs()  # those of other shapes may be many
+    members = tile.problems
     ensemble = solve_many(members, list(tile.seeds), key, **options)
     shape = ensemble.value.shape
     bound = certify_many(members, ensemble.params)

@@ -18,6 +18,7 @@ from nctheory.theorems._verdict import (
     ReachedValue,
     Verdict,
     WorstCase,
+    whole_file,
     write_atomically,
 )
 from nctheory.theorems._verify import verify
@@ -55,5 +56,6 @@ __all__ = [
     "register",
     "register_erratum",
     "verify",
+    "whole_file",
     "write_atomically",
 ]

@@ -15,6 +15,7 @@ from nctheory._precision import float64
 from nctheory._programs import release_programs
 from nctheory.certificates import GAP_LEVEL
 from nctheory.flow import as_key, as_seeds
+from nctheory.problems import shape_of
 from nctheory.theorems._check import Evidence
 from nctheory.theorems._evidence import Effort, flow_fidelity, gather
 from nctheory.theorems._judge import (
@@ -83,7 +84,7 @@ def verify(
 
     groups: dict[object, list[tuple[int, Instance]]] = {}
     for index, drawn_instance in drawn:
-        groups.setdefault(_shape(drawn_instance), []).append((index, drawn_instance))
+        groups.setdefault(shape_of(drawn_instance.problem), []).append((index, drawn_instance))
     workers = effort.workers or os.cpu_count() or 1
     inner = 1 if len(groups) > 1 else None
 
@@ -123,15 +124,9 @@ def verify(
 
 def _of_one_shape(drawn: list[tuple[int, Instance]]) -> list[tuple[int, Instance]]:
     """The instances of the commonest shape (of the first, among equals), which share their compiled programs."""
-    shapes = [_shape(one) for _, one in drawn]
+    shapes = [shape_of(one.problem) for _, one in drawn]
     most = max(shapes, key=shapes.count)
     return [pair for pair, shape in zip(drawn, shapes, strict=True) if shape == most]
-
-
-def _shape(instance: Instance) -> tuple:
-    """Instances of equal shape share their compiled programs."""
-    leaves, structure = jax.tree.flatten(instance.problem)
-    return structure, tuple(np.shape(leaf) for leaf in leaves)
 
 
 def _run(

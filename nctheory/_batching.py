@@ -35,7 +35,7 @@ def in_few_lengths(function: Callable[[Any], Any], xs: Any) -> Any:
     """`function(xs)`, of arrays with a leading axis, with that axis filled up by repeating the last item and cut again."""
     items = np.shape(jax.tree.leaves(xs)[0])[0]
     if items == rounded_up(items):
-        return jax.tree.map(np.asarray, function(jax.tree.map(jnp.asarray, xs)))
+        return jax.tree.map(np.asarray, function(jax.tree.map(np.asarray, xs)))
     index = np.minimum(np.arange(rounded_up(items)), items - 1)
-    out = function(jax.tree.map(lambda x: jnp.asarray(np.asarray(x)[index]), xs))
+    out = function(jax.tree.map(lambda x: np.asarray(x)[index], xs))
     return jax.tree.map(lambda y: np.asarray(y)[:items], out)

@@ -1,10 +1,17 @@
-"""Questions about a hyperparameter that may be traced; a tracer answers no, its hypothesis being the caller's."""
+"""Hyperparameters that may be traced, or are plain numbers, for which nothing needs to be compiled."""
 
-from nctheory._types import Scalar
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from nctheory._types import Array, Scalar
 
 
 def not_positive(number: Scalar) -> bool:
-    """Whether it is known to be at most zero."""
+    """Whether it is known to be at most zero; a tracer answers no, its hypothesis being the caller's."""
     try:
         return float(number) <= 0.0
     except TypeError:
@@ -12,8 +19,23 @@ def not_positive(number: Scalar) -> bool:
 
 
 def is_positive(number: Scalar) -> bool:
-    """Whether it is known to be above zero."""
+    """Whether it is known to be above zero; a tracer answers no."""
     try:
         return float(number) > 0.0
     except TypeError:
         return False
+
+
+def is_traced(value: object) -> bool:
+    """Whether it is a stand-in for numbers of which only shape and dtype are known."""
+    return isinstance(value, Tracer)
+
+
+def as_array(value: Any) -> Array:
+    """A float64 array: of NumPy's unless it is traced."""
+    return (jnp if is_traced(value) else np).asarray(value, dtype=np.float64)
+
+
+def stacked(parts: Sequence[Array]) -> Array:
+    """Arrays of one shape and dtype on a new leading axis: of NumPy's unless one is traced."""
+    return jnp.stack(parts) if any(map(is_traced, parts)) else np.stack(parts)

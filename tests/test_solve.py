@@ -20,7 +20,7 @@ from nctheory.flow._lanes import run_lanes
 from nctheory.flow._record import Settings
 from nctheory.flow._single import Points, flow_chunk, halved, memory_budget
 from nctheory.problems import singleton
-from nctheory.theorems._evidence import flow_fidelity
+from nctheory.theorems._evidence import Effort, flow_fidelity
 from tests.helpers import LOSSES, first, model
 
 SPURIOUS: dict[str, Any] = dict(counts=(10,) * 6, dim=2, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0)
@@ -213,12 +213,12 @@ def test_the_polish_stays_in_the_basin_that_the_flow_chose(case):
     ensemble = nct.solve(problem, 96, scale=scale, chunk=128)
     assert ensemble.converged.all()
     assert len(np.unique(np.round(ensemble.value, 5))) >= 2
-    same, compared = flow_fidelity(problem, ensemble, jax.random.key(0), scale, 96, 200_000)
+    same, compared = flow_fidelity(problem, ensemble, jax.random.key(0), scale, 96, Effort())
     assert compared == 96
     assert same >= 95
     if case == "three minima":  # the comparison can tell: polishing from the start ends elsewhere
         hasty = nct.solve(problem, 96, method="polish", chunk=128)
-        assert flow_fidelity(problem, hasty, jax.random.key(0), scale, 96, 200_000)[0] < 80
+        assert flow_fidelity(problem, hasty, jax.random.key(0), scale, 96, Effort())[0] < 80
 
 
 def test_known_spurious_minima_of_the_free_bias_model():

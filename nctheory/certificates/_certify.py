@@ -11,6 +11,7 @@ import numpy as np
 from nctheory._batching import in_few_lengths, map_in_blocks
 from nctheory._concrete import not_positive
 from nctheory._precision import float64
+from nctheory._programs import light_jit
 from nctheory._types import Array, Scalar
 from nctheory.certificates._convexity import doubtful_convexity, doubtful_profile
 from nctheory.certificates._duality import duality_bound
@@ -30,6 +31,10 @@ from nctheory.problems import (
 
 GAP_LEVEL = 1e-9
 """A converged seed counts as certified when its relative duality gap is at most this."""
+
+
+FEW = 4096
+"""Points up to which compiling the bounds takes longer than computing them."""
 
 
 class Bound(NamedTuple):
@@ -163,7 +168,7 @@ def _members(problem: Problem) -> list[Problem]:
     return [part for index in range(problem.number) for part in _members(problem.member(index))]
 
 
-@partial(jax.jit, static_argnames="bound_of")
+@partial(light_jit, static_argnames="bound_of")
 def _bounds(family: Family, points: tuple[Array, Params], bound_of) -> tuple[Array, Array]:
     def one(item: tuple[Array, Params]) -> tuple[Scalar, Scalar]:
         context, point = item
@@ -228,7 +233,10 @@ def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, p
     try:
         if all(without):
             raise NoCertificate(without[0])
-        lower, value = in_few_lengths(lambda points: _bounds(family, points, lower_bound), (contexts, params))
+        light = len(contexts) <= FEW
+        lower, value = in_few_lengths(
+            lambda points: _bounds(family, points, lower_bound, light=light), (contexts, params)
+        )
     except NoCertificate as missing:
         minus = np.full(len(contexts), -np.inf)
         return Bound(minus, -minus, np.zeros(len(contexts), bool), str(missing))

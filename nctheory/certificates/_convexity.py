@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._precision import EPS
-from nctheory.problems import CrossEntropy, DeepLinear, Focal, MeanSquaredError, PickAllLabel
+from nctheory._programs import light_jit
+from nctheory.problems import CrossEntropy, DeepLinear, Focal, Loss, MeanSquaredError, PickAllLabel
 
 OUR_OWN = (MeanSquaredError, CrossEntropy, Focal, PickAllLabel)
 """Losses whose convexity or profile is proved; a subclass is not one of them, because it may override anything."""
@@ -13,6 +14,11 @@ SAMPLES = 512
 ROUNDING = 256 * EPS
 SIZES = (0.1, 1.0, 5.0, 20.0)
 """Typical sizes of the sampled logits."""
+
+
+@light_jit
+def _value(loss: Loss, logits: np.ndarray, targets: np.ndarray) -> jax.Array:
+    return jnp.asarray(loss.value(logits, targets))
 
 
 def doubtful_convexity(problem: DeepLinear) -> str | None:
@@ -28,7 +34,7 @@ def doubtful_convexity(problem: DeepLinear) -> str | None:
         return None
     try:
         centre, step, targets = _sample(problem)
-        values = [np.asarray(loss.value(z, targets)) for z in (centre, centre + step, centre - step)]
+        values = [np.asarray(_value(loss, z, targets)) for z in (centre, centre + step, centre - step)]
     except jax.errors.TracerArrayConversionError:
         return None
     second = values[1] + values[2] - 2.0 * values[0]
@@ -54,7 +60,10 @@ def doubtful_profile(problem: DeepLinear) -> str | None:
         logits, _, targets = _sample(problem)
         label = np.sum(targets * logits, axis=0)
         margin = (classes * label - np.sum(logits, axis=0)) / (classes - 1)
-        value, claimed = np.asarray(loss.value(logits, targets)), np.asarray(loss.profile(jnp.asarray(margin), classes))
+        value, claimed = (
+            np.asarray(_value(loss, logits, targets)),
+            np.asarray(loss.profile(jnp.asarray(margin), classes)),
+        )
         profile, slope = (np.asarray(f(jnp.asarray(grid), classes)) for f in (loss.profile, loss.profile_slope))
         bend = float(loss.profile_inflection(classes))
     except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError):

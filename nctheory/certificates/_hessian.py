@@ -9,6 +9,7 @@ import scipy.linalg
 
 from nctheory._batching import map_in_blocks
 from nctheory._precision import EPS, float64
+from nctheory._programs import light_jit
 from nctheory._types import Array
 from nctheory.problems import Params, Problem, ravel, size, unravel
 
@@ -50,7 +51,7 @@ class HessianReport(NamedTuple):
         return float(np.min(sizes[sizes > self.resolution], initial=np.inf))
 
 
-@jax.jit
+@light_jit
 def _dense(problem: Problem, params: Params) -> tuple[Array, Array, Array]:
     def gradient(vector: Array) -> Array:
         return ravel(problem.value_and_grad(unravel(problem, vector))[1])
@@ -88,7 +89,7 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     norm = float(np.linalg.norm(np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)])))
     slope = float(np.linalg.norm(gradient))
     complement, gauge = _complement(tangents, EPS * norm)
-    eigenvalues, vectors = scipy.linalg.eigh(complement.T @ hessian @ complement)
+    eigenvalues, vectors = np.linalg.eigh(complement.T @ hessian @ complement)
     # The point is only known to |g|/curvature. Tangents shorter than that are those of a point that the symmetry
     # fixes (zero, say), and are not gauge directions of the critical point nearby.
     # Flat directions besides the gauge (families of minimisers) do not tell how far off the point is.
@@ -98,7 +99,7 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     complement, fewer = _complement(tangents, floor)
     if fewer < gauge:
         gauge = fewer
-        eigenvalues, vectors = scipy.linalg.eigh(complement.T @ hessian @ complement)
+        eigenvalues, vectors = np.linalg.eigh(complement.T @ hessian @ complement)
     resolution = _resolution(np.abs(eigenvalues), slope, norm, parameters)
     return HessianReport(
         index=int(np.sum(eigenvalues < -resolution)),
@@ -150,5 +151,4 @@ def sensitivity(report: HessianReport, jacobian: np.ndarray) -> float:
         return 0.0
     scaled = along[:, ~flat] / report.eigenvalues[~flat]
     gram = scaled @ scaled.T if scaled.shape[0] <= scaled.shape[1] else scaled.T @ scaled
-    top = scipy.linalg.eigvalsh(gram, subset_by_index=[len(gram) - 1, len(gram) - 1])[0]
-    return float(np.sqrt(max(top, 0.0)))
+    return float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)))

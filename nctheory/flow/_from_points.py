@@ -44,5 +44,7 @@ def solve_from(
     none = jnp.zeros((count, 0))
     begun = jax.vmap(lambda point, context: fresh(point, settings, FLOW, context))(flat, none)
     chunk = Chunk(jnp.arange(count), jnp.ones(count, bool), none, begun)
-    records = solve_chunk(singleton(problem), jax.random.key(0), chunk, settings, (jax.local_devices()[0],))
+    records = solve_chunk(
+        singleton(problem), jax.random.key(0), chunk, settings, (jax.local_devices()[0],), light=False
+    )
     return gather_ensemble(problem, np.arange(count), jax.tree.map(np.asarray, records), tolerance)

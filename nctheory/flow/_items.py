@@ -38,6 +38,7 @@ class Options(NamedTuple):
     flow_precision: FlowPrecision | str = "float64"
     workers: int | None = None
     progress: Callable[[int], None] | None = None
+    light: bool = False
 
     def check(self) -> None:
         """Raise ValueError, naming the argument, for one out of range."""
@@ -113,7 +114,8 @@ def solve_items(
                 drawn = np.asarray(member_starts(family, root, seeds, context, settings.scale))
                 points = Points(drawn, live, np.asarray(context))
                 begun = jax.tree.map(jnp.asarray, flow_in_single(family, points, settings, used))
-            records = solve_chunk(family, root, Chunk(seeds, jnp.asarray(live), context, begun), settings, double)
+            some = Chunk(seeds, jnp.asarray(live), context, begun)
+            records = solve_chunk(family, root, some, settings, double, light=options.light)
         part = jax.tree.map(lambda x: np.asarray(x)[:count], records)
         if options.progress is not None:
             options.progress(count)

@@ -53,7 +53,7 @@ def polish_stage(
         new = r.point - reach * lane.gradient
         value, gradient = value_and_grad(new, r.context)
         squared, before = gradient @ gradient, r.grad_norm**2
-        slack = 8 * EPS * jnp.abs(r.value)
+        slack = 8 * EPS * r.point.size**0.5 * jnp.abs(r.value)
         wanted = jnp.max(lane.recent) - DECREASE * reach * before + slack
         running = r.phase == POLISH
         keep = running & (value <= wanted)

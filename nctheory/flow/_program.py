@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
+from nctheory._programs import light_jit
 from nctheory._types import Array, Scalar
 from nctheory.flow._handover import newton_stage
 from nctheory.flow._ode import ACCURATE, STABILISED, ValueAndGrad, flow_stage
@@ -43,7 +44,7 @@ def starts(problem: Problem, key: PRNGKeyArray, seeds: Array, scale: Array) -> A
     return member_starts(singleton(problem), key, seeds, jnp.zeros((seeds.shape[0], 0)), scale)
 
 
-@jax.jit
+@light_jit
 def member_starts(family: Family, key: PRNGKeyArray, seeds: Array, contexts: Array, scale: Array) -> Array:
     """Starts of seeds of members of a family as flat vectors, seeds x P."""
     return jax.vmap(lambda seed, context: start(family.at(context), key, seed, scale))(seeds, contexts)
@@ -144,7 +145,7 @@ def over_devices(function: Callable[..., Record], devices: tuple[Any, ...], spli
     return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=seeds, check_vma=False)
 
 
-@partial(jax.jit, static_argnames="devices")
+@partial(light_jit, static_argnames="devices")
 def solve_chunk(
     family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Settings, devices: tuple[Any, ...]
 ) -> Record:

@@ -51,6 +51,7 @@ def solve(
     flow_precision: FlowPrecision | str = "float64",
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
+    light: bool = False,
 ) -> Ensemble:
     r"""Follow the gradient flow $\dot\theta = -\nabla f(\theta)$ from many random starts to critical points.
 
@@ -64,7 +65,8 @@ def solve(
     evaluations of one seed. Seeds run in chunks of `chunk` (by default as many as `memory` bytes hold, by default a
     quarter of what the devices report as free, else 512 MiB), split over `devices` (default: all local ones); `workers`
     chunks run at a time (default: one per core where the only device is a CPU). `progress` is called with the size of
-    each finished chunk, possibly from another thread.
+    each finished chunk, possibly from another thread. With `light` the program is compiled for few seeds: on a CPU in a
+    third of the time, and to a third to a quarter of the speed.
 
     Returns an `Ensemble` of NumPy float64 arrays with a `Status` per seed: a bad seed never raises.
     Raises ValueError, naming the argument, for arguments out of range.
@@ -76,7 +78,7 @@ def solve(
     {'converged': 4, 'stalled': 0, 'budget_spent': 0, 'diverged': 0}
     """
     options = Options(
-        method, tolerance, scale, rtol, switch, budget, chunk, memory, devices, flow_precision, workers, progress
+        method, tolerance, scale, rtol, switch, budget, chunk, memory, devices, flow_precision, workers, progress, light
     )
     numbers, root = as_seeds(seeds), as_key(key)
     family = singleton(problem)

@@ -2,14 +2,18 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from nctheory._batching import in_few_lengths
 from nctheory._precision import EPS, float64
+from nctheory._programs import light_jit
+from nctheory._types import Array
 from nctheory.certificates import HessianReport, hessian_report
 from nctheory.flow import Ensemble, as_key, as_seeds
 from nctheory.landscape._search import search
@@ -167,17 +171,34 @@ def take_census(problem: Problem, ends: Ensemble) -> Census:
     )
 
 
+@partial(light_jit, static_argnames="function")
+def _of_each(problem: Problem, points: Any, function: Callable[[Any, Any], Array]) -> Array:
+    return jax.vmap(lambda point: function(problem, point))(points)
+
+
+def _invariants(problem: Problem, point: Params) -> Array:
+    return jnp.asarray(problem.invariants(point))
+
+
+def _product(problem: DeepLinear, point: Params) -> Array:
+    return problem.product(point)
+
+
+def _objective(problem: Problem, vector: Array) -> Array:
+    return jnp.asarray(problem.objective(unravel(problem, vector)))
+
+
 def type_invariants(problem: Problem, params: Params) -> np.ndarray:
     """What tells two orbit types apart besides the value; leading axis seeds."""
-    batched = jax.tree.map(jnp.asarray, params)
     if not isinstance(problem, DeepLinear):
-        return np.asarray(jax.vmap(problem.invariants)(batched)).reshape(len(jax.tree.leaves(params)[0]), -1)
+        found = in_few_lengths(lambda some: _of_each(problem, some, _invariants), params)
+        return found.reshape(len(found), -1)
     root = np.sqrt(np.asarray(problem.multiplicity))
     factors = [np.asarray(w) for w in params.weights]
     if any(bool(undecayed(problem, space)) for space in internal_spaces(problem)):
         # Stretching by GL(d) changes the factors' singular values, but neither the product nor the rank of any segment.
-        products = np.asarray(jax.vmap(problem.product)(batched)) * root
-        ranks = np.asarray(jax.vmap(lambda point: segment_ranks(problem, point))(batched))
+        products = in_few_lengths(lambda some: _of_each(problem, some, _product), params) * root
+        ranks = in_few_lengths(lambda some: _of_each(problem, some, segment_ranks), params)
         return np.concatenate([np.linalg.svd(products, compute_uv=False), np.nan_to_num(ranks, nan=-1.0)], axis=1)
     if params.features is not None:
         factors.append(np.asarray(params.features) * root)
@@ -233,24 +254,24 @@ def _row(problem: Problem, ends: Ensemble, members: np.ndarray, invariants: np.n
 def _slack(problem: Problem, ends: Ensemble, best: int, point: Params, report: HessianReport) -> float:
     """|g|^2 over the softest curvature, |g||y| where second order says nothing, and rounding of terms that may cancel."""
     steepest, top = float(ends.grad_norm[best]), np.max(np.abs(ends.value[ends.converged]))
-    far = float(np.linalg.norm(np.asarray(ravel(jax.tree.map(jnp.asarray, point))))) if report.nullity else 0.0
+    far = float(np.linalg.norm(np.asarray(ravel(point)))) if report.nullity else 0.0
     return steepest**2 / max(report.softest, EPS) + steepest * far + float(rounding(problem, top))
 
 
 def _rank(problem: Problem, point: Params) -> int:
     if not isinstance(problem, DeepLinear):
         return -1
-    product = np.asarray(problem.product(jax.tree.map(jnp.asarray, point)))
+    product = np.asarray(problem.product(point))
     singular = np.linalg.svd(product, compute_uv=False)
     return int(np.sum(singular > VANISHING * max(float(singular[0]), 1.0)))
 
 
 def _descent(problem: Problem, point: Params, direction: np.ndarray) -> float:
     """How far the mean of the objective at the two points y + tv and y - tv falls below that at y, for the best t."""
-    flat = np.asarray(ravel(jax.tree.map(jnp.asarray, point)))
+    flat = np.asarray(ravel(point))
     extent = max(float(np.linalg.norm(flat)), 1.0)
     moves = np.concatenate([[0.0], extent * np.array(CURVATURE_STEPS)])
     both = np.stack([flat + sign * move * direction for move in moves for sign in (1.0, -1.0)])
-    values = np.asarray(jax.vmap(lambda v: problem.objective(unravel(problem, v)))(jnp.asarray(both)))
+    values = in_few_lengths(lambda some: _of_each(problem, some, _objective), both)
     means = values.reshape(-1, 2).mean(axis=1)
     return float(max(np.max(means[0] - means[1:]), 0.0))

@@ -12,6 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory._batching import map_in_blocks, rounded_up
 from nctheory._precision import EPS
+from nctheory._programs import light_jit
 from nctheory._types import Array
 from nctheory.flow import Ensemble, Status
 from nctheory.flow._lanes import run_lanes
@@ -96,7 +97,7 @@ def _newton(problem: Problem, lanes_seed: _Seed, tolerance: Array, budget: Array
     )
 
 
-@partial(jax.jit, static_argnames="lanes")
+@partial(light_jit, static_argnames="lanes")
 def _search_block(
     problem: Problem, key: PRNGKeyArray, seeds: Array, live: Array, tolerance: Array, budget: Array, lanes: int
 ) -> _Seed:
@@ -123,6 +124,7 @@ def search(
     tolerance: float = 1e-10,
     iterations: int = 300,
     progress: Callable[[int], None] | None = None,
+    light: bool = False,
 ) -> Ensemble:
     """Critical points from many starts, as an `Ensemble`: a seed that is `converged` ended at one.
 
@@ -143,7 +145,7 @@ def search(
         block = np.asarray(seeds[begin : begin + width])
         padded, live = jnp.asarray(np.resize(block, width)), jnp.arange(width) < len(block)
         with _ONE_AT_A_TIME:
-            found = _search_block(problem, key, padded, live, jnp.asarray(tolerance), budget, lanes)
+            found = _search_block(problem, key, padded, live, jnp.asarray(tolerance), budget, lanes, light=light)
             jax.block_until_ready(found)
         parts.append(jax.tree.map(lambda x, n=len(block): np.asarray(x)[:n], found))
         if progress is not None:

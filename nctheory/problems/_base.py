@@ -101,6 +101,9 @@ def rounding(problem: Problem, scale: np.ndarray | float) -> Any:
 
 def ravel(params: Params) -> Float[Array, "P"]:
     """One parameter pytree as a vector."""
+    leaves = jax.tree.leaves(params)
+    if all(isinstance(leaf, np.ndarray) for leaf in leaves):  # no program to compile for every shape
+        return np.concatenate([np.ravel(leaf) for leaf in leaves])
     return ravel_pytree(params)[0]
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
+from nctheory._concrete import stacked
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.problems._base import NoCertificate, Params, Problem
@@ -118,9 +119,9 @@ def minimal_chain_factorisation(
     if min(dims) < rank:
         raise ValueError(f"widths: expected at least rank(target)={rank} each, got {dims}; no factorisation exists")
     return MinimalChainFactorisation(
-        target=jnp.asarray(z),
-        coordinates=jnp.asarray(basis.T @ z),
-        basis=jnp.asarray(basis),
-        weight_decay=jnp.stack(decay),
+        target=z,
+        coordinates=basis.T @ z,
+        basis=basis,
+        weight_decay=stacked(decay),
         widths=dims,
     )

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-import jax.numpy as jnp
 import numpy as np
 
+from nctheory._concrete import stacked
 from nctheory._precision import float64
 from nctheory._types import Scalar
 from nctheory.problems._chain import DeepLinear
@@ -54,10 +54,10 @@ def class_mean_chain(
     return DeepLinear(
         widths=dims,
         loss=resolved,
-        targets=resolved.encode(jnp.eye(n.size)),
-        column_weight=jnp.asarray(n / n.sum()),
-        multiplicity=jnp.asarray(n),
-        weight_decay=jnp.stack([_decay(f"weight_decay[{i}]", lam) for i, lam in enumerate(weight_decay)]),
+        targets=resolved.encode(np.eye(n.size)),
+        column_weight=n / n.sum(),
+        multiplicity=n,
+        weight_decay=stacked([_decay(f"weight_decay[{i}]", lam) for i, lam in enumerate(weight_decay)]),
         bias_decay=_bias(bias),
         inputs=None,
         counts=None,

@@ -1,11 +1,10 @@
 """Constructors that check every argument before anything is computed."""
 
 from collections.abc import Sequence
-from typing import cast
 
-import jax.numpy as jnp
 import numpy as np
 
+from nctheory._concrete import as_array, is_traced, stacked
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.problems._chain import DeepLinear
@@ -27,15 +26,14 @@ def _counts(counts: Sequence[int]) -> tuple[int, ...]:
 
 def _decay(name: str, value: object) -> Array:
     """A non-negative finite scalar as an array leaf; tracers pass, so that a grid can be vmapped over."""
-    leaf = jnp.asarray(cast(float, value), dtype=jnp.float64)
+    try:
+        leaf = as_array(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected a number, got {value!r}") from error
     if leaf.shape != ():
         raise ValueError(f"{name}: expected a scalar, got shape {leaf.shape}")
-    try:
-        number = float(leaf)
-    except TypeError:  # a tracer
-        return leaf
-    if not (np.isfinite(number) and number >= 0.0):
-        raise ValueError(f"{name}: expected a finite decay of at least 0, got {number}")
+    if not is_traced(leaf) and not (np.isfinite(leaf) and leaf >= 0.0):
+        raise ValueError(f"{name}: expected a finite decay of at least 0, got {leaf}")
     return leaf
 
 
@@ -91,7 +89,7 @@ def deep_linear(
 
     if classes is not None:
         labels = np.repeat(np.arange(len(classes)), classes)
-        encoded = resolved.encode(jnp.asarray(np.eye(len(classes))[:, labels]))
+        encoded = resolved.encode(np.eye(len(classes))[:, labels])
     else:
         encoded = _matrix("targets", targets, rows=dims[-1], what="K")
     if resolved.name == "cross_entropy" and classes is None:
@@ -115,13 +113,13 @@ def deep_linear(
     if len(weight_decay) != expected:
         form = "(lambda_1, …, lambda_L)" if given is not None else "(lambda_1, …, lambda_L, lambda_H)"
         raise ValueError(f"weight_decay: expected {expected} values {form}, got {len(weight_decay)}")
-    decay = jnp.stack([_decay(f"weight_decay[{i}]", lam) for i, lam in enumerate(weight_decay)])
+    decay = stacked([_decay(f"weight_decay[{i}]", lam) for i, lam in enumerate(weight_decay)])
     return DeepLinear(
         widths=dims,
         loss=resolved,
         targets=encoded,
-        column_weight=jnp.full((samples,), 1.0 / samples),
-        multiplicity=jnp.ones((samples,)),
+        column_weight=np.full(samples, 1.0 / samples),
+        multiplicity=np.ones(samples),
         weight_decay=decay,
         bias_decay=_bias(bias),
         inputs=given,
@@ -132,10 +130,10 @@ def deep_linear(
 
 
 def _matrix(name: str, value: object, rows: int, what: str) -> Array:
-    matrix = jnp.asarray(cast(Array, value), dtype=jnp.float64)
+    matrix = as_array(value)
     if matrix.ndim != 2 or matrix.shape[0] != rows or matrix.shape[1] < 1:
         raise ValueError(f"{name}: expected a matrix of {what}={rows} rows and at least one column, got {matrix.shape}")
-    if not bool(jnp.all(jnp.isfinite(matrix))):
+    if not is_traced(matrix) and not np.all(np.isfinite(matrix)):
         raise ValueError(f"{name}: expected finite entries, got NaN or infinity")
     return matrix
 
@@ -184,12 +182,12 @@ def reduce_to_class_means(problem: DeepLinear) -> DeepLinear:
         raise ValueError("problem: the reduced form needs free features and class counts")
     if problem.reduced_form:
         return problem
-    n = jnp.asarray(problem.counts, dtype=jnp.float64)
+    n = np.asarray(problem.counts, dtype=np.float64)
     first = np.concatenate([[0], np.cumsum(problem.counts)[:-1]])
     return DeepLinear(
         widths=problem.widths,
         loss=problem.loss,
-        targets=jnp.asarray(problem.targets)[:, first],
+        targets=problem.targets[:, first],
         column_weight=n / sum(problem.counts),
         multiplicity=n,
         weight_decay=problem.weight_decay,

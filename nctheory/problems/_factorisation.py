@@ -103,9 +103,9 @@ def minimal_factorisation(
     if width < rank:
         raise ValueError(f"dim: expected at least rank(target)={rank}, got {width}; no factorisation W H = Z exists")
     return MinimalFactorisation(
-        target=jnp.asarray(z),
-        coordinates=jnp.asarray(basis.T @ z),
-        basis=jnp.asarray(basis),
-        weight_decay=jnp.asarray(weight_decay, dtype=jnp.float64),
+        target=z,
+        coordinates=basis.T @ z,
+        basis=basis,
+        weight_decay=np.asarray(weight_decay, dtype=np.float64),
         dim=width,
     )

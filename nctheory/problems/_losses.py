@@ -6,6 +6,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from nctheory._types import Array, Scalar
@@ -151,8 +152,7 @@ def label_smoothing(alpha: float) -> CrossEntropy:
     """
     if not 0.0 <= alpha < 1.0:
         raise ValueError(f"alpha: expected a smoothing in [0, 1), got {alpha}")
-    with jax.enable_x64(True):
-        return CrossEntropy(smoothing=jnp.asarray(alpha, dtype=jnp.float64))
+    return CrossEntropy(smoothing=np.asarray(alpha, dtype=np.float64))
 
 
 def as_loss(loss: str | Loss) -> Loss:

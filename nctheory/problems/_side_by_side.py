@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from nctheory._concrete import stacked
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.problems._base import Params, Problem
@@ -83,5 +84,5 @@ def side_by_side(problems: Sequence[Problem]) -> SideBySide:
         found = [np.shape(leaf) for leaf in jax.tree.leaves(problem)]
         if found != shapes:
             raise ValueError(f"problems[{index}]: expected the shapes {shapes} of problems[0], got {found}")
-    stacked = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *members)
-    return SideBySide(members=stacked, number=len(members))
+    joined = jax.tree.map(lambda *leaves: stacked(leaves), *members)
+    return SideBySide(members=joined, number=len(members))

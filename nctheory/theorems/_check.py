@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._batching import map_in_blocks
+from nctheory._programs import light_jit
 from nctheory.certificates import GAP_LEVEL, Bound, HessianReport
 from nctheory.flow import Ensemble
 from nctheory.problems import Params, Problem, ravel, rounding, unravel
@@ -88,21 +89,21 @@ class Check(NamedTuple):
         return self.seeds.size > 0 and bool(np.all(np.isfinite(self.tolerance)))
 
 
-@partial(jax.jit, static_argnames="claims")
+@partial(light_jit, static_argnames="claims")
 def observe_all(problem: Problem, params: Params, claims: tuple[Claim, ...]) -> dict[str, jax.Array]:
     """Every claim's observable at every point of a batch."""
     one = lambda point: {c.name: jnp.asarray(c.observe(problem, point)) for c in claims}  # noqa: E731
     return map_in_blocks(one, params)
 
 
-@partial(jax.jit, static_argnames="claims")
+@partial(light_jit, static_argnames="claims")
 def measure_terms(problem: Problem, params: Params, claims: tuple[Claim, ...]) -> dict[str, jax.Array]:
     """Size of the cancelling terms at every point of a batch, for the claims that name them."""
     named = [(c.name, c.terms) for c in claims if c.terms is not None]
     return map_in_blocks(lambda point: {name: jnp.asarray(f(problem, point)) for name, f in named}, params)
 
 
-@partial(jax.jit, static_argnames="claims")
+@partial(light_jit, static_argnames="claims")
 def stacked_jacobian(problem: Problem, point: Params, claims: tuple[Claim, ...]) -> jax.Array:
     """Jacobian of all observables at one point, rows in the order of the claims."""
 

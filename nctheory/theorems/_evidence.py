@@ -10,6 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory._batching import in_few_lengths, rounded_up
 from nctheory._precision import EPS
+from nctheory._programs import light_jit
 from nctheory.certificates import GAP_LEVEL, Bound, HessianReport, certify, hessian_report, sensitivity
 from nctheory.flow import Ensemble, FlowPrecision, solve, starts
 from nctheory.landscape import orbit_types, search
@@ -40,6 +41,8 @@ class Effort(NamedTuple):
     """Instances worked on at a time; by default one per core."""
     flow_precision: FlowPrecision = "float64"
     """Precision of the flow down to its first hand-over; everything after that is float64."""
+    light: bool = False
+    """Programs are compiled for few seeds (see `solve`)."""
 
 
 def gather(
@@ -56,7 +59,7 @@ def gather(
     """Solve, certify and observe one instance."""
     chunk = min(CHUNK, rounded_up(len(seeds)))
     if method == "census":
-        ensemble = search(problem, np.asarray(seeds), key, progress=progress)
+        ensemble = search(problem, np.asarray(seeds), key, progress=progress, light=effort.light)
     else:
         ensemble = solve(
             problem,
@@ -69,6 +72,7 @@ def gather(
             workers=workers,
             progress=progress,
             flow_precision=effort.flow_precision if method == "flow+polish" else "float64",
+            light=effort.light,
         )
     bound = certify(problem, ensemble.params)
     certified = _certified(ensemble, bound)
@@ -190,8 +194,13 @@ def _reach(
     return {name: max(sensitivity(report, j[part]) for j in jacobians) for name, part in rows.items()}
 
 
+@light_jit
+def _invariants(problem: Problem, points: Params) -> jax.Array:
+    return jnp.asarray(jax.vmap(problem.invariants)(points))
+
+
 def flow_fidelity(
-    problem: Problem, ensemble: Ensemble, key: PRNGKeyArray, scale: float, count: int, budget: int
+    problem: Problem, ensemble: Ensemble, key: PRNGKeyArray, scale: float, count: int, effort: Effort
 ) -> tuple[int, int]:
     """(same, compared): how many of the first `count` converged seeds end where a high-accuracy flow ends.
 
@@ -203,11 +212,20 @@ def flow_fidelity(
         return 0, 0
     chunk = min(CHUNK, rounded_up(len(ensemble.seeds)))  # as in the solve itself, whose compiled program is used again
     reference = solve(
-        problem, ensemble.seeds[chosen], key, scale=scale, budget=10 * budget, chunk=chunk, workers=1, **REFERENCE
+        problem,
+        ensemble.seeds[chosen],
+        key,
+        scale=scale,
+        budget=10 * effort.budget,
+        chunk=chunk,
+        workers=1,
+        light=effort.light,
+        **REFERENCE,
     )
-    invariants = jax.jit(jax.vmap(lambda point: problem.invariants(point)))
-    ours = np.asarray(invariants(jax.tree.map(lambda x: jnp.asarray(x[chosen]), ensemble.params)))
-    theirs = np.asarray(invariants(jax.tree.map(jnp.asarray, reference.params)))
+    ours, theirs = (
+        np.asarray(in_few_lengths(lambda some: _invariants(problem, some), points))
+        for points in (jax.tree.map(lambda x: x[chosen], ensemble.params), reference.params)
+    )
     usable = reference.converged
     distance = np.linalg.norm((ours - theirs).reshape(chosen.size, -1), axis=1)
     extent = np.linalg.norm(theirs.reshape(chosen.size, -1), axis=1) + np.sqrt(ensemble.tolerance)

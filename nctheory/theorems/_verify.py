@@ -146,7 +146,7 @@ def _run(
     prediction = theorem.predict(problem)
     checks = hold_claims(theorem, evidence, prediction)
     sample = effort.fidelity_seeds if compare and theorem.method == "flow+polish" else 0
-    fidelity = flow_fidelity(problem, evidence.ensemble, key, scale, sample, effort.budget)
+    fidelity = flow_fidelity(problem, evidence.ensemble, key, scale, sample, effort)
     return Case(index, instance, evidence, prediction, checks, fidelity, theorem.several_basins)
 
 

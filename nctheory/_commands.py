@@ -96,7 +96,7 @@ def verify_command(args: argparse.Namespace) -> int:
     workers = min(os.cpu_count() or 1, len(chosen))
     effort = Effort(budget=args.budget, workers=1 if workers > 1 else None)
     if args.quick:
-        effort = effort._replace(fidelity_seeds=4, light=True)
+        effort = effort._replace(fidelity_seeds=4)
 
     def run(theorem: Theorem, file: str | None) -> Verdict:
         with progress.bar(theorem, seeds, args.key, args.instance) as advance:

@@ -1,4 +1,6 @@
-"""Strict settings for every test: float64 where the engine computes, rank promotion raises."""
+"""Strict settings for every test: float64 where the engine computes, rank promotion raises, programs compiled quickly."""
+
+import os
 
 import jax
 import numpy as np
@@ -6,9 +8,13 @@ import pytest
 
 from nctheory._environment import cache_directory
 from nctheory._programs import release_programs
+from tests.helpers import LIGHT_FLAGS
 
+# Compiling is most of the suite's time: every program as with `solve(light=True)`, read when the first is compiled. Tests
+# of the compiler's other programs start processes with `usual_environment`.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {LIGHT_FLAGS}"
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Compiling is most of the suite's time; what `nctheory verify` has compiled before is not compiled again.
+# What `nctheory verify` has compiled before is not compiled again.
 jax.config.update("jax_compilation_cache_dir", str(cache_directory()))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -1,12 +1,23 @@
 """Problem tables and small tools shared by the tests."""
 
+import os
+
 import jax
 import numpy as np
 
 import nctheory as nct
+from nctheory._programs import LIGHT
+
+LIGHT_FLAGS = " ".join(f"--{name}={str(value).lower()}" for name, value in LIGHT.items())
+"""`LIGHT` as the compiler reads it from the environment."""
 
 BIASES = (None, 0.0, 0.3)
 LOSSES = ("mse", "cross_entropy")
+
+
+def usual_environment() -> dict[str, str]:
+    """The environment of a process that compiles as a user's does."""
+    return {**os.environ, "XLA_FLAGS": os.environ["XLA_FLAGS"].replace(LIGHT_FLAGS, "")}
 
 
 def model(loss: str | nct.Loss = "mse", counts=(3, 2, 1), dim=3, decay=(0.03, 0.05), bias=None):

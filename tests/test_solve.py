@@ -13,7 +13,7 @@ import pytest
 import scipy.optimize
 
 import nctheory as nct
-from nctheory._programs import release_programs
+from nctheory._programs import LIGHT, light_jit, release_programs
 from nctheory.flow._chebyshev import Chebyshev
 from nctheory.flow._items import default_chunk
 from nctheory.flow._lanes import run_lanes
@@ -21,7 +21,7 @@ from nctheory.flow._record import Settings
 from nctheory.flow._single import Points, flow_chunk, halved, memory_budget
 from nctheory.problems import singleton
 from nctheory.theorems._evidence import Effort, flow_fidelity
-from tests.helpers import LOSSES, first, model
+from tests.helpers import LOSSES, first, model, usual_environment
 
 SPURIOUS: dict[str, Any] = dict(counts=(10,) * 6, dim=2, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0)
 
@@ -52,8 +52,59 @@ single = nct.solve(p, 33, key=5, devices=jax.devices()[:2], chunk=16, flow_preci
 assert np.mean(np.abs(single.value - one.value) < 1e-12) > 0.9
 print(max(np.max(np.abs(one.value - other.value)) for other in (two, eight)))
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=usual_environment()
+    )
     assert float(run.stdout) <= 1e-12
+
+
+@pytest.mark.slow
+def test_a_light_program_ends_where_the_usual_one_does():
+    code = """
+import numpy as np
+import nctheory as nct
+p = nct.unconstrained_features(counts=(5,) * 10, dim=3, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0)
+light, usual = (nct.solve(p, 48, chunk=24, light=light) for light in (True, False))
+assert light.converged.all() and usual.converged.all()
+assert np.max(light.steps) < 2 * np.max(usual.steps)
+print(not np.array_equal(light.value, usual.value), np.sort(np.abs(light.value - usual.value))[-2])
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=usual_environment()
+    )
+    differ, second = run.stdout.split()
+    assert differ == "True"  # they are two programs
+    assert float(second) <= 1e-12  # one seed may pass a saddle so closely that rounding chooses its basin
+
+
+def test_the_compiler_knows_the_options_of_a_light_program():
+    assert jax.jit(lambda: 1, compiler_options=dict(LIGHT))() == 1
+    program = light_jit(lambda x: x**2)
+    assert program(3.0) == jax.jit(program)(3.0) == program(3.0, light=False) == 9.0
+    assert jax.hessian(program)(3.0) == 2.0
+    np.testing.assert_array_equal(jax.vmap(program)(jnp.arange(3.0)), [0.0, 1.0, 4.0])
+
+
+class Noisy(nct.Problem):
+    """A quadratic in 200 parameters whose value is off by some ulps, as a sum of many terms is."""
+
+    curvature: jax.Array
+
+    def init(self, key, scale):
+        return scale * jax.random.normal(key, self.curvature.shape, jnp.float64)
+
+    def objective(self, params):
+        noise = jnp.sin(1e9 * jnp.sum(params))
+        return 0.5 * jnp.sum(self.curvature * params**2) + 0.2 + 5e-15 * noise
+
+    def value_and_grad(self, params):
+        return self.objective(params), self.curvature * params
+
+
+def test_the_polish_is_not_held_up_by_the_rounding_of_the_value():
+    problem = Noisy(jnp.geomspace(1e-4, 1e-1, 200))
+    ensemble = nct.solve(problem, 16, method="polish", budget=650)
+    assert ensemble.converged.all()
 
 
 def test_a_start_is_a_function_of_key_and_seed_alone():
@@ -241,7 +292,7 @@ assert np.all(np.abs(e.value - m.value) < 1e-13) and np.all(b.gap < 1e-13)
 assert nct.class_means(jnp.ones((2, 4)), np.array([0, 0, 1, 1]), 2).dtype == jnp.float32
 assert jnp.zeros(1).dtype == jnp.float32 and not jax.config.jax_enable_x64
 """
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env=usual_environment())
 
 
 def test_chunks_fit_the_memory_they_are_given():

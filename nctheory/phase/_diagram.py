@@ -6,11 +6,11 @@ from typing import Literal
 
 import numpy as np
 
+from nctheory._registry import Registry, TheoremFileError
 from nctheory.flow import Method
 from nctheory.problems import Problem
 from nctheory.sweeps._tiles import Measure
 from nctheory.theorems import Source
-from nctheory.theorems._registry import TheoremFileError, import_file, import_proofs
 
 Of = Literal["minimum", "any"]
 
@@ -99,33 +99,24 @@ class Diagram:
             raise ValueError(f"boundaries: expected at least one in diagram {self.id!r}")
 
 
-_DIAGRAMS: dict[str, Diagram] = {}
+_DIAGRAMS = Registry("diagram", Diagram, "nctheory.register_diagram(Diagram(...))")
 
 
 def register_diagram(diagram: Diagram) -> Diagram:
     """Add a diagram to the list, and return it; ValueError when its identifier is taken by another."""
-    known = _DIAGRAMS.get(diagram.id)
-    if known is not None and known.title != diagram.title:
-        raise ValueError(f"id: diagram {diagram.id!r} is taken by {known.title!r}")
-    _DIAGRAMS[diagram.id] = diagram
-    return diagram
+    return _DIAGRAMS.add(diagram)
 
 
 def diagrams() -> dict[str, Diagram]:
     """All diagrams of the package `proofs_numeric`, and those registered by hand, by identifier."""
-    import_proofs()
-    return dict(_DIAGRAMS)
+    return _DIAGRAMS.all()
 
 
 def find_diagram(identifier: str) -> Diagram:
     """The diagram of that identifier, or the one that a file `….py` registers; ValueError lists the known ones."""
-    known = diagrams()
-    if identifier.endswith(".py"):
-        import_file(identifier, "diagram file")
-        new = [one for name, one in _DIAGRAMS.items() if known.get(name) is not one]
-        if len(new) != 1:
-            raise TheoremFileError(f"diagram file: {identifier} registers {len(new)} diagrams; expected one")
-        return new[0]
-    if identifier not in known:
-        raise ValueError(f"diagram: unknown identifier {identifier!r}; known: {', '.join(sorted(known))}")
-    return known[identifier]
+    if not identifier.endswith(".py"):
+        return _DIAGRAMS.find(identifier)
+    new = _DIAGRAMS.load(identifier)
+    if len(new) > 1:
+        raise TheoremFileError(f"diagram file: {identifier} registers {len(new)} diagrams; expected one")
+    return new[0]

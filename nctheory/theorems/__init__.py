@@ -3,12 +3,13 @@
 Every claim is held against certified end states with a derived tolerance, and every control must be refuted.
 """
 
+from nctheory._registry import TheoremFileError
 from nctheory.theorems._chain_claims import chain_claims
 from nctheory.theorems._check import GAP_LEVEL, Check, Evidence, check_claim
 from nctheory.theorems._collapse_claims import collapse_claims
 from nctheory.theorems._erratum import Erratum, Finding, errata, find_erratum, register_erratum
 from nctheory.theorems._evidence import Effort
-from nctheory.theorems._registry import TheoremFileError, catalogue, find_theorem, load_theorem_file, register
+from nctheory.theorems._registry import catalogue, find_theorem, load_theorem_file, register
 from nctheory.theorems._statistics import failure_bound
 from nctheory.theorems._theorem import Claim, Control, Instance, Source, Theorem, generator, minimum_value
 from nctheory.theorems._verdict import (

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
-from nctheory.theorems._registry import import_proofs
+from nctheory._registry import Registry
 from nctheory.theorems._theorem import Source
 
 Ground = Literal["certified", "arithmetic", "sampled"]
@@ -54,27 +54,19 @@ class Erratum:
         return f"nctheory errata {self.id}"
 
 
-_ERRATA: dict[str, Erratum] = {}
+_ERRATA = Registry("erratum", Erratum, "nctheory.register_erratum(Erratum(...))")
 
 
 def register_erratum(erratum: Erratum) -> Erratum:
     """Add an erratum to the list, and return it; ValueError when its identifier is taken by another."""
-    known = _ERRATA.get(erratum.id)
-    if known is not None and known.title != erratum.title:
-        raise ValueError(f"id: erratum {erratum.id!r} is taken by {known.title!r}")
-    _ERRATA[erratum.id] = erratum
-    return erratum
+    return _ERRATA.add(erratum)
 
 
 def errata() -> dict[str, Erratum]:
     """All errata of the package `proofs_numeric`, and those registered by hand, in the order of their numbers."""
-    import_proofs()
-    return dict(sorted(_ERRATA.items(), key=lambda item: (len(item[0]), item[0])))
+    return dict(sorted(_ERRATA.all().items(), key=lambda item: (len(item[0]), item[0])))
 
 
 def find_erratum(identifier: str) -> Erratum:
     """The erratum of that identifier; ValueError lists the known ones."""
-    known = errata()
-    if identifier not in known:
-        raise ValueError(f"erratum: unknown identifier {identifier!r}; known: {', '.join(known)}")
-    return known[identifier]
+    return _ERRATA.find(identifier)

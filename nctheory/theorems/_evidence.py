@@ -26,6 +26,9 @@ loose because minimisers may form continuous families, along which a small error
 MOST_LEVELS = 8
 """Values at which the Hessian is taken, the most frequent first; claims about seeds at others stay undecided."""
 CHUNK = 256
+LIGHT_SEEDS = 1024
+"""Seeds of an instance up to which compiling takes more of a verification than running (measured: the catalogue, from
+an empty cache and with its default seeds, took 12 minutes with light programs and 16 with usual ones)."""
 
 
 class Effort(NamedTuple):
@@ -41,8 +44,8 @@ class Effort(NamedTuple):
     """Instances worked on at a time; by default one per core."""
     flow_precision: FlowPrecision = "float64"
     """Precision of the flow down to its first hand-over; everything after that is float64."""
-    light: bool = False
-    """Programs are compiled for few seeds (see `solve`)."""
+    light: bool | None = None
+    """Whether programs are compiled for few seeds (see `solve`); by default for `LIGHT_SEEDS` an instance at most."""
 
 
 def gather(
@@ -59,7 +62,7 @@ def gather(
     """Solve, certify and observe one instance."""
     chunk = min(CHUNK, rounded_up(len(seeds)))
     if method == "census":
-        ensemble = search(problem, np.asarray(seeds), key, progress=progress, light=effort.light)
+        ensemble = search(problem, np.asarray(seeds), key, progress=progress, light=bool(effort.light))
     else:
         ensemble = solve(
             problem,
@@ -72,7 +75,7 @@ def gather(
             workers=workers,
             progress=progress,
             flow_precision=effort.flow_precision if method == "flow+polish" else "float64",
-            light=effort.light,
+            light=bool(effort.light),
         )
     bound = certify(problem, ensemble.params)
     certified = _certified(ensemble, bound)
@@ -219,7 +222,7 @@ def flow_fidelity(
         budget=10 * effort.budget,
         chunk=chunk,
         workers=1,
-        light=effort.light,
+        light=bool(effort.light),
         **REFERENCE,
     )
     ours, theirs = (

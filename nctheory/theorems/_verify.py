@@ -17,7 +17,7 @@ from nctheory.certificates import GAP_LEVEL
 from nctheory.flow import as_key, as_seeds
 from nctheory.problems import shape_of
 from nctheory.theorems._check import Evidence
-from nctheory.theorems._evidence import Effort, flow_fidelity, gather
+from nctheory.theorems._evidence import LIGHT_SEEDS, Effort, flow_fidelity, gather
 from nctheory.theorems._judge import (
     Case,
     claim_result,
@@ -72,6 +72,8 @@ def verify(
     if seeds is None:
         seeds = max(1, chosen.seeds // QUICKER) if quick else chosen.seeds
     numbers, root = as_seeds(seeds), as_key(key)
+    if effort.light is None:
+        effort = effort._replace(light=len(numbers) <= LIGHT_SEEDS)
     drawn = list(enumerate(chosen.instances(jax.random.fold_in(root, 0))))
     if quick and instance is None:
         drawn = _of_one_shape(drawn)

@@ -1,0 +1,110 @@
+"""What the files of `proofs_numeric`, and users' own, register: theorems, errata, diagrams, each under its identifier."""
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+
+class TheoremFileError(ValueError):
+    """A theorem or diagram file that cannot be read, does not import, or registers nothing."""
+
+
+class Named(Protocol):
+    """What can be registered."""
+
+    @property
+    def id(self) -> str:
+        """The identifier."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """A line that says what it is."""
+        ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Registry(Generic[T]):
+    """Things of one kind by identifier.
+
+    >>> from nctheory.theorems import Erratum
+    >>> Registry("erratum", Erratum, "register_erratum").find("nothing")
+    Traceback (most recent call last):
+    ValueError: erratum: unknown identifier 'nothing'; known: none
+    """
+
+    def __init__(self, what: str, kind: type[T], register: str) -> None:
+        """`what` it is called in messages; its class; how a file registers one, for messages too."""
+        self.what = what
+        self._register = register
+        self._kind = kind
+        self._known: dict[str, T] = {}
+
+    def add(self, one: T) -> T:
+        """Register under its identifier, and return it.
+
+        Raises ValueError for another kind of thing, and when another holds the identifier already. Registering the same file
+        again (a script that is also imported) replaces what it held.
+        """
+        if not isinstance(one, self._kind):
+            raise ValueError(f"{self.what}: expected {self._kind.__name__}, got {type(one).__name__}")
+        known = self._known.get(one.id)
+        if known is not None and known.title != one.title:
+            raise ValueError(f"id: {self.what} {one.id!r} is taken by {known.title!r}")
+        self._known[one.id] = one
+        return one
+
+    def all(self) -> dict[str, T]:
+        """Those of the package `proofs_numeric`, and those registered by hand, by identifier."""
+        import_proofs()
+        return dict(self._known)
+
+    def find(self, identifier: str) -> T:
+        """The one of that identifier; ValueError lists the known ones."""
+        known = self.all()
+        if identifier not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise ValueError(f"{self.what}: unknown identifier {identifier!r}; known: {names}")
+        return known[identifier]
+
+    def load(self, path: str | Path) -> list[T]:
+        """Import a file and return what it registers.
+
+        Raises TheoremFileError when the file is missing, fails to import, or registers nothing of this kind.
+        """
+        before = self.all()  # so that an identifier of the package is not taken unawares
+        import_file(path, f"{self.what} file")
+        new = [one for name, one in self._known.items() if before.get(name) is not one]
+        if not new:
+            raise TheoremFileError(f"{self.what} file: {path} registers no {self.what}; call {self._register} in it")
+        return new
+
+
+def import_proofs() -> None:
+    """Import every file of the package `proofs_numeric`, so that each registers what it holds."""
+    import proofs_numeric
+
+    for module in pkgutil.walk_packages(proofs_numeric.__path__, "proofs_numeric."):
+        if not module.ispkg and not module.name.endswith(".template"):
+            importlib.import_module(module.name)
+
+
+def import_file(path: str | Path, what: str) -> None:
+    """Import a Python file for what it registers; TheoremFileError, which begins with `what`, when that fails."""
+    file = Path(path)
+    if not file.is_file():
+        raise TheoremFileError(f"{what}: {file} does not exist")
+    spec = importlib.util.spec_from_file_location(f"_theorem_file_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise TheoremFileError(f"{what}: {file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise TheoremFileError(f"{what}: {file} does not import: {type(error).__name__}: {error}") from error

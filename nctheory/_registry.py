@@ -5,13 +5,14 @@ import importlib.util
 import pkgutil
 import sys
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 
 class TheoremFileError(ValueError):
     """A theorem or diagram file that cannot be read, does not import, or registers nothing."""
 
 
+@runtime_checkable
 class Named(Protocol):
     """What can be registered."""
 

@@ -5,33 +5,18 @@ import importlib.util
 import pkgutil
 import sys
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 
 class TheoremFileError(ValueError):
     """A theorem or diagram file that cannot be read, does not import, or registers nothing."""
 
 
-@runtime_checkable
-class Named(Protocol):
-    """What can be registered."""
-
-    @property
-    def id(self) -> str:
-        """The identifier."""
-        ...
-
-    @property
-    def title(self) -> str:
-        """A line that says what it is."""
-        ...
-
-
-T = TypeVar("T", bound=Named)
+T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Things of one kind by identifier.
+    """Things of one kind by identifier; they have an `id` and a `title`.
 
     >>> from nctheory.theorems import Erratum
     >>> Registry("erratum", Erratum, "register_erratum").find("nothing")
@@ -54,10 +39,11 @@ class Registry(Generic[T]):
         """
         if not isinstance(one, self._kind):
             raise ValueError(f"{self.what}: expected {self._kind.__name__}, got {type(one).__name__}")
-        known = self._known.get(one.id)
-        if known is not None and known.title != one.title:
-            raise ValueError(f"id: {self.what} {one.id!r} is taken by {known.title!r}")
-        self._known[one.id] = one
+        new: Any = one
+        known: Any = self._known.get(new.id)
+        if known is not None and known.title != new.title:
+            raise ValueError(f"id: {self.what} {new.id!r} is taken by {known.title!r}")
+        self._known[new.id] = one
         return one
 
     def all(self) -> dict[str, T]:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -205,7 +206,7 @@ def census_command(args: argparse.Namespace) -> int:
     for line in census_lines(found, held):
         console.print(line, markup=False)
     if folder is not None:
-        write_atomically(folder / "census.json", census_json(found, held, flows))
+        write_atomically(folder / "census.json", census_json(found, held, flows, f"{args.theorem}: {shown}"))
         for suffix in ("png", "svg", "pdf"):
             file = census_figure(found, folder / f"census.{suffix}", f"{args.theorem}: {shown}", flows)
             console.print(f"figure: {file}", markup=False)
@@ -218,6 +219,23 @@ def show_command(identifier: str) -> int:
 
     print(show_theorem(_selected([identifier])[0][0]))
     return 0
+
+
+def report_command(folder: str, title: str) -> int:
+    """Write the report of a folder; 3 where some file could not be read, else 0."""
+    from nctheory.report import write_report
+
+    if Path(folder).is_dir():
+        output_folder(folder)
+    try:
+        written = write_report(folder, title)
+    except ValueError as error:
+        raise Misuse(str(error)) from error
+    for file in written.files:
+        print(f"written: {file}")
+    for line in written.left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    return EXIT["inconclusive"] if written.left_out else 0
 
 
 def doctor_command() -> int:

@@ -1,4 +1,4 @@
-"""The command line: list, show, verify, census, phase, sweep, errata, doctor."""
+"""The command line: list, show, verify, census, phase, sweep, report, errata, doctor."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ from nctheory._commands import (
     doctor_command,
     errata_command,
     list_command,
+    report_command,
     show_command,
     verify_command,
 )
@@ -91,6 +92,9 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
         one.add_argument("--resume", metavar="DIR", help="keep finished tiles in a folder, and go on from those there")
         one.add_argument("--scheduler", metavar="ADDRESS", help="compute on the workers of a Dask scheduler")
+    paper = commands.add_parser("report", help="one page, LaTeX tables and BibTeX of a folder of results")
+    paper.add_argument("folder", metavar="DIR", help="what `verify`, `phase` and `census` wrote with --out")
+    paper.add_argument("--title", default="nctheory report", metavar="TEXT", help="title of the page")
     commands.add_parser("doctor", help="devices, versions, float64, compilation cache")
     return top
 
@@ -112,6 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return phase_command(args)
             case "sweep":
                 return sweep_command(args)
+            case "report":
+                return report_command(args.folder, args.title)
             case "doctor":
                 return doctor_command()
             case _:

@@ -1,17 +1,27 @@
 """How results are shown: tables for the terminal, figures, JSON, the schema of a verdict."""
 
-from nctheory.report._census import census_figure, census_json, census_lines, census_table
+from nctheory.report._census import census_data, census_figure, census_json, census_lines, census_table
 from nctheory.report._figure import margin_figure
-from nctheory.report._phase import phase_figure, phase_json, phase_lines, phase_table
+from nctheory.report._latex import bibliography, latex_tables
+from nctheory.report._load import Results, load_results
+from nctheory.report._page import html_page, write_report
+from nctheory.report._phase import phase_data, phase_figure, phase_json, phase_lines, phase_table
 from nctheory.report._tables import render_verdict, summary_table
 from nctheory.report._text import show_erratum, show_finding, show_theorem, to_unicode
 
 __all__ = [
+    "Results",
+    "bibliography",
+    "census_data",
     "census_figure",
     "census_json",
     "census_lines",
     "census_table",
+    "html_page",
+    "latex_tables",
+    "load_results",
     "margin_figure",
+    "phase_data",
     "phase_figure",
     "phase_json",
     "phase_lines",
@@ -22,4 +32,5 @@ __all__ = [
     "show_theorem",
     "summary_table",
     "to_unicode",
+    "write_report",
 ]

@@ -1,7 +1,7 @@
 """A census as a table, as data, and as the plot of loss against index."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,12 @@ from rich import box
 from rich.table import Table
 
 from nctheory.landscape import Census, Comparison, Descent
-from nctheory.report._save import house_style, save_figure
+from nctheory.report._save import Drawing, Spot, house_style, save_figure
 
 COLOURS = {"minimum": "#1b6ca8", "strict saddle": "#c8553d", "degenerate": "#8a8a8a"}
+
+SCHEMA_VERSION = 2
+STYLE: dict[str, Any] = {"axes.spines.top": False}
 
 SAID = {True: "minimum", False: "strict saddle", None: "saddle"}
 """What a list says of an entry."""
@@ -62,8 +65,10 @@ def census_lines(census: Census, held: Comparison | None = None) -> list[str]:
     return lines
 
 
-def census_json(census: Census, held: Comparison | None = None, flows: Sequence[Descent] = ()) -> str:
-    """Counts, rows (without representatives' parameters) and the descents between them as JSON."""
+def census_data(
+    census: Census, held: Comparison | None = None, flows: Sequence[Descent] = (), title: str = ""
+) -> dict[str, Any]:
+    """Counts, rows (without representatives' parameters) and the descents between them as plain values."""
     rows: list[dict[str, Any]] = [
         {
             "value": row.value,
@@ -82,7 +87,8 @@ def census_json(census: Census, held: Comparison | None = None, flows: Sequence[
         for row in census.rows
     ]
     body: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
+        "census": title,
         "starts": census.starts,
         "critical": census.critical,
         "flat": census.flat,
@@ -101,7 +107,12 @@ def census_json(census: Census, held: Comparison | None = None, flows: Sequence[
             "extra": [row.value for row in held.extra],
             "misjudged": [match.row.value for match in held.misjudged],
         }
-    return json.dumps(body, indent=1) + "\n"
+    return body
+
+
+def census_json(census: Census, held: Comparison | None = None, flows: Sequence[Descent] = (), title: str = "") -> str:
+    """`census_data` as JSON."""
+    return json.dumps(census_data(census, held, flows, title), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def census_figure(census: Census, path: str | Path, title: str = "", flows: Sequence[Descent] = ()) -> Path:
@@ -110,31 +121,46 @@ def census_figure(census: Census, path: str | Path, title: str = "", flows: Sequ
     Lines lead from each saddle to where its most negative direction descends. The area of a mark grows with the logarithm
     of its starts. Written atomically; the same bytes for the same census.
     """
+    with house_style(**STYLE):
+        return save_figure(draw_census(census_data(census, flows=flows, title=title)).figure, Path(path))
+
+
+def draw_census(data: Mapping[str, Any]) -> Drawing:
+    """The figure of `census_data`, and what each of its rows says; under `house_style(**STYLE)`."""
     from matplotlib.figure import Figure
 
-    with house_style(**{"axes.spines.top": False}):
-        figure = Figure(figsize=(8.2, 3.8), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.4))
-        for kind, colour in COLOURS.items():
-            rows = [row for row in census.rows if row.kind == kind]
-            if not rows:
-                continue
-            areas = [18 + 14 * np.log(row.count) for row in rows]
-            left.scatter(
-                [r.index for r in rows], [r.value for r in rows], s=areas, color=colour, alpha=0.8, lw=0, label=kind
-            )
-            for row in rows:
-                right.plot(row.eigenvalues, np.full(row.eigenvalues.size, row.value), "|", color=colour, ms=7, mew=0.8)
-        for one in flows:
-            if one.end >= 0:
-                ends = census.rows[one.origin], census.rows[one.end]
-                left.plot([r.index for r in ends], [r.value for r in ends], color="0.75", lw=0.7, zorder=0)
-        right.axvline(0.0, color="0.3", lw=0.8)
-        right.set_xscale("symlog", linthresh=1e-2)
-        left.set_xlabel("index (negative eigenvalues off the gauge)")
-        left.set_ylabel("loss")
-        right.set_xlabel("Hessian eigenvalues off the gauge (linear below 0.01)")
-        left.xaxis.get_major_locator().set_params(integer=True)
-        left.legend(frameon=False, fontsize=8)
-        figure.suptitle(title, fontsize=9, x=0.01, ha="left")
-        return save_figure(figure, Path(path))
+    figure, rows = Figure(figsize=(8.2, 3.8), layout="constrained"), data["rows"]
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.4))
+    for kind, colour in COLOURS.items():
+        some = [row for row in rows if row["kind"] == kind]
+        if not some:
+            continue
+        areas = [18 + 14 * np.log(row["starts"]) for row in some]
+        left.scatter(
+            [r["index"] for r in some], [r["value"] for r in some], s=areas, color=colour, alpha=0.8, lw=0, label=kind
+        )
+        for row in some:
+            spectrum = row["eigenvalues"]
+            right.plot(spectrum, np.full(len(spectrum), row["value"]), "|", color=colour, ms=7, mew=0.8)
+    for one in data["descents"]:
+        if one["to"] is not None:
+            ends = rows[one["from"]], rows[one["to"]]
+            left.plot([r["index"] for r in ends], [r["value"] for r in ends], color="0.75", lw=0.7, zorder=0)
+    right.axvline(0.0, color="0.3", lw=0.8)
+    right.set_xscale("symlog", linthresh=1e-2)
+    left.set_xlabel("index (negative eigenvalues off the gauge)")
+    left.set_ylabel("loss")
+    right.set_xlabel("Hessian eigenvalues off the gauge (linear below 0.01)")
+    left.xaxis.get_major_locator().set_params(integer=True)
+    left.legend(frameon=False, fontsize=8)
+    figure.suptitle(data["census"], fontsize=9, x=0.01, ha="left")
+    spots = [
+        Spot(
+            left,
+            row["index"],
+            row["value"],
+            f"{row['kind']}, value {row['value']:.8g}, rank {row['rank']}, index {row['index']}: {row['starts']} starts",
+        )
+        for row in rows
+    ]
+    return Drawing(figure, tuple(spots))

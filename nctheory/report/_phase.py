@@ -11,9 +11,72 @@ from rich import box
 from rich.table import Table
 
 from nctheory.phase import LocatedBoundary, PhaseDiagram, order_of
-from nctheory.report._save import house_style, save_figure
+from nctheory.report._save import Drawing, Spot, house_style, save_figure
 
 LINES = ("#c8553d", "#000000", "#1b6ca8", "#6a3d9a")
+SCHEMA_VERSION = 2
+
+
+def phase_data(found: PhaseDiagram) -> dict[str, Any]:
+    """Outcome, cells of the picture and located boundaries as plain values; None for what is undecided or not finite."""
+    diagram, grid = found.diagram, found.sweep.grid
+    values = dict(zip(grid.names, grid.values, strict=True))
+    pictures: dict[tuple[str, str], LocatedBoundary] = {}
+    for one in found.located:
+        pictures.setdefault((one.boundary.order, one.boundary.of), one)
+
+    def axis(which: Any) -> dict[str, Any]:
+        return {
+            "name": which.name,
+            "label": which.label,
+            "log": which.log,
+            "low": which.low,
+            "high": which.high,
+            "values": _numbers(np.asarray(values[which.name], float)),
+        }
+
+    def located(one: LocatedBoundary) -> dict[str, Any]:
+        return {
+            "name": one.boundary.name,
+            "order": one.boundary.order,
+            "of": one.boundary.of,
+            "level": one.boundary.level,
+            "outcome": one.judge(),
+            "control_refuted": one.control_refuted,
+            "tolerance": one.tolerance,
+            "distance": _numbers(one.distance),
+            "along": _numbers(one.along),
+            "low": _numbers(one.low),
+            "high": _numbers(one.high),
+            "predicted": _numbers(one.predicted),
+            "state": [str(state) for state in one.state],
+        }
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "diagram": diagram.id,
+        "title": diagram.title,
+        "outcome": found.outcome,
+        "along": axis(diagram.along),
+        "across": axis(diagram.across),
+        "pictures": [
+            {
+                "order": order,
+                "of": of,
+                "cells": [_numbers(row) for row in order_of(found.sweep.arrays, one.boundary, found.diagram.certified)],
+            }
+            for (order, of), one in pictures.items()
+        ],
+        "solves": found.solves,
+        "uniform": found.uniform,
+        "seeds": int(found.sweep.arrays["value"].shape[-1]),
+        "boundaries": [located(one) for one in found.located],
+    }
+
+
+def phase_json(found: PhaseDiagram) -> str:
+    """`phase_data` as JSON."""
+    return json.dumps(phase_data(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def phase_figure(found: PhaseDiagram, path: str | Path) -> Path:
@@ -22,35 +85,47 @@ def phase_figure(found: PhaseDiagram, path: str | Path) -> Path:
     One panel for each order parameter that a boundary is about. Undecided cells are grey. Written atomically; the same
     bytes for the same diagram.
     """
+    with house_style():
+        return save_figure(draw_phase(phase_data(found)).figure, Path(path))
+
+
+def draw_phase(data: Mapping[str, Any]) -> Drawing:
+    """The figure of `phase_data`, and what each of its cells says; under `house_style`."""
     from matplotlib.figure import Figure
 
-    diagram, grid = found.diagram, found.sweep.grid
-    x, y = dict(zip(grid.names, grid.values, strict=True)), diagram.across.name
-    orders = list(dict.fromkeys((one.boundary.order, one.boundary.of) for one in found.located))
-    with house_style():
-        figure = Figure(figsize=(0.6 + 4.1 * len(orders), 3.9), layout="constrained")
-        panels = figure.subplots(1, len(orders), squeeze=False)[0]
-        for panel, (order, of) in zip(panels, orders, strict=True):
-            mine = [one for one in found.located if (one.boundary.order, one.boundary.of) == (order, of)]
-            cells = order_of(found.sweep.arrays, mine[0].boundary, diagram.certified)
-            colours = panel.pcolormesh(x[diagram.along.name], x[y], cells.T, cmap="Blues", shading="nearest", vmin=0.0)
-            panel.set_facecolor("0.85")  # what is undecided
-            figure.colorbar(colours, ax=panel, label=order + (" (largest of any seed)" if of == "any" else ""))
-            for one, colour in zip(mine, itertools.cycle(LINES), strict=False):
-                middle, half = 0.5 * (one.low + one.high), 0.5 * (one.high - one.low)
-                panel.plot(one.along, one.predicted, color=colour, lw=1.2, label=f"{one.boundary.name}, predicted")
-                panel.errorbar(
-                    one.along, middle, half, fmt="o", ms=2.6, lw=0.8, color=colour, mfc="white", label="located"
-                )
-            panel.set_xscale("log" if diagram.along.log else "linear")
-            panel.set_yscale("log" if diagram.across.log else "linear")
-            panel.set_xlim(diagram.along.low, diagram.along.high)
-            panel.set_ylim(diagram.across.low, diagram.across.high)
-            panel.set_xlabel(diagram.along.label)
-            panel.set_ylabel(diagram.across.label)
-            panel.legend(fontsize=7, loc="best", frameon=True, framealpha=0.8)
-        figure.suptitle(f"{diagram.id}: {found.outcome}", fontsize=9, x=0.01, ha="left")
-        return save_figure(figure, Path(path))
+    along, across = data["along"], data["across"]
+    x, y = _array(along["values"]), _array(across["values"])
+    figure = Figure(figsize=(0.6 + 4.1 * len(data["pictures"]), 3.9), layout="constrained")
+    panels = figure.subplots(1, len(data["pictures"]), squeeze=False)[0]
+    spots: list[Spot] = []
+    for panel, picture in zip(panels, data["pictures"], strict=True):
+        order, of = picture["order"], picture["of"]
+        cells = np.array([_array(row) for row in picture["cells"]])
+        colours = panel.pcolormesh(x, y, cells.T, cmap="Blues", shading="nearest", vmin=0.0)
+        panel.set_facecolor("0.85")  # what is undecided
+        figure.colorbar(colours, ax=panel, label=order + (" (largest of any seed)" if of == "any" else ""))
+        mine = [one for one in data["boundaries"] if (one["order"], one["of"]) == (order, of)]
+        for one, colour in zip(mine, itertools.cycle(LINES), strict=False):
+            low, high = _array(one["low"]), _array(one["high"])
+            panel.plot(
+                _array(one["along"]), _array(one["predicted"]), color=colour, lw=1.2, label=f"{one['name']}, predicted"
+            )
+            panel.errorbar(
+                _array(one["along"]), 0.5 * (low + high), 0.5 * (high - low),
+                fmt="o", ms=2.6, lw=0.8, color=colour, mfc="white", label="located",
+            )  # fmt: skip
+        for axis, name in ((along, "x"), (across, "y")):
+            getattr(panel, f"set_{name}scale")("log" if axis["log"] else "linear")
+            getattr(panel, f"set_{name}lim")(axis["low"], axis["high"])
+            getattr(panel, f"set_{name}label")(axis["label"])
+        panel.legend(fontsize=7, loc="best", frameon=True, framealpha=0.8)
+        spots += [
+            Spot(panel, float(a), float(b), f"{along['name']} = {a:.4g}, {across['name']} = {b:.4g}: {order} "
+                 + ("undecided" if np.isnan(cells[i, j]) else f"{cells[i, j]:.4g}"))
+            for i, a in enumerate(x) for j, b in enumerate(y)
+        ]  # fmt: skip
+    figure.suptitle(f"{data['diagram']}: {data['outcome']}", fontsize=9, x=0.01, ha="left")
+    return Drawing(figure, tuple(spots))
 
 
 def phase_table(found: PhaseDiagram) -> Table:
@@ -87,35 +162,9 @@ def phase_lines(found: PhaseDiagram) -> list[str]:
     return lines + [f"damaged: {one}" for one in found.sweep.damaged]
 
 
-def phase_json(found: PhaseDiagram) -> str:
-    """Outcome and located boundaries as JSON; the cells are the sweep's."""
+def _numbers(column: np.ndarray) -> list[float | None]:
+    return [float(x) if np.isfinite(x) else None for x in column]
 
-    def numbers(column: np.ndarray) -> list[float | None]:
-        return [float(x) if np.isfinite(x) else None for x in column]
 
-    def one(located: LocatedBoundary) -> Mapping[str, Any]:
-        return {
-            "name": located.boundary.name,
-            "order": located.boundary.order,
-            "level": located.boundary.level,
-            "outcome": located.judge(),
-            "control_refuted": located.control_refuted,
-            "tolerance": located.tolerance,
-            "along": numbers(located.along),
-            "low": numbers(located.low),
-            "high": numbers(located.high),
-            "predicted": numbers(located.predicted),
-            "state": [str(state) for state in located.state],
-        }
-
-    body = {
-        "schema_version": 1,
-        "diagram": found.diagram.id,
-        "outcome": found.outcome,
-        "along": found.diagram.along.name,
-        "across": found.diagram.across.name,
-        "solves": found.solves,
-        "uniform": found.uniform,
-        "boundaries": [one(located) for located in found.located],
-    }
-    return json.dumps(body, indent=1) + "\n"
+def _array(numbers: list[float | None]) -> np.ndarray:
+    return np.array([np.nan if x is None else x for x in numbers], float)

@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nctheory.theorems import write_atomically
 
@@ -13,6 +13,32 @@ _METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None},
 }
+
+
+class Spot(NamedTuple):
+    """A place in a figure, and what it says to a reader who points at it."""
+
+    axes: Any
+    x: float
+    y: float
+    text: str
+
+
+class Drawing(NamedTuple):
+    """A figure that says more than it shows."""
+
+    figure: Any
+    spots: tuple[Spot, ...] = ()
+
+    def places(self) -> list[tuple[float, float, str]]:
+        """The spots as fractions of the figure's width and height, from its upper left corner."""
+        self.figure.draw_without_rendering()  # the layout is not known before
+        width, height = self.figure.bbox.size
+        out = []
+        for spot in self.spots:
+            x, y = spot.axes.transData.transform((spot.x, spot.y))
+            out.append((round(float(x / width), 4), round(float(1.0 - y / height), 4), spot.text))
+        return out
 
 
 @contextmanager
@@ -25,10 +51,14 @@ def house_style(**more: Any) -> Iterator[None]:
         yield
 
 
+def figure_bytes(figure: Any, suffix: str, **options: Any) -> bytes:
+    """A figure in a format, with further options of `savefig`; under `house_style`."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix, dpi=150, metadata=_METADATA.get(suffix), **options)
+    return buffer.getvalue()
+
+
 def save_figure(figure: Any, target: Path) -> Path:
     """Write a figure in the format of the path's suffix, PNG where it has none; under `house_style`."""
-    suffix = target.suffix.lstrip(".") or "png"
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=suffix, dpi=150, metadata=_METADATA.get(suffix))
-    write_atomically(target, buffer.getvalue())
+    write_atomically(target, figure_bytes(figure, target.suffix.lstrip(".") or "png"))
     return target

@@ -4,14 +4,16 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from nctheory.theorems._theorem import Source
+
 Outcome = Literal["holds", "refuted", "inconclusive"]
 EvidenceLevel = Literal["sampled", "certified"]
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +109,10 @@ class Verdict:
 
     theorem: str
     title: str
+    statement: str
+    """The statement in LaTeX, its formulas between dollars."""
+    hypotheses: tuple[str, ...]
+    sources: tuple[Source, ...]
     outcome: Outcome
     reasons: tuple[str, ...]
     """Why the outcome is not `holds`; empty where it is."""
@@ -142,12 +148,51 @@ class Verdict:
         """Plain Python values; infinities and NaN become None."""
         return {"schema_version": SCHEMA_VERSION, **_plain(dataclasses.asdict(self))}
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Verdict":
+        """The verdict that `to_dict` wrote; ValueError for anything else.
+
+        What was not finite comes back as infinite where it is a margin, else as NaN.
+        """
+        if data.get("schema_version") != SCHEMA_VERSION:
+            raise ValueError(f"schema_version: expected {SCHEMA_VERSION}, got {data.get('schema_version')!r}")
+        return _rebuilt(cls, {name: value for name, value in data.items() if name != "schema_version"})
+
     def to_json(self, path: str | Path | None = None) -> str:
         """JSON text, also written atomically to `path` where one is given."""
         text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         if path is not None:
             write_atomically(Path(path), text)
         return text
+
+
+_PARTS: dict[str, type] = {
+    "sources": Source,
+    "worst": WorstCase,
+    "claims": ClaimResult,
+    "controls": ControlResult,
+    "instances": InstanceResult,
+    "levels": ReachedValue,
+}
+
+
+def _rebuilt(kind: type, data: Any) -> Any:
+    """A dataclass of this module from plain values."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    if not isinstance(data, dict) or set(data) != names:
+        raise ValueError(f"expected an object with the fields {', '.join(sorted(names))} of a {kind.__name__}")
+    types, out = {field.name: str(field.type) for field in dataclasses.fields(kind)}, {}
+    for name, value in data.items():
+        part = _PARTS.get(name)
+        if part is not None and isinstance(value, dict):
+            out[name] = _rebuilt(part, value)
+        elif isinstance(value, list):
+            out[name] = tuple(_rebuilt(part, one) if part is not None else one for one in value)
+        elif value is None and "float" in types[name]:
+            out[name] = math.inf if name == "margin" else math.nan
+        else:
+            out[name] = value
+    return kind(**out)
 
 
 def _plain(value: Any) -> Any:

@@ -200,6 +200,9 @@ def _verdict(
     return Verdict(
         theorem=theorem.id,
         title=theorem.title,
+        statement=theorem.statement,
+        hypotheses=theorem.hypotheses,
+        sources=theorem.sources,
         outcome=outcome,
         reasons=against.refuting + against.doubtful,
         evidence="certified" if certified else "sampled",

@@ -1,0 +1,63 @@
+"""What a folder of results holds: verdicts, phase diagrams, censuses."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nctheory.report._census import SCHEMA_VERSION as CENSUS_VERSION
+from nctheory.report._phase import SCHEMA_VERSION as PHASE_VERSION
+from nctheory.theorems import Verdict
+
+
+class Results(NamedTuple):
+    """The results of a folder, in the order of its file names."""
+
+    verdicts: tuple[Verdict, ...]
+    phases: tuple[dict[str, Any], ...]
+    """As `phase_data` gives them."""
+    censuses: tuple[dict[str, Any], ...]
+    """As `census_data` gives them."""
+    left_out: tuple[str, ...]
+    """Files that look like results and could not be read, each with the reason."""
+
+
+def load_results(folder: str | Path) -> Results:
+    """Read every result below a folder: the JSON files of `verify --out` and `--json`, `phase --out` and `census --out`.
+
+    Of two verdicts of one theorem the one of more seeds counts. Raises ValueError where there is no such folder, or nothing
+    in it.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise ValueError(f"folder: expected a folder of results, got {folder}")
+    verdicts: dict[str, Verdict] = {}
+    phases, censuses, left_out = [], [], []
+    for file in sorted(root.rglob("*.json")):
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            for one in found if isinstance(found, list) else [found]:
+                if not isinstance(one, dict) or "schema_version" not in one:
+                    continue  # not one of ours
+                if "theorem" in one:
+                    verdict = Verdict.from_dict(one)
+                    known = verdicts.get(verdict.theorem)
+                    if known is None or known.seeds_run < verdict.seeds_run:
+                        verdicts[verdict.theorem] = verdict
+                elif "diagram" in one:
+                    phases.append(_of_version(one, PHASE_VERSION))
+                elif "census" in one or "critical" in one:
+                    censuses.append(_of_version(one, CENSUS_VERSION))
+        except (OSError, ValueError, TypeError) as error:
+            left_out.append(f"{file.relative_to(root)}: {error}")
+    if not (verdicts or phases or censuses):
+        why = f" ({'; '.join(left_out)})" if left_out else ""
+        raise ValueError(
+            f"folder: {folder} holds no results of nctheory verify, phase or census (made with --out){why}"
+        )
+    return Results(tuple(verdicts[name] for name in sorted(verdicts)), tuple(phases), tuple(censuses), tuple(left_out))
+
+
+def _of_version(data: dict[str, Any], version: int) -> dict[str, Any]:
+    if data["schema_version"] != version:
+        raise ValueError(f"schema_version: expected {version}, got {data['schema_version']!r}; compute it anew")
+    return data

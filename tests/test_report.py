@@ -1,0 +1,198 @@
+"""The report of a folder: what it holds, what it leaves out, and how a browser shows it."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import jax
+import numpy as np
+import pytest
+
+import nctheory as nct
+from nctheory.cli import main
+from nctheory.report import census_json, load_results, phase_data, phase_json, to_unicode, write_report
+from nctheory.report._latex import escape
+from nctheory.report._page import mathml
+from nctheory.theorems import Verdict, find_theorem
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A folder with two verdicts, a phase diagram and a census."""
+    import dataclasses
+
+    folder = tmp_path_factory.mktemp("results")
+    verdict = nct.verify("ufm-mse-nobias", seeds=4, instance=0)
+    verdict.to_json(folder / "ufm-mse-nobias.json")
+    false = dataclasses.replace(
+        verdict, theorem="mine", title="<b>bold</b>", outcome="refuted", reasons=("claim <x> & more",), sources=()
+    )
+    false.to_json(folder / "mine.json")
+    found = nct.phase_diagram("mse-collapse", grid=3, rows=2, seeds=2)
+    (folder / "phase").mkdir()
+    (folder / "phase" / "phase.json").write_text(phase_json(found))
+    problem = find_theorem("ufm-mse-landscape").instances(jax.random.key(0))[0].problem
+    (folder / "census").mkdir()
+    (folder / "census" / "census.json").write_text(census_json(nct.census(problem, 24), title="ufm-mse-landscape"))
+    return folder
+
+
+@pytest.fixture
+def folder(results, tmp_path):
+    return shutil.copytree(results, tmp_path / "results")
+
+
+def test_a_verdict_is_what_its_json_says(results):
+    text = (results / "ufm-mse-nobias.json").read_text()
+    verdict = Verdict.from_dict(json.loads(text))
+    assert verdict.to_json() == text
+    assert verdict.worst is not None
+    assert verdict.sources == find_theorem("ufm-mse-nobias").sources
+    with pytest.raises(ValueError, match="schema_version: expected 2, got 1"):
+        Verdict.from_dict({**json.loads(text), "schema_version": 1})
+    with pytest.raises(ValueError, match="fields"):
+        Verdict.from_dict({**json.loads(text), "claims": [{"name": "value"}]})
+
+
+def test_everything_in_the_folder_is_on_the_page_and_nothing_is_taken_for_markup(folder):
+    written = write_report(folder, title="<i>my</i> report")
+    assert [file.name for file in written.files] == ["report.html", "report.tex", "report.bib"]
+    assert written.left_out == ()
+    page = (folder / "report.html").read_text()
+    for raw in ("<i>my</i>", "<b>bold</b>", "claim <x>"):
+        assert raw not in page
+        assert html.escape(raw) in page
+    verdict = Verdict.from_dict(json.loads((folder / "ufm-mse-nobias.json").read_text()))
+    assert verdict.worst is not None
+    assert verdict.worst.command in page
+    assert all(word in page for word in ("mse-collapse", "onset of collapse", "strict saddle", "jax 0.", "<math"))
+    assert "1 holds" in page
+    assert "1 refuted" in page
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)  # nothing is fetched
+    before = {file.name: file.read_bytes() for file in written.files}
+    write_report(folder, title="<i>my</i> report")
+    assert before == {file.name: file.read_bytes() for file in written.files}
+
+
+def test_cells_of_a_diagram_are_told_at_their_places(results):
+    data = json.loads((results / "phase" / "phase.json").read_text())
+    page_places = json.loads(
+        html.unescape(re.findall(r'data-places="([^"]*)"', _page(results))[1])
+    )  # after the figure of margins
+    assert len(page_places) == 9
+    x, y, text = page_places[0]
+    assert 0 < x < 0.5 < y < 1  # the first cell is the lower left one
+    height = data["pictures"][0]["cells"][0][0]
+    assert text.endswith(f"height {height:.4g}")
+    assert data == phase_data(nct.phase_diagram("mse-collapse", grid=3, rows=2, seeds=2))
+
+
+def _page(results):
+    copy = results.parent / "page"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(results, copy)
+    write_report(copy)
+    return (copy / "report.html").read_text()
+
+
+def test_latex_cites_what_the_bibliography_holds(folder):
+    write_report(folder)
+    table, entries = (folder / "report.tex").read_text(), (folder / "report.bib").read_text()
+    cited = {key for group in re.findall(r"\\cite\{([^}]*)\}", table) for key in group.split(",")}
+    assert cited == set(re.findall(r"@\w+\{([^,]+),", entries)) == {"zhou2022optimization", "tirer2022extended"}
+    assert table.count("{") == table.count("}")
+    assert table.count(r"\begin{tabular}") == 2
+    assert escape(r"a\b") == r"a\textbackslash{}b"
+
+
+def test_every_statement_of_the_catalogue_becomes_mathml():
+    for theorem in nct.catalogue().values():
+        text = mathml(theorem.statement)
+        assert "\\" not in text, theorem.id
+        assert "$" not in text, theorem.id
+        assert text.count("<math") == theorem.statement.count("$") / 2
+        assert "\\" not in to_unicode(theorem.title)
+
+
+def test_damaged_and_foreign_files_are_left_out_and_said_to_be(folder, capsys):
+    (folder / "cut.json").write_text((folder / "mine.json").read_text()[:500])
+    old = json.loads((folder / "phase" / "phase.json").read_text()) | {"schema_version": 1}
+    (folder / "old.json").write_text(json.dumps(old))
+    (folder / "other.json").write_text('{"a": 1}')
+    assert main(["report", str(folder)]) == 3
+    told = capsys.readouterr()
+    assert told.out.count("written: ") == 3
+    assert "left out: cut.json: " in told.err
+    assert "left out: old.json: schema_version: expected 2, got 1" in told.err
+    assert "other.json" not in told.err
+    assert "cut.json" in (folder / "report.html").read_text()
+    assert len(load_results(folder).verdicts) == 2
+
+
+def test_a_folder_without_results_is_wrong_use(tmp_path, capsys):
+    assert main(["report", str(tmp_path / "none")]) == 2
+    assert "expected a folder" in capsys.readouterr().err
+    assert main(["report", str(tmp_path)]) == 2
+    assert "holds no results" in capsys.readouterr().err
+    (tmp_path / "x.json").write_text("{")
+    assert main(["report", str(tmp_path)]) == 2
+    assert "x.json" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()
+
+
+PROBE = """<script>
+addEventListener("load", () => {
+  document.querySelectorAll("details").forEach((one) => { one.open = true; });
+  const figure = document.querySelectorAll(".figure")[1], box = figure.getBoundingClientRect();
+  const place = JSON.parse(figure.dataset.places)[4];
+  const at = { clientX: box.left + place[0] * box.width + 3, clientY: box.top + place[1] * box.height - 2, bubbles: true };
+  figure.dispatchEvent(new PointerEvent("pointermove", at));
+  const math = [...document.querySelectorAll("math")].map((one) => one.getBoundingClientRect().width);
+  const probe = {
+    read: document.querySelectorAll(".read")[1].textContent, wanted: place[2],
+    fetched: performance.getEntriesByType("resource").filter((one) => !one.name.startsWith("data:")).length,
+    math: Math.min(...math), formulas: math.length,
+    images: [...document.images].every((one) => one.complete && one.naturalWidth > 0),
+    overflow: document.documentElement.scrollWidth - innerWidth,
+    paper: getComputedStyle(document.body).backgroundColor };
+  const out = document.createElement("pre");
+  out.id = "probe";
+  out.textContent = JSON.stringify(probe);
+  document.body.append(out);
+});
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (520, True)])
+def test_in_a_browser(folder, tmp_path, width, dark):
+    write_report(folder)
+    page = (folder / "report.html").read_text()
+    file = tmp_path / "probed.html"
+    file.write_text(page.replace("</body>", PROBE + "</body>"))
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+        f"--window-size={width},1500", "--virtual-time-budget=5000", "--dump-dom",
+    ]  # fmt: skip
+    command += ["--blink-settings=preferredColorScheme=0"] if dark else ["--blink-settings=preferredColorScheme=1"]
+    shown = subprocess.run([*command, f"file://{file}"], capture_output=True, text=True, timeout=120, check=True).stdout
+    found = re.search(r'<pre id="probe">(.*?)</pre>', shown)
+    assert found is not None
+    probe = json.loads(html.unescape(found[1]))
+    assert probe["read"] == probe["wanted"]
+    assert probe["fetched"] == 0
+    assert probe["images"]
+    assert probe["formulas"] > 5
+    assert probe["math"] > 0
+    assert probe["overflow"] <= 0
+    assert probe["paper"] == ("rgb(22, 24, 26)" if dark else "rgb(255, 255, 255)")
+
+
+def test_figures_are_the_same_bytes(results):
+    first, second = _page(results), _page(results)
+    assert first == second
+    assert np.all([part in first for part in ("data:image/svg+xml;base64,", 'class="mark"')])

@@ -17,7 +17,9 @@ LOSSES = ("mse", "cross_entropy")
 
 def usual_environment() -> dict[str, str]:
     """The environment of a process that compiles as a user's does."""
-    return {**os.environ, "XLA_FLAGS": os.environ["XLA_FLAGS"].replace(LIGHT_FLAGS, "")}
+    others = os.environ["XLA_FLAGS"].replace(LIGHT_FLAGS, "").strip()
+    kept = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    return {**kept, "XLA_FLAGS": others} if others else kept  # the compiler takes a blank for the name of a file
 
 
 def model(loss: str | nct.Loss = "mse", counts=(3, 2, 1), dim=3, decay=(0.03, 0.05), bias=None):

@@ -6,6 +6,7 @@ import numpy as np
 
 from nctheory._precision import EPS
 from nctheory._programs import light_jit
+from nctheory._types import Array
 from nctheory.problems import CrossEntropy, DeepLinear, Focal, Loss, MeanSquaredError, PickAllLabel
 
 OUR_OWN = (MeanSquaredError, CrossEntropy, Focal, PickAllLabel)
@@ -17,7 +18,7 @@ SIZES = (0.1, 1.0, 5.0, 20.0)
 
 
 @light_jit
-def _value(loss: Loss, logits: np.ndarray, targets: np.ndarray) -> jax.Array:
+def _value(loss: Loss, logits: Array, targets: Array) -> Array:
     return jnp.asarray(loss.value(logits, targets))
 
 

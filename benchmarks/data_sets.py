@@ -4,7 +4,7 @@
 
 Widths up to 6, three layers. A row of a census disagrees when its value is not listed, when a point that ought to be a strict
 saddle has no negative curvature beyond the resolution, or one that ought to have none has some. It is undecided when a
-rank that the label needs is in doubt.
+rank that the label needs, or the sign of its smallest curvature, is in doubt.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import nctheory as nct
+from nctheory.theorems._check import UNCLEAR
 from proofs_numeric.landscape.data_chains import data_instance
 
 SHAPES = ((3, 2, 2, 3), (4, 3, 3, 4), (5, 2, 4, 3), (6, 4, 5, 4), (6, 6, 6, 6))
@@ -33,7 +34,8 @@ def judge(problem: Any, starts: int, key: int) -> dict[str, int]:
         row, one = match.row, match.listed
         blocks = float(nct.pivot_blocks(problem, jax.tree.map(jnp.asarray, row.params)))
         negative = row.index > 0
-        if one.minimum is None and np.isnan(blocks):
+        unclear = row.resolution < -row.smallest <= UNCLEAR * row.resolution
+        if one.minimum is None and (np.isnan(blocks) or (blocks >= 1 and unclear)):
             counts["undecided"] += 1
             counts["undecided ends"] += row.count
         else:

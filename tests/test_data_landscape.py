@@ -74,6 +74,39 @@ def test_labels_agree_with_the_hessian_at_constructed_points(seed):
     assert True in seen
 
 
+def test_layers_that_see_no_correlated_input_do_not_make_a_saddle_strict():
+    """Found by a census: of the first layer's rank only what the targets are correlated with counts."""
+    problem = network(np.random.default_rng(5), (5, 3, 3, 2))
+    x, y = np.asarray(problem.inputs), np.asarray(problem.targets)
+    solution = y @ np.linalg.pinv(x)
+    u = np.linalg.eigh(solution @ x @ y.T)[1][:, -1:]
+    unseen = np.linalg.svd(y @ x.T)[2][-1]
+    for row, blocks, negative in ((unseen, 1.0, False), (unseen + 0.1 * (y @ x.T)[0], 0.0, True)):
+        w1, w3 = np.zeros((3, 5)), np.zeros((2, 3))
+        w1[0], w1[1], w3[:, 0] = (u.T @ solution)[0], row, u[:, 0]
+        point = nct.ChainParams((jnp.asarray(w1), jnp.diag(jnp.array([1.0, 0.0, 0.0])), jnp.asarray(w3)), None, None)
+        assert np.linalg.norm(nct.ravel(problem.value_and_grad(point)[1])) < 1e-12
+        assert np.linalg.matrix_rank(w1) == 2  # in both cases
+        assert float(nct.pivot_blocks(problem, point)) == blocks
+        assert (np.linalg.eigvalsh(brute_force_hessian(problem, point))[0] < -1e-6) == negative
+
+
+def test_outer_blocks_that_do_not_meet_tighten_a_pivot():
+    problem = network(np.random.default_rng(6), (3, 3, 3, 3, 3))
+    x, y = np.asarray(problem.inputs), np.asarray(problem.targets)
+    solution = y @ np.linalg.pinv(x)
+    u = np.linalg.eigh(solution @ x @ y.T)[1][:, ::-1]
+    for shown, blocks, negative in ((1, 0.0, True), (2, 1.0, False)):
+        w1, w4 = np.zeros((3, 3)), np.zeros((3, 3))
+        w1[0], w4[:, 0] = u[:, 0] @ solution, u[:, 0]
+        w1[1], w4[:, 1] = np.linalg.solve(y @ x.T, u[:, 1]), u[:, shown]  # of the inputs it sees u_2's alone
+        half = jnp.diag(jnp.array([1.0, 0.0, 0.0]))
+        point = nct.ChainParams((jnp.asarray(w1), half, half, jnp.asarray(w4)), None, None)
+        assert np.linalg.norm(nct.ravel(problem.value_and_grad(point)[1])) < 1e-12
+        assert float(nct.pivot_blocks(problem, point)) == blocks
+        assert (np.linalg.eigvalsh(brute_force_hessian(problem, point))[0] < -1e-6) == negative
+
+
 def test_without_decay_the_gauge_is_the_general_linear_group(counted):
     problem, census = counted
     assert all(bool(undecayed(problem, space)) for space in internal_spaces(problem))

@@ -14,6 +14,8 @@ from nctheory._types import Array
 from nctheory.problems import Params, Problem, ravel, size, unravel
 
 DENSE_LIMIT = 3000
+CHANGE = 4.0
+"""Factor on the change of the Hessian over a Newton step for what the step leaves open of an eigenvalue."""
 ROUNDING = 4.0
 """Factor on P eps |A|_2 for the rounding of an eigenvalue."""
 ALONG_FAMILY = 1e-7
@@ -101,6 +103,15 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
         gauge = fewer
         eigenvalues, vectors = np.linalg.eigh(complement.T @ hessian @ complement)
     resolution = _resolution(np.abs(eigenvalues), slope, norm, parameters)
+    # What a Newton step along the directions told from zero changes of the Hessian is open in all of them: next to a point
+    # of no curvature at all the step halves the distance, and all curvature with it.
+    told = np.abs(eigenvalues) > resolution
+    basis = complement @ vectors[:, told]
+    step = basis @ ((basis.T @ gradient) / eigenvalues[told])
+    moved = unravel(problem, np.asarray(ravel(jax.tree.map(np.asarray, params))) - step)
+    ahead = np.asarray(_dense(problem, moved)[1])
+    change = complement.T @ (0.5 * (ahead + ahead.T) - hessian) @ complement
+    resolution = max(resolution, CHANGE * float(np.linalg.norm(change)))
     return HessianReport(
         index=int(np.sum(eigenvalues < -resolution)),
         nullity=int(np.sum(np.abs(eigenvalues) <= resolution)),

@@ -11,7 +11,8 @@ from nctheory._concrete import is_positive
 from nctheory._precision import float64
 from nctheory._types import Array
 from nctheory.closed_form._minimum import NoClosedForm
-from nctheory.problems import ChainParams, DeepLinear, segment_ranks
+from nctheory.problems import ChainParams, DeepLinear, ravel, segment_ranks
+from nctheory.problems._gauge import RANK_DOUBT, RANK_TOLERANCE
 
 DISTINCT = 1e-9
 """Relative distance from which on two eigenvalues count as different."""
@@ -84,13 +85,21 @@ def _spectrum(problem: DeepLinear) -> tuple[np.ndarray, float]:
     return eigenvalues, float(np.sum(y**2))
 
 
+VANISHES, STANDS = 20.0, 60.0
+"""Multiples of what a gradient leaves open of a singular value, up to which it counts as zero and from which on it does
+not; between them a rank is in doubt."""
+
+
 def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     r"""The least number, over all pivots i > j, of complementary blocks that have the rank r of the whole product.
 
-    The blocks of a pivot are $W_L\cdots W_{i+1}$, $W_{i-1}\cdots W_{j+1}$ and $W_{j-1}\cdots W_1$, an empty one being the
-    identity of its layer. A point is tightened when the number is at least 1: then, if its product has the leading
-    directions, its Hessian has no negative eigenvalue. NaN where a rank is in doubt (see `segment_ranks`).
-    (Achour, Malgouyres, Gerchinovitz, JMLR 25(242), 2024, number unchecked.)
+    The blocks of a pivot are $W_L\cdots W_{i+1}$, $W_{i-1}\cdots W_{j+1}$ and $W_{j-1}\cdots W_1\Sigma_{XY}$, an empty
+    product of layers being the identity; where both outer ones have a higher rank, $W_{j-1}\cdots W_1\Sigma_{XY}W_L\cdots
+    W_{i+1}$ counts in their place. A point is tightened when the number is at least 1: then, if its product has the leading
+    directions, its Hessian has no negative eigenvalue. Without $\Sigma_{XY}=XY^\top$, which matters where layers act on
+    inputs that no target is correlated with, that would be false. NaN where a rank is in doubt: a singular value counts as
+    zero up to `VANISHES` times what the gradient leaves open of it.
+    (Achour, Malgouyres, Gerchinovitz, JMLR 25(242), 2024, number unchecked; the rule in this form is our derivation.)
 
     >>> import jax.numpy as jnp, numpy as np, nctheory as nct
     >>> data = {"inputs": np.eye(2), "targets": np.diag([2.0, 1.0])}
@@ -99,17 +108,45 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     >>> float(pivot_blocks(net, nct.ChainParams((half,) * 3, None, None)))
     1.0
     """
-    depth = problem.depth
-    flat = iter(segment_ranks(problem, params))
-    ranks = {(begin, end): next(flat) for begin in range(1, depth + 1) for end in range(begin, depth + 1)}
+    depth, weights = problem.depth, params.weights
+    sizes = [jnp.maximum(jnp.linalg.norm(w), RANK_TOLERANCE) for w in weights]
+    cross = jnp.asarray(problem.inputs) @ jnp.asarray(problem.targets * problem.column_weight).T
+    size = jnp.linalg.norm(cross)
+    # Where factors vanish the gradient is at least bilinear in them: what it leaves open of a factor is of this size.
+    slope = jnp.linalg.norm(ravel(problem.value_and_grad(params)[1]))
+    left_open = jnp.sqrt(slope / jnp.where(size > 0, size, 1.0))
 
-    def block(begin: int, end: int) -> Array:
-        return ranks[begin, end] if begin <= end else jnp.asarray(1.0 * problem.widths[begin - 1])
+    def segment(begin: int, end: int) -> _Block:
+        """W_end ... W_begin over the norms of its factors."""
+        product, reach = jnp.eye(problem.widths[begin - 1]), jnp.zeros(())
+        for layer in range(begin, end + 1):
+            product, reach = weights[layer - 1] @ product / sizes[layer - 1], reach + 1.0 / sizes[layer - 1]
+        return _Block(product, reach)
 
-    rank = ranks[1, depth]
-    counts = [jnp.asarray(3.0)]
-    for i in range(2, depth + 1):
-        for j in range(1, i):
-            three = jnp.stack([block(i + 1, depth), block(j + 1, i - 1), block(1, j - 1)])
-            counts.append(jnp.where(jnp.any(jnp.isnan(three)), jnp.nan, jnp.sum(1.0 * (three == rank))))
-    return jnp.where(jnp.isnan(rank), jnp.nan, jnp.min(jnp.stack(counts)))
+    rank = segment_ranks(problem, params)[depth - 1]  # of (1, depth)
+
+    def full(block: _Block, times: float) -> Array:
+        """Whether the block has rank r, a lower one than the product it cannot have."""
+        singular = jnp.linalg.svd(block.product, compute_uv=False)
+        zero = jnp.clip(times * left_open * block.reach, RANK_DOUBT * RANK_TOLERANCE, RANK_TOLERANCE)
+        return 1.0 * jnp.all(jnp.where(jnp.arange(singular.size) >= rank, singular < zero, True))
+
+    def least(times: float) -> Array:
+        counts = [jnp.asarray(3.0)]
+        for i in range(2, depth + 1):
+            for j in range(1, i):
+                above, inner, below = segment(i + 1, depth), segment(j + 1, i - 1), segment(1, j - 1)
+                seen = _Block(below.product @ cross / size, below.reach)
+                joint = _Block(seen.product @ above.product, seen.reach + above.reach)
+                outer = jnp.maximum(full(above, times) + full(seen, times), full(joint, times))
+                counts.append(outer + full(inner, times))
+        return jnp.min(jnp.stack(counts))
+
+    fewest, most = least(VANISHES), least(STANDS)
+    return jnp.where(jnp.isnan(rank) | (fewest != most), jnp.nan, most)
+
+
+class _Block(NamedTuple):
+    product: Array
+    reach: Array
+    """Change of the product per unit of change of a layer, to first order."""

@@ -20,6 +20,9 @@ SAFETY = 2.0
 
 FLAT = 1e-6
 """Negative curvature below this part of the largest is none: a saddle that is strict in name only."""
+UNCLEAR = 100.0
+"""Multiple of the resolution up to which a negative curvature may be that of a critical point next to the one meant: within
+a continuum of critical points some are tightened or degenerate, and their neighbours are not."""
 HINT = 0.1
 """Part of the resolution beyond which a negative curvature is no rounding error, though its sign is not certain."""
 
@@ -175,7 +178,8 @@ def _check_index(claim: Claim, evidence: Evidence, listed: np.ndarray) -> Check:
     """Sign of the smallest curvature, level by level; every converged seed speaks for its level.
 
     Where it ought to be negative the residual is the resolution and the tolerance its size, and the reverse where it is
-    positive; where it ought not to be negative the residual is its negative part and the tolerance the resolution. A point
+    positive; where it ought not to be negative the residual is its negative part and the tolerance the resolution, and it
+    is undecided when negative by up to `UNCLEAR` times that. A point
     that ought to be a strict saddle and shows no negative curvature counts against the claim where the resolution is at most
     `FLAT` of the largest curvature, and stays undecided where it is coarser, or where the curvature is negative by more
     than `HINT` of the resolution, which is a bound and seldom reached by an error. Of a level where the observable
@@ -192,7 +196,8 @@ def _check_index(claim: Claim, evidence: Evidence, listed: np.ndarray) -> Check:
         if not np.isfinite(smallest):
             pair = (0.0, np.inf)
         elif np.any(np.all(np.abs(listed - place) <= level.slack, axis=1)):
-            pair = (max(-smallest, 0.0), resolution)
+            unclear = resolution < -smallest <= UNCLEAR * resolution
+            pair = (0.0, np.inf) if unclear else (max(-smallest, 0.0), resolution)
         elif smallest < -resolution:
             pair = (resolution, -smallest)
         elif smallest > resolution:

@@ -63,9 +63,9 @@ THEOREM = nct.register(
 $\lambda_1>\dots>\lambda_K>0$ of $\Sigma=YX^\top(XX^\top)^{-1}XY^\top$ distinct, every critical value is
 $\frac1{2N}(|Y|_F^2-\sum_{i\in S}\lambda_i)$, $|S|=r$ the rank of the product, and every such value with
 $r\le r_{\max}=\min(d_l)$ occurs. With $S\ne\{1,\dots,r\}$ the point is a strict saddle; with $S=\{1,\dots,r_{\max}\}$ a global
-minimiser; with $S=\{1,\dots,r\}$, $r<r_{\max}$, a strict saddle unless it is tightened: for every pivot $i>j$ at least
-one of $W_L\cdots W_{i+1}$, $W_{i-1}\cdots W_{j+1}$, $W_{j-1}\cdots W_1$ has rank $r$; then its Hessian has no negative
-eigenvalue.""",
+minimiser; with $S=\{1,\dots,r\}$, $r<r_{\max}$, a strict saddle unless it is tightened: for every pivot $i>j$ the block
+$W_{i-1}\cdots W_{j+1}$ or $W_{j-1}\cdots W_1XY^\top W_L\cdots W_{i+1}$ has rank $r$ (the latter has, in particular, where
+$W_L\cdots W_{i+1}$ or $W_{j-1}\cdots W_1$ has); then its Hessian has no negative eigenvalue.""",
         hypotheses=(
             "squared error, no decay, no bias",
             "X X^T invertible",
@@ -73,7 +73,7 @@ eigenvalue.""",
         ),
         notation="Achour, Malgouyres, Gerchinovitz: H layers, |W_H ... W_1 X - Y|^2 without 1/2N; d_0 = d_x, d_L = d_y.",
         sources=(
-            ACHOUR_2024.remark("The rule for tightened points was recovered and checked by computation, not quoted."),
+            ACHOUR_2024.remark("The rule for tightened points was derived and checked by computation, not quoted."),
             KAWAGUCHI_2016,
         ),
         instances=draw_instances,

@@ -70,9 +70,13 @@ def _newton(problem: Problem, lanes_seed: _Seed, tolerance: Array, budget: Array
     slope = hessian @ gradient
     matrix = hessian @ hessian + (damping**2 + 1e-30 * spread**2) * jnp.eye(r.point.size)
     step = -jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), slope)
-    target = r.point + step
-    value, ahead = value_and_grad(target)
-    reached = jnp.linalg.norm(ahead)
+    # At a degenerate critical point, where the gradient is quadratic, Newton's step leads half the way: twice it is tried too.
+    once, twice = (r.point + times * step for times in (1.0, 2.0))
+    (value, ahead), (value_twice, ahead_twice) = value_and_grad(once), value_and_grad(twice)
+    reached, reached_twice = jnp.linalg.norm(ahead), jnp.linalg.norm(ahead_twice)
+    doubled = reached_twice < reached
+    target, value = jnp.where(doubled, twice, once), jnp.where(doubled, value_twice, value)
+    reached = jnp.where(doubled, reached_twice, reached)
     better = jnp.all(jnp.isfinite(target)) & (reached < norm)
     point = jnp.where(better, target, r.point)
     now = jnp.where(better, reached, norm)

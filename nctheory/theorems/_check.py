@@ -43,6 +43,8 @@ class Level(NamedTuple):
     """Largest size of an eigenvalue there."""
     slack: float
     """How far the critical value may be from `value`: the members' spread, their gradients to second order, rounding."""
+    at: int = -1
+    """Position of the end state at which the curvature was taken; -1 where none was."""
 
     def holds(self, value: float) -> bool:
         """Whether a predicted value is this one."""
@@ -178,32 +180,34 @@ def _check_index(claim: Claim, evidence: Evidence, listed: np.ndarray) -> Check:
     """Sign of the smallest curvature, level by level; every converged seed speaks for its level.
 
     Where it ought to be negative the residual is the resolution and the tolerance its size, and the reverse where it is
-    positive; where it ought not to be negative the residual is its negative part and the tolerance the resolution, and it
-    is undecided when negative by up to `UNCLEAR` times that. A point
+    positive; where it ought not to be negative the residual is its negative part and the tolerance the resolution. A point
     that ought to be a strict saddle and shows no negative curvature counts against the claim where the resolution is at most
-    `FLAT` of the largest curvature, and stays undecided where it is coarser, or where the curvature is negative by more
-    than `HINT` of the resolution, which is a bound and seldom reached by an error. Of a level where the observable
-    is not finite the claim does not speak.
+    `FLAT` of the largest curvature, and stays undecided where it is coarser. Of a level where the observable is not finite,
+    or the curvature is negative by `HINT` to `UNCLEAR` of the resolution, so that its sign is in doubt, the claim does not
+    speak.
     """
     observed = evidence.observed[claim.name].reshape(len(evidence.ensemble.seeds), -1)
     listed = listed.reshape(-1, observed.shape[1])
     seeds, residual, tolerance = [np.zeros(0, int)], [np.zeros(0)], [np.zeros(0)]
     for level in evidence.levels:
         smallest, resolution = level.smallest_curvature, level.resolution
-        place = observed[level.members[np.argmin(evidence.ensemble.grad_norm[level.members])]]
-        if not np.all(np.isfinite(place)):
+        place = observed[level.at]  # the level may be a continuum, so both are of one point
+        if level.at >= 0 and not np.all(np.isfinite(place)):
             continue
         if not np.isfinite(smallest):
             pair = (0.0, np.inf)
         elif np.any(np.all(np.abs(listed - place) <= level.slack, axis=1)):
-            unclear = resolution < -smallest <= UNCLEAR * resolution
-            pair = (0.0, np.inf) if unclear else (max(-smallest, 0.0), resolution)
+            if resolution < -smallest <= UNCLEAR * resolution:
+                continue
+            pair = (max(-smallest, 0.0), resolution)
         elif smallest < -resolution:
             pair = (resolution, -smallest)
         elif smallest > resolution:
             pair = (smallest, resolution)
         else:
-            sharp = resolution <= FLAT * level.largest_curvature and not smallest < -HINT * resolution
+            if smallest < -HINT * resolution:
+                continue
+            sharp = resolution <= FLAT * level.largest_curvature
             pair = (max(resolution, np.finfo(np.float64).tiny), max(-smallest, 0.0)) if sharp else (0.0, np.inf)
         seeds.append(evidence.ensemble.seeds[level.members])
         residual.append(np.full(level.members.size, pair[0]))

@@ -110,7 +110,7 @@ def gather(
     frequent = sorted(range(len(levels)), key=lambda j: (not levels[j].certified, -levels[j].members.size))
     for j in frequent[: MOST_LEVELS if method != "census" else None]:
         largest = dict.fromkeys(reach, 0.0)
-        chosen = _curvature_points(ensemble, levels[j].members, effort.curvature_points)
+        chosen = _curvature_points(ensemble, levels[j].members, effort.curvature_points, best=method == "census")
         if not chosen:
             break
         for i in chosen:
@@ -122,6 +122,7 @@ def gather(
                     smallest_curvature=report.smallest,
                     resolution=report.resolution,
                     largest_curvature=report.largest,
+                    at=i,
                 )
             steepest = float(np.max(ensemble.grad_norm[levels[j].members]))
             drop = SAFETY * steepest**2 / max(report.softest, EPS)
@@ -166,14 +167,14 @@ def _certified(ensemble: Ensemble, bound: Bound) -> np.ndarray:
     return ensemble.converged & (ensemble.value <= best + GAP_LEVEL * abs(best))
 
 
-def _curvature_points(ensemble: Ensemble, usable: np.ndarray, wanted: int) -> list[int]:
-    """Of some end states the one with the largest gradient, and others spread over the seeds."""
+def _curvature_points(ensemble: Ensemble, usable: np.ndarray, wanted: int, best: bool) -> list[int]:
+    """Of some end states the one with the largest gradient (or the smallest, if the `best`), and others spread over them."""
     if usable.size == 0 or wanted < 1:
         return []
     usable = np.sort(usable)
-    worst = usable[np.argmax(ensemble.grad_norm[usable])]
+    first = usable[(np.argmin if best else np.argmax)(ensemble.grad_norm[usable])]
     spread = usable[np.linspace(0, usable.size - 1, min(wanted, usable.size)).astype(int)]
-    return list(dict.fromkeys([int(worst), *spread.tolist()]))[:wanted]
+    return list(dict.fromkeys([int(first), *spread.tolist()]))[:wanted]
 
 
 def _reach(

@@ -23,11 +23,11 @@ from nctheory.landscape._starts import search_start
 from nctheory.problems import size
 
 TOLERANCE = 1e-10
-# (widths, counts): about 50, 200 and 500 parameters.
+# (widths, counts, starts of the engine, starts of the loop): about 50, 200 and 1,000 parameters.
 JOBS = (
     ((3, 3, 3), (4, 3, 3), 600, 60),
     ((5, 5, 5), (10, 8, 6, 4, 2), 300, 20),
-    ((8, 8, 8), (9, 8, 7, 6, 5, 4, 3, 2), 48, 4),
+    ((10, 10, 10), (12, 11, 10, 9, 8, 8, 7, 6, 5, 4), 8, 1),
 )
 
 

@@ -136,8 +136,8 @@ def test_wrong_use(tmp_path, capsys):
         nct.census(model, 0)
     with pytest.raises(ValueError, match="tolerance"):
         nct.census(model, 5, tolerance=0.0)
-    large = nct.unconstrained_features(counts=(9, 9, 9, 9, 7), dim=20, loss="mse", weight_decay=(0.1, 0.1))
-    with pytest.raises(ValueError, match="at most 600 parameters, got 960"):
+    large = nct.unconstrained_features(counts=(9, 9, 9, 9, 7), dim=30, loss="mse", weight_decay=(0.1, 0.1))
+    with pytest.raises(ValueError, match="at most 1200 parameters, got 1440"):
         nct.census(large, 5)
     assert main(["census", "nope"]) == 2
     assert main(["census", "cjw-dmf", "--instance", "99"]) == 2

@@ -20,7 +20,7 @@ from nctheory.flow._program import flat_objective
 from nctheory.landscape._starts import search_start
 from nctheory.problems import Problem, size, unravel
 
-MOST_PARAMETERS = 600
+MOST_PARAMETERS = 1200
 """The search solves with the dense Hessian of every start."""
 BLOCK = 512
 """Seeds of one call of the compiled program."""

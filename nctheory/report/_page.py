@@ -72,6 +72,7 @@ def html_page(results: Results, title: str) -> str:
         censuses=censuses,
         environments=_environments(results),
         mathml=mathml,
+        formula=formula,
         unicode=to_unicode,
         number=number,
         percent=_percent,
@@ -88,6 +89,17 @@ def mathml(text: str) -> Markup:
 
     parts = re.split(r"\$([^$]+)\$", text)
     return Markup("").join(Markup(convert(part)) if i % 2 else escape(part) for i, part in enumerate(parts))
+
+
+def formula(statement: str) -> Markup:
+    """What a claim states, which is a formula in LaTeX unless it has words in it.
+
+    >>> "<math" in formula(r"W^\\top W"), formula("no seed at zero")
+    (True, Markup('no seed at zero'))
+    """
+    bare = re.sub(r"\\(?:text|mathrm|operatorname)\{[^}]*\}|_\{[^}]*\}|\\[a-zA-Z]+", " ", statement)
+    words = re.search(r"[a-z]{4,}", bare)
+    return mathml(statement if "$" in statement else f"${statement}$") if not words else escape(to_unicode(statement))
 
 
 def _picture(drawing: Drawing, what: str) -> dict[str, str]:

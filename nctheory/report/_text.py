@@ -7,6 +7,7 @@ from nctheory.theorems import Erratum, Finding, Theorem
 _SYMBOLS = {
     r"\lambda": "λ", r"\kappa": "κ", r"\phi": "φ", r"\top": "T", r"\min": "min", r"\log": "log", r"\infty": "∞",
     r"\ge": "≥", r"\le": "≤", r"\to": "→", r"\otimes": "⊗", r"\sum": "Σ", r"\bar H": "H̄", r"\bar Z": "Z̄",
+    r"\eta": "η", r"\mu": "μ", r"\delta": "δ", r"\nabla": "∇", r"\in": "∈", r"\iff": "⇔", r"\dot W": "Ẇ", r"\bar h": "h̄",
     r"\cdots": "…", r"\times": "×", r"\dagger": "+", r"\mathrm": "", r"\,": " ", r"\quad": "  ", r"\ne": "≠",
 }  # fmt: skip
 _GROUP = r"(?:\{([^{}]*)\}|(\w))"
@@ -31,7 +32,7 @@ def to_unicode(latex: str) -> str:
     for command in sorted(_SYMBOLS, key=len, reverse=True):
         ending = r"(?![a-zA-Z])" if command[-1].isalpha() else ""
         symbol = _SYMBOLS[command]
-        spaced = f" {symbol} " if symbol and symbol in "≥≤→≠" else symbol
+        spaced = f" {symbol} " if symbol and symbol in "≥≤→≠∈⇔" else symbol
         text = re.sub(re.escape(command) + ending, lambda m, s=spaced: s, text)
     text = text.replace("$", "").replace("^{-1}", "⁻¹").replace("^T", "ᵀ").replace("^2", "²")
     text = re.sub(r"_\{([^{}]*[^{}\w][^{}]*)\}", r"_(\1) ", text)  # a subscript of more than a word

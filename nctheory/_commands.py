@@ -32,10 +32,10 @@ def output_folder(name: str) -> Path:
 
 
 def report_console() -> "Console":
-    """Where tables are printed: as wide as the terminal, and 130 columns elsewhere."""
+    """Where tables are printed: as wide as the terminal, and elsewhere as the summary needs."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if Console().is_terminal else 130)
+    return Console(highlight=False, width=None if Console().is_terminal else 140)
 
 
 def print_titles(known: Mapping[str, Any]) -> None:

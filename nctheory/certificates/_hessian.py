@@ -71,7 +71,8 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
 
     Dense, so limited to a few thousand parameters; ValueError above. The gauge dimension is the numerical rank of
     `problem.gauge_tangents`. An eigenvalue counts as zero within
-    `resolution`, the larger of 4 P eps |A|_2 (rounding) and sqrt(|g||A|_2/|y|) (what the gradient g leaves open).
+    `resolution`, the largest of 4 P eps |A|_2 (rounding), sqrt(|g||A|_2/|y|) (what the gradient g leaves open) and four
+    times the norm of the Hessian's change over a Newton step (what is open next to a point of no curvature).
 
     >>> import jax, nctheory as nct
     >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))

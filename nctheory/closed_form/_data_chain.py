@@ -131,15 +131,19 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
         zero = jnp.clip(times * left_open * block.reach, RANK_DOUBT * RANK_TOLERANCE, RANK_TOLERANCE)
         return 1.0 * jnp.all(jnp.where(jnp.arange(singular.size) >= rank, singular < zero, True))
 
+    pivots = []
+    for i in range(2, depth + 1):
+        for j in range(1, i):
+            above, below = segment(i + 1, depth), segment(1, j - 1)
+            seen = _Block(below.product @ cross / jnp.where(size > 0, size, 1.0), below.reach)
+            joint = _Block(seen.product @ above.product, seen.reach + above.reach)
+            pivots.append((above, segment(j + 1, i - 1), seen, joint))
+
     def least(times: float) -> Array:
-        counts = [jnp.asarray(3.0)]
-        for i in range(2, depth + 1):
-            for j in range(1, i):
-                above, inner, below = segment(i + 1, depth), segment(j + 1, i - 1), segment(1, j - 1)
-                seen = _Block(below.product @ cross / size, below.reach)
-                joint = _Block(seen.product @ above.product, seen.reach + above.reach)
-                outer = jnp.maximum(full(above, times) + full(seen, times), full(joint, times))
-                counts.append(outer + full(inner, times))
+        counts: list[Array] = [jnp.asarray(3.0)]
+        for pivot in pivots:
+            above, inner, seen, joint = (full(block, times) for block in pivot)
+            counts.append(inner + jnp.maximum(above + seen, joint))
         return jnp.min(jnp.stack(counts))
 
     fewest, most = least(VANISHES), least(STANDS)

@@ -133,8 +133,8 @@ def search(
     """Critical points from many starts, as an `Ensemble`: a seed that is `converged` ended at one.
 
     `stalled` seeds ended where the gradient is not zero but its norm has no descent direction (A g = 0): such gradient-flat
-    points are told by three signs, the gradient norm, the length of the step and |A g|, and are never counted. Raises
-    ValueError for more parameters than the dense Hessian of every start allows.
+    points are told by three signs, the gradient norm, the length of the step and |A g|, and are never counted. `light` is
+    that of `solve`. Raises ValueError for more parameters than the dense Hessian of every start allows.
     """
     parameters = size(problem)
     if parameters > MOST_PARAMETERS:

@@ -117,6 +117,25 @@ GARROD_2025 = nct.Source(
 }""",
 )
 
+ZIYIN_2022 = nct.Source(
+    citation="Ziyin, Ueda: Exact Phase Transitions in Deep Learning, arXiv:2205.12510 (2022); Ziyin, Li, Meng: Exact "
+    "Solutions of a Deep Linear Network, NeurIPS 2022.",
+    number="number unchecked",
+    bibtex="""@article{ziyin2022exact,
+  title={Exact Phase Transitions in Deep Learning},
+  author={Ziyin, Liu and Ueda, Masahito},
+  journal={arXiv preprint arXiv:2205.12510},
+  year={2022}
+}
+
+@inproceedings{ziyin2022solutions,
+  title={Exact Solutions of a Deep Linear Network},
+  author={Ziyin, Liu and Li, Botao and Meng, Xiangming},
+  booktitle={Advances in Neural Information Processing Systems},
+  year={2022}
+}""",
+)
+
 HONG_2024 = nct.Source(
     citation="Hong, Ling: Neural Collapse for Unconstrained Feature Model under Cross-entropy Loss with Imbalanced Data, "
     "JMLR 2024.",

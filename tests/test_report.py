@@ -127,7 +127,7 @@ def test_damaged_and_foreign_files_are_left_out_and_said_to_be(folder, capsys):
     told = capsys.readouterr()
     assert told.out.count("written: ") == 3
     assert "left out: cut.json: " in told.err
-    assert "left out: old.json: schema_version: expected 2, got 1" in told.err
+    assert "left out: old.json: schema_version: expected 3, got 1" in told.err
     assert "other.json" not in told.err
     assert "cut.json" in (folder / "report.html").read_text()
     assert len(load_results(folder).verdicts) == 2

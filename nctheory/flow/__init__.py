@@ -5,6 +5,9 @@
 
 from nctheory.flow._from_points import solve_from
 from nctheory.flow._items import FlowPrecision, Method, Options
+from nctheory.flow._path_types import Paths, PathStatus
+from nctheory.flow._paths import descend, flow
+from nctheory.flow._paths import starts as draw_starts
 from nctheory.flow._program import starts
 from nctheory.flow._solve import as_key, as_seeds, solve, solve_many
 from nctheory.flow._status import Ensemble, Status
@@ -16,9 +19,14 @@ __all__ = [
     "FlowPrecision",
     "Method",
     "Options",
+    "PathStatus",
+    "Paths",
     "Status",
     "as_key",
     "as_seeds",
+    "descend",
+    "draw_starts",
+    "flow",
     "follow_flow",
     "solve",
     "solve_from",

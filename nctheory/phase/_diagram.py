@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
+from jaxtyping import PRNGKeyArray
 
 from nctheory._registry import Registry, TheoremFileError
 from nctheory.flow import Method
-from nctheory.problems import Problem
+from nctheory.problems import Params, Problem
 from nctheory.sweeps._tiles import Measure
 from nctheory.theorems import Source
 
-Of = Literal["minimum", "any"]
+Of = Literal["minimum", "any", "fraction"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +26,16 @@ class Axis:
     low: float
     high: float
     log: bool = False
+    step: float | None = None
+    """Distance between neighbours, of an axis that has only the values low, low + step, …; None for a continuous one."""
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
             raise ValueError(f"axis {self.name!r}: expected low < high, got {self.low}, {self.high}")
         if self.log and self.low <= 0:
             raise ValueError(f"axis {self.name!r}: a logarithmic axis needs low > 0, got {self.low}")
+        if self.step is not None and (self.log or not 0 < self.step <= self.high - self.low):
+            raise ValueError(f"axis {self.name!r}: expected 0 < step <= high - low on an even axis, got {self.step}")
 
     def forth(self, value: np.ndarray | float) -> np.ndarray:
         """The coordinate in which the axis is even."""
@@ -41,7 +46,11 @@ class Axis:
         return np.asarray(np.exp(coordinate) if self.log else coordinate, float)
 
     def points(self, number: int) -> np.ndarray:
-        """Evenly spread values, ends included."""
+        """Evenly spread values, ends included; of an axis with a step all its values, or that many of them."""
+        if self.step is not None:
+            values = np.arange(self.low, self.high + 0.5 * self.step, self.step)
+            chosen = values[np.unique(np.linspace(0, values.size - 1, min(number, values.size)).round().astype(int))]
+            return chosen.astype(np.int64) if np.all(chosen == np.round(chosen)) else chosen
         return self.back(np.linspace(self.forth(self.low), self.forth(self.high), number))
 
 
@@ -50,17 +59,40 @@ class Boundary:
     """A line that the theory draws: where an order parameter leaves zero (or crosses `level`).
 
     A cell is ordered when the `order` of its seed of least value ("minimum"), or of any of its converged seeds ("any"),
-    exceeds `level`; the theory says that it is below the line (`ordered`), or above. `predicted` maps values of the axis
-    `along` to the boundary's place on the axis `across`. A boundary "any" is refuted only by ordered cells beyond it: that
-    no seed reached an ordered state is no proof that there is none.
+    or the share of its converged seeds certified at the global minimum ("fraction"; `order` is then only a name), exceeds
+    `level`; the theory says that it is below the line (`ordered`), or above. `predicted` maps values of the axis `along` to
+    the boundary's place on the axis `across`, and `level` may be such a function too: the transition jumps at least as high
+    as a level whose boundary is that of the onset. A boundary "any" is refuted only by ordered cells beyond it: that no seed
+    reached an ordered state is no proof that there is none.
     """
 
     name: str
     order: str
     predicted: Callable[[np.ndarray], np.ndarray]
-    level: float = 1e-4
+    level: float | Callable[[np.ndarray], np.ndarray] = 1e-4
     of: Of = "minimum"
     ordered: Literal["below", "above"] = "below"
+
+    def level_at(self, along: np.ndarray) -> np.ndarray:
+        """The level at values of the axis `along`."""
+        level = self.level(np.asarray(along, float)) if callable(self.level) else self.level
+        return np.broadcast_to(np.asarray(level, float), np.shape(along))
+
+
+@dataclasses.dataclass(frozen=True)
+class Loop:
+    """Hysteresis: the state is followed as the parameter `across` goes up and down again in steps, at one value of `along`.
+
+    Each step begins where the last one ended; on the way up a state whose `order` is at most `level` is replaced by
+    `nucleus(problem, key)` first. The theory says where the state jumps up (`up`) and down (`down`).
+    """
+
+    at: float
+    order: str
+    nucleus: Callable[[Problem, PRNGKeyArray], Params]
+    up: float
+    down: float
+    level: float = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,17 +118,24 @@ class Diagram:
     "minimum" which basins the flow would have chosen; for boundaries "any" it does."""
     tolerance: float = 0.01
     """Relative distance, on the axis `across`, within which the located boundary must lie."""
+    loop: Loop | None = None
 
     def __post_init__(self) -> None:
         for boundary in self.boundaries:
-            if boundary.order not in self.measures:
+            if boundary.of != "fraction" and boundary.order not in self.measures:
                 raise ValueError(f"boundary {boundary.name!r}: {boundary.order!r} is no measure of diagram {self.id!r}")
-        if self.method == "polish" and any(boundary.of == "any" for boundary in self.boundaries):
+        if self.method == "polish" and any(boundary.of != "minimum" for boundary in self.boundaries):
             raise ValueError(
                 f"method: diagram {self.id!r} asks which minima seeds reach; expected a method with the flow"
             )
+        if not self.certified and any(boundary.of == "fraction" for boundary in self.boundaries):
+            raise ValueError(
+                f"certified: diagram {self.id!r} counts seeds at the minimum, which only a certificate tells"
+            )
         if not self.boundaries:
             raise ValueError(f"boundaries: expected at least one in diagram {self.id!r}")
+        if self.loop is not None and self.loop.order not in self.measures:
+            raise ValueError(f"loop: {self.loop.order!r} is no measure of diagram {self.id!r}")
 
 
 _DIAGRAMS = Registry("diagram", Diagram, "nctheory.register_diagram(Diagram(...))")

@@ -8,7 +8,8 @@ from nctheory.phase._diagram import Boundary
 from nctheory.theorems._verdict import Outcome
 
 CONTROL = 0.03
-"""The check must refute the prediction moved by this part of itself, to either side where it can (see `Boundary`)."""
+"""The check must refute the prediction moved by this part of itself, to either side where it can (see `Boundary`); on an axis
+with a step, by one step."""
 
 
 class LocatedBoundary(NamedTuple):
@@ -27,11 +28,16 @@ class LocatedBoundary(NamedTuple):
     tolerance: float
     cells: tuple[np.ndarray, np.ndarray, np.ndarray]
     """Cells of the picture: their values on both axes, and their phases."""
+    step: float | None = None
+    """Of an axis `across` that has one: the boundary lies between two of its values, and every cell is judged."""
 
     @property
     def distance(self) -> np.ndarray:
-        """Relative distance of the bracket's middle from the prediction."""
-        return np.abs(0.5 * (self.low + self.high) / self.predicted - 1.0)
+        """Relative distance of the bracket's middle from the prediction; 0 within the bracket, on an axis with a step."""
+        away = np.abs(0.5 * (self.low + self.high) - self.predicted)
+        if self.step is not None:
+            away = np.maximum(away - 0.5 * (self.high - self.low), 0.0)
+        return away / np.abs(self.predicted)
 
     @property
     def band(self) -> np.ndarray:
@@ -41,12 +47,17 @@ class LocatedBoundary(NamedTuple):
     def misplaced(self, factor: float = 1.0) -> int:
         """Cells of the picture on the wrong side of `factor` times the prediction by more than the tolerance."""
         along, across, phase = self.cells
-        line = factor * np.asarray(self.boundary.predicted(along.ravel()), float).reshape(along.shape)
+        line = np.asarray(self.boundary.predicted(along.ravel()), float).reshape(along.shape)
+        slack = self.tolerance
+        if self.step is None:
+            line = factor * line
+        else:  # a step where a continuous axis moves by `CONTROL`
+            line, slack = line + (factor - 1) / CONTROL * self.step, 0.0
         below = self.boundary.ordered == "below"
-        inside = across < line * (1 - self.tolerance) if below else across > line * (1 + self.tolerance)
-        outside = across > line * (1 + self.tolerance) if below else across < line * (1 - self.tolerance)
+        inside = across < line * (1 - slack) if below else across > line * (1 + slack)
+        outside = across > line * (1 + slack) if below else across < line * (1 - slack)
         wrong = (phase == 1) & outside
-        if self.boundary.of == "minimum":
+        if self.boundary.of != "any":
             wrong |= (phase == 0) & inside
         return int(np.sum(wrong))
 
@@ -54,8 +65,12 @@ class LocatedBoundary(NamedTuple):
         """Is the boundary within the tolerance of `factor` times the prediction on every row, ordered on the right side?
 
         "refuted" if it is certainly not on one row, or a cell of the picture is misplaced; "inconclusive" if a row is
-        undecided.
+        undecided. On an axis with a step: is every cell on its side of the line?
         """
+        if self.step is not None:
+            if self.misplaced(factor):
+                return "refuted"
+            return "inconclusive" if bool(np.any(np.isnan(self.cells[2]))) else "holds"
         below, any_ = self.boundary.ordered == "below", self.boundary.of == "any"
         predicted, found = factor * self.predicted, self.state == "found"
         middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)

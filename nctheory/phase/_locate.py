@@ -129,3 +129,21 @@ def locate(ordered: Ordered, rows: int, range_: tuple[float, float], width: floa
     found = brackets.state == "found"
     low, high = (np.where(found, end, np.nan) for end in (brackets.low, brackets.high))
     return Located(low, high, brackets.state, brackets.phase)
+
+
+def between_cells(places: np.ndarray, phases: np.ndarray) -> Located:
+    """The bracket on each row of a picture: the first two neighbours of different phase; `phases` is rows x `places`.
+
+    >>> between_cells(np.array([4.0, 6.0, 8.0]), np.array([[0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])).high.tolist()
+    [6.0, nan]
+    """
+    low, high = np.full(len(phases), np.nan), np.full(len(phases), np.nan)
+    state = np.full(len(phases), "undecided", object)
+    for row, phase in enumerate(phases):
+        if np.isnan(phase).any():
+            continue
+        flips = np.flatnonzero(phase[1:] != phase[:-1])
+        state[row] = "found" if flips.size else "absent"
+        if flips.size:
+            low[row], high[row] = places[flips[0]], places[flips[0] + 1]
+    return Located(low, high, state, phases[:, 0])

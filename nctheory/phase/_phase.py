@@ -11,8 +11,9 @@ from nctheory._precision import float64
 from nctheory.certificates import gap_closed
 from nctheory.flow import Status, as_seeds
 from nctheory.phase._diagram import Boundary, Diagram, find_diagram
+from nctheory.phase._hysteresis import Hysteresis, follow_loop
 from nctheory.phase._judge import LocatedBoundary
-from nctheory.phase._locate import Located, locate
+from nctheory.phase._locate import Located, between_cells, locate
 from nctheory.sweeps import SweepResult, sweep
 from nctheory.sweeps._cells import TILE, CellRun
 from nctheory.theorems._verdict import Outcome
@@ -32,16 +33,22 @@ class PhaseDiagram(NamedTuple):
     """Solves that locating the boundaries took."""
     uniform: int
     """Solves of a uniform grid of the same rows that is as fine."""
+    loop: Hysteresis | None = None
 
     @property
     def control_refuted(self) -> bool:
-        """Whether the same check refutes every boundary moved by 3 %."""
-        return all(one.control_refuted for one in self.located)
+        """Whether the same check refutes every boundary moved by 3 % (or a step), and a loop moved by two steps."""
+        return all(one.control_refuted for one in (*self.located, *self.loops))
+
+    @property
+    def loops(self) -> tuple[Hysteresis, ...]:
+        """The hysteresis loop, if there is one."""
+        return () if self.loop is None else (self.loop,)
 
     @property
     def outcome(self) -> Outcome:
         """ "holds" when every boundary lies within its tolerance and the control is refuted."""
-        judged = [one.judge() for one in self.located]
+        judged = [one.judge() for one in (*self.located, *self.loops)]
         if "refuted" in judged:
             return "refuted"
         return "holds" if all(one == "holds" for one in judged) and self.control_refuted else "inconclusive"
@@ -56,6 +63,10 @@ class PhaseDiagram(NamedTuple):
 def order_of(cells: Mapping[str, np.ndarray], boundary: Boundary, certified: bool) -> np.ndarray:
     """The order parameter of every cell from arrays … x seeds; NaN where a cell is undecided."""
     converged = cells["status"] == int(Status.CONVERGED)
+    if boundary.of == "fraction":
+        at_minimum = converged & gap_closed(cells["value"] - cells["lower_bound"], cells["value"])
+        counted = converged.sum(axis=-1)
+        return np.where(counted > 0, at_minimum.sum(axis=-1) / np.maximum(counted, 1), np.nan)
     measured = np.where(converged, cells[boundary.order], np.nan)
     if boundary.of == "any":
         largest = np.max(cells[boundary.order], axis=-1, where=converged, initial=-np.inf)
@@ -87,7 +98,8 @@ def phase_diagram(
     `diagram` is an identifier (see `nct.diagrams()`) or a `Diagram` of your own. `grid` gives values of both axes, or one
     number for each. On each row, a value of the axis `along`, every boundary is bracketed to the relative width
     `fineness` (by default a quarter of the diagram's tolerance) on the axis `across`, by halving cells across which
-    the phase changes; rows between located ones begin at their neighbours' boundary. `folder`, `client` and `progress` are
+    the phase changes; rows between located ones begin at their neighbours' boundary. On an axis `across` with a step the
+    boundary lies between two cells of the picture. `folder`, `client` and `progress` are
     those of `sweep`, and so is resuming.
 
     Raises ValueError, naming the argument, for bad input.
@@ -111,6 +123,7 @@ def phase_diagram(
     if not 0 < fine < chosen.tolerance:
         raise ValueError(f"fineness: expected a positive number below the tolerance {chosen.tolerance}, got {fine}")
     values = along.points(rows)
+    lattice = across.step is not None
     lines = [_predicted(boundary, values, chosen) for boundary in chosen.boundaries]
     options = {"scale": chosen.scale, "method": chosen.method, "chunk": CHUNK}
     picture = sweep(
@@ -126,24 +139,33 @@ def phase_diagram(
     )
     run = CellRun(chosen.model, as_seeds(seeds), chosen.measures, key, folder, TILE, client, options)
     located, solves, uniform = [], 0, 0
-    here, there = np.meshgrid(*(np.asarray(picture.grid.values[i], float) for i in (0, 1)), indexing="ij")
+    axes = [np.asarray(picture.grid.values[i], float) for i in (0, 1)]
+    here, there = np.meshgrid(*axes, indexing="ij")
     range_ = (float(across.forth(across.low)), float(across.forth(across.high)))
     for boundary, predicted in zip(chosen.boundaries, lines, strict=True):
+        phases = _phases(order_of(picture.arrays, boundary, chosen.certified), boundary, here)
+        cells_seen = (here, there, phases)
+        if lattice:
+            ends = between_cells(axes[1], phases)
+            line = np.asarray(boundary.predicted(axes[0]), float)
+            located.append(LocatedBoundary(boundary, axes[0], *ends, line, chosen.tolerance, cells_seen, across.step))
+            continue
         # A width in the coordinate that is `fine` of the prediction where the axis is even in its logarithm.
         width = float(np.log1p(fine)) if across.log else fine * float(np.min(np.abs(predicted)))
         ends, asked = _follow(run, chosen, boundary, values, range_, width, progress)
         solves += asked * len(run.numbers)
-        cells = rows * int(np.ceil((range_[1] - range_[0]) / width) + 1)
+        cells = values.size * int(np.ceil((range_[1] - range_[0]) / width) + 1)
         uniform = max(uniform, cells * len(run.numbers))  # one grid serves all boundaries
         low, high = across.back(ends.low), across.back(ends.high)
-        phases = _phases(order_of(picture.arrays, boundary, chosen.certified), boundary)
-        cells_seen = (here, there, phases)
         located.append(
             LocatedBoundary(
                 boundary, values, low, high, ends.state, ends.phase, predicted, chosen.tolerance, cells_seen
             )
         )
-    return PhaseDiagram(chosen, picture, tuple(located), solves, uniform)
+    loop = None
+    if chosen.loop is not None:
+        loop = follow_loop(chosen, chosen.loop, as_seeds(seeds), key)
+    return PhaseDiagram(chosen, picture, tuple(located), solves, uniform, loop)
 
 
 def _follow(
@@ -165,19 +187,21 @@ def _follow(
             {diagram.along.name: float(values[row]), diagram.across.name: float(place)}
             for row, place in zip(rows, diagram.across.back(where), strict=True)
         ]
-        return _phases(order_of(run(cells, progress).arrays, boundary, diagram.certified), boundary)
+        return _phases(order_of(run(cells, progress).arrays, boundary, diagram.certified), boundary, values[rows])
 
     return locate(ordered, len(values), range_, width), asked
 
 
-def _phases(order: np.ndarray, boundary: Boundary) -> np.ndarray:
+def _phases(order: np.ndarray, boundary: Boundary, along: np.ndarray) -> np.ndarray:
     """1 ordered, 0 not, NaN undecided."""
-    return np.where(np.isnan(order), np.nan, (order > boundary.level).astype(float))
+    return np.where(np.isnan(order), np.nan, (order > boundary.level_at(along)).astype(float))
 
 
 def _predicted(boundary: Boundary, values: np.ndarray, diagram: Diagram) -> np.ndarray:
-    """The prediction on the rows, after checking that it is a line within the axis."""
+    """The prediction on the rows, after checking that it is a line within the axis (unless that has a step)."""
     found = np.broadcast_to(np.asarray(boundary.predicted(values), float), values.shape)
+    if diagram.across.step is not None and not np.any(np.isnan(found)):
+        return found
     low, high = diagram.across.low, diagram.across.high
     if not np.all(np.isfinite(found) & (found > low) & (found < high) & (found != 0)):
         raise ValueError(

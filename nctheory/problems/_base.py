@@ -42,6 +42,18 @@ class Problem(eqx.Module):
         """Objective and gradient; override where a closed form is cheaper than autodiff."""
         return jax.value_and_grad(self.objective)(params)
 
+    def velocity(self, params: Params) -> Params:
+        r"""Where the flow moves a point: $-\nabla f$; a flow on a constraint set overrides it by its projection."""
+        return jax.tree.map(jnp.negative, self.value_and_grad(params)[1])
+
+    def conservation_defect(self, start: Params, params: Params, time: Scalar) -> Scalar:
+        """How far, relatively, what the flow conserves is from its law a `time` after `start`; NaN where none is known."""
+        return jnp.asarray(jnp.nan)
+
+    def minibatch(self, key: PRNGKeyArray, batch: int) -> "Problem":
+        """The problem on `batch` random samples; NotImplementedError where it is not a sum over samples."""
+        raise NotImplementedError(f"{type(self).__name__} has no samples to draw from")
+
     def invariants(self, params: Params) -> Array | Scalar:
         """Quantities that do not see the gauge and tell two end states apart; by default only the value."""
         return self.objective(params)

@@ -1,5 +1,8 @@
 """The linear chain: unconstrained features and deep linear networks in one problem type."""
 
+import dataclasses
+from typing import Any, Self
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from nctheory._types import Array, Scalar
+from nctheory.problems._balance import balance_defect
 from nctheory.problems._base import Problem
 from nctheory.problems._gauge import ChainParams, chain_gauge_penalty, chain_tangents
 from nctheory.problems._losses import Loss
@@ -34,6 +38,11 @@ class DeepLinear(Problem):
     reduced_form: bool = eqx.field(static=True)
     bias_row: Float[Array, "M"] | None
     """What b multiplies, where that is not the constant row (see `moment_form`)."""
+
+    @classmethod
+    def of(cls, chain: "DeepLinear", **more: Any) -> Self:
+        """This kind of chain (one with starts of its own, say) with the fields of another."""
+        return cls(**{field.name: getattr(chain, field.name) for field in dataclasses.fields(chain)}, **more)
 
     @property
     def depth(self) -> int:
@@ -132,6 +141,21 @@ class DeepLinear(Problem):
     def invariants(self, params: ChainParams) -> Float[Array, "K M"]:
         """The product W_L … W_1 H, which the gauge leaves alone (b may hold a free constant)."""
         return self.product(params)
+
+    def conservation_defect(self, start: ChainParams, params: ChainParams, time: Scalar) -> Scalar:
+        r"""$W_{l+1}^\top W_{l+1}-W_lW_l^\top$ decays as $e^{-2\lambda t}$ between free factors of one decay per parameter.
+
+        The largest distance from that, over the internal spaces, relative to the terms of the difference. NaN where no two
+        neighbours have one decay.
+        """
+        return balance_defect(self, start, params, time)
+
+    def minibatch(self, key: PRNGKeyArray, batch: int) -> "DeepLinear":
+        """The fit on `batch` columns, drawn with replacement in proportion to their weight; the decays as they are."""
+        total = jnp.sum(self.column_weight)
+        drawn = jax.random.choice(key, self.targets.shape[1], (batch,), p=self.column_weight / total)
+        share = jnp.zeros_like(jnp.asarray(self.column_weight)).at[drawn].add(total / batch)
+        return eqx.tree_at(lambda problem: problem.column_weight, self, share)
 
     def gauge_tangents(self, params: ChainParams) -> ChainParams:
         r"""Tangents of O(d) acting between neighbouring layers, and of the constant shift of b where that is free.

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from nctheory.report._load import Results
+from nctheory.report._phase import percent
 from nctheory.theorems import Source, Verdict
 
 _SPECIAL = {c: "\\" + c for c in "&%$#_{}"} | {
@@ -98,7 +99,7 @@ def _boundary_rows(phase: dict) -> list[tuple[str, ...]]:
                 escape(phase["diagram"]),
                 escape(one["name"]),
                 str(len(distances)),
-                f"{max(distances):.2%}".replace("%", r"\,\%") if distances else "--",
+                percent(distances).replace("%", r"\,\%").replace("-", "--"),
                 f"{one['tolerance']:.2%}".replace("%", r"\,\%"),
                 one["outcome"],
             )

@@ -3,9 +3,8 @@
 import base64
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
@@ -13,7 +12,7 @@ from nctheory.report._census import STYLE, draw_census
 from nctheory.report._figure import draw_margins
 from nctheory.report._latex import bibliography, latex_tables
 from nctheory.report._load import Results, load_results
-from nctheory.report._phase import draw_phase
+from nctheory.report._phase import draw_phase, percent
 from nctheory.report._save import Drawing, figure_bytes, house_style
 from nctheory.report._tables import number
 from nctheory.report._text import to_unicode
@@ -75,7 +74,7 @@ def html_page(results: Results, title: str) -> str:
         formula=formula,
         unicode=to_unicode,
         number=number,
-        percent=_percent,
+        percent=percent,
     )
 
 
@@ -120,8 +119,3 @@ def _environments(results: Results) -> list[tuple[dict[str, str], list[str]]]:
     for verdict in results.verdicts:
         found.setdefault(json.dumps(verdict.environment), (verdict.environment, []))[1].append(verdict.theorem)
     return list(found.values())
-
-
-def _percent(distances: Sequence[Any]) -> str:
-    known = [x for x in distances if x is not None]
-    return f"{max(known):.2%}" if known else "-"

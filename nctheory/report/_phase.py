@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from nctheory.phase import LocatedBoundary, PhaseDiagram, order_of
+from nctheory.phase import Hysteresis, LocatedBoundary, PhaseDiagram, order_of
 from nctheory.report._save import Drawing, Spot, house_style, save_figure
 
 LINES = ("#c8553d", "#000000", "#1b6ca8", "#6a3d9a")
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def phase_data(found: PhaseDiagram) -> dict[str, Any]:
@@ -30,6 +30,7 @@ def phase_data(found: PhaseDiagram) -> dict[str, Any]:
             "name": which.name,
             "label": which.label,
             "log": which.log,
+            "step": which.step,
             "low": which.low,
             "high": which.high,
             "values": _numbers(np.asarray(values[which.name], float)),
@@ -40,7 +41,7 @@ def phase_data(found: PhaseDiagram) -> dict[str, Any]:
             "name": one.boundary.name,
             "order": one.boundary.order,
             "of": one.boundary.of,
-            "level": one.boundary.level,
+            "level": _numbers(one.boundary.level_at(one.along)),
             "outcome": one.judge(),
             "control_refuted": one.control_refuted,
             "tolerance": one.tolerance,
@@ -50,6 +51,19 @@ def phase_data(found: PhaseDiagram) -> dict[str, Any]:
             "high": _numbers(one.high),
             "predicted": _numbers(one.predicted),
             "state": [str(state) for state in one.state],
+        }
+
+    def loop(one: Hysteresis) -> dict[str, Any]:
+        return {
+            "at": one.loop.at,
+            "order": one.loop.order,
+            "outcome": one.judge(),
+            "control_refuted": one.control_refuted,
+            "values": _numbers(one.values),
+            "up": [_numbers(row) for row in one.up],
+            "down": [_numbers(row) for row in one.down],
+            "predicted_up": one.loop.up,
+            "predicted_down": one.loop.down,
         }
 
     return {
@@ -71,6 +85,7 @@ def phase_data(found: PhaseDiagram) -> dict[str, Any]:
         "uniform": found.uniform,
         "seeds": int(found.sweep.arrays["value"].shape[-1]),
         "boundaries": [located(one) for one in found.located],
+        "loop": None if found.loop is None else loop(found.loop),
     }
 
 
@@ -95,10 +110,11 @@ def draw_phase(data: Mapping[str, Any]) -> Drawing:
 
     along, across = data["along"], data["across"]
     x, y = _array(along["values"]), _array(across["values"])
-    figure = Figure(figsize=(0.6 + 4.1 * len(data["pictures"]), 3.9), layout="constrained")
-    panels = figure.subplots(1, len(data["pictures"]), squeeze=False)[0]
+    number = len(data["pictures"]) + (data["loop"] is not None)
+    figure = Figure(figsize=(0.6 + 4.1 * number, 3.9), layout="constrained")
+    panels = figure.subplots(1, number, squeeze=False)[0]
     spots: list[Spot] = []
-    for panel, picture in zip(panels, data["pictures"], strict=True):
+    for panel, picture in zip(panels[: len(data["pictures"])], data["pictures"], strict=True):
         order, of = picture["order"], picture["of"]
         cells = np.array([_array(row) for row in picture["cells"]])
         colours = panel.pcolormesh(x, y, cells.T, cmap="Blues", shading="nearest", vmin=0.0)
@@ -116,7 +132,12 @@ def draw_phase(data: Mapping[str, Any]) -> Drawing:
             )  # fmt: skip
         for axis, name in ((along, "x"), (across, "y")):
             getattr(panel, f"set_{name}scale")("log" if axis["log"] else "linear")
-            getattr(panel, f"set_{name}lim")(axis["low"], axis["high"])
+            if axis["step"] is None:
+                getattr(panel, f"set_{name}lim")(axis["low"], axis["high"])
+            else:
+                half = 0.5 * axis["step"]
+                getattr(panel, f"set_{name}ticks")(_array(axis["values"]))
+                getattr(panel, f"set_{name}lim")(axis["low"] - half, axis["high"] + half)
             getattr(panel, f"set_{name}label")(axis["label"])
         panel.legend(fontsize=7, loc="best", frameon=True, framealpha=0.8)
         spots += [
@@ -124,8 +145,35 @@ def draw_phase(data: Mapping[str, Any]) -> Drawing:
                  + ("undecided" if np.isnan(cells[i, j]) else f"{cells[i, j]:.4g}"))
             for i, a in enumerate(x) for j, b in enumerate(y)
         ]  # fmt: skip
+    if data["loop"] is not None:
+        _draw_loop(panels[-1], data["loop"], data)
     figure.suptitle(f"{data['diagram']}: {data['outcome']}", fontsize=9, x=0.01, ha="left")
     return Drawing(figure, tuple(spots))
+
+
+def _draw_loop(panel: Any, loop: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    """The order parameter on the way up and down again, of every seed, between the predicted jumps."""
+    values = _array(loop["values"])
+    for name, marker, colour in (("up", "^", LINES[0]), ("down", "v", LINES[2])):
+        rows = np.array([_array(row) for row in loop[name]])
+        panel.plot(values, rows, marker, ms=3, color=colour, mfc="none", mew=0.7)
+        panel.axvline(loop[f"predicted_{name}"], color=colour, lw=1.0, ls="--", label=f"{name}: predicted jump")
+        panel.plot([], [], marker, ms=3, color=colour, mfc="none", mew=0.7, label=f"{name}, {rows.shape[1]} seeds")
+    panel.set_xscale("log" if data["across"]["log"] else "linear")
+    panel.set_xlabel(data["across"]["label"])
+    panel.set_ylabel(loop["order"])
+    panel.set_title(f"{data['along']['label']} = {loop['at']:g}", fontsize=8)
+    panel.legend(fontsize=7, loc="best")
+
+
+def percent(distances: Iterable[float | None]) -> str:
+    """The largest of some distances, None and NaN left out.
+
+    >>> percent([0.001, None]), percent([])
+    ('0.10%', '-')
+    """
+    known = [x for x in distances if x is not None and np.isfinite(x)]
+    return f"{max(known):.2%}" if known else "-"
 
 
 def phase_table(found: PhaseDiagram) -> Table:
@@ -136,17 +184,25 @@ def phase_table(found: PhaseDiagram) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("outcome")
     for one in found.located:
-        located = one.state == "found"
         table.add_row(
             one.boundary.name,
             str(one.along.size),
-            str(int(np.sum(located))),
-            f"{np.nanmax(one.distance):.2%}" if located.any() else "-",
-            f"{np.nanmax(one.band):.2%}" if located.any() else "-",
+            str(int(np.sum(one.state == "found"))),
+            percent(one.distance),
+            percent(one.band),
             f"{one.tolerance:.2%}",
             "refuted" if one.control_refuted else "NOT REFUTED",
             one.judge(),
         )
+    for one in found.loops:
+        for name, branch, predicted in (("up", one.up, one.loop.up), ("down", one.down, one.loop.down)):
+            low, high = one.jumps(branch)
+            away = np.maximum(np.maximum(low - predicted, predicted - high), 0.0) / abs(predicted)
+            table.add_row(
+                f"loop: jump {name}", "1", str(int(np.sum(np.isfinite(low) & np.isfinite(high)) > 0)), percent(away),
+                percent(0.5 * (high - low) / abs(predicted)), "one step",
+                "refuted" if one.control_refuted else "NOT REFUTED", one.judge(),
+            )  # fmt: skip
     return table
 
 
@@ -156,9 +212,12 @@ def phase_lines(found: PhaseDiagram) -> list[str]:
     lines = [
         f"picture: {cells.size // cells.shape[-1]} cells of {cells.shape[-1]} seeds, {int(found.sweep.converged.sum())} of "
         f"{cells.size} solves converged, {int(found.sweep.certified.sum())} certified",
-        f"boundaries: {found.solves} solves; a uniform grid as fine would take {found.uniform} "
-        f"({found.uniform / max(found.solves, 1):.1f} times as many)",
     ]
+    if found.uniform:
+        lines.append(
+            f"boundaries: {found.solves} solves; a uniform grid as fine would take {found.uniform} "
+            f"({found.uniform / found.solves:.1f} times as many)"
+        )
     return lines + [f"damaged: {one}" for one in found.sweep.damaged]
 
 

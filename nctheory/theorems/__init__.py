@@ -11,7 +11,7 @@ from nctheory.theorems._erratum import Erratum, Finding, errata, find_erratum, r
 from nctheory.theorems._evidence import Effort
 from nctheory.theorems._registry import catalogue, find_theorem, load_theorem_file, register
 from nctheory.theorems._statistics import failure_bound
-from nctheory.theorems._theorem import Claim, Control, Instance, Source, Theorem, generator, minimum_value
+from nctheory.theorems._theorem import Claim, Control, Course, Instance, Source, Theorem, generator, minimum_value
 from nctheory.theorems._verdict import (
     ClaimResult,
     ControlResult,
@@ -31,6 +31,7 @@ __all__ = [
     "ClaimResult",
     "Control",
     "ControlResult",
+    "Course",
     "Effort",
     "Erratum",
     "Evidence",

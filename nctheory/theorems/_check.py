@@ -1,7 +1,6 @@
 """One claim on one instance: residuals against tolerances that are derived, seed by seed."""
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +8,11 @@ import numpy as np
 
 from nctheory._batching import map_in_blocks
 from nctheory._programs import light_jit
-from nctheory.certificates import GAP_LEVEL, Bound, HessianReport
-from nctheory.flow import Ensemble
+from nctheory.certificates import GAP_LEVEL
 from nctheory.problems import Params, Problem, ravel, rounding, unravel
-from nctheory.theorems._theorem import Claim
-
-SAFETY = 2.0
-"""Factor on the first-order sensitivity; covers its second-order remainder."""
-
+from nctheory.theorems._grounds import SAFETY, Check, Evidence, Level
+from nctheory.theorems._path_check import check_path
+from nctheory.theorems._theorem import PATH_KINDS, Claim
 
 FLAT = 1e-6
 """Negative curvature below this part of the largest is none: a saddle that is strict in name only."""
@@ -25,73 +21,6 @@ UNCLEAR = 100.0
 a continuum of critical points some are tightened or degenerate, and their neighbours are not."""
 HINT = 0.1
 """Part of the resolution beyond which a negative curvature is no rounding error, though its sign is not certain."""
-
-
-class Level(NamedTuple):
-    """Converged seeds that ended at one value."""
-
-    value: float
-    members: np.ndarray
-    """Positions in the ensemble."""
-    certified: bool
-    """Whether it is the global minimum, by certificate or, without one, as the best value found."""
-    smallest_curvature: float
-    """Smallest Hessian eigenvalue off the gauge at a sampled end state; NaN where none was sampled."""
-    resolution: float
-    """Eigenvalues closer to zero are not told from zero."""
-    largest_curvature: float
-    """Largest size of an eigenvalue there."""
-    slack: float
-    """How far the critical value may be from `value`: the members' spread, their gradients to second order, rounding."""
-    at: int = -1
-    """Position of the end state at which the curvature was taken; -1 where none was."""
-
-    def holds(self, value: float) -> bool:
-        """Whether a predicted value is this one."""
-        return bool(abs(value - self.value) <= self.slack)
-
-
-class Evidence(NamedTuple):
-    """All that was computed on one instance, before any prediction is looked at."""
-
-    problem: Problem
-    ensemble: Ensemble
-    bound: Bound
-    certified: np.ndarray
-    """Converged, and at the global minimum to `GAP_LEVEL`."""
-    observed: dict[str, np.ndarray]
-    """By claim; leading axis seeds (starts first, then ends, where the scope is any point)."""
-    reports: list[HessianReport]
-    """Hessians at sampled end states."""
-    reach: dict[str, np.ndarray]
-    """By claim and seed: change of the observable per unit of residual gradient, the largest over the sampled end states
-    of the seed's level; infinite where none was sampled."""
-    terms: dict[str, np.ndarray]
-    """By claim that names them: size of the terms that cancel in the observable."""
-    levels: tuple[Level, ...]
-    """The distinct values at which converged seeds ended, ascending."""
-
-
-class Check(NamedTuple):
-    """A claim held against one prediction on one instance; arrays over the seeds in its scope."""
-
-    seeds: np.ndarray
-    residual: np.ndarray
-    tolerance: np.ndarray
-    scale: float
-    """Norm of the prediction."""
-    resolution: np.ndarray
-    """Error in the prediction that this seed would have caught, in whatever direction."""
-
-    @property
-    def violated(self) -> np.ndarray:
-        """Seeds that refute the prediction."""
-        return self.residual > self.tolerance
-
-    @property
-    def decided(self) -> bool:
-        """Whether there is a seed to speak of, with a finite tolerance."""
-        return self.seeds.size > 0 and bool(np.all(np.isfinite(self.tolerance)))
 
 
 @partial(light_jit, static_argnames="claims")
@@ -130,6 +59,8 @@ def check_claim(claim: Claim, evidence: Evidence, predicted: np.ndarray) -> Chec
     """
     if claim.enclosed:
         return _check_enclosure(claim, evidence, float(predicted))
+    if claim.kind in PATH_KINDS:
+        return check_path(claim, evidence, np.asarray(predicted, np.float64))
     if claim.kind == "index":
         return _check_index(claim, evidence, np.asarray(predicted, dtype=np.float64))
     observed, ensemble = evidence.observed[claim.name], evidence.ensemble
@@ -246,3 +177,17 @@ def _check_enclosure(claim: Claim, evidence: Evidence, predicted: float) -> Chec
     speaks = evidence.certified | refutes
     resolution = np.where(evidence.certified, np.maximum(value - lower, 0.0), np.inf) + noise
     return Check(ensemble.seeds[speaks], outside[speaks], noise[speaks], abs(predicted), resolution[speaks])
+
+
+__all__ = [
+    "FLAT",
+    "HINT",
+    "SAFETY",
+    "UNCLEAR",
+    "Check",
+    "Evidence",
+    "Level",
+    "check_claim",
+    "measure_terms",
+    "observe_all",
+]

@@ -8,7 +8,7 @@ import numpy as np
 
 from nctheory.closed_form import NoClosedForm
 from nctheory.theorems._check import Check, Evidence, Level, check_claim
-from nctheory.theorems._theorem import Claim, Control, Instance, Prediction, Theorem
+from nctheory.theorems._theorem import PATH_KINDS, Claim, Control, Instance, Prediction, Theorem
 from nctheory.theorems._verdict import ClaimResult, ControlResult, InstanceResult, ReachedValue
 
 SHIFT = 10.0
@@ -94,7 +94,7 @@ def control_result(control: Control, theorem: Theorem, grounds: Sequence[tuple[I
         if not control.applies(instance):
             continue
         try:
-            prediction = control.predict(instance.problem)
+            prediction = evidence.predicted_by(control.predict)
         except NoClosedForm:
             continue
         checks = [
@@ -127,6 +127,9 @@ def _shift(claim: Claim, case: Case, predicted: np.ndarray, distance: float) -> 
     """Move a prediction by `distance` in norm, in the direction that its kind of claim forbids."""
     if claim.kind == "index":
         return np.full((1, *predicted.shape[1:]), np.nan)  # an empty list: minima ought to be saddles
+    if claim.kind in PATH_KINDS:
+        entries = int(np.prod(predicted.shape[2:])) if claim.kind == "trajectory" else 1
+        return np.asarray(predicted + distance / np.sqrt(entries))
     if claim.kind in ("equality", "member"):
         length = 1.0 if claim.kind == "member" else np.sqrt(max(predicted.size, 1))
         direction = np.ones_like(predicted) / length

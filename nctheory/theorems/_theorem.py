@@ -12,12 +12,13 @@ from nctheory._types import Array
 from nctheory.flow import Method as SolveMethod
 from nctheory.problems import Params, Problem
 
-Kind = Literal["equality", "upper", "lower", "member", "index"]
-Scope = Literal["minimisers", "critical points", "any point"]
-KINDS: tuple[Kind, ...] = ("equality", "upper", "lower", "member", "index")
-SCOPES: tuple[Scope, ...] = ("minimisers", "critical points", "any point")
+Kind = Literal["equality", "upper", "lower", "member", "index", "trajectory", "order", "limit"]
+Scope = Literal["minimisers", "critical points", "any point", "path"]
+PATH_KINDS: tuple[Kind, ...] = ("trajectory", "order", "limit")
+KINDS: tuple[Kind, ...] = ("equality", "upper", "lower", "member", "index", *PATH_KINDS)
+SCOPES: tuple[Scope, ...] = ("minimisers", "critical points", "any point", "path")
 Prediction = Any
-Method = SolveMethod | Literal["census"]
+Method = SolveMethod | Literal["census", "path"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,34 @@ class Source:
 
 
 @dataclasses.dataclass(frozen=True)
+class Course:
+    """A process in time: the gradient flow, or gradient descent of step size `rate`, observed at `times`.
+
+    Of a descent `times` are numbers of steps. With a `ladder` every seed runs once for each of these multiples of its start.
+    """
+
+    times: tuple[float, ...]
+    rate: float | None = None
+    ladder: tuple[float, ...] = ()
+    tolerance: float = 1e-11
+    """Of the integrator (see `nctheory.flow`)."""
+
+    def __post_init__(self) -> None:
+        if (
+            not self.times
+            or any(b <= a for a, b in zip(self.times[:-1], self.times[1:], strict=True))
+            or self.times[0] < 0
+        ):
+            raise ValueError(f"times: expected numbers that increase from 0 or later, got {self.times}")
+        if self.rate is not None and any(int(t) != t for t in self.times):
+            raise ValueError(f"times: of a descent expected whole numbers of steps, got {self.times}")
+        if self.ladder and (
+            len(self.ladder) < 4 or any(b >= a for a, b in zip(self.ladder, self.ladder[1:], strict=False))
+        ):
+            raise ValueError(f"ladder: expected at least four multiples, from large to small, got {self.ladder}")
+
+
+@dataclasses.dataclass(frozen=True)
 class Instance:
     """One problem within a theorem's hypotheses, with the parameters that a reader wants to see."""
 
@@ -45,6 +74,8 @@ class Instance:
     parameters: Mapping[str, float | int | str]
     scale: float | None = None
     """Scale of the starts, where it is not the theorem's."""
+    course: Course | None = None
+    """Of a theorem about paths: how they are followed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,11 +90,16 @@ class Claim:
     `enclosed` the claim is about the global minimum itself, which lies between certificate and value; `observe` is then
     the objective. An observable that is a difference of large terms gives their size as `terms(problem, params)`:
     rounding is taken relative to it.
+
+    Of paths (scope "path") there are three kinds, and their `observe(problem, params, start)` sees the start of the path
+    too. "trajectory": the observable at all times against a predicted curve, times x …. "order": a size that vanishes
+    as a power of the ladder's rung, at the last time, against the predicted power. "limit": a number that converges as
+    `vanishing(time)` does, extrapolated to where that is 0, against the predicted limit.
     """
 
     name: str
     statement: str
-    observe: Callable[[Any, Params], Array]
+    observe: Callable[..., Array]
     predicted: Callable[[Prediction], Array]
     kind: Kind = "equality"
     scope: Scope = "minimisers"
@@ -73,6 +109,11 @@ class Claim:
     terms: Callable[[Any, Params], Array] | None = None
     complete: bool = False
     """Of a "member" claim: every entry of the list ought to be found, or the verdict is inconclusive."""
+    vanishing: Callable[[np.ndarray], np.ndarray] | Literal["geometric"] | None = None
+    """Of a "limit" claim: what the distance from the limit is proportional to, to first order, as a function of time; or
+    "geometric", of an exponential whose rate is not known."""
+    logarithmic: bool = False
+    """Whether a figure of the curve wants a logarithmic axis."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -87,6 +128,10 @@ class Claim:
             raise ValueError(
                 f"of_value: claim {self.name!r} must compare the objective at critical points or minimisers"
             )
+        if (self.kind in PATH_KINDS) != (self.scope == "path"):
+            raise ValueError(f"scope: 'path' goes with the kinds {PATH_KINDS}, got {self.kind!r}, {self.scope!r}")
+        if (self.kind == "limit") != (self.vanishing is not None):
+            raise ValueError(f"vanishing: claim {self.name!r} of kind {self.kind!r}; it goes with kind 'limit'")
         if self.complete and self.kind != "member":
             raise ValueError(f"complete: claim {self.name!r} must be of kind 'member', got {self.kind!r}")
 
@@ -117,7 +162,7 @@ class Control:
 
     name: str
     wrong: str
-    predict: Callable[[Any], Prediction]
+    predict: Callable[..., Prediction]
     claims: tuple[str, ...] = ()
     applies: Callable[[Instance], bool] = lambda instance: True
     outside: Callable[[PRNGKeyArray], Sequence[Instance]] | None = None
@@ -134,7 +179,9 @@ class Theorem:
     Where local minima are part of the theory (three or more factors make zero one) set `several_basins`: then
     a converged seed supports the theorem at whatever critical point it ends, if no claim fails there and some seed of the
     instance is certified at the global minimum. `method` "polish" is for theorems that speak of end states only, "census"
-    (see `nctheory.census`) for those that speak of critical points of every index.
+    (see `nctheory.census`) for those that speak of critical points of every index, "path" for those that speak of the way:
+    then every instance has a course, every claim the scope "path", and `predict(problem, start, times)` gives what is
+    predicted of the path from one start, in JAX.
     """
 
     id: str
@@ -144,7 +191,7 @@ class Theorem:
     notation: str
     sources: tuple[Source, ...]
     instances: Callable[[PRNGKeyArray], Sequence[Instance]]
-    predict: Callable[[Any], Prediction]
+    predict: Callable[..., Prediction]
     claims: tuple[Claim, ...]
     controls: tuple[Control, ...]
     init_scale: float = 1.0
@@ -160,6 +207,11 @@ class Theorem:
             raise ValueError(f"claims: theorem {self.id!r} makes no claim")
         if not self.controls:
             raise ValueError(f"controls: theorem {self.id!r} has no control; a check that cannot fail proves nothing")
+        for claim in self.claims:
+            if (claim.scope == "path") != (self.method == "path"):
+                raise ValueError(
+                    f"method: {self.method!r} of theorem {self.id!r} with a claim of scope {claim.scope!r}"
+                )
         names = [claim.name for claim in self.claims]
         if len(set(names)) != len(names):
             raise ValueError(f"claims: names must differ, got {names} in theorem {self.id!r}")

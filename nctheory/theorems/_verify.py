@@ -29,6 +29,7 @@ from nctheory.theorems._judge import (
     shifted_control,
     supporting_seeds,
 )
+from nctheory.theorems._path_evidence import gather_paths
 from nctheory.theorems._registry import find_theorem
 from nctheory.theorems._statistics import failure_bound
 from nctheory.theorems._theorem import Control, Instance, Theorem
@@ -145,7 +146,7 @@ def _run(
     key = jax.random.fold_in(jax.random.fold_in(root, 1), index)
     problem, scale = instance.problem, _scale(theorem, instance)
     evidence = _evidence(theorem, instance, seeds, key, effort, workers, progress)
-    prediction = theorem.predict(problem)
+    prediction = evidence.predicted_by(theorem.predict)
     checks = hold_claims(theorem, evidence, prediction)
     sample = effort.fidelity_seeds if compare and theorem.method == "flow+polish" else 0
     fidelity = flow_fidelity(problem, evidence.ensemble, key, scale, sample, effort)
@@ -166,6 +167,13 @@ def _evidence(
     progress: Callable[[int], None] | None = None,
 ) -> Evidence:
     scale = _scale(theorem, instance)
+    if theorem.method == "path":
+        if instance.course is None:
+            raise ValueError(f"course: an instance of theorem {theorem.id!r}, which is about paths, has none")
+        return gather_paths(
+            instance.problem, instance.course, theorem.claims, seeds, key, scale, effort.budget, bool(effort.light),
+            workers, progress,
+        )  # fmt: skip
     return gather(instance.problem, theorem.claims, seeds, key, scale, effort, workers, progress, theorem.method)
 
 

@@ -1,7 +1,5 @@
 """Three phases of each class in deep linear squared error: zero, metastable, active; imbalance against decay."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,7 +41,7 @@ def model_of(depth):
         chain = nct.class_mean_chain(
             sizes=(ratio, 1.0), widths=(2,) * (depth + 1), loss="mse", weight_decay=(decay,) * (depth + 1)
         )
-        return NearDiagonal(**{field.name: getattr(chain, field.name) for field in dataclasses.fields(chain)})
+        return NearDiagonal.of(chain)
 
     return model
 

@@ -1,0 +1,202 @@
+"""The compiled programs that follow blocks of paths."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import optimistix
+
+from nctheory._precision import EPS
+from nctheory._programs import light_jit
+from nctheory._types import Array, Scalar
+from nctheory.flow._path_types import PathStatus
+from nctheory.problems import Params, Problem, ravel, unravel
+
+COARSE = 30.0
+"""Factor on the tolerance of the run that the error is estimated by."""
+SOLVERS = {"explicit": diffrax.Dopri8, "implicit": diffrax.Kvaerno5}
+Observe = Callable[[Any, Params, Params], Any]
+"""Problem, point, and the start of its path, to arrays."""
+Event = Callable[[Any, Params], Any]
+
+
+class Followed(NamedTuple):
+    """One path, as a program gives it."""
+
+    values: Any
+    status: Array
+    steps: Array
+    drift: Array
+    dissipation: Array
+    event_time: Scalar
+
+
+@partial(light_jit, static_argnames=("observe", "event", "method", "compare", "max_steps"))
+def flow_block(
+    problem: Problem,
+    starts: Array,
+    times: Array,
+    tolerance: Scalar,
+    observe: Observe,
+    event: Event | None,
+    method: str,
+    compare: bool,
+    max_steps: int,
+) -> tuple[Followed, Any]:
+    """The gradient flow from a block of starts (flat), and the error of what is observed."""
+
+    def one(start: Array) -> tuple[Followed, Any]:
+        follow = partial(_flow, problem, start, times, observe=observe, event=event, method=method, max_steps=max_steps)
+        fine = follow(tolerance)
+        if not compare:
+            return fine, _nothing(fine.values)
+        return fine, _distances(fine.values, follow(COARSE * tolerance).values)
+
+    return jax.vmap(one)(starts)
+
+
+def _flow(
+    problem: Problem,
+    start: Array,
+    times: Array,
+    tolerance: Scalar,
+    observe: Observe,
+    event: Event | None,
+    method: str,
+    max_steps: int,
+) -> Followed:
+    begin = unravel(problem, start)
+    first = problem.objective(begin)
+
+    def velocity(t: Scalar, state: tuple[Array, Array], args: Any) -> tuple[Array, Array]:
+        v = ravel(problem.velocity(unravel(problem, state[0])))
+        return v, jnp.sum(v**2)
+
+    def look(t: Scalar, state: tuple[Array, Array], args: Any) -> tuple[Any, Array, Array]:
+        point = unravel(problem, state[0])
+        value = problem.objective(point)
+        balance = jnp.abs(first - value - state[1]) / jnp.maximum(jnp.abs(first) + jnp.abs(value), EPS)
+        return observe(problem, point, begin), problem.conservation_defect(begin, point, t), balance
+
+    size = jnp.sqrt(jnp.mean(start**2))
+    found = diffrax.diffeqsolve(
+        diffrax.ODETerm(velocity),
+        SOLVERS[method](),
+        t0=jnp.zeros_like(times[0]),
+        t1=times[-1],
+        dt0=None,
+        y0=(start, jnp.zeros_like(first)),
+        stepsize_controller=diffrax.PIDController(
+            rtol=tolerance, atol=tolerance * jnp.where(size > 0, size, 1.0), norm=lambda error: _rms(error[0])
+        ),
+        saveat=diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=times, fn=look), diffrax.SubSaveAt(t1=True, fn=_nought))),
+        event=None if event is None else diffrax.Event(_condition(problem, event), _root_finder()),
+        max_steps=max_steps,
+        throw=False,
+    )
+    values, drift, balance = found.ys[0]  # ty: ignore
+    reached = jnp.isfinite(balance)
+    stopped = found.result == diffrax.RESULTS.event_occurred
+    done = (found.result == diffrax.RESULTS.successful) & jnp.all(reached)
+    spent = found.result == diffrax.RESULTS.max_steps_reached
+    status = jnp.where(done, PathStatus.FOLLOWED, jnp.where(spent, PathStatus.STEPS_SPENT, PathStatus.LOST))
+    end = found.ts[1][0]  # ty: ignore
+    return Followed(
+        values=jax.tree.map(lambda x: jnp.where(jnp.isfinite(x), x, jnp.nan), values),
+        status=jnp.where(stopped, PathStatus.EVENT, status),
+        steps=found.stats["num_accepted_steps"],
+        drift=_largest(drift, reached),
+        dissipation=_largest(balance, reached),
+        event_time=jnp.where(stopped, end, jnp.nan),
+    )
+
+
+@partial(light_jit, static_argnames=("observe", "rule", "compare", "batch"))
+def descent_block(
+    problem: Problem,
+    starts: Array,
+    keys: Array,
+    steps: Array,
+    rate: Scalar,
+    observe: Observe,
+    rule: Any,
+    compare: bool,
+    batch: int | None,
+) -> tuple[Followed, Any]:
+    """Gradient descent from a block of starts (flat), observed after given numbers of steps."""
+
+    def one(start: Array, key: Array) -> tuple[Followed, Any]:
+        follow = partial(_descent, problem, key=key, steps=steps, rate=rate, observe=observe, rule=rule, batch=batch)
+        found = follow(start)
+        if not compare:
+            return found, _nothing(found.values)
+        noise = jax.random.normal(jax.random.fold_in(key, 1), start.shape)
+        moved = start * (1.0 + EPS * (1.0 + steps[-1]) * noise)
+        return found, _distances(found.values, follow(moved).values)
+
+    return jax.vmap(one)(starts, keys)
+
+
+def _descent(
+    problem: Problem,
+    start: Array,
+    key: Array,
+    steps: Array,
+    rate: Scalar,
+    observe: Observe,
+    rule: Any,
+    batch: int | None,
+) -> Followed:
+    begin = unravel(problem, start)
+
+    def advance(i: Array, carry: tuple[Array, Any]) -> tuple[Array, Any]:
+        point, memory = carry
+        now = problem if batch is None else problem.minibatch(jax.random.fold_in(key, i), batch)
+        gradient = ravel(now.value_and_grad(unravel(problem, point))[1])
+        if rule is None:
+            return point - rate * gradient, memory
+        update, memory = rule.update(gradient, memory, point)
+        return point + update, memory
+
+    def to_next(carry: tuple[Array, Any, Array], upto: Array) -> tuple[tuple[Array, Any, Array], Any]:
+        point, memory = jax.lax.fori_loop(carry[2], upto, advance, carry[:2])
+        return (point, memory, upto), (observe(problem, unravel(problem, point), begin), jnp.all(jnp.isfinite(point)))
+
+    memory = () if rule is None else rule.init(start)
+    _, (values, finite) = jax.lax.scan(to_next, (start, memory, jnp.zeros_like(steps[0])), steps)
+    nan = jnp.asarray(jnp.nan)
+    status = jnp.where(jnp.all(finite), PathStatus.FOLLOWED, PathStatus.LOST)
+    return Followed(values, status, steps[-1], nan, nan, nan)
+
+
+def _condition(problem: Problem, event: Event) -> Callable[..., Any]:
+    return lambda t, y, args, **kwargs: event(problem, unravel(problem, y[0]))  # diffrax names them so
+
+
+def _root_finder() -> Any:
+    return optimistix.Newton(rtol=1e-12, atol=1e-12)
+
+
+def _nought(t: Scalar, state: Any, args: Any) -> Scalar:
+    return jnp.zeros(())
+
+
+def _rms(x: Array) -> Array:
+    return jnp.sqrt(jnp.mean(x**2))
+
+
+def _largest(x: Array, where: Array) -> Array:
+    """The largest entry where the path was, NaN where every one is NaN."""
+    kept = jnp.where(where & ~jnp.isnan(x), x, -jnp.inf)
+    return jnp.where(jnp.any(kept > -jnp.inf), jnp.max(kept), jnp.nan)
+
+
+def _distances(values: Any, others: Any) -> Any:
+    return jax.tree.map(lambda x, y: jnp.sqrt(jnp.sum(((x - y) ** 2).reshape(x.shape[0], -1), axis=1)), values, others)
+
+
+def _nothing(values: Any) -> Any:
+    return jax.tree.map(lambda x: jnp.full(x.shape[0], jnp.nan), values)

@@ -1,0 +1,120 @@
+"""Hysteresis: the state followed as a parameter goes up and down again in finite steps."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._precision import float64
+from nctheory.flow import solve_from
+from nctheory.problems import Params, Problem
+from nctheory.sweeps._tiles import Measure
+from nctheory.theorems._verdict import Outcome
+
+if TYPE_CHECKING:
+    from nctheory.phase._diagram import Diagram, Loop
+
+STEPS = 41
+"""Values of the parameter, each way."""
+MARGIN = 0.5
+"""How far the loop goes beyond the predicted jumps, in multiples of their distance."""
+SHIFT = 2
+"""Steps by which the control moves a predicted jump."""
+
+
+class Hysteresis(NamedTuple):
+    """A loop as computed, held against its prediction."""
+
+    loop: "Loop"
+    values: np.ndarray
+    """Of the parameter, ascending."""
+    up: np.ndarray
+    """The order parameter on the way up, values x seeds; NaN where a seed did not converge."""
+    down: np.ndarray
+    """The same on the way down, at the same values."""
+
+    def jumps(self, branch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The last value without order and the first one with it, per seed; -inf or inf beyond the range."""
+        ordered = branch > self.loop.level
+        first = np.where(ordered.any(axis=0), np.argmax(ordered, axis=0), len(self.values))
+        padded = np.concatenate([[-np.inf], self.values, [np.inf]])
+        return padded[first], padded[first + 1]
+
+    def judge(self, shift: int = 0) -> Outcome:
+        """Does every seed jump within the very step in which the prediction, moved by `shift` steps, lies, and only there?
+
+        "inconclusive" where a seed did not converge.
+        """
+        if np.isnan(self.up).any() or np.isnan(self.down).any():
+            return "inconclusive"
+        for branch, predicted in ((self.up, self.loop.up), (self.down, self.loop.down)):
+            ordered = branch > self.loop.level
+            at = np.searchsorted(self.values, predicted) + shift
+            if np.any(ordered != (np.arange(len(self.values)) >= at)[:, None]):
+                return "refuted"
+        return "holds"
+
+    @property
+    def control_refuted(self) -> bool:
+        """Whether the same check refutes jumps moved by two steps, to either side."""
+        return self.judge(SHIFT) == "refuted" and self.judge(-SHIFT) == "refuted"
+
+
+@float64
+def hysteresis(
+    model: Callable[[float], Problem],
+    values: np.ndarray,
+    measure: Measure,
+    nucleus: Callable[[Problem, jax.Array], Params],
+    seeds: np.ndarray,
+    key: int,
+    level: float = 1e-4,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Order parameters (values x seeds) on the way up and down again, each state from where the one before ended.
+
+    The gradient flow of `model(value)` is followed to its rest (see `solve_from`). On the way up a state whose `measure` is at
+    most `level`, and the very first one, begins at `nucleus(problem, key)` instead: from a minimum nothing departs by itself.
+    """
+    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.asarray(seeds))
+    begin = jax.vmap(lambda problem, one: nucleus(problem, one), in_axes=(None, 0))
+    observe = jax.jit(jax.vmap(measure, in_axes=(None, 0)))
+
+    def settle(problem: Problem, points: Params) -> tuple[Params, np.ndarray]:
+        ends = solve_from(problem, points)
+        return ends.params, np.where(ends.converged, np.asarray(observe(problem, ends.params)), np.nan)
+
+    problems = [model(float(value)) for value in values]
+    upward, downward = [], []
+    state, found = None, np.zeros(len(seeds))
+    for problem in problems:
+        fresh = jax.tree.map(np.asarray, begin(problem, keys))
+        if state is None:
+            state = fresh
+        empty = ~(found > level)
+        state = jax.tree.map(
+            lambda new, old, e=empty: np.where(e.reshape(-1, *[1] * (old.ndim - 1)), new, old), fresh, state
+        )
+        state, found = settle(problem, state)
+        upward.append(found)
+    for problem in reversed(problems):
+        state, found = settle(problem, state)
+        downward.append(found)
+    return np.array(upward), np.array(downward[::-1])
+
+
+def follow_loop(diagram: "Diagram", loop: "Loop", seeds: np.ndarray, key: int) -> Hysteresis:
+    """The loop of a diagram, from some way below both predicted jumps to some way above them."""
+    axis = diagram.across
+    low, high = axis.forth(min(loop.up, loop.down)), axis.forth(max(loop.up, loop.down))
+    beyond = MARGIN * (high - low)
+    values = axis.back(
+        np.linspace(max(low - beyond, axis.forth(axis.low)), min(high + beyond, axis.forth(axis.high)), STEPS)
+    )
+
+    def model(value: float) -> Problem:
+        return diagram.model(**{diagram.along.name: loop.at, diagram.across.name: value})
+
+    up, down = hysteresis(model, values, diagram.measures[loop.order], loop.nucleus, seeds, key, loop.level)
+    return Hysteresis(loop, values, up, down)

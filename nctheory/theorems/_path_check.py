@@ -1,0 +1,109 @@
+"""Claims about paths on one instance: whole curves, orders of convergence, limits."""
+
+from typing import Any
+
+import numpy as np
+
+from nctheory.problems import rounding
+from nctheory.theorems._grounds import SAFETY, Check, Evidence
+from nctheory.theorems._theorem import Claim
+
+CONFIDENCE = 1.0 - 1e-4
+"""Of the interval of a regressed order, seed by seed."""
+
+
+def check_path(claim: Claim, evidence: Evidence, predicted: np.ndarray) -> Check:
+    """Hold a claim of kind "trajectory", "order" or "limit" against a prediction with a leading axis seeds.
+
+    The tolerance of a curve is, time by time, twice the error that the process was found to make there, and rounding; that
+    of an order is the confidence interval of the regression, and of a limit twice its change when the extrapolation has
+    one order less, each with what the errors of the single observations make of it.
+    """
+    mask = evidence.certified
+    observed, error = evidence.observed[claim.name][mask], evidence.errors[claim.name][mask]
+    predicted = np.broadcast_to(predicted, (mask.size, *predicted.shape[1:]))[mask] if predicted.ndim else predicted
+    size = np.linalg.norm(observed.reshape(*observed.shape[:2], -1), axis=2)
+    terms = evidence.terms.get(claim.name, np.zeros((mask.size, 1)))[mask]
+    if claim.kind == "trajectory":
+        if predicted.shape not in (observed.shape, ()):
+            raise ValueError(
+                f"predicted: claim {claim.name!r} observes shape {observed.shape[1:]} of a path, predicted has "
+                f"{predicted.shape[1:]}"
+            )
+        residual = np.linalg.norm((observed - predicted).reshape(*size.shape, -1), axis=2)
+        height = np.linalg.norm(np.broadcast_to(predicted, observed.shape).reshape(*size.shape, -1), axis=2)
+        tolerance = SAFETY * error + rounding(evidence.problem, size + height + terms)
+        scale = float(np.max(height, initial=0.0))
+    else:
+        noise = SAFETY * error + rounding(evidence.problem, size + terms)
+        found, spread = (_order if claim.kind == "order" else _limit)(claim, evidence, observed, noise)
+        if predicted.shape not in (found.shape, ()):
+            raise ValueError(
+                f"predicted: claim {claim.name!r} expects one number a path, predicted has {predicted.shape[1:]}"
+            )
+        residual, tolerance = np.abs(found - predicted)[:, None], spread[:, None]
+        scale = float(np.max(np.abs(predicted), initial=0.0))
+    residual = np.where(np.isnan(residual), np.inf, residual)
+    worst = np.argmax(residual / np.maximum(tolerance, np.finfo(float).tiny), axis=1)[:, None]
+    pick = lambda table: np.take_along_axis(table, worst, axis=1)[:, 0]  # noqa: E731
+    # An error of this size at all times is caught, whatever its direction.
+    resolution = np.max(residual + tolerance, axis=1, initial=0.0)
+    return Check(evidence.ensemble.seeds[mask], pick(residual), pick(tolerance), scale, resolution)
+
+
+def _order(claim: Claim, evidence: Evidence, sizes: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slope of log size over log rung, and half its confidence interval, per seed."""
+    from scipy.stats import t
+
+    assert evidence.course is not None
+    x = np.log(np.asarray(evidence.course.ladder))
+    x = x - x.mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        y, slack = np.log(sizes), noise / sizes
+    weights = x / np.sum(x**2)
+    slope = y @ weights
+    rest = y - y.mean(axis=1, keepdims=True) - slope[:, None] * x
+    deviation = np.sqrt(np.sum(rest**2, axis=1) / (x.size - 2) / np.sum(x**2))
+    half = float(t.ppf(0.5 * (1.0 + CONFIDENCE), x.size - 2)) * deviation + slack @ np.abs(weights)
+    return slope, half
+
+
+def _limit(claim: Claim, evidence: Evidence, curve: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The curve extrapolated, and how far that may be off, per seed."""
+    assert evidence.course is not None
+    times = np.asarray(evidence.course.times, float)
+    vanishing: Any = claim.vanishing
+    if vanishing == "geometric":
+        return _geometric(claim, times, curve, noise)
+    x = np.asarray(vanishing(times), float)
+    # Points at which what vanishes is once, twice, four and eight times as large as at the end.
+    chosen = [int(np.argmin(np.abs(np.log(x / (2.0**k * x[-1]))))) for k in range(4)]
+    if len(set(chosen)) < 4:
+        raise ValueError(
+            f"times: claim {claim.name!r} wants to see its curve where 1/8 of the distance is left, got {times}"
+        )
+    found = []
+    for order in (2, 3):
+        at = x[chosen[: order + 1]]
+        weights = np.array([np.prod([b / (b - a) for b in np.delete(at, i)]) for i, a in enumerate(at)])
+        found.append((curve[:, chosen[: order + 1]] @ weights, noise[:, chosen[: order + 1]] @ np.abs(weights)))
+    (low, _), (high, slack) = found
+    return high, SAFETY * np.abs(high - low) + slack
+
+
+def _geometric(claim: Claim, times: np.ndarray, curve: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Aitken's extrapolation of a curve whose distance from its limit is, in the end, one exponential."""
+    if times.size < 4 or not np.allclose(np.diff(times)[-3:], times[-1] - times[-2], rtol=1e-9):
+        raise ValueError(f"times: claim {claim.name!r} needs four evenly spaced times at the end, got {times}")
+
+    def limit(end: int) -> tuple[np.ndarray, np.ndarray]:
+        a, b, c = (curve[:, end - k] for k in (2, 1, 0))
+        ratio = np.where(b != a, (c - b) / np.where(b != a, b - a, 1.0), 0.0)
+        ratio = np.clip(ratio, -0.95, 0.95)
+        return c + (c - b) * ratio / (1.0 - ratio), noise[:, end] * (1.0 + np.abs(ratio)) / (1.0 - np.abs(ratio)) ** 2
+
+    (last, slack), (before, _) = limit(times.size - 1), limit(times.size - 2)
+    return last, SAFETY * np.maximum(np.abs(last - before), np.abs(last - curve[:, -1])) + slack
+
+
+__all__ = ["CONFIDENCE", "check_path"]

@@ -1,0 +1,88 @@
+"""How many seeds reach the global minimum: initial scale against depth."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+import nctheory as nct
+from proofs_numeric.bibliography import CHEN_2025
+
+CLASSES = 3
+DECAY = 0.01
+SPREAD = 0.01
+"""Standard deviation of the logarithm of a start's size."""
+
+
+class BalancedStarts(nct.DeepLinear):
+    """The chain with balanced starts: factors are one multiple of orthogonal matrices, the product a multiple of I."""
+
+    start_size: Float[np.ndarray | jax.Array, ""]
+
+    def init(self, key, scale):
+        """Factors of size `start_size`, give or take `SPREAD`; inner spaces turned at random."""
+        drawn, spread = jax.random.split(key)
+        size = scale * self.start_size * jnp.exp(SPREAD * jax.random.normal(spread, (), jnp.float64))
+        turns = jnp.linalg.qr(jax.random.normal(drawn, (self.depth, CLASSES, CLASSES), jnp.float64))[0]
+        above = [*turns[1:], jnp.eye(CLASSES)]
+        weights = tuple(size * up @ low.T for low, up in zip(turns, above, strict=True))
+        return nct.ChainParams(weights, size * turns[0], None)
+
+
+def model(depth, scale):
+    """K balanced classes, one column each; M = `depth` layers as wide as there are classes."""
+    depth = int(depth)
+    chain = nct.class_mean_chain(
+        sizes=(1.0,) * CLASSES, widths=(CLASSES,) * (depth + 1), loss="mse", weight_decay=(DECAY,) * (depth + 1)
+    )
+    return BalancedStarts.of(chain, start_size=np.asarray(scale, float))
+
+
+def height(problem, params):
+    """Mean of the logits' diagonal."""
+    return jnp.trace(problem.product(params)) / CLASSES
+
+
+def barrier(depth):
+    r"""The smaller root of $s^{F-2}(1-s^F)=K\lambda$, F = M+1: between the basins of zero and of the global minimum."""
+    found = []
+    for layers in np.atleast_1d(depth):
+        factors = int(layers) + 1
+        top = ((factors - 2) / (2 * factors - 2)) ** (1 / factors)  # where the left side is largest
+        low, high = 0.0, top
+        for _ in range(200):
+            middle = 0.5 * (low + high)
+            low, high = (
+                (middle, high) if middle ** (factors - 2) * (1 - middle**factors) < CLASSES * DECAY else (low, middle)
+            )
+        found.append(0.5 * (low + high))
+    return np.array(found)
+
+
+nct.register_diagram(
+    nct.Diagram(
+        id="basin-of-collapse",
+        title="Seeds that reach the global minimum: initial scale against depth, squared error",
+        statement="From balanced starts of size s the flow reaches the collapsed global minimum iff s exceeds the smaller "
+        r"root of $s^{F-2}(1-s^F)=K\lambda$, F factors, and falls to zero, a local minimum, below it.",
+        along=nct.Axis("depth", "$M$ layers", 2, 5, step=1),
+        across=nct.Axis("scale", "size of every factor at the start", 5e-3, 1.5, log=True),
+        model=model,
+        measures={"height": height},
+        boundaries=(
+            nct.Boundary(
+                "half of the seeds",
+                "share of seeds at the global minimum",
+                barrier,
+                level=0.5,
+                of="fraction",
+                ordered="above",
+            ),
+        ),
+        hypotheses=("squared error, no bias", "balanced classes", "every width >= K", "balanced starts"),
+        sources=(
+            CHEN_2025.remark("The local minimiser at zero; the border of its basin from balanced starts is our own."),
+        ),
+        method="flow+polish",
+    )
+)

@@ -1,0 +1,158 @@
+"""Order of the transition by depth: continuous with one hidden layer, a jump of known height with more; and hysteresis."""
+
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import nctheory as nct
+from proofs_numeric.bibliography import ZIYIN_2022
+
+INPUTS, WIDTH, SAMPLES = 3, 3, 6
+HIDDEN = (1, 2, 3)
+LOWER, HIGHER = 0.9, 1.5
+"""Parts of the predicted height: the jump passes the first level at the transition itself, the second one only later."""
+SIGNAL = np.array([2.0, -1.0, 2.0]) / 3.0
+"""Direction of E[xy]."""
+
+
+def white_inputs():
+    """X with X X^T = N I."""
+    columns = np.linalg.qr(np.vander(np.linspace(-1.0, 1.0, SAMPLES), INPUTS))[0]
+    return np.sqrt(SAMPLES) * columns.T
+
+
+class Aligned(nct.DeepLinear):
+    """Starts from small to large ones around the rank-one minimiser's direction: each of its two minima is reached.
+
+    Which state is the global minimum does not depend on the starts.
+    """
+
+    def init(self, key, scale):
+        """A balanced start of random height, with noise."""
+        drawn, spread = jax.random.split(key)
+        noise = super().init(drawn, 0.1)
+        height = scale * jnp.exp(jax.random.uniform(spread, (), jnp.float64, jnp.log(3e-3), jnp.log(3.0)))
+        point = balanced(self, height, jax.random.fold_in(key, 2))
+        return jax.tree.map(lambda x, y: x + height ** (1.0 / self.depth) * y, point, noise)
+
+
+def balanced(problem, height, key):
+    """Rank-one balanced factors whose product is `height` times the direction of E[xy], hidden directions at random."""
+    size = height ** (1.0 / problem.depth)
+    drawn = jax.random.normal(key, (problem.depth - 1, WIDTH), jnp.float64)
+    hidden = [row / jnp.linalg.norm(row) for row in drawn]
+    ends = [jnp.asarray(SIGNAL), *hidden, jnp.ones(1)]
+    weights = tuple(size * jnp.outer(up, low) for low, up in pairwise(ends))
+    return nct.ChainParams(weights, None, None)
+
+
+def model_of(hidden):
+    """A chain of `hidden` hidden layers and one output, E[xx^T] = I, |E[xy]| = `signal`, one decay."""
+    inputs = white_inputs()
+
+    def model(decay, signal):
+        widths = (INPUTS, *(WIDTH,) * hidden, 1)
+        targets = signal * SIGNAL[None, :] @ inputs
+        chain = nct.deep_linear(
+            widths=widths, inputs=inputs, targets=targets, loss="mse", weight_decay=(decay,) * (hidden + 1)
+        )
+        return Aligned.of(chain)
+
+    return model
+
+
+def height(problem, params):
+    """Norm s of the end-to-end vector."""
+    out = params.weights[0]
+    for weight in params.weights[1:]:
+        out = weight @ out
+    return jnp.sqrt(jnp.sum(out**2))
+
+
+def jump(hidden, decay):
+    """Height of the jump; 0 with one hidden layer."""
+    return ((hidden - 1) * decay) ** ((hidden + 1) / (2 * hidden))
+
+
+def signal_at(hidden, decay, s):
+    """The signal e at which s > 0 is stationary: a s + gamma s^{(1-D)/(1+D)} with a = 1."""
+    return s + decay * s ** ((1 - hidden) / (1 + hidden))
+
+
+def onset(hidden):
+    """Where zero ceases to be the global minimum."""
+
+    def predicted(decay):
+        decay = np.asarray(decay, float)
+        return decay if hidden == 1 else jump(hidden, decay) * hidden / (hidden - 1)
+
+    return predicted
+
+
+def spinodal_height(hidden, decay):
+    """The least height of any local minimum but zero."""
+    return ((hidden - 1) * decay / (hidden + 1)) ** ((hidden + 1) / (2 * hidden))
+
+
+def boundaries(hidden):
+    """The onset; and for more hidden layers than one two levels, which the jump reaches and does not reach."""
+    found = [nct.Boundary("onset", "height", onset(hidden), ordered="above")]
+    if hidden > 1:
+        found += [
+            nct.Boundary(
+                f"height {LOWER:g} of the jump", "height", onset(hidden),
+                level=lambda decay: LOWER * jump(hidden, decay), ordered="above",
+            ),
+            nct.Boundary(
+                f"height {HIGHER:g} of the jump", "height",
+                lambda decay: signal_at(hidden, decay, HIGHER * jump(hidden, decay)),
+                level=lambda decay: HIGHER * jump(hidden, decay), ordered="above",
+            ),
+        ]  # fmt: skip
+    else:
+        found.append(
+            nct.Boundary(
+                "height of a tenth of the decay", "height", lambda decay: 1.1 * decay,
+                level=lambda decay: 0.1 * decay, ordered="above",
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def loop_of(hidden, decay=0.1, part=0.05):
+    """Up from nuclei of `part` of the least stable height; down until that height is reached."""
+    if hidden == 1:
+        return None
+    least = spinodal_height(hidden, decay)
+    return nct.Loop(
+        at=decay,
+        order="height",
+        nucleus=lambda problem, key: balanced(problem, part * least, key),
+        up=float(signal_at(hidden, decay, part * least)),
+        down=float(signal_at(hidden, decay, least)),
+    )
+
+
+for hidden in HIDDEN:
+    nct.register_diagram(
+        nct.Diagram(
+            id=f"ziyin-phase-{hidden}",
+            title=f"Order of the transition, {hidden} hidden layer{'s' * (hidden > 1)}: signal against decay",
+            statement=(
+                r"The global minimiser is zero up to $e=\gamma$ and grows continuously from there, $s=e-\gamma$."
+                if hidden == 1
+                else r"The global minimiser jumps from zero to $s_c=((D-1)\gamma)^{(D+1)/(2D)}$ at $e_c=s_cD/(D-1)$; zero "
+                "remains a local minimum for every e, so that the state depends on its history."
+            ),
+            along=nct.Axis("decay", r"$\gamma$", 0.01, 0.4, log=True),
+            across=nct.Axis("signal", "$e$", 3e-3, 3.0, log=True),
+            model=model_of(hidden),
+            measures={"height": height},
+            boundaries=boundaries(hidden),
+            hypotheses=("squared error, scalar output", "E[xx^T] = I", "equal decays", "no bias"),
+            sources=(ZIYIN_2022.remark("Heights, the levels and the loop in closed form are our own."),),
+            loop=loop_of(hidden),
+        )
+    )

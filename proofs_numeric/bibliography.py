@@ -289,3 +289,95 @@ HAEFFELE_2015 = nct.Source(
   year={2015}
 }""",
 )
+
+SAXE_2014 = nct.Source(
+    citation="Saxe, McClelland, Ganguli: Exact Solutions to the Nonlinear Dynamics of Learning in Deep Linear Networks, "
+    "ICLR 2014.",
+    number="number unchecked",
+    bibtex="""@inproceedings{saxe2014exact,
+  title={Exact Solutions to the Nonlinear Dynamics of Learning in Deep Linear Neural Networks},
+  author={Saxe, Andrew M. and McClelland, James L. and Ganguli, Surya},
+  booktitle={International Conference on Learning Representations},
+  year={2014}
+}""",
+)
+
+BRAUN_2022 = nct.Source(
+    citation="Braun, Dominé, Fitzgerald, Saxe: Exact Learning Dynamics of Deep Linear Networks with Prior Knowledge, "
+    "NeurIPS 2022.",
+    number="number unchecked",
+    bibtex="""@inproceedings{braun2022exact,
+  title={Exact Learning Dynamics of Deep Linear Networks with Prior Knowledge},
+  author={Braun, Lukas and Domin{\\'e}, Cl{\\'e}mentine and Fitzgerald, James and Saxe, Andrew},
+  booktitle={Advances in Neural Information Processing Systems},
+  year={2022}
+}""",
+)
+
+FUKUMIZU_1998 = nct.Source(
+    citation="Fukumizu: Effect of Batch Learning in Multilayer Neural Networks, ICONIP 1998.",
+    number="number unchecked",
+    bibtex="""@inproceedings{fukumizu1998effect,
+  title={Effect of Batch Learning in Multilayer Neural Networks},
+  author={Fukumizu, Kenji},
+  booktitle={International Conference on Neural Information Processing},
+  year={1998}
+}""",
+)
+
+YARAS_2023 = nct.Source(
+    citation="Yaras, Wang, Hu, Zhu, Balzano, Qu: The Law of Parsimony in Gradient Descent for Learning Deep Linear "
+    "Networks, 2023.",
+    number="number unchecked",
+    bibtex="""@article{yaras2023law,
+  title={The Law of Parsimony in Gradient Descent for Learning Deep Linear Networks},
+  author={Yaras, Can and Wang, Peng and Hu, Wei and Zhu, Zhihui and Balzano, Laura and Qu, Qing},
+  journal={arXiv preprint},
+  year={2023}
+}""",
+)
+
+WANG_2025 = nct.Source(
+    citation="Wang, Li, Yaras, Zhu, Balzano, Hu, Qu: Understanding Deep Representation Learning via Layerwise Feature "
+    "Compression and Discrimination, JMLR 2025.",
+    number="number unchecked",
+    bibtex="""@article{wang2025understanding,
+  title={Understanding Deep Representation Learning via Layerwise Feature Compression and Discrimination},
+  author={Wang, Peng and Li, Xiao and Yaras, Can and Zhu, Zhihui and Balzano, Laura and Hu, Wei and Qu, Qing},
+  journal={Journal of Machine Learning Research},
+  year={2025}
+}""",
+)
+
+HAN_2022 = nct.Source(
+    citation="Han, Papyan, Donoho: Neural Collapse Under MSE Loss: Proximity to and Dynamics on the Central Path, ICLR 2022.",
+    number="number unchecked",
+    bibtex="""@inproceedings{han2022neural,
+  title={Neural Collapse Under {MSE} Loss: Proximity to and Dynamics on the Central Path},
+  author={Han, X. Y. and Papyan, Vardan and Donoho, David L.},
+  booktitle={International Conference on Learning Representations},
+  year={2022}
+}""",
+)
+
+JI_2022 = nct.Source(
+    citation="Ji, Lu, Zhang, Deng, Su: An Unconstrained Layer-Peeled Perspective on Neural Collapse, ICLR 2022.",
+    number="number unchecked",
+    bibtex="""@inproceedings{ji2022unconstrained,
+  title={An Unconstrained Layer-Peeled Perspective on Neural Collapse},
+  author={Ji, Wenlong and Lu, Yiping and Zhang, Yiliang and Deng, Zhun and Su, Weijie J.},
+  booktitle={International Conference on Learning Representations},
+  year={2022}
+}""",
+)
+
+MIXON_2020 = nct.Source(
+    citation="Mixon, Parshall, Pi: Neural Collapse with Unconstrained Features, 2020.",
+    number="number unchecked",
+    bibtex="""@article{mixon2020neural,
+  title={Neural Collapse with Unconstrained Features},
+  author={Mixon, Dustin G. and Parshall, Hans and Pi, Jianzong},
+  journal={arXiv preprint arXiv:2011.11619},
+  year={2020}
+}""",
+)

@@ -15,8 +15,6 @@ from nctheory._types import Array, Scalar
 from nctheory.flow._path_types import PathStatus
 from nctheory.problems import Params, Problem, ravel, unravel
 
-COARSE = 30.0
-"""Factor on the tolerance of the run that the error is estimated by."""
 SOLVERS = {"explicit": diffrax.Dopri8, "implicit": diffrax.Kvaerno5}
 Observe = Callable[[Any, Params, Params], Any]
 """Problem, point, and the start of its path, to arrays."""
@@ -34,7 +32,7 @@ class Followed(NamedTuple):
     event_time: Scalar
 
 
-@partial(light_jit, static_argnames=("observe", "event", "method", "compare", "max_steps"))
+@partial(light_jit, static_argnames=("observe", "event", "method", "max_steps"))
 def flow_block(
     problem: Problem,
     starts: Array,
@@ -43,19 +41,11 @@ def flow_block(
     observe: Observe,
     event: Event | None,
     method: str,
-    compare: bool,
     max_steps: int,
-) -> tuple[Followed, Any]:
-    """The gradient flow from a block of starts (flat), and the error of what is observed."""
-
-    def one(start: Array) -> tuple[Followed, Any]:
-        follow = partial(_flow, problem, start, times, observe=observe, event=event, method=method, max_steps=max_steps)
-        fine = follow(tolerance)
-        if not compare:
-            return fine, _nothing(fine.values)
-        return fine, _distances(fine.values, follow(COARSE * tolerance).values)
-
-    return jax.vmap(one)(starts)
+) -> Followed:
+    """The gradient flow from a block of starts (flat)."""
+    follow = partial(_flow, observe=observe, event=event, method=method, max_steps=max_steps)
+    return jax.vmap(lambda start: follow(problem, start, times, tolerance))(starts)
 
 
 def _flow(
@@ -70,18 +60,21 @@ def _flow(
 ) -> Followed:
     begin = unravel(problem, start)
     first = problem.objective(begin)
+    size = jnp.sqrt(jnp.mean(start**2))
+    size = jnp.where(size > 0, size, 1.0)
+    unit = size / jnp.maximum(jnp.abs(first), EPS)  # so that the energy is integrated as accurately as the point
 
     def velocity(t: Scalar, state: tuple[Array, Array], args: Any) -> tuple[Array, Array]:
-        v = ravel(problem.velocity(unravel(problem, state[0])))
-        return v, jnp.sum(v**2)
+        point = unravel(problem, state[0])
+        v = ravel(problem.velocity(point))
+        return v, -unit * jnp.sum(ravel(problem.value_and_grad(point)[1]) * v)
 
     def look(t: Scalar, state: tuple[Array, Array], args: Any) -> tuple[Any, Array, Array]:
         point = unravel(problem, state[0])
         value = problem.objective(point)
-        balance = jnp.abs(first - value - state[1]) / jnp.maximum(jnp.abs(first) + jnp.abs(value), EPS)
+        balance = jnp.abs(first - value - state[1] / unit) / jnp.maximum(jnp.abs(first) + jnp.abs(value), EPS)
         return observe(problem, point, begin), problem.conservation_defect(begin, point, t), balance
 
-    size = jnp.sqrt(jnp.mean(start**2))
     found = diffrax.diffeqsolve(
         diffrax.ODETerm(velocity),
         SOLVERS[method](),
@@ -90,7 +83,7 @@ def _flow(
         dt0=None,
         y0=(start, jnp.zeros_like(first)),
         stepsize_controller=diffrax.PIDController(
-            rtol=tolerance, atol=tolerance * jnp.where(size > 0, size, 1.0), norm=lambda error: _rms(error[0])
+            rtol=tolerance, atol=tolerance * size, norm=lambda error: jnp.maximum(_rms(error[0]), jnp.abs(error[1]))
         ),
         saveat=diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=times, fn=look), diffrax.SubSaveAt(t1=True, fn=_nought))),
         event=None if event is None else diffrax.Event(_condition(problem, event), _root_finder()),
@@ -114,7 +107,7 @@ def _flow(
     )
 
 
-@partial(light_jit, static_argnames=("observe", "rule", "compare", "batch"))
+@partial(light_jit, static_argnames=("observe", "rule", "batch"))
 def descent_block(
     problem: Problem,
     starts: Array,
@@ -123,21 +116,11 @@ def descent_block(
     rate: Scalar,
     observe: Observe,
     rule: Any,
-    compare: bool,
     batch: int | None,
-) -> tuple[Followed, Any]:
+) -> Followed:
     """Gradient descent from a block of starts (flat), observed after given numbers of steps."""
-
-    def one(start: Array, key: Array) -> tuple[Followed, Any]:
-        follow = partial(_descent, problem, key=key, steps=steps, rate=rate, observe=observe, rule=rule, batch=batch)
-        found = follow(start)
-        if not compare:
-            return found, _nothing(found.values)
-        noise = jax.random.normal(jax.random.fold_in(key, 1), start.shape)
-        moved = start * (1.0 + EPS * (1.0 + steps[-1]) * noise)
-        return found, _distances(found.values, follow(moved).values)
-
-    return jax.vmap(one)(starts, keys)
+    follow = partial(_descent, problem, steps=steps, rate=rate, observe=observe, rule=rule, batch=batch)
+    return jax.vmap(lambda start, key: follow(start, key=key))(starts, keys)
 
 
 def _descent(
@@ -192,11 +175,3 @@ def _largest(x: Array, where: Array) -> Array:
     """The largest entry where the path was, NaN where every one is NaN."""
     kept = jnp.where(where & ~jnp.isnan(x), x, -jnp.inf)
     return jnp.where(jnp.any(kept > -jnp.inf), jnp.max(kept), jnp.nan)
-
-
-def _distances(values: Any, others: Any) -> Any:
-    return jax.tree.map(lambda x, y: jnp.sqrt(jnp.sum(((x - y) ** 2).reshape(x.shape[0], -1), axis=1)), values, others)
-
-
-def _nothing(values: Any) -> Any:
-    return jax.tree.map(lambda x: jnp.full(x.shape[0], jnp.nan), values)

@@ -27,9 +27,10 @@ class Paths(NamedTuple):
     values: Any
     """What was observed, a pytree of arrays seeds x times x …; NaN where the path had ended."""
     error: Any
-    """Of the same structure, seeds x times: how far, in norm, the observation moved when the path was computed again less
-    well. Of a flow: with thirty times the tolerance, so that it bounds the integrator's error; of a descent: from a start
-    moved by what rounding in every step may add up to. NaN where the comparison was not asked for."""
+    """Of the same structure, seeds x times: how far, in norm, the observation moved, at most up to then, when the path was
+    computed again less well. Of a flow: with thirty times the tolerance, more than the integrator's error, or the number of
+    steps times the tolerance, relatively, where that is more; of a descent: from a start moved by what rounding in every
+    step may add up to. NaN where the comparison was not asked for."""
     status: np.ndarray
     """`PathStatus` codes."""
     steps: np.ndarray
@@ -38,7 +39,7 @@ class Paths(NamedTuple):
     """Largest relative distance of what the flow conserves from its law (see `Problem.conservation_defect`), over the times;
     NaN where nothing is known to be conserved."""
     dissipation: np.ndarray
-    """Largest relative error of f(0) - f(t) = int |velocity|^2, over the times; NaN of a descent."""
+    """Largest relative error of f(0) - f(t) = -int <grad f, velocity>, over the times; NaN of a descent."""
     event_time: np.ndarray
     """When the event came; NaN where it did not."""
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._precision import float64
-from nctheory.flow._path_program import Event, Observe, descent_block, flow_block
+from nctheory._precision import EPS, float64
+from nctheory.flow._path_program import Event, Followed, Observe, descent_block, flow_block
 from nctheory.flow._path_types import Paths, PathStatus
 from nctheory.flow._program import lane_count
 from nctheory.flow._program import starts as flat_starts
@@ -20,6 +20,8 @@ from nctheory.flow._solve import as_key, as_seeds
 from nctheory.problems import Params, Problem, size, unravel
 
 PathMethod = Literal["auto", "explicit", "implicit"]
+COARSE = 30.0
+"""Factor on the tolerance of the run that the error is estimated by."""
 IMPLICIT_MOST = 1000
 """Parameters up to which an implicit method, which factors a Jacobian, is tried."""
 
@@ -91,15 +93,21 @@ def flow(
     if method == "implicit" and size(problem) > IMPLICIT_MOST:
         raise ValueError(f"method: expected 'explicit' for {size(problem)} parameters, more than {IMPLICIT_MOST}")
     flat = _flat(problem, params)
-    arguments = {"event": event, "compare": compare, "max_steps": max_steps, "light": light}
 
-    def run(vectors: np.ndarray, chosen: str) -> tuple[Any, Any]:
-        def block(some: Any) -> Any:
-            return flow_block(
-                problem, some[0], at, np.asarray(tolerance), observe=_observer(observe), method=chosen, **arguments
-            )
+    def run(vectors: np.ndarray, chosen: str) -> tuple[Followed, Any]:
+        def follow(accuracy: float, tell: Callable[[int], None] | None) -> Followed:
+            def block(some: Any) -> Followed:
+                return flow_block(
+                    problem, some[0], at, np.asarray(accuracy), observe=_observer(observe), event=event, method=chosen,
+                    max_steps=max_steps, light=light,
+                )  # fmt: skip
 
-        return _in_blocks(block, (vectors,), size(problem), workers, progress)
+            return _in_blocks(block, (vectors,), size(problem), workers, tell)
+
+        fine = follow(tolerance, progress)
+        if not compare:
+            return fine, _unknown(fine.values)
+        return fine, _distances(fine.values, follow(COARSE * tolerance, None).values, tolerance * fine.steps)
 
     found, error = run(flat, "explicit" if method == "auto" else method)
     stiff = np.flatnonzero(found.status == PathStatus.STEPS_SPENT)
@@ -112,16 +120,7 @@ def flow(
             return old
 
         found, error = jax.tree.map(put, (found, error), again)
-    return Paths(
-        at,
-        found.values,
-        error,
-        found.status.astype(np.int8),
-        found.steps,
-        found.drift,
-        found.dissipation,
-        found.event_time,
-    )
+    return _paths(at, found, error)
 
 
 @float64
@@ -170,31 +169,42 @@ def descend(
     flat = _flat(problem, params)
     keys = np.asarray(jax.random.key_data(jax.random.split(as_key(key), len(flat))))
 
-    def block(some: Any) -> Any:
-        return descent_block(
-            problem,
-            some[0],
-            jax.random.wrap_key_data(some[1]),
-            at,
-            np.asarray(float(rule) if plain else 0.0),
-            observe=_observer(observe),
-            rule=None if plain else rule,
-            compare=compare,
-            batch=batch,
-            light=light,
-        )
+    def follow(vectors: np.ndarray, tell: Callable[[int], None] | None) -> Followed:
+        def block(some: Any) -> Followed:
+            return descent_block(
+                problem, some[0], jax.random.wrap_key_data(some[1]), at, np.asarray(float(rule) if plain else 0.0),
+                observe=_observer(observe), rule=None if plain else rule, batch=batch, light=light,
+            )  # fmt: skip
 
-    found, error = _in_blocks(block, (flat, keys), size(problem), workers, progress)
-    return Paths(
-        at,
-        found.values,
-        error,
-        found.status.astype(np.int8),
-        found.steps,
-        found.drift,
-        found.dissipation,
-        found.event_time,
-    )
+        return _in_blocks(block, (vectors, keys), size(problem), workers, tell)
+
+    found = follow(flat, progress)
+    if not compare:
+        return _paths(at, found, _unknown(found.values))
+    noise = np.random.default_rng(17).normal(size=flat.shape)
+    moved = follow(flat * (1.0 + EPS * (1.0 + at[-1]) * noise), None)
+    return _paths(at, found, _distances(found.values, moved.values, np.zeros(len(flat))))
+
+
+def _paths(at: np.ndarray, found: Followed, error: Any) -> Paths:
+    status = np.asarray(found.status).astype(np.int8)
+    return Paths(at, found.values, error, status, found.steps, found.drift, found.dissipation, found.event_time)
+
+
+def _distances(values: Any, others: Any, least: np.ndarray) -> Any:
+    """Largest distance so far, at every time (the two curves may cross where both are off), or `least` of the size."""
+
+    def norm(x: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(x.reshape(*x.shape[:2], -1), axis=2)
+
+    def one(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.maximum(np.maximum.accumulate(norm(x - y), axis=1), least[:, None] * norm(x))
+
+    return jax.tree.map(one, values, others)
+
+
+def _unknown(values: Any) -> Any:
+    return jax.tree.map(lambda x: np.full(x.shape[:2], np.nan), values)
 
 
 def _flat(problem: Problem, params: Params) -> np.ndarray:

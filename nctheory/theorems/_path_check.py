@@ -17,7 +17,7 @@ def check_path(claim: Claim, evidence: Evidence, predicted: np.ndarray) -> Check
 
     The tolerance of a curve is, time by time, twice the error that the process was found to make there, and rounding; that
     of an order is the confidence interval of the regression, and of a limit twice its change when the extrapolation has
-    one order less, each with what the errors of the single observations make of it.
+    one order less, or begins from an earlier end (the larger of the two), each with what the errors of the single observations make of it.
     """
     mask = evidence.certified
     observed, error = evidence.observed[claim.name][mask], evidence.errors[claim.name][mask]
@@ -76,19 +76,18 @@ def _limit(claim: Claim, evidence: Evidence, curve: np.ndarray, noise: np.ndarra
     if vanishing == "geometric":
         return _geometric(claim, times, curve, noise)
     x = np.asarray(vanishing(times), float)
-    # Points at which what vanishes is once, twice, four and eight times as large as at the end.
-    chosen = [int(np.argmin(np.abs(np.log(x / (2.0**k * x[-1]))))) for k in range(4)]
-    if len(set(chosen)) < 4:
-        raise ValueError(
-            f"times: claim {claim.name!r} wants to see its curve where 1/8 of the distance is left, got {times}"
-        )
-    found = []
-    for order in (2, 3):
-        at = x[chosen[: order + 1]]
+    # Points at which what vanishes is once, twice, …, sixteen times as large as at the end.
+    chosen = [int(np.argmin(np.abs(np.log(x / (2.0**k * x[-1]))))) for k in range(5)]
+    if len(set(chosen)) < 5:
+        raise ValueError(f"times: claim {claim.name!r} wants to see where 16 times the distance is left, got {times}")
+
+    def extrapolated(points: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        at = x[points]
         weights = np.array([np.prod([b / (b - a) for b in np.delete(at, i)]) for i, a in enumerate(at)])
-        found.append((curve[:, chosen[: order + 1]] @ weights, noise[:, chosen[: order + 1]] @ np.abs(weights)))
-    (low, _), (high, slack) = found
-    return high, SAFETY * np.abs(high - low) + slack
+        return curve[:, points] @ weights, noise[:, points] @ np.abs(weights)
+
+    (found, slack), (less, _), (sooner, _) = (extrapolated(chosen[a:b]) for a, b in ((0, 4), (0, 3), (1, 5)))
+    return found, SAFETY * np.maximum(np.abs(found - less), np.abs(found - sooner)) + slack
 
 
 def _geometric(claim: Claim, times: np.ndarray, curve: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,1 @@
+"""Theorems about the path: exact trajectories, orders of convergence, limits."""

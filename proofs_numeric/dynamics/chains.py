@@ -1,0 +1,100 @@
+"""Linear networks on white inputs, and starts for which their trajectories are known."""
+
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import nctheory as nct
+
+
+def white_chain(rng, widths, strengths, samples, kind=nct.DeepLinear, decay=0.0):
+    r"""A chain on inputs with $XX^\top=NI$ whose targets are $Y=\Sigma X$, $\Sigma$ of the given singular values.
+
+    With squared error its objective is $\frac12|W_L\cdots W_1-\Sigma|^2$, and the decays.
+    """
+    low, high = widths[0], widths[-1]
+    inputs = np.sqrt(samples) * np.linalg.qr(rng.normal(size=(samples, low)))[0].T
+    left, right = (np.linalg.qr(rng.normal(size=(size, size)))[0] for size in (high, low))
+    rank = len(strengths)
+    target = left[:, :rank] * np.asarray(strengths) @ right[:, :rank].T
+    chain = nct.deep_linear(
+        widths=widths, inputs=inputs, targets=target @ inputs, loss="mse", weight_decay=(decay,) * (len(widths) - 1)
+    )
+    return kind.of(chain)
+
+
+def correlation(problem):
+    r"""$\Sigma=YX^\top/N$."""
+    return jnp.asarray(problem.targets) @ jnp.asarray(problem.inputs).T / problem.targets.shape[1]
+
+
+def modes(problem):
+    """Left singular vectors, singular values and right singular vectors (as rows) of the correlation, the largest ones: as
+    many as the narrowest layer passes on."""
+    left, strengths, right = jnp.linalg.svd(correlation(problem), full_matrices=False)
+    rank = min(problem.widths)
+    return left[:, :rank], strengths[:rank], right[:rank]
+
+
+def product(problem, params, start):
+    """W_L ... W_1."""
+    out = params.weights[0]
+    for weight in params.weights[1:]:
+        out = weight @ out
+    return out
+
+
+def heights(problem, params, start):
+    r"""$u_i^\top W_L\cdots W_1v_i$, mode by mode."""
+    left, _, right = modes(problem)
+    return jnp.sum(left * (product(problem, params, start) @ right.T), axis=0)
+
+
+def frames(key, widths, rank):
+    """A random orthonormal frame of `rank` columns in every inner space."""
+    keys = jax.random.split(key, max(len(widths) - 2, 1))
+    drawn = [jax.random.normal(one, (width, rank), jnp.float64) for one, width in zip(keys, widths[1:-1], strict=False)]
+    return [jnp.linalg.qr(matrix)[0] for matrix in drawn]
+
+
+def balanced(key, left, heights, right, widths):
+    """Balanced factors of left diag(heights) right, inner frames at random."""
+    size = heights ** (1.0 / (len(widths) - 1))
+    ends = [right.T, *frames(key, widths, heights.shape[0]), left]
+    return nct.ChainParams(tuple(size * up @ low.T for low, up in pairwise(ends)), None, None)
+
+
+class Aligned(nct.DeepLinear):
+    """Starts that are balanced and aligned with the targets' modes; heights spread in their logarithm by a factor of ten."""
+
+    def init(self, key, scale):
+        """Heights from scale/10 to scale."""
+        left, strengths, right = modes(self)
+        turned, drawn = jax.random.split(key)
+        height = scale * 10.0 ** -jax.random.uniform(drawn, strengths.shape, jnp.float64)
+        return balanced(turned, left, height, right, self.widths)
+
+
+class Balanced(nct.DeepLinear):
+    """Starts that are balanced and turned against the targets' modes at random."""
+
+    def init(self, key, scale):
+        """Heights from scale/10 to scale."""
+        turned, drawn, one, other = jax.random.split(key, 4)
+        rank = min(self.widths)
+        left = jnp.linalg.qr(jax.random.normal(one, (self.widths[-1], rank), jnp.float64))[0]
+        right = jnp.linalg.qr(jax.random.normal(other, (self.widths[0], rank), jnp.float64))[0].T
+        height = scale * 10.0 ** -jax.random.uniform(drawn, (rank,), jnp.float64)
+        return balanced(turned, left, height, right, self.widths)
+
+
+class Lopsided(nct.DeepLinear):
+    """Balanced starts made unbalanced: the first factor doubled, the last one halved; the product is as it was."""
+
+    def init(self, key, scale):
+        """As `Aligned`, the first factor times two and the last one over two."""
+        point = Aligned.init(self, key, scale)
+        inner = point.weights[1:-1]
+        return nct.ChainParams((2.0 * point.weights[0], *inner, 0.5 * point.weights[-1]), None, None)

@@ -1,0 +1,227 @@
+"""Progressive collapse: in a balanced linear network each layer divides the within-class variability by the same factor."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import nctheory as nct
+from proofs_numeric.bibliography import WANG_2025
+from proofs_numeric.dynamics.chains import product
+from proofs_numeric.dynamics.saxe import deep_height, shallow_height
+
+# classes, samples a class, layers
+SHAPES = ((3, 2, 2), (2, 3, 3), (2, 2, 4))
+SIZES = (0.1, 0.2, 0.3)
+
+
+class Aligned(nct.DeepLinear):
+    """Starts whose hidden factors are multiples of orthogonal matrices, aligned with the classes."""
+
+    def init(self, key, scale):
+        """All singular values `scale`."""
+        width, classes = self.widths[0], self.classes
+        keys = jax.random.split(key, self.depth - 1)
+        turns = [jnp.linalg.qr(jax.random.normal(one, (width, width), jnp.float64))[0] for one in keys]
+        ends = [frame(self), *turns]
+        weights = [scale * up @ low.T for low, up in pairwise(ends)]
+        return nct.ChainParams((*weights, scale * turns[-1][:, :classes].T), None, None)
+
+
+class Turned(Aligned):
+    """The same, turned against the classes."""
+
+    def init(self, key, scale):
+        """The first factor turned."""
+        point = Aligned.init(self, key, scale)
+        turn = jnp.linalg.qr(jax.random.normal(jax.random.fold_in(key, 1), point.weights[0].shape, jnp.float64))[0]
+        return nct.ChainParams((point.weights[0] @ turn, *point.weights[1:]), None, None)
+
+
+class Curve(NamedTuple):
+    """What is predicted of a path, times x ...."""
+
+    compression: jax.Array
+    discrimination: jax.Array
+    height: jax.Array
+    limit: jax.Array
+
+
+def members(problem):
+    """Samples x classes, 1 where a sample is of a class."""
+    return jnp.asarray(problem.targets).T
+
+
+def frame(problem):
+    """An orthonormal basis of the inputs' space that begins with the normalised class sums."""
+    sums = jnp.asarray(problem.inputs) @ members(problem)
+    return jnp.linalg.qr(jnp.concatenate([sums, jnp.eye(sums.shape[0])], axis=1))[0] * _signs(sums)
+
+
+def _signs(sums):
+    """QR may reverse a column; the first ones are to be the class sums themselves."""
+    left = jnp.linalg.qr(jnp.concatenate([sums, jnp.eye(sums.shape[0])], axis=1))[0]
+    signs = jnp.sign(jnp.sum(left[:, : sums.shape[1]] * sums, axis=0))
+    return jnp.concatenate([signs, jnp.ones(sums.shape[0] - sums.shape[1])])[None, :]
+
+
+def draw_instances(shapes=SHAPES, kind=Aligned, seed=0):
+    """For each shape three sizes of the start; N = Kn orthonormal inputs of dimension N."""
+
+    def draw(key):
+        rng = nct.generator(jax.random.fold_in(key, seed))
+        drawn = []
+        for classes, n, layers in shapes:
+            total = classes * n
+            inputs = np.linalg.qr(rng.normal(size=(total, total)))[0]
+            widths = (total,) * layers + (classes,)
+            for size in SIZES:
+                chain = nct.deep_linear(
+                    widths=widths,
+                    inputs=inputs,
+                    targets=np.repeat(np.eye(classes), n, axis=1),
+                    loss="mse",
+                    weight_decay=(0.0,) * layers,
+                )
+                # From u = size^L to sqrt(n), in time of the flow of the mean over N samples.
+                slow = {2: 1.0, 3: 1.5, 4: 3.0}[layers] * size ** (2 - layers)
+                last = total * slow * (8.0 + np.log(1 / size)) / np.sqrt(n)
+                shown = {"K": classes, "n": n, "L": layers, "epsilon": size}
+                course = nct.Course(tuple((np.arange(1, 31) * last / 30).tolist()))
+                drawn.append(nct.Instance(kind.of(chain), shown, scale=size, course=course))
+        return drawn
+
+    return draw
+
+
+def layers_of(problem, params):
+    """Features before every layer, the inputs first."""
+    features = [jnp.asarray(problem.inputs)]
+    for weight in params.weights[:-1]:
+        features.append(weight @ features[-1])
+    return features
+
+
+def compression(problem, params, start):
+    """C_l = tr Sigma_W / tr Sigma_B of the features before each layer."""
+    of = members(problem)
+    counts = jnp.sum(of, axis=0)
+    ratios = []
+    for features in layers_of(problem, params):
+        means = features @ of / counts
+        within = jnp.sum((features - means @ of.T) ** 2)
+        centred = means - jnp.mean(means, axis=1, keepdims=True)
+        ratios.append(within / jnp.sum(counts * jnp.sum(centred**2, axis=0)))
+    return jnp.stack(ratios)
+
+
+def discrimination(problem, params, start):
+    """D_l = 1 - the largest cosine of two class means, of the features before each layer."""
+    of = members(problem)
+    found = []
+    for features in layers_of(problem, params):
+        means = features @ of
+        means = means / jnp.sqrt(jnp.sum(means**2, axis=0))
+        found.append(1.0 - jnp.max(means.T @ means - 2.0 * jnp.eye(of.shape[1])))
+    return jnp.stack(found)
+
+
+def height(problem, params, start):
+    """Mean singular value of the product on the classes."""
+    return jnp.trace(product(problem, params, start) @ frame(problem)[:, : problem.classes]) / problem.classes
+
+
+def last_ratio(problem, params, start):
+    """C_{L-1} / C_{L-2}."""
+    found = compression(problem, params, start)
+    return found[-1] / found[-2]
+
+
+def predict_with(power=2.0, samples=1.0):
+    """The law with another power of epsilon, or another number of samples a class."""
+
+    def predict(problem, start, times):
+        depth, of = problem.depth, members(problem)
+        n = samples * jnp.sum(of[:, 0])
+        total, classes = of.shape
+        size = jnp.sqrt(jnp.sum(start.weights[0] ** 2) / total)
+        law = shallow_height if depth == 2 else deep_height(depth)
+        u = jax.vmap(lambda t: law(jnp.sqrt(n), size**depth, t / total))(times)
+        factor = size**power / u ** (2.0 / depth)
+        first = ((n - 1.0) / n) / (1.0 / n - 1.0 / (classes * n))
+        ratios = first * factor[:, None] ** jnp.arange(depth)[None, :]
+        limit = size**power / n ** (1.0 / depth)
+        return Curve(ratios, jnp.ones_like(ratios), u, limit)
+
+    return predict
+
+
+THEOREM = nct.register(
+    nct.Theorem(
+        id="wang-layerwise",
+        title="Progressive collapse across the layers of a linear network: the exact case",
+        statement=r"""For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with orthonormal inputs, one-hot targets, n samples a class,
+from layers that are $\epsilon$ times orthogonal matrices and aligned with the classes,
+$C_l=\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$ of the features before layer l+1 obeys $C_l(t)=C_0(\epsilon^2/u(t)^{2/L})^l$ with
+$\dot u=\frac LNu^{2-2/L}(\sqrt n-u)$, $u(0)=\epsilon^L$; so $C_{l+1}/C_l\to\epsilon^2/n^{1/L}$. The cosines of class means
+stay 0.""",
+        hypotheses=(
+            "squared error, orthonormal inputs",
+            "balanced classes",
+            "all hidden widths N",
+            "aligned orthogonal starts",
+        ),
+        notation="Wang et al.: their bounds allow angles between inputs and unbalanced layers; this is the case of none.",
+        sources=(
+            WANG_2025.remark(
+                "The order of the ratio. The exact case along the whole path is our own; the constants of their bounds are "
+                "not checked."
+            ),
+        ),
+        instances=draw_instances(),
+        predict=predict_with(),
+        claims=(
+            nct.Claim(
+                "compression",
+                "C_l",
+                compression,
+                lambda c: c.compression,
+                kind="trajectory",
+                scope="path",
+                logarithmic=True,
+            ),
+            nct.Claim(
+                "discrimination", "D_l", discrimination, lambda c: c.discrimination, kind="trajectory", scope="path"
+            ),
+            nct.Claim("height", "u", height, lambda c: c.height, kind="trajectory", scope="path"),
+            nct.Claim(
+                "last ratio",
+                r"C_{l+1}/C_l\to\epsilon^2/n^{1/L}",
+                last_ratio,
+                lambda c: c.limit,
+                kind="limit",
+                scope="path",
+                vanishing="geometric",
+            ),
+        ),
+        controls=(
+            nct.Control("first power", "epsilon in the place of its square", predict_with(power=1.0)),
+            nct.Control(
+                "more samples", "10 % more samples a class", lambda p, x, t: predict_with(samples=1.1)(p, x, t)
+            ),
+            nct.Control(
+                "turned",
+                "a start that is not aligned with the classes",
+                predict_with(),
+                outside=draw_instances(SHAPES[:1], Turned, seed=1),
+            ),
+        ),
+        method="path",
+        seeds=32,
+    )
+)
+
+if __name__ == "__main__":
+    print(nct.verify(THEOREM))

@@ -1,0 +1,157 @@
+"""Unregularised cross-entropy: the direction of the flow converges to neural collapse, its margin to the largest one."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import nctheory as nct
+from proofs_numeric.bibliography import JI_2022
+
+# classes, samples a class, features
+SHAPES = ((3, 2, 3), (4, 1, 4), (3, 3, 2))
+RADIUS = 50.0
+"""R, the squared norm from which on time is slowed."""
+LAST = 400.0
+LINEAR = 30.0
+"""Log-loss below minus this is computed from its first-order form."""
+
+
+class LogLoss(nct.Problem):
+    r"""The logarithm of the mean cross-entropy of W H, with a flow that has the same path as that of the cross-entropy itself.
+
+    Time is another one, $dt=f(1+|\theta|^2/R)^{-1}ds$, in which the squared norm grows linearly in the end.
+    """
+
+    weights: jax.Array
+    """Their shape, K x d."""
+    labels: jax.Array
+    """One-hot, K x N."""
+
+    def init(self, key, scale):
+        """Independent normal entries."""
+        one, other = jax.random.split(key)
+        low = (self.weights.shape[1], self.labels.shape[1])
+        return (
+            scale * jax.random.normal(one, self.weights.shape, jnp.float64),
+            scale * jax.random.normal(other, low, jnp.float64),
+        )
+
+    def logits(self, params):
+        """W H."""
+        return params[0] @ params[1]
+
+    def objective(self, params):
+        """log of the mean of log(1 + sum exp(z_j - z_y)), also where the mean underflows."""
+        logits = self.logits(params)
+        own = jnp.sum(logits * self.labels, axis=0)
+        others = jnp.where(self.labels == 1, -jnp.inf, logits - own)
+        excess = jax.scipy.special.logsumexp(others, axis=0)
+        small = excess < -LINEAR
+        log_loss = jnp.where(small, excess, jnp.log(jnp.log1p(jnp.exp(jnp.where(small, 0.0, excess)))))
+        return jax.scipy.special.logsumexp(log_loss) - jnp.log(log_loss.size)
+
+    def velocity(self, params):
+        r"""$-\nabla\log f/(1+|\theta|^2/R)$."""
+        slower = 1.0 / (1.0 + sum(jnp.sum(x**2) for x in params) / RADIUS)
+        return jax.tree.map(lambda x: -slower * x, jax.grad(self.objective)(params))
+
+    def conservation_defect(self, start, params, time):
+        r"""$W^\top W-HH^\top$ is conserved, relative to its two terms."""
+
+        def imbalance(point):
+            return point[0].T @ point[0], point[1] @ point[1].T
+
+        above, below = imbalance(params)
+        first, second = imbalance(start)
+        away = jnp.sqrt(jnp.sum((above - below - first + second) ** 2))
+        return away / (jnp.sqrt(jnp.sum(above**2)) + jnp.sqrt(jnp.sum(below**2)))
+
+
+class Limits(NamedTuple):
+    """What is predicted of the limit."""
+
+    margin: jax.Array
+    distance: jax.Array
+
+
+def draw_instances(key):
+    """For each shape times spread in their logarithm, to a squared norm of some ten thousands."""
+    drawn = []
+    for classes, n, dim in SHAPES:
+        labels = jnp.repeat(jnp.eye(classes), n, axis=1)
+        problem = LogLoss(jnp.zeros((classes, dim)), labels)
+        times = tuple((LAST * 2.0 ** -np.arange(9.0, -0.5, -0.5)).tolist())
+        shown = {"K": classes, "n": n, "d": dim}
+        drawn.append(nct.Instance(problem, shown, course=nct.Course(times)))
+    return drawn
+
+
+def margin(problem, params, start):
+    r"""The least $z_y-z_j$, over $\frac12|W|^2+\frac12|H|^2$."""
+    logits = problem.logits(params)
+    own = jnp.sum(logits * problem.labels, axis=0)
+    others = jnp.where(problem.labels == 1, jnp.inf, own - logits)
+    return jnp.min(others) / (0.5 * sum(jnp.sum(x**2) for x in params))
+
+
+def distance(problem, params, start):
+    """|Z/|Z| - S/|S||, S the centred labels; 0 at neural collapse."""
+    logits = problem.logits(params)
+    frame = problem.labels - jnp.mean(problem.labels, axis=0, keepdims=True)
+    unit = logits / jnp.sqrt(jnp.sum(logits**2))
+    return jnp.sqrt(jnp.sum((unit - frame / jnp.sqrt(jnp.sum(frame**2))) ** 2))
+
+
+def predict_with(change=1.0, offset=0.0, power=0.5):
+    """The margin times a factor, with another power of n."""
+
+    def predict(problem, start, times):
+        classes, total = problem.labels.shape
+        n = total / classes
+        return Limits(jnp.asarray(change / (n**power * (classes - 1 + offset))), jnp.zeros(()))
+
+    return predict
+
+
+THEOREM = nct.register(
+    nct.Theorem(
+        id="ji-ce-gf",
+        title="Unregularised cross-entropy: the flow's direction tends to neural collapse",
+        statement=r"""For $f=\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ with K balanced classes of n samples, no decay and
+$d\ge K-1$, the flow diverges in norm and converges in direction, to a KKT point of the margin problem; at neural collapse, its
+global solution, the margin $\min_{i,j}(z_{y_i}-z_j)/(\frac12|W|^2+\frac12|H|^2)$ is $1/(\sqrt n(K-1))$.""",
+        hypotheses=("cross-entropy without decay or bias", "balanced classes", "d >= K-1"),
+        notation="Ji et al.: as ours. The flow of log f, which has the same path, is followed, and the limit extrapolated.",
+        sources=(JI_2022.remark("That from random starts the KKT point is the global one is what is checked here."),),
+        instances=draw_instances,
+        predict=predict_with(),
+        claims=(
+            nct.Claim(
+                "margin",
+                r"\min(z_y-z_j)/(\frac12|W|^2+\frac12|H|^2)",
+                margin,
+                lambda m: m.margin,
+                kind="limit",
+                scope="path",
+                vanishing=lambda time: 1.0 / time,
+            ),
+        ),
+        controls=(
+            nct.Control("1/K", "1/(sqrt(n) K) in the place of 1/(sqrt(n) (K-1))", predict_with(offset=1.0)),
+            nct.Control("3 % more", "a margin 3 % larger", predict_with(change=1.03)),
+            nct.Control(
+                "1/n",
+                "n in the place of its root",
+                predict_with(power=1.0),
+                applies=lambda one: one.parameters["n"] > 1,
+            ),
+        ),
+        method="path",
+        seeds=32,
+    )
+)
+
+if __name__ == "__main__":
+    print(nct.verify(THEOREM))

@@ -1,0 +1,190 @@
+"""Gradient descent of deep linear networks from orthogonal starts moves each layer in a small invariant subspace."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import nctheory as nct
+from proofs_numeric.bibliography import YARAS_2023
+from proofs_numeric.dynamics.chains import correlation, white_chain
+
+# width, layers, rank of the target
+SHAPES = ((8, 2, 2), (8, 3, 2), (7, 3, 1))
+RATE = 0.05
+SIZE = 0.5
+STEPS = tuple(range(0, 10_001, 250))
+
+
+class Scaled(nct.DeepLinear):
+    """Starts whose factors are orthogonal matrices, times one number."""
+
+    def init(self, key, scale):
+        """Haar-distributed up to signs."""
+        drawn = jax.random.normal(key, (self.depth, self.widths[0], self.widths[0]), jnp.float64)
+        return nct.ChainParams(tuple(scale * jnp.linalg.qr(one)[0] for one in drawn), None, None)
+
+
+class Noisy(Scaled):
+    """The same with noise: the factors are no longer multiples of orthogonal matrices."""
+
+    def init(self, key, scale):
+        """A hundredth of noise."""
+        point = Scaled.init(self, key, scale)
+        keys = jax.random.split(jax.random.fold_in(key, 1), self.depth)
+        noise = [jax.random.normal(one, w.shape, jnp.float64) for one, w in zip(keys, point.weights, strict=True)]
+        return nct.ChainParams(
+            tuple(w + 0.01 * scale * x for w, x in zip(point.weights, noise, strict=True)), None, None
+        )
+
+
+class Curve(NamedTuple):
+    """What is predicted of a path, times x ...."""
+
+    inside: jax.Array
+    outside: jax.Array
+    size: jax.Array
+
+
+def draw_instances(shapes=SHAPES, kind=Scaled, seed=0):
+    """For each shape no decay, and two decays."""
+
+    def draw(key):
+        rng = nct.generator(jax.random.fold_in(key, seed))
+        drawn = []
+        for width, layers, rank in shapes:
+            for decay in (0.0, 1e-4, 1e-3):
+                strengths = np.sort(rng.uniform(1.0, 2.0, size=rank))[::-1]
+                problem = white_chain(rng, (width,) * (layers + 1), strengths, width, kind, decay)
+                shown = {"d": width, "L": layers, "rank": rank, "decay": decay}
+                drawn.append(nct.Instance(problem, shown, scale=SIZE, course=nct.Course(STEPS, rate=RATE)))
+        return drawn
+
+    return draw
+
+
+def spared(problem, start):
+    r"""Projectors $\Pi_1,\ldots,\Pi_{L+1}$ on what the target does not touch, orthogonal factors of the start, its size.
+
+    $\Pi_1$ projects on the common null space of $\Sigma$ and $\Sigma^\top W_L\cdots W_1(0)$, $\Pi_{l+1}=O_l\Pi_lO_l^\top$.
+    """
+    width, target = problem.widths[0], correlation(problem)
+    size = jnp.sqrt(jnp.sum(start.weights[0] ** 2) / width)
+    turns = [weight / size for weight in start.weights]
+    whole = jnp.eye(width)
+    for turn in turns:
+        whole = turn @ whole
+    left, singular, _ = jnp.linalg.svd(jnp.concatenate([target.T, whole.T @ target], axis=1), full_matrices=False)
+    touched = left * (singular > 1e-9 * singular[0])
+    projectors = [jnp.eye(width) - touched @ touched.T]
+    for turn in turns:
+        projectors.append(turn @ projectors[-1] @ turn.T)
+    return projectors, turns, size
+
+
+def from_right(problem, params, start):
+    """W_l on the spared subspace, for every layer."""
+    return jnp.stack([w @ p for w, p in zip(params.weights, spared(problem, start)[0][:-1], strict=True)])
+
+
+def from_left(problem, params, start):
+    """What W_l sends to the spared subspace of the next layer, for every layer."""
+    return jnp.stack([p @ w for w, p in zip(params.weights, spared(problem, start)[0][1:], strict=True)])
+
+
+def spared_size(problem, params, start):
+    """Root mean square of the singular values on the spared subspace, for every layer."""
+    projectors = spared(problem, start)[0][:-1]
+    return jnp.stack(
+        [jnp.sqrt(jnp.sum((w @ p) ** 2) / jnp.trace(p)) for w, p in zip(params.weights, projectors, strict=True)]
+    )
+
+
+def spared_count(problem, params, start):
+    """Dimension of the spared subspace."""
+    return jnp.trace(spared(problem, start)[0][0])
+
+
+def recursion(problem, size, times, power=None, rate=RATE):
+    r"""$\rho\mapsto\rho(1-\eta\lambda-\eta\rho^{2(L-1)})$ after the given numbers of steps."""
+    decay, exponent = jnp.asarray(problem.weight_decay)[0], 2 * (problem.depth - 1) if power is None else power
+
+    def step(rho, _):
+        return rho * (1.0 - rate * decay - rate * rho**exponent), rho
+
+    _, path = jax.lax.scan(step, size, None, length=STEPS[-1] + 1)
+    return path[times.astype(int)]
+
+
+def predict_with(**wrong):
+    """The recursion, or another one."""
+
+    def predict(problem, start, times):
+        projectors, turns, size = spared(problem, start)
+        rho = recursion(problem, size, times, **wrong)
+        right = jnp.stack([turn @ p for turn, p in zip(turns, projectors[:-1], strict=True)])
+        left = jnp.stack([p @ turn for turn, p in zip(turns, projectors[1:], strict=True)])
+        scaled = [rho[:, None, None, None] * x[None] for x in (right, left)]
+        return Curve(*scaled, jnp.repeat(rho[:, None], problem.depth, axis=1))
+
+    return predict
+
+
+THEOREM = nct.register(
+    nct.Theorem(
+        id="yaras-parsimony",
+        title="Gradient descent of deep linear networks from orthogonal starts: invariant subspaces",
+        statement=r"""For $f=\frac12|W_L\cdots W_1-\Phi|_F^2+\frac\lambda2\sum_l|W_l|_F^2$, layers d x d, $\Phi$ of rank r, and
+gradient descent of step $\eta$ from $W_l(0)=\epsilon O_l$, $O_l$ orthogonal: each $W_l$ acts on a fixed subspace of dimension
+at least $d-2r$ as $\rho O_l$, into the fixed subspace of the next layer and from nowhere else, with
+$\rho\mapsto\rho(1-\eta\lambda-\eta\rho^{2(L-1)})$. At least $d-2r$ singular values of each layer are therefore $\rho$.""",
+        hypotheses=(
+            "squared error, XX^T = N I, equal decays",
+            "all layers d x d",
+            "starts that are a multiple of orthogonal matrices",
+        ),
+        notation="Yaras et al.: as ours. The process is gradient descent, not its flow.",
+        sources=(YARAS_2023,),
+        instances=draw_instances(),
+        predict=predict_with(),
+        claims=(
+            nct.Claim(
+                "from the right",
+                r"W_l\Pi_l=\rho O_l\Pi_l",
+                from_right,
+                lambda c: c.inside,
+                kind="trajectory",
+                scope="path",
+            ),
+            nct.Claim(
+                "from the left",
+                r"\Pi_{l+1}W_l=\rho\Pi_{l+1}O_l",
+                from_left,
+                lambda c: c.outside,
+                kind="trajectory",
+                scope="path",
+            ),
+            nct.Claim("size", r"\rho", spared_size, lambda c: c.size, kind="trajectory", scope="path"),
+        ),
+        controls=(
+            nct.Control(
+                "one layer more",
+                r"the power 2L in the place of 2(L-1)",
+                lambda p, x, t: predict_with(power=2 * p.depth)(p, x, t),
+            ),
+            nct.Control("1 % fast", "a step 1 % longer", predict_with(rate=1.01 * RATE)),
+            nct.Control(
+                "not orthogonal",
+                "a start with a hundredth of noise",
+                predict_with(),
+                outside=draw_instances(SHAPES[:1], Noisy, seed=1),
+            ),
+        ),
+        method="path",
+        seeds=32,
+    )
+)
+
+if __name__ == "__main__":
+    print(nct.verify(THEOREM))

@@ -1,0 +1,139 @@
+"""Two-layer linear networks on white inputs from any balanced start: a matrix Riccati equation with a closed solution."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import nctheory as nct
+from proofs_numeric.bibliography import BRAUN_2022, FUKUMIZU_1998
+from proofs_numeric.dynamics.chains import Balanced, Lopsided, correlation, heights, modes, product, white_chain
+
+SHAPES = ((3, 5, 3), (4, 4, 4), (6, 6, 6))
+
+
+class Curve(NamedTuple):
+    """What is predicted of a path, times x ...."""
+
+    gram: jax.Array
+    product: jax.Array
+    heights: jax.Array
+
+
+def draw_instances(shapes=SHAPES, kind=Balanced, seed=0):
+    """For each shape three sets of strengths, and times until the weakest mode is learned."""
+
+    def draw(key):
+        rng = nct.generator(jax.random.fold_in(key, seed))
+        drawn = []
+        for widths in shapes:
+            for largest in (1.0, 1.5, 2.0):
+                strengths = np.sort(rng.uniform(0.5, 1.0, size=widths[0]))[::-1] * largest
+                problem = white_chain(rng, widths, strengths, max(widths) + 2, kind)
+                shown = {"widths": "-".join(map(str, widths)), "largest": largest, "least": float(strengths[-1])}
+                times = tuple((np.arange(1, 31) * 7.0 / 30 / strengths[-1]).tolist())
+                drawn.append(nct.Instance(problem, shown, scale=0.03, course=nct.Course(times)))
+        return drawn
+
+    return draw
+
+
+def gram(problem, params, start):
+    """QQ^T with Q = [W_1^T; W_2]."""
+    lower, upper = params.weights
+    stacked = jnp.concatenate([lower.T, upper])
+    return stacked @ stacked.T
+
+
+def solution(problem, start, time, strength=1.0, half=0.5, sign=1.0):
+    r"""$e^{Ft}Q_0[I+\tfrac12Q_0^\top(e^{Ft}F^{-1}e^{Ft}-F^{-1})Q_0]^{-1}Q_0^\top e^{Ft}$ in the eigenbasis of F.
+
+    F has the eigenvalues +s_i and -s_i. With $q_\pm$ the components of $Q_0$, $A=I+q_-^\top\frac{1-e^{-2st}}{2s}q_-$ and
+    $E^2=(e^{2st}-1)/2s$ the bracket is $A+q_+^\top E^2q_+$; $(I+EC E)^{-1}$, $C=q_+A^{-1}q_+^\top$, is graded like E, and its
+    scaled Cholesky factor is accurate however long the time is.
+    """
+    left, strengths, right = jnp.linalg.svd(correlation(problem))
+    s = strength * strengths
+    lower, upper = start.weights
+    plus = (right @ lower.T + left.T @ upper) / jnp.sqrt(2.0)
+    minus = (right @ lower.T - left.T @ upper) / jnp.sqrt(2.0)
+    eye = jnp.eye(plus.shape[1])
+    fading = 2.0 * half * (-jnp.expm1(-2.0 * s * time)) / (2.0 * s)
+    a = eye + minus.T @ (fading[:, None] * minus)
+    grown = jnp.sqrt(2.0 * half * jnp.expm1(2.0 * s * time) / (2.0 * s))
+    c = plus @ jnp.linalg.solve(a, plus.T)
+    scale = 1.0 / jnp.sqrt(1.0 + grown**2 * jnp.diag(c))
+    # s (I + E C E) s, of unit diagonal
+    middle = jnp.diag(scale**2) + (scale * grown)[:, None] * c * (scale * grown)[None, :]
+    inverse = scale[:, None] * jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(middle), jnp.diag(scale))
+    shrunk = jnp.exp(-s * time)
+    lifted = 1.0 / jnp.sqrt(2.0 * half * (-jnp.expm1(-2.0 * s * time)) / (2.0 * s))  # e^{st} / E
+    whole = jnp.eye(s.size)
+    pp = lifted[:, None] * (whole - inverse) * lifted[None, :]
+    solved = jnp.linalg.solve(a, minus.T)  # A^{-1} q_-^T
+    pm = lifted[:, None] * ((inverse * grown[None, :]) @ (plus @ solved)) * shrunk[None, :]
+    cross = plus @ solved
+    mm = (
+        shrunk[:, None]
+        * (minus @ solved - cross.T @ (grown[:, None] * inverse * grown[None, :]) @ cross)
+        * shrunk[None, :]
+    )
+    basis = jnp.block([[right.T, right.T], [left, -left]]) / jnp.sqrt(2.0)
+    return basis @ jnp.block([[pp, sign * pm], [sign * pm.T, mm]]) @ basis.T
+
+
+def predict_with(**wrong):
+    """The closed solution, or another one."""
+
+    def predict(problem, start, times):
+        low = problem.widths[0]
+        grams = jax.vmap(lambda t: solution(problem, start, t, **wrong))(times)
+        left, _, right = modes(problem)
+        products = grams[:, low:, :low]
+        return Curve(grams, products, jnp.einsum("ik,tij,kj->tk", left, products, right))
+
+    return predict
+
+
+THEOREM = nct.register(
+    nct.Theorem(
+        id="braun-riccati",
+        title="Exact learning dynamics of two-layer linear networks from any balanced start",
+        statement=r"""For $f=\frac12|W_2W_1-\Sigma|_F^2$ with $\Sigma$ invertible and $W_2^\top W_2=W_1W_1^\top$ at the start,
+let $Q=[W_1^\top;W_2]$ and $F=[0,\Sigma^\top;\Sigma,0]$. Then $\frac{d}{dt}QQ^\top=FQQ^\top+QQ^\top F-(QQ^\top)^2$, and
+$QQ^\top(t)=e^{Ft}Q_0[I+\frac12Q_0^\top(e^{Ft}F^{-1}e^{Ft}-F^{-1})Q_0]^{-1}Q_0^\top e^{Ft}$.""",
+        hypotheses=(
+            "squared error, XX^T = N I, no decay",
+            "as many outputs as inputs, YX^T invertible",
+            "a balanced start",
+        ),
+        notation="Braun et al.: time constant 1.",
+        sources=(BRAUN_2022, FUKUMIZU_1998),
+        instances=draw_instances(),
+        predict=predict_with(),
+        claims=(
+            nct.Claim("gram", "QQ^\\top", gram, lambda c: c.gram, kind="trajectory", scope="path"),
+            nct.Claim("product", "W_2W_1", product, lambda c: c.product, kind="trajectory", scope="path"),
+            nct.Claim("modes", r"u_i^\top W_2W_1v_i", heights, lambda c: c.heights, kind="trajectory", scope="path"),
+        ),
+        controls=(
+            nct.Control("without the half", "the factor 1/2 in the bracket left out", predict_with(half=1.0)),
+            nct.Control("1 % strong", "correlations 1 % too large", predict_with(strength=1.01)),
+            nct.Control(
+                "coupling reversed", "the other sign between the growing and the fading part", predict_with(sign=-1.0)
+            ),
+            nct.Control(
+                "unbalanced",
+                "a start that is not balanced",
+                predict_with(),
+                outside=draw_instances(SHAPES[:1], Lopsided, seed=1),
+            ),
+        ),
+        method="path",
+        seeds=64,
+    )
+)
+
+if __name__ == "__main__":
+    print(nct.verify(THEOREM))

@@ -52,6 +52,41 @@ def phase_command(args: argparse.Namespace) -> int:
     return EXIT[found.outcome]
 
 
+def dynamics_command(args: argparse.Namespace) -> int:
+    """Curves of one theorem about paths, or the list of them; the exit status says how they compare."""
+    from threadpoolctl import threadpool_limits
+
+    from nctheory.report import animate_features, dynamics_figure, dynamics_json, dynamics_table
+    from nctheory.theorems import catalogue, dynamics, find_theorem, write_atomically
+
+    folder = None if args.out is None else output_folder(args.out)
+    configure()
+    try:
+        if args.animate is not None:
+            check_writable(Path(args.animate).absolute().parent)
+            with threadpool_limits(1, user_api="blas"):
+                print(f"animation: {animate_features(args.animate, key=args.key)}")
+        if args.theorem is None:
+            if args.animate is None:
+                print_titles({name: one for name, one in catalogue().items() if one.method == "path"})
+            return 0
+        with threadpool_limits(1, user_api="blas"):
+            found = dynamics(find_theorem(args.theorem), args.instance, args.seeds, args.key)
+    except (ValueError, OSError) as error:
+        raise Misuse(str(error)) from error
+    console = report_console()
+    shown = ", ".join(f"{name} = {value}" for name, value in found.parameters.items())
+    console.print(f"{found.theorem.id}: {found.theorem.title}", markup=False)
+    console.print(f"instance {found.instance} ({shown}): {found.outcome}", markup=False)
+    console.print(dynamics_table(found))
+    console.print(f"{found.sound} of {found.seeds} paths followed and sound; {found.note}", markup=False)
+    if folder is not None:
+        write_atomically(folder / "dynamics.json", dynamics_json(found))
+        for suffix in ("png", "svg", "pdf"):
+            console.print(f"figure: {dynamics_figure(found, folder / f'dynamics.{suffix}')}", markup=False)
+    return EXIT[found.outcome]
+
+
 def sweep_command(args: argparse.Namespace) -> int:
     """A diagram's model over a grid; 0 when every seed converged, else 3."""
     from threadpoolctl import threadpool_limits

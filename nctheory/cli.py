@@ -1,4 +1,4 @@
-"""The command line: list, show, verify, census, phase, sweep, report, errata, doctor."""
+"""The command line: list, show, verify, census, phase, sweep, dynamics, report, errata, doctor."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ from nctheory._commands import (
     show_command,
     verify_command,
 )
-from nctheory._grid_commands import phase_command, sweep_command
+from nctheory._grid_commands import dynamics_command, phase_command, sweep_command
 
 WRONG_USE = 2
 
@@ -76,6 +76,13 @@ def parser() -> argparse.ArgumentParser:
     drawn.add_argument("--grid", type=_whole(2), default=24, metavar="N", help="cells on each axis of the picture")
     drawn.add_argument("--rows", type=_whole(2), default=33, metavar="N", help="rows on which boundaries are located")
     drawn.add_argument("--out", metavar="DIR", help="write phase.json and the figure (PNG, SVG, PDF) into a folder")
+    moving = commands.add_parser("dynamics", help="curves of a theorem about paths (without a name: the list)")
+    moving.add_argument("theorem", nargs="?", metavar="ID", help="identifier of a theorem about paths")
+    moving.add_argument("--instance", type=_whole(0), default=0, metavar="I", help="which instance (default 0)")
+    moving.add_argument("--seeds", type=_whole(1), metavar="N", help="paths (default: the theorem's)")
+    moving.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+    moving.add_argument("--out", metavar="DIR", help="write dynamics.json and the figure (PNG, SVG, PDF) into a folder")
+    moving.add_argument("--animate", metavar="FILE.gif", help="features of three classes on their way to the simplex")
     swept = commands.add_parser("sweep", help="the model of a phase diagram over any grid, resumable")
     swept.add_argument("diagram", metavar="ID|FILE.py", help="identifier, or a file that registers a diagram")
     swept.add_argument(
@@ -114,6 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return census_command(args)
             case "phase":
                 return phase_command(args)
+            case "dynamics":
+                return dynamics_command(args)
             case "sweep":
                 return sweep_command(args)
             case "report":

@@ -1,8 +1,9 @@
 """Cheapest chains, conserved quantities, end-to-end dynamics: against scipy, mpmath, finite differences and rationals."""
 
-from fractions import Fraction
+from fractions import importlib
 from itertools import pairwise
 
+import Fraction
 import jax
 import jax.numpy as jnp
 import mpmath
@@ -276,7 +277,7 @@ def test_the_flow_can_be_batched_and_gives_up(rng, monkeypatch):
             np.testing.assert_allclose(ours, theirs[i], rtol=0, atol=1e-11)
     with pytest.raises(ValueError, match="tolerance: expected a positive number, got 0"):
         nct.follow_flow(problem, first(points), 1.0, 0.0)
-    monkeypatch.setattr("nctheory.flow._trajectory.MAX_STEPS", 3)
+    monkeypatch.setattr(importlib.import_module("nctheory.flow._trajectory"), "MAX_STEPS", 3)
     assert np.all(np.isnan(np.asarray(nct.follow_flow(problem, first(points), 1.0).params.weights[0])))
 
 

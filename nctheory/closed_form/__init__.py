@@ -39,6 +39,7 @@ from nctheory.closed_form._pick_all import TagScales, pick_all_minimum, tag_fram
 from nctheory.closed_form._product import layer_singular_values, minimiser, minimum_from_product
 from nctheory.closed_form._regression import regression_minimum
 from nctheory.closed_form._spectral import class_target_spectrum
+from nctheory.closed_form._trajectories import aligned_trajectory, balanced_trajectory, mode_height
 from nctheory.closed_form._unconstrained import (
     collapse_strength,
     cross_entropy_minimum,
@@ -56,6 +57,8 @@ __all__ = [
     "NoClosedForm",
     "Structure",
     "TagScales",
+    "aligned_trajectory",
+    "balanced_trajectory",
     "class_counts",
     "class_target_spectrum",
     "closed_form",
@@ -87,6 +90,7 @@ __all__ = [
     "low_rank",
     "minimiser",
     "minimum_from_product",
+    "mode_height",
     "onset",
     "pick_all_minimum",
     "pivot_blocks",

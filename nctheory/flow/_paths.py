@@ -47,11 +47,11 @@ def starts(
 def flow(
     problem: Problem,
     params: Params,
-    times: Sequence[float] | np.ndarray,
+    times: Sequence[float] | Sequence[int] | np.ndarray,
     *,
     observe: Callable[[Any, Params], Any] | None = None,
     event: Event | None = None,
-    method: PathMethod = "auto",
+    method: PathMethod | str = "auto",
     tolerance: float = 1e-11,
     max_steps: int = 10_000,
     compare: bool = True,
@@ -92,7 +92,7 @@ def flow(
         raise ValueError(f"max_steps: expected at least 1, got {max_steps}")
     if method == "implicit" and size(problem) > IMPLICIT_MOST:
         raise ValueError(f"method: expected 'explicit' for {size(problem)} parameters, more than {IMPLICIT_MOST}")
-    flat = _flat(problem, params)
+    flat, bad = _flat(problem, params)
 
     def run(vectors: np.ndarray, chosen: str) -> tuple[Followed, Any]:
         def follow(accuracy: float, tell: Callable[[int], None] | None) -> Followed:
@@ -120,14 +120,14 @@ def flow(
             return old
 
         found, error = jax.tree.map(put, (found, error), again)
-    return _paths(at, found, error)
+    return _paths(at, found, error, bad)
 
 
 @float64
 def descend(
     problem: Problem,
     params: Params,
-    steps: Sequence[int] | np.ndarray,
+    steps: Sequence[int] | Sequence[float] | np.ndarray,
     rule: float | Any,
     *,
     observe: Callable[[Any, Params], Any] | None = None,
@@ -166,7 +166,7 @@ def descend(
         raise ValueError(f"rule: expected a positive step size or an optax transformation, got {rule!r}")
     if batch is not None and batch < 1:
         raise ValueError(f"batch: expected at least 1 column, got {batch}")
-    flat = _flat(problem, params)
+    flat, bad = _flat(problem, params)
     keys = np.asarray(jax.random.key_data(jax.random.split(as_key(key), len(flat))))
 
     def follow(vectors: np.ndarray, tell: Callable[[int], None] | None) -> Followed:
@@ -180,15 +180,20 @@ def descend(
 
     found = follow(flat, progress)
     if not compare:
-        return _paths(at, found, _unknown(found.values))
+        return _paths(at, found, _unknown(found.values), bad)
     noise = np.random.default_rng(17).normal(size=flat.shape)
     moved = follow(flat * (1.0 + EPS * (1.0 + at[-1]) * noise), None)
-    return _paths(at, found, _distances(found.values, moved.values, np.zeros(len(flat))))
+    return _paths(at, found, _distances(found.values, moved.values, np.zeros(len(flat))), bad)
 
 
-def _paths(at: np.ndarray, found: Followed, error: Any) -> Paths:
-    status = np.asarray(found.status).astype(np.int8)
-    return Paths(at, found.values, error, status, found.steps, found.drift, found.dissipation, found.event_time)
+def _paths(at: np.ndarray, found: Followed, error: Any, bad: np.ndarray) -> Paths:
+    status = np.where(bad, PathStatus.LOST, found.status).astype(np.int8)
+
+    def without(x: Any) -> np.ndarray:
+        return np.where(bad.reshape(-1, *[1] * (np.ndim(x) - 1)), np.nan, x)
+
+    values, error, rest = jax.tree.map(without, (found.values, error, (found.drift, found.dissipation, found.event_time)))
+    return Paths(at, values, error, status, np.where(bad, 0, found.steps), *rest)
 
 
 def _distances(values: Any, others: Any, least: np.ndarray) -> Any:
@@ -207,7 +212,8 @@ def _unknown(values: Any) -> Any:
     return jax.tree.map(lambda x: np.full(x.shape[:2], np.nan), values)
 
 
-def _flat(problem: Problem, params: Params) -> np.ndarray:
+def _flat(problem: Problem, params: Params) -> tuple[np.ndarray, np.ndarray]:
+    """The starts as vectors; and which of them are not finite (they are replaced by zeros, and their paths lost)."""
     leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(params)]
     counts = {x.shape[0] if x.ndim else 0 for x in leaves}
     numbers = sum(x[:1].size for x in leaves)
@@ -215,7 +221,9 @@ def _flat(problem: Problem, params: Params) -> np.ndarray:
         raise ValueError(
             f"params: expected {size(problem)} numbers a seed and a leading axis seeds, got shapes {[x.shape for x in leaves]}"
         )
-    return np.concatenate([x.reshape(x.shape[0], -1) for x in leaves], axis=1)
+    flat = np.concatenate([x.reshape(x.shape[0], -1) for x in leaves], axis=1)
+    bad = ~np.isfinite(flat).all(axis=1)
+    return np.where(bad[:, None], 0.0, flat), bad
 
 
 @cache

@@ -1,7 +1,7 @@
 """The linear chain: unconstrained features and deep linear networks in one problem type."""
 
 import dataclasses
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -40,7 +40,7 @@ class DeepLinear(Problem):
     """What b multiplies, where that is not the constant row (see `moment_form`)."""
 
     @classmethod
-    def of(cls, chain: "DeepLinear", **more: Any) -> Self:
+    def of(cls, chain: "DeepLinear", **more: Any) -> Any:
         """This kind of chain (one with starts of its own, say) with the fields of another."""
         return cls(**{field.name: getattr(chain, field.name) for field in dataclasses.fields(chain)}, **more)
 

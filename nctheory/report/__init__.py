@@ -1,6 +1,7 @@
 """How results are shown: tables for the terminal, figures, JSON, the schema of a verdict."""
 
 from nctheory.report._census import census_data, census_figure, census_json, census_lines, census_table
+from nctheory.report._dynamics import animate_features, dynamics_data, dynamics_figure, dynamics_json, dynamics_table
 from nctheory.report._figure import margin_figure
 from nctheory.report._latex import bibliography, latex_tables
 from nctheory.report._load import Results, load_results
@@ -11,12 +12,17 @@ from nctheory.report._text import show_erratum, show_finding, show_theorem, to_u
 
 __all__ = [
     "Results",
+    "animate_features",
     "bibliography",
     "census_data",
     "census_figure",
     "census_json",
     "census_lines",
     "census_table",
+    "dynamics_data",
+    "dynamics_figure",
+    "dynamics_json",
+    "dynamics_table",
     "html_page",
     "latex_tables",
     "load_results",

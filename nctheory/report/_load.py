@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nctheory.report._census import SCHEMA_VERSION as CENSUS_VERSION
+from nctheory.report._dynamics import SCHEMA_VERSION as DYNAMICS_VERSION
 from nctheory.report._phase import SCHEMA_VERSION as PHASE_VERSION
 from nctheory.theorems import Verdict
 
@@ -17,12 +18,14 @@ class Results(NamedTuple):
     """As `phase_data` gives them."""
     censuses: tuple[dict[str, Any], ...]
     """As `census_data` gives them."""
+    dynamics: tuple[dict[str, Any], ...]
+    """As `dynamics_data` gives them."""
     left_out: tuple[str, ...]
     """Files that look like results and could not be read, each with the reason."""
 
 
 def load_results(folder: str | Path) -> Results:
-    """Read every result below a folder: the JSON files of `verify --out` and `--json`, `phase --out` and `census --out`.
+    """Read every result below a folder: what `verify`, `phase`, `dynamics` and `census` wrote as JSON.
 
     Of two verdicts of one theorem the one of more seeds counts. Raises ValueError where there is no such folder, or nothing
     in it.
@@ -31,7 +34,7 @@ def load_results(folder: str | Path) -> Results:
     if not root.is_dir():
         raise ValueError(f"folder: expected a folder of results, got {folder}")
     verdicts: dict[str, Verdict] = {}
-    phases, censuses, left_out = [], [], []
+    phases, censuses, paths, left_out = [], [], [], []
     for file in sorted(root.rglob("*.json")):
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
@@ -45,16 +48,19 @@ def load_results(folder: str | Path) -> Results:
                         verdicts[verdict.theorem] = verdict
                 elif "diagram" in one:
                     phases.append(_of_version(one, PHASE_VERSION))
+                elif "dynamics" in one:
+                    paths.append(_of_version(one, DYNAMICS_VERSION))
                 elif "census" in one or "critical" in one:
                     censuses.append(_of_version(one, CENSUS_VERSION))
         except (OSError, ValueError, TypeError) as error:
             left_out.append(f"{file.relative_to(root)}: {error}")
-    if not (verdicts or phases or censuses):
+    if not (verdicts or phases or censuses or paths):
         why = f" ({'; '.join(left_out)})" if left_out else ""
         raise ValueError(
-            f"folder: {folder} holds no results of nctheory verify, phase or census (made with --out){why}"
+            f"folder: {folder} holds no results of nctheory verify, phase, dynamics or census (made with --out){why}"
         )
-    return Results(tuple(verdicts[name] for name in sorted(verdicts)), tuple(phases), tuple(censuses), tuple(left_out))
+    ordered = tuple(verdicts[name] for name in sorted(verdicts))
+    return Results(ordered, tuple(phases), tuple(censuses), tuple(paths), tuple(left_out))
 
 
 def _of_version(data: dict[str, Any], version: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 from nctheory.report._census import STYLE, draw_census
+from nctheory.report._dynamics import draw_dynamics
 from nctheory.report._figure import draw_margins
 from nctheory.report._latex import bibliography, latex_tables
 from nctheory.report._load import Results, load_results
@@ -58,6 +59,7 @@ def html_page(results: Results, title: str) -> str:
             _picture(draw_margins(results.verdicts), "margins of claims and controls") if results.verdicts else None
         )
         phases = [(phase, _picture(draw_phase(phase), f"phase diagram {phase['diagram']}")) for phase in results.phases]
+        dynamics = [(one, _picture(draw_dynamics(one), f"paths of {one['dynamics']}")) for one in results.dynamics]
     with house_style(**STYLE):
         censuses = [
             ({"list": None, **one}, _picture(draw_census(one), "loss against index")) for one in results.censuses
@@ -69,6 +71,7 @@ def html_page(results: Results, title: str) -> str:
         margins=margins,
         phases=phases,
         censuses=censuses,
+        dynamics=dynamics,
         environments=_environments(results),
         mathml=mathml,
         formula=formula,

@@ -7,6 +7,7 @@ from nctheory._registry import TheoremFileError
 from nctheory.theorems._chain_claims import chain_claims
 from nctheory.theorems._check import GAP_LEVEL, Check, Evidence, check_claim
 from nctheory.theorems._collapse_claims import collapse_claims
+from nctheory.theorems._dynamics import Curve, Dynamics, dynamics
 from nctheory.theorems._erratum import Erratum, Finding, errata, find_erratum, register_erratum
 from nctheory.theorems._evidence import Effort
 from nctheory.theorems._registry import catalogue, find_theorem, load_theorem_file, register
@@ -32,6 +33,8 @@ __all__ = [
     "Control",
     "ControlResult",
     "Course",
+    "Curve",
+    "Dynamics",
     "Effort",
     "Erratum",
     "Evidence",
@@ -48,6 +51,7 @@ __all__ = [
     "chain_claims",
     "check_claim",
     "collapse_claims",
+    "dynamics",
     "errata",
     "failure_bound",
     "find_erratum",

@@ -48,6 +48,8 @@ def supporting_seeds(case: Case) -> np.ndarray:
     good = evidence.ensemble.seeds[evidence.ensemble.converged if case.several_basins else evidence.certified]
     for check in case.checks.values():
         good = np.setdiff1d(good, check.seeds[check.violated])
+        if evidence.course is not None:  # of paths a claim may leave seeds out, about which it cannot say anything yet
+            good = np.intersect1d(good, check.seeds)
     return good
 
 

@@ -8,6 +8,8 @@ from nctheory.problems import rounding
 from nctheory.theorems._grounds import SAFETY, Check, Evidence
 from nctheory.theorems._theorem import Claim
 
+RESOLVED = 0.1
+"""Tolerance of an order or limit, relative to the prediction, beyond which a path has not come far enough to tell."""
 CONFIDENCE = 1.0 - 1e-4
 """Of the interval of a regressed order, seed by seed."""
 
@@ -17,7 +19,8 @@ def check_path(claim: Claim, evidence: Evidence, predicted: np.ndarray) -> Check
 
     The tolerance of a curve is, time by time, twice the error that the process was found to make there, and rounding; that
     of an order is the confidence interval of the regression, and of a limit twice its change when the extrapolation has
-    one order less, or begins from an earlier end (the larger of the two), each with what the errors of the single observations make of it.
+    one order less, or begins from an earlier end (the larger of the two), each with what the errors of the single
+    observations make of it. Seeds whose order or limit is not known to `RESOLVED` are left out, and support nothing.
     """
     mask = evidence.certified
     observed, error = evidence.observed[claim.name][mask], evidence.errors[claim.name][mask]
@@ -48,7 +51,11 @@ def check_path(claim: Claim, evidence: Evidence, predicted: np.ndarray) -> Check
     pick = lambda table: np.take_along_axis(table, worst, axis=1)[:, 0]  # noqa: E731
     # An error of this size at all times is caught, whatever its direction.
     resolution = np.max(residual + tolerance, axis=1, initial=0.0)
-    return Check(evidence.ensemble.seeds[mask], pick(residual), pick(tolerance), scale, resolution)
+    found = Check(evidence.ensemble.seeds[mask], pick(residual), pick(tolerance), scale, resolution)
+    if claim.kind == "trajectory" or scale == 0.0:
+        return found
+    known = found.tolerance <= RESOLVED * scale
+    return Check(found.seeds[known], found.residual[known], found.tolerance[known], scale, resolution[known])
 
 
 def _order(claim: Claim, evidence: Evidence, sizes: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,4 +112,4 @@ def _geometric(claim: Claim, times: np.ndarray, curve: np.ndarray, noise: np.nda
     return last, SAFETY * np.maximum(np.abs(last - before), np.abs(last - curve[:, -1])) + slack
 
 
-__all__ = ["CONFIDENCE", "check_path"]
+__all__ = ["CONFIDENCE", "RESOLVED", "check_path"]

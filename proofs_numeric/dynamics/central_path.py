@@ -40,7 +40,7 @@ class CentralPath(nct.Problem):
 
     def means(self, params):
         """Class means, d x C."""
-        return params @ self.members / jnp.sum(jnp.asarray(self.members), axis=0)
+        return params @ self.members / jnp.sum(jnp.asarray(self.members), axis=0, keepdims=True)
 
     def _within(self, params):
         return params - self.means(params) @ jnp.asarray(self.members).T

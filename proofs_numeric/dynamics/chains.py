@@ -63,7 +63,7 @@ def balanced(key, left, heights, right, widths):
     """Balanced factors of left diag(heights) right, inner frames at random."""
     size = heights ** (1.0 / (len(widths) - 1))
     ends = [right.T, *frames(key, widths, heights.shape[0]), left]
-    return nct.ChainParams(tuple(size * up @ low.T for low, up in pairwise(ends)), None, None)
+    return nct.ChainParams(tuple((up * size[None, :]) @ low.T for low, up in pairwise(ends)), None, None)
 
 
 class Aligned(nct.DeepLinear):

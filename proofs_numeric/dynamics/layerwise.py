@@ -10,7 +10,6 @@ import numpy as np
 import nctheory as nct
 from proofs_numeric.bibliography import WANG_2025
 from proofs_numeric.dynamics.chains import product
-from proofs_numeric.dynamics.saxe import deep_height, shallow_height
 
 # classes, samples a class, layers
 SHAPES = ((3, 2, 2), (2, 3, 3), (2, 2, 4))
@@ -110,7 +109,7 @@ def compression(problem, params, start):
     counts = jnp.sum(of, axis=0)
     ratios = []
     for features in layers_of(problem, params):
-        means = features @ of / counts
+        means = features @ of / counts[None, :]
         within = jnp.sum((features - means @ of.T) ** 2)
         centred = means - jnp.mean(means, axis=1, keepdims=True)
         ratios.append(within / jnp.sum(counts * jnp.sum(centred**2, axis=0)))
@@ -123,7 +122,7 @@ def discrimination(problem, params, start):
     found = []
     for features in layers_of(problem, params):
         means = features @ of
-        means = means / jnp.sqrt(jnp.sum(means**2, axis=0))
+        means = means / jnp.sqrt(jnp.sum(means**2, axis=0, keepdims=True))
         found.append(1.0 - jnp.max(means.T @ means - 2.0 * jnp.eye(of.shape[1])))
     return jnp.stack(found)
 
@@ -147,8 +146,7 @@ def predict_with(power=2.0, samples=1.0):
         n = samples * jnp.sum(of[:, 0])
         total, classes = of.shape
         size = jnp.sqrt(jnp.sum(start.weights[0] ** 2) / total)
-        law = shallow_height if depth == 2 else deep_height(depth)
-        u = jax.vmap(lambda t: law(jnp.sqrt(n), size**depth, t / total))(times)
+        u = nct.mode_height(depth, jnp.sqrt(n), size**depth, times / total)
         factor = size**power / u ** (2.0 / depth)
         first = ((n - 1.0) / n) / (1.0 / n - 1.0 / (classes * n))
         ratios = first * factor[:, None] ** jnp.arange(depth)[None, :]

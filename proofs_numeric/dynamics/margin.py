@@ -46,7 +46,7 @@ class LogLoss(nct.Problem):
         """log of the mean of log(1 + sum exp(z_j - z_y)), also where the mean underflows."""
         logits = self.logits(params)
         own = jnp.sum(logits * self.labels, axis=0)
-        others = jnp.where(self.labels == 1, -jnp.inf, logits - own)
+        others = jnp.where(self.labels == 1, -jnp.inf, logits - own[None, :])
         excess = jax.scipy.special.logsumexp(others, axis=0)
         small = excess < -LINEAR
         log_loss = jnp.where(small, excess, jnp.log(jnp.log1p(jnp.exp(jnp.where(small, 0.0, excess)))))
@@ -92,7 +92,7 @@ def margin(problem, params, start):
     r"""The least $z_y-z_j$, over $\frac12|W|^2+\frac12|H|^2$."""
     logits = problem.logits(params)
     own = jnp.sum(logits * problem.labels, axis=0)
-    others = jnp.where(problem.labels == 1, jnp.inf, own - logits)
+    others = jnp.where(problem.labels == 1, jnp.inf, own[None, :] - logits)
     return jnp.min(others) / (0.5 * sum(jnp.sum(x**2) for x in params))
 
 

@@ -13,9 +13,6 @@ from proofs_numeric.dynamics.chains import Aligned, Lopsided, heights, modes, pr
 # widths and number of modes
 SHALLOW = (((4, 5, 3), 3), ((6, 6, 6), 6), ((5, 3, 8), 3))
 DEEP = (((4, 5, 5, 3), 3), ((4, 4, 6, 4, 4), 4))
-NODES = 24
-PANELS = 12
-NEWTON = 60
 
 
 class Curve(NamedTuple):
@@ -44,50 +41,28 @@ def draw_instances(shapes, start, longest, kind=Aligned, seed=0):
     return draw
 
 
-def shallow_height(strength, start, time):
-    """S e^{2St} / (e^{2St} - 1 + S/a)."""
-    return strength / (1.0 + (strength / start - 1.0) * jnp.exp(-2.0 * strength * time))
-
-
-def deep_height(depth):
-    r"""$u$ with $\dot u=Lu^{2-2/L}(S-u)$: $p=\log\frac u{S-u}$ obeys $\int_{p_0}^p(1+e^{-x})^{1-2/L}dx=LS^{2-2/L}t$."""
-    power = 1.0 - 2.0 / depth
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
-
-    def passed(begin, end):
-        edges = begin + (end - begin) * jnp.linspace(0.0, 1.0, PANELS + 1)
-        half = 0.5 * (edges[1:] - edges[:-1])
-        x = (0.5 * (edges[1:] + edges[:-1]))[:, None] + half[:, None] * nodes[None, :]
-        return jnp.sum(half[:, None] * weights[None, :] * (1.0 + jnp.exp(-x)) ** power)
-
-    def height(strength, start, time):
-        begin = jnp.log(start / (strength - start))
-        target = depth * strength ** (2.0 - 2.0 / depth) * time
-
-        def newton(_, p):
-            return p - (passed(begin, p) - target) / (1.0 + jnp.exp(-p)) ** power
-
-        # The integral is concave in p, so that Newton's iterates come from the left.
-        end = jax.lax.fori_loop(0, NEWTON, newton, begin)
-        return strength / (1.0 + jnp.exp(-end))
-
-    return height
-
-
-def predict_with(height, depth=None, strength=1.0, exponent=1.0):
-    """The law with another height of the modes, other strengths, or another share of each factor."""
+def predict_with(layers=None, fast=1.0, strength=1.0):
+    """The law with another number of layers, time running faster, or other strengths."""
 
     def predict(problem, start, times):
         left, strengths, right = modes(problem)
         begun = heights(problem, start, start)
-        law = height(depth or problem.depth)
-        at = jax.vmap(lambda t: jax.vmap(lambda s, a: law(strength * s, a, t))(strengths, begun))(times)
-        norms = jnp.sum(at ** (2.0 * exponent / problem.depth), axis=1)
+        at = nct.mode_height(
+            layers or problem.depth, strength * strengths[None, :], begun[None, :], fast * times[:, None]
+        )
+        norms = jnp.sum(at ** (2.0 / problem.depth), axis=1)
         return Curve(
             at, jnp.einsum("ik,tk,kj->tij", left, at, right), jnp.repeat(norms[:, None], problem.depth, axis=1)
         )
 
     return predict
+
+
+def predict(problem, start, times):
+    """The law, of the modes, the product and all layers."""
+    at, whole = nct.aligned_trajectory(problem, start, times)
+    norms = jnp.sum(at ** (2.0 / problem.depth), axis=1)
+    return Curve(at, whole, jnp.repeat(norms[:, None], problem.depth, axis=1))
 
 
 def layer_norms(problem, params, start):
@@ -113,24 +88,16 @@ $W_2W_1=U\,\mathrm{diag}(a)V^\top$ with $a_i(t)=S_ie^{2S_it}/(e^{2S_it}-1+S_i/a_
         notation=NOTATION,
         sources=(SAXE_2014,),
         instances=draw_instances(SHALLOW, 1e-2, 5.0),
-        predict=predict_with(lambda depth: shallow_height),
+        predict=predict,
         claims=CLAIMS,
         controls=(
-            nct.Control(
-                "half the rate",
-                "e^{St} in the place of e^{2St}",
-                predict_with(lambda d: lambda s, a, t: shallow_height(s, a, t / 2)),
-            ),
-            nct.Control(
-                "1 % fast",
-                "time runs 1 % faster",
-                predict_with(lambda d: lambda s, a, t: shallow_height(s, a, 1.01 * t)),
-            ),
-            nct.Control("three layers", "the law of three layers", predict_with(deep_height, depth=3)),
+            nct.Control("half the rate", "e^{St} in the place of e^{2St}", predict_with(fast=0.5)),
+            nct.Control("1 % fast", "time runs 1 % faster", predict_with(fast=1.01)),
+            nct.Control("three layers", "the law of three layers", predict_with(layers=3)),
             nct.Control(
                 "unbalanced",
                 "a start that is not balanced",
-                predict_with(lambda depth: shallow_height),
+                predict,
                 outside=draw_instances(SHALLOW[:1], 1e-2, 5.0, Lopsided, seed=1),
             ),
         ),
@@ -150,16 +117,16 @@ layer.""",
         notation=NOTATION + " The solution in quadratures is in our own form.",
         sources=(SAXE_2014,),
         instances=draw_instances(DEEP, 0.1, 6.0),
-        predict=predict_with(deep_height),
+        predict=predict,
         claims=CLAIMS,
         controls=(
-            nct.Control("two layers", "the law of two layers", predict_with(lambda depth: shallow_height)),
-            nct.Control("one layer less", "L-1 in the place of L", predict_with(lambda depth: deep_height(depth - 1))),
-            nct.Control("1 % strong", "strengths 1 % too large", predict_with(deep_height, strength=1.01)),
+            nct.Control("two layers", "the law of two layers", predict_with(layers=2)),
+            nct.Control("1 % fast", "time runs 1 % faster", predict_with(fast=1.01)),
+            nct.Control("1 % strong", "strengths 1 % too large", predict_with(strength=1.01)),
             nct.Control(
                 "unbalanced",
                 "a start that is not balanced",
-                predict_with(deep_height),
+                predict,
                 outside=draw_instances(DEEP[:1], 0.1, 6.0, Lopsided, seed=1),
             ),
         ),

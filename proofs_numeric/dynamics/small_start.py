@@ -45,7 +45,7 @@ def off_frame(problem, params, start):
 def variability(problem, params, start):
     r"""$\sqrt{\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B}$."""
     of = jnp.asarray(problem.targets).T
-    means = params.features @ of / jnp.sum(of, axis=0)
+    means = params.features @ of / jnp.sum(of, axis=0, keepdims=True)
     within = jnp.sum((params.features - means @ of.T) ** 2)
     centred = means - jnp.mean(means, axis=1, keepdims=True)
     return jnp.sqrt(within / (jnp.sum(centred**2) * of.shape[0] / of.shape[1]))

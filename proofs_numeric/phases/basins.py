@@ -65,7 +65,7 @@ nct.register_diagram(
         title="Seeds that reach the global minimum: initial scale against depth, squared error",
         statement="From balanced starts of size s the flow reaches the collapsed global minimum iff s exceeds the smaller "
         r"root of $s^{F-2}(1-s^F)=K\lambda$, F factors, and falls to zero, a local minimum, below it.",
-        along=nct.Axis("depth", "$M$ layers", 2, 5, step=1),
+        along=nct.Axis("depth", "$M$ layers", 2.0, 5.0, step=1.0),
         across=nct.Axis("scale", "size of every factor at the start", 5e-3, 1.5, log=True),
         model=model,
         measures={"height": height},

@@ -40,8 +40,8 @@ nct.register_diagram(
         title="Neural collapse or low rank: cross-entropy, classes against depth",
         statement=r"For small decays $K/2$ blocks $\beta(1,-1;-1,1)$, of rank K/2, cost less than neural collapse, of rank "
         r"K-1, iff $2^{2/(L+1)}<2-2/K$: never for L = 1, from K = 6 on for L = 2, from K = 4 on for more layers.",
-        along=nct.Axis("depth", "$L$", 1, 4, step=1),
-        across=nct.Axis("classes", "$K$", 4, 10, step=2),
+        along=nct.Axis("depth", "$L$", 1.0, 4.0, step=1.0),
+        across=nct.Axis("classes", "$K$", 4.0, 10.0, step=2.0),
         model=model,
         measures={"missing rank": missing_rank},
         boundaries=(

@@ -1,0 +1,116 @@
+"""`dynamics`: the observed and predicted curves of one instance of a theorem about paths."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from nctheory._precision import float64
+from nctheory.flow import as_key, as_seeds
+from nctheory.theorems._evidence import LIGHT_SEEDS
+from nctheory.theorems._judge import hold_claims, largest_margin
+from nctheory.theorems._path_evidence import gather_paths
+from nctheory.theorems._registry import find_theorem
+from nctheory.theorems._theorem import Claim, Course, Theorem
+from nctheory.theorems._verdict import Outcome
+
+BUDGET = 200_000
+
+
+class Curve(NamedTuple):
+    """One claim's observable along the paths."""
+
+    claim: Claim
+    observed: np.ndarray
+    """Seeds x times x components; of a claim "order" seeds x rungs."""
+    predicted: np.ndarray
+    """The same, or one number a seed for an order or a limit."""
+    margin: float
+    """Largest residual over tolerance; above 1 refutes."""
+    deviation: float
+    """Largest residual over the size of the predicted curve at that time; NaN where that is 0."""
+
+
+class Dynamics(NamedTuple):
+    """Paths of one instance, observed and predicted."""
+
+    theorem: Theorem
+    instance: int
+    parameters: dict[str, float | int | str]
+    course: Course
+    curves: tuple[Curve, ...]
+    seeds: int
+    sound: int
+    """Seeds that were followed to the end and keep what the flow conserves."""
+    note: str
+    """What the integrator was found to do."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether every curve lies within its tolerance of the prediction, for every seed that was followed."""
+        if any(curve.margin > 1.0 for curve in self.curves):
+            return "refuted"
+        return "holds" if self.sound == self.seeds else "inconclusive"
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the curves (see `nctheory.report.dynamics_figure`)."""
+        from nctheory.report import dynamics_figure
+
+        return dynamics_figure(self, path)
+
+
+@float64
+def dynamics(
+    theorem: str | Theorem,
+    instance: int = 0,
+    seeds: int | Sequence[int] | np.ndarray | None = None,
+    key: int = 0,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> Dynamics:
+    """Follow the paths of one instance of a theorem about paths, and set what is observed beside what is predicted.
+
+    Raises ValueError for an unknown theorem, one that is not about paths, and an instance out of range.
+
+    >>> import nctheory as nct
+    >>> found = nct.dynamics("saxe-2layer", seeds=4)
+    >>> found.outcome, found.curves[0].observed.shape, bool(found.curves[0].deviation < 1e-8)
+    ('holds', (4, 30, 3), True)
+    """
+    chosen = theorem if isinstance(theorem, Theorem) else find_theorem(theorem)
+    if chosen.method != "path":
+        raise ValueError(f"theorem: {chosen.id!r} is not about paths; expected one with the method 'path'")
+    drawn = chosen.instances(jax.random.fold_in(as_key(key), 0))
+    if not 0 <= instance < len(drawn):
+        raise ValueError(f"instance: expected 0 to {len(drawn) - 1} for {chosen.id}, got {instance}")
+    one, numbers = drawn[instance], as_seeds(chosen.seeds if seeds is None else seeds)
+    if one.course is None:
+        raise ValueError(f"course: an instance of theorem {chosen.id!r}, which is about paths, has none")
+    root = jax.random.fold_in(jax.random.fold_in(as_key(key), 1), instance)
+    scale = chosen.init_scale if one.scale is None else one.scale
+    light = len(numbers) <= LIGHT_SEEDS
+    evidence = gather_paths(
+        one.problem, one.course, chosen.claims, numbers, root, scale, BUDGET, light, None, progress
+    )  # fmt: skip
+    prediction = evidence.predicted_by(chosen.predict)
+    checks = hold_claims(chosen, evidence, prediction)
+    curves = []
+    for claim in chosen.claims:
+        observed, predicted = evidence.observed[claim.name], np.asarray(claim.predicted(prediction), np.float64)
+        deviation = np.nan
+        if claim.kind == "trajectory":
+            predicted = np.broadcast_to(predicted, observed.shape)
+            size = np.linalg.norm(predicted.reshape(*observed.shape[:2], -1), axis=2)
+            away = np.linalg.norm((observed - predicted).reshape(*observed.shape[:2], -1), axis=2)
+            ratios = np.where(size > 0, away / np.where(size > 0, size, 1.0), np.nan)[evidence.certified]
+            deviation = float(np.nanmax(ratios)) if np.any(~np.isnan(ratios)) else np.nan
+        curves.append(Curve(claim, observed, predicted, largest_margin(checks[claim.name]), deviation))
+    return Dynamics(
+        chosen, instance, dict(one.parameters), one.course, tuple(curves), len(numbers), int(evidence.certified.sum()),
+        evidence.bound.reason or "",
+    )  # fmt: skip
+
+
+__all__ = ["Curve", "Dynamics", "dynamics"]

@@ -1,9 +1,9 @@
 """Cheapest chains, conserved quantities, end-to-end dynamics: against scipy, mpmath, finite differences and rationals."""
 
-from fractions import importlib
+import importlib
+from fractions import Fraction
 from itertools import pairwise
 
-import Fraction
 import jax
 import jax.numpy as jnp
 import mpmath

@@ -82,7 +82,12 @@ def aligned_trajectory(
     product = _product(start)
     inside = left.T @ product @ right.T
     begun = jnp.diagonal(inside)
-    _small(product - left @ (begun[:, None] * right), product, "a start aligned with the modes of YX^T", "the part off them")
+    _small(
+        product - left @ (begun[:, None] * right),
+        product,
+        "a start aligned with the modes of YX^T",
+        "the part off them",
+    )
     heights = mode_height(problem.depth, strengths[None, :], begun[None, :], jnp.asarray(times)[:, None])
     return heights, jnp.einsum("ik,tk,kj->tij", left, heights, right)
 
@@ -114,18 +119,19 @@ def balanced_trajectory(problem: DeepLinear, start: ChainParams, times: Float[Ar
 
     def at(time: Scalar) -> Array:
         fading = -jnp.expm1(-2.0 * s * time) / (2.0 * s)
-        grown = jnp.sqrt(jnp.expm1(2.0 * s * time) / (2.0 * s))  # E
         shrunk, lifted = jnp.exp(-s * time), 1.0 / jnp.sqrt(fading)  # e^{-st}; e^{st}/E
         a = jnp.eye(plus.shape[1]) + minus.T @ (fading[:, None] * minus)
         solved = jnp.linalg.solve(a, minus.T)
         c, cross = plus @ jnp.linalg.solve(a, plus.T), plus @ solved
-        scale = 1.0 / jnp.sqrt(1.0 + grown**2 * jnp.diagonal(c))
-        middle = jnp.diag(scale**2) + (scale * grown)[:, None] * c * (scale * grown)[None, :]  # of unit diagonal
-        inverse = scale[:, None] * jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(middle), jnp.diag(scale))
-        pp = lifted[:, None] * (jnp.eye(s.size) - inverse) * lifted[None, :]
-        pm = lifted[:, None] * ((inverse * grown[None, :]) @ cross) * shrunk[None, :]
-        rest = minus @ solved - cross.T @ (grown[:, None] * inverse * grown[None, :]) @ cross
-        mm = shrunk[:, None] * rest * shrunk[None, :]
+        # I + ECE = D^{-1} (D^2 + RCR) D^{-1} with D R^{-1} = E^{-1} and the middle of unit diagonal: nothing overflows.
+        small = shrunk * lifted
+        r = 1.0 / jnp.sqrt(small**2 + jnp.diagonal(c))
+        d = r * small
+        factor = jax.scipy.linalg.cho_factor(jnp.diag(d**2) + r[:, None] * c * r[None, :])
+        to_d, to_r = (jax.scipy.linalg.cho_solve(factor, jnp.diag(x)) for x in (d, r))
+        pp = lifted[:, None] * (jnp.eye(s.size) - d[:, None] * to_d) * lifted[None, :]
+        pm = lifted[:, None] * ((d[:, None] * to_r) @ cross) * shrunk[None, :]
+        mm = shrunk[:, None] * (minus @ solved - cross.T @ (r[:, None] * to_r) @ cross) * shrunk[None, :]
         return basis @ jnp.block([[pp, pm], [pm.T, mm]]) @ basis.T
 
     return jax.vmap(at)(jnp.asarray(times))

@@ -192,7 +192,9 @@ def _paths(at: np.ndarray, found: Followed, error: Any, bad: np.ndarray) -> Path
     def without(x: Any) -> np.ndarray:
         return np.where(bad.reshape(-1, *[1] * (np.ndim(x) - 1)), np.nan, x)
 
-    values, error, rest = jax.tree.map(without, (found.values, error, (found.drift, found.dissipation, found.event_time)))
+    values, error, rest = jax.tree.map(
+        without, (found.values, error, (found.drift, found.dissipation, found.event_time))
+    )
     return Paths(at, values, error, status, np.where(bad, 0, found.steps), *rest)
 
 

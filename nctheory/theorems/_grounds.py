@@ -19,6 +19,11 @@ SAFETY = 2.0
 """Factor on the first-order sensitivity; covers its second-order remainder."""
 
 
+MATRICES = 128
+"""Points of curves that are predicted at a time. On a CPU LAPACK's routines, called by JAX on a thousand matrices at once,
+share them out over the very threads that call them, and wait for each other for ever when two calls run at a time (0.10)."""
+
+
 class Level(NamedTuple):
     """Converged seeds that ended at one value."""
 
@@ -101,4 +106,5 @@ class Check(NamedTuple):
 
 @partial(light_jit, static_argnames="predict")
 def _predict_paths(problem: Problem, starts: Params, times: Array, predict: Callable[..., Prediction]) -> Prediction:
-    return map_in_blocks(lambda start: predict(problem, start, times), starts)
+    block = max(1, MATRICES // times.shape[0])
+    return map_in_blocks(lambda start: predict(problem, start, times), starts, block)

@@ -10,6 +10,7 @@ import pytest
 import nctheory as nct
 from nctheory.cli import main
 from nctheory.phase import locate, order_of
+from nctheory.report import phase_json
 
 QUICK = ("mse-collapse", "ce-collapse", "bias-frame", "minority-collapse")
 
@@ -232,3 +233,80 @@ def test_every_diagram_is_written_to_the_standard():
             assert np.all(
                 (boundary.predicted(values) > one.across.low) & (boundary.predicted(values) < one.across.high)
             )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hidden", [1, 2])
+def test_order_of_the_transition_by_depth_and_its_hysteresis(hidden):
+    found = nct.phase_diagram(f"ziyin-phase-{hidden}", grid=3, rows=3, seeds=16)
+    assert found.outcome == "holds"
+    assert found.control_refuted
+    if hidden == 1:
+        assert found.loop is None
+        return
+    assert found.loop.judge() == "holds"
+    low, high = found.loop.jumps(found.loop.up)
+    assert np.all((low < found.loop.loop.up) & (found.loop.loop.up <= high))
+    assert found.loop.loop.down < 0.7 * found.loop.loop.up
+    assert {found.loop.judge(shift) for shift in (-2, -1, 1, 2)} == {"refuted"}
+    data = json.loads(phase_json(found))
+    assert data["loop"]["outcome"] == "holds"
+    assert len(data["loop"]["up"]) == len(data["loop"]["values"])
+
+
+def test_a_loop_is_judged_seed_by_seed():
+    loop = nct.Loop(at=1.0, order="x", nucleus=lambda problem, key: None, up=2.5, down=1.5)
+    values = np.array([1.0, 2.0, 3.0, 4.0])
+    up, down = np.array([[0, 0, 1, 1.0]] * 2).T, np.array([[0, 1, 1, 1.0]] * 2).T
+    found = nct.Hysteresis(loop, values, up, down)
+    assert found.judge() == "holds"
+    assert found.control_refuted
+    early = up.copy()
+    early[1, 1] = 1.0
+    assert found._replace(up=early).judge() == "refuted"
+    assert found._replace(up=np.where(up > 0, np.nan, up)).judge() == "inconclusive"
+    gap = up.copy()
+    gap[3, 0] = 0.0  # ordered at 3, lost again at 4
+    assert found._replace(up=gap).judge() == "refuted"
+    assert [x.tolist() for x in found.jumps(down)] == [[1.0, 1.0], [2.0, 2.0]]
+
+
+@pytest.mark.slow
+def test_low_rank_against_neural_collapse_lies_between_whole_numbers():
+    diagram = nct.find_diagram("deep-ce-rank")
+    small = dataclasses.replace(
+        diagram,
+        along=dataclasses.replace(diagram.along, low=1.0, high=2.0),
+        across=dataclasses.replace(diagram.across, high=6.0),
+    )
+    found = nct.phase_diagram(small, grid=4, seeds=12)
+    line = found.located[0]
+    assert found.outcome == "holds"
+    assert line.state.tolist() == ["absent", "found"]
+    assert (line.low[1], line.high[1]) == (4.0, 6.0)
+    assert line.judge(1.03) == line.judge(0.97) == "refuted"
+    wrong = dataclasses.replace(diagram.boundaries[0], predicted=lambda depth: 6.5 + 0.0 * depth)
+    assert line._replace(boundary=wrong).judge() == "refuted"
+
+
+@pytest.mark.slow
+def test_half_of_the_seeds_reach_the_minimum_where_the_barrier_is():
+    diagram = nct.find_diagram("basin-of-collapse")
+    small = dataclasses.replace(diagram, along=dataclasses.replace(diagram.along, high=3.0))
+    found = nct.phase_diagram(small, grid=2, rows=2, seeds=12)
+    assert found.outcome == "holds"
+    assert found.control_refuted
+    share = order_of(found.sweep.arrays, diagram.boundaries[0], certified=True)
+    assert np.all((share >= 0) & (share <= 1))
+    with pytest.raises(ValueError, match=r"certified: diagram .* counts seeds at the minimum"):
+        dataclasses.replace(diagram, certified=False)
+
+
+def test_an_axis_with_a_step_has_its_own_values():
+    axis = nct.Axis("K", "K", 4.0, 10.0, step=2.0)
+    assert axis.points(33).tolist() == [4, 6, 8, 10]
+    assert axis.points(33).dtype == np.int64
+    assert axis.points(2).tolist() == [4, 10]
+    for wrong in ({"step": 0.0}, {"step": 9.0}, {"step": 1.0, "log": True}):
+        with pytest.raises(ValueError, match="axis 'K': expected 0 < step <= high - low on an even axis"):
+            nct.Axis("K", "K", 4.0, 10.0, **wrong)

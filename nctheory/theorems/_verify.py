@@ -102,7 +102,8 @@ def verify(
     def run_outside(control: Control) -> list[tuple[Instance, Evidence]]:
         assert control.outside is not None
         draws = control.outside(jax.random.fold_in(root, 2))
-        enough = as_seeds(chosen.seeds)  # of a quick run too: rare minima are what such a control is about
+        # Of a quick run too: rare minima are what such a control is about. Paths differ from the first seed on.
+        enough = numbers if chosen.method == "path" else as_seeds(chosen.seeds)
         return [(one, _evidence(chosen, one, enough, jax.random.fold_in(root, 3), effort, inner)) for one in draws]
 
     beyond = [] if instance is not None else [control for control in chosen.controls if control.outside is not None]

@@ -5,11 +5,12 @@ from itertools import pairwise
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 import nctheory as nct
 
 
-def white_chain(rng, widths, strengths, samples, kind=nct.DeepLinear, decay=0.0):
+def white_chain(rng, widths, strengths, samples, kind=nct.DeepLinear, decay=0.0, **more):
     r"""A chain on inputs with $XX^\top=NI$ whose targets are $Y=\Sigma X$, $\Sigma$ of the given singular values.
 
     With squared error its objective is $\frac12|W_L\cdots W_1-\Sigma|^2$, and the decays.
@@ -22,7 +23,7 @@ def white_chain(rng, widths, strengths, samples, kind=nct.DeepLinear, decay=0.0)
     chain = nct.deep_linear(
         widths=widths, inputs=inputs, targets=target @ inputs, loss="mse", weight_decay=(decay,) * (len(widths) - 1)
     )
-    return kind.of(chain)
+    return kind.of(chain, **{name: np.asarray(value) for name, value in more.items()})
 
 
 def correlation(problem):
@@ -66,19 +67,31 @@ def balanced(key, left, heights, right, widths):
     return nct.ChainParams(tuple((up * size[None, :]) @ low.T for low, up in pairwise(ends)), None, None)
 
 
+def skewed(point, skew):
+    """The first factor times `skew`, the last one over it: the product stays, the balance does not."""
+    inner = point.weights[1:-1]
+    return nct.ChainParams((skew * point.weights[0], *inner, point.weights[-1] / skew), None, None)
+
+
 class Aligned(nct.DeepLinear):
     """Starts that are balanced and aligned with the targets' modes; heights spread in their logarithm by a factor of ten."""
+
+    skew: Float[np.ndarray | jax.Array, ""]
+    """1 for balanced starts."""
 
     def init(self, key, scale):
         """Heights from scale/10 to scale."""
         left, strengths, right = modes(self)
         turned, drawn = jax.random.split(key)
         height = scale * 10.0 ** -jax.random.uniform(drawn, strengths.shape, jnp.float64)
-        return balanced(turned, left, height, right, self.widths)
+        return skewed(balanced(turned, left, height, right, self.widths), self.skew)
 
 
 class Balanced(nct.DeepLinear):
     """Starts that are balanced and turned against the targets' modes at random."""
+
+    skew: Float[np.ndarray | jax.Array, ""]
+    """1 for balanced starts."""
 
     def init(self, key, scale):
         """Heights from scale/10 to scale."""
@@ -87,14 +100,4 @@ class Balanced(nct.DeepLinear):
         left = jnp.linalg.qr(jax.random.normal(one, (self.widths[-1], rank), jnp.float64))[0]
         right = jnp.linalg.qr(jax.random.normal(other, (self.widths[0], rank), jnp.float64))[0].T
         height = scale * 10.0 ** -jax.random.uniform(drawn, (rank,), jnp.float64)
-        return balanced(turned, left, height, right, self.widths)
-
-
-class Lopsided(nct.DeepLinear):
-    """Balanced starts made unbalanced: the first factor doubled, the last one halved; the product is as it was."""
-
-    def init(self, key, scale):
-        """As `Aligned`, the first factor times two and the last one over two."""
-        point = Aligned.init(self, key, scale)
-        inner = point.weights[1:-1]
-        return nct.ChainParams((2.0 * point.weights[0], *inner, 0.5 * point.weights[-1]), None, None)
+        return skewed(balanced(turned, left, height, right, self.widths), self.skew)

@@ -9,7 +9,7 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import ARORA_2018
-from proofs_numeric.dynamics.chains import Balanced, Lopsided, correlation, heights, modes, product, white_chain
+from proofs_numeric.dynamics.chains import Balanced, correlation, heights, modes, product, white_chain
 
 SHAPES = ((4, 4, 4), (3, 5, 4, 3))
 TOLERANCE = 1e-12
@@ -23,7 +23,7 @@ class Curve(NamedTuple):
     heights: jax.Array
 
 
-def draw_instances(shapes=SHAPES, kind=Balanced, seed=0):
+def draw_instances(shapes=SHAPES, skew=1.0, seed=0):
     """For each shape three sets of strengths."""
 
     def draw(key):
@@ -33,7 +33,7 @@ def draw_instances(shapes=SHAPES, kind=Balanced, seed=0):
             for largest in (1.0, 1.5, 2.0):
                 rank = min(widths)
                 strengths = np.sort(rng.uniform(0.5, 1.0, size=rank))[::-1] * largest
-                problem = white_chain(rng, widths, strengths, max(widths) + 2, kind)
+                problem = white_chain(rng, widths, strengths, max(widths) + 2, Balanced, skew=skew)
                 shown = {"widths": "-".join(map(str, widths)), "largest": largest, "least": float(strengths[-1])}
                 times = tuple((np.arange(1, 25) * 4.0 / 24 / strengths[-1]).tolist())
                 drawn.append(nct.Instance(problem, shown, scale=0.3, course=nct.Course(times)))
@@ -109,7 +109,7 @@ $\dot W=-\sum_{j=1}^N(WW^\top)^{(N-j)/N}\nabla\ell(W)(W^\top W)^{(j-1)/N}$.""",
                 "unbalanced",
                 "a start that is not balanced",
                 predict_with(),
-                outside=draw_instances(SHAPES[:1], Lopsided, seed=1),
+                outside=draw_instances(SHAPES[:1], skew=2.0, seed=1),
             ),
         ),
         method="path",

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 import nctheory as nct
 from proofs_numeric.bibliography import WANG_2025
@@ -19,24 +20,20 @@ SIZES = (0.1, 0.2, 0.3)
 class Aligned(nct.DeepLinear):
     """Starts whose hidden factors are multiples of orthogonal matrices, aligned with the classes."""
 
+    turned: Float[np.ndarray | jax.Array, ""]
+    """0 within the theorem; 1 for a first factor that is reflected at a random direction."""
+
     def init(self, key, scale):
         """All singular values `scale`."""
         width, classes = self.widths[0], self.classes
-        keys = jax.random.split(key, self.depth - 1)
+        *keys, last = jax.random.split(key, self.depth)
         turns = [jnp.linalg.qr(jax.random.normal(one, (width, width), jnp.float64))[0] for one in keys]
         ends = [frame(self), *turns]
         weights = [scale * up @ low.T for low, up in pairwise(ends)]
+        direction = jax.random.normal(last, (width,), jnp.float64)
+        mirror = jnp.eye(width) - 2.0 * self.turned * jnp.outer(direction, direction) / jnp.sum(direction**2)
+        weights[0] = weights[0] @ mirror
         return nct.ChainParams((*weights, scale * turns[-1][:, :classes].T), None, None)
-
-
-class Turned(Aligned):
-    """The same, turned against the classes."""
-
-    def init(self, key, scale):
-        """The first factor turned."""
-        point = Aligned.init(self, key, scale)
-        turn = jnp.linalg.qr(jax.random.normal(jax.random.fold_in(key, 1), point.weights[0].shape, jnp.float64))[0]
-        return nct.ChainParams((point.weights[0] @ turn, *point.weights[1:]), None, None)
 
 
 class Curve(NamedTuple):
@@ -66,7 +63,7 @@ def _signs(sums):
     return jnp.concatenate([signs, jnp.ones(sums.shape[0] - sums.shape[1])])[None, :]
 
 
-def draw_instances(shapes=SHAPES, kind=Aligned, seed=0):
+def draw_instances(shapes=SHAPES, turned=0.0, seed=0):
     """For each shape three sizes of the start; N = Kn orthonormal inputs of dimension N."""
 
     def draw(key):
@@ -88,8 +85,9 @@ def draw_instances(shapes=SHAPES, kind=Aligned, seed=0):
                 slow = {2: 1.0, 3: 1.5, 4: 3.0}[layers] * size ** (2 - layers)
                 last = total * slow * (8.0 + np.log(1 / size)) / np.sqrt(n)
                 shown = {"K": classes, "n": n, "L": layers, "epsilon": size}
+                problem = Aligned.of(chain, turned=np.asarray(turned))
                 course = nct.Course(tuple((np.arange(1, 31) * last / 30).tolist()))
-                drawn.append(nct.Instance(kind.of(chain), shown, scale=size, course=course))
+                drawn.append(nct.Instance(problem, shown, scale=size, course=course))
         return drawn
 
     return draw
@@ -213,7 +211,7 @@ stay 0.""",
                 "turned",
                 "a start that is not aligned with the classes",
                 predict_with(),
-                outside=draw_instances(SHAPES[:1], Turned, seed=1),
+                outside=draw_instances(SHAPES[:1], turned=1.0, seed=1),
             ),
         ),
         method="path",

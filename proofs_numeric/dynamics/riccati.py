@@ -9,7 +9,7 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import BRAUN_2022, FUKUMIZU_1998
-from proofs_numeric.dynamics.chains import Balanced, Lopsided, heights, modes, product, white_chain
+from proofs_numeric.dynamics.chains import Balanced, heights, modes, product, white_chain
 
 SHAPES = ((3, 5, 3), (4, 4, 4), (6, 6, 6))
 
@@ -22,7 +22,7 @@ class Curve(NamedTuple):
     heights: jax.Array
 
 
-def draw_instances(shapes=SHAPES, kind=Balanced, seed=0):
+def draw_instances(shapes=SHAPES, skew=1.0, seed=0):
     """For each shape three sets of strengths, and times until the weakest mode is learned."""
 
     def draw(key):
@@ -31,7 +31,7 @@ def draw_instances(shapes=SHAPES, kind=Balanced, seed=0):
         for widths in shapes:
             for largest in (1.0, 1.5, 2.0):
                 strengths = np.sort(rng.uniform(0.5, 1.0, size=widths[0]))[::-1] * largest
-                problem = white_chain(rng, widths, strengths, max(widths) + 2, kind)
+                problem = white_chain(rng, widths, strengths, max(widths) + 2, Balanced, skew=skew)
                 shown = {"widths": "-".join(map(str, widths)), "largest": largest, "least": float(strengths[-1])}
                 times = tuple((np.arange(1, 31) * 7.0 / 30 / strengths[-1]).tolist())
                 drawn.append(nct.Instance(problem, shown, scale=0.03, course=nct.Course(times)))
@@ -96,7 +96,7 @@ $QQ^\top(t)=e^{Ft}Q_0[I+\frac12Q_0^\top(e^{Ft}F^{-1}e^{Ft}-F^{-1})Q_0]^{-1}Q_0^\
                 "unbalanced",
                 "a start that is not balanced",
                 predict_with(),
-                outside=draw_instances(SHAPES[:1], Lopsided, seed=1),
+                outside=draw_instances(SHAPES[:1], skew=2.0, seed=1),
             ),
         ),
         method="path",

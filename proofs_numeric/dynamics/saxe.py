@@ -8,7 +8,7 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import SAXE_2014
-from proofs_numeric.dynamics.chains import Aligned, Lopsided, heights, modes, product, white_chain
+from proofs_numeric.dynamics.chains import Aligned, heights, modes, product, white_chain
 
 # widths and number of modes
 SHALLOW = (((4, 5, 3), 3), ((6, 6, 6), 6), ((5, 3, 8), 3))
@@ -23,7 +23,7 @@ class Curve(NamedTuple):
     norms: jax.Array
 
 
-def draw_instances(shapes, start, longest, kind=Aligned, seed=0):
+def draw_instances(shapes, start, longest, skew=1.0, seed=0):
     """For each shape three sets of strengths between 0.5 and 2, and times until the weakest mode is learned."""
 
     def draw(key):
@@ -32,7 +32,7 @@ def draw_instances(shapes, start, longest, kind=Aligned, seed=0):
         for widths, rank in shapes:
             for largest in (1.0, 1.5, 2.0):
                 strengths = np.sort(rng.uniform(0.5, 1.0, size=rank))[::-1] * largest
-                problem = white_chain(rng, widths, strengths, max(widths) + 2, kind)
+                problem = white_chain(rng, widths, strengths, max(widths) + 2, Aligned, skew=skew)
                 shown = {"widths": "-".join(map(str, widths)), "largest": largest, "least": float(strengths[-1])}
                 times = tuple((np.arange(1, 31) * longest / 30 / strengths[-1]).tolist())
                 drawn.append(nct.Instance(problem, shown, scale=start, course=nct.Course(times)))
@@ -98,7 +98,7 @@ $W_2W_1=U\,\mathrm{diag}(a)V^\top$ with $a_i(t)=S_ie^{2S_it}/(e^{2S_it}-1+S_i/a_
                 "unbalanced",
                 "a start that is not balanced",
                 predict,
-                outside=draw_instances(SHALLOW[:1], 1e-2, 5.0, Lopsided, seed=1),
+                outside=draw_instances(SHALLOW[:1], 1e-2, 5.0, skew=2.0, seed=1),
             ),
         ),
         method="path",
@@ -127,7 +127,7 @@ layer.""",
                 "unbalanced",
                 "a start that is not balanced",
                 predict,
-                outside=draw_instances(DEEP[:1], 0.1, 6.0, Lopsided, seed=1),
+                outside=draw_instances(DEEP[:1], 0.1, 6.0, skew=2.0, seed=1),
             ),
         ),
         method="path",

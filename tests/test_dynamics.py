@@ -1,0 +1,217 @@
+"""Theorems about paths: all hold, every wrong version is refuted, and what cannot be told supports nothing."""
+
+import dataclasses
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import nctheory as nct
+from nctheory.cli import main
+from nctheory.report import animate_features, dynamics_json, load_results, write_report
+from nctheory.theorems._path_check import check_path
+
+PATHS = (
+    "arora-trajectory",
+    "braun-riccati",
+    "han-central-path",
+    "ji-ce-gf",
+    "local-linear-rate",
+    "mixon-mse-gf",
+    "saxe-2layer",
+    "saxe-deep",
+    "wang-layerwise",
+    "yaras-parsimony",
+)
+
+
+class Fake:
+    """As much of an evidence as a claim about paths needs."""
+
+    def __init__(self, observed, error, times=(1.0,), ladder=()):
+        seeds = len(observed)
+        problem = nct.unconstrained_features(counts=(1, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+        self.problem, self.terms, self.certified = problem, {}, np.ones(seeds, bool)
+        self.observed, self.errors = {"it": np.asarray(observed)}, {"it": np.asarray(error)}
+        self.course = nct.Course(tuple(times), ladder=tuple(ladder))
+        self.ensemble = type("Ensemble", (), {"seeds": np.arange(seeds)})
+
+
+def claim(kind, **more):
+    """A claim about paths."""
+    return nct.Claim("it", "it", lambda p, x, s: x, lambda m: m, kind=kind, scope="path", **more)
+
+
+def checked(kind, observed, error, predicted, **more):
+    """`check_path` on made-up numbers."""
+    fake = Fake(observed, error, more.pop("times", (1.0,)), more.pop("ladder", ()))
+    return check_path.__wrapped__(claim(kind, **more), fake, np.asarray(predicted, float))
+
+
+if not hasattr(check_path, "__wrapped__"):  # without the type checker of the tests
+    check_path.__wrapped__ = check_path
+
+
+def test_every_theorem_about_paths_is_in_this_list():
+    assert {name for name, one in nct.catalogue().items() if one.method == "path"} == set(PATHS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("identifier", PATHS)
+def test_every_theorem_about_paths_holds_and_every_wrong_version_is_refuted(identifier):
+    verdict = nct.verify(identifier, seeds=4, quick=True)
+    assert verdict.outcome == "holds", verdict.reasons
+    assert all(control.refuted for control in verdict.controls)
+    assert len(verdict.controls) >= 3
+    assert verdict.power < 0.1
+    notes = {row.certificate_note for row in verdict.instances}
+    assert all("conserved" in note or "gradient descent" in note or "nothing known" in note for note in notes)
+
+
+@pytest.mark.parametrize("identifier", ["saxe-2layer", "braun-riccati"])
+def test_curves_deviate_from_the_closed_forms_by_less_than_1e_8(identifier, tmp_path):
+    found = nct.dynamics(identifier, seeds=8)
+    assert found.outcome == "holds"
+    assert all(curve.deviation < 1e-8 for curve in found.curves)
+    for suffix in ("png", "svg"):
+        first, second = found.plot(tmp_path / f"one.{suffix}"), found.plot(tmp_path / f"two.{suffix}")
+        assert first.read_bytes() == second.read_bytes()
+    data = json.loads(dynamics_json(found))
+    assert data["outcome"] == "holds"
+    assert len(data["curves"][0]["observed"][1]) == len(data["times"])
+
+
+def test_a_wrong_theorem_about_paths_is_refuted_with_a_command_that_reproduces_it():
+    theorem = nct.find_theorem("saxe-2layer")
+    wrong = dataclasses.replace(theorem, predict=theorem.controls[1].predict)
+    verdict = nct.verify(wrong, seeds=2, instance=0)
+    assert verdict.outcome == "refuted"
+    assert "--instance 0 --seed" in verdict.worst.command
+
+
+def test_a_curve_off_by_more_than_its_error_is_refuted_at_that_time():
+    times = np.linspace(0.1, 1.0, 5)
+    curve = np.sin(times)[None, :, None]
+    error = np.full((1, 5), 1e-6)
+    assert not checked("trajectory", curve, error, curve, times=times).violated.any()
+    off = curve.copy()
+    off[0, 3] += 1e-5
+    found = checked("trajectory", off, error, curve, times=times)
+    assert found.violated.all()
+    assert abs(found.residual[0] - 1e-5) < 1e-9
+    off[0, 3] = np.nan
+    assert checked("trajectory", off, error, curve, times=times).violated.all()
+
+
+def test_an_order_is_regressed_and_a_noisy_one_supports_nothing():
+    ladder = np.array([0.1, 0.05, 0.02, 0.01, 0.005])
+    sizes = 3.0 * ladder[None, :] ** 2 * (1 + 0.5 * ladder[None, :])
+    tiny = np.zeros((1, 5))
+    good = checked("order", sizes, tiny, [2.0], ladder=ladder)
+    assert good.seeds.size == 1
+    assert not good.violated.any()
+    assert good.tolerance[0] < 0.1
+    assert checked("order", sizes, tiny, [1.0], ladder=ladder).violated.all()
+    assert checked("order", sizes, tiny, [2.2], ladder=ladder).violated.all()
+    noisy = checked("order", sizes, 0.3 * sizes, [2.0], ladder=ladder)
+    assert noisy.seeds.size == 0
+    assert not noisy.decided
+
+
+def test_a_limit_is_extrapolated_and_one_that_is_far_off_supports_nothing():
+    times = 2.0 ** np.arange(12)
+    curve = (0.7 - 1.0 / times + 3.0 / times**2)[None, :]
+    tiny = np.zeros((1, 12))
+    slow = {"vanishing": lambda t: 1.0 / t}
+    good = checked("limit", curve, tiny, [0.7], times=times, **slow)
+    assert not good.violated.any()
+    assert good.tolerance[0] < 1e-6
+    assert abs(curve[0, -1] - 0.7) > 100 * good.tolerance[0]  # far nearer than the last point
+    assert checked("limit", curve, tiny, [0.701], times=times, **slow).violated.all()
+    early = (0.7 + 5.0 * np.sin(3 * times) / times**0.2)[None, :]
+    assert checked("limit", early, tiny, [0.7], times=times, **slow).seeds.size == 0
+    even = np.arange(1.0, 13.0)
+    falling = (0.3 + np.exp(-even) + 0.2 * np.exp(-2.5 * even))[None, :]
+    known = checked("limit", falling, tiny, [0.3], times=even, vanishing="geometric")
+    assert not known.violated.any()
+    assert known.tolerance[0] < 3e-5
+    assert checked("limit", falling, tiny, [0.31], times=even, vanishing="geometric").violated.all()
+    with pytest.raises(ValueError, match="times: claim 'it' wants to see where 16 times"):
+        checked("limit", curve[:, -2:], tiny[:, -2:], [0.7], times=times[-2:], **slow)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nct.Course((1.0, 1.0)), "times: expected numbers that increase"),
+        (lambda: nct.Course((0.5, 1.0), rate=0.1), "times: of a descent expected whole numbers"),
+        (lambda: nct.Course((1.0,), ladder=(0.1, 0.2, 0.3, 0.4)), "ladder: expected at least four multiples"),
+        (lambda: claim("equality"), "scope: 'path' goes with the kinds"),
+        (lambda: claim("limit"), "vanishing: claim 'it' of kind 'limit'"),
+        (lambda: nct.dynamics("ufm-ce-balanced"), "theorem: 'ufm-ce-balanced' is not about paths"),
+        (lambda: nct.dynamics("saxe-2layer", instance=99), "instance: expected 0 to 8 for saxe-2layer, got 99"),
+        (lambda: animate_features("x.png"), "path: expected a file name that ends in .gif"),
+    ],
+)
+def test_wrong_input_about_paths_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_theorem_mixes_no_claims_about_paths_with_others():
+    theorem = nct.find_theorem("saxe-2layer")
+    other = nct.find_theorem("ufm-mse-nobias")
+    with pytest.raises(ValueError, match="method: 'path' of theorem 'saxe-2layer' with a claim of scope"):
+        dataclasses.replace(theorem, claims=(*theorem.claims, other.claims[1]))
+    with pytest.raises(ValueError, match="method: 'flow\\+polish' of theorem"):
+        dataclasses.replace(other, claims=(*other.claims, theorem.claims[0]))
+    bare = dataclasses.replace(
+        theorem, instances=lambda key: [dataclasses.replace(theorem.instances(key)[0], course=None)]
+    )
+    with pytest.raises(ValueError, match="course: an instance of theorem 'saxe-2layer'"):
+        nct.verify(bare, seeds=1, instance=0)
+
+
+def test_the_command_draws_curves_and_the_report_shows_them(tmp_path, capsys):
+    assert main(["dynamics"]) == 0
+    assert "braun-riccati" in capsys.readouterr().out
+    assert main(["dynamics", "mixon-mse-gf", "--seeds", "4", "--out", str(tmp_path / "mixon")]) == 0
+    assert "4 of 4 paths followed and sound; paths: conserved quantities drift by" in capsys.readouterr().out
+    assert {one.name for one in (tmp_path / "mixon").iterdir()} == {
+        f"dynamics.{x}" for x in ("json", "png", "svg", "pdf")
+    }
+    assert main(["dynamics", "nothing"]) == 2
+    assert main(["dynamics", "ufm-ce-balanced"]) == 2
+    assert "is not about paths" in capsys.readouterr().err
+    assert len(load_results(tmp_path).dynamics) == 1
+    page = write_report(tmp_path).files[0].read_text()
+    assert "mixon-mse-gf" in page
+    assert "Bands hold 90 % of the seeds" in page
+
+
+@pytest.mark.slow
+def test_features_move_to_the_simplex_in_an_animation(tmp_path):
+    from PIL import Image
+
+    file = animate_features(tmp_path / "features.gif", frames=5)
+    with Image.open(file) as image:
+        assert image.n_frames == 5
+    assert [one.name for one in tmp_path.iterdir()] == ["features.gif"]
+
+
+def test_controls_of_conserved_quantities_know_unequal_decays():
+    """N10: the balance is conserved neither under unequal decays nor by finite steps."""
+    unequal = nct.deep_linear(widths=(3, 3, 3), counts=(2, 1, 1), loss="mse", weight_decay=(0.3, 0.1, 0.2))
+    starts = nct.starts(unequal, seeds=2)
+
+    def balance(problem, params):
+        low, up = params.weights
+        return up.T @ up - low @ low.T
+
+    moved = nct.flow(unequal, starts, [1e-9, 3.0], observe=balance).values
+    assert np.all(np.linalg.norm(moved[:, 1] - moved[:, 0], axis=(1, 2)) > 1e-2)
+    equal = nct.deep_linear(widths=(3, 3, 3), counts=(2, 1, 1), loss="mse", weight_decay=(0.0,) * 3)
+    stepped = nct.descend(equal, starts, [0, 30], 0.2, observe=balance).values
+    assert np.all(np.linalg.norm(stepped[:, 1] - stepped[:, 0], axis=(1, 2)) > 1e-3)
+    assert jnp.isnan(nct.flow(unequal, starts, [1.0], observe=balance).drift).all()

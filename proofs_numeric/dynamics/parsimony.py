@@ -15,7 +15,7 @@ from proofs_numeric.dynamics.chains import correlation, white_chain
 SHAPES = ((8, 2, 2), (8, 3, 2), (7, 3, 1))
 RATE = 0.05
 SIZE = 0.5
-STEPS = tuple(range(0, 10_001, 250))
+STEPS = tuple(250.0 * k for k in range(41))
 
 
 class Scaled(nct.DeepLinear):
@@ -107,7 +107,7 @@ def recursion(problem, size, times, power=None, rate=RATE):
     def step(rho, _):
         return rho * (1.0 - rate * decay - rate * rho**exponent), rho
 
-    _, path = jax.lax.scan(step, size, None, length=STEPS[-1] + 1)
+    _, path = jax.lax.scan(step, size, None, length=int(STEPS[-1]) + 1)
     return path[times.astype(int)]
 
 

@@ -381,3 +381,17 @@ MIXON_2020 = nct.Source(
   year={2020}
 }""",
 )
+
+POLYAK_1963 = nct.Source(
+    citation="Polyak: Gradient Methods for the Minimisation of Functionals, USSR Computational Mathematics and Mathematical "
+    "Physics 3(4), 1963.",
+    number="number unchecked",
+    bibtex="""@article{polyak1963gradient,
+  title={Gradient Methods for the Minimisation of Functionals},
+  author={Polyak, Boris T.},
+  journal={USSR Computational Mathematics and Mathematical Physics},
+  volume={3},
+  number={4},
+  year={1963}
+}""",
+)

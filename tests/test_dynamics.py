@@ -66,7 +66,7 @@ def test_every_theorem_about_paths_holds_and_every_wrong_version_is_refuted(iden
     assert all(control.refuted for control in verdict.controls)
     assert len(verdict.controls) >= 3
     assert verdict.power < 0.1
-    notes = {row.certificate_note for row in verdict.instances}
+    notes = {str(row.certificate_note) for row in verdict.instances}
     assert all("conserved" in note or "gradient descent" in note or "nothing known" in note for note in notes)
 
 
@@ -88,6 +88,7 @@ def test_a_wrong_theorem_about_paths_is_refuted_with_a_command_that_reproduces_i
     wrong = dataclasses.replace(theorem, predict=theorem.controls[1].predict)
     verdict = nct.verify(wrong, seeds=2, instance=0)
     assert verdict.outcome == "refuted"
+    assert verdict.worst is not None
     assert "--instance 0 --seed" in verdict.worst.command
 
 
@@ -197,7 +198,7 @@ def test_features_move_to_the_simplex_in_an_animation(tmp_path):
 
     file = animate_features(tmp_path / "features.gif", frames=5)
     with Image.open(file) as image:
-        assert image.n_frames == 5
+        assert getattr(image, "n_frames", 1) == 5
     assert [one.name for one in tmp_path.iterdir()] == ["features.gif"]
 
 

@@ -1,6 +1,7 @@
 """Paths: the flow is the true flow, descent is descent, and each says how far it may be trusted."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -180,10 +181,11 @@ def test_a_flow_that_is_none_is_caught_by_both_monitors():
 def test_descent_is_the_loop_that_it_says():
     model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="cross_entropy", weight_decay=(0.02, 0.02))
     starts = nct.starts(model, seeds=2)
-    for rule, optimiser in ((0.1, optax.sgd(0.1)), (optax.sgd(0.1, momentum=0.9),) * 2, (optax.adam(0.01),) * 2):
+    pairs: Any = ((0.1, optax.sgd(0.1)), (optax.sgd(0.1, momentum=0.9),) * 2, (optax.adam(0.01),) * 2)
+    for rule, optimiser in pairs:
         paths = nct.descend(model, starts, [0, 1, 25], rule)
         with jax.enable_x64(True):
-            point = jax.tree.map(lambda x: jnp.asarray(x[1]), starts)
+            point: Any = jax.tree.map(lambda x: jnp.asarray(x[1]), starts)
             memory = optimiser.init(point)
             for _ in range(25):
                 step, memory = optimiser.update(model.value_and_grad(point)[1], memory, point)

@@ -245,6 +245,7 @@ def test_order_of_the_transition_by_depth_and_its_hysteresis(hidden):
     if hidden == 1:
         assert found.loop is None
         return
+    assert found.loop is not None
     assert found.loop.judge() == "holds"
     low, high = found.loop.jumps(found.loop.up)
     assert np.all((low < found.loop.loop.up) & (found.loop.loop.up <= high))
@@ -308,6 +309,7 @@ def test_an_axis_with_a_step_has_its_own_values():
     assert axis.points(33).tolist() == [4, 6, 8, 10]
     assert axis.points(33).dtype == np.int64
     assert axis.points(2).tolist() == [4, 10]
-    for wrong in ({"step": 0.0}, {"step": 9.0}, {"step": 1.0, "log": True}):
+    wrongs: list[dict] = [{"step": 0.0}, {"step": 9.0}, {"step": 1.0, "log": True}]
+    for wrong in wrongs:
         with pytest.raises(ValueError, match="axis 'K': expected 0 < step <= high - low on an even axis"):
             nct.Axis("K", "K", 4.0, 10.0, **wrong)

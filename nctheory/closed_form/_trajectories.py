@@ -13,7 +13,7 @@ from nctheory._types import Array, Scalar
 from nctheory.closed_form._minimum import NoClosedForm
 from nctheory.problems import ChainParams, DeepLinear
 
-NODES, PANELS, NEWTON = 24, 12, 60
+NODES, PANELS, NEWTON = 24, 6, 25
 VIOLATION = 1e-9
 """Relative violation of a hypothesis about the start or the inputs that is still rounding."""
 

@@ -69,7 +69,7 @@ def _flow(
         v = ravel(problem.velocity(point))
         return v, -unit * jnp.sum(ravel(problem.value_and_grad(point)[1]) * v)
 
-    def look(t: Scalar, state: tuple[Array, Array], args: Any) -> tuple[Any, Array, Array]:
+    def look(t: Scalar, state: tuple[Array, Array], args: Any) -> tuple[Any, Any, Array]:
         point = unravel(problem, state[0])
         value = problem.objective(point)
         balance = jnp.abs(first - value - state[1] / unit) / jnp.maximum(jnp.abs(first) + jnp.abs(value), EPS)
@@ -83,20 +83,26 @@ def _flow(
         dt0=None,
         y0=(start, jnp.zeros_like(first)),
         stepsize_controller=diffrax.PIDController(
-            rtol=tolerance, atol=tolerance * size, norm=lambda error: jnp.maximum(_rms(error[0]), jnp.abs(error[1]))
+            rtol=jnp.asarray(tolerance),
+            atol=tolerance * size,
+            norm=lambda error: jnp.maximum(_rms(error[0]), jnp.abs(error[1])),
         ),
-        saveat=diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=times, fn=look), diffrax.SubSaveAt(t1=True, fn=_nought))),
+        saveat=diffrax.SaveAt(
+            subs=(diffrax.SubSaveAt(ts=jnp.asarray(times), fn=look), diffrax.SubSaveAt(t1=True, fn=_nought))
+        ),
         event=None if event is None else diffrax.Event(_condition(problem, event), _root_finder()),
         max_steps=max_steps,
         throw=False,
     )
-    values, drift, balance = found.ys[0]  # ty: ignore
+    assert found.ys is not None
+    assert found.ts is not None
+    values, drift, balance = found.ys[0]
     reached = jnp.isfinite(balance)
     stopped = found.result == diffrax.RESULTS.event_occurred
     done = (found.result == diffrax.RESULTS.successful) & jnp.all(reached)
     spent = found.result == diffrax.RESULTS.max_steps_reached
     status = jnp.where(done, PathStatus.FOLLOWED, jnp.where(spent, PathStatus.STEPS_SPENT, PathStatus.LOST))
-    end = found.ts[1][0]  # ty: ignore
+    end = found.ts[1][0]
     return Followed(
         values=jax.tree.map(lambda x: jnp.where(jnp.isfinite(x), x, jnp.nan), values),
         status=jnp.where(stopped, PathStatus.EVENT, status),

@@ -107,7 +107,9 @@ def flow(
         fine = follow(tolerance, progress)
         if not compare:
             return fine, _unknown(fine.values)
-        return fine, _distances(fine.values, follow(COARSE * tolerance, None).values, tolerance * fine.steps)
+        return fine, _distances(
+            fine.values, follow(COARSE * tolerance, None).values, np.asarray(tolerance * fine.steps)
+        )
 
     found, error = run(flat, "explicit" if method == "auto" else method)
     stiff = np.flatnonzero(found.status == PathStatus.STEPS_SPENT)
@@ -224,12 +226,12 @@ def _flat(problem: Problem, params: Params) -> tuple[np.ndarray, np.ndarray]:
             f"params: expected {size(problem)} numbers a seed and a leading axis seeds, got shapes {[x.shape for x in leaves]}"
         )
     flat = np.concatenate([x.reshape(x.shape[0], -1) for x in leaves], axis=1)
-    bad = ~np.isfinite(flat).all(axis=1)
+    bad = np.asarray(~np.isfinite(flat).all(axis=1))
     return np.where(bad[:, None], 0.0, flat), bad
 
 
 @cache
-def _observer(observe: Callable[[Any, Params], Any] | None) -> Observe:
+def _observer(observe: Callable[..., Any] | None) -> Observe:
     """A function of problem, point and start; always the same object for the same `observe`, for the compiler's sake."""
     if observe is None:
         return whole_point

@@ -109,7 +109,7 @@ def observer(claims: tuple[Claim, ...]) -> Callable[..., Any]:
                 found[_TERMS + claim.name] = jnp.asarray(claim.terms(problem, params))
         return found
 
-    observe.sees_start = True  # ty: ignore
+    observe.sees_start = True  # pyright: ignore[reportFunctionMemberAccess]
     return observe
 
 

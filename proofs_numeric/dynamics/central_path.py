@@ -87,10 +87,10 @@ class Curve(NamedTuple):
 
 
 def draw_instances(key):
-    """For each shape two sizes of the means at the start, and times spread in their logarithm."""
+    """For each shape four sizes of the means at the start, and times spread in their logarithm."""
     drawn = []
     for classes, n, dim in SHAPES:
-        for size in (0.3, 1.0):
+        for size in (0.3, 0.5, 0.7, 1.0):
             members = np.repeat(np.eye(classes), n, axis=0)
             problem = CentralPath(members, np.zeros((dim, classes * n)))
             times = tuple((n * np.geomspace(1.0, 1e5, 41)).tolist())
@@ -179,7 +179,7 @@ $C^2\log\omega_j+C\omega_j^2+\frac14\omega_j^4=a_j+t/n$; they grow without bound
             ),
         ),
         method="path",
-        seeds=32,
+        seeds=16,
     )
 )
 

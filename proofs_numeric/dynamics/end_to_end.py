@@ -24,13 +24,13 @@ class Curve(NamedTuple):
 
 
 def draw_instances(shapes=SHAPES, skew=1.0, seed=0):
-    """For each shape three sets of strengths."""
+    """For each shape five sets of strengths."""
 
     def draw(key):
         rng = nct.generator(jax.random.fold_in(key, seed))
         drawn = []
         for widths in shapes:
-            for largest in (1.0, 1.5, 2.0):
+            for largest in (1.0, 1.3, 1.6, 2.0, 2.5):
                 rank = min(widths)
                 strengths = np.sort(rng.uniform(0.5, 1.0, size=rank))[::-1] * largest
                 problem = white_chain(rng, widths, strengths, max(widths) + 2, Balanced, skew=skew)

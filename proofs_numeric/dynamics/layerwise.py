@@ -14,7 +14,7 @@ from proofs_numeric.dynamics.chains import product
 
 # classes, samples a class, layers
 SHAPES = ((3, 2, 2), (2, 3, 3), (2, 2, 4))
-SIZES = (0.1, 0.2, 0.3)
+SIZES = (0.1, 0.15, 0.2, 0.3)
 
 
 class Aligned(nct.DeepLinear):
@@ -64,7 +64,7 @@ def _signs(sums):
 
 
 def draw_instances(shapes=SHAPES, turned=0.0, seed=0):
-    """For each shape three sizes of the start; N = Kn orthonormal inputs of dimension N."""
+    """For each shape four sizes of the start; N = Kn orthonormal inputs of dimension N."""
 
     def draw(key):
         rng = nct.generator(jax.random.fold_in(key, seed))

@@ -13,7 +13,7 @@ from proofs_numeric.bibliography import JI_2022
 SHAPES = ((3, 2, 3), (4, 1, 4), (3, 3, 2))
 RADIUS = 50.0
 """R, the squared norm from which on time is slowed."""
-LAST = 400.0
+LAST = 1600.0
 LINEAR = 30.0
 """Log-loss below minus this is computed from its first-order form."""
 
@@ -77,14 +77,15 @@ class Limits(NamedTuple):
 
 
 def draw_instances(key):
-    """For each shape times spread in their logarithm, to a squared norm of some ten thousands."""
+    """For each shape four scales of the starts; times to a squared norm of some ten thousands."""
     drawn = []
     for classes, n, dim in SHAPES:
         labels = jnp.repeat(jnp.eye(classes), n, axis=1)
         problem = LogLoss(jnp.zeros((classes, dim)), labels)
-        times = tuple((LAST * 2.0 ** -np.arange(9.0, -0.5, -0.5)).tolist())
-        shown = {"K": classes, "n": n, "d": dim}
-        drawn.append(nct.Instance(problem, shown, course=nct.Course(times)))
+        times = tuple((LAST * 2.0 ** -np.arange(11.0, -0.5, -0.5)).tolist())
+        for scale in (0.4, 0.6, 0.9, 1.3):
+            shown = {"K": classes, "n": n, "d": dim, "scale": scale}
+            drawn.append(nct.Instance(problem, shown, scale=scale, course=nct.Course(times)))
     return drawn
 
 
@@ -149,7 +150,7 @@ global solution, the margin $\min_{i,j}(z_{y_i}-z_j)/(\frac12|W|^2+\frac12|H|^2)
             ),
         ),
         method="path",
-        seeds=32,
+        seeds=16,
     )
 )
 

@@ -42,13 +42,13 @@ class Curve(NamedTuple):
 
 
 def draw_instances(shapes=SHAPES, noise=0.0, seed=0):
-    """For each shape no decay, and two decays."""
+    """For each shape no decay, and three decays."""
 
     def draw(key):
         rng = nct.generator(jax.random.fold_in(key, seed))
         drawn = []
         for width, layers, rank in shapes:
-            for decay in (0.0, 1e-4, 1e-3):
+            for decay in (0.0, 1e-4, 3e-4, 1e-3):
                 strengths = np.sort(rng.uniform(1.0, 2.0, size=rank))[::-1]
                 problem = white_chain(rng, (width,) * (layers + 1), strengths, width, Scaled, decay, noise=noise)
                 shown = {"d": width, "L": layers, "rank": rank, "decay": decay}

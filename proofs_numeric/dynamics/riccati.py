@@ -23,13 +23,13 @@ class Curve(NamedTuple):
 
 
 def draw_instances(shapes=SHAPES, skew=1.0, seed=0):
-    """For each shape three sets of strengths, and times until the weakest mode is learned."""
+    """For each shape four sets of strengths, and times until the weakest mode is learned."""
 
     def draw(key):
         rng = nct.generator(jax.random.fold_in(key, seed))
         drawn = []
         for widths in shapes:
-            for largest in (1.0, 1.5, 2.0):
+            for largest in (1.0, 1.3, 1.6, 2.0):
                 strengths = np.sort(rng.uniform(0.5, 1.0, size=widths[0]))[::-1] * largest
                 problem = white_chain(rng, widths, strengths, max(widths) + 2, Balanced, skew=skew)
                 shown = {"widths": "-".join(map(str, widths)), "largest": largest, "least": float(strengths[-1])}

@@ -24,13 +24,13 @@ class Curve(NamedTuple):
 
 
 def draw_instances(shapes, start, longest, skew=1.0, seed=0):
-    """For each shape three sets of strengths between 0.5 and 2, and times until the weakest mode is learned."""
+    """For each shape four or five sets of strengths, and times until the weakest mode is learned."""
 
     def draw(key):
         rng = nct.generator(jax.random.fold_in(key, seed))
         drawn = []
         for widths, rank in shapes:
-            for largest in (1.0, 1.5, 2.0):
+            for largest in (1.0, 1.3, 1.6, 2.0, 2.5)[: 4 if len(shapes) > 2 else 5]:
                 strengths = np.sort(rng.uniform(0.5, 1.0, size=rank))[::-1] * largest
                 problem = white_chain(rng, widths, strengths, max(widths) + 2, Aligned, skew=skew)
                 shown = {"widths": "-".join(map(str, widths)), "largest": largest, "least": float(strengths[-1])}
@@ -131,7 +131,7 @@ layer.""",
             ),
         ),
         method="path",
-        seeds=64,
+        seeds=32,
     )
 )
 

@@ -11,7 +11,7 @@ from proofs_numeric.bibliography import MIXON_2020
 
 # classes, samples a class, features
 SHAPES = ((3, 4, 3), (4, 3, 5))
-LADDER = (0.03, 0.02, 0.01, 0.005, 0.0025)
+LADDER = (0.02, 0.01, 0.005, 0.0025, 0.00125)
 
 
 class Orders(NamedTuple):
@@ -22,16 +22,19 @@ class Orders(NamedTuple):
 
 
 def draw_instances(key):
-    """For each shape one instance: a ladder of starts, and a time at which the fit is exact."""
+    """For each shape five scales, each with a ladder of starts, and a time at which the fit is exact."""
     drawn = []
     for classes, n, dim in SHAPES:
         problem = nct.unconstrained_features(
             counts=(n,) * classes, dim=dim, loss="mse", weight_decay=(0.0, 0.0), bias=0.0
         )
         # The slowest growth is at the rate sqrt(n)/N, and so is the slowest decay.
-        last = classes * np.sqrt(n) * (np.log(1 / LADDER[-1]) + 25.0)
+        last = classes * np.sqrt(n) * (np.log(2 / LADDER[-1]) + 25.0)
         course = nct.Course((float(last),), ladder=LADDER, tolerance=1e-12)
-        drawn.append(nct.Instance(problem, {"K": classes, "n": n, "d": dim}, course=course))
+        for scale in (0.3, 0.5, 0.7, 0.9, 1.1):
+            drawn.append(
+                nct.Instance(problem, {"K": classes, "n": n, "d": dim, "scale": scale}, scale=scale, course=course)
+            )
     return drawn
 
 
@@ -93,7 +96,7 @@ $\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$ is $O(\epsilon^2)$ too, its root of th
             ),
         ),
         method="path",
-        seeds=32,
+        seeds=16,
     )
 )
 

@@ -113,7 +113,7 @@ def draw_dynamics(data: Mapping[str, Any]) -> Drawing:
                 Spot(panel, float(t), float(middle[i, j]), f"{curve['name']}, t = {t:.4g}: {middle[i, j]:.6g} (median)")
                 for i, t in enumerate(times) for j in range(middle.shape[1]) if np.isfinite(middle[i, j])
             ]  # fmt: skip
-        panel.set_ylabel(to_unicode(curve["statement"]).replace("\\", ""))
+        panel.set_ylabel(_label(curve["statement"]))
         panel.set_title(curve["name"], fontsize=9)
         panel.legend(fontsize=7, loc="best")
     shown = ", ".join(f"{name} = {value:.3g}" if isinstance(value, float) else f"{name} = {value}"
@@ -122,6 +122,17 @@ def draw_dynamics(data: Mapping[str, Any]) -> Drawing:
         f"{data['dynamics']} ({shown}): {data['outcome']}, {data['seeds']} seeds", fontsize=9, x=0.01, ha="left"
     )
     return Drawing(figure, tuple(spots))
+
+
+def _label(statement: str) -> str:
+    """A formula as matplotlib sets it, or as plain text where it cannot."""
+    from matplotlib.mathtext import MathTextParser
+
+    try:
+        MathTextParser("path").parse(f"${statement}$")
+    except ValueError:
+        return to_unicode(statement).replace("\\", "")
+    return f"${statement}$"
 
 
 def _draw_order(panel: Any, curve: Mapping[str, Any], ladder: np.ndarray, observed: np.ndarray) -> None:

@@ -2,7 +2,8 @@
 
 Both get the same starts and count only points of gradient norm at most 1e-10, distinct types told apart by value. The loop
 is what one would write: `scipy.optimize.root` with the exact Hessian (MINPACK's Levenberg-Marquardt), compiled
-functions, then `numpy.linalg.eigvalsh` of the Hessian at every end.
+functions, then `numpy.linalg.eigvalsh` of the Hessian at every end. With `--plain` it is `scipy.optimize.root` as it comes,
+on the compiled gradient alone.
 """
 
 import argparse
@@ -62,8 +63,8 @@ def ours(problem: nct.DeepLinear, starts: int) -> Callable[[int], Rate]:
     return run
 
 
-def loop(problem: nct.DeepLinear, starts: int) -> Callable[[int], Rate]:
-    """SciPy from each start."""
+def loop(problem: nct.DeepLinear, starts: int, exact: bool) -> Callable[[int], Rate]:
+    """SciPy from each start: with the `exact` Hessian, or as it comes, with differences of gradients (MINPACK's hybrid)."""
 
     def objective(vector: jax.Array) -> jax.Array:
         return jnp.asarray(problem.objective(nct.unravel(problem, vector)))
@@ -74,9 +75,16 @@ def loop(problem: nct.DeepLinear, starts: int) -> Callable[[int], Rate]:
         points = [np.asarray(search_start(problem, jax.random.key(key), jnp.asarray(i))) for i in range(starts)]
         begin, values = time.perf_counter(), []
         for point in points:
-            end = root(
-                lambda x: np.asarray(gradient(x)), point, jac=lambda x: np.asarray(hessian(x)), method="lm", tol=1e-14
-            )
+            if exact:
+                end = root(
+                    lambda x: np.asarray(gradient(x)),
+                    point,
+                    jac=lambda x: np.asarray(hessian(x)),
+                    method="lm",
+                    tol=1e-14,
+                )
+            else:
+                end = root(lambda x: np.asarray(gradient(x)), point, tol=1e-14)
             if np.linalg.norm(np.asarray(gradient(end.x))) <= TOLERANCE:
                 np.linalg.eigvalsh(np.asarray(hessian(end.x)))
                 values.append(float(value(end.x)))
@@ -89,7 +97,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--plain", action="store_true", help="a loop without the exact Hessian")
+    args = parser.parse_args()
+    repeats, exact = args.repeats, not args.plain
     jax.config.update("jax_enable_x64", True)
     print(", ".join(f"{name} {value}" for name, value in describe().items()))
     print(
@@ -97,7 +107,7 @@ def main() -> None:
     )
     for widths, counts, starts, few in JOBS:
         problem = problem_of(widths, counts)
-        sides = (ours(problem, starts), loop(problem, few))
+        sides = (ours(problem, starts), loop(problem, few, exact))
         rates: tuple[list[Rate], list[Rate]] = ([], [])
         with threadpool_limits(1, user_api="blas"):
             for side in sides:

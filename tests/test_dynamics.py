@@ -2,17 +2,20 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import jax.numpy as jnp
+import jsonschema
 import numpy as np
 import pytest
 
 import nctheory as nct
 from nctheory.cli import main
 from nctheory.report import animate_features, dynamics_json, load_results, write_report
-from nctheory.theorems import Evidence
+from nctheory.theorems import Evidence, Verdict
 from nctheory.theorems._path_check import check_path
 
+SCHEMA = json.loads((Path(nct.__file__).parent / "report" / "verdict.schema.json").read_text())
 PATHS = (
     "arora-trajectory",
     "braun-riccati",
@@ -66,8 +69,13 @@ def test_every_theorem_about_paths_holds_and_every_wrong_version_is_refuted(iden
     assert all(control.refuted for control in verdict.controls)
     assert len(verdict.controls) >= 3
     assert verdict.power < 0.1
-    notes = {str(row.certificate_note) for row in verdict.instances}
-    assert all("conserved" in note or "gradient descent" in note or "nothing known" in note for note in notes)
+    note = verdict.integrator_note()
+    assert note is not None
+    assert note in " ".join(str(verdict).split())
+    if "gradient descent" not in note:
+        assert max(row.dissipation for row in verdict.instances) <= 1e-9
+    jsonschema.validate(json.loads(verdict.to_json()), SCHEMA)
+    assert Verdict.from_dict(json.loads(verdict.to_json())).integrator_note() == note
 
 
 @pytest.mark.parametrize("identifier", ["saxe-2layer", "braun-riccati"])
@@ -152,7 +160,7 @@ def test_a_limit_is_extrapolated_and_one_that_is_far_off_supports_nothing():
         (lambda: claim("equality"), "scope: 'path' goes with the kinds"),
         (lambda: claim("limit"), "vanishing: claim 'it' of kind 'limit'"),
         (lambda: nct.dynamics("ufm-ce-balanced"), "theorem: 'ufm-ce-balanced' is not about paths"),
-        (lambda: nct.dynamics("saxe-2layer", instance=99), "instance: expected 0 to 8 for saxe-2layer, got 99"),
+        (lambda: nct.dynamics("saxe-2layer", instance=99), "instance: expected 0 to 11 for saxe-2layer, got 99"),
         (lambda: animate_features("x.png"), "path: expected a file name that ends in .gif"),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_verdict_is_what_its_json_says(results):
     assert verdict.to_json() == text
     assert verdict.worst is not None
     assert verdict.sources == find_theorem("ufm-mse-nobias").sources
-    with pytest.raises(ValueError, match="schema_version: expected 2, got 1"):
+    with pytest.raises(ValueError, match="schema_version: expected 3, got 1"):
         Verdict.from_dict({**json.loads(text), "schema_version": 1})
     with pytest.raises(ValueError, match="fields"):
         Verdict.from_dict({**json.loads(text), "claims": [{"name": "value"}]})

@@ -129,14 +129,17 @@ def _label(statement: str) -> str:
     from matplotlib.mathtext import MathTextParser
 
     try:
-        MathTextParser("path").parse(f"${statement}$")
+        formula = f"${statement}$".replace(r"\top", r"\mathsf{T}")
+        MathTextParser("path").parse(formula)
     except ValueError:
         return to_unicode(statement).replace("\\", "")
-    return f"${statement}$"
+    return formula
 
 
 def _draw_order(panel: Any, curve: Mapping[str, Any], ladder: np.ndarray, observed: np.ndarray) -> None:
     """Size against rung, both logarithmic, and a line of the predicted slope through the middle."""
+    from matplotlib.ticker import NullFormatter
+
     low, middle, high = (row.reshape(ladder.size, -1)[:, 0] for row in observed)
     order = float(np.array(curve["predicted"], float)[1])
     centre = np.exp(np.mean(np.log(middle)) - order * np.mean(np.log(ladder)))
@@ -145,6 +148,8 @@ def _draw_order(panel: Any, curve: Mapping[str, Any], ladder: np.ndarray, observ
     panel.plot(ladder, centre * ladder**order, "--", color="black", lw=0.9, label=f"predicted: order {order:g}")
     panel.set_xscale("log")
     panel.set_yscale("log")
+    for axis in (panel.xaxis, panel.yaxis):
+        axis.set_minor_formatter(NullFormatter())
     panel.set_xlabel("size of the start")
 
 

@@ -107,9 +107,10 @@ def render_verdict(verdict: Verdict) -> RenderableType:
         )
         # Never broken over lines, so that it can be copied.
         lines.append(Text(f"  reproduce: {worst.command}", no_wrap=True, overflow="ignore"))
+    paths = verdict.integrator_note()
+    level = f"relative gap <= {verdict.gap_level:g}, gradient norm <= {verdict.gradient_tolerance:g}"
     lines.append(
-        f"evidence: {verdict.evidence} (relative gap <= {verdict.gap_level:g}, gradient norm <= "
-        f"{verdict.gradient_tolerance:g}); {verdict.seconds:.1f} s; jax {verdict.environment['jax']} on "
+        f"evidence: {verdict.evidence} ({paths or level}); {verdict.seconds:.1f} s; jax {verdict.environment['jax']} on "
         f"{verdict.environment['device']}, {verdict.environment['precision']}\n"
     )
     return Group(*lines)

@@ -73,6 +73,10 @@ class Evidence(NamedTuple):
     """Of paths, by claim: error of the process itself, seeds x times (or rungs)."""
     starts: Params = None
     """Of paths: where they began."""
+    drift: float = np.nan
+    """Of paths: largest relative drift of what the flow conserves."""
+    dissipation: float = np.nan
+    """Of paths of a flow: largest relative error of the balance of energy."""
 
     def predicted_by(self, predict: Callable[..., Prediction]) -> Prediction:
         """What a theorem's formula says of this problem; of paths for every seed, with a leading axis."""

@@ -176,6 +176,8 @@ def instance_result(case: Case) -> InstanceResult:
         gauge_dimension=max((r.gauge_dimension for r in reports), default=0),
         margin=max((largest_margin(check) for check in case.checks.values()), default=np.inf),
         certificate_note=bound.reason,
+        drift=case.evidence.drift,
+        dissipation=case.evidence.dissipation,
         levels=_reached(case.evidence.levels),
     )
 

@@ -90,6 +90,8 @@ def gather_paths(
         course=course,
         errors={c.name: table(paths.error[c.name]) for c in claims},
         starts=starts,
+        drift=_most(paths.drift),
+        dissipation=_most(paths.dissipation),
     )
 
 
@@ -123,12 +125,15 @@ def _note(paths: Paths, course: Course) -> str:
     """What the verdict says of the integrator."""
     if course.rate is not None:
         return f"gradient descent of step {course.rate:g}; paths have no certificate"
-    known = paths.drift[~np.isnan(paths.drift)]
-    drift = (
-        f"conserved quantities drift by at most {known.max():.1e}" if known.size else "nothing known to be conserved"
-    )
-    balance = np.nanmax(paths.dissipation) if np.any(~np.isnan(paths.dissipation)) else np.nan
-    return f"paths: {drift}, the energy balance is off by at most {balance:.1e} (relative)"
+    most = _most(paths.drift)
+    drift = "nothing known to be conserved" if np.isnan(most) else f"conserved quantities drift by at most {most:.1e}"
+    return f"paths: {drift}, the balance of energy is off by at most {_most(paths.dissipation):.1e}, relatively"
+
+
+def _most(x: np.ndarray) -> float:
+    """The largest entry, NaN where there is none."""
+    known = x[~np.isnan(x)]
+    return float(known.max()) if known.size else float("nan")
 
 
 def _by_seed(progress: Callable[[int], None], rungs: int) -> Callable[[int], None]:

@@ -13,7 +13,7 @@ from nctheory.theorems._theorem import Source
 
 Outcome = Literal["holds", "refuted", "inconclusive"]
 EvidenceLevel = Literal["sampled", "certified"]
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +100,10 @@ class InstanceResult:
     gauge_dimension: int
     margin: float
     certificate_note: str | None
+    drift: float
+    """Of paths: largest relative drift of what the flow conserves, over seeds and times; NaN where nothing is known."""
+    dissipation: float
+    """Of paths of a flow: largest relative error of the balance of energy; NaN of anything else."""
     levels: tuple[ReachedValue, ...]
 
 
@@ -137,6 +141,22 @@ class Verdict:
     gradient_tolerance: float
     environment: dict[str, str]
     seconds: float
+
+    def integrator_note(self) -> str | None:
+        """What the paths of a theorem about paths keep of what they should conserve; None for other theorems."""
+        notes = [row.certificate_note or "" for row in self.instances]
+        if not any(note.startswith(("paths", "gradient descent")) for note in notes):
+            return None
+        drift = max((row.drift for row in self.instances if not math.isnan(row.drift)), default=math.nan)
+        off = max((row.dissipation for row in self.instances if not math.isnan(row.dissipation)), default=math.nan)
+        if math.isnan(off):
+            return next(note for note in notes if note)
+        known = (
+            "nothing known to be conserved"
+            if math.isnan(drift)
+            else f"conserved quantities drift by at most {drift:.1e}"
+        )
+        return f"paths: {known}, the balance of energy is off by at most {off:.1e}, relatively"
 
     def __str__(self) -> str:
         """The tables that the command line prints."""

@@ -73,7 +73,7 @@ def test_every_theorem_about_paths_holds_and_every_wrong_version_is_refuted(iden
     assert note is not None
     assert note in " ".join(str(verdict).split())
     if "gradient descent" not in note:
-        assert max(row.dissipation for row in verdict.instances) <= 1e-9
+        assert max(row.dissipation for row in verdict.instances) <= 1e-7
     jsonschema.validate(json.loads(verdict.to_json()), SCHEMA)
     assert Verdict.from_dict(json.loads(verdict.to_json())).integrator_note() == note
 

@@ -256,6 +256,12 @@ def test_order_of_the_transition_by_depth_and_its_hysteresis(hidden):
     assert len(data["loop"]["up"]) == len(data["loop"]["values"])
 
 
+@pytest.mark.parametrize("values", [[1.0], [1.0, 1.0], [2.0, 1.0], [0.0, np.nan]])
+def test_a_loop_needs_values_that_increase(values):
+    with pytest.raises(ValueError, match="values: expected at least two finite numbers that increase"):
+        nct.hysteresis(lambda x: None, values, lambda p, x: 0.0, lambda p, k: None)
+
+
 def test_a_loop_is_judged_seed_by_seed():
     loop = nct.Loop(at=1.0, order="x", nucleus=lambda problem, key: None, up=2.5, down=1.5)
     values = np.array([1.0, 2.0, 3.0, 4.0])

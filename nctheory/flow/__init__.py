@@ -3,10 +3,11 @@
 `solve` is the public verb. A seed's start depends on its key and number alone; its end carries a status.
 """
 
+from nctheory.flow._descend import descend
 from nctheory.flow._from_points import solve_from
 from nctheory.flow._items import FlowPrecision, Method, Options
 from nctheory.flow._path_types import Paths, PathStatus
-from nctheory.flow._paths import descend, flow
+from nctheory.flow._paths import COARSE, flow
 from nctheory.flow._paths import starts as draw_starts
 from nctheory.flow._program import starts
 from nctheory.flow._solve import as_key, as_seeds, solve, solve_many
@@ -14,6 +15,7 @@ from nctheory.flow._status import Ensemble, Status
 from nctheory.flow._trajectory import FlowEnd, follow_flow
 
 __all__ = [
+    "COARSE",
     "Ensemble",
     "FlowEnd",
     "FlowPrecision",

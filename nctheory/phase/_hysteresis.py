@@ -1,6 +1,6 @@
 """Hysteresis: the state followed as a parameter goes up and down again in finite steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._precision import float64
-from nctheory.flow import solve_from
+from nctheory.flow import as_seeds, solve_from
 from nctheory.problems import Params, Problem
 from nctheory.sweeps._tiles import Measure
 from nctheory.theorems._verdict import Outcome
@@ -65,18 +65,36 @@ class Hysteresis(NamedTuple):
 @float64
 def hysteresis(
     model: Callable[[float], Problem],
-    values: np.ndarray,
+    values: Sequence[float] | np.ndarray,
     measure: Measure,
     nucleus: Callable[[Problem, jax.Array], Params],
-    seeds: np.ndarray,
-    key: int,
+    seeds: int | Sequence[int] | np.ndarray = 16,
+    key: int = 0,
     level: float = 1e-4,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Order parameters (values x seeds) on the way up and down again, each state from where the one before ended.
 
     The gradient flow of `model(value)` is followed to its rest (see `solve_from`). On the way up a state whose `measure` is at
     most `level`, and the very first one, begins at `nucleus(problem, key)` instead: from a minimum nothing departs by itself.
+    Both arrays are in the order of `values`; NaN where a seed did not converge. Raises ValueError for values that do not
+    increase or are fewer than two.
+
+    >>> import jax.numpy as jnp, numpy as np, nctheory as nct
+    >>> def model(weight):  # a chain of three factors; its targets weigh more and more
+    ...     return nct.deep_linear(
+    ...         widths=(1,) * 4, inputs=np.ones((1, 1)), targets=np.full((1, 1), weight), loss="mse", weight_decay=(0.1,) * 3
+    ...     )
+    >>> def height(problem, params):
+    ...     return jnp.abs(problem.logits(params)[0, 0])
+    >>> def nucleus(problem, key):  # a product of 0.01
+    ...     return nct.ChainParams((jnp.full((1, 1), 0.01 ** (1 / 3)),) * 3, None, None)
+    >>> up, down = hysteresis(model, [0.2, 0.4, 0.6, 0.8], height, nucleus, seeds=1)
+    >>> (up[:, 0] > 1e-4).tolist(), (down[:, 0] > 1e-4).tolist()
+    ([False, False, True, True], [False, True, True, True])
     """
+    at, seeds = np.asarray(values, np.float64), as_seeds(seeds)
+    if at.ndim != 1 or at.size < 2 or not np.all(np.isfinite(at)) or np.any(np.diff(at) <= 0):
+        raise ValueError(f"values: expected at least two finite numbers that increase, got {values!r}")
     keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.asarray(seeds))
     begin = jax.vmap(lambda problem, one: nucleus(problem, one), in_axes=(None, 0))
     observe = jax.jit(jax.vmap(measure, in_axes=(None, 0)))
@@ -85,7 +103,7 @@ def hysteresis(
         ends = solve_from(problem, points)
         return ends.params, np.where(ends.converged, np.asarray(observe(problem, ends.params)), np.nan)
 
-    problems = [model(float(value)) for value in values]
+    problems = [model(float(value)) for value in at]
     upward, downward = [], []
     state, found = None, np.zeros(len(seeds))
     for problem in problems:

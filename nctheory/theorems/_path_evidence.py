@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory.certificates import Bound
-from nctheory.flow import Ensemble, Paths, PathStatus, Status, descend, draw_starts, flow
+from nctheory.flow import COARSE, Ensemble, Paths, PathStatus, Status, descend, draw_starts, flow
 from nctheory.problems import Params, Problem
 from nctheory.theorems._grounds import Evidence
 from nctheory.theorems._theorem import Claim, Course
 
 MONITOR = 1e-9
-"""Relative defect of a conserved quantity, or of the energy balance, from which on a path is no evidence."""
+"""Relative drift of a conserved quantity from which on a path is no evidence."""
 EVALUATIONS = 12
 """Gradients to a step of the explicit integrator."""
 _TERMS = "terms of "
@@ -60,7 +60,7 @@ def gather_paths(
         """Seeds x times x …, or of a ladder seeds x rungs at the last time."""
         return by_seed(x)[:, :, -1] if course.ladder else x
 
-    sound = by_seed(_sound(paths)).all(axis=1)
+    sound = by_seed(_sound(paths, course.tolerance)).all(axis=1)
     status = np.max(by_seed(_STATUS[paths.status]), axis=1)
     value = by_seed(paths.values[""])[:, 0, -1]
     ensemble = Ensemble(
@@ -115,10 +115,18 @@ def observer(claims: tuple[Claim, ...]) -> Callable[..., Any]:
     return observe
 
 
-def _sound(paths: Paths) -> np.ndarray:
-    """Paths that keep what the flow conserves; what is not known to be conserved says nothing."""
-    kept = [np.isnan(x) | (x <= MONITOR) for x in (paths.drift, paths.dissipation)]
-    return paths.followed & kept[0] & kept[1]
+def _sound(paths: Paths, tolerance: float) -> np.ndarray:
+    """Paths that keep what the flow conserves; what is not known to be conserved says nothing.
+
+    The balance of energy, which the integrator follows as it does the point, may be off by what the steps of the coarse
+    run, by which errors are estimated, may lose.
+    """
+    allowed = np.maximum(MONITOR, COARSE * tolerance * paths.steps)
+    return (
+        paths.followed
+        & (np.isnan(paths.drift) | (paths.drift <= MONITOR))
+        & (np.isnan(paths.dissipation) | (paths.dissipation <= allowed))
+    )
 
 
 def _note(paths: Paths, course: Course) -> str:

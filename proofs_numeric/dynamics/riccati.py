@@ -34,7 +34,7 @@ def draw_instances(shapes=SHAPES, skew=1.0, seed=0):
                 problem = white_chain(rng, widths, strengths, max(widths) + 2, Balanced, skew=skew)
                 shown = {"widths": "-".join(map(str, widths)), "largest": largest, "least": float(strengths[-1])}
                 times = tuple((np.arange(1, 31) * 7.0 / 30 / strengths[-1]).tolist())
-                drawn.append(nct.Instance(problem, shown, scale=0.03, course=nct.Course(times)))
+                drawn.append(nct.Instance(problem, shown, scale=0.03, course=nct.Course(times, tolerance=1e-12)))
         return drawn
 
     return draw

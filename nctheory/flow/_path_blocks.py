@@ -1,0 +1,104 @@
+"""What following paths by flow and by descent has in common: starts, blocks of lanes, errors by comparison."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from nctheory.flow._path_program import Followed, Observe
+from nctheory.flow._path_types import Paths, PathStatus
+from nctheory.flow._program import lane_count
+from nctheory.problems import Params, Problem, size
+
+
+def as_paths(at: np.ndarray, found: Followed, error: Any, bad: np.ndarray) -> Paths:
+    status = np.where(bad, PathStatus.LOST, found.status).astype(np.int8)
+
+    def without(x: Any) -> np.ndarray:
+        return np.where(bad.reshape(-1, *[1] * (np.ndim(x) - 1)), np.nan, x)
+
+    values, error, rest = jax.tree.map(
+        without, (found.values, error, (found.drift, found.dissipation, found.event_time))
+    )
+    return Paths(at, values, error, status, np.where(bad, 0, found.steps), *rest)
+
+
+def distances(values: Any, others: Any, least: np.ndarray) -> Any:
+    """Largest distance so far, at every time (the two curves may cross where both are off), or `least` of the size."""
+
+    def norm(x: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(x.reshape(*x.shape[:2], -1), axis=2)
+
+    def one(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.maximum(np.maximum.accumulate(norm(x - y), axis=1), least[:, None] * norm(x))
+
+    return jax.tree.map(one, values, others)
+
+
+def unknown(values: Any) -> Any:
+    return jax.tree.map(lambda x: np.full(x.shape[:2], np.nan), values)
+
+
+def flat_starts(problem: Problem, params: Params) -> tuple[np.ndarray, np.ndarray]:
+    """The starts as vectors; and which of them are not finite (they are replaced by zeros, and their paths lost)."""
+    leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(params)]
+    counts = {x.shape[0] if x.ndim else 0 for x in leaves}
+    numbers = sum(x[:1].size for x in leaves)
+    if len(counts) != 1 or 0 in counts or numbers != size(problem):
+        raise ValueError(
+            f"params: expected {size(problem)} numbers a seed and a leading axis seeds, got shapes {[x.shape for x in leaves]}"
+        )
+    flat = np.concatenate([x.reshape(x.shape[0], -1) for x in leaves], axis=1)
+    bad = np.asarray(~np.isfinite(flat).all(axis=1))
+    return np.where(bad[:, None], 0.0, flat), bad
+
+
+@cache
+def observer(observe: Callable[..., Any] | None) -> Observe:
+    """A function of problem, point and start; always the same object for the same `observe`, for the compiler's sake."""
+    if observe is None:
+        return whole_point
+    if getattr(observe, "sees_start", False):
+        return observe
+    return partial(_without_start, observe)
+
+
+def whole_point(problem: Problem, params: Params, start: Params) -> Params:
+    """All parameters."""
+    return params
+
+
+def _without_start(observe: Callable[[Any, Params], Any], problem: Problem, params: Params, start: Params) -> Any:
+    return observe(problem, params)
+
+
+def in_blocks(
+    block: Callable[[Any], Any],
+    items: tuple[np.ndarray, ...],
+    parameters: int,
+    workers: int | None,
+    progress: Callable[[int], None] | None,
+) -> Any:
+    """`block` on a few lanes of all items at a time, on several threads; the last lanes are filled up."""
+    count = len(items[0])
+    lanes = lane_count(parameters, count, jax.default_backend())
+
+    def pieces() -> Iterator[np.ndarray]:
+        for begin in range(0, count, lanes):
+            yield np.minimum(np.arange(begin, begin + lanes), count - 1)
+
+    def run(index: np.ndarray) -> Any:
+        with jax.enable_x64(True):
+            out = jax.tree.map(np.asarray, block(tuple(x[index] for x in items)))
+        if progress is not None:
+            progress(int(min(lanes, count - index[0])))
+        return out
+
+    several = workers or (os.cpu_count() or 1 if jax.default_backend() == "cpu" else 1)
+    with ThreadPoolExecutor(max(1, min(several, -(-count // lanes)))) as pool:
+        parts = list(pool.map(run, pieces()))
+    return jax.tree.map(lambda *xs: np.concatenate(xs)[:count], *parts)

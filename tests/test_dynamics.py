@@ -62,8 +62,9 @@ def test_every_theorem_about_paths_is_in_this_list():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("identifier", PATHS)
-def test_every_theorem_about_paths_holds_and_every_wrong_version_is_refuted(identifier):
+@pytest.mark.parametrize("identifier", ["braun-riccati", "mixon-mse-gf", "ji-ce-gf", "yaras-parsimony"])
+def test_theorems_about_paths_hold_and_every_wrong_version_is_refuted(identifier):
+    """One of each kind, and a descent; the README's first command takes them all."""
     verdict = nct.verify(identifier, seeds=4, quick=True)
     assert verdict.outcome == "holds", verdict.reasons
     assert all(control.refuted for control in verdict.controls)

@@ -72,7 +72,7 @@ def aligned_trajectory(
     [[0.430588, 0.069453]]
     >>> aligned_trajectory(net, start._replace(weights=(0.2 * np.eye(2), 0.1 * np.eye(2))), np.array([1.0]))
     Traceback (most recent call last):
-    nctheory.closed_form._minimum.NoClosedForm: needs a balanced start, got |W_2^T W_2 - W_1 W_1^T| = 0.6 of the two terms
+    nctheory.closed_form._minimum.NoClosedForm: needs a balanced start, got |W_2^T W_2 - W_1 W_1^T| = 0.728 of the two terms
     """
     target = _white_target(problem)
     _balanced(start)

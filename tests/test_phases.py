@@ -254,8 +254,9 @@ def test_the_transition_of_a_deeper_chain_jumps_and_has_hysteresis():
 
 @pytest.mark.parametrize("values", [[1.0], [1.0, 1.0], [2.0, 1.0], [0.0, np.nan]])
 def test_a_loop_needs_values_that_increase(values):
+    problem = nct.unconstrained_features(counts=(1, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
     with pytest.raises(ValueError, match="values: expected at least two finite numbers that increase"):
-        nct.hysteresis(lambda x: None, values, lambda p, x: 0.0, lambda p, k: None)
+        nct.hysteresis(lambda x: problem, values, lambda p, x: 0.0, lambda p, k: None)
 
 
 def test_one_hidden_layer_has_no_loop():

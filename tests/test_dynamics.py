@@ -73,7 +73,7 @@ def test_theorems_about_paths_hold_and_every_wrong_version_is_refuted(identifier
     note = verdict.integrator_note()
     assert note is not None
     assert note in " ".join(str(verdict).split())
-    if "gradient descent" not in note:
+    if "of gradient descent" not in note:
         assert max(row.dissipation for row in verdict.instances) <= 1e-7
     jsonschema.validate(json.loads(verdict.to_json()), SCHEMA)
     assert Verdict.from_dict(json.loads(verdict.to_json())).integrator_note() == note

@@ -9,14 +9,12 @@ import numpy as np
 
 from nctheory._precision import float64
 from nctheory.flow import as_key, as_seeds
-from nctheory.theorems._evidence import LIGHT_SEEDS
+from nctheory.theorems._evidence import LIGHT_SEEDS, Effort
 from nctheory.theorems._judge import hold_claims, largest_margin
-from nctheory.theorems._path_evidence import gather_paths
 from nctheory.theorems._registry import find_theorem
 from nctheory.theorems._theorem import Claim, Course, Theorem
 from nctheory.theorems._verdict import Outcome
-
-BUDGET = 200_000
+from nctheory.theorems._verify import instance_evidence, instance_key
 
 
 class Curve(NamedTuple):
@@ -86,14 +84,10 @@ def dynamics(
     if not 0 <= instance < len(drawn):
         raise ValueError(f"instance: expected 0 to {len(drawn) - 1} for {chosen.id}, got {instance}")
     one, numbers = drawn[instance], as_seeds(chosen.seeds if seeds is None else seeds)
-    if one.course is None:
-        raise ValueError(f"course: an instance of theorem {chosen.id!r}, which is about paths, has none")
-    root = jax.random.fold_in(jax.random.fold_in(as_key(key), 1), instance)
-    scale = chosen.init_scale if one.scale is None else one.scale
-    light = len(numbers) <= LIGHT_SEEDS
-    evidence = gather_paths(
-        one.problem, one.course, chosen.claims, numbers, root, scale, BUDGET, light, None, progress
-    )  # fmt: skip
+    effort = Effort(light=len(numbers) <= LIGHT_SEEDS)
+    key_of = instance_key(as_key(key), instance)
+    evidence = instance_evidence(chosen, one, numbers, key_of, effort, None, progress)
+    assert evidence.course is not None
     prediction = evidence.predicted_by(chosen.predict)
     checks = hold_claims(chosen, evidence, prediction)
     curves = []
@@ -108,7 +102,7 @@ def dynamics(
             deviation = float(np.nanmax(ratios)) if np.any(~np.isnan(ratios)) else np.nan
         curves.append(Curve(claim, observed, predicted, largest_margin(checks[claim.name]), deviation))
     return Dynamics(
-        chosen, instance, dict(one.parameters), one.course, tuple(curves), len(numbers), int(evidence.certified.sum()),
+        chosen, instance, dict(one.parameters), evidence.course, tuple(curves), len(numbers), int(evidence.certified.sum()),
         evidence.bound.reason or "",
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from nctheory.flow import COARSE, Ensemble, Paths, PathStatus, Status, descend, 
 from nctheory.problems import Params, Problem
 from nctheory.theorems._grounds import Evidence
 from nctheory.theorems._theorem import Claim, Course
+from nctheory.theorems._verdict import path_note
 
 MONITOR = 1e-9
 """Relative drift of a conserved quantity from which on a path is no evidence."""
@@ -76,7 +77,7 @@ def gather_paths(
         tolerance=course.tolerance,
     )
     none = np.full(numbers.size, -np.inf)
-    bound = Bound(none, value - none, np.zeros(numbers.size, bool), _note(paths, course))
+    bound = Bound(none, value - none, np.zeros(numbers.size, bool), path_note(paths.drift, paths.dissipation))
     return Evidence(
         problem=problem,
         ensemble=ensemble,
@@ -90,8 +91,8 @@ def gather_paths(
         course=course,
         errors={c.name: table(paths.error[c.name]) for c in claims},
         starts=starts,
-        drift=_most(paths.drift),
-        dissipation=_most(paths.dissipation),
+        drift=float(np.fmax.reduce(paths.drift)),  # NaN only where all are
+        dissipation=float(np.fmax.reduce(paths.dissipation)),
     )
 
 
@@ -127,21 +128,6 @@ def _sound(paths: Paths, tolerance: float) -> np.ndarray:
         & (np.isnan(paths.drift) | (paths.drift <= MONITOR))
         & (np.isnan(paths.dissipation) | (paths.dissipation <= allowed))
     )
-
-
-def _note(paths: Paths, course: Course) -> str:
-    """What the verdict says of the integrator."""
-    if course.rate is not None:
-        return f"gradient descent of step {course.rate:g}; paths have no certificate"
-    most = _most(paths.drift)
-    drift = "nothing known to be conserved" if np.isnan(most) else f"conserved quantities drift by at most {most:.1e}"
-    return f"paths: {drift}, the balance of energy is off by at most {_most(paths.dissipation):.1e}, relatively"
-
-
-def _most(x: np.ndarray) -> float:
-    """The largest entry, NaN where there is none."""
-    known = x[~np.isnan(x)]
-    return float(known.max()) if known.size else float("nan")
 
 
 def _by_seed(progress: Callable[[int], None], rungs: int) -> Callable[[int], None]:

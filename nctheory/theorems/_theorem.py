@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import jax
@@ -52,17 +53,11 @@ class Course:
     """Of the integrator (see `nctheory.flow`)."""
 
     def __post_init__(self) -> None:
-        if (
-            not self.times
-            or any(b <= a for a, b in zip(self.times[:-1], self.times[1:], strict=True))
-            or self.times[0] < 0
-        ):
+        if not self.times or self.times[0] < 0 or any(b <= a for a, b in pairwise(self.times)):
             raise ValueError(f"times: expected numbers that increase from 0 or later, got {self.times}")
         if self.rate is not None and any(int(t) != t for t in self.times):
             raise ValueError(f"times: of a descent expected whole numbers of steps, got {self.times}")
-        if self.ladder and (
-            len(self.ladder) < 4 or any(b >= a for a, b in zip(self.ladder, self.ladder[1:], strict=False))
-        ):
+        if self.ladder and (len(self.ladder) < 4 or any(b >= a for a, b in pairwise(self.ladder))):
             raise ValueError(f"ladder: expected at least four multiples, from large to small, got {self.ladder}")
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -144,25 +144,9 @@ class Verdict:
 
     def integrator_note(self) -> str | None:
         """What the paths of a theorem about paths keep of what they should conserve; None for other theorems."""
-        notes = [row.certificate_note or "" for row in self.instances]
-        if not any(note.startswith(("paths", "gradient descent")) for note in notes):
+        if not any(claim.scope == "path" for claim in self.claims):
             return None
-        drift = max((row.drift for row in self.instances if not math.isnan(row.drift)), default=math.nan)
-        off = max((row.dissipation for row in self.instances if not math.isnan(row.dissipation)), default=math.nan)
-        if math.isnan(off):
-            return next(note for note in notes if note)
-        known = (
-            "nothing known to be conserved"
-            if math.isnan(drift)
-            else f"conserved quantities drift by at most {drift:.1e}"
-        )
-        return f"paths: {known}, the balance of energy is off by at most {off:.1e}, relatively"
-
-    def __str__(self) -> str:
-        """The tables that the command line prints."""
-        from nctheory.report._tables import as_text, render_verdict, summary_table
-
-        return as_text(render_verdict(self)) + as_text(summary_table([self]))
+        return path_note([row.drift for row in self.instances], [row.dissipation for row in self.instances])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values; infinities and NaN become None."""
@@ -184,6 +168,19 @@ class Verdict:
         if path is not None:
             write_atomically(Path(path), text)
         return text
+
+
+def path_note(drift: Iterable[float], dissipation: Iterable[float]) -> str:
+    """In words, the largest drift and the largest error of the balance of energy; NaN is what is not known.
+
+    >>> path_note([1e-13], [2e-11])
+    'paths: conserved quantities drift by at most 1.0e-13, the balance of energy is off by at most 2.0e-11, relatively'
+    """
+    most, off = (max((x for x in some if not math.isnan(x)), default=math.nan) for some in (drift, dissipation))
+    if math.isnan(off):
+        return "paths of gradient descent, of which nothing is conserved"
+    known = "nothing known to be conserved" if math.isnan(most) else f"conserved quantities drift by at most {most:.1e}"
+    return f"paths: {known}, the balance of energy is off by at most {off:.1e}, relatively"
 
 
 _PARTS: dict[str, type] = {

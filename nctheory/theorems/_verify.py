@@ -104,7 +104,9 @@ def verify(
         draws = control.outside(jax.random.fold_in(root, 2))
         # Of a quick run too: rare minima are what such a control is about. Paths differ from the first seed on.
         enough = numbers if chosen.method == "path" else as_seeds(chosen.seeds)
-        return [(one, _evidence(chosen, one, enough, jax.random.fold_in(root, 3), effort, inner)) for one in draws]
+        return [
+            (one, instance_evidence(chosen, one, enough, jax.random.fold_in(root, 3), effort, inner)) for one in draws
+        ]
 
     beyond = [] if instance is not None else [control for control in chosen.controls if control.outside is not None]
 
@@ -144,9 +146,9 @@ def _run(
     progress: Callable[[int], None] | None,
     compare: bool,
 ) -> Case:
-    key = jax.random.fold_in(jax.random.fold_in(root, 1), index)
+    key = instance_key(root, index)
     problem, scale = instance.problem, _scale(theorem, instance)
-    evidence = _evidence(theorem, instance, seeds, key, effort, workers, progress)
+    evidence = instance_evidence(theorem, instance, seeds, key, effort, workers, progress)
     prediction = evidence.predicted_by(theorem.predict)
     checks = hold_claims(theorem, evidence, prediction)
     sample = effort.fidelity_seeds if compare and theorem.method == "flow+polish" else 0
@@ -154,11 +156,16 @@ def _run(
     return Case(index, instance, evidence, prediction, checks, fidelity, theorem.several_basins)
 
 
+def instance_key(root: PRNGKeyArray, index: int) -> PRNGKeyArray:
+    """The key of the starts of one instance."""
+    return jax.random.fold_in(jax.random.fold_in(root, 1), index)
+
+
 def _scale(theorem: Theorem, instance: Instance) -> float:
     return theorem.init_scale if instance.scale is None else instance.scale
 
 
-def _evidence(
+def instance_evidence(
     theorem: Theorem,
     instance: Instance,
     seeds: np.ndarray,

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 import nctheory as nct
+from proofs_numeric.conserved.vector_field import product as end_to_end
 
 
 def white_chain(rng, widths, strengths, samples, kind=nct.DeepLinear, decay=0.0, **more):
@@ -41,10 +42,7 @@ def modes(problem):
 
 def product(problem, params, start):
     """W_L ... W_1."""
-    out = params.weights[0]
-    for weight in params.weights[1:]:
-        out = weight @ out
-    return out
+    return end_to_end(params)
 
 
 def heights(problem, params, start):

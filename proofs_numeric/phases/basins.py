@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+from scipy.optimize import brentq
 
 import nctheory as nct
 from proofs_numeric.bibliography import CHEN_2025
@@ -49,13 +50,7 @@ def barrier(depth):
     for layers in np.atleast_1d(depth):
         factors = int(layers) + 1
         top = ((factors - 2) / (2 * factors - 2)) ** (1 / factors)  # where the left side is largest
-        low, high = 0.0, top
-        for _ in range(200):
-            middle = 0.5 * (low + high)
-            low, high = (
-                (middle, high) if middle ** (factors - 2) * (1 - middle**factors) < CLASSES * DECAY else (low, middle)
-            )
-        found.append(0.5 * (low + high))
+        found.append(brentq(lambda s, f=factors: s ** (f - 2) * (1 - s**f) - CLASSES * DECAY, 0.0, top, xtol=1e-15))
     return np.array(found)
 
 

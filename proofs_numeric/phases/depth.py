@@ -8,6 +8,7 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import ZIYIN_2022
+from proofs_numeric.conserved.vector_field import product
 
 INPUTS, WIDTH, SAMPLES = 3, 3, 6
 HIDDEN = (1, 2, 3)
@@ -65,10 +66,7 @@ def model_of(hidden):
 
 def height(problem, params):
     """Norm s of the end-to-end vector."""
-    out = params.weights[0]
-    for weight in params.weights[1:]:
-        out = weight @ out
-    return jnp.sqrt(jnp.sum(out**2))
+    return jnp.sqrt(jnp.sum(product(params) ** 2))
 
 
 def jump(hidden, decay):

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,28 @@ def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str,
         leaves = [*jax.tree.leaves((args, kwargs)), jnp.zeros(())]
         inside = any(map(is_traced, leaves))
         return (quickly() if light and not inside else usual)(*args, **kwargs)
+
+    return call
+
+
+_FACTORISATIONS = threading.Lock()
+
+
+def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, which calls a program full of factorisations, finished before another such program begins.
+
+    On a CPU LAPACK's routines, called by JAX on many matrices at once (0.10), share them out over the very threads that call
+    them, and two programs that run at a time have been seen to wait for each other for ever.
+
+    >>> double = one_at_a_time(lambda x: 2 * x)
+    >>> int(double(jnp.ones(())))
+    2
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with _FACTORISATIONS:
+            return jax.block_until_ready(function(*args, **kwargs))
 
     return call
 

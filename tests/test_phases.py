@@ -6,6 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 
 import nctheory as nct
 from nctheory.cli import main
@@ -55,6 +56,24 @@ def test_rows_without_a_boundary_or_an_answer_say_so():
     assert set(found.state[5:10]) == {"undecided"}
     assert set(found.state[10:]) == {"found"}
     assert np.all(np.isnan(found.low[:10]))
+
+
+def test_a_diagram_keeps_its_folder_to_itself_between_the_rounds_of_a_refinement(tmp_path, monkeypatch):
+    rounds = []
+
+    def watched(*args):
+        rounds.append(None)
+        with pytest.raises(Timeout):
+            FileLock(tmp_path / ".lock").acquire(timeout=0)
+        return order_of(*args)
+
+    monkeypatch.setattr("nctheory.phase._phase.order_of", watched)
+    found = nct.phase_diagram("mse-collapse", grid=2, rows=2, seeds=2, folder=tmp_path)
+    assert found.outcome == "holds"
+    assert len(rounds) > 3
+    again = nct.phase_diagram("mse-collapse", grid=2, rows=2, seeds=2, folder=tmp_path)
+    assert again.sweep.computed == 0
+    np.testing.assert_array_equal(again.located[0].low, found.located[0].low)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
-from nctheory._programs import light_jit
+from nctheory._programs import light_jit, one_at_a_time
 from nctheory._types import Array, Scalar
 from nctheory.flow._handover import newton_stage
 from nctheory.flow._ode import ACCURATE, STABILISED, ValueAndGrad, flow_stage
@@ -44,6 +44,7 @@ def starts(problem: Problem, key: PRNGKeyArray, seeds: Array, scale: Array) -> A
     return member_starts(singleton(problem), key, seeds, jnp.zeros((seeds.shape[0], 0)), scale)
 
 
+@one_at_a_time  # a start may well be drawn with factorisations
 @light_jit
 def member_starts(family: Family, key: PRNGKeyArray, seeds: Array, contexts: Array, scale: Array) -> Array:
     """Starts of seeds of members of a family as flat vectors, seeds x P."""

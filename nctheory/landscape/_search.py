@@ -1,6 +1,5 @@
 """The search: a Levenberg-Marquardt method on the gradient, which stops at critical points of every index."""
 
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory._batching import map_in_blocks, rounded_up
 from nctheory._precision import EPS
-from nctheory._programs import light_jit
+from nctheory._programs import light_jit, one_at_a_time
 from nctheory._types import Array
 from nctheory.flow import Ensemble, Status
 from nctheory.flow._lanes import run_lanes
@@ -51,8 +50,6 @@ class _Seed(NamedTuple):
 
 
 RUNNING = -1
-_ONE_AT_A_TIME = threading.Lock()
-"""Two programs full of factorisations that run at once have been seen to wait for each other's threads for ever."""
 
 
 def _newton(problem: Problem, lanes_seed: _Seed, tolerance: Array, budget: Array) -> _Seed:
@@ -101,6 +98,7 @@ def _newton(problem: Problem, lanes_seed: _Seed, tolerance: Array, budget: Array
     )
 
 
+@one_at_a_time
 @partial(light_jit, static_argnames="lanes")
 def _search_block(
     problem: Problem, key: PRNGKeyArray, seeds: Array, live: Array, tolerance: Array, budget: Array, lanes: int
@@ -148,9 +146,7 @@ def search(
     for begin in range(0, len(seeds), width):
         block = np.asarray(seeds[begin : begin + width])
         padded, live = jnp.asarray(np.resize(block, width)), jnp.arange(width) < len(block)
-        with _ONE_AT_A_TIME:
-            found = _search_block(problem, key, padded, live, jnp.asarray(tolerance), budget, lanes, light=light)
-            jax.block_until_ready(found)
+        found = _search_block(problem, key, padded, live, jnp.asarray(tolerance), budget, lanes, light=light)
         parts.append(jax.tree.map(lambda x, n=len(block): np.asarray(x)[:n], found))
         if progress is not None:
             progress(len(block))

@@ -14,8 +14,10 @@ from nctheory.phase._diagram import Boundary, Diagram, find_diagram
 from nctheory.phase._hysteresis import Hysteresis, follow_loop
 from nctheory.phase._judge import LocatedBoundary
 from nctheory.phase._locate import Located, between_cells, locate
-from nctheory.sweeps import SweepResult, sweep
+from nctheory.sweeps import Grid, SweepResult
 from nctheory.sweeps._cells import TILE, CellRun
+from nctheory.sweeps._grid import as_grid
+from nctheory.sweeps._sweep import over_grid
 from nctheory.theorems._verdict import Outcome
 
 CHUNK = 256
@@ -123,21 +125,25 @@ def phase_diagram(
     if not 0 < fine < chosen.tolerance:
         raise ValueError(f"fineness: expected a positive number below the tolerance {chosen.tolerance}, got {fine}")
     values = along.points(rows)
-    lattice = across.step is not None
     lines = [_predicted(boundary, values, chosen) for boundary in chosen.boundaries]
     options = {"scale": chosen.scale, "method": chosen.method, "chunk": CHUNK}
-    picture = sweep(
-        chosen.model,
-        {along.name: grid[along.name], across.name: grid[across.name]},
-        measures=chosen.measures,
-        seeds=seeds,
-        key=key,
-        folder=folder,
-        client=client,
-        progress=progress,
-        **options,
-    )
-    run = CellRun(chosen.model, as_seeds(seeds), chosen.measures, key, folder, TILE, client, options)
+    cells = as_grid({along.name: grid[along.name], across.name: grid[across.name]})
+    with CellRun(chosen.model, as_seeds(seeds), chosen.measures, key, folder, TILE, client, options) as run:
+        return _computed(chosen, run, cells, values, lines, fine, progress)
+
+
+def _computed(
+    chosen: Diagram,
+    run: CellRun,
+    cells: Grid,
+    values: np.ndarray,
+    lines: Sequence[np.ndarray],
+    fine: float,
+    progress: Callable[[int, int], None] | None,
+) -> PhaseDiagram:
+    """The picture, then every boundary on the rows `values`, with the folder held throughout."""
+    across = chosen.across
+    picture = over_grid(run, cells, progress)
     located, solves, uniform = [], 0, 0
     axes = [np.asarray(picture.grid.values[i], float) for i in (0, 1)]
     here, there = np.meshgrid(*axes, indexing="ij")
@@ -145,7 +151,7 @@ def phase_diagram(
     for boundary, predicted in zip(chosen.boundaries, lines, strict=True):
         phases = _phases(order_of(picture.arrays, boundary, chosen.certified), boundary, here)
         cells_seen = (here, there, phases)
-        if lattice:
+        if across.step is not None:  # a lattice
             ends = between_cells(axes[1], phases)
             line = np.asarray(boundary.predicted(axes[0]), float)
             located.append(LocatedBoundary(boundary, axes[0], *ends, line, chosen.tolerance, cells_seen, across.step))
@@ -154,8 +160,8 @@ def phase_diagram(
         width = float(np.log1p(fine)) if across.log else fine * float(np.min(np.abs(predicted)))
         ends, asked = _follow(run, chosen, boundary, values, range_, width, progress)
         solves += asked * len(run.numbers)
-        cells = values.size * int(np.ceil((range_[1] - range_[0]) / width) + 1)
-        uniform = max(uniform, cells * len(run.numbers))  # one grid serves all boundaries
+        as_fine = values.size * int(np.ceil((range_[1] - range_[0]) / width) + 1)
+        uniform = max(uniform, as_fine * len(run.numbers))  # one grid serves all boundaries
         low, high = across.back(ends.low), across.back(ends.high)
         located.append(
             LocatedBoundary(
@@ -164,7 +170,7 @@ def phase_diagram(
         )
     loop = None
     if chosen.loop is not None:
-        loop = follow_loop(chosen, chosen.loop, as_seeds(seeds), key)
+        loop = follow_loop(chosen, chosen.loop, run.numbers, run.key)
     return PhaseDiagram(chosen, picture, tuple(located), solves, uniform, loop)
 
 

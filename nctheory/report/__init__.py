@@ -7,7 +7,7 @@ from nctheory.report._latex import bibliography, latex_tables
 from nctheory.report._load import Results, load_results
 from nctheory.report._page import html_page, write_report
 from nctheory.report._phase import phase_data, phase_figure, phase_json, phase_lines, phase_table
-from nctheory.report._tables import render_verdict, summary_table
+from nctheory.report._tables import render_verdict, summary_table, verdict_text
 from nctheory.report._text import show_erratum, show_finding, show_theorem, to_unicode
 
 __all__ = [
@@ -38,5 +38,6 @@ __all__ = [
     "show_theorem",
     "summary_table",
     "to_unicode",
+    "verdict_text",
     "write_report",
 ]

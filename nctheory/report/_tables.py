@@ -122,3 +122,8 @@ def as_text(renderable: RenderableType, width: int = 120) -> str:
     with console.capture() as capture:
         console.print(renderable, crop=False)
     return capture.get()
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """`render_verdict` as plain text."""
+    return as_text(render_verdict(verdict))

@@ -39,7 +39,8 @@ class CellResults(NamedTuple):
 class CellRun:
     """How cells are to be computed; called with some, it computes those that its folder does not hold.
 
-    Raises ValueError, naming the argument of `sweep`, for bad ones.
+    Within a `with` statement it keeps the folder to itself from one call to the next, and reads its tiles once. Raises
+    ValueError, naming the argument of `sweep`, for bad arguments.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class CellRun:
         self.model, self.numbers, self.measures = model, numbers, dict(measures or {})
         self.key, self.folder, self.tile, self.client, self.options = key, folder, tile, client, dict(options)
         self._programs: dict[Any, str] = {}
+        self._held: Store | None = None
         if len(np.unique(numbers)) != len(numbers):
             raise ValueError("seeds: expected different seed numbers, got one twice")
         if isinstance(key, bool) or not isinstance(key, int | np.integer) or key < 0:
@@ -83,6 +85,15 @@ class CellRun:
             "options": {name: x.item() if isinstance(x, np.generic) else x for name, x in sorted(asked.items())},
         }
 
+    def __enter__(self) -> "CellRun":
+        self._held = None if self.folder is None else Store(self.folder, self.identity).__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._held is not None:
+            self._held.__exit__(*error)
+        self._held = None
+
     @float64
     def __call__(
         self, cells: Sequence[Mapping[str, Any]], progress: Callable[[int, int], None] | None = None
@@ -96,7 +107,8 @@ class CellRun:
         prints = [fingerprint(problem, self._programs[form]) for form, problem in zip(forms, problems, strict=True)]
         work = _Work(prints, self.numbers, RESULTS + tuple(self.measures))
         computed = 0
-        with Store(self.folder, self.identity) if self.folder is not None else nullcontext() as store:
+        with self if self._held is None else nullcontext():
+            store = self._held
             for arrays, held in store.tiles() if store is not None else ():
                 work.take(held["cells"], np.asarray(held["seeds"]), arrays)
             tiles = list(work.missing(dict(zip(prints, problems, strict=True)), self.tile))

@@ -51,6 +51,7 @@ class Store:
         self.identity = dict(identity)
         self.damaged: list[str] = []
         """Files that did not verify, put aside under another name."""
+        self._read: dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]] = {}
         self._lock = FileLock(self.folder / LOCK)
 
     def __enter__(self) -> "Store":
@@ -95,8 +96,14 @@ class Store:
                 )
 
     def tiles(self) -> Iterator[tuple[dict[str, np.ndarray], dict[str, Any]]]:
-        """Every tile that verifies; a file that does not is renamed to `….damaged` and listed in `damaged`."""
+        """Every tile that verifies; a file that does not is renamed to `….damaged` and listed in `damaged`.
+
+        Each is read once, since nobody else writes here.
+        """
         for file in sorted((self.folder / "tiles").glob("*.tile")):
+            if file.name in self._read:
+                yield self._read[file.name]
+                continue
             try:
                 try:
                     arrays, identity = unpack_tile(file.read_bytes())
@@ -109,6 +116,7 @@ class Store:
                     continue
             except OSError as error:
                 raise StoreError(f"folder: cannot read {file}: {error.strerror or error}") from error
+            self._read[file.name] = (arrays, identity)
             yield arrays, identity
 
     def add(self, arrays: Mapping[str, np.ndarray], identity: Mapping[str, Any]) -> Path:

@@ -11,7 +11,7 @@ from nctheory.flow import as_seeds
 from nctheory.problems import Problem
 from nctheory.sweeps._cells import TAKEN, TILE, CellRun
 from nctheory.sweeps._data import SweepResult
-from nctheory.sweeps._grid import as_grid
+from nctheory.sweeps._grid import Grid, as_grid
 from nctheory.sweeps._tiles import Measure
 
 
@@ -52,11 +52,15 @@ def sweep(
     ((2, 3), True)
     """
     axes, numbers = as_grid(grid), as_seeds(seeds)
+    return over_grid(CellRun(model, numbers, measures, key, folder, tile, client, options), axes, progress)
+
+
+def over_grid(run: CellRun, axes: Grid, progress: Callable[[int, int], None] | None) -> SweepResult:
+    """The cells of a grid; ValueError for an axis whose name is taken."""
     for name in axes.names:
-        if name in TAKEN or name in (measures or {}):
+        if name in TAKEN or name in run.measures:
             raise ValueError(f"grid: the name {name!r} is taken, by a result or a measure")
-    run = CellRun(model, numbers, measures, key, folder, tile, client, options)
     cells = run(axes.cells(), progress)
-    shape = (*axes.shape, len(numbers))
+    shape = (*axes.shape, len(run.numbers))
     arrays = {name: x.reshape(shape) for name, x in cells.arrays.items()}
-    return SweepResult(axes, numbers, arrays, cells.computed, cells.reused, cells.damaged)
+    return SweepResult(axes, run.numbers, arrays, cells.computed, cells.reused, cells.damaged)

@@ -78,7 +78,8 @@ def gather(
             light=bool(effort.light),
         )
     bound = certify(problem, ensemble.params)
-    certified = _certified(ensemble, bound)
+    noise = _value_noise(problem, ensemble, bound)
+    certified = _certified(ensemble, bound, noise)
     observed = in_few_lengths(lambda points: observe_all(problem, points, claims), ensemble.params)
     terms = {}
     if any(c.terms for c in claims):
@@ -108,6 +109,8 @@ def gather(
     parts = orbit_types(problem, ensemble) if method == "census" else _by_value(ensemble, certified)
     levels = sorted((_level(problem, ensemble, certified, part) for part in parts), key=lambda level: level.value)
     frequent = sorted(range(len(levels)), key=lambda j: (not levels[j].certified, -levels[j].members.size))
+    if len(anywhere) == len(claims):  # what is true at any point needs no curvature
+        frequent = []
     for j in frequent[: MOST_LEVELS if method != "census" else None]:
         largest = dict.fromkeys(reach, 0.0)
         chosen = _curvature_points(ensemble, levels[j].members, effort.curvature_points, best=method == "census")
@@ -134,7 +137,7 @@ def gather(
                     largest[name] = max(largest[name], found)
         for name, found in largest.items():
             reach[name][levels[j].members] = found
-    return Evidence(problem, ensemble, bound, certified, observed, reports, reach, terms, tuple(levels))
+    return Evidence(problem, ensemble, bound, certified, observed, reports, reach, terms, tuple(levels), noise=noise)
 
 
 def _by_value(ensemble: Ensemble, certified: np.ndarray) -> list[np.ndarray]:
@@ -157,10 +160,27 @@ def _level(problem: Problem, ensemble: Ensemble, certified: np.ndarray, members:
     return Level(value, members, bool(np.all(certified[members])), np.nan, np.nan, np.nan, spread + noise)
 
 
-def _certified(ensemble: Ensemble, bound: Bound) -> np.ndarray:
-    """Converged seeds at the global minimum: by the gap, or where no bound exists by the best value found."""
+@light_jit
+def _value_at_zero(problem: Problem) -> jax.Array:
+    return jnp.asarray(problem.objective(jax.tree.map(jnp.zeros_like, problem.init(jax.random.key(0), jnp.ones(())))))
+
+
+def _value_noise(problem: Problem, ensemble: Ensemble, bound: Bound) -> float:
+    """Rounding of the objective's terms, which are as large as it is at zero; 0 where no value is that small."""
+    small = np.abs(ensemble.value[ensemble.converged & bound.valid])
+    if not np.any(small <= GAP_LEVEL):
+        return 0.0
+    return float(np.nan_to_num(rounding(problem, float(_value_at_zero(problem)))))
+
+
+def _certified(ensemble: Ensemble, bound: Bound, noise: float) -> np.ndarray:
+    """Converged seeds at the global minimum: by the gap, or where no bound exists by the best value found.
+
+    Where the minimum is zero, to the `noise` that its terms leave.
+    """
     if np.any(bound.valid):
-        return ensemble.converged & bound.closed(ensemble.value)
+        near = bound.closed(ensemble.value) | (bound.valid & (np.abs(bound.gap) <= noise))
+        return ensemble.converged & near
     if not np.any(ensemble.converged):
         return np.zeros_like(ensemble.converged)
     best = np.min(ensemble.value[ensemble.converged])

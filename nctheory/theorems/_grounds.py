@@ -77,6 +77,8 @@ class Evidence(NamedTuple):
     """Of paths: largest relative drift of what the flow conserves."""
     dissipation: float = np.nan
     """Of paths of a flow: largest relative error of the balance of energy."""
+    noise: float = 0.0
+    """Rounding of a value close to zero, within which a gap is none."""
 
     def predicted_by(self, predict: Callable[..., Prediction]) -> Prediction:
         """What a theorem's formula says of this problem; of paths for every seed, with a leading axis."""

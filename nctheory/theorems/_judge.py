@@ -161,7 +161,8 @@ def instance_result(case: Case) -> InstanceResult:
     ensemble, bound = case.evidence.ensemble, case.evidence.bound
     certified = case.evidence.certified
     reports = case.evidence.reports
-    gaps = bound.gap[certified] / np.maximum(np.abs(ensemble.value[certified]), np.finfo(np.float64).tiny)
+    beyond = np.maximum(bound.gap[certified] - case.evidence.noise, 0.0)
+    gaps = beyond / np.maximum(np.abs(ensemble.value[certified]), np.finfo(np.float64).tiny)
     return InstanceResult(
         index=case.index,
         parameters=dict(case.instance.parameters),

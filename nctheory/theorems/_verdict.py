@@ -142,6 +142,12 @@ class Verdict:
     environment: dict[str, str]
     seconds: float
 
+    def __str__(self) -> str:
+        """Claims, controls, worst case and evidence, as `nctheory verify` prints them."""
+        from nctheory.report import verdict_text
+
+        return verdict_text(self)
+
     def integrator_note(self) -> str | None:
         """What the paths of a theorem about paths keep of what they should conserve; None for other theorems."""
         if not any(claim.scope == "path" for claim in self.claims):

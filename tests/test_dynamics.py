@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import jsonschema
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 import nctheory as nct
 from nctheory.cli import main
 from nctheory.report import animate_features, dynamics_json, load_results, write_report
-from nctheory.theorems import Evidence, Verdict
+from nctheory.theorems import Effort, Evidence, Verdict
+from nctheory.theorems._judge import control_result
 from nctheory.theorems._path_check import check_path
+from nctheory.theorems._verify import instance_evidence
 
 SCHEMA = json.loads((Path(nct.__file__).parent / "report" / "verdict.schema.json").read_text())
 PATHS = (
@@ -115,6 +118,55 @@ def test_a_curve_off_by_more_than_its_error_is_refuted_at_that_time():
     assert checked("trajectory", off, error, curve, times=times).violated.all()
 
 
+def test_a_curve_that_is_not_known_to_a_tenth_supports_nothing_unless_it_is_farther_off():
+    times = np.linspace(0.1, 1.0, 5)
+    curves = np.stack([np.sin(times)] * 3)[..., None]
+    error = np.stack([np.full(5, 1e-6), np.full(5, 0.3), np.full(5, 0.3)])
+    predicted = curves.copy()
+    predicted[1] += 0.5  # within its tolerance of 0.6, which is of no use
+    predicted[2] += 5.0
+    found = checked("trajectory", curves, error, predicted, times=times)
+    assert found.seeds.tolist() == [0, 2]
+    assert found.violated.tolist() == [False, True]
+
+
+def test_a_seed_whose_comparison_was_lost_is_left_out():
+    times = np.linspace(0.1, 1.0, 5)
+    curves = np.stack([np.sin(times)] * 2)[..., None]
+    error = np.stack([np.full(5, 1e-6), np.full(5, np.nan)])
+    assert checked("trajectory", curves, error, curves + 1.0, times=times).seeds.tolist() == [0]
+
+
+def test_a_control_that_predicts_no_number_is_not_refuted_by_that():
+    theorem = nct.find_theorem("saxe-2layer")
+    empty = nct.Control(
+        "empty", "nothing", lambda p, x, t: jax.tree.map(lambda y: jnp.nan * y, theorem.predict(p, x, t))
+    )
+    evidence = instance_evidence(
+        theorem, theorem.instances(jax.random.key(0))[0], np.arange(2), jax.random.key(1), Effort(light=True), 1
+    )
+    instance = theorem.instances(jax.random.key(0))[0]
+    assert not control_result(empty, theorem, [(instance, evidence)]).refuted
+    assert control_result(theorem.controls[1], theorem, [(instance, evidence)]).refuted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [8, 9])
+def test_the_error_of_interpolation_refutes_no_true_theorem(number):
+    """Values between the steps were off by more than the tolerance allowed, on seeds of this key."""
+    verdict = nct.verify("arora-trajectory", seeds=32, key=2, instance=number)
+    assert verdict.outcome == "holds", verdict.reasons
+    assert verdict.worst is not None
+    assert verdict.worst.margin < 0.1
+
+
+def test_curves_of_which_nothing_is_known_do_not_hold():
+    found = nct.dynamics("saxe-2layer", seeds=2)
+    assert found.outcome == "holds"
+    unknown = found._replace(curves=(found.curves[0]._replace(known=0), *found.curves[1:]))
+    assert unknown.outcome == "inconclusive"
+
+
 def test_an_order_is_regressed_and_a_noisy_one_supports_nothing():
     ladder = np.array([0.1, 0.05, 0.02, 0.01, 0.005])
     sizes = 3.0 * ladder[None, :] ** 2 * (1 + 0.5 * ladder[None, :])
@@ -148,6 +200,11 @@ def test_a_limit_is_extrapolated_and_one_that_is_far_off_supports_nothing():
     assert not known.violated.any()
     assert known.tolerance[0] < 3e-5
     assert checked("limit", falling, tiny, [0.31], times=even, vanishing="geometric").violated.all()
+    # Two exponentials of opposite sign cross the limit somewhere; where they do, one end says too little.
+    crossing = 0.3 + np.exp(-even)[None, :] - np.linspace(0.0, 9.0, 400)[:, None] * np.exp(-1.2 * even)[None, :]
+    judged = checked("limit", crossing, np.zeros(crossing.shape), [0.3], times=even, vanishing="geometric")
+    assert judged.seeds.size > 300
+    assert not judged.violated.any()
     with pytest.raises(ValueError, match="times: claim 'it' wants to see where 16 times"):
         checked("limit", curve[:, -2:], tiny[:, -2:], [0.7], times=times[-2:], **slow)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import optax
 import pytest
@@ -95,6 +96,20 @@ def test_the_flow_of_aligned_networks_is_the_closed_form(layers):
     assert paths.counts()["followed"] == 2
     assert paths.drift.max() < 1e-12
     assert paths.dissipation.max() < 1e-9
+
+
+@pytest.mark.parametrize("number", [5, 65, 200])
+def test_the_error_of_a_path_is_not_too_small_however_many_times_are_observed(number):
+    strengths, times = np.array([2.0, 1.2, 0.7]), np.linspace(0.0, 9.0, number + 1)[1:]
+    heights = np.exp(np.random.default_rng(0).uniform(np.log(1e-3), np.log(0.5), size=(40, 3)))
+    network, starts = white_network(strengths, 2), diagonal_starts(heights, 2)
+    for tolerance in (1e-12, 1e-11, 1e-8):
+        paths = nct.flow(network, starts, times, observe=product_diagonal, tolerance=tolerance)
+        exact = nct.mode_height(2, strengths[None, None, :], heights[:, None, :], times[None, :, None])
+        away = np.linalg.norm(paths.values - exact, axis=2)
+        assert np.all(away <= 2 * paths.error + 1e-13)
+        if tolerance < 1e-10:
+            assert np.all(away <= 1e-8 * np.linalg.norm(exact, axis=2))
 
 
 def test_the_flow_agrees_with_another_integrator_and_with_the_implicit_method():
@@ -278,6 +293,12 @@ def test_a_closed_form_outside_its_hypotheses_names_the_hypothesis_and_the_viola
     with pytest.raises(nct.NoClosedForm, match=r"needs a start aligned with the modes of YX\^T, got .* = 0.8 of"):
         nct.aligned_trajectory(network, turned, times)
     assert nct.balanced_trajectory(network, turned, times).shape == (1, 4, 4)
+    below = nct.ChainParams((np.diag([-0.3, 0.3]), 0.3 * np.eye(2)), None, None)
+    with pytest.raises(nct.NoClosedForm, match="needs heights of the modes at the start above 0, got"):
+        nct.aligned_trajectory(network, below, times)
+    above = nct.ChainParams((1.5 * np.eye(2),) * 3, None, None)
+    with pytest.raises(nct.NoClosedForm, match="above 0 and below the strengths of the modes, got"):
+        nct.aligned_trajectory(white_network([2.0, 1.0], 3), above, times)
     for change, message in (
         ({"loss": nct.label_smoothing(0.1)}, "needs squared error"),
         ({"weight_decay": np.array([0.1, 0.1])}, "needs no decay, got"),
@@ -308,3 +329,38 @@ def test_the_riccati_solution_is_accurate_long_after_learning_and_agrees_with_th
     bracket = np.eye(3) + 0.5 * stacked.T @ (grow @ inverse @ grow - inverse) @ stacked
     printed = grow @ stacked @ np.linalg.inv(bracket) @ stacked.T @ grow
     np.testing.assert_allclose(nct.balanced_trajectory(network, start, np.array([1.3]))[0], printed, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-2, 1e-5, 1e-8])
+def test_the_riccati_solution_does_not_cancel_for_small_starts(scale):
+    rng = np.random.default_rng(7)
+    strengths, times = [2.0, 1.0, 0.5], [1e-3, 0.5, 3.0, 12.0]
+    low, up = (np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(2))
+    up = up if np.linalg.det(up @ low) > 0 else -up
+    start = nct.ChainParams((scale * low, scale * up), None, None)
+    ours = nct.balanced_trajectory(white_network(strengths), start, np.array(times))
+    with mpmath.workdps(60):
+        stacked = mpmath.matrix(np.concatenate([start.weights[0].T, start.weights[1]]).tolist())
+        matrix = mpmath.zeros(6)
+        for i, strength in enumerate(strengths):
+            matrix[i, 3 + i] = matrix[3 + i, i] = strength
+        for time, found in zip(times, ours, strict=True):
+            grow = mpmath.expm(time * matrix)
+            bracket = mpmath.eye(3) + stacked.T * (grow * matrix**-1 * grow - matrix**-1) * stacked / 2
+            exact = grow * stacked * bracket**-1 * stacked.T * grow
+            wanted = np.array(exact.tolist(), float)
+            assert np.linalg.norm(found - wanted) <= 1e-12 * np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize(("layers", "start"), [(3, 1e-12), (4, 1e-20), (8, 1e-15)])
+def test_heights_of_very_small_starts(layers, start):
+    """Half the strength is reached when the integral of the law from the start says so."""
+    with mpmath.workdps(30):
+        power = 2 - mpmath.mpf(2) / layers
+        by_layers = mpmath.quad(
+            lambda p: (1 + mpmath.exp(-p)) ** (power - 1),
+            mpmath.linspace(mpmath.log(mpmath.mpf(start) / (1 - mpmath.mpf(start))), 0, 40),
+        )
+        time = float(by_layers / layers)
+    found = float(nct.mode_height(layers, 1.0, start, time))
+    assert abs(found - 0.5) < 1e-4 * max(1.0, time * 1e-12)  # the time itself is rounded

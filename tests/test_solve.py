@@ -261,15 +261,16 @@ def test_the_polish_stays_in_the_basin_that_the_flow_chose(case):
         ),
     }[case]()
     scale = 1.5 if case == "deep" else 1.0
-    ensemble = nct.solve(problem, 96, scale=scale, chunk=128)
+    seeds = 48 if case == "three minima" else 96
+    ensemble = nct.solve(problem, seeds, scale=scale, chunk=64)
     assert ensemble.converged.all()
     assert len(np.unique(np.round(ensemble.value, 5))) >= 2
-    same, compared = flow_fidelity(problem, ensemble, jax.random.key(0), scale, 96, Effort())
-    assert compared == 96
-    assert same >= 95
+    same, compared = flow_fidelity(problem, ensemble, jax.random.key(0), scale, seeds, Effort())
+    assert compared == seeds
+    assert same >= seeds - 1
     if case == "three minima":  # the comparison can tell: polishing from the start ends elsewhere
-        hasty = nct.solve(problem, 96, method="polish", chunk=128)
-        assert flow_fidelity(problem, hasty, jax.random.key(0), scale, 96, Effort())[0] < 80
+        hasty = nct.solve(problem, seeds, method="polish", chunk=64)
+        assert flow_fidelity(problem, hasty, jax.random.key(0), scale, seeds, Effort())[0] < 40
 
 
 def test_known_spurious_minima_of_the_free_bias_model():

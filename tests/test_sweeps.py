@@ -163,12 +163,27 @@ print(found.computed, found.reused, len(found.damaged))
 """
 
 
+def cached(folder):
+    """Environment variables with which processes share what they compile."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
 def start(folder):
-    return subprocess.Popen([sys.executable, "-c", CODE, str(folder)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", CODE, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | cached(folder.parent / "cache"),
+    )
 
 
 @pytest.mark.slow
 def test_killed_at_random_moments_and_resumed_it_is_the_undisturbed_sweep(tmp_path):
+    tmp_path = tmp_path / "run"
     tiles, rng, kills = tmp_path / "tiles", random.Random(5), 0
     for number in range(1, 11):  # killed once this many tiles are there, a moment later
         process = start(tmp_path)
@@ -288,7 +303,9 @@ def test_labelled_arrays_and_their_files(tmp_path):
 
 
 @pytest.mark.slow
-def test_dask_workers_one_of_them_killed(tmp_path):
+def test_dask_workers_one_of_them_killed(tmp_path, tmp_path_factory, monkeypatch):
+    for name, value in cached(tmp_path_factory.mktemp("cache")).items():
+        monkeypatch.setenv(name, value)
     distributed = pytest.importorskip("distributed")
     axes, killed = {"decay": [0.02, 0.03, 0.05, 0.1, 0.2, 0.3], "many": [2, 4]}, []
     with (

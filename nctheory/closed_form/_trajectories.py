@@ -13,7 +13,7 @@ from nctheory._types import Array, Scalar
 from nctheory.closed_form._minimum import NoClosedForm
 from nctheory.problems import ChainParams, DeepLinear
 
-NODES, PANELS, NEWTON = 24, 6, 25
+NODES, PANELS, NEWTON = 24, 6, 100
 VIOLATION = 1e-9
 """Relative violation of a hypothesis about the start or the inputs that is still rounding."""
 
@@ -62,7 +62,7 @@ def aligned_trajectory(
     For $f=\frac12|W_L\cdots W_1-\Sigma|_F^2$ with $\Sigma=YX^\top/N=USV^\top$ the product stays
     $U\,\mathrm{diag}(u)V^\top$, each height as `mode_height` says. Raises NoClosedForm, with the hypothesis and its measured
     violation, for anything but squared error on white inputs without bias or decay, and for a start that is not balanced or
-    not aligned.
+    not aligned, or whose heights are not above 0 (and, of more than two layers, below the strengths).
 
     >>> import numpy as np, nctheory as nct
     >>> x = np.sqrt(2) * np.eye(2)
@@ -82,6 +82,7 @@ def aligned_trajectory(
     product = _product(start)
     inside = left.T @ product @ right.T
     begun = jnp.diagonal(inside)
+    _between(begun, strengths, problem.depth)
     _small(
         product - left @ (begun[:, None] * right),
         product,
@@ -99,9 +100,11 @@ def balanced_trajectory(problem: DeepLinear, start: ChainParams, times: Float[Ar
     $QQ^\top(t)=e^{Ft}Q_0[I+\tfrac12Q_0^\top(e^{Ft}F^{-1}e^{Ft}-F^{-1})Q_0]^{-1}Q_0^\top e^{Ft}$ with
     $F=[0,\Sigma^\top;\Sigma,0]$ (Fukumizu 1998; Braun et al., NeurIPS 2022; number unchecked). F has the eigenvalues +s_i and
     -s_i; with $q_\pm$ the components of $Q_0$, $A=I+q_-^\top\frac{1-e^{-2st}}{2s}q_-$, $E^2=\frac{e^{2st}-1}{2s}$ and
-    $C=q_+A^{-1}q_+^\top$ everything follows from $(I+ECE)^{-1}$, which is graded like E: its scaled Cholesky factor is
-    accurate however long the time is. Raises NoClosedForm, with the measured violation, for another number of layers, for
-    what `aligned_trajectory` refuses but alignment, and for a correlation that is not square and invertible.
+    $C=q_+A^{-1}q_+^\top$ everything follows from $(I+ECE)^{-1}$, graded like E, by its scaled Cholesky factor: nothing
+    overflows, and nothing cancels for small starts and short times. (Where $q_+$ is singular, as for starts of the opposite
+    orientation, the weakest mode runs to a saddle, and rounding grows as on the path itself.) Raises NoClosedForm, with the
+    measured violation, for another number of layers, for what `aligned_trajectory` refuses but alignment and heights, and for
+    a correlation that is not square and invertible.
     """
     if problem.depth != 2:
         raise NoClosedForm(f"needs two layers, got {problem.depth}")
@@ -129,7 +132,12 @@ def balanced_trajectory(problem: DeepLinear, start: ChainParams, times: Float[Ar
         d = r * small
         factor = jax.scipy.linalg.cho_factor(jnp.diag(d**2) + r[:, None] * c * r[None, :])
         to_d, to_r = (jax.scipy.linalg.cho_solve(factor, jnp.diag(x)) for x in (d, r))
-        pp = lifted[:, None] * (jnp.eye(s.size) - d[:, None] * to_d) * lifted[None, :]
+        inner = jnp.eye(s.size) - d[:, None] * to_d
+        # The same as ECE(I + ECE)^{-1}, which does not cancel in the rows where ECE is small.
+        small_rows = jnp.diagonal(c) <= small**2
+        rows = (c * r[None, :]) @ to_d / jnp.where(small_rows, small, 1.0)[:, None]
+        inner = jnp.where(small_rows[:, None], rows, jnp.where(small_rows[None, :], rows.T, inner))
+        pp = lifted[:, None] * inner * lifted[None, :]
         pm = lifted[:, None] * ((d[:, None] * to_r) @ cross) * shrunk[None, :]
         mm = shrunk[:, None] * (minus @ solved - cross.T @ (r[:, None] * to_r) @ cross) * shrunk[None, :]
         return basis @ jnp.block([[pp, pm], [pm.T, mm]]) @ basis.T
@@ -166,6 +174,15 @@ def _small(part: Array, whole: Array, hypothesis: str, name: str, ending: str = 
     share = float(np.linalg.norm(np.asarray(part)) / max(float(np.linalg.norm(np.asarray(whole))), 1e-300))
     if not share <= VIOLATION:
         raise NoClosedForm(f"needs {hypothesis}, got {name} = {share:.3g}{ending}")
+
+
+def _between(heights: Array, strengths: Array, layers: int) -> None:
+    if is_traced(heights) or is_traced(strengths):
+        return
+    low, high = np.asarray(heights), np.asarray(strengths)
+    if not np.all(low > 0) or (layers > 2 and not np.all(low < high)):
+        wanted = "above 0" if layers == 2 else "above 0 and below the strengths of the modes"
+        raise NoClosedForm(f"needs heights of the modes at the start {wanted}, got {low.tolist()} of {high.tolist()}")
 
 
 def _product(start: ChainParams) -> Array:

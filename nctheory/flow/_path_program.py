@@ -15,6 +15,9 @@ from nctheory._types import Array, Scalar
 from nctheory.flow._path_types import PathStatus
 from nctheory.problems import Params, Problem, ravel, unravel
 
+STEP_ENDS = 64
+"""Observed times up to which steps end at every one of them. More are read off the steps' interpolants, whose error the
+tolerance does not bound; but then several fall into one step, and the comparison with a coarser run sees the largest."""
 SOLVERS = {"explicit": diffrax.Dopri8, "implicit": diffrax.Kvaerno5}
 Observe = Callable[[Any, Params, Params], Any]
 """Problem, point, and the start of its path, to arrays."""
@@ -75,6 +78,13 @@ def _flow(
         balance = jnp.abs(first - value - state[1] / unit) / jnp.maximum(jnp.abs(first) + jnp.abs(value), EPS)
         return observe(problem, point, begin), problem.conservation_defect(begin, point, t), balance
 
+    controller: Any = diffrax.PIDController(
+        rtol=jnp.asarray(tolerance),
+        atol=tolerance * size,
+        norm=lambda error: jnp.maximum(_rms(error[0]), jnp.abs(error[1])),
+    )
+    if times.shape[0] <= STEP_ENDS:
+        controller = diffrax.ClipStepSizeController(controller, step_ts=jnp.asarray(times))
     found = diffrax.diffeqsolve(
         diffrax.ODETerm(velocity),
         SOLVERS[method](),
@@ -82,11 +92,7 @@ def _flow(
         t1=times[-1],
         dt0=None,
         y0=(start, jnp.zeros_like(first)),
-        stepsize_controller=diffrax.PIDController(
-            rtol=jnp.asarray(tolerance),
-            atol=tolerance * size,
-            norm=lambda error: jnp.maximum(_rms(error[0]), jnp.abs(error[1])),
-        ),
+        stepsize_controller=controller,
         saveat=diffrax.SaveAt(
             subs=(diffrax.SubSaveAt(ts=jnp.asarray(times), fn=look), diffrax.SubSaveAt(t1=True, fn=_nought))
         ),

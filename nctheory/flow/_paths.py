@@ -58,7 +58,8 @@ def flow(
 ) -> Paths:
     r"""Follow the gradient flow $\dot\theta=-\nabla f(\theta)$ from each of `params` (leading axis seeds), seen at `times`.
 
-    Every seed has its own adaptive steps: the local error of a step, in root mean square over the P parameters, is at most
+    Every seed has its own adaptive steps, which end at the `times` where those are at most 64 (the methods' interpolants are
+    less accurate than their steps): the local error of a step, in root mean square over the P parameters, is at most
     $\tau(|\theta_i|+|\theta(0)|/\sqrt P)$ with $\tau$ `tolerance`. `times` increase from 0 or later; `observe(problem,
     params)` is what is kept of a point (by default all of it; state what you need, for seeds x times points are many).
     `event(problem, params)` ends a seed's path where it changes sign. `method` "explicit" is Dormand and Prince's of order

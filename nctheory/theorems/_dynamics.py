@@ -10,7 +10,7 @@ import numpy as np
 from nctheory._precision import float64
 from nctheory.flow import as_key, as_seeds
 from nctheory.theorems._evidence import LIGHT_SEEDS, Effort
-from nctheory.theorems._judge import hold_claims, largest_margin
+from nctheory.theorems._judge import SUPPORT_NEEDED, hold_claims, largest_margin
 from nctheory.theorems._registry import find_theorem
 from nctheory.theorems._theorem import Claim, Course, Theorem
 from nctheory.theorems._verdict import Outcome
@@ -27,6 +27,8 @@ class Curve(NamedTuple):
     """The same, or one number a seed for an order or a limit."""
     margin: float
     """Largest residual over tolerance; above 1 refutes."""
+    known: int
+    """Seeds of which the claim could be judged."""
     deviation: float
     """Largest residual over the size of the predicted curve at that time; NaN where that is 0."""
 
@@ -47,10 +49,12 @@ class Dynamics(NamedTuple):
 
     @property
     def outcome(self) -> Outcome:
-        """Whether every curve lies within its tolerance of the prediction, for every seed that was followed."""
+        """Whether every curve lies within its tolerance of the prediction, for every seed; of a share `SUPPORT_NEEDED` of
+        the seeds every claim must have something to say."""
         if any(curve.margin > 1.0 for curve in self.curves):
             return "refuted"
-        return "holds" if self.sound == self.seeds else "inconclusive"
+        known = min(curve.known for curve in self.curves)
+        return "holds" if self.sound == self.seeds and known >= SUPPORT_NEEDED * self.seeds else "inconclusive"
 
     def plot(self, path: str | Path) -> Path:
         """Draw the curves (see `nctheory.report.dynamics_figure`)."""
@@ -100,7 +104,9 @@ def dynamics(
             away = np.linalg.norm((observed - predicted).reshape(*observed.shape[:2], -1), axis=2)
             ratios = np.where(size > 0, away / np.where(size > 0, size, 1.0), np.nan)[evidence.certified]
             deviation = float(np.nanmax(ratios)) if np.any(~np.isnan(ratios)) else np.nan
-        curves.append(Curve(claim, observed, predicted, largest_margin(checks[claim.name]), deviation))
+        check = checks[claim.name]
+        known = check.seeds.size if check.decided else 0
+        curves.append(Curve(claim, observed, predicted, largest_margin(check), known, deviation))
     return Dynamics(
         chosen, instance, dict(one.parameters), evidence.course, tuple(curves), len(numbers), int(evidence.certified.sum()),
         evidence.bound.reason or "",

@@ -100,12 +100,17 @@ def control_result(control: Control, theorem: Theorem, grounds: Sequence[tuple[I
         except NoClosedForm:
             continue
         checks = [
-            check_claim(claim, evidence, np.asarray(claim.predicted(prediction)))
+            check_claim(claim, evidence, predicted)
             for claim in theorem.claims
-            if claim.name in names
+            if claim.name in names and _says_something(claim, predicted := np.asarray(claim.predicted(prediction)))
         ]
         margins.append(max((largest_margin(c) for c in checks if c.decided), default=0.0))
     return _control(control.name, control.wrong, margins, needs_all=False)
+
+
+def _says_something(claim: Claim, predicted: np.ndarray) -> bool:
+    """Whether a wrong version predicts numbers at all: of a path, one that does not is not refuted by that."""
+    return claim.scope != "path" or bool(np.all(np.isfinite(predicted)))
 
 
 def shifted_control(theorem: Theorem, cases: Sequence[Case]) -> ControlResult:

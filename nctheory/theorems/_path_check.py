@@ -10,6 +10,9 @@ from nctheory.theorems._theorem import Claim
 
 RESOLVED = 0.1
 """Tolerance of an order or limit, relative to the prediction, beyond which a path has not come far enough to tell."""
+ENDS = 3
+"""Ends from which an exponential limit is extrapolated. Two would do if there were one exponential; where there are two, the
+curve may cross its limit, and the change from one end to the next vanishes there."""
 CONFIDENCE = 1.0 - 1e-4
 """Of the interval of a regressed order, seed by seed."""
 
@@ -19,13 +22,14 @@ def check_path(claim: Claim, evidence: Evidence, predicted: np.ndarray) -> Check
 
     The tolerance of a curve is, time by time, twice the error that the process was found to make there, and rounding; that
     of an order is the confidence interval of the regression, and of a limit twice its change when the extrapolation has
-    one order less, or begins from an earlier end (the larger of the two), each with what the errors of the single
-    observations make of it. Seeds whose order or limit is not known to `RESOLVED` are left out, and support nothing.
+    one order less, or begins from an earlier end (the largest of these), each with what the errors of the single
+    observations make of it. Seeds whose order or limit is not known to `RESOLVED`, or whose curve is not known to that part of
+    its largest size, are left out, and support nothing; a curve that is off by more than even that is a violation.
     """
-    mask = evidence.certified
+    mask = evidence.certified & ~_comparison_lost(claim, evidence)
     observed, error = evidence.observed[claim.name][mask], evidence.errors[claim.name][mask]
     predicted = np.broadcast_to(predicted, (mask.size, *predicted.shape[1:]))[mask] if predicted.ndim else predicted
-    size = np.linalg.norm(observed.reshape(*observed.shape[:2], -1), axis=2)
+    size = _size(observed)
     terms = evidence.terms.get(claim.name, np.zeros((mask.size, 1)))[mask]
     if claim.kind == "trajectory":
         if predicted.shape not in (observed.shape, ()):
@@ -33,8 +37,8 @@ def check_path(claim: Claim, evidence: Evidence, predicted: np.ndarray) -> Check
                 f"predicted: claim {claim.name!r} observes shape {observed.shape[1:]} of a path, predicted has "
                 f"{predicted.shape[1:]}"
             )
-        residual = np.linalg.norm((observed - predicted).reshape(*size.shape, -1), axis=2)
-        height = np.linalg.norm(np.broadcast_to(predicted, observed.shape).reshape(*size.shape, -1), axis=2)
+        residual = _size(observed - predicted)
+        height = _size(np.broadcast_to(predicted, observed.shape))
         tolerance = SAFETY * error + rounding(evidence.problem, size + height + terms)
         scale = float(np.max(height, initial=0.0))
     else:
@@ -54,10 +58,24 @@ def check_path(claim: Claim, evidence: Evidence, predicted: np.ndarray) -> Check
     # An error of this size at all times is caught, whatever its direction.
     resolution = np.max(residual + tolerance, axis=1, initial=0.0)
     found = Check(evidence.ensemble.seeds[mask], pick(residual), pick(tolerance), scale, resolution)
-    if claim.kind == "trajectory" or scale == 0.0:
-        return found
-    known = found.tolerance <= RESOLVED * scale
+    if claim.kind == "trajectory":
+        largest = np.max(size + terms, axis=1, initial=0.0)
+        known = (np.max(np.where(unknown, 0.0, tolerance), axis=1) <= RESOLVED * largest) | found.violated
+    else:
+        largest = scale if scale > 0 else np.max(size, axis=1, initial=0.0)
+        known = found.tolerance <= RESOLVED * largest
     return Check(found.seeds[known], found.residual[known], found.tolerance[known], scale, resolution[known])
+
+
+def _size(x: np.ndarray) -> np.ndarray:
+    """Norms of what was observed, seeds x times."""
+    return np.linalg.norm(x.reshape(*x.shape[:2], -1), axis=2)
+
+
+def _comparison_lost(claim: Claim, evidence: Evidence) -> np.ndarray:
+    """Seeds of which nothing can be said because the run that their error is estimated by was lost."""
+    observed = _size(evidence.observed[claim.name])
+    return np.any(np.isnan(evidence.errors[claim.name]) & ~np.isnan(observed), axis=1)
 
 
 def _order(claim: Claim, evidence: Evidence, sizes: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,8 +119,8 @@ def _limit(claim: Claim, evidence: Evidence, curve: np.ndarray, noise: np.ndarra
 
 def _geometric(claim: Claim, times: np.ndarray, curve: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Aitken's extrapolation of a curve whose distance from its limit is, in the end, one exponential."""
-    if times.size < 4 or not np.allclose(np.diff(times)[-3:], times[-1] - times[-2], rtol=1e-9):
-        raise ValueError(f"times: claim {claim.name!r} needs four evenly spaced times at the end, got {times}")
+    if times.size < ENDS + 2 or not np.allclose(np.diff(times)[-ENDS - 1 :], times[-1] - times[-2], rtol=1e-9):
+        raise ValueError(f"times: claim {claim.name!r} needs {ENDS + 2} evenly spaced times at the end, got {times}")
 
     def limit(end: int) -> tuple[np.ndarray, np.ndarray]:
         a, b, c = (curve[:, end - k] for k in (2, 1, 0))
@@ -110,8 +128,9 @@ def _geometric(claim: Claim, times: np.ndarray, curve: np.ndarray, noise: np.nda
         ratio = np.clip(ratio, -0.95, 0.95)
         return c + (c - b) * ratio / (1.0 - ratio), noise[:, end] * (1.0 + np.abs(ratio)) / (1.0 - np.abs(ratio)) ** 2
 
-    (last, slack), (before, _) = limit(times.size - 1), limit(times.size - 2)
-    return last, SAFETY * np.maximum(np.abs(last - before), np.abs(last - curve[:, -1])) + slack
+    (last, slack), *before = (limit(end) for end in range(times.size - 1, times.size - 1 - ENDS, -1))
+    moved = [np.abs(last - sooner) for sooner, _ in before]
+    return last, SAFETY * np.max([*moved, np.abs(last - curve[:, -1])], axis=0) + slack
 
 
 __all__ = ["CONFIDENCE", "RESOLVED", "check_path"]

@@ -142,7 +142,8 @@ $C^2\log\omega_j+C\omega_j^2+\frac14\omega_j^4=a_j+t/n$; they grow without bound
         hypotheses=(
             "squared error, the classifier and bias at their optimum, no decay",
             "balanced classes",
-            "features whitened",
+            "features whitened, N - C at least d",
+            "no singular value 0 at the start",
         ),
         notation=r"Han et al.: constants $c_1,c_2,c_3$; ours follow from $L=\frac12\sum_j(C+\omega_j^2)^{-1}$.",
         sources=(HAN_2022.remark("The form of the law. The constants are in our own derivation."),),
@@ -165,7 +166,7 @@ $C^2\log\omega_j+C\omega_j^2+\frac14\omega_j^4=a_j+t/n$; they grow without bound
                 lambda c: c.spread,
                 kind="limit",
                 scope="path",
-                vanishing=lambda time: time**-0.5,
+                vanishing=lambda time: 1.0 / time,
             ),
         ),
         controls=(
@@ -175,7 +176,16 @@ $C^2\log\omega_j+C\omega_j^2+\frac14\omega_j^4=a_j+t/n$; they grow without bound
             ),
             nct.Control("twice the square", "2C in the place of C", predict_with(square=2.0), claims=("ratios",)),
             nct.Control(
-                "t", "t in the place of t/n", lambda p, x, t: predict_with(speed=4.0)(p, x, t), claims=("ratios",)
+                "t",
+                "t in the place of t/n",
+                lambda p, x, t: predict_with(speed=p.samples / p.members.shape[1])(p, x, t),
+                claims=("ratios",),
+            ),
+            nct.Control(
+                "unequal in the end",
+                "1 % between the smallest and the largest",
+                lambda p, x, t: predict_with()(p, x, t)._replace(spread=jnp.asarray(0.99)),
+                claims=("equal in the end",),
             ),
         ),
         method="path",

@@ -12,7 +12,7 @@ from proofs_numeric.bibliography import ARORA_2018
 from proofs_numeric.dynamics.chains import Balanced, correlation, heights, modes, product, white_chain
 
 SHAPES = ((4, 4, 4), (3, 5, 4, 3))
-TOLERANCE = 1e-12
+TOLERANCE = 1e-13
 MAX_STEPS = 4000
 
 
@@ -66,7 +66,9 @@ def predict_with(layers=None, rate=1.0):
             t1=times[-1],
             dt0=None,
             y0=begin,
-            stepsize_controller=diffrax.PIDController(rtol=TOLERANCE, atol=TOLERANCE * jnp.max(jnp.abs(begin))),
+            stepsize_controller=diffrax.ClipStepSizeController(
+                diffrax.PIDController(rtol=TOLERANCE, atol=TOLERANCE * jnp.max(jnp.abs(begin))), step_ts=times
+            ),
             saveat=diffrax.SaveAt(ts=times),
             max_steps=MAX_STEPS,
             throw=False,
@@ -84,7 +86,7 @@ THEOREM = nct.register(
         statement=r"""From balanced factors ($W_{l+1}^\top W_{l+1}=W_lW_l^\top$) the product $W=W_N\cdots W_1$ follows
 $\dot W=-\sum_{j=1}^N(WW^\top)^{(N-j)/N}\nabla\ell(W)(W^\top W)^{(j-1)/N}$.""",
         hypotheses=(
-            "squared error, no decay",
+            "squared error, XX^T = N I, no decay",
             "a balanced start",
             "as many outputs as inputs and no narrower layer (so that the singular value decomposition is that of full rank)",
         ),

@@ -114,6 +114,11 @@ def compression(problem, params, start):
     return jnp.stack(ratios)
 
 
+def log_compression(problem, params, start):
+    """Of a curve that spans powers of epsilon squared every layer is to count alike."""
+    return jnp.log(compression(problem, params, start))
+
+
 def discrimination(problem, params, start):
     """D_l = 1 - the largest cosine of two class means, of the features before each layer."""
     of = members(problem)
@@ -181,12 +186,11 @@ stay 0.""",
         claims=(
             nct.Claim(
                 "compression",
-                "C_l",
-                compression,
-                lambda c: c.compression,
+                r"\log C_l",
+                log_compression,
+                lambda c: jnp.log(c.compression),
                 kind="trajectory",
                 scope="path",
-                logarithmic=True,
             ),
             nct.Claim(
                 "discrimination", "D_l", discrimination, lambda c: c.discrimination, kind="trajectory", scope="path"

@@ -30,7 +30,7 @@ def draw_instances(key):
             )
             report = nct.hessian_report(chain, nct.minimiser(chain, nct.global_minimum(chain)))
             problem = KnownRate.of(chain, rate=np.asarray(report.smallest))
-            times = tuple((np.arange(4, 15) / report.smallest).tolist())
+            times = tuple((np.arange(4, 19) / report.smallest).tolist())
             shown = {"loss": loss, "K": classes, "n": n, "d": dim, "decay": decay, "rate": float(report.smallest)}
             drawn.append(nct.Instance(problem, shown, course=nct.Course(times, tolerance=1e-12)))
     return drawn
@@ -54,7 +54,10 @@ THEOREM = nct.register(
         title="The local rate of the flow is the smallest curvature off the gauge",
         statement=r"""Near a minimum that is strict off the symmetry orbit the flow converges exponentially, and
 $-\frac{d}{dt}\log|\nabla f|$ tends to the smallest eigenvalue of the Hessian off the gauge at the minimum.""",
-        hypotheses=("a strict minimum off the gauge orbit", "a start with a component along the slowest direction"),
+        hypotheses=(
+            "a strict minimum off the gauge orbit, to which the path converges",
+            "a start with a component along the slowest direction",
+        ),
         notation="The minimum is that of the closed form; its Hessian is computed there and not on the path.",
         sources=(
             POLYAK_1963.remark(

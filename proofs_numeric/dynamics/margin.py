@@ -21,7 +21,7 @@ LINEAR = 30.0
 class LogLoss(nct.Problem):
     r"""The logarithm of the mean cross-entropy of W H, with a flow that has the same path as that of the cross-entropy itself.
 
-    Time is another one, $dt=f(1+|\theta|^2/R)^{-1}ds$, in which the squared norm grows linearly in the end.
+    Time s is another one, $ds=f(1+|\theta|^2/R)dt$, in which the squared norm grows linearly in the end.
     """
 
     weights: jax.Array
@@ -73,7 +73,6 @@ class Limits(NamedTuple):
     """What is predicted of the limit."""
 
     margin: jax.Array
-    distance: jax.Array
 
 
 def draw_instances(key):
@@ -97,21 +96,13 @@ def margin(problem, params, start):
     return jnp.min(others) / (0.5 * sum(jnp.sum(x**2) for x in params))
 
 
-def distance(problem, params, start):
-    """|Z/|Z| - S/|S||, S the centred labels; 0 at neural collapse."""
-    logits = problem.logits(params)
-    frame = problem.labels - jnp.mean(problem.labels, axis=0, keepdims=True)
-    unit = logits / jnp.sqrt(jnp.sum(logits**2))
-    return jnp.sqrt(jnp.sum((unit - frame / jnp.sqrt(jnp.sum(frame**2))) ** 2))
-
-
 def predict_with(change=1.0, offset=0.0, power=0.5):
     """The margin times a factor, with another power of n."""
 
     def predict(problem, start, times):
         classes, total = problem.labels.shape
         n = total / classes
-        return Limits(jnp.asarray(change / (n**power * (classes - 1 + offset))), jnp.zeros(()))
+        return Limits(jnp.asarray(change / (n**power * (classes - 1 + offset))))
 
     return predict
 
@@ -123,7 +114,12 @@ THEOREM = nct.register(
         statement=r"""For $f=\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ with K balanced classes of n samples, no decay and
 $d\ge K-1$, the flow diverges in norm and converges in direction, to a KKT point of the margin problem; at neural collapse, its
 global solution, the margin $\min_{i,j}(z_{y_i}-z_j)/(\frac12|W|^2+\frac12|H|^2)$ is $1/(\sqrt n(K-1))$.""",
-        hypotheses=("cross-entropy without decay or bias", "balanced classes", "d >= K-1"),
+        hypotheses=(
+            "cross-entropy without decay or bias",
+            "balanced classes",
+            "d >= K-1",
+            "the flow comes to separate the classes",
+        ),
         notation="Ji et al.: as ours. The flow of log f, which has the same path, is followed, and the limit extrapolated.",
         sources=(JI_2022.remark("That from random starts the KKT point is the global one is what is checked here."),),
         instances=draw_instances,

@@ -23,7 +23,7 @@ class Curve(NamedTuple):
 
 
 def draw_instances(shapes=SHAPES, skew=1.0, seed=0):
-    """For each shape four sets of strengths, and times until the weakest mode is learned."""
+    """For each shape four sets of strengths, and times in which the weakest mode can be learned."""
 
     def draw(key):
         rng = nct.generator(jax.random.fold_in(key, seed))

@@ -75,7 +75,11 @@ CLAIMS = (
     nct.Claim("product", r"W_L\cdots W_1", product, lambda c: c.product, kind="trajectory", scope="path"),
     nct.Claim("layers", r"|W_l|_F^2", layer_norms, lambda c: c.norms, kind="trajectory", scope="path"),
 )
-HYPOTHESES = ("squared error, XX^T = N I, no decay", "a start that is balanced and aligned with the modes of YX^T")
+HYPOTHESES = (
+    "squared error, XX^T = N I, no decay",
+    "a start that is balanced and aligned with the modes of YX^T",
+    "as many modes as the narrowest layer passes on, their heights at the start above 0 and below their strengths",
+)
 NOTATION = r"Saxe et al.: objective $\frac12|W-\Sigma|^2$ with time constant 1; their a is the height of a mode."
 
 SHALLOW_THEOREM = nct.register(

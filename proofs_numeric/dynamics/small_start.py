@@ -67,7 +67,7 @@ THEOREM = nct.register(
 $\epsilon\theta_0$ ends where $|WW^\top/\sqrt n-S|=O(\epsilon^2)$, S the simplex ETF's $I-11^\top/K$, and the
 within-class variability ratio
 $\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$ is $O(\epsilon^2)$ too, its root of the first order.""",
-        hypotheses=("squared error with a free bias, no decay", "balanced classes", "d >= K"),
+        hypotheses=("squared error with a free bias, no decay", "balanced classes", "d >= K", "a generic start"),
         notation="Mixon et al.: as ours, without the mean over samples, which only rescales time.",
         sources=(MIXON_2020.remark("That small starts lead to neural collapse; the orders are in our own form."),),
         instances=draw_instances,

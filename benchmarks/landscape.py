@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 import nctheory as nct
 from benchmarks.machine import describe
-from nctheory.landscape._starts import search_start
+from nctheory.landscape._starts import search_starts
 from nctheory.problems import size
 
 TOLERANCE = 1e-10
@@ -72,7 +72,7 @@ def loop(problem: nct.DeepLinear, starts: int, exact: bool) -> Callable[[int], R
     value, gradient, hessian = jax.jit(objective), jax.jit(jax.grad(objective)), jax.jit(jax.hessian(objective))
 
     def run(key: int) -> Rate:
-        points = [np.asarray(search_start(problem, jax.random.key(key), jnp.asarray(i))) for i in range(starts)]
+        points = np.asarray(search_starts(problem, jax.random.key(key), jnp.arange(starts), 1))
         begin, values = time.perf_counter(), []
         for point in points:
             if exact:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import nctheory as nct
-from nctheory.problems import internal_spaces, size
-from tests.helpers import BIASES, LOSSES, first, model, random_points
+from nctheory.problems import Problem, internal_spaces, size
+from tests.helpers import BIASES, LOSSES, brute_force_hessian, first, model, random_points
 
 CHAINS = {
     "two factors": lambda loss, bias: model(loss, bias=bias),
@@ -28,6 +28,32 @@ CHAINS = {
     ),
     "reduced": lambda loss, bias: nct.reduce_to_class_means(model(loss, bias=bias)),
 }
+
+
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("loss", [*LOSSES, nct.focal(2.0)])
+@pytest.mark.parametrize("chain", CHAINS)
+def test_hessian_by_hand_is_the_hessian(chain, loss, bias, rng):
+    problem = CHAINS[chain](loss, bias)
+    if chain == "two factors" and loss == "mse" and bias is not None:
+        problem = nct.moment_form(problem)  # whose bias stands on a row of its own
+    point = first(random_points(problem, 1, rng))
+    expected = brute_force_hessian(problem, point)
+    np.testing.assert_allclose(problem.hessian(point), expected, atol=1e-13 * np.abs(expected).max())
+    np.testing.assert_allclose(Problem.hessian(problem, point), expected, atol=1e-13 * np.abs(expected).max())
+
+
+def test_a_chain_with_an_objective_of_its_own_has_the_hessian_of_that(rng):
+    class Steeper(nct.DeepLinear):
+        def objective(self, params):
+            return super().objective(params) + jnp.sum(params.weights[0] ** 4)
+
+        def value_and_grad(self, params):
+            return jax.value_and_grad(self.objective)(params)
+
+    problem = Steeper.of(model())
+    point = first(random_points(problem, 1, rng))
+    np.testing.assert_allclose(problem.hessian(point), brute_force_hessian(problem, point), atol=1e-12)
 
 
 @pytest.mark.parametrize("bias", BIASES)

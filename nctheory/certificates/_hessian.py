@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from nctheory._batching import map_in_blocks
 from nctheory._precision import EPS, float64
 from nctheory._programs import light_jit
 from nctheory._types import Array
@@ -58,11 +57,8 @@ def _dense(problem: Problem, params: Params) -> tuple[Array, Array, Array]:
     def gradient(vector: Array) -> Array:
         return ravel(problem.value_and_grad(unravel(problem, vector))[1])
 
-    point = ravel(params)
-    value, product = jax.linearize(gradient, point)
-    hessian = map_in_blocks(product, jnp.eye(point.size))
     tangents = jax.vmap(ravel)(problem.gauge_tangents(params))
-    return value, hessian, tangents
+    return gradient(ravel(params)), problem.hessian(params), tangents
 
 
 @float64
@@ -91,7 +87,8 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     hessian = 0.5 * (hessian + hessian.T)
     norm = float(np.linalg.norm(np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)])))
     slope = float(np.linalg.norm(gradient))
-    complement, gauge = _complement(tangents, EPS * norm)
+    complement, along = _complement(tangents, EPS * norm)
+    gauge = along.shape[1]
     eigenvalues, vectors = np.linalg.eigh(complement.T @ hessian @ complement)
     # The point is only known to |g|/curvature. Tangents shorter than that are those of a point that the symmetry
     # fixes (zero, say), and are not gauge directions of the critical point nearby.
@@ -99,19 +96,20 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     sizes = np.abs(eigenvalues)
     curved = sizes[sizes > _resolution(sizes, slope, norm, parameters)]
     floor = 10.0 * slope / max(float(np.min(curved, initial=np.inf)), EPS)
-    complement, fewer = _complement(tangents, floor)
-    if fewer < gauge:
-        gauge = fewer
+    complement, along = _complement(tangents, floor)
+    if along.shape[1] < gauge:
+        gauge = along.shape[1]
         eigenvalues, vectors = np.linalg.eigh(complement.T @ hessian @ complement)
     resolution = _resolution(np.abs(eigenvalues), slope, norm, parameters)
     # What a Newton step along the directions told from zero changes of the Hessian is open in all of them: next to a point
     # of no curvature at all the step halves the distance, and all curvature with it.
     told = np.abs(eigenvalues) > resolution
-    basis = complement @ vectors[:, told]
+    directions = complement @ vectors
+    basis = directions[:, told]
     step = basis @ ((basis.T @ gradient) / eigenvalues[told])
     moved = unravel(problem, np.asarray(ravel(jax.tree.map(np.asarray, params))) - step)
     ahead = np.asarray(_dense(problem, moved)[1])
-    change = complement.T @ (0.5 * (ahead + ahead.T) - hessian) @ complement
+    change = _off(0.5 * (ahead + ahead.T) - hessian, along)
     resolution = max(resolution, CHANGE * float(np.linalg.norm(change)))
     return HessianReport(
         index=int(np.sum(eigenvalues < -resolution)),
@@ -120,7 +118,7 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
         smallest=float(eigenvalues[0]) if eigenvalues.size else np.inf,
         resolution=resolution,
         eigenvalues=eigenvalues,
-        eigenvectors=complement @ vectors,
+        eigenvectors=directions,
     )
 
 
@@ -132,15 +130,21 @@ def _resolution(sizes: np.ndarray, slope: float, norm: float, parameters: int) -
     return max(ROUNDING * parameters * EPS * spread, float(np.sqrt(slope * spread / max(norm, 1.0))))
 
 
-def _complement(tangents: np.ndarray, floor: float) -> tuple[np.ndarray, int]:
-    """Orthonormal basis of the complement of the tangents' span, and its codimension; shorter than `floor` is zero."""
+def _complement(tangents: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Orthonormal bases of the complement of the tangents' span, and of the span; shorter than `floor` is zero."""
     parameters = tangents.shape[1]
     if tangents.shape[0] == 0 or not np.any(tangents):
-        return np.eye(parameters), 0
+        return np.eye(parameters), np.zeros((parameters, 0))
     factors: Any = scipy.linalg.qr(tangents.T, mode="full", pivoting=True)
     q, diagonal = factors[0], np.abs(np.diag(factors[1]))
     rank = int(np.sum(diagonal > max(1e-6 * diagonal[0], floor)))
-    return q[:, rank:], rank
+    return q[:, rank:], q[:, :rank]
+
+
+def _off(matrix: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """A matrix with the directions `along` projected out of its rows and columns."""
+    matrix = matrix - along @ (along.T @ matrix)
+    return matrix - (matrix @ along) @ along.T
 
 
 def sensitivity(report: HessianReport, jacobian: np.ndarray) -> float:

@@ -1,7 +1,9 @@
 """The census: critical points of every index, one row for each orbit type, with counts modulo symmetry."""
 
 import dataclasses
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -9,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
+from threadpoolctl import threadpool_limits
 
 from nctheory._batching import in_few_lengths
 from nctheory._precision import EPS, float64
@@ -159,7 +162,10 @@ def census(
 def take_census(problem: Problem, ends: Ensemble) -> Census:
     """The census of end states that are there already."""
     invariants = type_invariants(problem, ends.params)
-    rows = [_row(problem, ends, members, invariants) for members in orbit_types(problem, ends)]
+    row = float64(partial(_row, problem, ends, invariants))
+    # The dense eigenproblems of different types run beside each other, each on one core.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        rows = list(pool.map(row, orbit_types(problem, ends)))
     counts = ends.counts()
     return Census(
         rows=tuple(sorted(rows, key=lambda row: (row.value, row.index))),
@@ -224,7 +230,7 @@ def orbit_types(problem: Problem, ends: Ensemble) -> list[np.ndarray]:
     return groups
 
 
-def _row(problem: Problem, ends: Ensemble, members: np.ndarray, invariants: np.ndarray) -> CriticalType:
+def _row(problem: Problem, ends: Ensemble, invariants: np.ndarray, members: np.ndarray) -> CriticalType:
     best = int(members[np.argmin(ends.grad_norm[members])])
     point = jax.tree.map(lambda x: np.asarray(x[best]), ends.params)
     report = hessian_report(problem, point)

@@ -1,28 +1,53 @@
 """Where a search for critical points of every index begins: many scales, low ranks, unbalanced factors, along descents."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, PRNGKeyArray
 
+from nctheory._batching import map_in_blocks
 from nctheory._types import Array
+from nctheory.flow._lanes import run_lanes
 from nctheory.flow._program import flat_objective
 from nctheory.problems import ChainParams, DeepLinear, Problem, internal_spaces, ravel
 
 KINDS = 6
+STEPS_PER_BLOCK = 8
 SCALES = (0.2, 4.0)
 """Smallest and largest scale of a start, drawn log-uniformly."""
 DESCENT_STEPS, STRIDE = 200, 0.05
 """Most steps of a descent, and the length of each relative to the point's."""
 
 
-def search_start(problem: Problem, key: PRNGKeyArray, seed: Array) -> Float[Array, "P"]:
-    """The start of one seed, a function of key and seed alone; its kind is the seed modulo 6.
+class _Walker(NamedTuple):
+    point: Array
+    steps: Array
+    """Steps of descent still to be taken."""
+
+
+def search_starts(problem: Problem, key: PRNGKeyArray, seeds: Array, lanes: int) -> Float[Array, "seeds P"]:
+    """The starts of some seeds, each a function of key and seed alone; its kind is the seed modulo 6.
 
     0: a random point of random scale. 1: one of low rank, its internal spaces projected (which no step of the search
     leaves, because the reflections of the complement are a symmetry). 2: a point on the way down from a small start, where
     descents linger at saddles. 3: a random point whose factors have scales of their own. 4, 5: points on the way down from
     the starts of 0 and 1.
     """
+    drawn = map_in_blocks(lambda seed: _draw(problem, key, seed), seeds)
+    walked = run_lanes(
+        drawn,
+        drawn.steps > 0,
+        load=lambda walker: walker,
+        advance=lambda walker: _descend(problem, walker),
+        finished=lambda walker: walker.steps <= 0,
+        unload=lambda walker: walker,
+        lanes=lanes,
+    )
+    return walked.point
+
+
+def _draw(problem: Problem, key: PRNGKeyArray, seed: Array) -> _Walker:
     drawn, one, two, three = jax.random.split(jax.random.fold_in(key, seed), 4)
     low, high = jnp.log(SCALES[0]), jnp.log(SCALES[1])
     scale = jnp.exp(jax.random.uniform(one, (), jnp.float64, low, high))
@@ -37,7 +62,7 @@ def search_start(problem: Problem, key: PRNGKeyArray, seed: Array) -> Float[Arra
         kind
     ]
     steps = jnp.where((kind == 2) | (kind >= 4), jax.random.randint(two, (), 1, DESCENT_STEPS), 0)
-    return descend(problem, begun, steps)
+    return _Walker(begun, steps)
 
 
 def low_rank(problem: DeepLinear, params: ChainParams, key: PRNGKeyArray) -> ChainParams:
@@ -60,14 +85,14 @@ def low_rank(problem: DeepLinear, params: ChainParams, key: PRNGKeyArray) -> Cha
     return params._replace(weights=tuple(weights), features=features)
 
 
-def descend(problem: Problem, point: Float[Array, "P"], steps: Array) -> Float[Array, "P"]:
-    """Follow the gradient downhill for some steps of fixed relative length."""
+def _descend(problem: Problem, walker: _Walker) -> _Walker:
+    """Follow the gradient downhill for a block of steps of fixed relative length."""
     value_and_grad = flat_objective(problem)
 
-    def step(i: Array, y: Array) -> Array:
-        gradient = value_and_grad(y)[1]
+    def step(i: Array, now: _Walker) -> _Walker:
+        gradient = value_and_grad(now.point)[1]
         norm = jnp.linalg.norm(gradient)
-        length = STRIDE * (jnp.linalg.norm(y) + 0.02) / jnp.where(norm > 0, norm, 1.0)
-        return jnp.where(i < steps, y - length * gradient, y)
+        length = STRIDE * (jnp.linalg.norm(now.point) + 0.02) / jnp.where(norm > 0, norm, 1.0)
+        return _Walker(jnp.where(now.steps > 0, now.point - length * gradient, now.point), now.steps - 1)
 
-    return jax.lax.fori_loop(0, DESCENT_STEPS, step, point)
+    return jax.lax.fori_loop(0, STEPS_PER_BLOCK, step, walker)

@@ -11,6 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PRNGKeyArray
 
+from nctheory._batching import map_in_blocks
 from nctheory._precision import EPS
 from nctheory._types import Array, Scalar
 
@@ -41,6 +42,12 @@ class Problem(eqx.Module):
     def value_and_grad(self, params: Params) -> tuple[Scalar, Params]:
         """Objective and gradient; override where a closed form is cheaper than autodiff."""
         return jax.value_and_grad(self.objective)(params)
+
+    def hessian(self, params: Params) -> Float[Array, "P P"]:
+        """Second derivatives in the order of `ravel`, by products with the columns of I; override where a form is known."""
+        vector = ravel_pytree(params)[0]
+        _, product = jax.linearize(lambda y: ravel(self.value_and_grad(unravel(self, y))[1]), vector)
+        return map_in_blocks(product, jnp.eye(vector.size))
 
     def velocity(self, params: Params) -> Params:
         r"""Where the flow moves a point: $-\nabla f$; a flow on a constraint set overrides it by its projection."""

@@ -13,7 +13,10 @@ from nctheory._types import Array, Scalar
 from nctheory.problems._balance import balance_defect
 from nctheory.problems._base import Problem
 from nctheory.problems._gauge import ChainParams, chain_gauge_penalty, chain_tangents
+from nctheory.problems._hessian import chain_hessian
 from nctheory.problems._losses import Loss
+
+_OF_THE_OBJECTIVE = ("lowest", "product", "logits", "_with_bias", "regulariser", "objective", "value_and_grad")
 
 
 class DeepLinear(Problem):
@@ -137,6 +140,11 @@ class DeepLinear(Problem):
         if params.features is not None:
             features = back + self.weight_decay[-1] * self.multiplicity[None, :] * params.features
         return value, ChainParams(tuple(reversed(weights)), features, bias)
+
+    def hessian(self, params: ChainParams) -> Float[Array, "P P"]:
+        """In closed form, unless a kind of chain has an objective of its own."""
+        own = any(getattr(type(self), name) is not getattr(DeepLinear, name) for name in _OF_THE_OBJECTIVE)
+        return super().hessian(params) if own else chain_hessian(self, params)
 
     def invariants(self, params: ChainParams) -> Float[Array, "K M"]:
         """The product W_L … W_1 H, which the gauge leaves alone (b may hold a free constant)."""

@@ -11,11 +11,12 @@ import nctheory as nct
 from proofs_numeric.bibliography import WANG_2025
 from proofs_numeric.dynamics.layerwise import compression as compressions
 from proofs_numeric.dynamics.layerwise import discrimination as discriminations
+from proofs_numeric.dynamics.layerwise import layers_of
 
 # classes, samples a class, layers
 SHAPES = ((2, 16, 3), (3, 16, 2), (2, 16, 4))
-# theta, epsilon, and whether the Gram matrix leaves the identity in one direction (by theta exactly) or in all
-CASES = ((0.002, 0.01, True), (0.01, 0.005, False), (0.1, 0.02, True), (0.25, 0.1, False))
+# theta, epsilon, and how the Gram matrix leaves the identity
+CASES = ((0.002, 0.01, "together"), (0.01, 0.005, "apart"), (0.1, 0.02, "one"), (0.25, 0.1, "all"))
 
 
 class MinimumNorm(nct.DeepLinear):
@@ -60,10 +61,20 @@ class Bounds(NamedTuple):
     discrimination: jax.Array
 
 
-def near_orthonormal(rng, total, angle, single):
-    """Inputs whose Gram matrix is I + E with entries of E up to angle/N: of one sign pattern s s', or at random."""
-    signs = rng.choice([-1.0, 1.0], size=total) if single else rng.uniform(-1.0, 1.0, size=(total, total))
-    change = np.outer(signs, signs) if single else np.triu(signs) + np.triu(signs, 1).T
+def near_orthonormal(rng, classes, n, angle, pattern):
+    """Inputs whose Gram matrix is I + E with entries of E up to angle/N.
+
+    E is random in "all" entries; or +-(angle/N) s s', whose norm is the angle, with signs s at random ("one"), or those of
+    one class against the others: such samples are "together" with their class, or "apart", as the sign is.
+    """
+    total = classes * n
+    if pattern == "all":
+        entries = rng.uniform(-1.0, 1.0, size=(total, total))
+        change = np.triu(entries) + np.triu(entries, 1).T
+    else:
+        contrast = np.repeat(np.where(np.arange(classes) == 0, 1.0, -1.0), n)
+        signs = rng.choice([-1.0, 1.0], size=total) if pattern == "one" else contrast
+        change = (-1.0 if pattern == "apart" else 1.0) * np.outer(signs, signs)
     values, vectors = np.linalg.eigh(np.eye(total) + angle / total * change)
     return np.linalg.qr(rng.normal(size=(total, total)))[0] @ (vectors * np.sqrt(values)) @ vectors.T
 
@@ -75,10 +86,10 @@ def draw_instances(shapes=SHAPES, cases=CASES, uneven=1.0):
         rng, drawn = nct.generator(key), []
         for classes, n, layers in shapes:
             total = classes * n
-            for angle, epsilon, single in cases:
+            for angle, epsilon, pattern in cases:
                 chain = nct.deep_linear(
                     widths=(total,) * layers + (classes,),
-                    inputs=near_orthonormal(rng, total, angle, single),
+                    inputs=near_orthonormal(rng, classes, n, angle, pattern),
                     targets=np.repeat(np.eye(classes), n, axis=1),
                     loss="mse",
                     weight_decay=(0.0,) * layers,
@@ -87,7 +98,7 @@ def draw_instances(shapes=SHAPES, cases=CASES, uneven=1.0):
                 numbers = {"epsilon": epsilon, "angle": angle, "uneven": uneven}
                 extra = {name: np.asarray(number) for name, number in numbers.items()}
                 extra |= {"left": left, "heights": heights, "right": right}
-                shown = {"K": classes, "n": n, "L": layers, "theta": angle, "epsilon": epsilon}
+                shown = {"K": classes, "n": n, "L": layers, "theta": angle, "epsilon": epsilon, "angles": pattern}
                 drawn.append(nct.Instance(MinimumNorm.of(chain, **extra), shown))
         return drawn
 
@@ -98,6 +109,16 @@ def ratios(problem, params):
     """C_{l+1}/C_l for l = 0, ..., L-2."""
     found = compressions(problem, params, None)
     return found[1:] / found[:-1]
+
+
+def cancelling(problem, params):
+    """Size of the terms that cancel: the features, relative to what is left of them within the classes."""
+    of = jnp.asarray(problem.targets).T
+    left = []
+    for features in layers_of(problem, params):
+        means = features @ of / jnp.sum(of, axis=0)[None, :]
+        left.append(jnp.sqrt(jnp.sum(features**2) / jnp.sum((features - means @ of.T) ** 2)))
+    return jnp.max(ratios(problem, params) * jnp.stack(left)[1:])
 
 
 def predict_with(angles=1.0, power=2.0, constant=32.0):
@@ -146,7 +167,13 @@ $D_l\ge1-32(\theta+4\delta)(2-(l+1)/L)$, where $\delta=|W_L^\top W_L-W_{L-1}W_{L
         predict=predict_with(),
         claims=(
             nct.Claim(
-                "ratio from below", r"C_{l+1}/C_l\ge q_-", ratios, lambda b: b.least, kind="lower", scope="any point"
+                "ratio from below",
+                r"C_{l+1}/C_l\ge q_-",
+                ratios,
+                lambda b: b.least,
+                kind="lower",
+                scope="any point",
+                terms=cancelling,
             ),
             nct.Claim(
                 "ratio from above",
@@ -155,6 +182,7 @@ $D_l\ge1-32(\theta+4\delta)(2-(l+1)/L)$, where $\delta=|W_L^\top W_L-W_{L-1}W_{L
                 lambda b: b.most,
                 kind="upper",
                 scope="any point",
+                terms=cancelling,
             ),
             nct.Claim(
                 "discrimination",

@@ -30,9 +30,9 @@ def draw_instances(key):
             )
             report = nct.hessian_report(chain, nct.minimiser(chain, nct.global_minimum(chain)))
             problem = KnownRate.of(chain, rate=np.asarray(report.smallest))
-            times = tuple((np.arange(4, 19) / report.smallest).tolist())
+            times = tuple((np.arange(4, 17) / report.smallest).tolist())
             shown = {"loss": loss, "K": classes, "n": n, "d": dim, "decay": decay, "rate": float(report.smallest)}
-            drawn.append(nct.Instance(problem, shown, course=nct.Course(times, tolerance=1e-12)))
+            drawn.append(nct.Instance(problem, shown, course=nct.Course(times, tolerance=1e-13)))
     return drawn
 
 
@@ -83,7 +83,7 @@ $-\frac{d}{dt}\log|\nabla f|$ tends to the smallest eigenvalue of the Hessian of
             nct.Control("twice the rate", "twice the smallest curvature", predict_with(2.0)),
         ),
         method="path",
-        seeds=16,
+        seeds=64,
     )
 )
 

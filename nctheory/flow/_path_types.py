@@ -39,7 +39,8 @@ class Paths(NamedTuple):
     """Largest relative distance of what the flow conserves from its law (see `Problem.conservation_defect`), over the times;
     NaN where nothing is known to be conserved."""
     dissipation: np.ndarray
-    """Largest relative error of f(0) - f(t) = -int <grad f, velocity>, over the times; NaN of a descent."""
+    """Largest relative error of f(0) - f(t) = -int <grad f, velocity>, over the times; NaN of a descent. It checks the
+    integrator, not the velocity, along any of which it is zero."""
     event_time: np.ndarray
     """When the event came; NaN where it did not."""
 

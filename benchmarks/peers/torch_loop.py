@@ -34,24 +34,23 @@ def objective(job: Job) -> Callable[[Sequence[torch.Tensor]], torch.Tensor]:
     return value
 
 
-PUBLISHED = {"lr": 0.1, "momentum": 0.9}
-ITERATIONS = 200_000
-"""Steps after which the published settings give up; the script itself stops after 30,000, whatever the gradient."""
+RATE, MOMENTUM, ITERATIONS = 0.1, 0.9, 200_000
+"""The published settings, and the steps after which they give up; the script itself stops after 30,000, whatever the gradient."""
 
 
 def prepare_tuned(job: Job) -> Prepared:
     """The constant step that needs the fewest gradients, without momentum."""
     step = best_step(job)
-    return prepare(job, {"lr": step.length}, step.limit)
+    return prepare(job, step.length, 0.0, step.limit)
 
 
-def prepare(job: Job, settings: dict[str, float], limit: int) -> Prepared:
+def prepare(job: Job, rate: float, momentum: float, limit: int) -> Prepared:
     """A fresh optimiser for each seed; the gradient norm is looked at now and then."""
     value = objective(job)
 
     def solve(start: np.ndarray) -> tuple[np.ndarray, int]:
         params = [torch.nn.Parameter(part.clone()) for part in split(job, torch.from_numpy(start.copy()))]
-        optimiser = torch.optim.SGD(params, **settings)
+        optimiser = torch.optim.SGD(params, lr=rate, momentum=momentum)
         count = 0
         while count < limit:
             optimiser.zero_grad()
@@ -74,5 +73,5 @@ def prepare(job: Job, settings: dict[str, float], limit: int) -> Prepared:
 
 PEERS = [
     Peer("torch autograd loop", prepare_tuned, most=lambda job: job.tuned),
-    Peer("torch loop, published settings", lambda job: prepare(job, PUBLISHED, ITERATIONS), most=lambda job: 1),
+    Peer("torch loop, published settings", lambda job: prepare(job, RATE, MOMENTUM, ITERATIONS), most=lambda job: 1),
 ]

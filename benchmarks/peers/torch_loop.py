@@ -35,7 +35,7 @@ def objective(job: Job) -> Callable[[Sequence[torch.Tensor]], torch.Tensor]:
 
 
 RATE, MOMENTUM, ITERATIONS = 0.1, 0.9, 200_000
-"""The published settings, and the steps after which they give up; the script itself stops after 30,000, whatever the gradient."""
+"""The published settings, and the steps after which they give up; the script stops after 30,000, whatever the gradient."""
 
 
 def prepare_tuned(job: Job) -> Prepared:

@@ -54,11 +54,8 @@ class HessianReport(NamedTuple):
 
 @light_jit
 def _dense(problem: Problem, params: Params) -> tuple[Array, Array, Array]:
-    def gradient(vector: Array) -> Array:
-        return ravel(problem.value_and_grad(unravel(problem, vector))[1])
-
     tangents = jax.vmap(ravel)(problem.gauge_tangents(params))
-    return gradient(ravel(params)), problem.hessian(params), tangents
+    return ravel(problem.value_and_grad(params)[1]), problem.hessian(params), tangents
 
 
 @float64

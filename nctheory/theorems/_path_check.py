@@ -9,7 +9,8 @@ from nctheory.theorems._grounds import SAFETY, Check, Evidence
 from nctheory.theorems._theorem import Claim
 
 RESOLVED = 0.1
-"""Tolerance of an order or limit, relative to the prediction, beyond which a path has not come far enough to tell."""
+"""Tolerance of an order or limit, relative to the prediction, or of a curve, relative to its largest size, beyond which a path
+tells nothing."""
 ENDS = 3
 """Ends from which an exponential limit is extrapolated. Two would do if there were one exponential; where there are two, the
 curve may cross its limit, and the change from one end to the next vanishes there."""

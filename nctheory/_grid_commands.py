@@ -119,7 +119,7 @@ def sweep_command(args: argparse.Namespace) -> int:
                 diagram.model,
                 grid,
                 measures=diagram.measures,
-                seeds=args.seeds,
+                seeds=diagram.seeds if args.seeds is None else args.seeds,
                 key=args.key,
                 folder=args.resume,
                 client=args.scheduler,

@@ -95,7 +95,9 @@ def parser() -> argparse.ArgumentParser:
     swept.add_argument("--netcdf", metavar="FILE", help="write the results as NetCDF")
     swept.add_argument("--parquet", metavar="FILE", help="write the results as Parquet")
     for one in (drawn, swept):
-        one.add_argument("--seeds", type=_whole(1), default=16, metavar="N", help="seeds in every cell (default 16)")
+        one.add_argument(
+            "--seeds", type=_whole(1), metavar="N", help="seeds in every cell (default: the diagram's, mostly 16)"
+        )
         one.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
         one.add_argument("--resume", metavar="DIR", help="keep finished tiles in a folder, and go on from those there")
         one.add_argument("--scheduler", metavar="ADDRESS", help="compute on the workers of a Dask scheduler")

@@ -1,6 +1,7 @@
 """Phase diagrams: boundaries are found where they are, and a prediction that is off is refuted."""
 
 import dataclasses
+import itertools
 import json
 
 import jax
@@ -90,10 +91,23 @@ def test_every_boundary_lies_where_it_is_predicted(identifier):
 
 @pytest.mark.slow
 def test_active_and_metastable_phases_of_a_deep_chain():
-    found = nct.phase_diagram("deep-phases-2", grid=3, rows=4, seeds=16)
+    found = nct.phase_diagram("deep-phases-2", grid=3, rows=4)
+    assert found.sweep.arrays["value"].shape == (3, 3, 32)  # the diagram's own number of seeds
     assert found.outcome == "holds"
     active, metastable = (found.located[i].predicted for i in (2, 3))
     np.testing.assert_array_less(active, metastable)
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+def test_starts_of_the_deep_phases_have_each_class_on_or_off_whatever_the_other_is(depth):
+    diagram = nct.find_diagram(f"deep-phases-{depth}")
+    active = next(one for one in diagram.boundaries if one.name == "majority active")
+    cell = diagram.model(ratio=1.2, decay=float(active.predicted(np.array(1.2))))
+    found = nct.solve(cell, seeds=diagram.seeds, method=diagram.method)
+    on = np.stack(
+        [np.asarray(jax.vmap(lambda x, m=m: m(cell, x))(found.params)) > 0.1 for m in diagram.measures.values()]
+    )
+    assert {tuple(one) for one in on.T.tolist()} == set(itertools.product((False, True), repeat=2))
 
 
 def test_a_boundary_moved_by_three_percent_is_refuted_and_the_command_says_so(tmp_path, capsys):

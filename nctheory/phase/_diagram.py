@@ -119,6 +119,8 @@ class Diagram:
     tolerance: float = 0.01
     """Relative distance, on the axis `across`, within which the located boundary must lie."""
     loop: Loop | None = None
+    seeds: int = 16
+    """Seeds in every cell, unless asked otherwise."""
 
     def __post_init__(self) -> None:
         for boundary in self.boundaries:

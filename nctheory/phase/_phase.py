@@ -88,7 +88,7 @@ def phase_diagram(
     *,
     grid: Mapping[str, Sequence[float] | Sequence[int] | np.ndarray] | int = 16,
     rows: int = 33,
-    seeds: int = 16,
+    seeds: int | None = None,
     key: int = 0,
     fineness: float | None = None,
     folder: str | os.PathLike[str] | None = None,
@@ -98,11 +98,11 @@ def phase_diagram(
     """Compute a phase diagram: a grid of cells for the picture, and the boundaries located on `rows` rows.
 
     `diagram` is an identifier (see `nct.diagrams()`) or a `Diagram` of your own. `grid` gives values of both axes, or one
-    number for each. On each row, a value of the axis `along`, every boundary is bracketed to the relative width
-    `fineness` (by default a quarter of the diagram's tolerance) on the axis `across`, by halving cells across which
-    the phase changes; rows between located ones begin at their neighbours' boundary. On an axis `across` with a step the
-    boundary lies between two cells of the picture. `folder`, `client` and `progress` are
-    those of `sweep`, and so is resuming.
+    number for each, and `seeds` the starts of every cell (by default as many as the diagram says). On each row, a value of
+    the axis `along`, every boundary is bracketed to the relative width `fineness` (by default a quarter of the diagram's
+    tolerance) on the axis `across`, by halving cells across which the phase changes; rows between located ones begin at
+    their neighbours' boundary. On an axis `across` with a step the boundary lies between two cells of the picture. `folder`,
+    `client` and `progress` are those of `sweep`, and so is resuming.
 
     Raises ValueError, naming the argument, for bad input.
 
@@ -121,6 +121,7 @@ def phase_diagram(
         raise ValueError(f"grid: expected the axes {along.name!r} and {across.name!r}, got {sorted(grid)}")
     if rows < 2:
         raise ValueError(f"rows: expected at least 2, got {rows}")
+    number = chosen.seeds if seeds is None else seeds
     fine = chosen.tolerance / 4 if fineness is None else fineness
     if not 0 < fine < chosen.tolerance:
         raise ValueError(f"fineness: expected a positive number below the tolerance {chosen.tolerance}, got {fine}")
@@ -128,7 +129,7 @@ def phase_diagram(
     lines = [_predicted(boundary, values, chosen) for boundary in chosen.boundaries]
     options = {"scale": chosen.scale, "method": chosen.method, "chunk": CHUNK}
     cells = as_grid({along.name: grid[along.name], across.name: grid[across.name]})
-    with CellRun(chosen.model, as_seeds(seeds), chosen.measures, key, folder, TILE, client, options) as run:
+    with CellRun(chosen.model, as_seeds(number), chosen.measures, key, folder, TILE, client, options) as run:
         return _computed(chosen, run, cells, values, lines, fine, progress)
 
 

@@ -1,7 +1,6 @@
 """Phase diagrams: boundaries are found where they are, and a prediction that is off is refuted."""
 
 import dataclasses
-import itertools
 import json
 
 import jax
@@ -99,7 +98,7 @@ def test_active_and_metastable_phases_of_a_deep_chain():
 
 
 @pytest.mark.parametrize("depth", [2, 4])
-def test_starts_of_the_deep_phases_have_each_class_on_or_off_whatever_the_other_is(depth):
+def test_starts_of_the_deep_phases_reach_every_local_minimum(depth):
     diagram = nct.find_diagram(f"deep-phases-{depth}")
     active = next(one for one in diagram.boundaries if one.name == "majority active")
     cell = diagram.model(ratio=1.2, decay=float(active.predicted(np.array(1.2))))
@@ -107,7 +106,11 @@ def test_starts_of_the_deep_phases_have_each_class_on_or_off_whatever_the_other_
     on = np.stack(
         [np.asarray(jax.vmap(lambda x, m=m: m(cell, x))(found.params)) > 0.1 for m in diagram.measures.values()]
     )
-    assert {tuple(one) for one in on.T.tolist()} == set(itertools.product((False, True), repeat=2))
+    assert {tuple(one) for one in on.T.tolist()} == {
+        (False, False),
+        (True, False),
+        (True, True),
+    }  # the strongest are on
 
 
 def test_a_boundary_moved_by_three_percent_is_refuted_and_the_command_says_so(tmp_path, capsys):

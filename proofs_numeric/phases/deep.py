@@ -18,6 +18,8 @@ it (where there is one: with one layer all starts reach the global minimum)."""
 class NearDiagonal(nct.DeepLinear):
     """The chain with near-diagonal starts, at which each class is on or off with even chances, whatever the other is.
 
+    All local minima are reached: both classes on, both off, the larger one alone (from the smaller one alone the flow goes
+    there too).
     From independent normal factors the state with both classes on is rarely reached where it is barely the global minimum.
     Which state is the global minimum, and which are local minima, does not depend on the starts.
     """
@@ -99,6 +101,6 @@ for depth in DEPTHS:
                 CHEN_2025.remark("Local minimisers: the strongest directions on, for some number of them."),
             ),
             method="flow+polish",
-            seeds=16 if depth == 1 else 32,  # of 32 none has a given one of the four combinations with chance 1e-4
+            seeds=16 if depth == 1 else 32,  # of 32 none reaches a given local minimum with chance 1e-4
         )
     )

@@ -26,9 +26,9 @@ from nctheory.problems import size
 TOLERANCE = 1e-10
 # (widths, counts, starts of the engine, starts of the loop): about 50, 200 and 1,000 parameters.
 JOBS = (
-    ((3, 3, 3), (4, 3, 3), 600, 60),
-    ((5, 5, 5), (10, 8, 6, 4, 2), 300, 20),
-    ((10, 10, 10), (12, 11, 10, 9, 8, 8, 7, 6, 5, 4), 8, 1),
+    ((3, 3, 3), (4, 3, 3), 6000, 60),
+    ((5, 5, 5), (10, 8, 6, 4, 2), 1500, 20),
+    ((10, 10, 10), (12, 11, 10, 9, 8, 8, 7, 6, 5, 4), 16, 3),
 )
 
 

@@ -1,15 +1,15 @@
 """The Hessian at a point with the symmetry accounted for: index, nullity, and how far a gradient may mislead."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 
 from nctheory._precision import EPS, float64
 from nctheory._programs import light_jit
 from nctheory._types import Array
+from nctheory.certificates._split import Split
 from nctheory.problems import Params, Problem, ravel, size, unravel
 
 DENSE_LIMIT = 3000
@@ -84,29 +84,28 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     hessian = 0.5 * (hessian + hessian.T)
     norm = float(np.linalg.norm(np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)])))
     slope = float(np.linalg.norm(gradient))
-    complement, along = _complement(tangents, EPS * norm)
-    gauge = along.shape[1]
-    eigenvalues, vectors = np.linalg.eigh(complement.T @ hessian @ complement)
+    split = Split(tangents)
+    turned, gauge = split.turned(hessian), split.rank(EPS * norm)
+    eigenvalues, vectors = np.linalg.eigh(turned[gauge:, gauge:])
     # The point is only known to |g|/curvature. Tangents shorter than that are those of a point that the symmetry
     # fixes (zero, say), and are not gauge directions of the critical point nearby.
     # Flat directions besides the gauge (families of minimisers) do not tell how far off the point is.
     sizes = np.abs(eigenvalues)
     curved = sizes[sizes > _resolution(sizes, slope, norm, parameters)]
     floor = 10.0 * slope / max(float(np.min(curved, initial=np.inf)), EPS)
-    complement, along = _complement(tangents, floor)
-    if along.shape[1] < gauge:
-        gauge = along.shape[1]
-        eigenvalues, vectors = np.linalg.eigh(complement.T @ hessian @ complement)
+    if split.rank(floor) < gauge:
+        gauge = split.rank(floor)
+        eigenvalues, vectors = np.linalg.eigh(turned[gauge:, gauge:])
     resolution = _resolution(np.abs(eigenvalues), slope, norm, parameters)
     # What a Newton step along the directions told from zero changes of the Hessian is open in all of them: next to a point
     # of no curvature at all the step halves the distance, and all curvature with it.
     told = np.abs(eigenvalues) > resolution
-    directions = complement @ vectors
+    directions = split.lifted(vectors, gauge)
     basis = directions[:, told]
     step = basis @ ((basis.T @ gradient) / eigenvalues[told])
     moved = unravel(problem, np.asarray(ravel(jax.tree.map(np.asarray, params))) - step)
     ahead = np.asarray(_dense(problem, moved)[1])
-    change = _off(0.5 * (ahead + ahead.T) - hessian, along)
+    change = split.turned(0.5 * (ahead + ahead.T) - hessian)[gauge:, gauge:]
     resolution = max(resolution, CHANGE * float(np.linalg.norm(change)))
     return HessianReport(
         index=int(np.sum(eigenvalues < -resolution)),
@@ -125,23 +124,6 @@ def _resolution(sizes: np.ndarray, slope: float, norm: float, parameters: int) -
     """
     spread = float(np.max(sizes, initial=0.0))
     return max(ROUNDING * parameters * EPS * spread, float(np.sqrt(slope * spread / max(norm, 1.0))))
-
-
-def _complement(tangents: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Orthonormal bases of the complement of the tangents' span, and of the span; shorter than `floor` is zero."""
-    parameters = tangents.shape[1]
-    if tangents.shape[0] == 0 or not np.any(tangents):
-        return np.eye(parameters), np.zeros((parameters, 0))
-    factors: Any = scipy.linalg.qr(tangents.T, mode="full", pivoting=True)
-    q, diagonal = factors[0], np.abs(np.diag(factors[1]))
-    rank = int(np.sum(diagonal > max(1e-6 * diagonal[0], floor)))
-    return q[:, rank:], q[:, :rank]
-
-
-def _off(matrix: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """A matrix with the directions `along` projected out of its rows and columns."""
-    matrix = matrix - along @ (along.T @ matrix)
-    return matrix - (matrix @ along) @ along.T
 
 
 def sensitivity(report: HessianReport, jacobian: np.ndarray) -> float:

@@ -16,41 +16,49 @@ from nctheory._programs import light_jit, one_at_a_time
 from nctheory._types import Array
 from nctheory.flow import Ensemble
 from nctheory.flow._lanes import run_lanes
-from nctheory.flow._program import lane_count
 from nctheory.landscape._levenberg import NEAR, RUNNING, Seeker, newton_step
 from nctheory.landscape._starts import search_starts
+from nctheory.landscape._walk import begin_walk, walk
 from nctheory.problems import Problem, size, unravel
 
 MOST_PARAMETERS = 1200
-"""The search solves with the dense Hessian of every start."""
+"""The search ends with the dense Hessian where products with it do not lead to a critical point."""
 BLOCK = 512
 """Seeds of one call of the compiled program."""
+LANES = 16
+"""Seeds worked on at a time, never fewer: sums are rounded otherwise in one lane than in many, and a start between two basins
+would end in the other."""
 MATRIX_NUMBERS = 2**18
 """Entries of all Hessians that are worked on at a time."""
-LARGE = 100
-"""Parameters from which on products with the Hessian are cheaper than the Hessian's square, as long as a seed is far off."""
 
 _starts = one_at_a_time(partial(light_jit, static_argnames="lanes")(search_starts))
 
 
-@partial(light_jit, static_argnames=("lanes", "dense"))
-def _seek(
-    problem: Problem, seekers: Seeker, live: Array, tolerance: Array, budget: Array, lanes: int, dense: bool
-) -> Seeker:
+@partial(light_jit, static_argnames="lanes")
+def _walk(problem: Problem, seekers: Seeker, live: Array, tolerance: Array, budget: Array, lanes: int) -> Seeker:
     return run_lanes(
         seekers,
-        live & (seekers.status == RUNNING),
-        load=lambda r: r,
-        advance=lambda r: jax.tree.map(
-            lambda a, b: jnp.where(r.status == RUNNING, a, b), newton_step(problem, r, tolerance, budget, dense), r
-        ),
-        finished=lambda r: r.status != RUNNING,
-        unload=lambda r: r,
+        live,
+        load=lambda r: begin_walk(problem, r),
+        advance=lambda w: walk(problem, w, tolerance, budget),
+        finished=lambda w: w.seeker.status != RUNNING,
+        unload=lambda w: w.seeker,
         lanes=lanes,
     )
 
 
-_seek_densely = one_at_a_time(_seek)
+@one_at_a_time
+@partial(light_jit, static_argnames="lanes")
+def _seek(problem: Problem, seekers: Seeker, live: Array, tolerance: Array, budget: Array, lanes: int) -> Seeker:
+    return run_lanes(
+        seekers,
+        live & (seekers.status == RUNNING),
+        load=lambda r: r,
+        advance=lambda r: newton_step(problem, r, tolerance, budget),
+        finished=lambda r: r.status != RUNNING,
+        unload=lambda r: r,
+        lanes=lanes,
+    )
 
 
 def search(
@@ -65,8 +73,9 @@ def search(
     """Critical points from many starts, as an `Ensemble`: a seed that is `converged` ended at one.
 
     `stalled` seeds ended where the gradient is not zero but its norm has no descent direction (A g = 0): such gradient-flat
-    points are told by three signs, the gradient norm, the length of the step and |A g|, and are never counted. `light` is
-    that of `solve`. Raises ValueError for more parameters than the dense Hessian of every start allows.
+    points are told by three signs, the gradient norm, the length of the step and |A g|, and are never counted. A seed ends at
+    the same point, to the last bit (of one compiler), whatever is searched beside it. `light` is that of `solve`.
+    Raises ValueError for more parameters than the dense Hessian of every start allows.
     """
     parameters = size(problem)
     if parameters > MOST_PARAMETERS:
@@ -74,24 +83,23 @@ def search(
             f"problem: the search solves with dense Hessians, for at most {MOST_PARAMETERS} parameters, got {parameters}; "
             "take fewer samples a class, or the reduced form (nct.reduce_to_class_means)"
         )
-    dense = int(np.clip(MATRIX_NUMBERS // parameters**2, 1, 32))
-    lanes = lane_count(parameters, BLOCK, jax.default_backend())
+    dense = int(np.clip(MATRIX_NUMBERS // parameters**2, 1, LANES))
     wanted, budget = jnp.asarray(tolerance), jnp.asarray(iterations * (2 * parameters + 1))
     workers = os.cpu_count() or 1 if jax.default_backend() == "cpu" else 1
-    blocks = np.array_split(np.asarray(seeds), min(len(seeds), max(workers, -(-len(seeds) // BLOCK))))
-    width = rounded_up(len(blocks[0]))
+    rounds = -(-len(seeds) // (workers * BLOCK))
+    blocks = np.array_split(np.asarray(seeds), min(len(seeds), workers * rounds))
+    width = max(rounded_up(len(blocks[0])), LANES)
 
     @float64
     def run(block: np.ndarray) -> Seeker:
         padded, live = jnp.asarray(np.resize(block, width)), jnp.arange(width) < len(block)
-        points = _starts(problem, key, padded, lanes, light=light)
+        points = _starts(problem, key, padded, LANES, light=light)
         zero, count = np.zeros(width), np.zeros(width, np.int64)
         found = Seeker(points, zero, zero, zero, count, zero, np.full(width, RUNNING))
-        if parameters >= LARGE:
-            found = _seek(problem, found, live, wanted, budget, lanes, False, light=light)
-            status = np.asarray(found.status)
-            found = found._replace(status=np.where(status == NEAR, RUNNING, status))
-        found = _seek_densely(problem, found, live, wanted, budget, dense, True, light=light)
+        found = _walk(problem, found, live, wanted, budget, LANES, light=light)
+        status = np.asarray(found.status)
+        found = found._replace(status=np.where(status == NEAR, RUNNING, status))
+        found = _seek(problem, found, live, wanted, budget, dense, light=light)
         if progress is not None:
             progress(len(block))
         return jax.tree.map(lambda x: np.asarray(x)[: len(block)], found)

@@ -1,0 +1,81 @@
+"""Steps of the search far from critical points: damped Gauss-Newton by products with the Hessian, many seeds at a time."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._types import Array
+from nctheory.flow import Status
+from nctheory.flow._program import flat_objective
+from nctheory.landscape._levenberg import EASE, HARDEN, NEAR, RUNNING, Seeker, attempt, orbit_curvature, settled
+from nctheory.landscape._shifted import Shifted, shifted_start, shifted_steps, shifted_unfinished
+from nctheory.problems import Problem
+
+LEAST_INEXACT, INEXACT = 1e-2, 0.1
+"""A step's equation is solved to the relative residual sqrt(|g| / largest |g|), within these bounds."""
+MOST_PRODUCTS, PRODUCTS_PER_BLOCK = 300, 8
+"""The most products with the Hessian for one step, and how many are taken between two looks at the seeds that are through."""
+SLOW, CHEAP = 0.95, 0.25
+"""The dense Hessian takes over where the equation is not solved and the norm does not fall by `SLOW`, where the damping
+exceeds all curvature, or when the part `CHEAP` of the budget is spent."""
+
+
+class Walk(NamedTuple):
+    """One seed while its steps are found with products of the Hessian."""
+
+    seeker: Seeker
+    gradient: Array
+    spread: Array
+    """Estimate of |A|_F where the walk began, |A z| with z normal."""
+    equation: Shifted
+    """Of the step under way."""
+
+
+def begin_walk(problem: Problem, r: Seeker) -> Walk:
+    """A seed at its start."""
+    value_and_grad = flat_objective(problem)
+    value, _ = value_and_grad(r.point)
+    gradient, product = jax.linearize(lambda y: value_and_grad(y)[1], r.point)
+    norm = jnp.linalg.norm(gradient)
+    spread = jnp.linalg.norm(product(jnp.asarray(np.random.default_rng(5).normal(size=gradient.size))))
+    begun = r._replace(
+        value=value,
+        grad_norm=norm,
+        peak=norm,
+        damping=jnp.maximum(0.1 * spread, orbit_curvature(r.point, norm)),
+        steps=r.steps + 3,
+    )
+    return Walk(begun, gradient, spread, shifted_start(-gradient))
+
+
+def walk(problem: Problem, w: Walk, tolerance: Array, budget: Array) -> Walk:
+    r"""Some products more for the step $-(A^2+\mu^2)^{-1}Ag=-\mathrm{Re}\,(A+i\mu)^{-1}g$; it is taken if the norm falls."""
+    r, value_and_grad = w.seeker, flat_objective(problem)
+    _, product = jax.linearize(lambda y: value_and_grad(y)[1], r.point)
+    equation = shifted_steps(product, r.damping, w.equation, PRODUCTS_PER_BLOCK)
+    wanted = jnp.clip(jnp.sqrt(r.grad_norm / r.peak), LEAST_INEXACT, INEXACT)
+    over = ~shifted_unfinished(equation, wanted, MOST_PRODUCTS)
+    norm, steps = r.grad_norm, r.steps + 2 * (equation.iteration - w.equation.iteration) + 3
+    tried = attempt(value_and_grad, r, norm, equation.solution)
+    solved = jnp.abs(equation.left) <= wanted * equation.initial
+    slow = ~solved & (tried.norm > SLOW * norm)
+    near = slow | (r.damping > w.spread) | (steps >= CHEAP * budget)
+    status = jnp.where(near, NEAR, RUNNING)
+    at_rest = settled(tried, norm, tolerance, w.spread * jnp.linalg.norm(r.point))
+    status = jnp.where((tried.norm <= tolerance) & at_rest, int(Status.CONVERGED), status)
+    damping = jnp.maximum(r.damping * jnp.where(tried.better, EASE, HARDEN), orbit_curvature(tried.point, tried.norm))
+    gradient = jnp.where(tried.better, tried.gradient, w.gradient)
+    moved = r._replace(
+        point=tried.point,
+        value=jnp.where(tried.better, tried.value, r.value),
+        grad_norm=tried.norm,
+        damping=damping,
+        peak=jnp.maximum(r.peak, tried.norm),
+        status=jnp.where(jnp.isfinite(norm), status, int(Status.DIVERGED)),
+    )
+    after = Walk(moved, gradient, w.spread, shifted_start(-gradient))
+    now = Walk(r, w.gradient, w.spread, equation)
+    chosen = jax.tree.map(lambda a, b: jnp.where(over, a, b), after, now)
+    return chosen._replace(seeker=chosen.seeker._replace(steps=steps))

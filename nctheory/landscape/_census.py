@@ -165,7 +165,7 @@ def take_census(problem: Problem, ends: Ensemble) -> Census:
     row = float64(partial(_row, problem, ends, invariants))
     # The dense eigenproblems of different types run beside each other, each on one core.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        rows = list(pool.map(row, orbit_types(problem, ends)))
+        rows = list(pool.map(row, _grouped(ends, invariants)))
     counts = ends.counts()
     return Census(
         rows=tuple(sorted(rows, key=lambda row: (row.value, row.index))),
@@ -213,7 +213,11 @@ def type_invariants(problem: Problem, params: Params) -> np.ndarray:
 
 def orbit_types(problem: Problem, ends: Ensemble) -> list[np.ndarray]:
     """Positions of the converged end states grouped by orbit type: neighbours in value first, then by the invariants."""
-    good, invariants = np.flatnonzero(ends.converged), type_invariants(problem, ends.params)
+    return _grouped(ends, type_invariants(problem, ends.params))
+
+
+def _grouped(ends: Ensemble, invariants: np.ndarray) -> list[np.ndarray]:
+    good = np.flatnonzero(ends.converged)
     if good.size == 0:
         return []
     order = good[np.argsort(ends.value[good], kind="stable")]

@@ -23,6 +23,8 @@ SETTLED = 1e-10
 """Fraction of the tolerance below which nothing is gained."""
 SLOWEST = 0.97
 """Ratio of gradient norms above which a point below the tolerance is left alone."""
+LEAP = 0.1
+"""Ratio of gradient norms down to which the convergence may be that to a degenerate point."""
 SHORTEST = 1e-11
 """Relative length of a step that is no progress."""
 
@@ -75,9 +77,11 @@ def settled(tried: Trial, norm: Array, tolerance: Array, size: Array) -> Bool[Ar
 
     It goes on below the tolerance while that lasts (at degenerate points it halves), to tell flat directions from curved ones.
     """
-    noise = 8.0 * EPS * size
     unmoved = tried.better & ~(tried.norm < SLOWEST * norm)
-    return (tried.norm <= SETTLED * tolerance) | unmoved | (~tried.better & (tried.norm <= noise))
+    rounded = jnp.where(
+        tried.better, (tried.norm <= EPS * size) & (tried.norm <= LEAP * norm), tried.norm <= 8.0 * EPS * size
+    )
+    return (tried.norm <= SETTLED * tolerance) | unmoved | rounded
 
 
 def newton_step(problem: Problem, r: Seeker, tolerance: Array, budget: Array) -> Seeker:

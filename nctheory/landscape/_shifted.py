@@ -27,6 +27,8 @@ class Shifted(NamedTuple):
     """Real and imaginary part of the last direction, and of the one before."""
     rotations: tuple[Array, Array, Array, Array]
     """Cosine and sine of the last rotation, and of the one before."""
+    spread: Array
+    """Largest |A v| of a Lanczos vector, which tends to |A| from below."""
     left: Array
     """Its modulus is the residual's norm."""
     initial: Array
@@ -40,7 +42,7 @@ def shifted_start(rhs: Array) -> Shifted:
     one, none = jnp.ones((), complex), jnp.zeros((), complex)
     unit = rhs / jnp.where(norm > 0, norm, 1.0)
     directions, rotations = (zero, zero, zero, zero), (one, none, one, none)
-    return Shifted(zero, unit, zero, jnp.zeros(()), directions, rotations, norm + none, norm, jnp.asarray(0))
+    return Shifted(zero, unit, zero, norm * 0, directions, rotations, norm * 0, norm + none, norm, jnp.asarray(0))
 
 
 def shifted_unfinished(s: Shifted, residual: float | Array, iterations: int | Array) -> Bool[Array, ""]:
@@ -77,6 +79,7 @@ def shifted_step(product: Callable[[Array], Array], shift: Array, s: Shifted) ->
         beta=beta,
         directions=(x, y, re, im),
         rotations=(cosine + 0j, turn, c, sine),
+        spread=jnp.maximum(s.spread, jnp.sqrt(diagonal**2 + s.beta**2 + beta**2)),
         left=-jnp.conj(turn) * s.left,
         initial=s.initial,
         iteration=s.iteration + 1,

@@ -17,9 +17,9 @@ LEAST_INEXACT, INEXACT = 1e-2, 0.1
 """A step's equation is solved to the relative residual sqrt(|g| / largest |g|), within these bounds."""
 MOST_PRODUCTS, PRODUCTS_PER_BLOCK = 300, 8
 """The most products with the Hessian for one step, and how many are taken between two looks at the seeds that are through."""
-SLOW, CHEAP = 0.95, 0.25
+SLOW, DAMPED, CHEAP = 0.95, 10.0, 0.25
 """The dense Hessian takes over where the equation is not solved and the norm does not fall by `SLOW`, where the damping
-exceeds all curvature, or when the part `CHEAP` of the budget is spent."""
+exceeds `DAMPED` times all curvature, or when the part `CHEAP` of the budget is spent."""
 
 
 class Walk(NamedTuple):
@@ -28,7 +28,7 @@ class Walk(NamedTuple):
     seeker: Seeker
     gradient: Array
     spread: Array
-    """Estimate of |A|_F where the walk began, |A z| with z normal."""
+    """Estimate of |A|: |A z| with z normal where the walk began, from Lanczos vectors after a step."""
     equation: Shifted
     """Of the step under way."""
 
@@ -61,9 +61,9 @@ def walk(problem: Problem, w: Walk, tolerance: Array, budget: Array) -> Walk:
     tried = attempt(value_and_grad, r, norm, equation.solution)
     solved = jnp.abs(equation.left) <= wanted * equation.initial
     slow = ~solved & (tried.norm > SLOW * norm)
-    near = slow | (r.damping > w.spread) | (steps >= CHEAP * budget)
+    near = slow | (r.damping > DAMPED * w.spread) | (steps >= CHEAP * budget)
     status = jnp.where(near, NEAR, RUNNING)
-    at_rest = settled(tried, norm, tolerance, w.spread * jnp.linalg.norm(r.point))
+    at_rest = settled(tried, norm, tolerance, equation.spread * jnp.linalg.norm(tried.point))
     status = jnp.where((tried.norm <= tolerance) & at_rest, int(Status.CONVERGED), status)
     damping = jnp.maximum(r.damping * jnp.where(tried.better, EASE, HARDEN), orbit_curvature(tried.point, tried.norm))
     gradient = jnp.where(tried.better, tried.gradient, w.gradient)
@@ -75,7 +75,7 @@ def walk(problem: Problem, w: Walk, tolerance: Array, budget: Array) -> Walk:
         peak=jnp.maximum(r.peak, tried.norm),
         status=jnp.where(jnp.isfinite(norm), status, int(Status.DIVERGED)),
     )
-    after = Walk(moved, gradient, w.spread, shifted_start(-gradient))
+    after = Walk(moved, gradient, jnp.where(equation.spread > 0, equation.spread, w.spread), shifted_start(-gradient))
     now = Walk(r, w.gradient, w.spread, equation)
     chosen = jax.tree.map(lambda a, b: jnp.where(over, a, b), after, now)
     return chosen._replace(seeker=chosen.seeker._replace(steps=steps))

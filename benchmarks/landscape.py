@@ -1,9 +1,9 @@
 """Critical points found, polished and classified per second, against a loop of SciPy root finding over the starts.
 
-Both get the same starts and count only points of gradient norm at most 1e-10, distinct types told apart by value. The loop
-is what one would write: `scipy.optimize.root` with the exact Hessian (MINPACK's Levenberg-Marquardt), compiled
-functions, then `numpy.linalg.eigvalsh` of the Hessian at every end. With `--plain` it is `scipy.optimize.root` as it comes,
-on the compiled gradient alone.
+The loop gets the first few of the engine's starts, as many of each kind; both count only points of gradient norm at most
+1e-10, distinct types told apart by value. The loop is what one would write: `scipy.optimize.root` with the exact Hessian
+(MINPACK's Levenberg-Marquardt), compiled functions, then `numpy.linalg.eigvalsh` of the Hessian at every end. With `--plain`
+it is `scipy.optimize.root` as it comes, on the compiled gradient alone.
 """
 
 import argparse
@@ -27,8 +27,8 @@ TOLERANCE = 1e-10
 # (widths, counts, starts of the engine, starts of the loop): about 50, 200 and 1,000 parameters.
 JOBS = (
     ((3, 3, 3), (4, 3, 3), 6000, 60),
-    ((5, 5, 5), (10, 8, 6, 4, 2), 1500, 20),
-    ((10, 10, 10), (12, 11, 10, 9, 8, 8, 7, 6, 5, 4), 64, 3),
+    ((5, 5, 5), (10, 8, 6, 4, 2), 1500, 24),
+    ((10, 10, 10), (12, 11, 10, 9, 8, 8, 7, 6, 5, 4), 66, 6),
 )
 
 

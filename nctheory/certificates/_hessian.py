@@ -105,8 +105,9 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     step = basis @ ((basis.T @ gradient) / eigenvalues[told])
     moved = unravel(problem, np.asarray(ravel(jax.tree.map(np.asarray, params))) - step)
     ahead = np.asarray(_dense(problem, moved)[1])
-    change = split.turned(0.5 * (ahead + ahead.T) - hessian)[gauge:, gauge:]
-    resolution = max(resolution, CHANGE * float(np.linalg.norm(change)))
+    change = 0.5 * (ahead + ahead.T) - hessian
+    open_ = float(np.linalg.norm(split.turned(change)[gauge:, gauge:])) if np.all(np.isfinite(change)) else np.inf
+    resolution = max(resolution, CHANGE * open_)
     return HessianReport(
         index=int(np.sum(eigenvalues < -resolution)),
         nullity=int(np.sum(np.abs(eigenvalues) <= resolution)),

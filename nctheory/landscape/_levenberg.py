@@ -24,7 +24,7 @@ SETTLED = 1e-10
 SLOWEST = 0.97
 """Ratio of gradient norms above which a point below the tolerance is left alone."""
 LEAP = 0.1
-"""Ratio of gradient norms down to which the convergence may be that to a degenerate point."""
+"""Ratio of gradient norms above which a step may be one to a degenerate point (halving the distance: 1/4 and more)."""
 SHORTEST = 1e-11
 """Relative length of a step that is no progress."""
 
@@ -53,6 +53,8 @@ class Trial(NamedTuple):
     gradient: Array
     norm: Array
     better: Array
+    doubled: Array
+    """Whether twice the step led further down."""
 
 
 def attempt(value_and_grad: Callable[[Array], tuple[Scalar, Array]], r: Seeker, norm: Array, step: Array) -> Trial:
@@ -64,7 +66,7 @@ def attempt(value_and_grad: Callable[[Array], tuple[Scalar, Array]], r: Seeker, 
     point, reached = jnp.where(doubled, twice, once), jnp.where(doubled, reached_twice, reached)
     better = jnp.all(jnp.isfinite(point)) & (reached < norm)
     value, ahead = jnp.where(doubled, value_twice, value), jnp.where(doubled, ahead_twice, ahead)
-    return Trial(jnp.where(better, point, r.point), value, ahead, jnp.where(better, reached, norm), better)
+    return Trial(jnp.where(better, point, r.point), value, ahead, jnp.where(better, reached, norm), better, doubled)
 
 
 def orbit_curvature(point: Array, norm: Array) -> Array:
@@ -72,16 +74,19 @@ def orbit_curvature(point: Array, norm: Array) -> Array:
     return norm / jnp.maximum(jnp.linalg.norm(point), 1.0)
 
 
-def settled(tried: Trial, norm: Array, tolerance: Array, size: Array) -> Bool[Array, ""]:
-    """Whether a point below the tolerance is left alone; `size` is |A||y|, by which gradients are rounded.
+def rounded(tried: Trial, norm: Array, size: Array) -> Bool[Array, ""]:
+    """Whether the gradient is at its rounding; `size` is |A||y|, by which it is rounded.
 
-    It goes on below the tolerance while that lasts (at degenerate points it halves), to tell flat directions from curved ones.
+    A step that was doubled, or gained little, may lead to a degenerate point: it goes on from there while that lasts, to tell
+    flat directions from curved ones.
     """
-    unmoved = tried.better & ~(tried.norm < SLOWEST * norm)
-    rounded = jnp.where(
-        tried.better, (tried.norm <= EPS * size) & (tried.norm <= LEAP * norm), tried.norm <= 8.0 * EPS * size
-    )
-    return (tried.norm <= SETTLED * tolerance) | unmoved | rounded
+    leapt = ~tried.doubled & (tried.norm <= LEAP * norm)
+    return jnp.where(tried.better, leapt & (tried.norm <= EPS * size), tried.norm <= 8.0 * EPS * size)
+
+
+def unmoved(tried: Trial, norm: Array) -> Bool[Array, ""]:
+    """Whether a step gained next to nothing."""
+    return tried.better & ~(tried.norm < SLOWEST * norm)
 
 
 def newton_step(problem: Problem, r: Seeker, tolerance: Array, budget: Array) -> Seeker:
@@ -101,10 +106,11 @@ def newton_step(problem: Problem, r: Seeker, tolerance: Array, budget: Array) ->
     now, better, steps = tried.norm, tried.better, r.steps + 2 * size + 1
     flat = jnp.linalg.norm(slope) <= FLATNESS * spread * norm
     short = jnp.linalg.norm(step) <= SHORTEST * extent
-    stuck = short | (damping > 1e8 * spread) | (flat & (now > 0.99 * norm))
+    solved = jnp.all(jnp.isfinite(step))  # where the factor broke down, more damping is tried
+    stuck = short | (damping > 1e8 * spread) | (flat & solved & (now > 0.99 * norm))
     status = jnp.where(stuck & ~(now <= tolerance), int(Status.STALLED), RUNNING)
     status = jnp.where(steps >= budget, int(Status.BUDGET_SPENT), status)
-    at_rest = settled(tried, norm, tolerance, spread * extent) | stuck
+    at_rest = (now <= SETTLED * tolerance) | unmoved(tried, norm) | rounded(tried, norm, spread * extent) | stuck
     status = jnp.where((now <= tolerance) & at_rest, int(Status.CONVERGED), status)
     return Seeker(
         point=tried.point,

@@ -19,7 +19,7 @@ from nctheory.flow._lanes import run_lanes
 from nctheory.landscape._levenberg import NEAR, RUNNING, Seeker, newton_step
 from nctheory.landscape._starts import search_starts
 from nctheory.landscape._walk import begin_walk, walk
-from nctheory.problems import Problem, size, unravel
+from nctheory.problems import DeepLinear, Problem, size, unravel
 
 MOST_PARAMETERS = 1200
 """The search ends with the dense Hessian where products with it do not lead to a critical point."""
@@ -90,12 +90,15 @@ def search(
             "take fewer samples a class, or the reduced form (nct.reduce_to_class_means)"
         )
     lanes = _lanes(parameters)
-    dense = int(np.clip(MATRIX_NUMBERS // parameters**2, 1, lanes))
+    dense = 1 << int(np.clip(MATRIX_NUMBERS // parameters**2, 1, lanes)).bit_length() - 1
     wanted, budget = jnp.asarray(tolerance), jnp.asarray(iterations * (2 * parameters + 1))
     workers = os.cpu_count() or 1 if jax.default_backend() == "cpu" else 1
     rounds = -(-len(seeds) // (workers * BLOCK))
     blocks = np.array_split(np.asarray(seeds), min(len(seeds), workers * rounds))
     width = max(rounded_up(len(blocks[0])), lanes)
+
+    # Objectives of other problems may hold factorisations.
+    stroll = _walk if isinstance(problem, DeepLinear) else one_at_a_time(_walk)
 
     @float64
     def run(block: np.ndarray) -> Seeker:
@@ -103,7 +106,7 @@ def search(
         points = _starts(problem, key, padded, lanes, light=light)
         zero, count = np.zeros(width), np.zeros(width, np.int64)
         found = Seeker(points, zero, zero, zero, count, zero, np.full(width, RUNNING))
-        found = _walk(problem, found, live, wanted, budget, lanes, light=light)
+        found = stroll(problem, found, live, wanted, budget, lanes, light=light)
         status = np.asarray(found.status)
         found = found._replace(status=np.where(status == NEAR, RUNNING, status))
         found = _seek(problem, found, live, wanted, budget, dense, light=light)

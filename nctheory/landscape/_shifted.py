@@ -28,7 +28,7 @@ class Shifted(NamedTuple):
     rotations: tuple[Array, Array, Array, Array]
     """Cosine and sine of the last rotation, and of the one before."""
     spread: Array
-    """Largest |A v| of a Lanczos vector, which tends to |A| from below."""
+    """Largest |A v| of a Lanczos vector: at most |A|, and about it unless b lies along soft directions."""
     left: Array
     """Its modulus is the residual's norm."""
     initial: Array

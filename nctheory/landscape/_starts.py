@@ -34,7 +34,7 @@ def search_starts(problem: Problem, key: PRNGKeyArray, seeds: Array, lanes: int)
     descents linger at saddles. 3: a random point whose factors have scales of their own. 4, 5: points on the way down from
     the starts of 0 and 1.
     """
-    drawn = map_in_blocks(lambda seed: _draw(problem, key, seed), seeds)
+    drawn = map_in_blocks(lambda seed: _draw(problem, key, seed), seeds, lanes)
     walked = run_lanes(
         drawn,
         drawn.steps > 0,

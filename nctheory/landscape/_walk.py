@@ -9,17 +9,29 @@ import numpy as np
 from nctheory._types import Array
 from nctheory.flow import Status
 from nctheory.flow._program import flat_objective
-from nctheory.landscape._levenberg import EASE, HARDEN, NEAR, RUNNING, Seeker, attempt, orbit_curvature, settled
+from nctheory.landscape._levenberg import (
+    EASE,
+    HARDEN,
+    NEAR,
+    RUNNING,
+    SETTLED,
+    Seeker,
+    attempt,
+    orbit_curvature,
+    rounded,
+    unmoved,
+)
 from nctheory.landscape._shifted import Shifted, shifted_start, shifted_steps, shifted_unfinished
 from nctheory.problems import Problem
 
 LEAST_INEXACT, INEXACT = 1e-2, 0.1
 """A step's equation is solved to the relative residual sqrt(|g| / largest |g|), within these bounds."""
 MOST_PRODUCTS, PRODUCTS_PER_BLOCK = 300, 8
-"""The most products with the Hessian for one step, and how many are taken between two looks at the seeds that are through."""
+"""The most products with the Hessian for one step, in whole blocks, and how many are taken between two looks at the seeds."""
 SLOW, DAMPED, CHEAP = 0.95, 10.0, 0.25
 """The dense Hessian takes over where the equation is not solved and the norm does not fall by `SLOW`, where the damping
-exceeds `DAMPED` times all curvature, or when the part `CHEAP` of the budget is spent."""
+exceeds `DAMPED` times all curvature, below the tolerance where a step gains next to nothing, or when the part `CHEAP` of the
+budget is spent."""
 
 
 class Walk(NamedTuple):
@@ -56,15 +68,16 @@ def walk(problem: Problem, w: Walk, tolerance: Array, budget: Array) -> Walk:
     _, product = jax.linearize(lambda y: value_and_grad(y)[1], r.point)
     equation = shifted_steps(product, r.damping, w.equation, PRODUCTS_PER_BLOCK)
     wanted = jnp.clip(jnp.sqrt(r.grad_norm / r.peak), LEAST_INEXACT, INEXACT)
-    over = ~shifted_unfinished(equation, wanted, MOST_PRODUCTS)
     norm, steps = r.grad_norm, r.steps + 2 * (equation.iteration - w.equation.iteration) + 3
+    over = ~shifted_unfinished(equation, wanted, MOST_PRODUCTS) | (steps >= CHEAP * budget)
     tried = attempt(value_and_grad, r, norm, equation.solution)
     solved = jnp.abs(equation.left) <= wanted * equation.initial
     slow = ~solved & (tried.norm > SLOW * norm)
-    near = slow | (r.damping > DAMPED * w.spread) | (steps >= CHEAP * budget)
+    critical = tried.norm <= tolerance
+    near = slow | (r.damping > DAMPED * w.spread) | (steps >= CHEAP * budget) | (critical & unmoved(tried, norm))
     status = jnp.where(near, NEAR, RUNNING)
-    at_rest = settled(tried, norm, tolerance, equation.spread * jnp.linalg.norm(tried.point))
-    status = jnp.where((tried.norm <= tolerance) & at_rest, int(Status.CONVERGED), status)
+    rests = rounded(tried, norm, equation.spread * jnp.linalg.norm(tried.point)) | (tried.norm <= SETTLED * tolerance)
+    status = jnp.where(critical & rests, int(Status.CONVERGED), status)
     damping = jnp.maximum(r.damping * jnp.where(tried.better, EASE, HARDEN), orbit_curvature(tried.point, tried.norm))
     gradient = jnp.where(tried.better, tried.gradient, w.gradient)
     moved = r._replace(

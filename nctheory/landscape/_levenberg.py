@@ -80,8 +80,9 @@ def rounded(tried: Trial, norm: Array, size: Array) -> Bool[Array, ""]:
     A step that was doubled, or gained little, may lead to a degenerate point: it goes on from there while that lasts, to tell
     flat directions from curved ones.
     """
-    leapt = ~tried.doubled & (tried.norm <= LEAP * norm)
-    return jnp.where(tried.better, leapt & (tried.norm <= EPS * size), tried.norm <= 8.0 * EPS * size)
+    leapt = tried.better & ~tried.doubled & (tried.norm <= LEAP * norm)
+    still = ~tried.better | unmoved(tried, norm)
+    return (leapt & (tried.norm <= EPS * size)) | (still & (tried.norm <= 8.0 * EPS * size))
 
 
 def unmoved(tried: Trial, norm: Array) -> Bool[Array, ""]:

@@ -106,8 +106,8 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     moved = unravel(problem, np.asarray(ravel(jax.tree.map(np.asarray, params))) - step)
     ahead = np.asarray(_dense(problem, moved)[1])
     change = 0.5 * (ahead + ahead.T) - hessian
-    open_ = float(np.linalg.norm(split.turned(change)[gauge:, gauge:])) if np.all(np.isfinite(change)) else np.inf
-    resolution = max(resolution, CHANGE * open_)
+    left_open = float(np.linalg.norm(split.turned(change)[gauge:, gauge:])) if np.all(np.isfinite(change)) else np.inf
+    resolution = max(resolution, CHANGE * left_open)
     return HessianReport(
         index=int(np.sum(eigenvalues < -resolution)),
         nullity=int(np.sum(np.abs(eigenvalues) <= resolution)),

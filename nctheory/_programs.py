@@ -41,14 +41,34 @@ def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str,
             return usual
         return jax.jit(function, static_argnames=static_argnames, compiler_options=dict(LIGHT))
 
+    prepared: set[Any] = set()
+
     @functools.wraps(function)
     def call(*args: Any, light: bool = True, **kwargs: Any) -> Any:
         # Options are for whole programs; a new array is traced inside another program, whatever the arguments are.
-        leaves = [*jax.tree.leaves((args, kwargs)), jnp.zeros(())]
-        inside = any(map(is_traced, leaves))
-        return (quickly() if light and not inside else usual)(*args, **kwargs)
+        leaves, structure = jax.tree.flatten((args, kwargs))
+        if any(map(is_traced, [*leaves, jnp.zeros(())])):
+            return usual(*args, **kwargs)
+        program, kind = quickly() if light else usual, (light, structure, *map(_kind, leaves))
+        if kind not in prepared:
+            with _TRACING:
+                program.lower(*args, **kwargs)  # what the call below needs; JAX remembers it
+            prepared.add(kind)
+        return program(*args, **kwargs)
 
     return call
+
+
+_TRACING = threading.Lock()
+"""Traced one at a time: of two programs traced at once under Python's lock neither is ready before both are."""
+
+
+def _kind(leaf: Any) -> Any:
+    """What a program depends on: type and shape of an array, or a static argument as it is."""
+    try:
+        return jax.typeof(leaf)
+    except TypeError:
+        return leaf
 
 
 _FACTORISATIONS = threading.Lock()

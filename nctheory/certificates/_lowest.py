@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, lobpcg
 
 from nctheory._precision import EPS, float64
 from nctheory._types import Array
@@ -81,6 +80,8 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
     >>> low.index, low.complete, bool(low.eigenvalues[0] > 0.01)
     (0, True, True)
     """
+    from scipy.sparse.linalg import LinearOperator, lobpcg  # here: nothing else waits for SciPy's import
+
     parameters = size(problem)
     most = parameters // 5
     if not 1 <= count <= most:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 DEPENDENT = 1e-6
 """Part of the longest tangent below which a pivot of the others counts as zero."""
@@ -22,7 +21,9 @@ class Split:
         self._reflectors, self._inverse, self._pivots = np.zeros((parameters, 0)), np.zeros((0, 0)), np.zeros(0)
         if tangents.shape[0] == 0 or not np.any(tangents):
             return
-        packed: Any = scipy.linalg.qr(tangents.T, mode="raw", pivoting=True)
+        from scipy.linalg import qr  # here and below: nothing that does not need SciPy waits for its import
+
+        packed: Any = qr(tangents.T, mode="raw", pivoting=True)
         (factor, tau), triangle = packed[0], packed[1]
         self._pivots = np.abs(np.diag(triangle))
         used = np.flatnonzero(tau)
@@ -43,6 +44,8 @@ class Split:
         return self._apply(np.concatenate([np.zeros((rank, coordinates.shape[1])), coordinates]), transposed=False)
 
     def _apply(self, matrix: np.ndarray, transposed: bool) -> np.ndarray:
+        from scipy.linalg import solve_triangular
+
         inner = self._reflectors.T @ matrix
-        solved = scipy.linalg.solve_triangular(self._inverse, inner, trans=int(transposed)) if inner.size else inner
+        solved = solve_triangular(self._inverse, inner, trans=int(transposed)) if inner.size else inner
         return matrix - self._reflectors @ solved

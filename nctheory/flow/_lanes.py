@@ -1,10 +1,12 @@
 """Continuous batching: a window of lanes whose finished items are replaced, so that no seed waits for the slowest."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Bool
 
@@ -25,10 +27,13 @@ def run_lanes(
     finished: Callable[[Lane], Bool[Array, ""]],
     unload: Callable[[Lane], Record],
     lanes: int,
+    steps: int = 1,
+    settle: Callable[[Lane, Lane], Lane] | None = None,
 ) -> Record:
     """Run `advance` on every active item until it is `finished`, `lanes` items at a time.
 
-    `advance` is one block of steps and must change nothing once the item is finished. Items never see each other, so
+    Between two looks at what is finished there are `steps` of it, and `settle`, of the lanes before and after them, which
+    together must change nothing once the item is finished. Items never see each other, so
     the result does not depend on the number of lanes beyond the last bits of vectorised arithmetic. Inactive items
     come back unchanged.
     """
@@ -38,19 +43,27 @@ def run_lanes(
     total = jnp.sum(active)
     # One matrix for all records: a gather and a scatter for each of their fields would double the compile time.
     pack = jax.vmap(lambda record: ravel_pytree(jax.tree.map(lambda x: x.astype(float), record))[0])
-    example = jax.tree.map(lambda x: x[0], records)
+    examples, structure = jax.tree.flatten(jax.eval_shape(partial(jax.tree.map, lambda x: x[0]), records))
+    cuts = np.cumsum([x.size for x in examples])[:-1].tolist()
 
     def unpack(row: Array) -> Record:
-        fields, begin = [], 0
-        for leaf in jax.tree.leaves(example):
-            fields.append(row[begin : begin + leaf.size].reshape(leaf.shape).astype(leaf.dtype))
-            begin += leaf.size
-        return jax.tree.unflatten(jax.tree.structure(example), fields)
+        parts = zip(jnp.split(row, cuts), examples, strict=True)
+        return jax.tree.unflatten(structure, [part.reshape(x.shape).astype(x.dtype) for part, x in parts])
+
+    @jax.jit  # to be traced once for both its places
+    def loaded(rows: Array) -> Lane:
+        return jax.vmap(lambda row: load(unpack(row)))(rows)
 
     table = pack(records)
 
     def unfinished(carry: tuple) -> Bool[Array, ""]:
         return jnp.any(carry[1] < total)
+
+    def several(before: Lane) -> Lane:
+        # The loop outside the map: a loop inside would be traced twice.
+        step = jax.vmap(advance)
+        after = step(before) if steps == 1 else jax.lax.fori_loop(0, steps, lambda _, lane: step(lane), before)
+        return after if settle is None else jax.vmap(settle)(before, after)
 
     def block(carry: tuple) -> tuple:
         table, slot, vacant, lane, upcoming = carry
@@ -60,16 +73,16 @@ def run_lanes(
             def pick(new: Array, old: Array) -> Array:
                 return jnp.where(vacant.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
 
-            return jax.tree.map(pick, jax.vmap(lambda row: load(unpack(row)))(table[index]), lane)
+            return jax.tree.map(pick, loaded(table[index]), lane)
 
         lane = jax.lax.cond(jnp.any(vacant & (slot < total)), refill, lambda lane: lane, lane)
-        lane = jax.vmap(advance)(lane)
+        lane = several(lane)
         done = jax.vmap(finished)(lane) & (slot < total)
         table = table.at[jnp.where(done, index, items)].set(pack(jax.vmap(unload)(lane)), mode="drop")
         slot = jnp.where(done, upcoming + jnp.cumsum(done) - 1, slot)
         return table, slot, done, lane, upcoming + jnp.sum(done)
 
-    blank = jax.eval_shape(lambda rows: jax.vmap(lambda row: load(unpack(row)))(rows), table[:lanes])
+    blank = jax.eval_shape(loaded, table[:lanes])
     blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), blank)
     carry = (table, jnp.arange(lanes), jnp.ones(lanes, bool), blank, jnp.asarray(lanes))
     return jax.vmap(unpack)(jax.lax.while_loop(unfinished, block, carry)[0])

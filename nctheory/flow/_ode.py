@@ -101,8 +101,7 @@ def flow_stage(
         state = jax.tree.map(lambda a, b: jnp.where(keep, a, b), state, lane.solver)
         return _Lane(moved, state, control, made_jump)
 
-    def block(lane: _Lane) -> _Lane:
-        after = jax.lax.fori_loop(0, integrator.steps, lambda _, s: one_step(s), lane)
+    def observed(lane: _Lane, after: _Lane) -> _Lane:
         seen = after.record._replace(steps=after.record.steps + 1)
         after = after._replace(record=_observe(seen, value_and_grad, settings, phase))
         running = lane.record.phase == phase
@@ -112,7 +111,9 @@ def flow_stage(
         records,
         active,
         load=load,
-        advance=block,
+        advance=one_step,
+        steps=integrator.steps,
+        settle=observed,
         finished=lambda lane: lane.record.phase != phase,
         unload=lambda lane: lane.record,
         lanes=lanes,

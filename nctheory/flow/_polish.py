@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
 
@@ -85,15 +84,13 @@ def polish_stage(
             jnp.where(keep, jnp.roll(lane.recent, 1).at[0].set(value), lane.recent),
         )
 
-    def block(lane: _Lane) -> _Lane:
-        lane = jax.lax.fori_loop(0, STEPS_PER_BLOCK, lambda _, s: one_step(s), lane)
-        return lane._replace(record=_contain(lane.record, lane.start))
-
     return run_lanes(
         records,
         active,
         load=load,
-        advance=block,
+        advance=one_step,
+        steps=STEPS_PER_BLOCK,
+        settle=lambda _, lane: lane._replace(record=_contain(lane.record, lane.start)),
         finished=lambda lane: lane.record.phase != POLISH,
         unload=lambda lane: _settle(lane.record),
         lanes=lanes,

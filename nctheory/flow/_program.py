@@ -65,13 +65,21 @@ class Chunk(NamedTuple):
 
 def family_objective(family: Family) -> ValueAndGrad:
     """Objective and gradient on flat vectors, for the member that a context names."""
+    return partial(_evaluate, family)
 
-    def value_and_grad(vector: Array, context: Array) -> tuple[Scalar, Array]:
-        problem = family.at(context)
-        value, gradient = problem.value_and_grad(unravel(problem, vector))
-        return value, ravel(gradient)
 
-    return value_and_grad
+# Functions within the compiled program, so that they are traced once for all the places that they are called from.
+@jax.jit
+def _evaluate(family: Family, vector: Array, context: Array) -> tuple[Scalar, Array]:
+    problem = family.at(context)
+    value, gradient = problem.value_and_grad(unravel(problem, vector))
+    return value, ravel(gradient)
+
+
+@jax.jit
+def _gauge_penalty(family: Family, point: Array, vector: Array, context: Array) -> Array:
+    problem = family.at(context)
+    return ravel(problem.gauge_penalty(unravel(problem, point), unravel(problem, vector)))
 
 
 def flat_objective(problem: Problem) -> Callable[[Array], tuple[Scalar, Array]]:
@@ -108,13 +116,9 @@ def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Sett
         point = start(family.at(context), key, seed, settings.scale)
         return fresh(point, settings, jnp.where(settings.flow, FLOW, POLISH), context)
 
-    def gauge_penalty(point: Array, vector: Array, context: Array) -> Array:
-        problem = family.at(context)
-        return ravel(problem.gauge_penalty(unravel(problem, point), unravel(problem, vector)))
-
     value_and_grad = family_objective(family)
     lanes = lane_count(size(family.template), seeds.shape[0], platform)
-    test = partial(newton_stage, gauge_penalty=gauge_penalty)
+    test = partial(newton_stage, gauge_penalty=partial(_gauge_penalty, family))
     follow, descend = (partial(flow_stage, integrator=one) for one in (ACCURATE, STABILISED))
     stages: tuple[tuple[tuple[int, ...], Callable[..., Record]], ...] = (
         ((FLOW,), follow),

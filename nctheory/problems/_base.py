@@ -129,8 +129,7 @@ def ravel(params: Params) -> Float[Array, "P"]:
 def unravel(problem: Problem, vector: Float[Array, "*batch P"]) -> Params:
     """Inverse of `ravel`, by static slices; leading axes are kept."""
     leaves, treedef = jax.tree.flatten(template(problem))
-    out, start = [], 0
-    for leaf in leaves:
-        out.append(vector[..., start : start + leaf.size].reshape(*vector.shape[:-1], *leaf.shape))
-        start += leaf.size
-    return jax.tree.unflatten(treedef, out)
+    cuts = np.cumsum([leaf.size for leaf in leaves])[:-1].tolist()
+    parts = (np if isinstance(vector, np.ndarray) else jnp).split(vector, cuts, axis=-1)
+    shaped = [part.reshape(*vector.shape[:-1], *leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+    return jax.tree.unflatten(treedef, shaped)

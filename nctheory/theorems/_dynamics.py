@@ -9,7 +9,7 @@ import numpy as np
 
 from nctheory._precision import float64
 from nctheory.flow import as_key, as_seeds
-from nctheory.theorems._evidence import LIGHT_SEEDS, Effort
+from nctheory.theorems._evidence import Effort
 from nctheory.theorems._judge import SUPPORT_NEEDED, hold_claims, largest_margin
 from nctheory.theorems._registry import find_theorem
 from nctheory.theorems._theorem import Claim, Course, Theorem
@@ -88,7 +88,7 @@ def dynamics(
     if not 0 <= instance < len(drawn):
         raise ValueError(f"instance: expected 0 to {len(drawn) - 1} for {chosen.id}, got {instance}")
     one, numbers = drawn[instance], as_seeds(chosen.seeds if seeds is None else seeds)
-    effort = Effort(light=len(numbers) <= LIGHT_SEEDS)
+    effort = Effort().for_work(chosen.method, [one.problem], len(numbers))
     key_of = instance_key(as_key(key), instance)
     evidence = instance_evidence(chosen, one, numbers, key_of, effort, None, progress)
     assert evidence.course is not None

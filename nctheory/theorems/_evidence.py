@@ -14,7 +14,7 @@ from nctheory._programs import light_jit
 from nctheory.certificates import GAP_LEVEL, Bound, HessianReport, certify, hessian_report, sensitivity
 from nctheory.flow import Ensemble, FlowPrecision, solve, starts
 from nctheory.landscape import orbit_types, search
-from nctheory.problems import Params, Problem, ravel, rounding, unravel
+from nctheory.problems import Params, Problem, ravel, rounding, size, unravel
 from nctheory.theorems._check import SAFETY, Evidence, Level, measure_terms, observe_all, stacked_jacobian
 from nctheory.theorems._theorem import Claim, Method
 
@@ -27,8 +27,13 @@ MOST_LEVELS = 8
 """Values at which the Hessian is taken, the most frequent first; claims about seeds at others stay undecided."""
 CHUNK = 256
 LIGHT_SEEDS = 1024
-"""Seeds of an instance up to which compiling takes more of a verification than running (measured: the catalogue, from
-an empty cache and with its default seeds, took 12 minutes with light programs and 16 with usual ones)."""
+"""Seeds of an instance up to which compiling takes more of a verification than running, where paths are followed or critical
+points searched for (measured: the catalogue, from an empty cache and with its default seeds, took 12 minutes with light
+programs and 16 with usual ones)."""
+LIGHT_NUMBERS = 100_000
+"""The same for solves: parameters times seeds of all instances that share a program. Above it `ufm-ce-balanced` and `seli`
+take as long from an empty cache, and half as long from a full one, with usual programs; below it `deep-mse-linear` takes an
+eighth more from an empty one."""
 
 
 class Effort(NamedTuple):
@@ -45,7 +50,15 @@ class Effort(NamedTuple):
     flow_precision: FlowPrecision = "float64"
     """Precision of the flow down to its first hand-over; everything after that is float64."""
     light: bool | None = None
-    """Whether programs are compiled for few seeds (see `solve`); by default for `LIGHT_SEEDS` an instance at most."""
+    """Whether programs are compiled for few seeds (see `solve`); by default where there are few (see `for_work`)."""
+
+    def for_work(self, method: Method, problems: Sequence[Problem], seeds: int) -> "Effort":
+        """With `light` decided, where it is None, for problems that share a program and the seeds of each."""
+        if self.light is not None or not problems:
+            return self
+        if method in ("census", "path"):
+            return self._replace(light=seeds <= LIGHT_SEEDS)
+        return self._replace(light=seeds * len(problems) * size(problems[0]) <= LIGHT_NUMBERS)
 
 
 def gather(

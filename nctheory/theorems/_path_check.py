@@ -81,7 +81,7 @@ def _comparison_lost(claim: Claim, evidence: Evidence) -> np.ndarray:
 
 def _order(claim: Claim, evidence: Evidence, sizes: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Slope of log size over log rung, and half its confidence interval, per seed."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     assert evidence.course is not None
     x = np.log(np.asarray(evidence.course.ladder))
@@ -92,7 +92,7 @@ def _order(claim: Claim, evidence: Evidence, sizes: np.ndarray, noise: np.ndarra
     slope = y @ weights
     rest = y - y.mean(axis=1, keepdims=True) - slope[:, None] * x
     deviation = np.sqrt(np.sum(rest**2, axis=1) / (x.size - 2) / np.sum(x**2))
-    half = float(t.ppf(0.5 * (1.0 + CONFIDENCE), x.size - 2)) * deviation + slack @ np.abs(weights)
+    half = float(stdtrit(x.size - 2, 0.5 * (1.0 + CONFIDENCE))) * deviation + slack @ np.abs(weights)
     return slope, half
 
 

@@ -17,7 +17,7 @@ from nctheory.certificates import GAP_LEVEL
 from nctheory.flow import as_key, as_seeds
 from nctheory.problems import shape_of
 from nctheory.theorems._check import Evidence
-from nctheory.theorems._evidence import LIGHT_SEEDS, Effort, flow_fidelity, gather
+from nctheory.theorems._evidence import Effort, flow_fidelity, gather
 from nctheory.theorems._judge import (
     Case,
     claim_result,
@@ -73,8 +73,6 @@ def verify(
     if seeds is None:
         seeds = max(1, chosen.seeds // QUICKER) if quick else chosen.seeds
     numbers, root = as_seeds(seeds), as_key(key)
-    if effort.light is None:
-        effort = effort._replace(light=len(numbers) <= LIGHT_SEEDS)
     drawn = list(enumerate(chosen.instances(jax.random.fold_in(root, 0))))
     if quick and instance is None:
         drawn = _of_one_shape(drawn)
@@ -94,8 +92,9 @@ def verify(
     @float64
     def run_group(group: list[tuple[int, Instance]]) -> list[Case]:
         release_programs()
+        suited = effort.for_work(chosen.method, [one.problem for _, one in group], len(numbers))
         return [
-            _run(chosen, index, one, numbers, root, effort, inner, progress, compare=position == len(group) // 2)
+            _run(chosen, index, one, numbers, root, suited, inner, progress, compare=position == len(group) // 2)
             for position, (index, one) in enumerate(group)
         ]
 
@@ -104,8 +103,11 @@ def verify(
         draws = control.outside(jax.random.fold_in(root, 2))
         # Of a quick run too: rare minima are what such a control is about. Paths differ from the first seed on.
         enough = numbers if chosen.method == "path" else as_seeds(chosen.seeds)
+        drawn_key = jax.random.fold_in(root, 3)
+        suited = [effort.for_work(chosen.method, [one.problem], len(enough)) for one in draws]
         return [
-            (one, instance_evidence(chosen, one, enough, jax.random.fold_in(root, 3), effort, inner)) for one in draws
+            (one, instance_evidence(chosen, one, enough, drawn_key, each, inner))
+            for one, each in zip(draws, suited, strict=True)
         ]
 
     beyond = [] if instance is not None else [control for control in chosen.controls if control.outside is not None]

@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
 
 import nctheory as nct
 from proofs_numeric.bibliography import GARROD_2025
@@ -45,12 +44,13 @@ def chain(classes, depth, n, decay, **shown):
 
 def crossing_decay(classes, depth, n):
     """The decay at which both structures cost the same, by bisection."""
+    from scipy.optimize import brentq
 
     def gain(log_decay):
         problem = chain(classes, depth, n, float(np.exp(log_decay))).problem
         return float(nct.deep_collapse(problem).value - nct.low_rank(problem).value)
 
-    return float(np.exp(scipy.optimize.brentq(gain, np.log(1e-3), np.log(5e-2), xtol=1e-10)))
+    return float(np.exp(brentq(gain, np.log(1e-3), np.log(5e-2), xtol=1e-10)))
 
 
 def collapse_is_best(problem):

@@ -5,7 +5,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
 
 import nctheory as nct
 
@@ -117,7 +116,9 @@ def probability_terms(problem, params):
 
 def bracketed_root(function, low, high):
     """The root between two points of opposite sign, to rounding."""
-    root: Any = scipy.optimize.brentq(function, low, high, xtol=1e-15, rtol=np.float64(1e-15))
+    from scipy.optimize import brentq
+
+    root: Any = brentq(function, low, high, xtol=1e-15, rtol=np.float64(1e-15))
     return float(root)
 
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-import scipy.integrate
 
 import nctheory as nct
 
@@ -52,6 +51,8 @@ def multipliers_by_quadrature(counts, class_scale, label_scale):
 
 @lru_cache(maxsize=256)
 def _integrals(*data):
+    from scipy.integrate import quad
+
     counts, class_scale, label_scale = (np.asarray(values) for values in data)
     null, classes = 1.0 / class_scale, len(counts)
     nu = counts / (class_scale * label_scale) ** 2
@@ -65,11 +66,11 @@ def _integrals(*data):
         for k in range(c):
             pieces = [0.0, np.sqrt(nu.min()), np.sqrt(nu.max())]
             inner = sum(
-                scipy.integrate.quad(integrand, a, b, args=(c, k), epsabs=0.0, epsrel=1e-12)[0]
+                quad(integrand, a, b, args=(c, k), epsabs=0.0, epsrel=1e-12)[0]
                 for a, b in itertools.pairwise(pieces)
                 if b > a
             )
-            outer = scipy.integrate.quad(integrand, pieces[-1], np.inf, args=(c, k), epsabs=0.0, epsrel=1e-12)[0]
+            outer = quad(integrand, pieces[-1], np.inf, args=(c, k), epsabs=0.0, epsrel=1e-12)[0]
             out[c, k] = out[k, c] = (null[c] * null[k]) ** 2 * (inner + outer)
     return out / label_scale[None, :] ** 2
 

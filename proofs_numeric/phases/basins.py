@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
 
 import nctheory as nct
 from proofs_numeric.bibliography import CHEN_2025
@@ -46,6 +45,8 @@ def height(problem, params):
 
 def barrier(depth):
     r"""The smaller root of $s^{F-2}(1-s^F)=K\lambda$, F = M+1: between the basins of zero and of the global minimum."""
+    from scipy.optimize import brentq
+
     found = []
     for layers in np.atleast_1d(depth):
         factors = int(layers) + 1

@@ -45,9 +45,9 @@ def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str,
 
     @functools.wraps(function)
     def call(*args: Any, light: bool = True, **kwargs: Any) -> Any:
-        # Options are for whole programs; a new array is traced inside another program, whatever the arguments are.
+        # Options are for whole programs.
         leaves, structure = jax.tree.flatten((args, kwargs))
-        if any(map(is_traced, [*leaves, jnp.zeros(())])):
+        if _inside() or any(map(is_traced, leaves)):
             return usual(*args, **kwargs)
         program, kind = quickly() if light else usual, (light, structure, *map(_kind, leaves))
         if kind not in prepared:
@@ -59,8 +59,13 @@ def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str,
     return call
 
 
-_TRACING = threading.Lock()
-"""Traced one at a time: of two programs traced at once under Python's lock neither is ready before both are."""
+_TRACING = threading.RLock()
+"""Programs are traced one at a time: of two at once, under Python's own lock, neither is ready before both are."""
+
+
+def _inside() -> bool:
+    """Whether another program is being traced: in that a new array has no numbers."""
+    return is_traced(jnp.zeros(()))
 
 
 def _kind(leaf: Any) -> Any:
@@ -71,7 +76,7 @@ def _kind(leaf: Any) -> Any:
         return leaf
 
 
-_FACTORISATIONS = threading.Lock()
+_FACTORISATIONS = threading.RLock()
 
 
 def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,6 +92,8 @@ def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if _inside():  # nothing runs
+            return function(*args, **kwargs)
         with _FACTORISATIONS:
             return jax.block_until_ready(function(*args, **kwargs))
 

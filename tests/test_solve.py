@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 import scipy.optimize
 
 import nctheory as nct
-from nctheory._programs import LIGHT, light_jit, release_programs
+from nctheory._programs import LIGHT, light_jit, one_at_a_time, release_programs
 from nctheory.flow._chebyshev import Chebyshev
 from nctheory.flow._items import default_chunk
 from nctheory.flow._lanes import run_lanes
@@ -166,6 +169,69 @@ def test_lanes_run_each_item_just_as_long_as_it_needs():
     np.testing.assert_array_equal(done["worked"], np.where(active, needed, 0))
 
 
+def test_lanes_settle_after_several_steps():
+    """Four steps between two looks; what was over before them stays as it was."""
+    needed = np.array([3, 0, 17, 5, 8, 1])
+    done = run_lanes(
+        {"left": needed, "worked": np.zeros(6, int)},
+        jax.numpy.ones(6, bool),
+        load=lambda r: r,
+        advance=lambda r: {"left": r["left"] - 1, "worked": r["worked"] + 1},
+        finished=lambda r: r["left"] <= 0,
+        unload=lambda r: r,
+        lanes=2,
+        steps=4,
+        settle=lambda before, after: jax.tree.map(
+            lambda a, b: jax.numpy.where(before["left"] > 0, a, b), after, before
+        ),
+    )
+    np.testing.assert_array_equal(done["worked"], -(-needed // 4) * 4)
+    np.testing.assert_array_equal(done["left"], needed - done["worked"])
+
+
+def test_a_solve_traces_the_objective_once_or_twice():
+    """Once as it is and once for its derivative, however many stages call it."""
+    calls = []
+
+    class Counted(nct.Problem):
+        def init(self, key, scale):
+            return scale * jax.random.normal(key, (3,), jnp.float64)
+
+        def objective(self, params):
+            calls.append(params)
+            return 0.5 * jnp.sum((params - 1.0) ** 2)
+
+    assert nct.solve(Counted(), 8).converged.all()
+    assert 1 <= len(calls) <= 2
+
+
+def test_programs_are_traced_one_at_a_time_and_may_nest():
+    """Two threads at two programs; the second begins to be traced when the first has been."""
+    at_once, most, lock = [0], [0], threading.Lock()
+
+    def slowly(x):
+        with lock:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+        time.sleep(0.1)
+        with lock:
+            at_once[0] -= 1
+        return x + 1.0
+
+    programs = [light_jit(lambda x, i=i: slowly(x) + i) for i in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda program: float(program(1.0)), programs)) == [2.0, 3.0, 4.0, 5.0]
+    assert most[0] == 1
+
+    @light_jit
+    def outer(x):
+        with jax.ensure_compile_time_eval():  # a program run while another is traced
+            inner = float(programs[0](1.0)) + float(light_jit(lambda y: 2.0 * y)(3.0))
+        return x + inner + one_at_a_time(programs[1])(x)
+
+    assert float(outer(1.0)) == 1.0 + (2.0 + 6.0) + 3.0
+
+
 def test_statuses_budget_and_divergence():
     problem = model("cross_entropy")
     starved = nct.solve(problem, 5, budget=3)
@@ -282,8 +348,10 @@ def test_known_spurious_minima_of_the_free_bias_model():
 
 def test_importing_and_solving_leave_the_host_program_alone():
     code = """
+import sys
 import jax, jax.numpy as jnp, numpy as np
 import nctheory as nct
+assert not {"scipy.stats", "scipy.linalg", "scipy.optimize", "matplotlib", "rich"} & sys.modules.keys()  # seconds to import
 assert jnp.zeros(1).dtype == jnp.float32
 p = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
 e = nct.solve(p, 3)

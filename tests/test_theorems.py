@@ -34,6 +34,22 @@ SAMPLED = ("deep-ce-best", "gk-deep-ce-linear", "laurent-vonbrecht")
 SCHEMA = json.loads((Path(nct.__file__).parent / "report" / "verdict.schema.json").read_text())
 
 
+@pytest.mark.parametrize(
+    ("method", "instances", "seeds", "light"),
+    [
+        ("flow+polish", 1, 1000, True),
+        ("flow+polish", 20, 1000, False),
+        ("polish", 1, 20_000, False),
+        ("path", 20, 1000, True),
+        ("census", 1, 1025, False),
+    ],
+)
+def test_programs_are_compiled_for_the_work_they_do(method, instances, seeds, light):
+    problem = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))  # 12 parameters
+    assert Effort().for_work(method, [problem] * instances, seeds).light is light
+    assert Effort(light=True).for_work(method, [problem] * 100, 10**6).light is True
+
+
 def small_theorem(predict=nct.squared_error_minimum, controls=None, claims=None, loss="mse", **change):
     """A theorem with two small instances of one shape."""
 

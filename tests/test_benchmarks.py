@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import sys
 import types
 
 import jax
@@ -12,6 +13,7 @@ import nctheory as nct
 from benchmarks import __main__ as command
 from benchmarks import jobs, measure, tables
 from benchmarks.descent import descend
+from benchmarks.first_result import run as run_in_terminal
 from benchmarks.gradients import factors, join, numpy_gradient, one_hot, split, value_and_gradient
 from benchmarks.jobs import Job, problem_of, starts
 from benchmarks.peers import REFERENCE, Ends, Peer, Prepared, load_peers
@@ -153,3 +155,15 @@ def test_jobs_have_their_own_names_and_the_doctests_run():
         outcome = doctest.testmod(module)
         assert outcome.attempted > 0
         assert outcome.failed == 0
+
+
+def test_the_first_result_is_there_when_the_bar_counts_seeds():
+    waits = "import time; print('\\x1b[2Kufm  \\x1b[32m0/64\\x1b[0m seeds', flush=True); time.sleep(0.3)"
+    first, end = run_in_terminal(
+        [sys.executable, "-c", f"{waits}; print('ufm 32/64 seeds', flush=True); time.sleep(0.2)"]
+    )
+    assert 0.3 <= first <= end - 0.2
+    with pytest.raises(RuntimeError, match="exit status 0, first result None"):
+        run_in_terminal([sys.executable, "-c", waits])
+    with pytest.raises(RuntimeError, match="exit status 3"):
+        run_in_terminal([sys.executable, "-c", "print('8/8 seeds'); raise SystemExit(3)"])

@@ -1,5 +1,6 @@
 """What a result depends on besides its inputs: versions, device, precision."""
 
+import gc
 import importlib.metadata
 import os
 import platform
@@ -9,6 +10,9 @@ from pathlib import Path
 import jax
 
 PACKAGES = ("nctheory", "jax", "jaxlib", "diffrax", "equinox", "numpy", "scipy")
+
+RARELY = (100_000, 20, 100)
+"""Thresholds of Python's collector: tracing makes very many objects and little garbage (a seventh of its time)."""
 
 
 def environment() -> dict[str, str]:
@@ -38,11 +42,12 @@ def cache_directory() -> Path:
 
 
 def configure() -> Path | None:
-    """float64 and the persistent compilation cache, for a process that the command line owns.
+    """float64, the persistent compilation cache and rare garbage collection, for a process that the command line owns.
 
     Returns the cache folder, or None where none can be written; then every run compiles afresh.
     """
     jax.config.update("jax_enable_x64", True)
+    gc.set_threshold(*RARELY)
     folder = cache_directory()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,18 +1,20 @@
 """Strict settings for every test: float64 where the engine computes, rank promotion raises, programs compiled quickly."""
 
+import gc
 import os
 
 import jax
 import numpy as np
 import pytest
 
-from nctheory._environment import cache_directory
+from nctheory._environment import RARELY, cache_directory
 from nctheory._programs import release_programs
 from tests.helpers import LIGHT_FLAGS
 
 # Compiling is most of the suite's time: every program as with `solve(light=True)`, read when the first is compiled. Tests
 # of the compiler's other programs start processes with `usual_environment`.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {LIGHT_FLAGS}".strip()
+gc.set_threshold(*RARELY)  # as in the command line
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # What `nctheory verify` has compiled before is not compiled again.
 jax.config.update("jax_compilation_cache_dir", str(cache_directory()))

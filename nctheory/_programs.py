@@ -41,19 +41,18 @@ def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str,
             return usual
         return jax.jit(function, static_argnames=static_argnames, compiler_options=dict(LIGHT))
 
-    prepared: set[Any] = set()
-
     @functools.wraps(function)
     def call(*args: Any, light: bool = True, **kwargs: Any) -> Any:
         # Options are for whole programs.
         leaves, structure = jax.tree.flatten((args, kwargs))
         if _inside() or any(map(is_traced, leaves)):
             return usual(*args, **kwargs)
-        program, kind = quickly() if light else usual, (light, structure, *map(_kind, leaves))
-        if kind not in prepared:
+        program = quickly() if light else usual
+        kind = (program, structure, *map(_kind, leaves))
+        if kind not in _TRACED:
             with _TRACING:
                 program.lower(*args, **kwargs)  # what the call below needs; JAX remembers it
-            prepared.add(kind)
+            _TRACED.add(kind)
         return program(*args, **kwargs)
 
     return call
@@ -61,6 +60,9 @@ def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str,
 
 _TRACING = threading.RLock()
 """Programs are traced one at a time: of two at once, under Python's own lock, neither is ready before both are."""
+
+_TRACED: set[Any] = set()
+"""Programs that have been, each with the kinds of its arguments."""
 
 
 def _inside() -> bool:
@@ -114,5 +116,6 @@ def release_programs(limit: int = LIMIT) -> bool:
     if held <= limit:
         return False
     jax.clear_caches()
+    _TRACED.clear()
     gc.collect()
     return True

@@ -90,7 +90,7 @@ def test_every_boundary_lies_where_it_is_predicted(identifier):
 
 @pytest.mark.slow
 def test_active_and_metastable_phases_of_a_deep_chain():
-    found = nct.phase_diagram("deep-phases-2", grid=3, rows=2)
+    found = nct.phase_diagram("deep-phases-2", grid=3, rows=4)
     assert found.sweep.arrays["value"].shape == (3, 3, 32)  # the diagram's own number of seeds
     assert found.outcome == "holds"
     active, metastable = (found.located[i].predicted for i in (2, 3))

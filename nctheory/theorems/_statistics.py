@@ -15,6 +15,6 @@ def failure_bound(failures: int, trials: int, confidence: float = CONFIDENCE) ->
         raise ValueError(f"failures: expected between 0 and {trials}, got {failures}")
     if failures == trials:
         return 1.0
-    from scipy.special import betaincinv  # here: SciPy takes a third as long to import as all of JAX
+    from scipy.special import betaincinv  # here: nothing that does not need SciPy waits for its import
 
     return float(betaincinv(failures + 1, trials - failures, confidence))

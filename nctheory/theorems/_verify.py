@@ -104,11 +104,12 @@ def verify(
         # Of a quick run too: rare minima are what such a control is about. Paths differ from the first seed on.
         enough = numbers if chosen.method == "path" else as_seeds(chosen.seeds)
         drawn_key = jax.random.fold_in(root, 3)
-        suited = [effort.for_work(chosen.method, [one.problem], len(enough)) for one in draws]
-        return [
-            (one, instance_evidence(chosen, one, enough, drawn_key, each, inner))
-            for one, each in zip(draws, suited, strict=True)
-        ]
+
+        def evidence_of(one: Instance) -> Evidence:
+            suited = effort.for_work(chosen.method, [one.problem], len(enough))
+            return instance_evidence(chosen, one, enough, drawn_key, suited, inner)
+
+        return [(one, evidence_of(one)) for one in draws]
 
     beyond = [] if instance is not None else [control for control in chosen.controls if control.outside is not None]
 

@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import nctheory as nct
-from nctheory.theorems._check import UNCLEAR
+from nctheory.theorems import UNCLEAR
 from proofs_numeric.landscape.data_chains import data_instance
 
 SHAPES = ((3, 2, 2, 3), (4, 3, 3, 4), (5, 2, 4, 3), (6, 4, 5, 4), (6, 6, 6, 6))

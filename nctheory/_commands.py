@@ -4,8 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,20 @@ from nctheory._environment import cache_directory, check_writable, configure, en
 if TYPE_CHECKING:
     from rich.console import Console
 
-EXIT = {"holds": 0, "refuted": 1, "inconclusive": 3}
+EXIT = {"holds": 0, "refuted": 1, "inconclusive": 3, "engine error": 4}
+
+
+def exit_status(outcomes: Iterable[str]) -> int:
+    """The exit status of several outcomes.
+
+    An engine error comes before anything else, because then nothing that the engine says can be trusted; after it
+    "refuted", then "inconclusive".
+
+    >>> exit_status(["holds", "inconclusive", "refuted"]), exit_status(["refuted", "engine error"]), exit_status([])
+    (1, 4, 0)
+    """
+    codes = {EXIT[outcome] for outcome in outcomes}
+    return next((code for code in (4, 1, 3) if code in codes), 0)
 
 
 class Misuse(Exception):
@@ -45,21 +57,7 @@ def print_titles(known: Mapping[str, Any]) -> None:
         print(f"{identifier:<{width}}  {one.title}")
 
 
-def _outputs(args: argparse.Namespace) -> None:
-    """Fail before any computation when an output cannot be written."""
-    if args.out is not None:
-        output_folder(args.out)
-    if args.json is not None:
-        file = Path(args.json)
-        if file.is_dir():
-            raise Misuse(f"--json: {file} is a folder; expected a file name")
-        try:
-            check_writable(file.absolute().parent)
-        except OSError as error:
-            raise Misuse(f"--json: cannot write {file}: {error.strerror or error}") from error
-
-
-def _selected(names: Sequence[str]) -> list[tuple]:
+def selected_theorems(names: Sequence[str]) -> list[tuple]:
     """(theorem, file it came from or None) for each name; without names the whole catalogue."""
     from nctheory.theorems import catalogue, find_theorem, load_theorem_file
 
@@ -75,65 +73,6 @@ def _selected(names: Sequence[str]) -> list[tuple]:
         except ValueError as error:
             raise Misuse(str(error)) from error
     return chosen
-
-
-def verify_command(args: argparse.Namespace) -> int:
-    """Run verifications with a progress bar, print tables, write files; the exit status says how they ended."""
-    from threadpoolctl import threadpool_limits
-
-    from nctheory.report import margin_figure, render_verdict, summary_table
-    from nctheory.report._progress import SeedProgress
-    from nctheory.theorems import Effort, Theorem, Verdict, verify, write_atomically
-
-    _outputs(args)
-    if args.seed is not None and args.instance is None:
-        raise Misuse("--seed: needs --instance as well, because every instance has its own seeds")
-    if args.instance is not None and len(args.theorems) != 1:
-        raise Misuse("--instance: needs exactly one theorem")
-    configure()  # before anything compiles: JAX decides once whether its cache is in use
-    chosen = _selected(args.theorems)
-    seeds = args.seeds if args.seed is None else [args.seed]
-    console = report_console()
-    workers = min(os.cpu_count() or 1, len(chosen))
-    effort = Effort(budget=args.budget, workers=1 if workers > 1 else None)
-    if args.quick:
-        effort = effort._replace(fidelity_seeds=4)
-
-    def run(theorem: Theorem, file: str | None) -> Verdict:
-        with progress.bar(theorem, seeds, args.key, args.instance) as advance:
-            verdict = verify(
-                theorem,
-                seeds,
-                args.key,
-                instance=args.instance,
-                quick=args.quick,
-                effort=effort,
-                progress=advance,
-                file=file,
-            )
-        if args.out is not None:
-            verdict.to_json(Path(args.out) / f"{theorem.id}.json")
-        return verdict
-
-    verdicts = []
-    try:
-        with SeedProgress() as progress, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-            # In the order asked for, each as soon as it is there.
-            for verdict in pool.map(lambda job: run(*job), chosen):
-                verdicts.append(verdict)
-                if not args.quiet or verdict.outcome != "holds":
-                    with progress.paused():
-                        console.print(render_verdict(verdict), crop=False)
-    except ValueError as error:
-        raise Misuse(str(error)) from error
-    console.print(summary_table(verdicts))
-    if args.json is not None:
-        body = ",\n".join(verdict.to_json().rstrip() for verdict in verdicts)
-        write_atomically(Path(args.json), f"[\n{body}\n]\n")
-    if args.out is not None:
-        console.print(f"figure: {margin_figure(verdicts, Path(args.out) / 'margins.png')}")
-    codes = {EXIT[verdict.outcome] for verdict in verdicts}
-    return 1 if 1 in codes else max(codes)
 
 
 def list_command(errata: bool) -> int:
@@ -153,7 +92,7 @@ def errata_command(args: argparse.Namespace) -> int:
     """Reproduce errata; 0 when every claim came out false, 1 when one did not."""
     from threadpoolctl import threadpool_limits
 
-    from nctheory.report import show_finding
+    from nctheory.report import show_erratum_result
     from nctheory.theorems import errata, find_erratum
 
     configure()
@@ -161,12 +100,12 @@ def errata_command(args: argparse.Namespace) -> int:
         chosen = [find_erratum(name) for name in args.errata] or list(errata().values())
     except ValueError as error:
         raise Misuse(str(error)) from error
-    findings = []
+    results = []
     with threadpool_limits(1, user_api="blas"):
         for one in chosen:
-            findings.append(one.reproduce(args.seeds, args.key))
-            print(show_finding(one, findings[-1]), flush=True)
-    return 0 if all(finding.refuted for finding in findings) else 1
+            results.append(one.reproduce(args.seeds, args.key))
+            print(show_erratum_result(one, results[-1]), flush=True)
+    return 0 if all(result.refuted for result in results) else 1
 
 
 def census_command(args: argparse.Namespace) -> int:
@@ -217,7 +156,7 @@ def show_command(identifier: str) -> int:
     """One theorem in full."""
     from nctheory.report import show_theorem
 
-    print(show_theorem(_selected([identifier])[0][0]))
+    print(show_theorem(selected_theorems([identifier])[0][0]))
     return 0
 
 

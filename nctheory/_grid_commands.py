@@ -16,8 +16,7 @@ def phase_command(args: argparse.Namespace) -> int:
     from threadpoolctl import threadpool_limits
 
     from nctheory.phase import diagrams, find_diagram, phase_diagram
-    from nctheory.report import phase_figure, phase_json, phase_lines, phase_table
-    from nctheory.report._progress import TileProgress
+    from nctheory.report import TileProgress, phase_figure, phase_json, phase_lines, phase_table
     from nctheory.theorems import write_atomically
 
     if args.diagram is None:
@@ -68,7 +67,7 @@ def dynamics_command(args: argparse.Namespace) -> int:
                 print(f"animation: {animate_features(args.animate, key=args.key)}")
         if args.theorem is None:
             if args.animate is None:
-                print_titles({name: one for name, one in catalogue().items() if one.method == "path"})
+                print_titles({name: one for name, one in catalogue().items() if one.method.name == "integrate"})
             return 0
         with threadpool_limits(1, user_api="blas"):
             found = dynamics(find_theorem(args.theorem), args.instance, args.seeds, args.key)
@@ -92,7 +91,7 @@ def sweep_command(args: argparse.Namespace) -> int:
     from threadpoolctl import threadpool_limits
 
     from nctheory.phase import find_diagram
-    from nctheory.report._progress import TileProgress
+    from nctheory.report import TileProgress
     from nctheory.sweeps import sweep
 
     for name in ("netcdf", "parquet"):

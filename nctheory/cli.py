@@ -12,9 +12,9 @@ from nctheory._commands import (
     list_command,
     report_command,
     show_command,
-    verify_command,
 )
 from nctheory._grid_commands import dynamics_command, phase_command, sweep_command
+from nctheory._verify_command import verify_command
 
 WRONG_USE = 2
 
@@ -39,7 +39,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="nctheory",
         description="Check theorems of neural-collapse theory by computation.",
-        epilog="exit status: 0 all hold, 1 some refuted, 2 wrong use, 3 none refuted but some inconclusive",
+        epilog="exit status: 0 all hold, 1 some refuted, 2 wrong use, 3 none refuted but some inconclusive, 4 the engine "
+        "contradicted itself: then nothing can be trusted, whatever else was found",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="the theorems of the catalogue")
@@ -55,13 +56,15 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--seeds", type=_whole(1), metavar="N", help="seeds per instance (default: the theorem's, mostly 256)"
     )
-    check.add_argument("--quick", action="store_true", help="instances of one shape of each theorem only, on few seeds")
+    check.add_argument(
+        "--quick", action="store_true", help="an eighth of the seeds, on instances of as few shapes as will do"
+    )
     check.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
     check.add_argument("--instance", type=_whole(0), metavar="I", help="one instance only")
     check.add_argument("--seed", type=_whole(0), metavar="S", help="one seed only: reproduces a worst case")
     check.add_argument("--budget", type=_whole(1), default=200_000, metavar="B", help="gradient evaluations per seed")
     check.add_argument("--json", metavar="FILE", help="write the verdicts as JSON")
-    check.add_argument("--out", metavar="DIR", help="write verdicts and the figure of margins into a folder")
+    check.add_argument("--out", metavar="DIR", help="write verdicts and the figure of tolerances into a folder")
     check.add_argument("-q", "--quiet", action="store_true", help="the summary table only")
     count = commands.add_parser("census", help="critical points of every index of one instance of a theorem")
     count.add_argument("theorem", metavar="ID")

@@ -19,7 +19,7 @@ SAMPLES = 12
 # Keep the shapes few (each one compiles) and vary the real parameters, which cost nothing to change.
 def draw_instances(key):
     """Random inputs, targets and decay over four decades."""
-    rng = nct.generator(key)
+    rng = nct.numpy_rng(key)
     drawn = []
     for lam in 10.0 ** rng.uniform(-3, 1, size=10):
         inputs, targets = rng.normal(size=(5, SAMPLES)), rng.normal(size=(3, SAMPLES))
@@ -60,12 +60,13 @@ def unregularised(problem):
 
 THEOREM = nct.register(
     nct.Theorem(
-        # SLOT 4: name, statement in LaTeX, hypotheses, the map from the paper's notation to this one's.
+        # SLOT 4: name, statement in LaTeX, hypotheses (each with a test of an instance), the map from the paper's notation
+        # to this one's.
         id="ridge-regression",
         title="Ridge regression",
         statement=r"""For $\lambda>0$ the minimiser of $\frac1{2N}|WX-Y|_F^2+\frac\lambda2|W|_F^2$ is
 $W=YX^\top(XX^\top+N\lambda I)^{-1}$.""",
-        hypotheses=("lambda > 0",),
+        hypotheses=(nct.Hypothesis("lambda > 0", lambda i: float(i.problem.weight_decay[0]) > 0),),
         notation="lambda here is the textbook's divided by N, because the fit is a mean.",
         # SLOT 5: the source. Give the theorem's number only if you have read it; else "number unchecked".
         sources=(
@@ -82,10 +83,11 @@ $W=YX^\top(XX^\top+N\lambda I)^{-1}$.""",
         ),
         instances=draw_instances,
         predict=predict,
-        # SLOT 6: the claims. Observe what the symmetry leaves alone: Gram matrices, logits, singular values, norms.
+        # SLOT 6: the claims, each with a control that refutes it. Observe what the symmetry leaves alone: Gram matrices,
+        # logits, singular values, norms. A threshold is a claim of its own (`nct.Threshold`).
         claims=(
-            nct.minimum_value(lambda p: p.value),
-            nct.Claim("weights", "W", lambda problem, params: params.weights[0], lambda p: p.weights),
+            nct.GlobalValue("value", r"\min f", lambda p: p.value),
+            nct.Equality("weights", "W", lambda problem, params: params.weights[0], lambda p: p.weights),
         ),
         controls=(
             nct.Control("without N", "the decay without the factor N", without_samples, claims=("weights",)),

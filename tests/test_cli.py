@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from nctheory import cli
-from nctheory._commands import EXIT
+from nctheory._commands import EXIT, exit_status
+from nctheory.certificates import certify
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "proofs_numeric" / "template.py"
@@ -37,7 +38,7 @@ def test_verify_a_users_own_file_with_outputs(tmp_path):
     assert verdict["outcome"] == "holds"
     assert verdict["seeds_run"] == verdict["supporting"]
     assert (tmp_path / "out" / "ridge-regression.json").is_file()
-    assert (tmp_path / "out" / "margins.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "out" / "tolerances.png").read_bytes().startswith(b"\x89PNG")
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -59,8 +60,60 @@ def test_a_starved_solver_exits_3():
     assert "inconclusive" in done.stdout
 
 
-def test_refuted_beats_inconclusive_in_the_exit_status():
-    assert EXIT == {"holds": 0, "refuted": 1, "inconclusive": 3}
+def test_an_engine_error_beats_refuted_and_that_beats_inconclusive_in_the_exit_status(capsys):
+    assert EXIT == {"holds": 0, "refuted": 1, "inconclusive": 3, "engine error": 4}
+    assert exit_status(["holds", "holds"]) == 0
+    assert exit_status(["inconclusive", "holds"]) == 3
+    assert exit_status(["inconclusive", "refuted", "holds"]) == 1
+    assert exit_status(["refuted", "engine error", "inconclusive"]) == 4
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert "4 the engine contradicted itself" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_wrong_certificate_is_an_engine_error_and_exits_4(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("nctheory._verify_command.configure", lambda: None)
+
+    def too_high(problem, params):
+        bound = certify(problem, params)
+        return bound._replace(lower_bound=bound.lower_bound + 1e-3, gap=bound.gap - 1e-3)
+
+    monkeypatch.setattr("nctheory.theorems._methods.certify", too_high)
+    assert (
+        cli.main(["verify", str(TEMPLATE), "--seeds", "2", "--out", str(tmp_path), "--json", str(tmp_path / "v.json")])
+        == 4
+    )
+    shown = capsys.readouterr().out
+    assert "engine error" in shown
+    assert "the lower bound" in shown
+    assert "holds" not in shown
+    (verdict,) = json.loads((tmp_path / "v.json").read_text())
+    assert verdict["outcome"] == "engine error"
+    assert verdict["claims"] == verdict["controls"] == verdict["instances"] == []
+    assert main_report(tmp_path) == 0
+    assert "engine error" in (tmp_path / "report.html").read_text()
+
+
+def main_report(folder):
+    return cli.main(["report", str(folder)])
+
+
+def test_an_instance_outside_the_hypotheses_exits_2_before_any_solve(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("nctheory._verify_command.configure", lambda: None)
+    monkeypatch.setattr("nctheory.theorems._methods.solve", lambda *args, **options: pytest.fail("solved"))
+    file = tmp_path / "theorem.py"
+    file.write_text(
+        TEMPLATE.read_text()
+        .replace("ridge-regression", "rejecting-ridge")
+        .replace(
+            'nct.Hypothesis("lambda > 0", lambda i: float(i.problem.weight_decay[0]) > 0)',
+            'nct.Hypothesis("lambda > 99", lambda i: float(i.problem.weight_decay[0]) > 99)',
+        )
+    )
+    assert cli.main(["verify", str(file)]) == 2
+    told = capsys.readouterr().err
+    assert "is not within 'lambda > 99'" in told
+    assert str(file) in told
 
 
 MISUSE = [
@@ -82,7 +135,7 @@ MISUSE = [
 
 @pytest.mark.parametrize(("arguments", "message"), MISUSE)
 def test_wrong_use_exits_2_with_a_message(arguments, message, capsys, monkeypatch):
-    monkeypatch.setattr("nctheory._commands.configure", lambda: None)
+    monkeypatch.setattr("nctheory._verify_command.configure", lambda: None)
     try:
         status = cli.main(arguments)
     except SystemExit as stop:
@@ -93,7 +146,7 @@ def test_wrong_use_exits_2_with_a_message(arguments, message, capsys, monkeypatc
 
 @pytest.mark.parametrize(("text", "message"), [("x = 1", "registers no theorem"), ("import nope", "does not import")])
 def test_bad_theorem_files_exit_2(text, message, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("nctheory._commands.configure", lambda: None)
+    monkeypatch.setattr("nctheory._verify_command.configure", lambda: None)
     file = tmp_path / "theorem.py"
     file.write_text(text)
     assert cli.main(["verify", str(file)]) == 2
@@ -107,9 +160,12 @@ def test_list_and_show(capsys):
         assert identifier in listed
         assert cli.main(["show", identifier]) == 0
         shown = capsys.readouterr().out
-        for part in ("Hypotheses:", "Claims:", "Controls", "number unchecked", "@"):
+        for part in ("Hypotheses:", "Claims:", "Controls", "own wrong version", "How: ", "number unchecked", "@"):
             assert part in shown
     assert "template" not in listed
+    assert "value (global value, the minimum): min f" in shown
+    assert "value: the prediction moved by a relative 1e-06" in shown
+    assert "Hypothesis(" not in shown
 
 
 def test_doctor_reports_and_survives_an_unwritable_cache(tmp_path):

@@ -13,10 +13,8 @@ import pytest
 import nctheory as nct
 from nctheory.cli import main
 from nctheory.report import animate_features, dynamics_json, load_results, write_report
-from nctheory.theorems import Effort, Evidence, Verdict
+from nctheory.theorems import Run, Trajectories, Verdict, VerifyOptions
 from nctheory.theorems._judge import control_result
-from nctheory.theorems._path_check import check_path
-from nctheory.theorems._verify import instance_evidence
 
 SCHEMA = json.loads((Path(nct.__file__).parent / "report" / "verdict.schema.json").read_text())
 PATHS = (
@@ -33,35 +31,28 @@ PATHS = (
 )
 
 
-def evidence(observed, error, times=(1.0,), ladder=()):
-    """Made-up observations of a claim "it", of paths that are all sound."""
+KINDS = {"trajectory": nct.Trajectory, "order": nct.Order, "limit": nct.Limit}
+
+
+def evidence(claim, observed, error, times=(1.0,), scales=()):
+    """Made-up observations of a claim, of paths that are all sound."""
     seeds, observed = len(observed), np.asarray(observed, float)
     problem = nct.unconstrained_features(counts=(1, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
-    zero, whole = np.zeros(seeds), np.zeros(seeds, np.int64)
-    ensemble = nct.Ensemble(
-        seeds=np.arange(seeds), value=zero, grad_norm=zero, status=np.zeros(seeds, np.int8), params=None, steps=whole,
-        flow_time=zero, handovers=whole, peak_grad_norm=zero, tolerance=1e-10,
-    )  # fmt: skip
-    return Evidence(
-        problem=problem, ensemble=ensemble, bound=nct.Bound(zero - np.inf, zero + np.inf, zero > 0, None),
-        certified=np.ones(seeds, bool), observed={"it": observed}, reports=[], reach={}, terms={}, levels=(),
-        course=nct.Course(tuple(map(float, times)), ladder=tuple(map(float, ladder))),
-        errors={"it": np.asarray(error, float)},
+    return Trajectories(
+        problem=problem, spec=nct.TrajectorySpec(tuple(map(float, times)), initial_scales=tuple(map(float, scales))),
+        seeds=np.arange(seeds), status=np.zeros(seeds, np.int8), sound=np.ones(seeds, bool), observed={claim: observed},
+        errors={claim: np.asarray(error, float)}, terms={}, starts=None, values=np.zeros(seeds), drift=0.0, dissipation=0.0,
     )  # fmt: skip
 
 
-def claim(kind, **more):
-    """A claim about paths."""
-    return nct.Claim("it", "it", lambda p, x, s: x, lambda m: m, kind=kind, scope="path", **more)
-
-
-def checked(kind, observed, error, predicted, times=(1.0,), ladder=(), **more):
-    """`check_path` on made-up numbers."""
-    return check_path(claim(kind, **more), evidence(observed, error, times, ladder), np.asarray(predicted, float))
+def checked(kind, observed, error, predicted, times=(1.0,), scales=(), **more):
+    """A claim of a kind held against made-up numbers."""
+    claim = KINDS[kind]("it", "it", lambda p, x, s: x, lambda m: m, **more)
+    return claim.check(evidence(claim, observed, error, times, scales), np.asarray(predicted, float))
 
 
 def test_every_theorem_about_paths_is_in_this_list():
-    assert {name for name, one in nct.catalogue().items() if one.method == "path"} == set(PATHS)
+    assert {name for name, one in nct.catalogue().items() if one.method.name == "integrate"} == set(PATHS)
 
 
 @pytest.mark.slow
@@ -72,14 +63,14 @@ def test_theorems_about_paths_hold_and_every_wrong_version_is_refuted(identifier
     assert verdict.outcome == "holds", verdict.reasons
     assert all(control.refuted for control in verdict.controls)
     assert len(verdict.controls) >= 3
-    assert verdict.power < 0.1
-    note = verdict.integrator_note()
+    assert verdict.resolution < 0.1
+    note = verdict.integrator_note
     assert note is not None
-    assert note in " ".join(str(verdict).split())
+    assert note.removeprefix("paths: ") in " ".join(str(verdict).split())
     if "of gradient descent" not in note:
         assert max(row.dissipation for row in verdict.instances) <= 1e-7
     jsonschema.validate(json.loads(verdict.to_json()), SCHEMA)
-    assert Verdict.from_dict(json.loads(verdict.to_json())).integrator_note() == note
+    assert Verdict.from_dict(json.loads(verdict.to_json())).integrator_note == note
 
 
 @pytest.mark.parametrize("identifier", ["saxe-2layer", "braun-riccati"])
@@ -115,7 +106,9 @@ def test_a_curve_off_by_more_than_its_error_is_refuted_at_that_time():
     assert found.violated.all()
     assert abs(found.residual[0] - 1e-5) < 1e-9
     off[0, 3] = np.nan
-    assert checked("trajectory", off, error, curve, times=times).violated.all()
+    unknown = checked("trajectory", off, error, curve, times=times)
+    assert unknown.seeds.size == 0
+    assert unknown.unknown.tolist() == [0]
 
 
 def test_a_curve_that_is_not_known_to_a_tenth_supports_nothing_unless_it_is_farther_off():
@@ -142,12 +135,11 @@ def test_a_control_that_predicts_no_number_is_not_refuted_by_that():
     empty = nct.Control(
         "empty", "nothing", lambda p, x, t: jax.tree.map(lambda y: jnp.nan * y, theorem.predict(p, x, t))
     )
-    evidence = instance_evidence(
-        theorem, theorem.instances(jax.random.key(0))[0], np.arange(2), jax.random.key(1), Effort(light=True), 1
-    )
     instance = theorem.instances(jax.random.key(0))[0]
-    assert not control_result(empty, theorem, [(instance, evidence)]).refuted
-    assert control_result(theorem.controls[1], theorem, [(instance, evidence)]).refuted
+    run = Run(jax.random.key(1), np.arange(2), VerifyOptions(light=True), scale=0.05)
+    found = nct.Integrate().gather(theorem.claims, instance, run)
+    assert not control_result(empty, theorem, [(instance, found)]).refuted
+    assert control_result(theorem.controls[1], theorem, [(instance, found)]).refuted
 
 
 @pytest.mark.slow
@@ -157,7 +149,7 @@ def test_the_error_of_interpolation_refutes_no_true_theorem(number):
     verdict = nct.verify("arora-trajectory", seeds=32, key=2, instance=number)
     assert verdict.outcome == "holds", verdict.reasons
     assert verdict.worst is not None
-    assert verdict.worst.margin < 0.1
+    assert verdict.worst.tolerance_ratio < 0.1
 
 
 def test_curves_of_which_nothing_is_known_do_not_hold():
@@ -168,16 +160,16 @@ def test_curves_of_which_nothing_is_known_do_not_hold():
 
 
 def test_an_order_is_regressed_and_a_noisy_one_supports_nothing():
-    ladder = np.array([0.1, 0.05, 0.02, 0.01, 0.005])
-    sizes = 3.0 * ladder[None, :] ** 2 * (1 + 0.5 * ladder[None, :])
+    scales = np.array([0.1, 0.05, 0.02, 0.01, 0.005])
+    sizes = 3.0 * scales[None, :] ** 2 * (1 + 0.5 * scales[None, :])
     tiny = np.zeros((1, 5))
-    good = checked("order", sizes, tiny, [2.0], ladder=ladder)
+    good = checked("order", sizes, tiny, [2.0], scales=scales)
     assert good.seeds.size == 1
     assert not good.violated.any()
     assert good.tolerance[0] < 0.1
-    assert checked("order", sizes, tiny, [1.0], ladder=ladder).violated.all()
-    assert checked("order", sizes, tiny, [2.2], ladder=ladder).violated.all()
-    noisy = checked("order", sizes, 0.3 * sizes, [2.0], ladder=ladder)
+    assert checked("order", sizes, tiny, [1.0], scales=scales).violated.all()
+    assert checked("order", sizes, tiny, [2.2], scales=scales).violated.all()
+    noisy = checked("order", sizes, 0.3 * sizes, [2.0], scales=scales)
     assert noisy.seeds.size == 0
     assert not noisy.decided
 
@@ -212,11 +204,12 @@ def test_a_limit_is_extrapolated_and_one_that_is_far_off_supports_nothing():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: nct.Course((1.0, 1.0)), "times: expected numbers that increase"),
-        (lambda: nct.Course((0.5, 1.0), rate=0.1), "times: of a descent expected whole numbers"),
-        (lambda: nct.Course((1.0,), ladder=(0.1, 0.2, 0.3, 0.4)), "ladder: expected at least four multiples"),
-        (lambda: claim("equality"), "scope: 'path' goes with the kinds"),
-        (lambda: claim("limit"), "vanishing: claim 'it' of kind 'limit'"),
+        (lambda: nct.TrajectorySpec((1.0, 1.0)), "times: expected numbers that increase"),
+        (lambda: nct.TrajectorySpec((0.5, 1.0), rate=0.1), "times: of a descent expected whole numbers"),
+        (
+            lambda: nct.TrajectorySpec((1.0,), initial_scales=(0.1, 0.2, 0.3, 0.4)),
+            "initial_scales: expected at least four multiples",
+        ),
         (lambda: nct.dynamics("ufm-ce-balanced"), "theorem: 'ufm-ce-balanced' is not about paths"),
         (lambda: nct.dynamics("saxe-2layer", instance=99), "instance: expected 0 to 11 for saxe-2layer, got 99"),
         (lambda: animate_features("x.png"), "path: expected a file name that ends in .gif"),
@@ -230,14 +223,14 @@ def test_wrong_input_about_paths_is_refused(make, message):
 def test_a_theorem_mixes_no_claims_about_paths_with_others():
     theorem = nct.find_theorem("saxe-2layer")
     other = nct.find_theorem("ufm-mse-nobias")
-    with pytest.raises(ValueError, match="method: 'path' of theorem 'saxe-2layer' with a claim of scope"):
+    with pytest.raises(ValueError, match="method: Integrate of theorem 'saxe-2layer' with a claim about points"):
         dataclasses.replace(theorem, claims=(*theorem.claims, other.claims[1]))
-    with pytest.raises(ValueError, match="method: 'flow\\+polish' of theorem"):
+    with pytest.raises(ValueError, match="method: Solve of theorem 'ufm-mse-nobias' with a claim about paths"):
         dataclasses.replace(other, claims=(*other.claims, theorem.claims[0]))
     bare = dataclasses.replace(
-        theorem, instances=lambda key: [dataclasses.replace(theorem.instances(key)[0], course=None)]
+        theorem, instances=lambda key: [dataclasses.replace(theorem.instances(key)[0], trajectory=None)]
     )
-    with pytest.raises(ValueError, match="course: an instance of theorem 'saxe-2layer'"):
+    with pytest.raises(ValueError, match="trajectory: an instance of a theorem about paths"):
         nct.verify(bare, seeds=1, instance=0)
 
 

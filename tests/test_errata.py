@@ -29,10 +29,10 @@ def test_the_list_is_complete_and_in_order(capsys):
 @pytest.mark.parametrize("identifier", KNOWN)
 def test_every_claim_comes_out_false_on_other_seeds_than_the_default(identifier, monkeypatch):
     monkeypatch.setattr(landscapes, "GRID", [one for one in landscapes.GRID if one != (10, 3, 0.0) and one[1] != 3])
-    finding = find_erratum(identifier).reproduce(32, 7)
-    assert finding.refuted, finding.figures
-    assert len(finding.figures) >= 2
-    assert all(re.search(r"\d", value) for _, value in finding.figures)
+    result = find_erratum(identifier).reproduce(32, 7)
+    assert result.refuted, result.figures
+    assert len(result.figures) >= 2
+    assert all(re.search(r"\d", value) for _, value in result.figures)
 
 
 @pytest.mark.parametrize("identifier", KNOWN)
@@ -48,7 +48,7 @@ def test_the_command_reproduces_and_fails_on_a_claim_that_stands(capsys, monkeyp
     assert main(["errata", "N19", "--seeds", "8"]) == 0
     assert "the claim is false (certified)" in capsys.readouterr().out
     stands = dataclasses.replace(
-        find_erratum("N19"), reproduce=lambda seeds, key: nct.Finding(False, "sampled", (("seeds", str(seeds)),))
+        find_erratum("N19"), reproduce=lambda seeds, key: nct.ErratumResult(False, "sampled", (("seeds", str(seeds)),))
     )
     monkeypatch.setattr("nctheory.theorems.find_erratum", lambda name: stands)
     assert main(["errata", "N19", "--seeds", "3"]) == 1

@@ -99,7 +99,7 @@ def test_unseen_types_are_estimated_from_those_seen_once():
         import dataclasses
 
         made = tuple(dataclasses.replace(rows[0], count=c) for c in counts)
-        return nct.Census(made, 10, 10, 0, 0, 1e-10)
+        return nct.CensusResult(made, 10, 10, 0, 0, 1e-10)
 
     assert with_counts(5, 7).unseen == 0.0
     assert with_counts(1, 1, 1, 2).unseen == 3 * 2 / (2 * 2)

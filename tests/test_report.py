@@ -1,5 +1,6 @@
 """The report of a folder: what it holds, what it leaves out, and how a browser shows it."""
 
+import dataclasses
 import html
 import json
 import re
@@ -15,7 +16,7 @@ from nctheory.cli import main
 from nctheory.report import census_json, load_results, phase_data, phase_json, to_unicode, write_report
 from nctheory.report._latex import escape
 from nctheory.report._page import mathml
-from nctheory.theorems import Verdict, find_theorem
+from nctheory.theorems import ControlResult, Verdict, find_theorem
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -23,14 +24,16 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """A folder with two verdicts, a phase diagram and a census."""
-    import dataclasses
-
     folder = tmp_path_factory.mktemp("results")
     verdict = nct.verify("ufm-mse-nobias", seeds=4, instance=0)
     verdict.to_json(folder / "ufm-mse-nobias.json")
+    control = ControlResult("c", "wrong", (), "not run", 0, 0, 0.0)
+    weaker = dataclasses.replace(verdict.claims[0], recheck="as the page must show", evidence="sampled", why="others")
+    claims = (weaker, *verdict.claims[1:])
     false = dataclasses.replace(
-        verdict, theorem="mine", title="<b>bold</b>", outcome="refuted", reasons=("claim <x> & more",), sources=()
-    )
+        verdict, theorem="mine", title="<b>bold</b>", outcome="refuted", reasons=("claim <x> & more",), sources=(),
+        controls=(control,), claims=claims,
+    )  # fmt: skip
     false.to_json(folder / "mine.json")
     found = nct.phase_diagram("mse-collapse", grid=3, rows=2, seeds=2)
     (folder / "phase").mkdir()
@@ -46,13 +49,13 @@ def folder(results, tmp_path):
     return shutil.copytree(results, tmp_path / "results")
 
 
-def test_a_verdict_is_what_its_json_says(results):
+def test_the_json_of_a_verdict_says_its_version_and_its_fields(results):
     text = (results / "ufm-mse-nobias.json").read_text()
     verdict = Verdict.from_dict(json.loads(text))
     assert verdict.to_json() == text
     assert verdict.worst is not None
     assert verdict.sources == find_theorem("ufm-mse-nobias").sources
-    with pytest.raises(ValueError, match="schema_version: expected 3, got 1"):
+    with pytest.raises(ValueError, match="schema_version: expected 4, got 1"):
         Verdict.from_dict({**json.loads(text), "schema_version": 1})
     with pytest.raises(ValueError, match="fields"):
         Verdict.from_dict({**json.loads(text), "claims": [{"name": "value"}]})
@@ -72,6 +75,8 @@ def test_everything_in_the_folder_is_on_the_page_and_nothing_is_taken_for_markup
     assert all(word in page for word in ("mse-collapse", "onset of collapse", "strict saddle", "jax 0.", "<math"))
     assert "1 holds" in page
     assert "1 refuted" in page
+    for told in ("most 95 % of instances", "onset in [", "NOT RUN", "as the page must show", "sampled only"):
+        assert told in page
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)  # nothing is fetched
     before = {file.name: file.read_bytes() for file in written.files}
     write_report(folder, title="<i>my</i> report")
@@ -82,7 +87,7 @@ def test_cells_of_a_diagram_are_told_at_their_places(results):
     data = json.loads((results / "phase" / "phase.json").read_text())
     page_places = json.loads(
         html.unescape(re.findall(r'data-places="([^"]*)"', _page(results))[1])
-    )  # after the figure of margins
+    )  # after the figure of tolerances
     assert len(page_places) == 9
     x, y, text = page_places[0]
     assert 0 < x < 0.5 < y < 1  # the first cell is the lower left one
@@ -106,6 +111,7 @@ def test_latex_cites_what_the_bibliography_holds(folder):
     assert cited == set(re.findall(r"@\w+\{([^,]+),", entries)) == {"zhou2022optimization", "tirer2022extended"}
     assert table.count("{") == table.count("}")
     assert table.count(r"\begin{tabular}") == 2
+    assert "2 theorems of the table jointly (Holm's correction)" in table
     assert escape(r"a\b") == r"a\textbackslash{}b"
 
 
@@ -131,6 +137,19 @@ def test_damaged_and_foreign_files_are_left_out_and_said_to_be(folder, capsys):
     assert "other.json" not in told.err
     assert "cut.json" in (folder / "report.html").read_text()
     assert len(load_results(folder).verdicts) == 2
+
+
+def test_an_engine_error_is_not_outweighed_by_an_older_verdict(folder):
+    known = Verdict.from_dict(json.loads((folder / "mine.json").read_text()))
+    for name in ("a.json", "z.json"):  # read before the other one, and after it
+        failed = dataclasses.replace(known, outcome="engine error", seeds_run=0, claims=(), instances=(), worst=None)
+        failed = dataclasses.replace(failed, instances_supporting=0, controls=())
+        failed.to_json(folder / name)
+        (mine,) = [one for one in load_results(folder).verdicts if one.theorem == "mine"]
+        assert mine.outcome == "engine error"
+        write_report(folder)
+        assert "1 engine error" in (folder / "report.html").read_text()
+        (folder / name).unlink()
 
 
 def test_a_folder_without_results_is_wrong_use(tmp_path, capsys):

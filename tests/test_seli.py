@@ -14,7 +14,7 @@ import scipy.optimize
 import nctheory as nct
 from nctheory.closed_form import scaled_margin_minimum, seli_minimum
 from nctheory.problems import MeanSquaredError
-from proofs_numeric.imbalanced.paths import EXPONENTS, fixed_point, path_problem, predict_path
+from proofs_numeric.imbalanced.paths import EXPONENTS, expansion, fixed_point, path_problem, predict_path
 from tests.helpers import brute_force_hessian, first, random_points
 
 CASES: list[tuple[tuple[int, ...], bool, bool]] = [
@@ -363,3 +363,18 @@ def test_the_path_against_plain_cross_entropy_and_scipy():
     scale = fixed_point(3, np.full(4, 5.0), np.ones(4), np.ones(4), np.zeros(4))
     kappa = np.sqrt(5) * 1e-3 / 20
     np.testing.assert_allclose(scale, np.log(1 / kappa - 3) * np.asarray(nct.simplex_etf(4)), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("counts", [(10, 2, 2), (30, 10, 2, 1), (2, 2, 2, 2)])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_expansion_of_a_path_against_fixed_points_at_tiny_lambda(counts, scaled, rng):
+    """Its terms one by one: after m of them the next one is left, but for a quarter of it, at lambda = 1e-300."""
+    n, ones = np.asarray(counts, float), np.ones(len(counts))
+    delta, gamma = scales(counts, scaled, scaled, rng)
+    for data in ((n, delta, gamma, 0 * ones), (n, ones, ones, rng.uniform(-0.7, 0.7, size=n.size))):
+        terms = expansion(*data)
+        log, rest = 300 * np.log(10.0), fixed_point(300, *data)
+        for order, term in enumerate(terms[:-1]):
+            rest = rest - log ** (1 - order) * term
+            following = log**-order * terms[order + 1]
+            assert np.max(np.abs(rest - following)) <= 0.25 * np.max(np.abs(following)) + 1e-10 * log

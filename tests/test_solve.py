@@ -23,7 +23,7 @@ from nctheory.flow._lanes import run_lanes
 from nctheory.flow._record import Settings
 from nctheory.flow._single import Points, flow_chunk, halved, memory_budget
 from nctheory.problems import singleton
-from nctheory.theorems._evidence import Effort, flow_fidelity
+from nctheory.theorems import Run, flow_fidelity
 from tests.helpers import LOSSES, first, model, usual_environment
 
 SPURIOUS: dict[str, Any] = dict(counts=(10,) * 6, dim=2, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0)
@@ -331,12 +331,13 @@ def test_the_polish_stays_in_the_basin_that_the_flow_chose(case):
     ensemble = nct.solve(problem, seeds, scale=scale, chunk=64)
     assert ensemble.converged.all()
     assert len(np.unique(np.round(ensemble.value, 5))) >= 2
-    same, compared = flow_fidelity(problem, ensemble, jax.random.key(0), scale, seeds, Effort())
+    run = Run(jax.random.key(0), ensemble.seeds, scale=scale)
+    same, compared = flow_fidelity(problem, ensemble, run, seeds)
     assert compared == seeds
     assert same >= seeds - 1
     if case == "three minima":  # the comparison can tell: polishing from the start ends elsewhere
         hasty = nct.solve(problem, seeds, method="polish", chunk=64)
-        assert flow_fidelity(problem, hasty, jax.random.key(0), scale, seeds, Effort())[0] < 40
+        assert flow_fidelity(problem, hasty, run, seeds)[0] < 40
 
 
 def test_known_spurious_minima_of_the_free_bias_model():

@@ -10,8 +10,7 @@ from benchmarks.gradients import factors, join
 from benchmarks.jobs import KEY, Job, problem_of
 from benchmarks.peers import REFERENCE, Ends, Peer, Prepared
 from nctheory.certificates._hessian import DENSE_LIMIT
-from nctheory.theorems._evidence import gather
-from nctheory.theorems._judge import hold_claims
+from nctheory.theorems import EndStates, Run, judge_case
 
 
 def _ends(job: Job, ensemble: nct.Ensemble) -> Ends:
@@ -30,20 +29,13 @@ def prepare_solve(method: str, workers: int | None = None) -> Callable[[Job], Pr
 
 def prepare_verification(job: Job) -> Prepared:
     """Default solve, certificate, observables, curvature at one end state, and the theorem's claims held."""
-    theorem, problem = nct.find_theorem(job.theorem or ""), problem_of(job)
+    theorem, instance = nct.find_theorem(job.theorem or ""), nct.Instance(problem_of(job), {})
 
     def run(seeds: int) -> Ends:
-        evidence = gather(
-            problem,
-            theorem.claims,
-            np.arange(seeds),
-            jax.random.key(KEY),
-            theorem.init_scale,
-            nct.Effort(),
-            workers=None,
-            progress=None,
-        )
-        checks = hold_claims(theorem, evidence, theorem.predict(problem))
+        one = Run(jax.random.key(KEY), np.arange(seeds), scale=theorem.init_scale)
+        evidence = theorem.method.gather(theorem.observed_claims, instance, one)
+        assert isinstance(evidence, EndStates)
+        checks = judge_case(theorem, 0, instance, evidence).checks
         refuted = any(bool(check.violated.any()) for check in checks.values())
         return _ends(job, evidence.ensemble)._replace(refuted=refuted)
 

@@ -16,12 +16,14 @@ from nctheory.certificates._duality import duality_bound, spectral_norm
 from nctheory.certificates._hessian import HessianReport, hessian_report, sensitivity
 from nctheory.certificates._lowest import LowestCurvature, lowest_curvature
 from nctheory.certificates._separable import scalar_minimum, separable_bound
+from nctheory.certificates._uniqueness import Uniqueness, unique_minimiser
 
 __all__ = [
     "GAP_LEVEL",
     "Bound",
     "HessianReport",
     "LowestCurvature",
+    "Uniqueness",
     "bound_caveat",
     "certify",
     "certify_many",
@@ -34,4 +36,5 @@ __all__ = [
     "sensitivity",
     "separable_bound",
     "spectral_norm",
+    "unique_minimiser",
 ]

@@ -17,47 +17,102 @@ def duality_bound(problem: DeepLinear, params: ChainParams) -> Scalar:
 
     With $\lambda=\sqrt{\lambda_W\lambda_H}$ and $\tilde Z = Z\,\mathrm{diag}(m)^{1/2}$ every pair (W, H) costs at least
     $\lambda|\tilde Z|_*$, so the minimum is at least that of the convex program
-    $\min_{Z,b}\sum_j q_j\ell(z_j+b,y_j)+\lambda|\tilde Z|_*+\tfrac{\lambda_b}2|b|^2$. Its dual: for any U with columns in
+    $\min_{Z,b}\movedj q_j\ell(z_j+b,y_j)+\lambda|\tilde Z|_*+\tfrac{\lambda_b}2|b|^2$. Its dual: for any U with columns in
     the domain of $\ell^*$ and $G=U\,\mathrm{diag}(q)$,
 
-    $$ -\sum_j q_j\,\ell^*(u_j,y_j)-\tfrac1{2\lambda_b}|G1|^2\quad\text{subject to}\quad
+    $$ -\movedj q_j\,\ell^*(u_j,y_j)-\tfrac1{2\lambda_b}|G1|^2\quad\text{subject to}\quad
        |G\,\mathrm{diag}(m)^{-1/2}|_2\le\lambda, $$
 
     with $G1=0$ in place of the second term where the bias is free. Given inputs X, the constraint of the two-factor
     chain is $|GX^\top|_2\le\sqrt{\lambda_1\lambda_2}$, and one factor pays $|GX^\top|_F^2/(2\lambda_1)$ instead.
 
     U is the loss gradient at `params`, recentred and shrunk until it is feasible; shrinking stays in the (convex)
-    domain, because 0 and every loss gradient lie in it. At a minimiser nothing needs shrinking and the bound is tight.
+    domain, because 0 and every loss gradient lie in it. Where the domain is known (`Loss.into_domain`), U is also the
+    aligned point of `_aligned`, whose gap is of second order in the distance of `params` from a minimiser. At a minimiser
+    nothing needs shrinking and the bound is tight.
     The rounding error of the sum is bounded and subtracted. (Weak duality as in Haeffele and Vidal 2015, number
     unchecked; this form is our own.)
     """
+    return rounded_duality_bound(problem, params)[0]
+
+
+def rounded_duality_bound(problem: DeepLinear, params: ChainParams) -> tuple[Scalar, Scalar]:
+    """`duality_bound`, and the rounding error that was subtracted from it."""
     loss, q = problem.loss, jnp.asarray(problem.column_weight)
     plain = loss.gradient(problem.logits(params), problem.targets)
-    plain = jnp.where(jnp.all(jnp.isfinite(plain)), plain, 0.0)
+    plain = _into_domain(problem, jnp.where(jnp.all(jnp.isfinite(plain)), plain, 0.0))
+    directions = [plain]
+    if problem.factors == 2 and problem.inputs is None and loss.into_domain(plain, problem.targets) is not None:
+        directions.append(_aligned(problem, params, plain))
     if problem.bias_decay is None:
-        return _best_multiple(problem, plain[None], jnp.zeros(1))
+        duals = [_into_domain(problem, dual) for dual in directions]
+        return _best_multiple(problem, jnp.stack(duals), jnp.zeros(len(duals)))
     decay = jnp.asarray(problem.bias_decay)
-    row = problem.bias_row
-    centred = loss.recentre(plain, problem.targets, q) if row is None else _orthogonal(plain, q, jnp.asarray(row))
     per_unit = jnp.where(decay > 0, 0.5 / jnp.where(decay > 0, decay, 1.0), jnp.inf)
-    return _best_multiple(problem, jnp.stack([centred, plain]), jnp.stack([jnp.zeros(()), per_unit]))
+    row = jnp.ones_like(q) if problem.bias_row is None else jnp.asarray(problem.bias_row)
+    duals, costs = [], []
+    for index, dual in enumerate(directions):
+        # The aligned point is of second order off G1 = 0 by an orthogonal projection, which keeps it feasible.
+        near = dual if index == 0 else _orthogonal(problem, dual, row)
+        centred = (
+            loss.recentre(near, problem.targets, q) if problem.bias_row is None else _orthogonal(problem, near, row)
+        )
+        duals += [_into_domain(problem, centred), _into_domain(problem, dual)]
+        costs += [jnp.zeros(()), per_unit]
+    return _best_multiple(problem, jnp.stack(duals), jnp.stack(costs))
 
 
-def _orthogonal(dual: Float[Array, "K M"], q: Float[Array, " M"], row: Float[Array, " M"]) -> Float[Array, "K M"]:
-    """The nearest dual point with Σ q_j u_j row_j = 0; for squared error, whose conjugate is finite everywhere."""
+def _into_domain(problem: DeepLinear, dual: Float[Array, "K M"]) -> Float[Array, "K M"]:
+    inside = problem.loss.into_domain(dual, problem.targets)
+    return dual if inside is None else inside
+
+
+def _orthogonal(problem: DeepLinear, dual: Float[Array, "K M"], row: Float[Array, " M"]) -> Float[Array, "K M"]:
+    r"""The nearest dual point with $\movedjq_ju_jr_j=0$: G times a projection of the columns, because $q\propto m$."""
+    q = jnp.asarray(problem.column_weight)
     return dual - (dual @ (q * row))[:, None] * row[None, :] / (q @ row**2)
 
 
-def _best_multiple(problem: DeepLinear, duals: Float[Array, "C K M"], bias_costs: Float[Array, " C"]) -> Scalar:
-    """The best bound over several dual directions, each at several feasible scales."""
+def _aligned(problem: DeepLinear, params: ChainParams, dual: Float[Array, "K M"]) -> Float[Array, "K M"]:
+    r"""A dual point whose gap is of second order in the distance of `params` from a minimiser.
+
+    A minimiser has $-\tilde G\in\lambda\,\partial|\tilde Z|_*$, that is, $-\tilde G$ is the projection of
+    $-\tilde G+t\tilde Z$ onto the ball $|\cdot|_2\le\lambda$, whatever t > 0. This projection is the point returned, with
+    $t=\lambda/|\tilde Z|_F$: it is feasible, and it does not expand distances, so that it is off the dual optimum by
+    what G and Z are. Scaling G into the ball instead costs the whole relative excess of its norm over lambda, which at a
+    weak decay is far more than what the point's value is off the minimum.
+    """
+    q, root = jnp.asarray(problem.column_weight), jnp.sqrt(jnp.asarray(problem.multiplicity))
+    radius = jnp.sqrt(jnp.prod(jnp.asarray(problem.weight_decay)))
+    product = problem.product(params) * root[None, :]
+    if problem.loss.shift_invariant:  # whose dual columns sum to zero
+        product = product - jnp.mean(product, axis=0, keepdims=True)
+    length = jnp.sqrt(jnp.sum(product**2))
+    moved = radius / jnp.where(length > 0, length, 1.0) * product - dual * (q / root)[None, :]
+    # Singular values above the radius are cut by the eigenvectors of the smaller Gram matrix, scaled against overflow.
+    top = jnp.max(jnp.abs(moved))
+    unit = moved / jnp.where(top > 0, top, 1.0)
+    wide = unit.shape[0] <= unit.shape[1]
+    squares, vectors = jnp.linalg.eigh(unit @ unit.T if wide else unit.T @ unit)
+    singular = jnp.sqrt(jnp.maximum(squares, 0.0)) * top
+    cut = jnp.where(singular > radius, radius / jnp.where(singular > 0, singular, 1.0), 1.0)
+    clip = (vectors * cut[None, :]) @ vectors.T
+    return -(clip @ moved if wide else moved @ clip) * (root / q)[None, :]
+
+
+def _best_multiple(
+    problem: DeepLinear, duals: Float[Array, "C K M"], bias_costs: Float[Array, " C"]
+) -> tuple[Scalar, Scalar]:
+    """The best bound over several dual directions, each at several feasible scales, and its rounding error."""
     shrinks = jnp.asarray(SHRINKS)
-    values = jax.vmap(lambda dual, cost: jax.vmap(lambda s: _scaled(problem, dual, cost, s))(shrinks))(
+    values, errors = jax.vmap(lambda dual, cost: jax.vmap(lambda s: _scaled(problem, dual, cost, s))(shrinks))(
         duals, bias_costs
     )
-    return jnp.max(values)
+    best = jnp.max(values)
+    return best, jnp.min(jnp.where(values == best, errors, jnp.inf))
 
 
-def _scaled(problem: DeepLinear, dual: Float[Array, "K M"], bias_cost: Scalar, shrink: Scalar) -> Scalar:
+def _scaled(problem: DeepLinear, dual: Float[Array, "K M"], bias_cost: Scalar, shrink: Scalar) -> tuple[Scalar, Scalar]:
     """Dual value at `shrink` times the largest feasible multiple of one direction; `bias_cost` multiplies |G1|^2."""
     q = jnp.asarray(problem.column_weight)
     weighted = dual * q[None, :]
@@ -79,11 +134,13 @@ def _scaled(problem: DeepLinear, dual: Float[Array, "K M"], bias_cost: Scalar, s
 
     scale = largest * shrink
     conjugate = problem.loss.conjugate(scale * dual, problem.targets)
+    terms = problem.loss.conjugate_terms(scale * dual, problem.targets)
     # At scale 0 neither the bias nor the ridge term costs anything, even where its price is infinite.
     extra = jnp.where(scale > 0, scale**2 * (jnp.where(drift > 0, bias_cost * drift, 0.0) + ridge), 0.0)
-    rounding = 8 * problem.classes * EPS * (jnp.sum(q * (1.0 + jnp.abs(conjugate))) + extra)
+    # The sums are over the classes and over the columns, whose errors are of either sign.
+    rounding = 8 * (problem.classes + len(q) ** 0.5) * EPS * (q @ terms + extra)
     total = -jnp.sum(q * conjugate) - extra - rounding
-    return jnp.where(jnp.isnan(total), -jnp.inf, total)
+    return jnp.where(jnp.isnan(total), -jnp.inf, total), rounding
 
 
 def spectral_norm(matrix: Float[Array, "K M"]) -> Scalar:

@@ -13,8 +13,9 @@ BELOW = 1.0 - 1e-12
 minus infinity."""
 
 
-def profile_bound(problem: DeepLinear) -> Scalar:
-    r"""A lower bound on the global minimum that does not depend on any point, for a loss with a profile $\varphi$.
+def rounded_profile_bound(problem: DeepLinear) -> tuple[Scalar, Scalar]:
+    r"""A lower bound on the global minimum that does not depend on any point, for a loss with a profile $\varphi$; and its
+    rounding error, subtracted from it.
 
     Let $m_i$ be the label's logit of column i of WH minus the mean of the others, so that
     $\langle z_i,v\rangle=\tfrac{K-1}Km_i$ for $v=e_{y_i}-1/K$, and $\lambda=\sqrt{\lambda_W\lambda_H}$. The matrix V with
@@ -43,17 +44,24 @@ def profile_bound(problem: DeepLinear) -> Scalar:
         here = -loss.profile_slope(origin, classes)
         convex = loss.profile_inflection(classes) <= 0.0
         price = jnp.minimum(price, jnp.where(convex, jnp.minimum(here, limit), limit))
-    minima = jax.vmap(lambda s: scalar_bound(loss, s, classes))(price)
-    return jnp.sum(sizes / samples * minima) - 8 * classes * EPS * jnp.sum(sizes / samples * jnp.abs(minima))
+    minima, errors = jax.vmap(lambda s: _rounded_scalar_bound(loss, s, classes))(price)
+    summed = 8 * classes * EPS * jnp.sum(sizes / samples * jnp.abs(minima))
+    return jnp.sum(sizes / samples * minima) - summed, summed + jnp.sum(sizes / samples * errors)
 
 
 def scalar_bound(loss: Loss, price: Scalar, classes: int) -> Scalar:
+    """See `_rounded_scalar_bound`, whose first result this is."""
+    return _rounded_scalar_bound(loss, price, classes)[0]
+
+
+def _rounded_scalar_bound(loss: Loss, price: Scalar, classes: int) -> tuple[Scalar, Scalar]:
     r"""A number no larger than $\min_{m\in\mathbb R}[\varphi(m)+s|m|]$, s = `price`, and equal to it up to rounding.
 
     No search can miss the minimum. It is not at m < 0, because $\varphi$ does not increase. On [0, inflection] the function
     is concave, so that its minimum there is at an end. From the inflection on it is convex, and its slope vanishes at most
     once, not beyond the point where $-\varphi'\le\varphi(low)/(m-low)\le s$; bisection on the slope finds it. What is left
-    of the bracket times the slope there, and the rounding of the values, are subtracted.
+    of the bracket times the slope there, and the rounding of the values, are subtracted; the latter is returned, too. An
+    argument m of the profile is rounded relative to m + log K, and moves the value by its slope times that.
     """
     origin = jnp.zeros(())
     at_zero = loss.profile(origin, classes)
@@ -70,8 +78,11 @@ def scalar_bound(loss: Loss, price: Scalar, classes: int) -> Scalar:
     a, b = jax.lax.fori_loop(0, BISECTIONS, halve, (low, low + loss.profile(low, classes) / s))
     slope = jnp.abs(loss.profile_slope(a, classes) + s)
     found = loss.profile(a, classes) + s * a - slope * (b - a)
-    rounding = 32 * EPS * (at_zero + s * (a + jnp.log(classes)))
-    return jnp.where(usable, jnp.minimum(at_zero, found) - rounding, 0.0)
+    least = jnp.minimum(at_zero, found)
+    where = jnp.where(at_zero <= found, origin, a)
+    steep = s + jnp.abs(loss.profile_slope(where, classes))
+    rounding = 32 * EPS * (jnp.abs(least) + steep * (where + jnp.log(1.0 * classes)))
+    return jnp.where(usable, least - rounding, 0.0), jnp.where(usable, rounding, 0.0)
 
 
 def missing_profile_bound(problem: DeepLinear) -> str | None:

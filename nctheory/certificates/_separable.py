@@ -12,7 +12,12 @@ BISECTIONS = 100
 
 
 def separable_bound(problem: DeepLinear) -> Scalar:
-    r"""A lower bound on the global minimum that does not depend on any point.
+    """See `rounded_separable_bound`, whose first result this is."""
+    return rounded_separable_bound(problem)[0]
+
+
+def rounded_separable_bound(problem: DeepLinear) -> tuple[Scalar, Scalar]:
+    r"""A lower bound on the global minimum that does not depend on any point, and its rounding error, subtracted from it.
 
     F factors with product Z cost at least $\tfrac F2\Lambda^{1/F}\sum_i s_i(Z)^{2/F}$ with $\Lambda=\prod\lambda$
     (arithmetic-geometric mean and Horn's inequality), and von Neumann's trace inequality gives
@@ -25,18 +30,21 @@ def separable_bound(problem: DeepLinear) -> Scalar:
     can only lower the value, so the bound is valid for every bias and tight for a free one. Given inputs must be white
     ($XX^\top\propto I$), unless no layer is decayed: then an orthonormal basis of their rows stands for them, and the bound
     is that of Eckart and Young. It is -inf where neither holds.
+
+    A rounding of $\sigma_i$, which is relative to $\sigma_1$, moves a summand by its slope $(\sigma_i-s)/N$ times as much.
     """
     # Every column's weight is its multiplicity over N.
     gain = problem.column_weight[0] / problem.multiplicity[0]
     root = jnp.sqrt(jnp.asarray(problem.multiplicity))
     targets = jnp.asarray(problem.targets) * root[None, :]
-    constant = jnp.asarray(0.0)
+    constant = scale = crooked = jnp.asarray(0.0)  # what no product reaches, and what it is a difference of
     valid: Bool[Array, ""] = jnp.asarray(True)
     if problem.inputs is not None:
         x = jnp.asarray(problem.inputs)
         gram = x @ x.T
         white = jnp.trace(gram) / gram.shape[0]
-        valid = (jnp.max(jnp.abs(gram - white * jnp.eye(gram.shape[0]))) <= 1e-12 * white) & (white > 0)
+        uneven = jnp.max(jnp.abs(gram - white * jnp.eye(gram.shape[0])))
+        valid = (uneven <= 1e-12 * white) & (white > 0)
         undecayed = jnp.all(jnp.asarray(problem.weight_decay) == 0.0)
         _, singular, rows = jnp.linalg.svd(x, full_matrices=False)
         rows = jnp.where(singular[:, None] > max(x.shape) * EPS * singular[0], rows, 0.0)
@@ -44,6 +52,9 @@ def separable_bound(problem: DeepLinear) -> Scalar:
         projected = jnp.where(undecayed, targets @ rows.T, targets @ x.T / white)
         valid = (valid | undecayed) & (problem.bias_decay is None)
         constant = 0.5 * gain * (jnp.sum(targets**2) - white * jnp.sum(projected**2))
+        scale = gain * jnp.sum(targets**2)
+        # What is left of XX^T moves the fit by at most this part of the targets' size.
+        crooked = jnp.where(~undecayed, gram.shape[0] * uneven / white, 0.0) * scale
         targets, gain = projected, gain * white
     elif problem.bias_decay is not None:
         unit = root * jnp.sqrt(gain) * (1.0 if problem.bias_row is None else problem.bias_row)
@@ -53,12 +64,14 @@ def separable_bound(problem: DeepLinear) -> Scalar:
     decay = jnp.asarray(problem.weight_decay)
     price = 0.5 * factors * jnp.exp(jnp.mean(jnp.log(jnp.where(decay > 0, decay, 1.0))))
     price = jnp.where(jnp.all(decay > 0), price, 0.0)
-    best = jax.vmap(lambda s: scalar_minimum(s, gain, price, factors))(sigma)
     rank = min(problem.widths)
-    values = jnp.where(jnp.arange(sigma.shape[0]) < rank, best, 0.5 * gain * sigma**2)
+    reached = jax.vmap(lambda one: _scalar_minimiser(one, gain, price, factors))(sigma)
+    reached = jnp.where(jnp.arange(sigma.shape[0]) < rank, reached, 0.0)
+    values = _scalar_value(reached, sigma, gain, price, factors)
     total = jnp.sum(values) + constant
-    rounding = 16 * sigma.shape[0] * EPS * (0.5 * gain * jnp.sum(sigma**2) + jnp.abs(constant))
-    return jnp.where(valid, total - rounding, -jnp.inf)
+    moved = jnp.sum(values + gain * jnp.abs(sigma - reached) * sigma[0])
+    rounding = 16 * (sigma.shape[0] + targets.shape[1] ** 0.5) * EPS * (moved + scale) + crooked
+    return jnp.where(valid, total - rounding, -jnp.inf), jnp.where(valid, rounding, 0.0)
 
 
 def scalar_minimum(sigma: Scalar, gain: Scalar, price: Scalar, factors: int) -> Scalar:
@@ -67,14 +80,20 @@ def scalar_minimum(sigma: Scalar, gain: Scalar, price: Scalar, factors: int) -> 
     For F > 2 the derivative $g(s-\sigma)+\tfrac{2c}F s^{2/F-1}$ is convex in s with its least value at s_0; a minimum off
     zero is its root in (s_0, sigma], if there is one.
     """
+    return _scalar_value(_scalar_minimiser(sigma, gain, price, factors), sigma, gain, price, factors)
+
+
+def _scalar_value(s: Array | Scalar, sigma: Array | Scalar, gain: Scalar, price: Scalar, factors: int) -> Array:
+    return jnp.asarray(0.5 * gain * (s - sigma) ** 2 + price * s ** (2.0 / factors))
+
+
+def _scalar_minimiser(sigma: Scalar, gain: Scalar, price: Scalar, factors: int) -> Scalar:
+    """Where `scalar_minimum` is attained."""
     power = 2.0 / factors
     if factors == 1:
-        s = gain * sigma / (gain + 2 * price)
-        return 0.5 * gain * (s - sigma) ** 2 + price * s**2
-    at_zero = 0.5 * gain * sigma**2
+        return gain * sigma / (gain + 2 * price)
     if factors == 2:
-        s = jnp.maximum(sigma - price / gain, 0.0)
-        return 0.5 * gain * (s - sigma) ** 2 + price * s
+        return jnp.maximum(sigma - price / gain, 0.0)
 
     def slope(s: Array) -> Array:
         return gain * (s - sigma) + power * price * s ** (power - 1.0)
@@ -90,5 +109,5 @@ def scalar_minimum(sigma: Scalar, gain: Scalar, price: Scalar, factors: int) -> 
         return jnp.where(below, middle, a), jnp.where(below, b, middle)
 
     _, s = jax.lax.fori_loop(0, BISECTIONS, halve, (low, jnp.maximum(sigma, low)))
-    off_zero = 0.5 * gain * (s - sigma) ** 2 + price * s**power
-    return jnp.minimum(at_zero, off_zero)
+    off_zero = _scalar_value(s, sigma, gain, price, factors)
+    return jnp.where(off_zero < 0.5 * gain * sigma**2, s, 0.0)

@@ -26,6 +26,10 @@ CONTAINMENT = 2.5
 """The polish must end within this many first corrections of its start; near a quartic minimum it needs 1.7."""
 FARTHEST = 0.3
 """A first correction longer than this fraction of the point is no local one; its computation is given up."""
+LATE, WHOLE = 3, 1.1
+"""After that many refused hand-overs a correction may be as long as this multiple of the point, if it leads to the neighbourhood
+of zero: where zero is the minimiser the Newton step is minus the point itself, and just beyond an onset the flow alone would
+take forever (conventional)."""
 RETRY = 0.3
 """After a rejected hand-over the flow goes on until the gradient has fallen by this factor."""
 SHIFT = 1e3
@@ -83,6 +87,8 @@ class _Correction(NamedTuple):
     residual: Array
     iterations: Array
     negative: Array
+    local: Array
+    """Whether it stays near the point, or leads to the neighbourhood of zero."""
 
 
 def newton_stage(
@@ -98,7 +104,7 @@ def newton_stage(
     **Before the polish.** At the point y with gradient g and Hessian A the Newton equation A p = -g is solved by
     conjugate gradients, which must meet no direction of curvature <= 0 (a multiple of
     `Problem.gauge_penalty` is added to A, which along the symmetry orbit has curvature of the gradient's size and of
-    either sign), and which give up when p grows longer than 0.3 |y|; and the correction q that the same A gives at
+    either sign), and which give up when p grows longer than 0.3 |y| (after some refusals p may also lead to zero); and the correction q that the same A gives at
     y + p must be at most a quarter as long as p, so that y lies in the region of convergence of Newton's method to a nearby
     critical point (Deuflhard, Newton Methods for Nonlinear Problems, 2004: the natural monotonicity test, which
     does not depend on the scaling of the variables). Then the polish starts at y + p + q and must end within 2.5 |p| of
@@ -139,10 +145,12 @@ def newton_stage(
                 jnp.where(probing, probe, -gradient),
                 jnp.where(probing, NEWTON_RESIDUAL, wanted),
                 jnp.stack([jnp.asarray(NEWTON_ITERATIONS), again, probes])[task],
-                jnp.where(confirming | probing, jnp.inf, FARTHEST * norm),
+                jnp.where(confirming | probing, jnp.inf, jnp.where(r.attempts >= LATE, WHOLE, FARTHEST) * norm),
             )
-            found = _Correction(jnp.asarray(value), reduced, jnp.linalg.norm(step), residual, used, negative)
-            failed = failed | negative | ~(residual <= wanted)
+            length = jnp.linalg.norm(step)
+            local = confirming | (length <= FARTHEST * norm) | (jnp.linalg.norm(target + step) <= FARTHEST * norm)
+            found = _Correction(jnp.asarray(value), reduced, length, residual, used, negative, local)
+            failed = failed | negative | ~(residual <= wanted) | ~local
             return (jnp.where(probing, target, target + step), failed), found
 
         # Three solves with one Hessian in one loop, because its body is expensive to compile: the Newton correction, the
@@ -150,7 +158,7 @@ def newton_stage(
         (target, _), found = jax.lax.scan(correct, (r.point, jnp.asarray(False)), jnp.arange(3))
         value, reduced, length = found.value[2], found.grad_norm[2], found.length[0]
         solved = ~found.negative[0] & ~found.negative[1] & (found.residual[0] <= wanted) & jnp.isfinite(value)
-        safe = solved & (found.length[1] <= CONTRACTION * length)
+        safe = solved & found.local[0] & (found.length[1] <= CONTRACTION * length)
         better = (reduced < r.grad_norm) & (length <= r.radius)
         moves, saddle = jnp.where(confirming, better, safe), found.negative[2]
 

@@ -3,13 +3,13 @@
 `census` is the public verb; `compare` holds its rows against a complete analytic list.
 """
 
-from nctheory.landscape._census import Census, CriticalType, census, orbit_types, take_census
+from nctheory.landscape._census import CensusResult, CriticalType, census, orbit_types, take_census
 from nctheory.landscape._compare import Comparison, Match, compare, expected_gauge
 from nctheory.landscape._descents import Descent, descents
 from nctheory.landscape._search import search
 
 __all__ = [
-    "Census",
+    "CensusResult",
     "Comparison",
     "CriticalType",
     "Descent",

@@ -77,7 +77,7 @@ class CriticalType:
     """Unit vector of the smallest eigenvalue, flat."""
 
 
-class Census(NamedTuple):
+class CensusResult(NamedTuple):
     """What a search found: one row for each orbit type, by value."""
 
     rows: tuple[CriticalType, ...]
@@ -133,7 +133,7 @@ def census(
     tolerance: float = 1e-10,
     iterations: int = 300,
     progress: Callable[[int], None] | None = None,
-) -> Census:
+) -> CensusResult:
     r"""Search for critical points of every index, and say of each orbit type what it is.
 
     From every start (random points of many scales, of low rank, of unbalanced factors, and points along descents) a
@@ -159,7 +159,7 @@ def census(
     return take_census(problem, search(problem, numbers, root, tolerance, iterations, progress))
 
 
-def take_census(problem: Problem, ends: Ensemble) -> Census:
+def take_census(problem: Problem, ends: Ensemble) -> CensusResult:
     """The census of end states that are there already."""
     invariants = type_invariants(problem, ends.params)
     row = float64(partial(_row, problem, ends, invariants))
@@ -167,7 +167,7 @@ def take_census(problem: Problem, ends: Ensemble) -> Census:
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         rows = list(pool.map(row, _grouped(ends, invariants)))
     counts = ends.counts()
-    return Census(
+    return CensusResult(
         rows=tuple(sorted(rows, key=lambda row: (row.value, row.index))),
         starts=len(ends.seeds),
         critical=int(np.sum(ends.converged)),

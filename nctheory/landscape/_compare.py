@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nctheory.closed_form import CriticalValue, DataCriticalValue
-from nctheory.landscape._census import Census, CriticalType
+from nctheory.landscape._census import CensusResult, CriticalType
 
 
 class Match(NamedTuple):
@@ -34,7 +34,7 @@ class Comparison(NamedTuple):
         return tuple(match for match in self.matched if not match.agrees)
 
 
-def compare(census: Census, listed: Sequence[CriticalValue | DataCriticalValue]) -> Comparison:
+def compare(census: CensusResult, listed: Sequence[CriticalValue | DataCriticalValue]) -> Comparison:
     """Match rows to entries by rank and by value, to the row's `slack`; several rows may match one entry, and the reverse.
 
     >>> import nctheory as nct

@@ -8,7 +8,7 @@ import numpy as np
 
 from nctheory._precision import float64
 from nctheory.flow import solve_from
-from nctheory.landscape._census import Census, type_invariants
+from nctheory.landscape._census import CensusResult, type_invariants
 from nctheory.problems import Problem, ravel, unravel
 
 PUSH = 1e-3
@@ -31,7 +31,7 @@ class Descent(NamedTuple):
 
 
 @float64
-def descents(problem: Problem, census: Census) -> tuple[Descent, ...]:
+def descents(problem: Problem, census: CensusResult) -> tuple[Descent, ...]:
     """Follow the gradient flow down both ends of the most negative direction of every strict saddle of a census.
 
     The flow starts a thousandth of the point's norm away. It may pass close to other saddles; what is recorded is where it
@@ -63,7 +63,7 @@ def descents(problem: Problem, census: Census) -> tuple[Descent, ...]:
     return tuple(found)
 
 
-def _row(census: Census, value: float, invariants: np.ndarray) -> int:
+def _row(census: CensusResult, value: float, invariants: np.ndarray) -> int:
     """The row with this value and, among several, with the nearest invariants; -1 for none."""
     near = [
         i

@@ -4,7 +4,18 @@ Every real hyperparameter is an array leaf; shapes and kinds are static. Nothing
 """
 
 from nctheory.problems._balanced import BalancedChain, balanced_chain
-from nctheory.problems._base import NoCertificate, Params, Problem, ravel, rounding, shape_of, size, template, unravel
+from nctheory.problems._base import (
+    NoCertificate,
+    Params,
+    Problem,
+    ravel,
+    rounding,
+    shape_of,
+    size,
+    template,
+    unravel,
+    value_rounding,
+)
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._chain_factorisation import MinimalChainFactorisation, minimal_chain_factorisation
 from nctheory.problems._class_means import class_mean_chain
@@ -20,7 +31,8 @@ from nctheory.problems._focal import Focal, focal
 from nctheory.problems._gauge import ChainParams, internal_spaces, random_gauge, segment_ranks, undecayed
 from nctheory.problems._layer_peeled import LayerPeeled, layer_peeled
 from nctheory.problems._losses import CrossEntropy, Loss, MeanSquaredError, label_smoothing, mse
-from nctheory.problems._margin import MarginPenalty, VectorScaling, support_vector_features, vector_scaling
+from nctheory.problems._margin import support_vector_features, vector_scaling
+from nctheory.problems._margin_losses import MarginPenalty, VectorScaling
 from nctheory.problems._moments import MomentChain, expand_moments, moment_form
 from nctheory.problems._pick_all import PickAllLabel, multi_label_features, pick_all_label, tag_indicators
 from nctheory.problems._side_by_side import SideBySide, side_by_side
@@ -76,5 +88,6 @@ __all__ = [
     "unconstrained_features",
     "undecayed",
     "unravel",
+    "value_rounding",
     "vector_scaling",
 ]

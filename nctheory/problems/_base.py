@@ -11,8 +11,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory._batching import map_in_blocks
-from nctheory._precision import EPS
+from nctheory._batching import in_few_lengths, map_in_blocks
+from nctheory._precision import EPS, float64
+from nctheory._programs import light_jit
 from nctheory._types import Array, Scalar
 
 Params = Any
@@ -42,6 +43,17 @@ class Problem(eqx.Module):
     def value_and_grad(self, params: Params) -> tuple[Scalar, Params]:
         """Objective and gradient; override where a closed form is cheaper than autodiff."""
         return jax.value_and_grad(self.objective)(params)
+
+    def value_terms(self, params: Params) -> Scalar:
+        r"""The size of what the objective is computed from: its rounding error is a few $\varepsilon$ times this.
+
+        By default $|f|+\sum|\nabla f\cdot y|$: a relative rounding of the value and of every parameter, to first order. A
+        problem whose objective is a difference of larger terms, or a function of them, overrides it. `value_rounding`
+        makes a tolerance of it.
+        """
+        value, slope = self.value_and_grad(params)
+        products = jax.tree.map(lambda g, y: jnp.sum(jnp.abs(g * y)), slope, params)
+        return jnp.abs(value) + sum(jax.tree.leaves(products), jnp.zeros(()))
 
     def hessian(self, params: Params) -> Float[Array, "P P"]:
         """Second derivatives in the order of `ravel`, by products with the columns of I; override where a form is known."""
@@ -116,6 +128,34 @@ def size(problem: Problem) -> int:
 def rounding(problem: Problem, scale: np.ndarray | float) -> Any:
     """Rounding error of a quantity of the given size computed from all parameters."""
     return 8 * EPS * np.sqrt(size(problem)) * (np.abs(scale) + EPS)
+
+
+@light_jit
+def _value_terms(problem: Problem, points: Params) -> Array:
+    return map_in_blocks(problem.value_terms, points)
+
+
+@float64
+def value_rounding(problem: Problem, params: Params) -> Float[np.ndarray, " S"]:
+    r"""Rounding error of the objective at every point of a batch: $8\varepsilon\sqrt P$ times `problem.value_terms`.
+
+    `params` has a leading seeds axis on every leaf; P is the number of parameters, and the root of it stands for the sums,
+    whose errors are of either sign. A value that is a difference of larger terms is known to no better than this, however
+    small it is itself: every comparison of values needs it beside a relative tolerance.
+
+    Raises ValueError without a common leading axis.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(1, 1), dim=1, loss="cross_entropy", weight_decay=(5e-4, 5e-4))
+    >>> ends = nct.solve(model, seeds=2)
+    >>> error = value_rounding(model, ends.params)
+    >>> bool((ends.value < 1e-2).all() and (error > 1e-15).all() and (error < 1e-14).all())
+    True
+    """
+    leading = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(params)}
+    if len(leading) != 1 or leading == {()}:
+        raise ValueError(f"params: expected one leading seeds axis on every leaf, got leading shapes {leading}")
+    return rounding(problem, in_few_lengths(lambda points: _value_terms(problem, points), params))
 
 
 def ravel(params: Params) -> Float[Array, "P"]:

@@ -141,10 +141,30 @@ class DeepLinear(Problem):
             features = back + self.weight_decay[-1] * self.multiplicity[None, :] * params.features
         return value, ChainParams(tuple(reversed(weights)), features, bias)
 
+    def value_terms(self, params: ChainParams) -> Scalar:
+        r"""$\sum_jq_j(T_j+\langle|\nabla\ell|,|W_L|\cdots|W_1||H|+|b|1^\top\rangle_j)$ and the decay's terms, with T of
+        `Loss.value_terms`: the logits are products, and rounded relative to their terms.
+        """
+        if self._has_own_objective():
+            return super().value_terms(params)
+        size = jnp.abs(self.lowest(params))
+        for weight in params.weights:
+            size = jnp.abs(weight) @ size
+        if params.bias is not None:
+            row = jnp.ones(size.shape[1]) if self.bias_row is None else jnp.abs(self.bias_row)
+            size = size + jnp.abs(params.bias)[:, None] * row[None, :]
+        logits = self.logits(params)
+        slope = jnp.abs(self.loss.gradient(logits, self.targets))
+        columns = self.loss.value_terms(logits, self.targets) + jnp.sum(slope * size, axis=0)
+        return self.column_weight @ columns + self.regulariser(params)
+
+    def _has_own_objective(self) -> bool:
+        """Whether this is a kind of chain that computes another objective than a `DeepLinear`."""
+        return any(getattr(type(self), name) is not getattr(DeepLinear, name) for name in _OF_THE_OBJECTIVE)
+
     def hessian(self, params: ChainParams) -> Float[Array, "P P"]:
         """In closed form, unless a kind of chain has an objective of its own."""
-        own = any(getattr(type(self), name) is not getattr(DeepLinear, name) for name in _OF_THE_OBJECTIVE)
-        return super().hessian(params) if own else chain_hessian(self, params)
+        return super().hessian(params) if self._has_own_objective() else chain_hessian(self, params)
 
     def invariants(self, params: ChainParams) -> Float[Array, "K M"]:
         """The product W_L … W_1 H, which the gauge leaves alone (b may hold a free constant)."""

@@ -59,6 +59,20 @@ class MinimalChainFactorisation(Problem):
             (lam * jnp.sum(x**2) for lam, x in zip(self.weight_decay, factors, strict=True)), jnp.zeros(())
         )
 
+    def value_terms(self, params: Params) -> Scalar:
+        r"""The objective and $\lambda_H|H|_F\sum_i|S_i||X_i|$ over the rows of $S=|A_M|\cdots|A_1|$ and
+        $X=(PP^\top)^{-1}U^\top Z$: each row of the product P of the A is rounded, and decomposed, relative to its terms, and
+        $|H|^2/2$ changes by $-\langle X,\delta P\,H\rangle$.
+        """
+        product, size = params[0], jnp.abs(params[0])
+        for factor in params[1:]:
+            product, size = factor @ product, jnp.abs(factor) @ size
+        triangle = jnp.linalg.qr(product.T)[1]
+        inner = jax.scipy.linalg.solve_triangular(triangle, self.coordinates, trans="T")  # as long as H
+        solved = jax.scipy.linalg.solve_triangular(triangle, inner)
+        rows = jnp.linalg.norm(size, axis=1) * jnp.linalg.norm(solved, axis=1)
+        return self.objective(params) + self.weight_decay[-1] * jnp.linalg.norm(inner) * jnp.sum(rows)
+
     def invariants(self, params: Params) -> Float[Array, "r r"]:
         """(W_M … W_1)(W_M … W_1)^T in the coordinates of the basis."""
         product = params[0]

@@ -39,6 +39,14 @@ class MinimalFactorisation(Problem):
         weights, features = self.factor_pair(params)
         return 0.5 * (self.weight_decay[0] * jnp.sum(weights**2) + self.weight_decay[1] * jnp.sum(features**2))
 
+    def value_terms(self, params: Params) -> Scalar:
+        r"""The objective and $\lambda_H\||A|^\top|X|\|_F^2$ with $X=(AA^\top)^{-1}U^\top Z$: the system for X is
+        solved exactly for a matrix that is off $AA^\top$ relatively to its terms, and $|H|^2$ changes by
+        $-X^\top\,\delta(AA^\top)\,X$.
+        """
+        solved = jnp.linalg.solve(params @ params.T, self.coordinates)
+        return self.objective(params) + self.weight_decay[1] * jnp.sum((jnp.abs(params).T @ jnp.abs(solved)) ** 2)
+
     def invariants(self, params: Params) -> Float[Array, "r r"]:
         """W W^T in the coordinates of the basis."""
         return params @ params.T

@@ -34,6 +34,15 @@ class Focal(Loss):
     def value(self, logits: Logits, targets: Logits) -> Columns:
         return self._of_logit(self._label_logit(logits, targets)[0])
 
+    def value_terms(self, logits: Logits, targets: Logits) -> Columns:
+        # t is rounded relative to the logits' distances from the largest of the others, the exponent gamma softplus(t)
+        # relative to itself; the rest is relative to the value.
+        logit, share = self._label_logit(logits, targets)
+        top = jnp.max(jnp.where(targets > 0.5, -jnp.inf, logits), axis=0, keepdims=True)
+        distance = jnp.abs(logits - jnp.where(jnp.isfinite(top), top, 0.0))
+        size = 1.0 + jnp.log(1.0 * logits.shape[0]) + jnp.sum((share + targets) * distance, axis=0)
+        return self._of_logit(logit) * (1.0 + self.gamma * jax.nn.softplus(logit)) + self._steepness(logit) * size
+
     def gradient(self, logits: Logits, targets: Logits) -> Logits:
         logit, share = self._label_logit(logits, targets)
         return self._steepness(logit)[None, :] * (share - targets)

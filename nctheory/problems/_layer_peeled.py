@@ -82,6 +82,13 @@ class LayerPeeled(Problem):
     def objective(self, params: ChainParams) -> Scalar:
         return jnp.mean(self.loss.value(self.logits(params), self.targets))
 
+    def value_terms(self, params: ChainParams) -> Scalar:
+        """As for a chain: the loss's terms, and the logits' rounding relative to the terms of the product."""
+        weights, features = self.factor_pair(params)
+        logits = weights @ features
+        slope, size = jnp.abs(self.loss.gradient(logits, self.targets)), jnp.abs(weights) @ jnp.abs(features)
+        return jnp.mean(self.loss.value_terms(logits, self.targets) + jnp.sum(slope * size, axis=0))
+
     def invariants(self, params: ChainParams) -> Float[Array, "K N"]:
         return self.logits(params)
 
@@ -106,14 +113,14 @@ class LayerPeeled(Problem):
         """
         logits, targets = self.logits(params), self.targets
         dual = self.loss.gradient(logits, targets)
-        dual = jnp.where(jnp.all(jnp.isfinite(dual)), dual, 0.0)
+        dual = self.loss.into_domain(jnp.where(jnp.all(jnp.isfinite(dual)), dual, 0.0), targets)
         samples = dual.shape[1]
         norm = jnp.linalg.norm(dual * self.roots[None, :] / samples, ord=2) * (1.0 + 8 * sum(dual.shape) * EPS)
 
         def value(shrink: float) -> Scalar:
-            conjugate = self.loss.conjugate(shrink * dual, targets)
+            conjugate, terms = (f(shrink * dual, targets) for f in (self.loss.conjugate, self.loss.conjugate_terms))
             price = shrink * self.radius * norm
-            rounding = 8 * self.classes * EPS * (jnp.mean(1.0 + jnp.abs(conjugate)) + price)
+            rounding = 8 * (self.classes + samples**0.5) * EPS * (jnp.mean(terms) + price)
             return -jnp.mean(conjugate) - price - rounding
 
         # Zero is a bound whatever the point: cross-entropy is positive.

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from nctheory._types import Array, Scalar
 
@@ -43,6 +43,22 @@ class Loss(eqx.Module):
     def gradient(self, logits: Logits, targets: Logits) -> Logits:
         r"""$\nabla_z \ell(z_j, y_j)$ for every column j."""
 
+    def value_terms(self, logits: Logits, targets: Logits) -> Columns:
+        r"""The size of what `value` is computed from: its rounding error is a few $\varepsilon$ times this, column by column.
+
+        By default $2|\ell|+\sum_k|\partial_k\ell||z_k|$: what a relative rounding of the value, and of every logit, does to
+        it to first order. A loss that is a difference of larger terms overrides it, as cross-entropy does: its value at
+        confident logits is as small as one likes, while the logarithm's argument is rounded next to 1.
+
+        >>> import jax.numpy as jnp
+        >>> z, y = jnp.array([[20.0], [0.0]]), jnp.array([[1.0], [0.0]])
+        >>> loss = as_loss("cross_entropy")
+        >>> bool(loss.value(z, y)[0] < 1e-8), bool(loss.value_terms(z, y)[0] >= 1.0)
+        (True, True)
+        """
+        slope = jnp.sum(jnp.abs(self.gradient(logits, targets) * logits), axis=0)
+        return 2.0 * jnp.abs(self.value(logits, targets)) + slope
+
     def check_targets(self, targets: Logits) -> None:
         """Raise ValueError where this loss cannot have these targets; by default any will do."""
 
@@ -54,9 +70,21 @@ class Loss(eqx.Module):
         r"""$\ell^*(u_j, y_j) = \sup_z \langle u_j, z\rangle - \ell(z, y_j)$, for u in its domain."""
         raise NotImplementedError(f"{self.name} defines no convex conjugate")
 
+    def conjugate_terms(self, dual: Logits, targets: Logits) -> Columns:
+        r"""The size of what `conjugate` is computed from, as `value_terms` is that of `value`; by default $1+|\ell^*|$."""
+        return 1.0 + jnp.abs(self.conjugate(dual, targets))
+
     def recentre(self, dual: Logits, targets: Logits, weights: Columns) -> Logits:
         r"""Move a dual point inside the domain of $\ell^*$ so that $\sum_j q_j u_j = 0$ (a free bias needs it)."""
         raise NotImplementedError(f"{self.name} defines no convex conjugate")
+
+    def into_domain(self, dual: Logits, targets: Logits) -> Logits | None:
+        r"""A point of the domain of $\ell^*$ near `dual`: `dual` itself, up to rounding, where it lies in it.
+
+        None where the domain is not known. Without it the duality certificate takes the loss's gradients only, and its gap
+        is of first order in the distance from a minimiser, not of second.
+        """
+        return None
 
     def profile(self, margin: Array, classes: int) -> Array:
         r"""$\varphi(m)$, entrywise."""
@@ -81,14 +109,25 @@ class MeanSquaredError(Loss):
     def value(self, logits: Logits, targets: Logits) -> Columns:
         return 0.5 * jnp.sum((logits - targets) ** 2, axis=0)
 
+    def value_terms(self, logits: Logits, targets: Logits) -> Columns:
+        # A relative rounding of z and of y moves |z - y|^2 / 2 by |z - y| times their sizes.
+        apart = jnp.abs(logits - targets)
+        return jnp.sum(apart * (0.5 * apart + jnp.abs(logits) + jnp.abs(targets)), axis=0)
+
     def gradient(self, logits: Logits, targets: Logits) -> Logits:
         return logits - targets
 
     def conjugate(self, dual: Logits, targets: Logits) -> Columns:
         return jnp.sum(0.5 * dual**2 + dual * targets, axis=0)
 
+    def conjugate_terms(self, dual: Logits, targets: Logits) -> Columns:
+        return jnp.sum(0.5 * dual**2 + jnp.abs(dual * targets), axis=0)
+
     def recentre(self, dual: Logits, targets: Logits, weights: Columns) -> Logits:
         return dual - (dual @ weights)[:, None]
+
+    def into_domain(self, dual: Logits, targets: Logits) -> Logits:
+        return dual
 
 
 class CrossEntropy(Loss):
@@ -112,25 +151,55 @@ class CrossEntropy(Loss):
         shifted = logits - jax.lax.stop_gradient(jnp.max(logits, axis=0, keepdims=True))
         return jnp.log(jnp.sum(jnp.exp(shifted), axis=0)) - jnp.sum(targets * shifted, axis=0)
 
+    def value_terms(self, logits: Logits, targets: Logits) -> Columns:
+        # S = sum_k e^(z_k - max z) is at least 1 and rounded as such, which moves log S by the unit; a rounding of the
+        # shifted logits moves log S by their mean under the softmax, and <y, z> by their mean under y.
+        shifted = logits - jnp.max(logits, axis=0, keepdims=True)
+        logarithm = jnp.log(jnp.sum(jnp.exp(shifted), axis=0))
+        means = jnp.sum((jnp.exp(shifted - logarithm[None, :]) + targets) * jnp.abs(shifted), axis=0)
+        return 1.0 + logarithm + means
+
     def gradient(self, logits: Logits, targets: Logits) -> Logits:
         return jax.nn.softmax(logits, axis=0) - targets
 
     def conjugate(self, dual: Logits, targets: Logits) -> Columns:
-        return jnp.sum(jax.scipy.special.xlogy(*(self._simplex(dual + targets),) * 2), axis=0)
+        others, missing = self._others(dual, targets)
+        entropy = jnp.sum(jax.scipy.special.xlogy(others, others), axis=0)
+        return entropy + jax.scipy.special.xlog1py(1.0 - missing, -missing)
+
+    def conjugate_terms(self, dual: Logits, targets: Logits) -> Columns:
+        others, missing = self._others(dual, targets)
+        return missing + jnp.sum(others + jnp.abs(jax.scipy.special.xlogy(others, others)), axis=0)
 
     def recentre(self, dual: Logits, targets: Logits, weights: Columns) -> Logits:
         # Mix every column with one common distribution w until the weighted means agree: p' = (1 - t) p + t w with
-        # t the smallest value for which w = (mean(y) - (1 - t) mean(p)) / t has no negative entry. Exact at any point.
-        probabilities = self._simplex(dual + targets)
-        mean_p, mean_y = probabilities @ weights, targets @ weights
-        keep = jnp.min(jnp.where(mean_p > mean_y, mean_y / jnp.where(mean_p > 0, mean_p, 1.0), 1.0))
-        correction = jnp.maximum(mean_y - keep * mean_p, 0.0)
-        return self._simplex(keep * probabilities + correction[:, None]) - targets
+        # t the smallest value for which w = (mean(y) - (1 - t) mean(p)) / t has no negative entry. Exact at any point, and
+        # written in u = p - y and its mean, the drift: a difference of probabilities would lose the digits of small ones.
+        drift, mean_y = (dual @ weights) / jnp.sum(weights), (targets @ weights) / jnp.sum(weights)
+        excess = jnp.maximum(drift, 0.0)
+        mixed = jnp.max(excess / jnp.where(excess > 0, mean_y + excess, 1.0))
+        common = jnp.maximum(mixed * mean_y - (1.0 - mixed) * drift, 0.0)
+        return (1.0 - mixed) * dual + (common[:, None] - mixed * targets)
 
-    @staticmethod
-    def _simplex(p: Logits) -> Logits:
-        p = jnp.maximum(p, 0.0)
-        return p / jnp.sum(p, axis=0, keepdims=True)
+    def into_domain(self, dual: Logits, targets: Logits) -> Logits:
+        # The entry of the likeliest label is minus the sum of the others, which are small where the label's is nearly 1.
+        top = _largest(targets)
+        others = jnp.where(top, 0.0, jnp.maximum(dual, -targets))
+        mass = jnp.sum(jnp.where(top, 0.0, others + targets), axis=0)[None, :]
+        others = jnp.where((mass > 1.0) & ~top, (others + targets) / jnp.maximum(mass, 1.0) - targets, others)
+        return jnp.where(top, -jnp.sum(others, axis=0)[None, :], others)
+
+    def _others(self, dual: Logits, targets: Logits) -> tuple[Logits, Columns]:
+        """The probabilities p = u + y but for the likeliest label's, and their sum, of which that one is the rest."""
+        others = jnp.where(_largest(targets), 0.0, jnp.maximum(dual + targets, 0.0))
+        total = jnp.sum(others, axis=0)
+        return others / jnp.maximum(total, 1.0)[None, :], jnp.minimum(total, 1.0)
+
+
+def _largest(targets: Logits) -> Bool[Array, "K M"]:
+    """The first largest entry of every column."""
+    top = targets >= jnp.max(targets, axis=0, keepdims=True)
+    return top & (jnp.cumsum(top, axis=0) == 1)
 
 
 def mse() -> MeanSquaredError:

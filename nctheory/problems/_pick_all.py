@@ -45,12 +45,25 @@ class PickAllLabel(Loss):
         tags = jnp.sum(targets, axis=0)
         return tags * jnp.log(jnp.sum(jnp.exp(shifted), axis=0)) - jnp.sum(targets * shifted, axis=0)
 
+    def value_terms(self, logits: Logits, targets: Logits) -> Columns:
+        # As for cross-entropy, with the number of tags in front of the logarithm.
+        shifted = logits - jnp.max(logits, axis=0, keepdims=True)
+        logarithm, tags = jnp.log(jnp.sum(jnp.exp(shifted), axis=0)), jnp.sum(targets, axis=0)
+        weights = tags[None, :] * jnp.exp(shifted - logarithm[None, :]) + targets
+        return tags * (1.0 + logarithm) + jnp.sum(weights * jnp.abs(shifted), axis=0)
+
     def gradient(self, logits: Logits, targets: Logits) -> Logits:
         return jnp.sum(targets, axis=0, keepdims=True) * jax.nn.softmax(logits, axis=0) - targets
 
     def conjugate(self, dual: Logits, targets: Logits) -> Columns:
         tags = jnp.sum(targets, axis=0)
         return tags * jnp.sum(jax.scipy.special.xlogy(*(self._simplex(dual + targets),) * 2), axis=0)
+
+    def conjugate_terms(self, dual: Logits, targets: Logits) -> Columns:
+        return jnp.sum(targets, axis=0) + jnp.abs(self.conjugate(dual, targets))
+
+    def into_domain(self, dual: Logits, targets: Logits) -> Logits:
+        return jnp.sum(targets, axis=0, keepdims=True) * self._simplex(dual + targets) - targets
 
     def recentre(self, dual: Logits, targets: Logits, weights: Columns) -> Logits:
         # As for cross-entropy, with the tags of a column as its weight: mix all columns with one common distribution until

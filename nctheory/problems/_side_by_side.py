@@ -39,6 +39,10 @@ class SideBySide(Problem):
         values, gradients = jax.vmap(lambda problem, point: problem.value_and_grad(point))(self.members, params)
         return jnp.sum(values), gradients
 
+    def value_terms(self, params: Params) -> Scalar:
+        """The sum of the members'."""
+        return jnp.sum(jax.vmap(lambda problem, point: problem.value_terms(point))(self.members, params))
+
     def invariants(self, params: Params) -> Array | Scalar:
         """The members' invariants, stacked."""
         return jax.vmap(lambda problem, point: problem.invariants(point))(self.members, params)

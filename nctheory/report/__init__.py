@@ -2,16 +2,19 @@
 
 from nctheory.report._census import census_data, census_figure, census_json, census_lines, census_table
 from nctheory.report._dynamics import animate_features, dynamics_data, dynamics_figure, dynamics_json, dynamics_table
-from nctheory.report._figure import margin_figure
+from nctheory.report._figure import tolerance_figure
 from nctheory.report._latex import bibliography, latex_tables
 from nctheory.report._load import Results, load_results
 from nctheory.report._page import html_page, write_report
 from nctheory.report._phase import phase_data, phase_figure, phase_json, phase_lines, phase_table
+from nctheory.report._progress import SeedProgress, TileProgress
 from nctheory.report._tables import render_verdict, summary_table, verdict_text
-from nctheory.report._text import show_erratum, show_finding, show_theorem, to_unicode
+from nctheory.report._text import show_erratum, show_erratum_result, show_theorem, to_unicode
 
 __all__ = [
     "Results",
+    "SeedProgress",
+    "TileProgress",
     "animate_features",
     "bibliography",
     "census_data",
@@ -26,7 +29,6 @@ __all__ = [
     "html_page",
     "latex_tables",
     "load_results",
-    "margin_figure",
     "phase_data",
     "phase_figure",
     "phase_json",
@@ -34,10 +36,11 @@ __all__ = [
     "phase_table",
     "render_verdict",
     "show_erratum",
-    "show_finding",
+    "show_erratum_result",
     "show_theorem",
     "summary_table",
     "to_unicode",
+    "tolerance_figure",
     "verdict_text",
     "write_report",
 ]

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.table import Table
 
-from nctheory.landscape import Census, Comparison, Descent
+from nctheory.landscape import CensusResult, Comparison, Descent
+from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._save import Drawing, Spot, house_style, save_figure
 
 COLOURS = {"minimum": "#1b6ca8", "strict saddle": "#c8553d", "degenerate": "#8a8a8a"}
@@ -21,15 +20,19 @@ SAID = {True: "minimum", False: "strict saddle", None: "saddle"}
 """What a list says of an entry."""
 
 
-def census_table(census: Census, held: Comparison | None = None) -> Table:
+def census_table(census: CensusResult, held: Comparison | None = None) -> FittedTable:
     """One row for each orbit type, by value; with a comparison also what the analytic list says of it."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("value", justify="right")
-    table.add_column("kind")
-    for heading in ("rank", "index", "nullity", "gauge", "smallest", "resolution", "descent", "starts"):
-        table.add_column(heading, justify="right")
+    columns = [Column("value"), Column("kind", number=False), Column("rank", 1), Column("index"), Column("nullity", 2)]
+    columns += [
+        Column("gauge", 6),
+        Column("smallest", 3),
+        Column("resolution", 5),
+        Column("descent", 4),
+        Column("starts", 1),
+    ]
     if held is not None:
-        table.add_column("list")
+        columns.append(Column("list", number=False))
+    rows = []
     said = {} if held is None else {id(m.row): m for m in held.matched}
     for row in census.rows:
         cells = [
@@ -45,11 +48,11 @@ def census_table(census: Census, held: Comparison | None = None) -> Table:
             match = said.get(id(row))
             expected = "EXTRA" if match is None else SAID[match.listed.minimum]
             cells.append(expected if match is None or match.agrees else f"{expected}: DISAGREES")
-        table.add_row(*cells)
-    return table
+        rows.append(cells)
+    return FittedTable(columns, rows)
 
 
-def census_lines(census: Census, held: Comparison | None = None) -> list[str]:
+def census_lines(census: CensusResult, held: Comparison | None = None) -> list[str]:
     """Counts, and the outcome of the comparison."""
     lines = [
         f"{census.critical} of {census.starts} starts ended at a critical point (gradient norm <= {census.tolerance:g}), "
@@ -66,7 +69,7 @@ def census_lines(census: Census, held: Comparison | None = None) -> list[str]:
 
 
 def census_data(
-    census: Census, held: Comparison | None = None, flows: Sequence[Descent] = (), title: str = ""
+    census: CensusResult, held: Comparison | None = None, flows: Sequence[Descent] = (), title: str = ""
 ) -> dict[str, Any]:
     """Counts, rows (without representatives' parameters) and the descents between them as plain values."""
     rows: list[dict[str, Any]] = [
@@ -110,12 +113,14 @@ def census_data(
     return body
 
 
-def census_json(census: Census, held: Comparison | None = None, flows: Sequence[Descent] = (), title: str = "") -> str:
+def census_json(
+    census: CensusResult, held: Comparison | None = None, flows: Sequence[Descent] = (), title: str = ""
+) -> str:
     """`census_data` as JSON."""
     return json.dumps(census_data(census, held, flows, title), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def census_figure(census: Census, path: str | Path, title: str = "", flows: Sequence[Descent] = ()) -> Path:
+def census_figure(census: CensusResult, path: str | Path, title: str = "", flows: Sequence[Descent] = ()) -> Path:
     """Loss against index, and beside it the spectra of the representatives' Hessians off the gauge.
 
     Lines lead from each saddle to where its most negative direction descends. The area of a mark grows with the logarithm

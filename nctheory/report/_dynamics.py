@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.table import Table
 
 from nctheory.closed_form import global_minimum
 from nctheory.flow import draw_starts, flow
 from nctheory.problems import unconstrained_features
+from nctheory.report._cells import number
+from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._save import Drawing, Spot, house_style, save_figure
 from nctheory.report._text import to_unicode
 from nctheory.theorems import Curve, Dynamics, write_atomically
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BANDS = (0.05, 0.5, 0.95)
 COMPONENTS = 12
 """Most components of an observable that are drawn one by one; of larger ones only the norm is."""
@@ -35,8 +35,8 @@ def dynamics_data(found: Dynamics) -> dict[str, Any]:
             "name": one.claim.name,
             "kind": one.claim.kind,
             "statement": one.claim.statement,
-            "logarithmic": one.claim.logarithmic,
-            "margin": one.margin,
+            "logarithmic": bool(getattr(one.claim, "logarithmic", False)),
+            "tolerance_ratio": one.tolerance_ratio if np.isfinite(one.tolerance_ratio) else None,
             "deviation": one.deviation if np.isfinite(one.deviation) else None,
             "observed": quantiles(observed),
         }
@@ -56,9 +56,9 @@ def dynamics_data(found: Dynamics) -> dict[str, Any]:
         "seeds": found.seeds,
         "sound": found.sound,
         "note": found.note,
-        "descent": found.course.rate is not None,
-        "times": list(found.course.times),
-        "ladder": list(found.course.ladder),
+        "descent": found.spec.rate is not None,
+        "times": list(found.spec.times),
+        "initial_scales": list(found.spec.initial_scales),
         "curves": [curve(one) for one in found.curves],
     }
 
@@ -87,9 +87,9 @@ def draw_dynamics(data: Mapping[str, Any]) -> Drawing:
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
     spots: list[Spot] = []
     for panel, curve in zip(panels, curves, strict=True):
-        observed = np.array(curve["observed"], float)  # quantiles x times x components, or quantiles x rungs
+        observed = np.array(curve["observed"], float)  # quantiles x times x components, or quantiles x scales
         if curve["kind"] == "order":
-            _draw_order(panel, curve, np.array(data["ladder"]), observed)
+            _draw_order(panel, curve, np.array(data["initial_scales"]), observed)
         else:
             times = np.array(data["times"])
             low, middle, high = observed
@@ -136,34 +136,35 @@ def _label(statement: str) -> str:
     return formula
 
 
-def _draw_order(panel: Any, curve: Mapping[str, Any], ladder: np.ndarray, observed: np.ndarray) -> None:
-    """Size against rung, both logarithmic, and a line of the predicted slope through the middle."""
+def _draw_order(panel: Any, curve: Mapping[str, Any], scales: np.ndarray, observed: np.ndarray) -> None:
+    """Size against scale of the start, both logarithmic, and a line of the predicted slope through the middle."""
     from matplotlib.ticker import NullFormatter
 
-    low, middle, high = (row.reshape(ladder.size, -1)[:, 0] for row in observed)
+    low, middle, high = (row.reshape(scales.size, -1)[:, 0] for row in observed)
     order = float(np.array(curve["predicted"], float)[1])
-    centre = np.exp(np.mean(np.log(middle)) - order * np.mean(np.log(ladder)))
-    panel.fill_between(ladder, low, high, color="C0", alpha=0.25, lw=0)
-    panel.plot(ladder, middle, "o-", color="C0", ms=3, lw=1.2, label="observed")
-    panel.plot(ladder, centre * ladder**order, "--", color="black", lw=0.9, label=f"predicted: order {order:g}")
+    centre = np.exp(np.mean(np.log(middle)) - order * np.mean(np.log(scales)))
+    panel.fill_between(scales, low, high, color="C0", alpha=0.25, lw=0)
+    panel.plot(scales, middle, "o-", color="C0", ms=3, lw=1.2, label="observed")
+    panel.plot(scales, centre * scales**order, "--", color="black", lw=0.9, label=f"predicted: order {order:g}")
     panel.set_xscale("log")
     panel.set_yscale("log")
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_minor_formatter(NullFormatter())
-    panel.set_xlabel("size of the start")
+    panel.set_xlabel("scale of the start")
 
 
-def dynamics_table(found: Dynamics) -> Table:
+def dynamics_table(found: Dynamics) -> FittedTable:
     """One row for each claim: how far the curves are from the prediction, and against what tolerance."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("claim")
-    table.add_column("kind")
-    for heading in ("largest relative deviation", "residual / tolerance"):
-        table.add_column(heading, justify="right")
-    for one in found.curves:
-        deviation = f"{one.deviation:.1e}" if np.isfinite(one.deviation) else "-"
-        table.add_row(one.claim.name, one.claim.kind, deviation, f"{one.margin:.2g}")
-    return table
+    columns = (
+        Column("claim", number=False),
+        Column("kind", 1, number=False),
+        Column("largest relative deviation", 2),
+        Column("worst ratio"),
+    )
+    rows = [
+        (one.claim.name, one.claim.kind, number(one.deviation), number(one.tolerance_ratio)) for one in found.curves
+    ]
+    return FittedTable(columns, rows)
 
 
 def _components(x: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from nctheory.report._cells import SUMMARY, legend, summary_caption, summary_rows
 from nctheory.report._load import Results
 from nctheory.report._phase import percent
 from nctheory.theorems import Source, Verdict
@@ -25,23 +26,21 @@ def escape(text: str) -> str:
     return "".join(_SPECIAL.get(c, c) for c in text)
 
 
-def scientific(number: float) -> str:
-    r"""Two significant digits, in LaTeX.
+def latex_cell(text: str) -> str:
+    r"""A cell of a table as LaTeX sets it.
 
-    >>> scientific(3.1e-12), scientific(0.25), scientific(float("nan"))
-    ('$3.1\\times10^{-12}$', '$0.25$', '--')
+    >>> latex_cell("3.1e-12 (0.001)"), latex_cell("14 %"), latex_cell("-")
+    ('$3.1\\times10^{-12}$ (0.001)', '14\\,\\%', '--')
     """
-    if number != number:
+    if text == "-":
         return "--"
-    if number in (float("inf"), -float("inf")):
-        return r"$\infty$"
-    mantissa, _, exponent = f"{number:.2g}".partition("e")
-    return f"${mantissa}\\times10^{{{int(exponent)}}}$" if exponent else f"${mantissa}$"
+    exact = escape(text).replace(r" \%", r"\,\%")
+    return re.sub(r"\b(\d+(?:\.\d+)?)e([+-]\d+)", lambda m: f"${m[1]}\\times10^{{{int(m[2])}}}$", exact)
 
 
 def citation_key(source: Source) -> str | None:
     """The key of a BibTeX entry, or None where there is no entry."""
-    found = re.match(r"\s*@\w+\{\s*([^,\s]+)\s*,", source.bibtex)
+    found = re.match(r"\s*@\w+\{\s*([\w:./+-]+)\s*,", source.bibtex)
     return found[1] if found else None
 
 
@@ -55,14 +54,12 @@ def latex_tables(results: Results) -> str:
     r"""Tables of verdicts and of located boundaries, to be \input; they need the package booktabs and the BibTeX file."""
     parts = ["% Written by nctheory report. Needs \\usepackage{booktabs} and the entries of report.bib."]
     if results.verdicts:
-        rows = [_verdict_row(verdict) for verdict in results.verdicts]
-        heads = ("theorem", "outcome", "seeds", "supporting", "margin", "power", r"$p_{95}$", "controls")
-        caption = (
-            "Theorems checked by computation. Margin: largest residual over its derived tolerance; power: smallest relative "
-            "error in a prediction that would have been caught; $p_{95}$: upper bound, at 95\\,\\%, on the probability that "
-            "a seed does not support the theorem; controls: wrong versions of the theorem that the same check refuted."
-        )
-        parts.append(_table("llrrrrrr", heads, rows, caption, "tab:nctheory-verdicts"))
+        cells = summary_rows(results.verdicts)
+        rows = [_verdict_row(verdict, row) for verdict, row in zip(results.verdicts, cells, strict=True)]
+        told = escape(f"{legend(SUMMARY)} {summary_caption(len(rows))}").replace(r" \%", r"\,\%")
+        caption = f"Theorems checked by computation. {told}"
+        columns = "".join("r" if one.number else "l" for one in SUMMARY)
+        parts.append(_table(columns, [one.heading for one in SUMMARY], rows, caption, "tab:nctheory-verdicts"))
     if results.phases:
         rows = [row for phase in results.phases for row in _boundary_rows(phase)]
         heads = ("diagram", "boundary", "rows", "largest distance", "tolerance", "outcome")
@@ -74,20 +71,11 @@ def latex_tables(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _verdict_row(verdict: Verdict) -> tuple[str, ...]:
+def _verdict_row(verdict: Verdict, cells: Sequence[str]) -> tuple[str, ...]:
     keys = [key for key in map(citation_key, verdict.sources) if key]
     cited = f"~\\cite{{{','.join(keys)}}}" if keys else ""
-    refuted = sum(control.refuted for control in verdict.controls)
-    return (
-        escape(verdict.theorem) + cited,
-        verdict.outcome,
-        str(verdict.seeds_run),
-        str(verdict.supporting),
-        scientific(verdict.worst.margin) if verdict.worst else "--",
-        scientific(verdict.power),
-        scientific(verdict.failure_bound),
-        f"{refuted}/{len(verdict.controls)}",
-    )
+    name, *others = map(latex_cell, cells)
+    return (name + cited, *others)
 
 
 def _boundary_rows(phase: dict) -> list[tuple[str, ...]]:
@@ -101,7 +89,7 @@ def _boundary_rows(phase: dict) -> list[tuple[str, ...]]:
                 str(len(distances)),
                 percent(distances).replace("%", r"\,\%").replace("-", "--"),
                 f"{one['tolerance']:.2%}".replace("%", r"\,\%"),
-                one["outcome"],
+                escape(one["outcome"]),
             )
         )
     return rows
@@ -112,7 +100,7 @@ def _table(columns: str, heads: Sequence[str], rows: Sequence[Sequence[str]], ca
     return "\n".join(
         [
             r"\begin{table}",
-            r"\centering\small",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
             f"\\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             " & ".join(heads) + r" \\",

@@ -27,8 +27,8 @@ class Results(NamedTuple):
 def load_results(folder: str | Path) -> Results:
     """Read every result below a folder: what `verify`, `phase`, `dynamics` and `census` wrote as JSON.
 
-    Of two verdicts of one theorem the one of more seeds counts. Raises ValueError where there is no such folder, or nothing
-    in it.
+    Of two verdicts of one theorem the one of more seeds counts, but an engine error before any other. Raises ValueError
+    where there is no such folder, or nothing in it.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -44,7 +44,7 @@ def load_results(folder: str | Path) -> Results:
                 if "theorem" in one:
                     verdict = Verdict.from_dict(one)
                     known = verdicts.get(verdict.theorem)
-                    if known is None or known.seeds_run < verdict.seeds_run:
+                    if known is None or _weight(known) < _weight(verdict):
                         verdicts[verdict.theorem] = verdict
                 elif "diagram" in one:
                     phases.append(_of_version(one, PHASE_VERSION))
@@ -61,6 +61,11 @@ def load_results(folder: str | Path) -> Results:
         )
     ordered = tuple(verdicts[name] for name in sorted(verdicts))
     return Results(ordered, tuple(phases), tuple(censuses), tuple(paths), tuple(left_out))
+
+
+def _weight(verdict: Verdict) -> tuple[bool, int]:
+    """What decides between two verdicts of one theorem."""
+    return verdict.outcome == "engine error", verdict.seeds_run
 
 
 def _of_version(data: dict[str, Any], version: int) -> dict[str, Any]:

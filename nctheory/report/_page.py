@@ -8,20 +8,34 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
+from nctheory.report._cells import (
+    CLAIMS,
+    CONTROLS,
+    INSTANCES,
+    SUMMARY,
+    claim_row,
+    control_row,
+    instance_row,
+    legend,
+    parameters,
+    summary_caption,
+    summary_rows,
+    told,
+)
 from nctheory.report._census import STYLE, draw_census
 from nctheory.report._dynamics import draw_dynamics
-from nctheory.report._figure import draw_margins
+from nctheory.report._figure import draw_tolerances
 from nctheory.report._latex import bibliography, latex_tables
 from nctheory.report._load import Results, load_results
 from nctheory.report._phase import draw_phase, percent
 from nctheory.report._save import Drawing, figure_bytes, house_style
-from nctheory.report._tables import number
 from nctheory.report._text import to_unicode
+from nctheory.report._words import sentences, worst_case
 from nctheory.theorems import write_atomically
 
 PIXELS = 115
 """Of the page to an inch of a figure."""
-OUTCOMES = ("holds", "refuted", "inconclusive")
+OUTCOMES = ("holds", "refuted", "inconclusive", "engine error")
 
 
 class Report(NamedTuple):
@@ -53,10 +67,26 @@ def html_page(results: Results, title: str) -> str:
     environment = Environment(
         loader=PackageLoader("nctheory.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.globals.update(
+        claim_columns=CLAIMS,
+        control_columns=CONTROLS,
+        instance_columns=INSTANCES,
+        control_row=control_row,
+        parameters=parameters,
+        told=told,
+        sentences=sentences,
+        worst_case=worst_case,
+        mathml=mathml,
+        formula=formula,
+        unicode=to_unicode,
+    )
+    environment.filters.update(claim_row=claim_row, instance_row=instance_row)
     page = environment.get_template("report.html.jinja")
     with house_style():
-        margins = (
-            _picture(draw_margins(results.verdicts), "margins of claims and controls") if results.verdicts else None
+        tolerances = (
+            _picture(draw_tolerances(results.verdicts), "tolerance ratios of claims and controls")
+            if results.verdicts
+            else None
         )
         phases = [(phase, _picture(draw_phase(phase), f"phase diagram {phase['diagram']}")) for phase in results.phases]
         dynamics = [(one, _picture(draw_dynamics(one), f"paths of {one['dynamics']}")) for one in results.dynamics]
@@ -68,15 +98,14 @@ def html_page(results: Results, title: str) -> str:
         title=title,
         results=results,
         tally=[(outcome, sum(v.outcome == outcome for v in results.verdicts)) for outcome in OUTCOMES],
-        margins=margins,
+        tolerances=tolerances,
+        summary_columns=SUMMARY,
+        summary=list(zip(results.verdicts, summary_rows(results.verdicts), strict=True)),
+        caption=f"{legend(SUMMARY)} {summary_caption(len(results.verdicts))}",
         phases=phases,
         censuses=censuses,
         dynamics=dynamics,
         environments=_environments(results),
-        mathml=mathml,
-        formula=formula,
-        unicode=to_unicode,
-        number=number,
         percent=percent,
     )
 

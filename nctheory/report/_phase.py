@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.table import Table
 
 from nctheory.phase import Hysteresis, LocatedBoundary, PhaseDiagram, order_of
+from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._save import Drawing, Spot, house_style, save_figure
 
 LINES = ("#c8553d", "#000000", "#1b6ca8", "#6a3d9a")
@@ -176,15 +175,12 @@ def percent(distances: Iterable[float | None]) -> str:
     return f"{max(known):.2%}" if known else "-"
 
 
-def phase_table(found: PhaseDiagram) -> Table:
+def phase_table(found: PhaseDiagram) -> FittedTable:
     """One row for each boundary: on how many rows it was located, how far from the prediction, and the verdict."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("boundary")
-    for heading in ("rows", "located", "largest distance", "band", "tolerance", "moved 3 %"):
-        table.add_column(heading, justify="right")
-    table.add_column("outcome")
-    for one in found.located:
-        table.add_row(
+    columns = [Column("boundary", number=False), Column("rows", 5), Column("located", 2), Column("largest distance", 1)]
+    columns += [Column("band", 4), Column("tolerance", 3), Column("moved 3 %"), Column("outcome", number=False)]
+    rows = [
+        (
             one.boundary.name,
             str(one.along.size),
             str(int(np.sum(one.state == "found"))),
@@ -194,16 +190,18 @@ def phase_table(found: PhaseDiagram) -> Table:
             "refuted" if one.control_refuted else "NOT REFUTED",
             one.judge(),
         )
+        for one in found.located
+    ]
     for one in found.loops:
         for name, branch, predicted in (("up", one.up, one.loop.up), ("down", one.down, one.loop.down)):
             low, high = one.jumps(branch)
             away = np.maximum(np.maximum(low - predicted, predicted - high), 0.0) / abs(predicted)
-            table.add_row(
+            rows.append((
                 f"loop: jump {name}", "1", str(int(np.sum(np.isfinite(low) & np.isfinite(high)) > 0)), percent(away),
                 percent(0.5 * (high - low) / abs(predicted)), "one step",
                 "refuted" if one.control_refuted else "NOT REFUTED", one.judge(),
-            )  # fmt: skip
-    return table
+            ))  # fmt: skip
+    return FittedTable(columns, rows)
 
 
 def phase_lines(found: PhaseDiagram) -> list[str]:

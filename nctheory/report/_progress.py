@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-import jax
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -14,8 +13,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-
-from nctheory.theorems import Theorem
 
 
 class SeedProgress:
@@ -35,6 +32,11 @@ class SeedProgress:
             redirect_stdout=False,
             transient=True,
         )
+
+    @property
+    def shown(self) -> bool:
+        """Whether anything is shown at all."""
+        return not self._bars.disable
 
     def __enter__(self) -> "SeedProgress":
         self._bars.__enter__()
@@ -56,13 +58,12 @@ class SeedProgress:
             self._bars.start()
 
     @contextmanager
-    def bar(
-        self, theorem: Theorem, seeds: int | list[int] | None, key: int, instance: int | None
-    ) -> Iterator[Callable[[int], None]]:
-        """The bar of one theorem; the function it yields takes numbers of finished seeds, from any thread."""
-        each = theorem.seeds if seeds is None else seeds if isinstance(seeds, int) else len(seeds)
-        count = 1 if instance is not None else len(theorem.instances(jax.random.fold_in(jax.random.key(key), 0)))
-        task = self._bars.add_task(theorem.id, total=each * count, rate="")
+    def bar(self, name: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """The bar of one theorem, of `total` seeds where that is known.
+
+        The function it yields takes numbers of finished seeds, from any thread.
+        """
+        task = self._bars.add_task(name, total=total, rate="")
 
         def advance(finished: int) -> None:
             self._bars.advance(task, finished)

@@ -1,119 +1,82 @@
-"""Verdicts as tables for the terminal."""
+"""Verdicts as tables for the terminal, as wide as it is."""
 
-import math
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
-from nctheory.theorems import InstanceResult, Verdict
+from nctheory.report._cells import (
+    CLAIMS,
+    CONTROLS,
+    SUMMARY,
+    claim_row,
+    control_row,
+    reached_values,
+    summary_caption,
+    summary_rows,
+    told,
+)
+from nctheory.report._fitted import FittedTable
+from nctheory.report._words import sentences, worst_case
+from nctheory.theorems import Verdict
 
-COLOURS = {"holds": "green", "refuted": "red", "inconclusive": "yellow"}
-
-
-def number(value: float) -> str:
-    """Three significant digits; a dash where there is no number."""
-    return "-" if not math.isfinite(value) else f"{value:.2g}"
-
-
-def summary_table(verdicts: Sequence[Verdict]) -> Table:
-    """One row a theorem: outcome, counts, margin, power, bound on the failure probability, fidelity."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("theorem", no_wrap=True)
-    table.add_column("outcome", no_wrap=True)
-    for heading in ("seeds", "converged", "certified", "supporting", "margin", "power", "p(fail)", "fidelity"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("controls", justify="right", no_wrap=True)
-    for v in verdicts:
-        refuted = sum(control.refuted for control in v.controls)
-        table.add_row(
-            v.theorem,
-            Text(v.outcome, style=COLOURS[v.outcome]),
-            str(v.seeds_run),
-            str(v.converged),
-            str(v.certified),
-            str(v.supporting),
-            number(v.worst.margin) if v.worst else "-",
-            number(v.power),
-            number(v.failure_bound),
-            f"{v.fidelity_same}/{v.fidelity_compared}",
-            f"{refuted}/{len(v.controls)}",
-        )
-    return table
+COLOURS = {"holds": "green", "refuted": "red", "inconclusive": "yellow", "engine error": "magenta"}
 
 
-def reached_values(row: InstanceResult) -> str:
-    """Every value at which converged seeds of an instance ended, with their number."""
-    return ", ".join(f"{one.value:.8g}{'*' if one.minimum else ''} ({one.seeds})" for one in row.levels)
+def summary_table(verdicts: Sequence[Verdict]) -> RenderableType:
+    """One row a theorem: outcome, evidence, instances, seeds, both bounds, resolution, worst ratio, controls."""
+    rows = [
+        [row[0], Text(row[1], style=COLOURS[v.outcome]), *row[2:]]
+        for v, row in zip(verdicts, summary_rows(verdicts), strict=True)
+    ]
+    return Group(FittedTable(SUMMARY, rows), Text(summary_caption(len(verdicts)), style="dim"))
 
 
-def claims_table(verdict: Verdict) -> Table:
-    """Claims and controls of one theorem."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("claim or control", no_wrap=True)
-    table.add_column("kind")
-    for heading in ("instances", "seeds", "violations", "worst margin", "largest tolerance", "power"):
-        table.add_column(heading, justify="right")
-    for claim in verdict.claims:
-        table.add_row(
-            claim.name,
-            f"{claim.kind}, {claim.scope}",
-            str(claim.instances),
-            str(claim.checked),
-            Text(str(claim.violations), style="red" if claim.violations else ""),
-            number(claim.margin),
-            number(claim.largest_tolerance),
-            number(claim.power),
-        )
-    table.add_section()
-    for control in verdict.controls:
-        outcome = "refuted" if control.refuted else "NOT REFUTED"
-        table.add_row(
-            f"control: {control.name}",
-            Text(outcome, style="green" if control.refuted else "red"),
-            f"{control.refuted_on}/{control.applicable}",
-            "",
-            "",
-            number(control.margin),
-            "",
-            "",
-        )
-    return table
+def claims_table(verdict: Verdict) -> RenderableType:
+    """The claims of one theorem; columns in which no claim has anything are left away."""
+    rows = [claim_row(claim) for claim in verdict.claims]
+    shown = told(CLAIMS, rows)
+    failing = [column.heading == "violations" for column in CLAIMS]
+    cells = [[Text(row[i], style="red" if failing[i] and row[i] != "0" else "") for i in shown] for row in rows]
+    return FittedTable([CLAIMS[i] for i in shown], cells)
+
+
+def controls_table(verdict: Verdict) -> RenderableType:
+    """The controls of one theorem: what became of each, and which claims refuted it."""
+    rows: list[list[str | Text]] = [list(control_row(control)) for control in verdict.controls]
+    for row, control in zip(rows, verdict.controls, strict=True):
+        row[1] = Text(str(row[1]), style="green" if control.refuted else "red")
+    return FittedTable(CONTROLS, rows)
 
 
 def render_verdict(verdict: Verdict) -> RenderableType:
-    """Everything about one verdict that is not in the summary: claims, controls, reasons, worst case."""
-    lines: list[RenderableType] = [
-        Text.assemble((verdict.theorem, "bold"), f"  {verdict.title}: ", (verdict.outcome, COLOURS[verdict.outcome]))
+    """Everything about one verdict that is not in the summary: reasons, claims, controls, statistics, worst case."""
+    colour = COLOURS[verdict.outcome]
+    parts: list[RenderableType] = [
+        Text.assemble((verdict.theorem, "bold"), f"  {verdict.title}: ", (verdict.outcome, f"bold {colour}"))
     ]
-    lines += [Text(f"  {reason}", style=COLOURS[verdict.outcome]) for reason in verdict.reasons]
-    lines.append(claims_table(verdict))
-    several = [row for row in verdict.instances if len(row.levels) > 1]
+    parts += [_indented(Text(reason, style=colour)) for reason in verdict.reasons]
+    if verdict.claims:
+        parts.append(claims_table(verdict))
+    if verdict.controls:
+        parts.append(controls_table(verdict))
+    several = [row for row in verdict.instances if len(row.reached) > 1]
     if several:
-        lines.append(Text("values at which the converged seeds ended (* the minimum)"))
-        lines += [Text(f"  instance {row.index}: {reached_values(row)}") for row in several]
-        lines.append(Text(""))
-    worst = verdict.worst
-    if worst is not None:
-        word = "counterexample" if worst.margin > 1 else "worst case"
-        shown = ", ".join(f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in worst.parameters.items())
-        lines.append(
-            f"{word}: claim [bold]{escape(worst.claim)}[/] at instance {worst.instance}, seed {worst.seed}: "
-            f"residual {number(worst.residual)} against tolerance {number(worst.tolerance)} "
-            f"(margin {number(worst.margin)})\n  {escape(shown)}"
-        )
+        parts.append(Text("values at which the converged seeds ended (* the minimum)"))
+        parts += [_indented(Text(f"instance {row.index}: {reached_values(row)}")) for row in several]
+    parts += [_indented(Text.assemble((f"{one.about}: ", "bold"), one.text)) for one in sentences(verdict)]
+    if verdict.worst is not None:
+        word, seen, where = worst_case(verdict.worst)
+        parts += [_indented(Text.assemble((f"{word}: ", "bold"), seen)), _indented(Text(where))]
         # Never broken over lines, so that it can be copied.
-        lines.append(Text(f"  reproduce: {worst.command}", no_wrap=True, overflow="ignore"))
-    paths = verdict.integrator_note()
-    level = f"relative gap <= {verdict.gap_level:g}, gradient norm <= {verdict.gradient_tolerance:g}"
-    lines.append(
-        f"evidence: {verdict.evidence} ({paths or level}); {verdict.seconds:.1f} s; jax {verdict.environment['jax']} on "
-        f"{verdict.environment['device']}, {verdict.environment['precision']}\n"
-    )
-    return Group(*lines)
+        parts.append(Text(f"  reproduce: {verdict.worst.command}", no_wrap=True, overflow="ignore"))
+    return Group(*parts, Text(""))
+
+
+def _indented(text: Text) -> RenderableType:
+    """Text two characters in, on every line."""
+    return Padding(text, (0, 0, 0, 2), expand=False)
 
 
 def as_text(renderable: RenderableType, width: int = 120) -> str:
@@ -121,7 +84,7 @@ def as_text(renderable: RenderableType, width: int = 120) -> str:
     console = Console(width=width, no_color=True, highlight=False)
     with console.capture() as capture:
         console.print(renderable, crop=False)
-    return capture.get()
+    return "\n".join(line.rstrip() for line in capture.get().split("\n"))
 
 
 def verdict_text(verdict: Verdict) -> str:

@@ -2,7 +2,7 @@
 
 import re
 
-from nctheory.theorems import Erratum, Finding, Theorem
+from nctheory.theorems import Erratum, ErratumResult, Theorem
 
 _SYMBOLS = {
     r"\lambda": "λ", r"\kappa": "κ", r"\phi": "φ", r"\top": "T", r"\min": "min", r"\log": "log", r"\infty": "∞",
@@ -48,12 +48,14 @@ def _bracket(inner: str) -> str:
 def show_theorem(theorem: Theorem) -> str:
     """Statement, hypotheses, notation, claims, controls and sources of a theorem, as plain text."""
     lines = [f"{theorem.id}: {theorem.title}", "", to_unicode(theorem.statement), "", "LaTeX:", theorem.statement, ""]
-    lines += ["Hypotheses:", *(f"  - {h}" for h in theorem.hypotheses), "", f"Notation: {theorem.notation}", ""]
+    lines += ["Hypotheses:", *(f"  - {h.text}" for h in theorem.hypotheses), "", f"Notation: {theorem.notation}", ""]
     lines += ["Claims:"]
-    lines += [f"  - {c.name} ({c.kind}, {c.scope}): {to_unicode(c.statement)}" for c in theorem.claims]
-    lines += ["", "Controls, which the same check must refute:"]
+    lines += [f"  - {c.name} ({c.description}): {to_unicode(c.statement)}" for c in theorem.claims]
+    lines += ["", "Controls, wrong versions of the theorem that the same check must refute:"]
     lines += [f"  - {c.name}: {c.wrong}" for c in theorem.controls]
-    lines += ["  - shifted: every prediction moved by 10 times what its derived tolerance resolves", "", "Sources:"]
+    lines += ["", "Each claim's own wrong version, which it must refute too:"]
+    lines += [f"  - {c.name}: {c.wrong_version}{f' ({c.because})' if c.because else ''}" for c in theorem.claims]
+    lines += ["", f"How: {theorem.method.facts()}", "", "Sources:"]
     for source in theorem.sources:
         note = f" {source.note}" if source.note else ""
         lines += [f"  {source.citation} ({source.number}){note}", "", source.bibtex, ""]
@@ -75,9 +77,9 @@ def show_erratum(erratum: Erratum) -> str:
     return "\n".join([*lines, f"  {'reproduce:':<11} {erratum.command}", ""])
 
 
-def show_finding(erratum: Erratum, finding: Finding) -> str:
+def show_erratum_result(erratum: Erratum, result: ErratumResult) -> str:
     """What reproducing an erratum computed, as plain text."""
-    outcome = "false" if finding.refuted else "NOT REFUTED"
-    width = max((len(name) for name, _ in finding.figures), default=0)
-    lines = [f"{erratum.id}: {erratum.title}", f"  the claim is {outcome} ({finding.ground})"]
-    return "\n".join([*lines, *(f"  {name:<{width}}  {value}" for name, value in finding.figures), ""])
+    outcome = "false" if result.refuted else "NOT REFUTED"
+    width = max((len(name) for name, _ in result.figures), default=0)
+    lines = [f"{erratum.id}: {erratum.title}", f"  the claim is {outcome} ({result.ground})"]
+    return "\n".join([*lines, *(f"  {name:<{width}}  {value}" for name, value in result.figures), ""])

@@ -1,64 +1,122 @@
 """Theorems as executable claims: what a theorem is, the catalogue, and `verify`.
 
-Every claim is held against certified end states with a derived tolerance, and every control must be refuted.
+A theorem draws instances within its hypotheses, predicts something of each, and makes claims about it (room `claims`). Its
+method (`Solve`, `Census` or `Integrate`) gathers the evidence of an instance without a look at any prediction: end states,
+critical points or trajectories. The judge holds every claim against that evidence, the wrong versions of the theorem too, and
+evaluates anew in extended precision what seems to fail. What comes of it is a `Verdict`, claim by claim, with the evidence of
+each. One `Run` carries what is fixed for all instances, and one executor does the work.
 """
 
 from nctheory._registry import TheoremFileError
-from nctheory.theorems._chain_claims import chain_claims
-from nctheory.theorems._check import GAP_LEVEL, Check, Evidence, check_claim
-from nctheory.theorems._collapse_claims import collapse_claims
+from nctheory.theorems._chain_claims import balance_claim, balance_control, chain_claims, chain_controls
+from nctheory.theorems._collapse_claims import collapse_claims, collapse_controls
+from nctheory.theorems._compose import compose_verdict
 from nctheory.theorems._dynamics import Curve, Dynamics, dynamics
-from nctheory.theorems._erratum import Erratum, Finding, errata, find_erratum, register_erratum
-from nctheory.theorems._evidence import Effort
+from nctheory.theorems._engine_error import EngineError
+from nctheory.theorems._erratum import Erratum, ErratumResult, errata, find_erratum, register_erratum
+from nctheory.theorems._evidence import CriticalPoints, EndStates, Evidence, Trajectories
+from nctheory.theorems._fidelity import flow_fidelity
+from nctheory.theorems._files import whole_file, write_atomically
+from nctheory.theorems._instance import Hypothesis, Instance, Source, TrajectorySpec
+from nctheory.theorems._integrate import Integrate
+from nctheory.theorems._judge import Case, claim_result, judge_case
+from nctheory.theorems._methods import Census, Solve
 from nctheory.theorems._registry import catalogue, find_theorem, load_theorem_file, register
-from nctheory.theorems._statistics import failure_bound
-from nctheory.theorems._theorem import Claim, Control, Course, Instance, Source, Theorem, generator, minimum_value
-from nctheory.theorems._verdict import (
+from nctheory.theorems._results import (
     ClaimResult,
     ControlResult,
     InstanceResult,
+    LocatedThreshold,
     ReachedValue,
-    Verdict,
     WorstCase,
-    whole_file,
-    write_atomically,
 )
-from nctheory.theorems._verify import verify
+from nctheory.theorems._run import Run, VerifyOptions
+from nctheory.theorems._statistics import corrected_bounds, failure_bound
+from nctheory.theorems._theorem import Control, Theorem, numpy_rng
+from nctheory.theorems._verdict import Outcome, Verdict
+from nctheory.theorems._verify import covering_instances, gather_cases, quick_seeds, verify
+from nctheory.theorems.claims import (
+    UNCLEAR,
+    Check,
+    Claim,
+    Equality,
+    GlobalValue,
+    Index,
+    Limit,
+    LowerBound,
+    MemberOf,
+    Order,
+    Threshold,
+    Trajectory,
+    UpperBound,
+)
 
 __all__ = [
-    "GAP_LEVEL",
+    "UNCLEAR",
+    "Case",
+    "Census",
     "Check",
     "Claim",
     "ClaimResult",
     "Control",
     "ControlResult",
-    "Course",
+    "CriticalPoints",
     "Curve",
     "Dynamics",
-    "Effort",
+    "EndStates",
+    "EngineError",
+    "Equality",
     "Erratum",
+    "ErratumResult",
     "Evidence",
-    "Finding",
+    "GlobalValue",
+    "Hypothesis",
+    "Index",
     "Instance",
     "InstanceResult",
+    "Integrate",
+    "Limit",
+    "LocatedThreshold",
+    "LowerBound",
+    "MemberOf",
+    "Order",
+    "Outcome",
     "ReachedValue",
+    "Run",
+    "Solve",
     "Source",
     "Theorem",
     "TheoremFileError",
+    "Threshold",
+    "Trajectories",
+    "Trajectory",
+    "TrajectorySpec",
+    "UpperBound",
     "Verdict",
+    "VerifyOptions",
     "WorstCase",
+    "balance_claim",
+    "balance_control",
     "catalogue",
     "chain_claims",
-    "check_claim",
+    "chain_controls",
+    "claim_result",
     "collapse_claims",
+    "collapse_controls",
+    "compose_verdict",
+    "corrected_bounds",
+    "covering_instances",
     "dynamics",
     "errata",
     "failure_bound",
     "find_erratum",
     "find_theorem",
-    "generator",
+    "flow_fidelity",
+    "gather_cases",
+    "judge_case",
     "load_theorem_file",
-    "minimum_value",
+    "numpy_rng",
+    "quick_seeds",
     "register",
     "register_erratum",
     "verify",

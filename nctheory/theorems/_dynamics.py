@@ -9,12 +9,16 @@ import numpy as np
 
 from nctheory._precision import float64
 from nctheory.flow import as_key, as_seeds
-from nctheory.theorems._evidence import Effort
-from nctheory.theorems._judge import SUPPORT_NEEDED, hold_claims, largest_margin
+from nctheory.theorems._evidence import Trajectories
+from nctheory.theorems._instance import TrajectorySpec
+from nctheory.theorems._judge import hold_claims
+from nctheory.theorems._reasons import SUPPORT_NEEDED
 from nctheory.theorems._registry import find_theorem
-from nctheory.theorems._theorem import Claim, Course, Theorem
-from nctheory.theorems._verdict import Outcome
-from nctheory.theorems._verify import instance_evidence, instance_key
+from nctheory.theorems._run import Run, VerifyOptions, instance_key
+from nctheory.theorems._theorem import Theorem
+from nctheory.theorems._verdict import Outcome, path_note
+from nctheory.theorems._verify import gather_evidence, start_scale
+from nctheory.theorems.claims import Claim
 
 
 class Curve(NamedTuple):
@@ -25,7 +29,7 @@ class Curve(NamedTuple):
     """Seeds x times x components; of a claim "order" seeds x rungs."""
     predicted: np.ndarray
     """The same, or one number a seed for an order or a limit."""
-    margin: float
+    tolerance_ratio: float
     """Largest residual over tolerance; above 1 refutes."""
     known: int
     """Seeds of which the claim could be judged."""
@@ -39,7 +43,7 @@ class Dynamics(NamedTuple):
     theorem: Theorem
     instance: int
     parameters: dict[str, float | int | str]
-    course: Course
+    spec: TrajectorySpec
     curves: tuple[Curve, ...]
     seeds: int
     sound: int
@@ -51,7 +55,7 @@ class Dynamics(NamedTuple):
     def outcome(self) -> Outcome:
         """Whether every curve lies within its tolerance of the prediction, for every seed; of a share `SUPPORT_NEEDED` of
         the seeds every claim must have something to say."""
-        if any(curve.margin > 1.0 for curve in self.curves):
+        if any(curve.tolerance_ratio > 1.0 for curve in self.curves):
             return "refuted"
         known = min(curve.known for curve in self.curves)
         return "holds" if self.sound == self.seeds and known >= SUPPORT_NEEDED * self.seeds else "inconclusive"
@@ -82,34 +86,34 @@ def dynamics(
     ('holds', (4, 30, 3), True)
     """
     chosen = theorem if isinstance(theorem, Theorem) else find_theorem(theorem)
-    if chosen.method != "path":
-        raise ValueError(f"theorem: {chosen.id!r} is not about paths; expected one with the method 'path'")
-    drawn = chosen.instances(jax.random.fold_in(as_key(key), 0))
+    if chosen.method.name != "integrate":
+        raise ValueError(f"theorem: {chosen.id!r} is not about paths; expected one with the method Integrate()")
+    drawn = chosen.draw(jax.random.fold_in(as_key(key), 0))
     if not 0 <= instance < len(drawn):
         raise ValueError(f"instance: expected 0 to {len(drawn) - 1} for {chosen.id}, got {instance}")
     one, numbers = drawn[instance], as_seeds(chosen.seeds if seeds is None else seeds)
-    effort = Effort().for_work(chosen.method, [one.problem], len(numbers))
-    key_of = instance_key(as_key(key), instance)
-    evidence = instance_evidence(chosen, one, numbers, key_of, effort, None, progress)
-    assert evidence.course is not None
+    options = VerifyOptions().for_work(True, [one.problem], len(numbers))
+    run = Run(instance_key(as_key(key), instance), numbers, options, progress=progress, scale=start_scale(chosen, one))
+    evidence = gather_evidence(chosen, one, run)
+    assert isinstance(evidence, Trajectories)
     prediction = evidence.predicted_by(chosen.predict)
-    checks = hold_claims(chosen, evidence, prediction)
+    checks = hold_claims(chosen.claims, evidence, prediction)
     curves = []
     for claim in chosen.claims:
-        observed, predicted = evidence.observed[claim.name], np.asarray(claim.predicted(prediction), np.float64)
+        observed, predicted = evidence.observed[claim], claim.prediction(one.problem, prediction)
         deviation = np.nan
         if claim.kind == "trajectory":
             predicted = np.broadcast_to(predicted, observed.shape)
             size = np.linalg.norm(predicted.reshape(*observed.shape[:2], -1), axis=2)
             away = np.linalg.norm((observed - predicted).reshape(*observed.shape[:2], -1), axis=2)
-            ratios = np.where(size > 0, away / np.where(size > 0, size, 1.0), np.nan)[evidence.certified]
+            ratios = np.where(size > 0, away / np.where(size > 0, size, 1.0), np.nan)[evidence.sound]
             deviation = float(np.nanmax(ratios)) if np.any(~np.isnan(ratios)) else np.nan
         check = checks[claim.name]
         known = check.seeds.size if check.decided else 0
-        curves.append(Curve(claim, observed, predicted, largest_margin(check), known, deviation))
+        curves.append(Curve(claim, observed, predicted, check.tolerance_ratio, known, deviation))
     return Dynamics(
-        chosen, instance, dict(one.parameters), evidence.course, tuple(curves), len(numbers), int(evidence.certified.sum()),
-        evidence.bound.reason or "",
+        chosen, instance, dict(one.parameters), evidence.spec, tuple(curves), len(numbers), int(evidence.sound.sum()),
+        path_note([evidence.drift], [evidence.dissipation]),
     )  # fmt: skip
 
 

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Literal
 
 from nctheory._registry import Registry
-from nctheory.theorems._theorem import Source
+from nctheory.theorems._instance import Source
 
 Ground = Literal["certified", "arithmetic", "sampled"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding:
+class ErratumResult:
     """What reproducing an erratum computed."""
 
     refuted: bool
@@ -39,7 +39,7 @@ class Erratum:
     instead: str
     convention: str
     sources: tuple[Source, ...]
-    reproduce: Callable[[int, int], Finding]
+    reproduce: Callable[[int, int], ErratumResult]
     theorem: str | None = None
     """The theorem of the catalogue that has the right statement."""
 

@@ -1,23 +1,19 @@
-"""From the evidence on all instances to a verdict: claims, controls, power, worst case."""
+"""From the evidence on all instances to results: claims, controls, instances."""
 
-import dataclasses
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nctheory.closed_form import NoClosedForm
-from nctheory.theorems._check import Check, Evidence, Level, check_claim
-from nctheory.theorems._theorem import PATH_KINDS, Claim, Control, Instance, Prediction, Theorem
-from nctheory.theorems._verdict import ClaimResult, ControlResult, InstanceResult, ReachedValue
+from nctheory.theorems._evidence import EndStates, EndType, Evidence, Points, Trajectories
+from nctheory.theorems._instance import Instance
+from nctheory.theorems._recheck import rechecked
+from nctheory.theorems._results import ClaimResult, ControlResult, InstanceResult, LocatedThreshold, ReachedValue
+from nctheory.theorems._theorem import Control, Theorem
+from nctheory.theorems.claims import LEVELS, Check, Claim
 
-SHIFT = 10.0
-"""The engine's own control moves each prediction by this many times the error that it resolves."""
-SUPPORT_NEEDED = 0.95
-"""Share of an instance's seeds that must support the theorem before it can hold."""
-FOUND_NEEDED = 0.5
-"""The same of a census: the gradient norm may also fall towards infinity, where nothing is to be found. How often it does
-depends on the data; what it leaves out shows in the values of the list that were not found."""
+Grounds = Sequence[tuple[Instance, Evidence]]
 
 
 class Case(NamedTuple):
@@ -26,217 +22,237 @@ class Case(NamedTuple):
     index: int
     instance: Instance
     evidence: Evidence
-    prediction: Prediction
+    prediction: Any
     checks: dict[str, Check]
+    """By name of the claim; violations that vanish in extended precision are withdrawn."""
+    rechecks: dict[str, str]
+    """By name of the claim: what its violations came to in extended precision."""
     fidelity: tuple[int, int]
     several_basins: bool
 
 
-def hold_claims(theorem: Theorem, evidence: Evidence, prediction: Prediction) -> dict[str, Check]:
-    """Every claim of a theorem against one prediction."""
-    return {c.name: check_claim(c, evidence, np.asarray(c.predicted(prediction))) for c in theorem.claims}
+def hold_claims(claims: Sequence[Claim], evidence: Evidence, prediction: Any) -> dict[str, Check]:
+    """Claims against one prediction, by name."""
+    return {c.name: c.check(evidence, c.prediction(evidence.problem, prediction)) for c in claims}
 
 
-def supporting_seeds(case: Case) -> np.ndarray:
-    """Seeds that are certified and violate no claim, provided every claim could be decided.
+def judge_case(
+    theorem: Theorem, index: int, instance: Instance, evidence: Evidence, fidelity: tuple[int, int] = (0, 0)
+) -> Case:
+    """The theorem's claims held against one instance, their violations evaluated anew in extended precision."""
+    prediction = evidence.predicted_by(theorem.predict)
+    claims = [claim for claim in theorem.claims if claim.applies(instance)]
+    checks, notes = hold_claims(claims, evidence, prediction), {}
+    for claim in claims:
+        check = checks[claim.name]
+        if check.decided and np.any(check.violated):
+            checks[claim.name], notes[claim.name] = rechecked(claim, check, evidence, theorem.predict)
+    return Case(index, instance, evidence, prediction, checks, notes, fidelity, theorem.several_basins)
 
-    Where local minima are part of the theory, converged seeds, provided that some seed is certified.
+
+def required(claim: Claim, case: Case) -> bool:
+    """Whether the claim must have something to say of this instance: a threshold is located on some instances only."""
+    if not claim.applies(case.instance):
+        return False
+    place = claim.location
+    return place is None or (isinstance(case.evidence, EndStates) and place in case.evidence.brackets)
+
+
+def asked(theorem: Theorem, case: Case) -> list[Claim]:
+    """The claims that must have something to say of an instance."""
+    return [claim for claim in theorem.claims if required(claim, case)]
+
+
+def counted(claim: Claim, case: Case) -> np.ndarray:
+    """Mask of a check's violations that refute: those that rest on a search wait until that was long enough."""
+    check = case.checks[claim.name]
+    short = isinstance(case.evidence, EndStates) and case.evidence.search_too_short
+    return check.violated & ~(np.asarray(check.conditional) & short)
+
+
+def supporting_seeds(theorem: Theorem, case: Case) -> np.ndarray:
+    """Seeds at which every claim was decided and none fails, among those that may support the theorem at all.
+
+    What a claim could not observe (a value that is not finite) supports nothing.
     """
-    evidence = case.evidence
-    if not all(check.decided for check in case.checks.values()) or not np.any(evidence.certified):
-        return np.zeros(0, dtype=int)
-    good = evidence.ensemble.seeds[evidence.ensemble.converged if case.several_basins else evidence.certified]
-    for check in case.checks.values():
-        good = np.setdiff1d(good, check.seeds[check.violated])
-        if evidence.course is not None:  # of paths a claim may leave seeds out, about which it cannot say anything yet
-            good = np.intersect1d(good, check.seeds)
+    good = case.evidence.candidates(case.several_basins)
+    for claim in asked(theorem, case):
+        check = case.checks[claim.name]
+        if not check.decided:
+            return np.zeros(0, int)
+        good = np.setdiff1d(good, np.concatenate([check.seeds[check.violated], check.unknown]))
     return good
-
-
-def missing(claim: Claim, case: Case) -> int:
-    """Number of values on a complete list at which no seed ended."""
-    listed = np.atleast_1d(np.asarray(claim.predicted(case.prediction), dtype=np.float64))
-    return sum(not any(level.holds(value) for level in case.evidence.levels) for value in listed[np.isfinite(listed)])
 
 
 def claim_result(claim: Claim, cases: Sequence[Case]) -> ClaimResult:
     """One claim over all cases."""
-    checks = [case.checks[claim.name] for case in cases if case.checks[claim.name].decided]
+    mine = [case for case in cases if required(claim, case)]
+    told = [case for case in mine if case.checks[claim.name].decided]
+    checks = [case.checks[claim.name] for case in told]
+    level = min((check.level for check in checks), key=LEVELS.index, default="sampled")
+    certified = [check for check in checks if LEVELS.index(check.level) >= LEVELS.index("certified")]
+    sizes = [check.relative_resolution for check in checks if not np.isnan(check.relative_resolution)]
+    violations = sum(int(np.sum(counted(claim, case))) for case in told)
+    moved = [_moved(claim, case) for case in told]
     return ClaimResult(
         name=claim.name,
         statement=claim.statement,
         kind=claim.kind,
-        scope=claim.scope,
+        about=claim.about,
+        evidence=level,
+        why=next((check.reason for check in checks if check.level == level and check.reason), None),
         instances=len(checks),
         checked=sum(check.seeds.size for check in checks),
-        violations=sum(int(np.sum(check.violated)) for check in checks),
-        margin=max((largest_margin(check) for check in checks), default=np.inf),
+        certified_instances=len(certified),
+        certified_seeds=sum(check.seeds.size for check in certified),
+        violations=violations,
+        tolerance_ratio=max((check.tolerance_ratio for check in checks), default=np.inf),
         largest_tolerance=max((float(np.max(check.tolerance)) for check in checks), default=np.inf),
-        power=max((power(check) for check in checks if check.scale > 0), default=np.nan),
+        asked_resolution=claim.resolution,
+        because=claim.because,
+        resolution=np.nan if claim.inequality else max(sizes, default=np.nan),
+        slack=min(sizes, default=np.nan) if claim.inequality else np.nan,
+        moved=claim.wrong_version,
+        moved_refuted=sum(moved),
+        measured=not claim.rounds or any(bool(np.any(check.residual != 0.0)) for check in checks),
+        recheck="; ".join(dict.fromkeys(case.rechecks[claim.name] for case in mine if claim.name in case.rechecks)),
     )
 
 
-def largest_margin(check: Check) -> float:
-    """Largest residual over tolerance; 0 for no seeds."""
-    if check.seeds.size == 0:
-        return 0.0
-    return float(np.max(np.maximum(check.residual, 0.0) / np.maximum(check.tolerance, np.finfo(np.float64).tiny)))
+def _moved(claim: Claim, case: Case) -> bool:
+    """Whether the claim's own wrong versions are refuted at an instance, in every direction."""
+    evidence, check = case.evidence, case.checks[claim.name]
+    predicted = claim.prediction(evidence.problem, case.prediction)
+    return all(
+        bool(np.any(claim.check(evidence, moved).violated)) for moved in claim.wrong(evidence, predicted, check.scale)
+    )
 
 
-def power(check: Check) -> float:
-    """Relative error in the prediction from which on at least one seed would refute it, in the worst direction."""
-    return float(np.min(check.resolution) / check.scale)
-
-
-def control_result(control: Control, theorem: Theorem, grounds: Sequence[tuple[Instance, Evidence]]) -> ControlResult:
-    """Whether the same check refutes a wrong version of the theorem."""
-    names = control.claims or tuple(claim.name for claim in theorem.claims)
-    margins = []
+def control_result(control: Control, theorem: Theorem, grounds: Grounds) -> ControlResult:
+    """Whether the same check refutes a wrong version of the theorem, and which claims do."""
+    ratios: list[float] = []
+    refuting: dict[str, None] = {}
     for instance, evidence in grounds:
-        if not control.applies(instance):
+        if control.outside is None and not control.applies(instance):
             continue
-        try:
-            prediction = evidence.predicted_by(control.predict)
-        except NoClosedForm:
+        found = _of_control(control, theorem, instance, evidence)
+        if found is None:
             continue
-        checks = [
-            check_claim(claim, evidence, predicted)
-            for claim in theorem.claims
-            if claim.name in names and _says_something(claim, predicted := np.asarray(claim.predicted(prediction)))
-        ]
-        margins.append(max((largest_margin(c) for c in checks if c.decided), default=0.0))
-    return _control(control.name, control.wrong, margins, needs_all=False)
-
-
-def _says_something(claim: Claim, predicted: np.ndarray) -> bool:
-    """Whether a wrong version predicts numbers at all: of a path, one that does not is not refuted by that."""
-    return claim.scope != "path" or bool(np.all(np.isfinite(predicted)))
-
-
-def shifted_control(theorem: Theorem, cases: Sequence[Case]) -> ControlResult:
-    """The engine's own control: each prediction moved by ten times the smallest error that the check resolves.
-
-    It must be refuted on every instance."""
-    margins = []
-    for case in cases:
-        for claim in theorem.claims:
-            check = case.checks[claim.name]
-            if not check.decided:
-                continue
-            original = np.asarray(claim.predicted(case.prediction), dtype=np.float64)
-            moved = _shift(claim, case, original, SHIFT * float(np.min(check.resolution)))
-            margins.append(largest_margin(check_claim(claim, case.evidence, moved)))
-    wrong = f"every prediction moved by {SHIFT:g} times what the derived tolerance resolves"
-    return _control("shifted", wrong, margins, needs_all=True)
-
-
-def _shift(claim: Claim, case: Case, predicted: np.ndarray, distance: float) -> np.ndarray:
-    """Move a prediction by `distance` in norm, in the direction that its kind of claim forbids."""
-    if claim.kind == "index":
-        return np.full((1, *predicted.shape[1:]), np.nan)  # an empty list: minima ought to be saddles
-    if claim.kind in PATH_KINDS:
-        entries = int(np.prod(predicted.shape[2:])) if claim.kind == "trajectory" else 1
-        return np.asarray(predicted + distance / np.sqrt(entries))
-    if claim.kind in ("equality", "member"):
-        length = 1.0 if claim.kind == "member" else np.sqrt(max(predicted.size, 1))
-        direction = np.ones_like(predicted) / length
-        return np.asarray(predicted + distance * direction)
-    observed = case.evidence.observed[claim.name]
-    if claim.scope != "any point":
-        evidence = case.evidence
-        observed = observed[evidence.certified if claim.scope == "minimisers" else evidence.ensemble.converged]
-    return np.asarray(np.nanmax(observed) - distance if claim.kind == "upper" else np.nanmin(observed) + distance)
-
-
-def _control(name: str, wrong: str, margins: list[float], needs_all: bool) -> ControlResult:
-    hit = sum(margin > 1.0 for margin in margins)
-    refuted = bool(margins) and (hit == len(margins) if needs_all else hit > 0)
+        ratios.append(max(found.values(), default=0.0))
+        refuting.update({name: None for name, ratio in found.items() if ratio > 1.0})
+    hit = sum(ratio > 1.0 for ratio in ratios)
     return ControlResult(
-        name=name,
-        wrong=wrong,
-        refuted=refuted,
-        applicable=len(margins),
+        name=control.name,
+        wrong=control.wrong,
+        claims=tuple(refuting),
+        status="not run" if not ratios else "refuted" if hit else "not refuted",
+        applicable=len(ratios),
         refuted_on=hit,
-        margin=(min if needs_all else max)(margins, default=0.0),
+        tolerance_ratio=max(ratios, default=0.0),
     )
 
 
-def instance_result(case: Case) -> InstanceResult:
+def _of_control(control: Control, theorem: Theorem, instance: Instance, evidence: Evidence) -> dict[str, float] | None:
+    """Residual over tolerance of each claim that the control names, at one instance; None where it predicts nothing."""
+    try:
+        prediction = evidence.predicted_by(control.predict or theorem.predict)
+    except NoClosedForm:
+        return None
+    found = {}
+    for claim in theorem.claims:
+        if (control.claims and claim.name not in control.claims) or not claim.applies(instance):
+            continue
+        version = control.version_of(claim)
+        predicted = version.prediction(evidence.problem, prediction)
+        # A wrong version that predicts no numbers of a path is not refuted by that.
+        if isinstance(evidence, Trajectories) and not np.all(np.isfinite(predicted)):
+            continue
+        check = version.check(evidence, predicted)
+        if check.decided:
+            found[claim.name] = check.tolerance_ratio
+    return found
+
+
+def instance_result(theorem: Theorem, case: Case) -> InstanceResult:
     """The row of one instance in the verdict."""
-    ensemble, bound = case.evidence.ensemble, case.evidence.bound
-    certified = case.evidence.certified
-    reports = case.evidence.reports
-    beyond = np.maximum(bound.gap[certified] - case.evidence.noise, 0.0)
-    gaps = beyond / np.maximum(np.abs(ensemble.value[certified]), np.finfo(np.float64).tiny)
+    evidence = case.evidence
+    points = evidence if isinstance(evidence, Points) else None
+    reports = points.reports if points is not None else ()
+    drift, dissipation, gap = np.nan, np.nan, np.nan
+    if points is not None:
+        at = points.at_minimum
+        value, rounding = points.ensemble.value[at], points.value_rounding[at]
+        beyond = np.maximum(points.bound.gap[at] - rounding, 0.0)
+        gap = float(np.max(beyond / np.maximum(np.abs(value), np.finfo(np.float64).tiny), initial=0.0))
+    elif isinstance(evidence, Trajectories):
+        drift, dissipation = evidence.drift, evidence.dissipation
+    unique = evidence.uniqueness if isinstance(evidence, EndStates) else None
     return InstanceResult(
         index=case.index,
         parameters=dict(case.instance.parameters),
-        seeds=len(ensemble.seeds),
-        statuses=ensemble.counts(),
-        certified=int(np.sum(certified & bound.valid)),
-        supporting=int(supporting_seeds(case).size),
-        largest_gap=float(np.max(gaps, initial=0.0)),
+        seeds=len(evidence.seeds),
+        statuses=evidence.statuses,
+        certified=int(np.sum(evidence.at_minimum)),
+        supporting=int(supporting_seeds(theorem, case).size),
+        unique=unique is not None and unique.unique,
+        largest_gap=gap,
         smallest_curvature=min((r.smallest for r in reports), default=np.nan),
         index_off_gauge=max((r.index for r in reports), default=0),
         nullity_off_gauge=max((r.nullity for r in reports), default=0),
         gauge_dimension=max((r.gauge_dimension for r in reports), default=0),
-        margin=max((largest_margin(check) for check in case.checks.values()), default=np.inf),
-        certificate_note=bound.reason,
-        drift=case.evidence.drift,
-        dissipation=case.evidence.dissipation,
-        levels=_reached(case.evidence.levels),
+        tolerance_ratio=max((case.checks[c.name].tolerance_ratio for c in asked(theorem, case)), default=np.inf),
+        certificate_note=points.bound.reason if points is not None else None,
+        drift=drift,
+        dissipation=dissipation,
+        thresholds=_located(theorem, case),
+        reached=_reached(points.types) if points is not None else (),
     )
 
 
-def _reached(levels: Sequence[Level]) -> tuple[ReachedValue, ...]:
-    """The levels with those of one value put together (a census tells types apart that have the same value)."""
+def _located(theorem: Theorem, case: Case) -> tuple[LocatedThreshold, ...]:
+    """The thresholds that were sought at an instance."""
+    evidence, rows = case.evidence, []
+    for claim in theorem.claims:
+        place = claim.location
+        if place is not None and isinstance(evidence, EndStates) and place in evidence.brackets:
+            bracket = evidence.brackets[place]
+            told = float(claim.prediction(evidence.problem, case.prediction))
+            rows.append(LocatedThreshold(claim.name, bracket.low, bracket.high, told, bracket.reason))
+    return tuple(rows)
+
+
+def _reached(types: Sequence[EndType]) -> tuple[ReachedValue, ...]:
+    """The types with those of one value put together."""
     rows: list[ReachedValue] = []
-    for level in levels:
-        row = ReachedValue(level.value, level.members.size, level.certified, level.smallest_curvature)
-        if rows and level.holds(rows[-1].value):
+    for one in types:
+        row = ReachedValue(one.value, one.members.size, one.certified, one.smallest_curvature)
+        if rows and one.holds(rows[-1].value):
             last = rows.pop()
             least = float(np.fmin(last.smallest_curvature, row.smallest_curvature))
-            row = ReachedValue(last.value, last.seeds + row.seeds, last.minimum, least)
+            row = ReachedValue(last.value, last.seeds + row.seeds, last.minimum and row.minimum, least)
         rows.append(row)
     return tuple(rows)
 
 
-@dataclasses.dataclass(frozen=True)
-class Reasons:
-    """Grounds against `holds`."""
+def all_controls(theorem: Theorem, cases: Sequence[Case], outside: Mapping[str, Grounds]) -> tuple[ControlResult, ...]:
+    """Every control of a theorem, on its own instances or on those that were drawn outside the hypotheses."""
+    grounds = [(case.instance, case.evidence) for case in cases]
+    return tuple(
+        control_result(control, theorem, outside.get(control.name, () if control.outside else grounds))
+        for control in theorem.controls
+    )
 
-    refuting: tuple[str, ...]
-    doubtful: tuple[str, ...]
 
-
-def reasons(
-    theorem: Theorem,
-    cases: Sequence[Case],
-    claims: Sequence[ClaimResult],
-    controls: Sequence[ControlResult],
-    partial: bool,
-) -> Reasons:
-    """Everything that speaks against the theorem, and everything that leaves it undecided.
-
-    A partial run is not asked to find every value of a complete list.
-    """
-    refuting = [f"claim {c.name!r} fails on {c.violations} of {c.checked} seeds" for c in claims if c.violations]
-    doubtful = [f"control {c.name!r} was not refuted" for c in controls if not c.refuted]
-    needed = FOUND_NEEDED if theorem.method == "census" else SUPPORT_NEEDED
-    for case in cases:
-        for claim in theorem.claims:
-            if claim.complete and not partial and (lost := missing(claim, case)):
-                doubtful.append(
-                    f"instance {case.index}: {lost} values on the list of claim {claim.name!r} were not found"
-                )
-        undecided = [name for name, check in case.checks.items() if not check.decided]
-        total, support = len(case.evidence.ensemble.seeds), supporting_seeds(case).size
-        if undecided:
-            doubtful.append(f"instance {case.index}: claims {', '.join(undecided)} could not be decided")
-        elif support < needed * total and not any(c.violated.any() for c in case.checks.values()):
-            certified, converged = case.evidence.certified.sum(), case.evidence.ensemble.converged.sum()
-            doubtful.append(
-                f"instance {case.index}: {support} of {total} seeds support it "
-                f"({converged} converged, {certified} of them at a certified minimum)"
-            )
-    return Reasons(tuple(refuting), tuple(doubtful))
+__all__ = [
+    "Case",
+    "all_controls",
+    "asked",
+    "claim_result",
+    "control_result",
+    "counted",
+    "hold_claims",
+    "instance_result",
+    "judge_case",
+    "required",
+    "supporting_seeds",
+]

@@ -1,4 +1,8 @@
-"""Exact statistics of counts."""
+"""Exact statistics of counts, of two kinds never pooled: instances for a formula, seeds of one instance for basins."""
+
+from collections.abc import Sequence
+
+import numpy as np
 
 CONFIDENCE = 0.95
 
@@ -18,3 +22,44 @@ def failure_bound(failures: int, trials: int, confidence: float = CONFIDENCE) ->
     from scipy.special import betaincinv  # here: nothing that does not need SciPy waits for its import
 
     return float(betaincinv(failures + 1, trials - failures, confidence))
+
+
+def corrected_bounds(
+    failures: Sequence[int], trials: Sequence[int], confidence: float = CONFIDENCE
+) -> tuple[float, ...]:
+    r"""Upper bounds on the failure probabilities of several families of trials, corrected for their number (Holm 1979).
+
+    The bound of one family is the least p at which Holm's step-down procedure at level 1 - `confidence` rejects that its
+    failure probability is at least p, when the same is tested of all families: the j-th smallest of their p-values
+    $P(\mathrm{Bin}(n,p)\le k)$ is compared with $(1-\mathrm{confidence})/(m-j+1)$, as long as each before it was rejected. So
+    for every p, all families whose bound is at most p have a smaller failure probability, at that confidence jointly.
+
+    >>> one, = corrected_bounds([0], [59])
+    >>> [round(b, 3) for b in (one, *corrected_bounds([0, 0], [59, 59]))]
+    [0.05, 0.061, 0.061]
+    """
+    if len(failures) != len(trials):
+        raise ValueError(f"failures: expected as many as trials, {len(trials)}, got {len(failures)}")
+    k, n = np.asarray(failures), np.asarray(trials)
+    if np.any(k < 0) or np.any(k > n):
+        raise ValueError("failures: expected between 0 and the number of trials in every family")
+    low, high = np.zeros(k.size), np.ones(k.size)
+    for _ in range(60):  # bisection; a family once rejected at p stays so at every larger one
+        middle = 0.5 * (low + high)
+        rejected = np.array([_rejected(k, n, p, 1.0 - confidence)[i] for i, p in enumerate(middle)], bool)
+        low, high = np.where(rejected, low, middle), np.where(rejected, middle, high)
+    return tuple(float(x) for x in np.where(k == n, 1.0, high))
+
+
+def _rejected(failures: np.ndarray, trials: np.ndarray, p: float, level: float) -> np.ndarray:
+    """Families of which Holm's procedure rejects that they fail with a probability of at least p."""
+    from scipy.special import betainc
+
+    # P(Bin(n, p) <= k) = I_{1-p}(n-k, k+1); 1 where all trials failed.
+    every = failures == trials
+    values = np.where(every, 1.0, betainc(np.where(every, 1.0, trials - failures), failures + 1.0, 1.0 - p))
+    order = np.argsort(values)
+    passed = values[order] <= level / (values.size - np.arange(values.size))
+    rejected = np.zeros(values.size, bool)
+    rejected[order] = np.cumprod(passed).astype(bool)
+    return rejected

@@ -3,108 +3,18 @@
 import dataclasses
 import json
 import math
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import types
+import typing
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from nctheory.theorems._theorem import Source
+from nctheory.theorems._files import write_atomically
+from nctheory.theorems._instance import Source
+from nctheory.theorems._results import ClaimResult, ControlResult, InstanceResult, WorstCase
 
-Outcome = Literal["holds", "refuted", "inconclusive"]
-EvidenceLevel = Literal["sampled", "certified"]
-SCHEMA_VERSION = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class WorstCase:
-    """The seed with the largest residual relative to its tolerance, over all claims and instances."""
-
-    claim: str
-    instance: int
-    seed: int
-    residual: float
-    tolerance: float
-    margin: float
-    """Residual over tolerance: up to 1 supports, above 1 refutes."""
-    parameters: dict[str, float | int | str]
-    command: str
-    """The command that reproduces this case alone."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ClaimResult:
-    """One claim over all instances."""
-
-    name: str
-    statement: str
-    kind: str
-    scope: str
-    instances: int
-    """Instances on which the claim was decided."""
-    checked: int
-    """Seeds on which it was checked."""
-    violations: int
-    margin: float
-    """Largest residual over tolerance."""
-    largest_tolerance: float
-    power: float
-    """Smallest relative error in the prediction that this run would have caught, on its worst instance; NaN where the
-    prediction is zero on every instance."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ControlResult:
-    """One wrong version of the theorem."""
-
-    name: str
-    wrong: str
-    refuted: bool
-    applicable: int
-    """Instances to which the control applies."""
-    refuted_on: int
-    """Instances on which it was refuted."""
-    margin: float
-    """Largest residual over tolerance: how far the check is from letting it pass."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ReachedValue:
-    """One value at which converged seeds of an instance ended."""
-
-    value: float
-    seeds: int
-    minimum: bool
-    """Whether it is the global minimum, by certificate or, without one, as the best value found."""
-    smallest_curvature: float
-    """Smallest Hessian eigenvalue off the gauge there; NaN where it was not computed."""
-
-
-@dataclasses.dataclass(frozen=True)
-class InstanceResult:
-    """One instance: what was solved and where the seeds ended."""
-
-    index: int
-    parameters: dict[str, float | int | str]
-    seeds: int
-    statuses: dict[str, int]
-    certified: int
-    supporting: int
-    largest_gap: float
-    """Largest relative duality gap of a certified seed."""
-    smallest_curvature: float
-    """Smallest Hessian eigenvalue off the gauge at an end state."""
-    index_off_gauge: int
-    """Number of negative Hessian eigenvalues there."""
-    nullity_off_gauge: int
-    gauge_dimension: int
-    margin: float
-    certificate_note: str | None
-    drift: float
-    """Of paths: largest relative drift of what the flow conserves, over seeds and times; NaN where nothing is known."""
-    dissipation: float
-    """Of paths of a flow: largest relative error of the balance of energy; NaN of anything else."""
-    levels: tuple[ReachedValue, ...]
+Outcome = Literal["holds", "refuted", "inconclusive", "engine error"]
+SCHEMA_VERSION = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,16 +30,28 @@ class Verdict:
     outcome: Outcome
     reasons: tuple[str, ...]
     """Why the outcome is not `holds`; empty where it is."""
-    evidence: EvidenceLevel
+    evidence: str
+    """That of the weakest claim: "sampled", "certified" or "proved"."""
+    headline: str
+    """The evidence of each claim, in words."""
+    method: str
+    facts: str
+    """What was done and to which precision, in words."""
+    precision: str
+    """Of the flow; everything after it is float64."""
     seeds_per_instance: int
     seeds_run: int
     converged: int
     certified: int
     supporting: int
-    failure_bound: float
-    """Exact one-sided 95 % upper bound on the probability that a seed does not support the theorem."""
-    power: float
-    """Smallest relative error in a prediction that would have been caught, on the worst claim and instance."""
+    instances_supporting: int
+    """Instances on which at least the share of seeds that is asked for supports the theorem, and no claim fails."""
+    formula_bound: float
+    """Exact one-sided 95 % upper bound on the probability that an instance, drawn like these, fails the theorem."""
+    basin_bound: float
+    """The same on the probability that a seed of one instance does not support it, on the worst instance."""
+    resolution: float
+    """Relative error in a prediction that would have been caught, on the worst equality and instance."""
     fidelity_same: int
     fidelity_compared: int
     worst: WorstCase | None
@@ -137,8 +59,6 @@ class Verdict:
     controls: tuple[ControlResult, ...]
     instances: tuple[InstanceResult, ...]
     key: int | str
-    gap_level: float
-    gradient_tolerance: float
     environment: dict[str, str]
     seconds: float
 
@@ -148,9 +68,10 @@ class Verdict:
 
         return verdict_text(self)
 
+    @property
     def integrator_note(self) -> str | None:
         """What the paths of a theorem about paths keep of what they should conserve; None for other theorems."""
-        if not any(claim.scope == "path" for claim in self.claims):
+        if self.method != "integrate":
             return None
         return path_note([row.drift for row in self.instances], [row.dissipation for row in self.instances])
 
@@ -162,7 +83,7 @@ class Verdict:
     def from_dict(cls, data: Mapping[str, Any]) -> "Verdict":
         """The verdict that `to_dict` wrote; ValueError for anything else.
 
-        What was not finite comes back as infinite where it is a margin, else as NaN.
+        What was not finite comes back as infinite where it is a ratio of tolerances, else as NaN.
         """
         if data.get("schema_version") != SCHEMA_VERSION:
             raise ValueError(f"schema_version: expected {SCHEMA_VERSION}, got {data.get('schema_version')!r}")
@@ -189,33 +110,37 @@ def path_note(drift: Iterable[float], dissipation: Iterable[float]) -> str:
     return f"paths: {known}, the balance of energy is off by at most {off:.1e}, relatively"
 
 
-_PARTS: dict[str, type] = {
-    "sources": Source,
-    "worst": WorstCase,
-    "claims": ClaimResult,
-    "controls": ControlResult,
-    "instances": InstanceResult,
-    "levels": ReachedValue,
-}
+_INFINITE = ("tolerance_ratio", "largest_tolerance")
+"""Numbers that are infinite where they are not finite; all others are NaN."""
 
 
 def _rebuilt(kind: type, data: Any) -> Any:
-    """A dataclass of this module from plain values."""
-    names = {field.name for field in dataclasses.fields(kind)}
-    if not isinstance(data, dict) or set(data) != names:
-        raise ValueError(f"expected an object with the fields {', '.join(sorted(names))} of a {kind.__name__}")
-    types, out = {field.name: str(field.type) for field in dataclasses.fields(kind)}, {}
-    for name, value in data.items():
-        part = _PARTS.get(name)
-        if part is not None and isinstance(value, dict):
-            out[name] = _rebuilt(part, value)
-        elif isinstance(value, list):
-            out[name] = tuple(_rebuilt(part, one) if part is not None else one for one in value)
-        elif value is None and "float" in types[name]:
-            out[name] = math.inf if name == "margin" else math.nan
-        else:
-            out[name] = value
-    return kind(**out)
+    """A dataclass of these modules from plain values; ValueError for anything else."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    if not isinstance(data, dict) or set(data) != set(fields):
+        raise ValueError(f"expected an object with the fields {', '.join(sorted(fields))} of a {kind.__name__}")
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _value(hints[name], value, name) for name, value in data.items()})
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:
+    """One field from its plain value, by its type."""
+    parts = typing.get_args(hint)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        if value is None and type(None) in parts:
+            return None
+        hint = next((part for part in parts if dataclasses.is_dataclass(part)), None)
+        return value if hint is None else _rebuilt(hint, value)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return _rebuilt(hint, value)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{name}: expected a list, got {type(value).__name__}")
+        inner = parts[0]
+        return tuple(_value(inner, one, name) for one in value)
+    if value is None and hint is float:
+        return math.inf if name in _INFINITE else math.nan
+    return value
 
 
 def _plain(value: Any) -> Any:
@@ -226,23 +151,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a whole file or none (see `whole_file`)."""
-    data = content.encode() if isinstance(content, str) else content
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to, which becomes `path` at the end, and goes where anything fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,53 +1,45 @@
 """From balanced factors the product moves by itself: by fractional powers of its own Gram matrices."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 
 import nctheory as nct
 from proofs_numeric.bibliography import ARORA_2018
-from proofs_numeric.conserved.instances import chain, instance
+from proofs_numeric.conserved.instances import ANY_LOSS, EQUAL_DECAYS, FREE_CHAIN, chain, instance, mixed_sizes
 from proofs_numeric.conserved.vector_field import (
-    coefficients,
     decays,
     descent,
+    grams,
     imbalances,
     largest_norm,
-    measured,
+    norm,
+    one,
     power_error,
     product,
+    relative,
     rounding_unit,
 )
 
 ID = "arora-end-to-end"
-# (widths, loss, free features): N = 2, 3, 4 factors, rectangular and square; every rank is the least width
+# (widths, loss, free features): N = 2, 3, 4 factors, rectangular and square; every rank is the least width. A key picks one
+# of each row, of two, three and four classes
 SHAPES = (
-    ((4, 3, 3), "cross_entropy", False),
-    ((4, 3, 4, 3), "mse", False),
-    ((3, 3, 3, 3, 3), "mse", False),
+    (((3, 2, 2), "cross_entropy", False), ((4, 3, 3), "cross_entropy", False), ((4, 5, 4), "cross_entropy", False)),
+    (((2, 3, 3, 2), "mse", False), ((4, 3, 4, 3), "mse", False), ((4, 4, 5, 4), "mse", False)),
+    (((2, 2, 2, 2, 2), "mse", False), ((3, 3, 3, 3, 3), "mse", False), ((4, 4, 4, 4, 4), "mse", False)),
 )
 STRETCH = 2.0
 """W_1 is multiplied and W_2 divided by it: the same product, from factors that are not balanced."""
 
 
-class Motion(NamedTuple):
-    """Coefficients of dW/dt."""
-
-    powers: jax.Array
-    """Of the N terms with the right exponents, of W, and of the sum with too large a left exponent."""
-    stretched: jax.Array
-    """Of the N terms and of W after the stretch."""
-
-
 def draw_instances(key):
-    """For each shape four decays, from 0.001 to 0.03, equal in all factors."""
-    rng = nct.generator(key)
+    """For each shape four decays, from 0.0003 to 0.03, equal in all factors."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for shape in SHAPES:
+    for shape in mixed_sizes(rng, SHAPES):
         number = len(shape[0]) - 1
-        for decay in 10.0 ** rng.uniform([-3.0, -2.5, -2.0, -2.0], [-2.5, -2.0, -1.5, -1.5]):
-            drawn.append(instance(rng, shape, (float(decay),) * number, equal=True, build=balanced, scale=1.0))
+        for decay in 10.0 ** rng.uniform([-3.5, -2.5, -2.0, -2.0], [-2.5, -2.0, -1.5, -1.5]):
+            drawn.append(instance(rng, shape, (float(decay),) * number, build=balanced, scale=1.0))
     return drawn
 
 
@@ -56,22 +48,10 @@ def balanced(*arguments):
     return nct.balanced_chain(chain(*arguments))
 
 
-def predict_with(first=1.0, share=lambda n: 1.0, factors=lambda n: n, off=0.0, stretched=True):
-    """The law with other coefficients: the terms' `share`, of the `first` one, of W, of the wrong exponents."""
-
-    def predict(problem):
-        number, lam = problem.factors, decays(problem)[0]
-        terms = -jnp.full(number, share(number)).at[0].multiply(first)
-        of_product = jnp.full(1, -factors(number) * lam)
-        gains = jnp.ones(number)
-        if stretched:
-            gains = gains.at[0].set(STRETCH**-2).at[1].set(STRETCH**2)
-        return Motion(
-            powers=jnp.concatenate([terms, of_product, jnp.full(1, off)]),
-            stretched=jnp.concatenate([-gains, of_product]),
-        )
-
-    return predict
+def starts_balanced(instance):
+    """Whether neighbouring factors of a start have the same Gram matrix."""
+    start = instance.problem.init(jax.random.key(0), instance.scale)
+    return float(norm(*imbalances(start))) < 1e-10 * float(norm(*start.weights)) ** 2
 
 
 def velocity(problem, params):
@@ -103,45 +83,16 @@ def term(parts, gradient, number, left_power, right_power):
     return out
 
 
-def right_terms(problem, params):
-    """The N terms of the statement."""
+def right_terms(problem, params, off=0):
+    """The N terms of the statement; with `off` added to every left exponent's numerator, wrong ones."""
     number, gradient, parts = problem.factors, slope(problem, params), decomposition(problem, params)
-    return [term(parts, gradient, number, number - j, j - 1) for j in range(1, number + 1)]
-
-
-def wrong_sum(problem, params):
-    """The sum with exponents (N-j+1)/N on the left."""
-    number, gradient, parts = problem.factors, slope(problem, params), decomposition(problem, params)
-    return sum(term(parts, gradient, number, number - j + 1, j - 1) for j in range(1, number + 1))
-
-
-def bases(problem, params):
-    """The matrices whose coefficients are measured."""
-    return [*right_terms(problem, params), product(params), wrong_sum(problem, params)]
-
-
-def powers(problem, params):
-    """Measured coefficients at a balanced point."""
-    found, _ = coefficients(velocity(problem, params), bases(problem, params))
-    return measured(found, powers_error(problem, params), params)
-
-
-def law(problem, params):
-    """dW/dt less what the statement says it is."""
-    number, lam = problem.factors, decays(problem)[0]
-    return velocity(problem, params) + sum(right_terms(problem, params)) + number * lam * product(params)
+    return [term(parts, gradient, number, number - j + off, j - 1) for j in range(1, number + 1)]
 
 
 def stretch(params):
     """Factors of the same product that are not balanced."""
     first, second, *others = params.weights
     return params._replace(weights=(STRETCH * first, second / STRETCH, *others))
-
-
-def stretched(problem, params):
-    """Measured coefficients of the velocity after the stretch, in the terms before it."""
-    found, _ = coefficients(velocity(problem, stretch(params)), bases(problem, params)[:-1])
-    return measured(found, stretched_error(problem, params), params)
 
 
 def law_error(problem, params):
@@ -156,21 +107,52 @@ def law_error(problem, params):
     return rounded + 2 * number * error * (reach**2 + error) * jnp.linalg.norm(outer) / rounding_unit(params)
 
 
-def powers_error(problem, params):
-    """The same, multiplied by what the coefficients make of it."""
-    gain = coefficients(product(params), bases(problem, params))[1]
-    return law_error(problem, params) * gain
+def law_claim(name="law", gains=lambda number: jnp.ones(number), of_product=lambda number: number, off=0, at=None):
+    """The claim that dW/dt is minus the sum of the terms times `gains`, and of lambda W as often as `of_product` says.
+
+    Of the point itself, or of its factors moved to `at`, which multiplies a velocity by at most `STRETCH` squared. What is
+    observed is relative to the size of the terms.
+    """
+    larger = 1.0 if at is None else STRETCH**2
+
+    def sizes(problem, params):
+        moved = velocity(problem, params if at is None else at(params))
+        share, kept = gains(problem.factors), decays(problem)[0] * product(params)
+        parts = [gain * one for gain, one in zip(share, right_terms(problem, params, off), strict=True)]
+        difference = moved + sum(parts) + of_product(problem.factors) * kept
+        return difference, norm(moved, *parts, kept), larger * law_error(problem, params)
+
+    def law(problem, params):
+        difference, size, error = sizes(problem, params)
+        return relative(difference, size, error, params)
+
+    def rounded(problem, params):
+        _, size, error = sizes(problem, params)
+        return relative(error, size, error, params)
+
+    statement = {
+        "law": r"\dot W=-\sum_j(WW^\top)^{(N-j)/N}\nabla L(W^\top W)^{(j-1)/N}-N\lambda W",
+        "stretched": r"\dot W at (2W_1, W_2/2, \dots), with 1/4 of the first term and 4 of the second",
+    }
+    return nct.Equality(name, statement[name], law, lambda m: jnp.zeros(()), scope="any point", terms=rounded, size=one)
 
 
-def stretched_error(problem, params):
-    """The same after the stretch, which multiplies a velocity by at most the square of it."""
-    gain = coefficients(product(params), bases(problem, params)[:-1])[1]
-    return STRETCH**2 * law_error(problem, params) * gain
+def stretched_gains(number):
+    """How often each term counts after the stretch."""
+    return jnp.ones(number).at[0].set(STRETCH**-2).at[1].set(STRETCH**2)
 
 
-def balance(problem, params):
-    """W_{l+1}^T W_{l+1} - W_l W_l^T."""
-    return jnp.concatenate([jnp.ravel(x) for x in imbalances(params)])
+def balance_claim(off=0.0):
+    """W_{j+1}^T W_{j+1} = W_j W_j^T at critical points; with the first Gram matrix `off` a wrong version of that."""
+
+    return nct.Equality(
+        "balance",
+        r"W_{j+1}^\top W_{j+1}=W_jW_j^\top",
+        lambda problem, params: jnp.concatenate([jnp.ravel((1 + off) * a - b) for a, b in grams(params)]),
+        lambda m: jnp.zeros(()),
+        scope="critical points",
+        size=lambda problem, params: norm(*(gram for pair in grams(params) for gram in pair)),
+    )
 
 
 THEOREM = nct.register(
@@ -182,72 +164,52 @@ $W_{j+1}^\top W_{j+1}=W_jW_j^\top$ the gradient flow of the factors moves the pr
 $\dot W=-\sum_{j=1}^N(WW^\top)^{(N-j)/N}\,\nabla L(W)\,(W^\top W)^{(j-1)/N}-N\lambda W$. The factors $(tW_1,W_2/t,\dots)$ have
 the same product and are not balanced: there the first term counts $t^{-2}$ times, the second $t^2$ times, the others
 once.""",
-        hypotheses=("balanced factors", "equal decays >= 0", "differentiable loss of the product"),
+        hypotheses=(
+            FREE_CHAIN,
+            nct.Hypothesis("given inputs", lambda i: i.problem.inputs is not None),
+            EQUAL_DECAYS,
+            ANY_LOSS,
+            nct.Hypothesis("balanced factors at the start", starts_balanced),
+        ),
         notation="Arora et al.: no decay; their N is the number of factors. The order of the two powers does not matter: j to "
         "N+1-j exchanges them in the sum.",
         sources=(
             ARORA_2018.remark("The formula without decay; the decay and the unbalanced case are our own addition."),
         ),
         instances=draw_instances,
-        predict=predict_with(),
-        claims=(
-            nct.Claim(
-                "law",
-                r"\dot W+\sum_j(WW^\top)^{(N-j)/N}\nabla L(W^\top W)^{(j-1)/N}+N\lambda W=0",
-                law,
-                lambda m: jnp.zeros(()),
-                scope="any point",
-                terms=law_error,
-            ),
-            nct.Claim(
-                "powers",
-                r"coefficients of \dot W in the N terms, in W, and in the sum with (N-j+1)/N",
-                powers,
-                lambda m: m.powers,
-                scope="any point",
-                terms=powers_error,
-            ),
-            nct.Claim(
-                "stretched",
-                r"coefficients of \dot W in the N terms and in W at (2W_1, W_2/2, ...)",
-                stretched,
-                lambda m: m.stretched,
-                scope="any point",
-                terms=stretched_error,
-            ),
-            nct.Claim(
-                "balance",
-                r"W_{j+1}^\top W_{j+1}=W_jW_j^\top",
-                balance,
-                lambda m: jnp.zeros(()),
-                scope="critical points",
-            ),
-        ),
+        predict=lambda problem: None,
+        claims=(law_claim(), law_claim("stretched", stretched_gains, at=stretch), balance_claim()),
         controls=(
+            nct.Control("wrong exponents", "(N-j+1)/N in the place of (N-j)/N", versions=(law_claim(off=1),)),
             nct.Control(
-                "wrong exponents",
-                "(N-j+1)/N in the place of (N-j)/N",
-                predict_with(share=lambda n: 0.0, off=-1.0),
-                claims=("powers",),
+                "a term missing",
+                "the sum from j = 2",
+                versions=(law_claim(gains=lambda number: jnp.ones(number).at[0].set(0.0)),),
             ),
-            nct.Control("a term missing", "the sum from j = 2", predict_with(first=0.0), claims=("powers",)),
             nct.Control(
                 "decay counted once",
                 "-lambda W in the place of -N lambda W",
-                predict_with(factors=lambda n: 1),
-                claims=("powers",),
-            ),
-            nct.Control(
-                "any factors",
-                "the formula holds for every factorisation of the product",
-                predict_with(stretched=False),
-                claims=("stretched",),
+                versions=(law_claim(of_product=lambda number: 1),),
             ),
             nct.Control(
                 "mean",
                 "the mean of the N terms in the place of their sum",
-                predict_with(share=lambda n: 1 / n),
-                claims=("powers",),
+                versions=(law_claim(gains=lambda number: jnp.ones(number) / number),),
+            ),
+            nct.Control(
+                "any factors",
+                "the formula holds for every factorisation of the product",
+                versions=(law_claim("stretched", at=stretch),),
+            ),
+            nct.Control(
+                "1e-6 stretched",
+                "the first term larger by a relative 1e-6 after the stretch",
+                versions=(
+                    law_claim("stretched", lambda number: stretched_gains(number).at[0].multiply(1 + 1e-6), at=stretch),
+                ),
+            ),
+            nct.Control(
+                "balance 1e-6 off", "the upper Gram matrix larger by a relative 1e-6", versions=(balance_claim(1e-6),)
             ),
         ),
         several_basins=True,

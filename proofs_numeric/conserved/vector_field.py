@@ -1,4 +1,4 @@
-"""What the theorems on conserved quantities share: factors, gradients, measured coefficients and their rounding."""
+"""What the theorems on conserved quantities share: factors, gradients, imbalances, and the rounding of laws about them."""
 
 from itertools import pairwise
 
@@ -9,6 +9,7 @@ import numpy as np
 STEP = 0.25
 """Length eta of the gradient step."""
 EPS = float(np.finfo(np.float64).eps)
+TINY = float(np.finfo(np.float64).tiny)
 
 
 def descent(problem, params):
@@ -33,23 +34,14 @@ def fit_gradients(problem, params):
     return [g - lam * w for g, lam, w in zip(gradient, decays(problem), factors(params), strict=True)]
 
 
+def grams(params):
+    """W_{l+1}^T W_{l+1} and W_l W_l^T in every space between two free factors."""
+    return [(upper.T @ upper, lower @ lower.T) for lower, upper in pairwise(factors(params))]
+
+
 def imbalances(params):
-    """W_{l+1}^T W_{l+1} - W_l W_l^T in every space between two free factors."""
-    chain = factors(params)
-    return [upper.T @ upper - lower @ lower.T for lower, upper in pairwise(chain)]
-
-
-def coefficients(matrix, basis):
-    """Least-squares coefficients of a matrix in a basis of matrices, and the norm of the map from the one to the other.
-
-    The second is by what rounding in the matrix or in c_i B_i is multiplied in the coefficients.
-    """
-    sizes = jnp.stack([jnp.linalg.norm(b) for b in basis])
-    columns = jnp.stack([jnp.ravel(b) / size for b, size in zip(basis, sizes, strict=True)], axis=1)
-    orthonormal, triangle = jnp.linalg.qr(columns)
-    inverse = jax.scipy.linalg.solve_triangular(triangle, jnp.eye(len(basis))) / sizes[:, None]
-    found = inverse @ (orthonormal.T @ jnp.ravel(matrix))
-    return found, jnp.linalg.norm(inverse)
+    """The first less the second."""
+    return [above - below for above, below in grams(params)]
 
 
 def rounding_unit(params):
@@ -70,15 +62,19 @@ def velocity_size(problem, params):
     return chain * (jnp.linalg.norm(slope) + per_logit) + kept
 
 
-RESOLVED = 1e-3
-"""Rounding in a measured coefficient, from which on nothing has been measured."""
+def relative(difference, size, error, params):
+    """A difference relative to the size of its terms, or to its own rounding where that is larger, as at a zero point."""
+    return difference / (size + error * rounding_unit(params) + TINY)
 
 
-def measured(found, terms, params):
-    """The coefficients, or NaN (not judged) where rounding alone may move them by `RESOLVED`: at a minimum, say, where
-    the matrices that they multiply are dependent. The identity itself is judged there too.
-    """
-    return jnp.where(terms * rounding_unit(params) < RESOLVED, found, jnp.nan)
+def one(problem, params):
+    """The size of what is relative already."""
+    return jnp.ones(())
+
+
+def norm(*matrices):
+    """Root of the sum of all squares."""
+    return jnp.sqrt(sum(jnp.sum(matrix**2) for matrix in matrices))
 
 
 def spaces(problem, params):
@@ -109,7 +105,7 @@ def product(params):
 
 
 def largest_norm(params):
-    """A bound on the spectral norm of every factor, at most 15 % above it for rank 3: tr((W^T W)^4)^{1/8}."""
+    """A bound on the spectral norm of every factor, at most r^{1/8} times it for rank r: tr((W^T W)^4)^{1/8}."""
     grams = [w.T @ w for w in params.weights]
     return jnp.max(jnp.stack([jnp.sum((g @ g) ** 2) for g in grams])) ** (1 / 8)
 

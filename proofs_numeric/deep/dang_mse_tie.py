@@ -8,16 +8,24 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import DANG_2023
-from proofs_numeric.deep.chains import chain_instance
+from proofs_numeric.deep.chains import (
+    MSE_CHAIN,
+    OFF_THE_ONSET,
+    POSITIVE,
+    at_strength,
+    chain_instance,
+    drawn_strengths,
+    far_around,
+    strengths,
+)
+from proofs_numeric.hypotheses import NO_BIAS
+from proofs_numeric.pool import pick
 
 ID = "dang-mse-tie"
 # (widths, counts): the cut at the smallest width falls between classes of equal size.
-SHAPES = (
-    ((2, 4), (4, 2, 2, 1)),
-    ((2, 3, 4), (4, 2, 2, 1)),
-    ((3, 1, 3, 3), (2, 2, 2)),
-    ((4, 2, 3, 3), (2, 2, 2)),
-)
+ONE = (((2, 4), (4, 2, 2, 1)), ((1, 2), (1, 1)), ((3, 5), (2, 2, 2, 2, 1)))
+TWO = (((2, 3, 4), (4, 2, 2, 1)), ((3, 3, 4), (2, 2, 2, 2)), ((1, 2, 2), (3, 3)))
+THREE = (((3, 1, 3, 3), (2, 2, 2)), ((4, 2, 3, 3), (2, 2, 2)), ((2, 2, 4, 4), (5, 3, 3, 3)))
 
 
 class Cut(NamedTuple):
@@ -32,14 +40,19 @@ class Cut(NamedTuple):
 
 
 def draw_instances(key):
-    """For each shape: well below the onset of the tied classes, within 3 % below, and within 3 % above."""
-    rng = nct.generator(key)
+    """For M = 1, 2, 3: weak and moderate decay, and close to the onset of the tied classes on either side."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for widths, counts in SHAPES:
-        pivot = min(widths) - 1
-        for relative in (rng.uniform(0.3, 0.6), 1 - rng.uniform(0.01, 0.03), 1 + rng.uniform(0.01, 0.03)):
-            drawn.append(chain_instance(rng, widths, counts, pivot, relative))
+    for widths, counts in (*pick(rng, ONE), *pick(rng, TWO), *pick(rng, THREE)):
+        for relative in drawn_strengths(rng, len(widths) - 1):
+            drawn.append(chain_instance(rng, widths, counts, min(widths) - 1, relative))
     return drawn
+
+
+def tie_at_the_cut(instance):
+    """Whether the first direction that does not fit through the narrowest layer is as strong as the last that does."""
+    sigma, narrow = strengths(instance.problem)[1], min(instance.problem.widths)
+    return len(sigma) > narrow and bool(abs(sigma[narrow] - sigma[narrow - 1]) <= 1e-9 * sigma[0])
 
 
 def tied(problem):
@@ -69,6 +82,32 @@ def outside(problem, params):
     return class_means(problem, params).at[at[:, None], at[None, :]].set(0.0)
 
 
+def block_size(problem, params):
+    """|B|^2 and more: the squared norm of all class-mean logits, which the entries of `block` are at most of the order of."""
+    return jnp.sum(class_means(problem, params) ** 2)
+
+
+def outside_size(problem, params):
+    """Norm of the class-mean logits, the block included."""
+    return jnp.linalg.norm(class_means(problem, params))
+
+
+def block_norm(problem, params):
+    """|B|, zero from the onset of the tied classes on."""
+    at = tied(problem)
+    return jnp.linalg.norm(class_means(problem, params)[at][:, at])
+
+
+def onset_claim(predicted):
+    """The claim that the tied classes are on exactly below a predicted strength."""
+    return nct.Threshold("onset", r"B\ne0\iff b<(M-1)^{(M-1)/M}/M", at_strength, block_norm, predicted, far_around)
+
+
+def onset_of(cut, factor=1.0):
+    """The predicted onset for the depth of a prediction."""
+    return factor * nct.onset(len(cut.layer_singular_values) - 1)
+
+
 def predict_with(rule="cut"):
     """The theorem, or a wrong rule for the tied block: "diagonal average" or "no cut"."""
 
@@ -96,6 +135,11 @@ def predict_with(rule="cut"):
     return predict
 
 
+def off_by(relative):
+    """The theorem with all its numbers larger by a relative error."""
+    return lambda problem: jax.tree.map(lambda x: (1.0 + relative) * x, predict_with()(problem))
+
+
 CLAIMS = {claim.name: claim for claim in nct.chain_claims()}
 
 THEOREM = nct.register(
@@ -105,8 +149,14 @@ THEOREM = nct.register(
         statement=r"""For the chain of `dang-mse-imb` with a width $d<K$ and $n_d=n_{d+1}$ (sizes falling) the value and
 the singular values of every factor at a global minimiser are those with any $d$ largest classes on. The class-mean logits are
 diagonal outside the block $B$ of the $m$ classes of size $n_d$, where $B=\frac{x^M}{1+x^M}P$ with any orthogonal projector
-$P$ of rank $r=d-\#\{n_k>n_d\}$ on $R^m$.""",
-        hypotheses=("all decays > 0, no bias", "a width d < K and n_d = n_{d+1}", "M = 1, 2, ..."),
+$P$ of rank $r=d-\#\{n_k>n_d\}$ on $R^m$, $x=0$ beyond the onset.""",
+        hypotheses=(
+            MSE_CHAIN,
+            POSITIVE,
+            NO_BIAS,
+            nct.Hypothesis("a least width d < K and n_d = n_{d+1}", tie_at_the_cut),
+            OFF_THE_ONSET,
+        ),
         notation="As in dang-mse-imb.",
         sources=(DANG_2023.remark("Covers d < K; the family at a tie is our own observation."),),
         instances=draw_instances,
@@ -114,9 +164,22 @@ $P$ of rank $r=d-\#\{n_k>n_d\}$ on $R^m$.""",
         claims=(
             CLAIMS["value"],
             CLAIMS["layer_spectra"],
-            nct.Claim("tied block", r"\mathrm{tr}B,\ \mathrm{tr}B^2,\ |B-B^\top|^2", block, lambda c: c.block),
-            nct.Claim("outside", r"\bar Z-B", outside, lambda c: c.outside),
+            nct.Equality(
+                "tied block",
+                r"\mathrm{tr}B,\ \mathrm{tr}B^2,\ |B-B^\top|^2",
+                block,
+                lambda c: c.block,
+                size=block_size,
+            ),
+            nct.Equality(
+                "outside",
+                r"\bar Z-B",
+                outside,
+                lambda c: c.outside,
+                size=outside_size,
+            ),
             CLAIMS["balance"],
+            onset_claim(onset_of),
         ),
         controls=(
             nct.Control(
@@ -125,6 +188,14 @@ $P$ of rank $r=d-\#\{n_k>n_d\}$ on $R^m$.""",
                 predict_with("diagonal average"),
                 claims=("tied block",),
             ),
+            nct.Control(
+                "1e-6 off",
+                "all numbers larger by a relative 1e-6",
+                off_by(1e-6),
+                claims=("value", "layer_spectra", "tied block", "outside"),
+            ),
+            nct.Control("onset at 1.001", "larger by 1e-3", versions=(onset_claim(lambda c: onset_of(c, 1.001)),)),
+            nct.balance_control(),
             nct.Control("no cut", "all tied classes on, whatever the width", predict_with("no cut")),
             nct.Control(
                 "one direction less",

@@ -6,28 +6,32 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import GARROD_2025
-from proofs_numeric.deep.gk_deep_ce import START
-from proofs_numeric.deep.gk_deep_ce import draw_instances as draw
+from proofs_numeric.deep.gk_deep_ce import CROSS_ENTROPY, SEARCH, START, STATIONARY_SCALE, WIDE, chains
+from proofs_numeric.hypotheses import BALANCED, FREE_FEATURES, NO_BIAS, POSITIVE_DECAYS
+from proofs_numeric.pool import log_uniform, near, pick
 
 ID = "deep-ce-best"
-COLLAPSED = ((3, 2, 2), (3, 4, 1))
-LOW_RANK = ((4, 3, 1), (6, 2, 2))
-CROSSING = (4, 2, 1)
-"""(K, L, n), widths all K; in the last the better structure changes with the decay."""
+# (K, L, n), widths all K; in the last the better structure changes with the decay.
+COLLAPSED = ((3, 2, 2), (3, 4, 1), (2, 2, 1), (2, 3, 4))
+LOW_RANK = ((4, 3, 1), (6, 2, 2), (4, 3, 3))
+CROSSING = ((4, 2, 1), (4, 2, 3))
 
 
 def draw_instances(key):
-    """Decays from 1e-3 to 3e-2, unequal from layer to layer; at K = 4, L = 2 within 3 % of the crossing on either side."""
-    rng = nct.generator(key)
-    drawn = draw(key, COLLAPSED) + draw(key, LOW_RANK)[::2]
-    crossing = crossing_decay(*CROSSING)
+    """Decays from 1e-3 to 3e-2, unequal from layer to layer; at K = 4, L = 2 within 5e-4 of the crossing on either side."""
+    rng = nct.numpy_rng(key)
+    drawn = chains(rng, pick(rng, COLLAPSED, 2), 2) + chains(rng, pick(rng, LOW_RANK), 3)
+    ((classes, depth, n),) = pick(rng, CROSSING)
+    crossing = crossing_decay(classes, depth, n)
     for relative in (
-        rng.uniform(0.05, 0.3),
-        1 - rng.uniform(0.01, 0.03),
-        1 + rng.uniform(0.01, 0.03),
-        rng.uniform(1.5, 2.5),
+        log_uniform(rng, 0.05, 0.5),
+        1 - log_uniform(rng, 1e-4, 5e-4),
+        near(rng, above=False),
+        1 + log_uniform(rng, 1e-4, 5e-4),
+        near(rng, above=True),
+        rng.uniform(1.3, 2.5),
     ):
-        drawn.append(chain(*CROSSING, float(relative * crossing), relative=float(relative)))
+        drawn.append(chain(classes, depth, n, float(relative * crossing), relative=float(relative)))
     return drawn
 
 
@@ -54,8 +58,8 @@ def crossing_decay(classes, depth, n):
 
 
 def collapse_is_best(problem):
-    """Whether neural collapse costs less; for K = 3 it is the only one of the two that is critical."""
-    if problem.classes == 3:
+    """Whether neural collapse costs less; for K = 3 it is the only one of the two that is critical, for K = 2 they agree."""
+    if problem.classes <= 3:
         return True
     return float(nct.deep_collapse(problem).value) < float(nct.low_rank(problem).value)
 
@@ -73,6 +77,39 @@ def predict(problem):
 def other(problem):
     """The other one."""
     return as_minimum(problem, (nct.low_rank if collapse_is_best(problem) else nct.deep_collapse)(problem))
+
+
+def crossing_moved(problem):
+    """The theorem with its crossing moved by a relative 1e-3, up or down, so that points next to it change sides."""
+    crossing = crossing_decay(problem.classes, problem.depth, problem.counts[0])
+    relative = float(problem.weight_decay[0]) / crossing
+    return other(problem) if abs(relative - 1.0) < 1e-3 else predict(problem)
+
+
+def off_by(relative):
+    """The value, the logits and all singular values larger by a relative error."""
+
+    def wrong(problem):
+        true = predict(problem)
+        return true._replace(
+            value=(1 + relative) * true.value,
+            logits=(1 + relative) * jnp.asarray(true.logits),
+            singular_values=(1 + relative) * jnp.asarray(true.singular_values),
+            layer_singular_values=(1 + relative) * jnp.asarray(true.layer_singular_values),
+        )
+
+    return wrong
+
+
+def crosses(instance):
+    """Whether the better structure changes with the decay."""
+    return instance.parameters["K"] == 4 and instance.parameters["L"] == 2
+
+
+def covered(instance):
+    """Whether K and L are among those of which the theorem speaks."""
+    sizes = (instance.problem.classes, instance.problem.depth)
+    return sizes[0] <= 3 or sizes in ((4, 2), (4, 3), (6, 2))
 
 
 def flattened(problem):
@@ -119,11 +156,20 @@ THEOREM = nct.register(
     nct.Theorem(
         id=ID,
         title="Cross-entropy, deep linear: the best of many starts (unproved)",
-        statement=r"""For the chain of `gk-deep-ce-linear` the best point that many starts find is neural collapse for $K=3$;
+        statement=r"""For the chain of `gk-deep-ce-linear` the best point that many starts find is neural collapse for $K\le3$;
 for $K=4$, $L=2$ it is neural collapse below a decay at which both structures cost the same, and the low-rank structure
 above it; for $K=4$, $L=3$ and $K=6$, $L=2$ it is the low-rank structure: with its value, its logits up to a permutation of the
 classes, and the singular values of every factor.""",
-        hypotheses=("balanced classes, no bias", "every width >= K", "decays > 0, small enough for a stationary scale"),
+        hypotheses=(
+            CROSS_ENTROPY,
+            FREE_FEATURES,
+            BALANCED,
+            NO_BIAS,
+            WIDE,
+            POSITIVE_DECAYS,
+            STATIONARY_SCALE,
+            nct.Hypothesis("K <= 3, or (K, L) one of (4, 2), (4, 3), (6, 2)", covered),
+        ),
         notation="As in gk-deep-ce-linear.",
         sources=(
             GARROD_2025.remark(
@@ -134,22 +180,41 @@ classes, and the singular values of every factor.""",
         predict=predict,
         claims=(
             CLAIMS["value"],
-            nct.Claim("spectrum", r"\mathrm{tr}(ZZ^\top)^p", product_spectrum, predicted_spectrum),
-            nct.Claim("logits", r"\sum z_{y_ii},\ \sum z,\ \sum z^4", margins, predicted_margins),
+            nct.Equality(
+                "spectrum",
+                r"\mathrm{tr}(ZZ^\top)^p",
+                product_spectrum,
+                predicted_spectrum,
+            ),
+            nct.Equality(
+                "logits",
+                r"\sum z_{y_ii},\ \sum z,\ \sum z^4",
+                margins,
+                predicted_margins,
+            ),
             CLAIMS["layer_spectra"],
             CLAIMS["balance"],
         ),
         controls=(
             nct.Control("the other structure", "low rank where collapse is best, and the reverse", other),
-            nct.Control("flat spectrum", "all singular values of a layer equal", flattened, claims=("layer_spectra",)),
             nct.Control(
-                "3 % lower",
-                "a minimum 3 % below the better structure",
-                lambda problem: predict(problem)._replace(value=0.97 * predict(problem).value),
+                "crossing 1e-3 off",
+                "the decay of equal cost moved by a relative 1e-3",
+                crossing_moved,
                 claims=("value",),
+                applies=crosses,
             ),
+            nct.Control(
+                "1e-6 off",
+                "value, logits and singular values larger by a relative 1e-6",
+                off_by(1e-6),
+                claims=("value", "spectrum", "logits", "layer_spectra"),
+            ),
+            nct.balance_control(),
+            nct.Control("flat spectrum", "all singular values of a layer equal", flattened, claims=("layer_spectra",)),
         ),
         several_basins=True,
+        method=nct.Solve(search=SEARCH),
     )
 )
 

@@ -2,30 +2,45 @@
 
 import nctheory as nct
 from proofs_numeric.bibliography import DANG_2023, TIRER_2022
-from proofs_numeric.deep.chains import STATIONARY, chain_instance, controls
+from proofs_numeric.deep.chains import (
+    MSE_CHAIN,
+    NO_OR_FREE_BIAS,
+    OFF_THE_ONSET,
+    POSITIVE,
+    STATIONARY,
+    chain_instance,
+    controls,
+    drawn_strengths,
+    onset_claim,
+)
+from proofs_numeric.hypotheses import BALANCED
+from proofs_numeric.pool import pick
 
 ID = "deep-mse-linear"
-# (widths, counts, bias) by number of weight layers M
-SHAPES = (
-    ((4, 3), (3, 3, 3), None),
-    ((4, 4, 3), (3, 3, 3), None),
-    ((3, 2, 4, 3), (2, 2, 2), 0.0),
-    ((4, 4, 3, 3, 3), (2, 2, 2), None),
-    ((3, 3, 3, 3, 3, 3), (1, 1, 1), 0.0),
-)
+# (widths, counts, bias) by number of weight layers M: K = 2, n = 1, K >= 4 and a hundred samples are among them.
+ONE = (((4, 5), (2,) * 5, 0.0), ((4, 4), (30,) * 4, None), ((6, 6), (3,) * 6, None))
+TWO = (((2, 3, 2), (1, 1), None), ((2, 2, 2), (4, 4), None))
+THREE = (((4, 4, 5, 4), (2,) * 4, None), ((4, 3, 4, 4), (1,) * 4, 0.0))
+MORE = (((3,) * 5, (2, 2, 2), None), ((2,) * 6, (3, 3), None), ((3,) * 6, (1, 1, 1), 0.0))
 
 
 def draw_instances(key):
-    """For each depth: well below the onset, within 3 % below, within 3 % above; and far beyond it."""
-    rng = nct.generator(key)
+    """For M = 1, 2, 3 and one more: weak and moderate decay, close to the onset on either side; and far beyond it."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for widths, counts, bias in SHAPES:
-        for relative in (rng.uniform(0.4, 0.7), 1 - rng.uniform(0.01, 0.03), 1 + rng.uniform(0.01, 0.03)):
+    for widths, counts, bias in (*pick(rng, ONE), *pick(rng, TWO), *pick(rng, THREE), *pick(rng, MORE)):
+        for relative in drawn_strengths(rng, len(widths) - 1):
             drawn.append(chain_instance(rng, widths, counts, 0, relative, bias))
-    widths, counts, bias = SHAPES[1]
-    drawn.append(chain_instance(rng, widths, counts, 0, rng.uniform(1.05, 1.25), bias))  # root exists, zero costs less
-    drawn.append(chain_instance(rng, widths, counts, 0, rng.uniform(2.0, 3.0), bias))
+        if len(widths) == 3:  # the root exists and zero costs less; then no root exists
+            drawn.append(chain_instance(rng, widths, counts, 0, rng.uniform(1.05, 1.25), bias))
+            drawn.append(chain_instance(rng, widths, counts, 0, rng.uniform(2.0, 5.0), bias))
     return drawn
+
+
+def wide(instance):
+    """Whether every width is at least K, or K-1 with a free bias."""
+    problem = instance.problem
+    return min(problem.widths) >= problem.classes - (problem.bias_decay is not None)
 
 
 THEOREM = nct.register(
@@ -34,15 +49,18 @@ THEOREM = nct.register(
         title="Squared error, deep linear, balanced: frames in every layer",
         statement=r"""For $f=\frac1{2N}|W_M\cdots W_1H+b1^\top-Y|_F^2+\sum_l\frac{\lambda_l}2|W_l|_F^2
 +\frac{\lambda_H}2|H|_F^2$ with $n$ samples a class let $b=MK(N\lambda_H\prod\lambda_l)^{1/M}$, $g(x)=1/(x^M+1)+bx$ and
-$x$ the largest root of $b=Mx^{M-1}/(x^M+1)^2$ if $b<(M-1)^{(M-1)/M}/M$, else $0$. Every global minimiser has
+$x$ the largest root of $b=Mx^{M-1}/(x^M+1)^2$ if $b<(M-1)^{(M-1)/M}/M$, $0$ if it is larger (at
+equality, $M\ge2$, both are global). Every global minimiser has
 $W_M\cdots W_1H=\frac{x^M}{1+x^M}Y$ and $\min f=\min(g(x),1)/2$ without a bias; with a free one $Y$ is centred, the frame is a
 simplex ETF and $\min f=\frac{K-1}{2K}\min(g(x),1)$. All $\lambda_ls_i(W_l)^2$ are equal. For $M\ge2$ a local minimiser has any
 number of directions on, at the same root.""",
         hypotheses=(
-            "balanced classes",
-            "all decays > 0, no bias or a free one",
-            "every width >= K (K-1 for a free bias)",
-            "M = 1, 2, ...",
+            MSE_CHAIN,
+            BALANCED,
+            POSITIVE,
+            NO_OR_FREE_BIAS,
+            nct.Hypothesis("every width >= K (K-1 for a free bias)", wide),
+            OFF_THE_ONSET,
         ),
         notation="Dang et al. and, for M = 2, Tirer and Bruna: lambdas and fit 1/(2N)|.|^2 as here.",
         sources=(
@@ -51,8 +69,8 @@ number of directions on, at the same root.""",
         ),
         instances=draw_instances,
         predict=nct.deep_mse_minimum,
-        claims=(*nct.chain_claims(), STATIONARY),
-        controls=controls(ID),
+        claims=(*nct.chain_claims(), STATIONARY, onset_claim()),
+        controls=controls(ID, nct.deep_mse_minimum),
         several_basins=True,
     )
 )

@@ -8,9 +8,10 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import HAN_2022
+from proofs_numeric.pool import log_uniform, pick
 
-# classes, samples a class, features
-SHAPES = ((3, 4, 4), (4, 5, 3), (3, 6, 5))
+# classes, samples a class, features: two classes, and more of them; a key picks one of the first and two of the second
+SHAPES = (((2, 4, 3), (2, 3, 1)), ((3, 4, 4), (4, 5, 3), (3, 6, 5), (5, 4, 6)))
 NEWTON = 80
 
 
@@ -87,16 +88,37 @@ class Curve(NamedTuple):
 
 
 def draw_instances(key):
-    """For each shape four sizes of the means at the start, and times spread in their logarithm."""
-    drawn = []
-    for classes, n, dim in SHAPES:
-        for size in (0.3, 0.5, 0.7, 1.0):
+    """For three shapes four sizes of the means at the start each, and times spread in their logarithm."""
+    rng, drawn = nct.numpy_rng(key), []
+    for classes, n, dim in (shape for i, group in enumerate(SHAPES) for shape in pick(rng, group, i + 1)):
+        for _ in range(4):
+            size = log_uniform(rng, 0.2, 1.5)
             members = np.repeat(np.eye(classes), n, axis=0)
             problem = CentralPath(members, np.zeros((dim, classes * n)))
             times = tuple((n * np.geomspace(1.0, 1e5, 41)).tolist())
             shown = {"C": classes, "n": n, "d": dim, "size": size}
-            drawn.append(nct.Instance(problem, shown, scale=size, course=nct.Course(times)))
+            drawn.append(nct.Instance(problem, shown, scale=size, trajectory=nct.TrajectorySpec(times)))
     return drawn
+
+
+def balanced_members(instance):
+    """Whether every sample is of one class, and every class has as many samples."""
+    members = np.asarray(instance.problem.members)
+    return bool(np.all(members.sum(axis=1) == 1) and np.ptp(members.sum(axis=0)) == 0)
+
+
+def whitened(instance):
+    """Whether a start has whitened features, of no more dimensions than samples less classes."""
+    problem, start = instance.problem, instance.problem.init(jax.random.key(0), instance.scale)
+    wide = problem.samples - problem.members.shape[1] >= problem.features.shape[0]
+    return wide and float(problem.conservation_defect(start, start, 0.0)) < 1e-10
+
+
+def separated(instance):
+    """Whether no singular value of a start is zero."""
+    problem = instance.problem
+    found = problem.signal_to_noise(problem.init(jax.random.key(0), instance.scale))
+    return float(jnp.min(found)) > 1e-9 * float(jnp.max(found))
 
 
 def law(omega, time, classes, rate):
@@ -140,39 +162,44 @@ the gradient flow of L projected on $\{\Sigma_W=I\}$. The singular values $\omeg
 the class means, obey
 $C^2\log\omega_j+C\omega_j^2+\frac14\omega_j^4=a_j+t/n$; they grow without bound, and $\omega_i/\omega_j\to1$.""",
         hypotheses=(
-            "squared error, the classifier and bias at their optimum, no decay",
-            "balanced classes",
-            "features whitened, N - C at least d",
-            "no singular value 0 at the start",
+            nct.Hypothesis(
+                "squared error, the classifier and bias at their optimum, no decay",
+                lambda i: isinstance(i.problem, CentralPath),
+            ),
+            nct.Hypothesis("balanced classes", balanced_members),
+            nct.Hypothesis("features whitened, N - C at least d", whitened),
+            nct.Hypothesis("no singular value 0 at the start", separated),
         ),
         notation=r"Han et al.: constants $c_1,c_2,c_3$; ours follow from $L=\frac12\sum_j(C+\omega_j^2)^{-1}$.",
         sources=(HAN_2022.remark("The form of the law. The constants are in our own derivation."),),
         instances=draw_instances,
         predict=predict_with(),
         claims=(
-            nct.Claim(
+            nct.Trajectory(
                 "ratios",
                 r"\omega_j",
                 lambda p, x, s: p.signal_to_noise(x),
                 lambda c: c.ratios,
-                kind="trajectory",
-                scope="path",
                 logarithmic=True,
             ),
-            nct.Claim(
+            nct.Limit(
                 "equal in the end",
                 r"\min_j\omega_j/\max_j\omega_j\to1",
                 lambda p, x, s: jnp.min(p.signal_to_noise(x)) / jnp.max(p.signal_to_noise(x)),
                 lambda c: c.spread,
-                kind="limit",
-                scope="path",
                 vanishing=lambda time: 1.0 / time,
+                resolution=1e-5,
+                because="extrapolated from four ends of a path that has not arrived",
+                applies=lambda i: min(i.problem.members.shape[1] - 1, i.problem.features.shape[0]) > 1,
             ),
         ),
         controls=(
             nct.Control("no logarithm", "the logarithm left out", predict_with(logarithm=1e-6), claims=("ratios",)),
             nct.Control(
-                "fourth power 1 % off", "1.01/4 in the place of 1/4", predict_with(quartic=1.01), claims=("ratios",)
+                "fourth power 1e-6 off",
+                "its constant larger by a relative 1e-6",
+                predict_with(quartic=1 + 1e-6),
+                claims=("ratios",),
             ),
             nct.Control("twice the square", "2C in the place of C", predict_with(square=2.0), claims=("ratios",)),
             nct.Control(
@@ -183,12 +210,12 @@ $C^2\log\omega_j+C\omega_j^2+\frac14\omega_j^4=a_j+t/n$; they grow without bound
             ),
             nct.Control(
                 "unequal in the end",
-                "1 % between the smallest and the largest",
-                lambda p, x, t: predict_with()(p, x, t)._replace(spread=jnp.asarray(0.99)),
+                "1e-4 between the smallest and the largest",
+                lambda p, x, t: predict_with()(p, x, t)._replace(spread=jnp.asarray(1 - 1e-4)),
                 claims=("equal in the end",),
             ),
         ),
-        method="path",
+        method=nct.Integrate(),
         seeds=16,
     )
 )

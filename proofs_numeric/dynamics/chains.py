@@ -8,7 +8,11 @@ import numpy as np
 from jaxtyping import Float
 
 import nctheory as nct
+from proofs_numeric.conserved.vector_field import imbalances
 from proofs_numeric.conserved.vector_field import product as end_to_end
+
+ROUNDED = 1e-10
+"""A relative deviation from a hypothesis below this is rounding."""
 
 
 def white_chain(rng, widths, strengths, samples, kind=nct.DeepLinear, decay=0.0, **more):
@@ -99,3 +103,39 @@ class Balanced(nct.DeepLinear):
         right = jnp.linalg.qr(jax.random.normal(other, (self.widths[0], rank), jnp.float64))[0].T
         height = scale * 10.0 ** -jax.random.uniform(drawn, (rank,), jnp.float64)
         return skewed(balanced(turned, left, height, right, self.widths), self.skew)
+
+
+def drawn_start(instance):
+    """One start of an instance."""
+    return instance.problem.init(jax.random.key(0), instance.scale)
+
+
+def is_white(instance):
+    """Whether the loss is squared error on inputs with XX^T = N I."""
+    problem = instance.problem
+    gram = problem.inputs @ np.transpose(problem.inputs) / problem.inputs.shape[1]
+    return problem.loss.name == "mse" and float(np.max(np.abs(gram - np.eye(len(gram))))) < ROUNDED
+
+
+def starts_balanced(instance):
+    """Whether neighbouring factors of a start have the same Gram matrix."""
+    start = drawn_start(instance)
+    size = max(float(jnp.sum(w**2)) for w in start.weights)
+    return max(float(jnp.max(jnp.abs(x))) for x in imbalances(start)) < ROUNDED * size
+
+
+def starts_aligned(instance):
+    """Whether the product of a start is diagonal in the modes of the correlation, with heights below their strengths."""
+    start, (left, strengths, right) = drawn_start(instance), modes(instance.problem)
+    height = heights(instance.problem, start, start)
+    off = end_to_end(start) - (left * height[None, :]) @ right
+    low, high = float(jnp.min(height)), float(jnp.max(height / strengths))
+    return float(jnp.max(jnp.abs(off))) < ROUNDED * float(jnp.max(height)) and low > 0 and high < 1
+
+
+WHITE_INPUTS = nct.Hypothesis("squared error, XX^T = N I", is_white)
+NO_DECAY = nct.Hypothesis("no decay", lambda i: not np.any(np.asarray(i.problem.weight_decay)))
+BALANCED_START = nct.Hypothesis("a balanced start", starts_balanced)
+ALIGNED_START = nct.Hypothesis(
+    "a start aligned with the modes of YX^T, their heights above 0 and below their strengths", starts_aligned
+)

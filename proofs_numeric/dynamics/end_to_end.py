@@ -9,9 +9,21 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import ARORA_2018
-from proofs_numeric.dynamics.chains import Balanced, correlation, heights, modes, product, white_chain
+from proofs_numeric.dynamics.chains import (
+    BALANCED_START,
+    NO_DECAY,
+    WHITE_INPUTS,
+    Balanced,
+    correlation,
+    heights,
+    modes,
+    product,
+    white_chain,
+)
+from proofs_numeric.pool import log_uniform, pick
 
-SHAPES = ((4, 4, 4), (3, 5, 4, 3))
+# widths: two classes, and more of them; a key picks one of each group
+SHAPES = (((2, 3, 2), (2, 2, 3, 2), (2, 2, 2, 2, 2)), ((4, 4, 4), (4, 5, 4, 4), (5, 5, 6, 5)))
 TOLERANCE = 1e-13
 MAX_STEPS = 4000
 
@@ -23,30 +35,38 @@ class Curve(NamedTuple):
     heights: jax.Array
 
 
-def draw_instances(shapes=SHAPES, skew=1.0, seed=0):
-    """For each shape five sets of strengths."""
+def draw_instances(groups=SHAPES, skew=1.0, seed=0):
+    """For one shape of each group five sets of strengths and scales."""
 
     def draw(key):
-        rng = nct.generator(jax.random.fold_in(key, seed))
+        rng = nct.numpy_rng(jax.random.fold_in(key, seed))
         drawn = []
-        for widths in shapes:
-            for largest in (1.0, 1.3, 1.6, 2.0, 2.5):
-                rank = min(widths)
-                strengths = np.sort(rng.uniform(0.5, 1.0, size=rank))[::-1] * largest
+        for group in groups:
+            (widths,) = pick(rng, group)
+            for _ in range(5):
+                largest, scale = log_uniform(rng, 0.5, 3.0), log_uniform(rng, 0.1, 0.6)
+                strengths = np.sort(rng.uniform(0.5, 1.0, size=min(widths)))[::-1] * largest
                 problem = white_chain(rng, widths, strengths, max(widths) + 2, Balanced, skew=skew)
                 shown = {"widths": "-".join(map(str, widths)), "largest": largest, "least": float(strengths[-1])}
                 times = tuple((np.arange(1, 25) * 4.0 / 24 / strengths[-1]).tolist())
-                drawn.append(nct.Instance(problem, shown, scale=0.3, course=nct.Course(times, tolerance=1e-12)))
+                spec = nct.TrajectorySpec(times, tolerance=1e-12)
+                drawn.append(nct.Instance(problem, shown | {"scale": scale}, scale, spec))
         return drawn
 
     return draw
 
 
-def predict_with(layers=None, rate=1.0):
+def full_rank(instance):
+    """Whether no layer is narrower than the first and the last, which are equal."""
+    widths = instance.problem.widths
+    return widths[0] == widths[-1] == min(widths)
+
+
+def predict_with(layers=lambda depth: depth, rate=1.0):
     """The product's own flow, for another number of layers or at another rate."""
 
     def predict(problem, start, times):
-        number = layers or problem.depth
+        number = layers(problem.depth)
         target = correlation(problem)
 
         def velocity(t, whole, args):
@@ -86,35 +106,41 @@ THEOREM = nct.register(
         statement=r"""From balanced factors ($W_{l+1}^\top W_{l+1}=W_lW_l^\top$) the product $W=W_N\cdots W_1$ follows
 $\dot W=-\sum_{j=1}^N(WW^\top)^{(N-j)/N}\nabla\ell(W)(W^\top W)^{(j-1)/N}$.""",
         hypotheses=(
-            "squared error, XX^T = N I, no decay",
-            "a balanced start",
-            "as many outputs as inputs and no narrower layer (so that the singular value decomposition is that of full rank)",
+            WHITE_INPUTS,
+            NO_DECAY,
+            BALANCED_START,
+            nct.Hypothesis("as many outputs as inputs and no narrower layer, so that W has full rank", full_rank),
         ),
         notation="Arora et al.: N layers; their learning rate is 1. Their equation is integrated anew.",
         sources=(ARORA_2018,),
         instances=draw_instances(),
         predict=predict_with(),
         claims=(
-            nct.Claim("product", r"W_N\cdots W_1", product, lambda c: c.product, kind="trajectory", scope="path"),
-            nct.Claim("modes", r"u_i^\top Wv_i", heights, lambda c: c.heights, kind="trajectory", scope="path"),
+            nct.Trajectory(
+                "product",
+                r"W_N\cdots W_1",
+                product,
+                lambda c: c.product,
+            ),
+            nct.Trajectory(
+                "modes",
+                r"u_i^\top Wv_i",
+                heights,
+                lambda c: c.heights,
+            ),
         ),
         controls=(
-            nct.Control(
-                "one layer more",
-                "N+1 in the place of N",
-                predict_with(layers=4),
-                applies=lambda one: one.problem.depth == 3,
-            ),
-            nct.Control("1 % fast", "a rate 1 % too large", predict_with(rate=1.01)),
-            nct.Control("no preconditioner", "plain gradient descent of the product", predict_with(layers=1)),
+            nct.Control("one layer more", "N+1 in the place of N", predict_with(layers=lambda depth: depth + 1)),
+            nct.Control("1e-6 fast", "a rate larger by a relative 1e-6", predict_with(rate=1 + 1e-6)),
+            nct.Control("no preconditioner", "plain gradient descent of the product", predict_with(lambda depth: 1)),
             nct.Control(
                 "unbalanced",
                 "a start that is not balanced",
                 predict_with(),
-                outside=draw_instances(SHAPES[:1], skew=2.0, seed=1),
+                outside=draw_instances(SHAPES[1:], skew=2.0, seed=1),
             ),
         ),
-        method="path",
+        method=nct.Integrate(),
         seeds=32,
     )
 )

@@ -10,11 +10,12 @@ from jaxtyping import Float
 
 import nctheory as nct
 from proofs_numeric.bibliography import WANG_2025
-from proofs_numeric.dynamics.chains import product
+from proofs_numeric.dynamics.chains import drawn_start, product
+from proofs_numeric.hypotheses import SQUARED_ERROR
+from proofs_numeric.pool import log_uniform, pick
 
-# classes, samples a class, layers
-SHAPES = ((3, 2, 2), (2, 3, 3), (2, 2, 4))
-SIZES = (0.1, 0.15, 0.2, 0.3)
+# classes, samples a class, layers: two classes, and more of them; a key picks one of the first and two of the second
+SHAPES = (((2, 3, 3), (2, 2, 4), (2, 5, 2)), ((3, 2, 2), (4, 2, 2), (4, 3, 2), (3, 2, 3)))
 
 
 class Aligned(nct.DeepLinear):
@@ -63,17 +64,18 @@ def _signs(sums):
     return jnp.concatenate([signs, jnp.ones(sums.shape[0] - sums.shape[1])])[None, :]
 
 
-def draw_instances(shapes=SHAPES, turned=0.0, seed=0):
-    """For each shape four sizes of the start; N = Kn orthonormal inputs of dimension N."""
+def draw_instances(groups=SHAPES, turned=0.0, seed=0):
+    """For three shapes four sizes of the start each; N = Kn orthonormal inputs of dimension N."""
 
     def draw(key):
-        rng = nct.generator(jax.random.fold_in(key, seed))
+        rng = nct.numpy_rng(jax.random.fold_in(key, seed))
         drawn = []
-        for classes, n, layers in shapes:
+        for classes, n, layers in (shape for i, group in enumerate(groups) for shape in pick(rng, group, i + 1)):
             total = classes * n
             inputs = np.linalg.qr(rng.normal(size=(total, total)))[0]
             widths = (total,) * layers + (classes,)
-            for size in SIZES:
+            for _ in range(4):
+                size = log_uniform(rng, 0.1, 0.3)
                 chain = nct.deep_linear(
                     widths=widths,
                     inputs=inputs,
@@ -83,14 +85,42 @@ def draw_instances(shapes=SHAPES, turned=0.0, seed=0):
                 )
                 # From u = size^L to sqrt(n), in time of the flow of the mean over N samples.
                 slow = {2: 1.0, 3: 1.5, 4: 3.0}[layers] * size ** (2 - layers)
-                last = total * slow * (8.0 + np.log(1 / size)) / np.sqrt(n)
+                last = total * slow * (12.0 + np.log(1 / size)) / np.sqrt(n)
                 shown = {"K": classes, "n": n, "L": layers, "epsilon": size}
                 problem = Aligned.of(chain, turned=np.asarray(turned))
-                course = nct.Course(tuple((np.arange(1, 31) * last / 30).tolist()))
-                drawn.append(nct.Instance(problem, shown, scale=size, course=course))
+                spec = nct.TrajectorySpec(tuple((np.arange(1, 31) * last / 30).tolist()))
+                drawn.append(nct.Instance(problem, shown, scale=size, trajectory=spec))
         return drawn
 
     return draw
+
+
+def orthonormal_inputs(instance):
+    """Whether the Gram matrix of the inputs is the identity."""
+    gram = np.transpose(instance.problem.inputs) @ instance.problem.inputs
+    return float(np.max(np.abs(gram - np.eye(len(gram))))) < 1e-10
+
+
+def balanced_labels(instance):
+    """Whether the targets are one-hot, with as many samples of each class, two at least."""
+    targets = np.asarray(instance.problem.targets)
+    counts = targets.sum(axis=1)
+    return set(np.unique(targets)) == {0.0, 1.0} and np.ptp(counts) == 0 and counts[0] >= 2
+
+
+def wide_layers(instance):
+    """Whether all layers but the last are N x N."""
+    problem = instance.problem
+    return set(problem.widths[:-1]) == {problem.inputs.shape[1]}
+
+
+def orthogonal_start(instance):
+    """Whether the hidden factors of a start are one multiple of orthogonal matrices, and the product sees the class sums."""
+    start, problem = drawn_start(instance), instance.problem
+    grams = [w @ w.T / instance.scale**2 for w in start.weights]
+    whole = product(problem, start, start) @ frame(problem) / instance.scale**problem.depth
+    off = [gram - np.eye(len(gram)) for gram in grams] + [whole - np.eye(*whole.shape)]
+    return max(float(jnp.max(jnp.abs(x))) for x in off) < 1e-10
 
 
 def layers_of(problem, params):
@@ -169,10 +199,11 @@ $C_l=\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$ of the features before layer l+1 o
 $\dot u=\frac LNu^{2-2/L}(\sqrt n-u)$, $u(0)=\epsilon^L$; so $C_{l+1}/C_l\to\epsilon^2/n^{1/L}$. The cosines of class means
 stay 0.""",
         hypotheses=(
-            "squared error, orthonormal inputs",
-            "balanced classes",
-            "all hidden widths N",
-            "aligned orthogonal starts",
+            SQUARED_ERROR,
+            nct.Hypothesis("orthonormal inputs", orthonormal_inputs),
+            nct.Hypothesis("one-hot targets, balanced classes, n >= 2", balanced_labels),
+            nct.Hypothesis("all hidden widths N", wide_layers),
+            nct.Hypothesis("aligned orthogonal starts", orthogonal_start),
         ),
         notation="Wang et al.: their bounds allow angles between inputs and unbalanced layers; this is the case of none.",
         sources=(
@@ -184,26 +215,32 @@ stay 0.""",
         instances=draw_instances(),
         predict=predict_with(),
         claims=(
-            nct.Claim(
+            nct.Trajectory(
                 "compression",
                 r"\log C_l",
                 log_compression,
                 lambda c: jnp.log(c.compression),
-                kind="trajectory",
-                scope="path",
             ),
-            nct.Claim(
-                "discrimination", "D_l", discrimination, lambda c: c.discrimination, kind="trajectory", scope="path"
+            nct.Trajectory(
+                "discrimination",
+                "D_l",
+                discrimination,
+                lambda c: c.discrimination,
             ),
-            nct.Claim("height", "u", height, lambda c: c.height, kind="trajectory", scope="path"),
-            nct.Claim(
+            nct.Trajectory(
+                "height",
+                "u",
+                height,
+                lambda c: c.height,
+            ),
+            nct.Limit(
                 "last ratio",
                 r"C_{l+1}/C_l\to\epsilon^2/n^{1/L}",
                 last_ratio,
                 lambda c: c.limit,
-                kind="limit",
-                scope="path",
                 vanishing="geometric",
+                resolution=1e-5,
+                because="extrapolated from three ends of a path that has not quite arrived",
             ),
         ),
         controls=(
@@ -218,7 +255,7 @@ stay 0.""",
                 outside=draw_instances(SHAPES[:1], turned=1.0, seed=1),
             ),
         ),
-        method="path",
+        method=nct.Integrate(),
         seeds=32,
     )
 )

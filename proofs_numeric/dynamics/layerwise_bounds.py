@@ -5,52 +5,26 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 import nctheory as nct
 from proofs_numeric.bibliography import WANG_2025
+from proofs_numeric.conserved.vector_field import one
+from proofs_numeric.dynamics.layerwise import balanced_labels, layers_of
 from proofs_numeric.dynamics.layerwise import compression as compressions
 from proofs_numeric.dynamics.layerwise import discrimination as discriminations
-from proofs_numeric.dynamics.layerwise import layers_of
+from proofs_numeric.dynamics.minimum_norm import MinimumNorm, minimum_norm, near_orthonormal, nearly_orthonormal
+from proofs_numeric.hypotheses import SQUARED_ERROR
+from proofs_numeric.pool import log_uniform, pick
 
-# classes, samples a class, layers
-SHAPES = ((2, 16, 3), (3, 16, 2), (2, 16, 4))
-# theta, epsilon, and how the Gram matrix leaves the identity
-CASES = ((0.002, 0.01, "together"), (0.01, 0.005, "apart"), (0.1, 0.02, "one"), (0.25, 0.1, "all"))
-
-
-class MinimumNorm(nct.DeepLinear):
-    """Points, not starts of a descent: balanced factors of the minimum-norm solution, all other singular values epsilon."""
-
-    epsilon: Float[np.ndarray | jax.Array, ""]
-    angle: Float[np.ndarray | jax.Array, ""]
-    """theta: no entry of the inputs' Gram matrix is farther than theta/N from the identity's."""
-    uneven: Float[np.ndarray | jax.Array, ""]
-    """1 within the theorem; a factor on epsilon in the first layer."""
-    left: Float[np.ndarray | jax.Array, "K K"]
-    heights: Float[np.ndarray | jax.Array, "K"]
-    right: Float[np.ndarray | jax.Array, "N N"]
-    """Singular vectors and values of the product, with those of its null space."""
-
-    def init(self, key, scale):
-        """The inner frames are random, the product is the same whatever they are."""
-        width, rank, depth = self.widths[0], self.classes, self.depth
-        tops = jnp.asarray(self.heights) ** (1.0 / depth)
-        frames = [jnp.asarray(self.right).T, *(turned(one, width) for one in jax.random.split(key, depth - 1))]
-        weights = []
-        for layer in range(depth - 1):
-            rest = self.epsilon * jnp.where(layer == 0, self.uneven, 1.0) * jnp.ones(width - rank)
-            weights.append((frames[layer + 1] * jnp.concatenate([tops, rest])[None, :]) @ frames[layer].T)
-        weights.append((jnp.asarray(self.left) * tops[None, :]) @ frames[-1][:, :rank].T)
-        return nct.ChainParams(tuple(weights), None, None)
-
-
-def turned(key, width):
-    """A product of three random reflections."""
-    frame = jnp.eye(width)
-    for direction in jax.random.normal(key, (3, width), jnp.float64):
-        frame = frame - 2.0 * jnp.outer(frame @ direction, direction) / jnp.sum(direction**2)
-    return frame
+# classes, samples a class, layers; a key picks one of each group
+SHAPES = (((2, 16, 3), (2, 2, 4), (2, 5, 2)), ((4, 6, 2), (5, 3, 3)), ((3, 16, 2), (2, 16, 4)))
+# theta from and to, epsilon from and to, and how the Gram matrix leaves the identity
+CASES = (
+    (1e-6, 1e-5, 0.01, 0.03, "together"),
+    (1e-3, 1e-2, 0.005, 0.01, "apart"),
+    (0.03, 0.1, 0.01, 0.05, "one"),
+    (0.1, 0.25, 0.05, 0.1, "all"),
+)
 
 
 class Bounds(NamedTuple):
@@ -58,35 +32,19 @@ class Bounds(NamedTuple):
 
     least: jax.Array
     most: jax.Array
-    discrimination: jax.Array
+    cosines: jax.Array
 
 
-def near_orthonormal(rng, classes, n, angle, pattern):
-    """Inputs whose Gram matrix is I + E with entries of E up to angle/N.
-
-    E is random in "all" entries; or +-(angle/N) s s', whose norm is the angle, with signs s at random ("one"), or those of
-    one class against the others: such samples are "together" with their class, or "apart", as the sign is.
-    """
-    total = classes * n
-    if pattern == "all":
-        entries = rng.uniform(-1.0, 1.0, size=(total, total))
-        change = np.triu(entries) + np.triu(entries, 1).T
-    else:
-        contrast = np.repeat(np.where(np.arange(classes) == 0, 1.0, -1.0), n)
-        signs = rng.choice([-1.0, 1.0], size=total) if pattern == "one" else contrast
-        change = (-1.0 if pattern == "apart" else 1.0) * np.outer(signs, signs)
-    values, vectors = np.linalg.eigh(np.eye(total) + angle / total * change)
-    return np.linalg.qr(rng.normal(size=(total, total)))[0] @ (vectors * np.sqrt(values)) @ vectors.T
-
-
-def draw_instances(shapes=SHAPES, cases=CASES, uneven=1.0):
+def draw_instances(groups=SHAPES, cases=CASES, uneven=1.0):
     """Square inputs, N = Kn of them."""
 
     def draw(key):
-        rng, drawn = nct.generator(key), []
-        for classes, n, layers in shapes:
+        rng, drawn = nct.numpy_rng(key), []
+        for group in groups:
+            ((classes, n, layers),) = pick(rng, group)
             total = classes * n
-            for angle, epsilon, pattern in cases:
+            for *ranges, pattern in cases:
+                angle, epsilon = log_uniform(rng, *ranges[:2]), log_uniform(rng, *ranges[2:])
                 chain = nct.deep_linear(
                     widths=(total,) * layers + (classes,),
                     inputs=near_orthonormal(rng, classes, n, angle, pattern),
@@ -121,8 +79,33 @@ def cancelling(problem, params):
     return jnp.max(ratios(problem, params) * jnp.stack(left)[1:])
 
 
-def predict_with(angles=1.0, power=2.0, constant=32.0):
-    """The bounds; for controls with theta left out, another power of epsilon, another constant."""
+def cosines(problem, params):
+    """The largest cosine of two class means, of the features before each layer."""
+    return 1.0 - discriminations(problem, params, None)
+
+
+def mean_grams(problem, power_of_gram=1.0, outside=1.0):
+    """Gram matrices of the class sums before each layer, from that of the inputs alone; `outside` of their second term."""
+    inputs, of = jnp.asarray(problem.inputs), jnp.asarray(problem.targets).T
+    gram, n = inputs.T @ inputs, jnp.sum(of[:, 0])
+    whole = of.T @ jnp.linalg.solve(gram, of)
+    values, basis = jnp.linalg.eigh(whole)
+    beyond = of.T @ gram @ of - n**2 * (basis / values[None, :]) @ basis.T
+    found = []
+    for layer in range(problem.depth):
+        kept = values ** (-power_of_gram * (1.0 - layer / problem.depth))
+        found.append(n**2 * (basis * kept[None, :]) @ basis.T + outside * problem.epsilon ** (2 * layer) * beyond)
+    return found
+
+
+def largest_cosine(gram):
+    """Of two different vectors with this Gram matrix."""
+    size = jnp.sqrt(jnp.diagonal(gram))
+    return jnp.max(gram / size[:, None] / size[None, :] - 2.0 * jnp.eye(gram.shape[0]))
+
+
+def predict_with(angles=1.0, power=2.0, **wrong):
+    """The bounds and cosines; for controls with theta left out, another power of epsilon, other Gram matrices."""
 
     def predict(problem):
         depth, classes = problem.depth, problem.classes
@@ -134,63 +117,78 @@ def predict_with(angles=1.0, power=2.0, constant=32.0):
         lost = theta**2 * (1.0 + theta) / (1.0 - theta)  # of the class means, outside the row space of Y X^+
         layers = jnp.arange(depth - 1)
         most = base / (1.0 - lost / (1.0 - lost) * base**layers)
-        unbalance = size**2 * jnp.sqrt(total - 1.0 * classes)
-        left = constant * (theta + 4.0 * unbalance) * (2.0 - (jnp.arange(depth) + 1.0) / depth)
-        return Bounds(least * jnp.ones(depth - 1), most, 1.0 - left)
+        between = jnp.stack([largest_cosine(gram) for gram in mean_grams(problem, **wrong)])
+        return Bounds(least * jnp.ones(depth - 1), most, between)
 
     return predict
+
+
+def no_cosine(problem):
+    """Class means at right angles."""
+    found = predict_with()(problem)
+    return found._replace(cosines=jnp.zeros_like(found.cosines))
+
+
+LIMIT = "an inequality, attained as theta tends to 0: met at the smallest theta, which is below 1e-5"
 
 
 THEOREM = nct.register(
     nct.Theorem(
         id="wang-layerwise-bounds",
         title="Progressive collapse across the layers of a linear network: bounds for nearly orthogonal inputs",
-        statement=r"""Let $|X^\top X-I|\le\theta/N$ entrywise, $W_L\cdots W_1=Y(X^\top X)^{-1}X^\top$ with balanced factors
+        statement=r"""Let $G=X^\top X$ with $|G-I|\le\theta/N$ entrywise, $W_L\cdots W_1=YG^{-1}X^\top$ with balanced factors
 whose singular values beyond the K largest are $\epsilon$, but for $W_L$, which has none. Then, with
 $q_\pm=\epsilon^2((1\pm\theta)/n)^{1/L}$ and $\rho=\theta^2(1+\theta)/(1-\theta)$,
-$q_-\le C_{l+1}/C_l\le q_+/(1-\frac{\rho}{1-\rho}q_+^l)$, and
-$D_l\ge1-32(\theta+4\delta)(2-(l+1)/L)$, where $\delta=|W_L^\top W_L-W_{L-1}W_{L-1}^\top|_F=\epsilon^2\sqrt{N-K}$.""",
+$q_-\le C_{l+1}/C_l\le q_+/(1-\frac{\rho}{1-\rho}q_+^l)$. With $T=YG^{-1}Y^\top$ the class sums of the features before layer
+l+1 have the Gram matrix $n^2T^{l/L-1}+\epsilon^{2l}(YGY^\top-n^2T^{-1})$, whose largest cosine is $1-D_l$.""",
         hypotheses=(
-            "squared error, balanced classes, n at least 16",
-            "Gram matrix of the inputs within theta/N of the identity, theta at most 1/4",
-            "minimum-norm product, balanced factors, equal singular values beyond the K largest",
+            SQUARED_ERROR,
+            nct.Hypothesis("one-hot targets, balanced classes, n >= 2", balanced_labels),
+            nct.Hypothesis(
+                "Gram matrix of the inputs within theta/N of the identity, theta <= 1/4", nearly_orthonormal
+            ),
+            nct.Hypothesis(
+                "minimum-norm product, balanced factors, equal singular values beyond the K largest", minimum_norm
+            ),
         ),
-        notation="Wang et al.: theta, delta, epsilon, C_l and D_l as here; l counts the layers that samples have passed.",
+        notation="Wang et al.: theta, epsilon, C_l and D_l as here; l counts the layers that samples have passed.",
         sources=(
             WANG_2025.remark(
-                "The bound on D_l is from memory and its constants are unchecked: their term n^(-Omega(1)), which weakens "
-                "it, is left out, so that a violation here would not refute theirs. The bounds on C_{l+1}/C_l are our own; "
-                "theirs has the same order, with constants that are not checked."
+                "The bounds on C_{l+1}/C_l are our own; theirs has the same order, with constants that are not checked. They "
+                "bound D_l from below where inputs and factors are only nearly so; here it is computed exactly."
             ),
         ),
         instances=draw_instances(),
         predict=predict_with(),
         claims=(
-            nct.Claim(
+            nct.LowerBound(
                 "ratio from below",
                 r"C_{l+1}/C_l\ge q_-",
                 ratios,
                 lambda b: b.least,
-                kind="lower",
                 scope="any point",
                 terms=cancelling,
+                resolution=2e-5,
+                because=LIMIT,
             ),
-            nct.Claim(
+            nct.UpperBound(
                 "ratio from above",
                 r"C_{l+1}/C_l\le q_+/(1-\frac{\rho}{1-\rho}q_+^l)",
                 ratios,
                 lambda b: b.most,
-                kind="upper",
                 scope="any point",
                 terms=cancelling,
+                resolution=2e-5,
+                because=LIMIT,
             ),
-            nct.Claim(
+            nct.Equality(
                 "discrimination",
-                r"D_l\ge1-32(\theta+4\delta)(2-(l+1)/L)",
-                lambda problem, params: discriminations(problem, params, None),
-                lambda b: b.discrimination,
-                kind="lower",
+                r"1-D_l=\max_{k\ne k'}\cos",
+                cosines,
+                lambda b: b.cosines,
                 scope="any point",
+                terms=one,
+                applies=lambda i: i.parameters["theta"] > 1e-4,
             ),
         ),
         controls=(
@@ -200,7 +198,14 @@ $D_l\ge1-32(\theta+4\delta)(2-(l+1)/L)$, where $\delta=|W_L^\top W_L-W_{L-1}W_{L
             nct.Control(
                 "no angles below", "theta left out of the lower bound", predict_with(0.0), ("ratio from below",)
             ),
-            nct.Control("orthogonal means", "D_l >= 1", predict_with(constant=0.0), ("discrimination",)),
+            nct.Control("orthogonal means", "D_l = 1", no_cosine, ("discrimination",)),
+            nct.Control(
+                "power of T",
+                "the power l/L-1 of T larger by 1 %",
+                predict_with(power_of_gram=1.01),
+                ("discrimination",),
+            ),
+            nct.Control("row space only", "the second term left out", predict_with(outside=0.0), ("discrimination",)),
             nct.Control("first power", "epsilon in the place of its square", predict_with(power=1.0)),
             nct.Control(
                 "uneven layers",
@@ -209,7 +214,7 @@ $D_l\ge1-32(\theta+4\delta)(2-(l+1)/L)$, where $\delta=|W_L^\top W_L-W_{L-1}W_{L
                 outside=draw_instances(SHAPES[1:2], uneven=1.5),
             ),
         ),
-        method="polish",
+        method=nct.Solve(flow=False),
         several_basins=True,
         seeds=32,
     )

@@ -8,9 +8,10 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import JI_2022
+from proofs_numeric.pool import log_uniform, pick
 
-# classes, samples a class, features
-SHAPES = ((3, 2, 3), (4, 1, 4), (3, 3, 2))
+# classes, samples a class, features: two classes or one sample, and more; a key picks one of the first and two of the second
+SHAPES = (((2, 1, 2), (2, 4, 1), (4, 1, 4)), ((3, 2, 3), (3, 3, 2), (4, 2, 3), (5, 2, 4)))
 RADIUS = 50.0
 """R, the squared norm from which on time is slowed."""
 LAST = 1600.0
@@ -78,14 +79,22 @@ class Limits(NamedTuple):
 def draw_instances(key):
     """For each shape four scales of the starts; times to a squared norm of some ten thousands."""
     drawn = []
-    for classes, n, dim in SHAPES:
+    rng = nct.numpy_rng(key)
+    for classes, n, dim in (shape for i, group in enumerate(SHAPES) for shape in pick(rng, group, i + 1)):
         labels = jnp.repeat(jnp.eye(classes), n, axis=1)
         problem = LogLoss(jnp.zeros((classes, dim)), labels)
         times = tuple((LAST * 2.0 ** -np.arange(11.0, -0.5, -0.5)).tolist())
-        for scale in (0.4, 0.6, 0.9, 1.3):
+        for _ in range(4):
+            scale = log_uniform(rng, 0.3, 1.3)
             shown = {"K": classes, "n": n, "d": dim, "scale": scale}
-            drawn.append(nct.Instance(problem, shown, scale=scale, course=nct.Course(times)))
+            drawn.append(nct.Instance(problem, shown, scale=scale, trajectory=nct.TrajectorySpec(times)))
     return drawn
+
+
+def balanced_labels(instance):
+    """Whether every column is one class, and every class has as many columns."""
+    labels = np.asarray(instance.problem.labels)
+    return bool(np.all(labels.sum(axis=0) == 1) and np.ptp(labels.sum(axis=1)) == 0)
 
 
 def margin(problem, params, start):
@@ -112,32 +121,32 @@ THEOREM = nct.register(
         id="ji-ce-gf",
         title="Unregularised cross-entropy: the flow's direction tends to neural collapse",
         statement=r"""For $f=\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ with K balanced classes of n samples, no decay and
-$d\ge K-1$, the flow diverges in norm and converges in direction, to a KKT point of the margin problem; at neural collapse, its
-global solution, the margin $\min_{i,j}(z_{y_i}-z_j)/(\frac12|W|^2+\frac12|H|^2)$ is $1/(\sqrt n(K-1))$.""",
+$d\ge K-1$, a flow that comes to separate the classes diverges in norm and converges in direction, to a KKT point of the
+margin problem; at neural collapse, its global solution, where random starts lead, the margin
+$\min_{i,j}(z_{y_i}-z_j)/(\frac12|W|^2+\frac12|H|^2)$ is $1/(\sqrt n(K-1))$.""",
         hypotheses=(
-            "cross-entropy without decay or bias",
-            "balanced classes",
-            "d >= K-1",
-            "the flow comes to separate the classes",
+            nct.Hypothesis("cross-entropy without decay or bias", lambda i: isinstance(i.problem, LogLoss)),
+            nct.Hypothesis("one-hot targets, balanced classes", balanced_labels),
+            nct.Hypothesis("d >= K-1", lambda i: i.problem.weights.shape[1] >= i.problem.weights.shape[0] - 1),
         ),
         notation="Ji et al.: as ours. The flow of log f, which has the same path, is followed, and the limit extrapolated.",
         sources=(JI_2022.remark("That from random starts the KKT point is the global one is what is checked here."),),
         instances=draw_instances,
         predict=predict_with(),
         claims=(
-            nct.Claim(
+            nct.Limit(
                 "margin",
                 r"\min(z_y-z_j)/(\frac12|W|^2+\frac12|H|^2)",
                 margin,
                 lambda m: m.margin,
-                kind="limit",
-                scope="path",
                 vanishing=lambda time: 1.0 / time,
+                resolution=1e-5,
+                because="extrapolated from four ends of a path whose direction converges like 1/log t",
             ),
         ),
         controls=(
             nct.Control("1/K", "1/(sqrt(n) K) in the place of 1/(sqrt(n) (K-1))", predict_with(offset=1.0)),
-            nct.Control("3 % more", "a margin 3 % larger", predict_with(change=1.03)),
+            nct.Control("1e-4 more", "a margin larger by a relative 1e-4", predict_with(change=1 + 1e-4)),
             nct.Control(
                 "1/n",
                 "n in the place of its root",
@@ -145,7 +154,7 @@ global solution, the margin $\min_{i,j}(z_{y_i}-z_j)/(\frac12|W|^2+\frac12|H|^2)
                 applies=lambda one: one.parameters["n"] > 1,
             ),
         ),
-        method="path",
+        method=nct.Integrate(),
         seeds=16,
     )
 )

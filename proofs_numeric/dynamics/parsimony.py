@@ -9,12 +9,12 @@ from jaxtyping import Float
 
 import nctheory as nct
 from proofs_numeric.bibliography import YARAS_2023
-from proofs_numeric.dynamics.chains import correlation, white_chain
+from proofs_numeric.dynamics.chains import WHITE_INPUTS, correlation, drawn_start, white_chain
+from proofs_numeric.pool import log_uniform, pick
 
-# width, layers, rank of the target
-SHAPES = ((8, 2, 2), (8, 3, 2), (7, 3, 1))
+# width, layers, rank of the target: narrow, middle, wide; a key picks one of each group
+SHAPES = (((4, 2, 1), (3, 3, 1)), ((8, 2, 2), (7, 3, 1), (6, 4, 2)), ((10, 2, 3), (8, 3, 2)))
 RATE = 0.05
-SIZE = 0.5
 STEPS = tuple(250.0 * k for k in range(41))
 
 
@@ -41,21 +41,35 @@ class Curve(NamedTuple):
     size: jax.Array
 
 
-def draw_instances(shapes=SHAPES, noise=0.0, seed=0):
-    """For each shape no decay, and three decays."""
+def draw_instances(groups=SHAPES, noise=0.0, seed=0):
+    """For one shape of each group no decay and three decays, each with starts of another size."""
 
     def draw(key):
-        rng = nct.generator(jax.random.fold_in(key, seed))
+        rng = nct.numpy_rng(jax.random.fold_in(key, seed))
         drawn = []
-        for width, layers, rank in shapes:
-            for decay in (0.0, 1e-4, 3e-4, 1e-3):
+        for group in groups:
+            ((width, layers, rank),) = pick(rng, group)
+            for decay in (
+                0.0,
+                log_uniform(rng, 1e-6, 1e-5),
+                log_uniform(rng, 1e-5, 1e-4),
+                log_uniform(rng, 1e-4, 1e-3),
+            ):
                 strengths = np.sort(rng.uniform(1.0, 2.0, size=rank))[::-1]
+                size = log_uniform(rng, 0.2, 0.7)
                 problem = white_chain(rng, (width,) * (layers + 1), strengths, width, Scaled, decay, noise=noise)
-                shown = {"d": width, "L": layers, "rank": rank, "decay": decay}
-                drawn.append(nct.Instance(problem, shown, scale=SIZE, course=nct.Course(STEPS, rate=RATE)))
+                shown = {"d": width, "L": layers, "rank": rank, "decay": decay, "epsilon": size}
+                drawn.append(nct.Instance(problem, shown, scale=size, trajectory=nct.TrajectorySpec(STEPS, rate=RATE)))
         return drawn
 
     return draw
+
+
+def orthogonal_start(instance):
+    """Whether all factors of a start are one multiple of orthogonal matrices."""
+    start = drawn_start(instance)
+    grams = jnp.stack([w @ w.T for w in start.weights]) / jnp.sum(start.weights[0] ** 2) * len(start.weights[0])
+    return float(jnp.max(jnp.abs(grams - jnp.eye(grams.shape[1])[None]))) < 1e-10
 
 
 def spared(problem, start):
@@ -134,32 +148,34 @@ gradient descent of step $\eta$ from $W_l(0)=\epsilon O_l$, $O_l$ orthogonal: ea
 at least $d-2r$ as $\rho O_l$, into the fixed subspace of the next layer and from nowhere else, with
 $\rho\mapsto\rho(1-\eta\lambda-\eta\rho^{2(L-1)})$. At least $d-2r$ singular values of each layer are therefore $\rho$.""",
         hypotheses=(
-            "squared error, XX^T = N I, equal decays",
-            "all layers d x d",
-            "starts that are a multiple of orthogonal matrices",
+            WHITE_INPUTS,
+            nct.Hypothesis("equal decays", lambda i: np.ptp(np.asarray(i.problem.weight_decay)) == 0),
+            nct.Hypothesis("all layers d x d", lambda i: len(set(i.problem.widths)) == 1),
+            nct.Hypothesis("starts that are a multiple of orthogonal matrices", orthogonal_start),
         ),
         notation="Yaras et al.: as ours. The process is gradient descent, not its flow.",
         sources=(YARAS_2023,),
         instances=draw_instances(),
         predict=predict_with(),
         claims=(
-            nct.Claim(
+            nct.Trajectory(
                 "from the right",
                 r"W_l\Pi_l=\rho O_l\Pi_l",
                 from_right,
                 lambda c: c.inside,
-                kind="trajectory",
-                scope="path",
             ),
-            nct.Claim(
+            nct.Trajectory(
                 "from the left",
                 r"\Pi_{l+1}W_l=\rho\Pi_{l+1}O_l",
                 from_left,
                 lambda c: c.outside,
-                kind="trajectory",
-                scope="path",
             ),
-            nct.Claim("size", r"\rho", spared_size, lambda c: c.size, kind="trajectory", scope="path"),
+            nct.Trajectory(
+                "size",
+                r"\rho",
+                spared_size,
+                lambda c: c.size,
+            ),
         ),
         controls=(
             nct.Control(
@@ -167,15 +183,15 @@ $\rho\mapsto\rho(1-\eta\lambda-\eta\rho^{2(L-1)})$. At least $d-2r$ singular val
                 r"the power 2L in the place of 2(L-1)",
                 lambda p, x, t: predict_with(power=2 * p.depth)(p, x, t),
             ),
-            nct.Control("1 % fast", "a step 1 % longer", predict_with(rate=1.01 * RATE)),
+            nct.Control("1e-6 fast", "a step longer by a relative 1e-6", predict_with(rate=(1 + 1e-6) * RATE)),
             nct.Control(
                 "not orthogonal",
                 "a start with a hundredth of noise",
                 predict_with(),
-                outside=draw_instances(SHAPES[:1], noise=0.01, seed=1),
+                outside=draw_instances(SHAPES[1:2], noise=0.01, seed=1),
             ),
         ),
-        method="path",
+        method=nct.Integrate(),
         seeds=32,
     )
 )

@@ -9,9 +9,21 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import BRAUN_2022, FUKUMIZU_1998
-from proofs_numeric.dynamics.chains import Balanced, heights, modes, product, white_chain
+from proofs_numeric.dynamics.chains import (
+    BALANCED_START,
+    NO_DECAY,
+    WHITE_INPUTS,
+    Balanced,
+    correlation,
+    heights,
+    modes,
+    product,
+    white_chain,
+)
+from proofs_numeric.pool import log_uniform, pick
 
-SHAPES = ((3, 5, 3), (4, 4, 4), (6, 6, 6))
+# widths: two classes, more of them, more still; a key picks one of each group
+SHAPES = (((2, 3, 2), (2, 2, 2)), ((3, 5, 3), (4, 4, 4)), ((6, 6, 6), (5, 9, 5)))
 
 
 class Curve(NamedTuple):
@@ -22,22 +34,32 @@ class Curve(NamedTuple):
     heights: jax.Array
 
 
-def draw_instances(shapes=SHAPES, skew=1.0, seed=0):
-    """For each shape four sets of strengths, and times in which the weakest mode can be learned."""
+def draw_instances(groups=SHAPES, skew=1.0, seed=0):
+    """For one shape of each group four sets of strengths and scales, and times in which the weakest mode can be learned."""
 
     def draw(key):
-        rng = nct.generator(jax.random.fold_in(key, seed))
+        rng = nct.numpy_rng(jax.random.fold_in(key, seed))
         drawn = []
-        for widths in shapes:
-            for largest in (1.0, 1.3, 1.6, 2.0):
+        for group in groups:
+            (widths,) = pick(rng, group)
+            for _ in range(4):
+                largest, scale = log_uniform(rng, 0.5, 3.0), log_uniform(rng, 3e-3, 0.3)
                 strengths = np.sort(rng.uniform(0.5, 1.0, size=widths[0]))[::-1] * largest
                 problem = white_chain(rng, widths, strengths, max(widths) + 2, Balanced, skew=skew)
                 shown = {"widths": "-".join(map(str, widths)), "largest": largest, "least": float(strengths[-1])}
-                times = tuple((np.arange(1, 31) * 7.0 / 30 / strengths[-1]).tolist())
-                drawn.append(nct.Instance(problem, shown, scale=0.03, course=nct.Course(times, tolerance=1e-12)))
+                last = (0.5 * np.log(10.0 / scale) + 4.0) / strengths[-1]
+                spec = nct.TrajectorySpec(tuple((np.arange(1, 31) * last / 30).tolist()), tolerance=1e-12)
+                drawn.append(nct.Instance(problem, shown | {"scale": scale}, scale, spec))
         return drawn
 
     return draw
+
+
+def invertible(instance):
+    """Whether the correlation is a square matrix of full rank."""
+    strengths = jnp.linalg.svd(correlation(instance.problem), compute_uv=False)
+    widths = instance.problem.widths
+    return widths[0] == widths[-1] and float(strengths[-1]) > 1e-6 * float(strengths[0])
 
 
 def gram(problem, params, start):
@@ -76,30 +98,46 @@ THEOREM = nct.register(
 let $Q=[W_1^\top;W_2]$ and $F=[0,\Sigma^\top;\Sigma,0]$. Then $\frac{d}{dt}QQ^\top=FQQ^\top+QQ^\top F-(QQ^\top)^2$, and
 $QQ^\top(t)=e^{Ft}Q_0[I+\frac12Q_0^\top(e^{Ft}F^{-1}e^{Ft}-F^{-1})Q_0]^{-1}Q_0^\top e^{Ft}$.""",
         hypotheses=(
-            "squared error, XX^T = N I, no decay",
-            "as many outputs as inputs, YX^T invertible",
-            "a balanced start",
+            WHITE_INPUTS,
+            NO_DECAY,
+            nct.Hypothesis("as many outputs as inputs, YX^T invertible", invertible),
+            BALANCED_START,
         ),
         notation="Braun et al.: time constant 1.",
         sources=(BRAUN_2022, FUKUMIZU_1998),
         instances=draw_instances(),
         predict=predict_with(),
         claims=(
-            nct.Claim("gram", "QQ^\\top", gram, lambda c: c.gram, kind="trajectory", scope="path"),
-            nct.Claim("product", "W_2W_1", product, lambda c: c.product, kind="trajectory", scope="path"),
-            nct.Claim("modes", r"u_i^\top W_2W_1v_i", heights, lambda c: c.heights, kind="trajectory", scope="path"),
+            nct.Trajectory(
+                "gram",
+                "QQ^\\top",
+                gram,
+                lambda c: c.gram,
+            ),
+            nct.Trajectory(
+                "product",
+                "W_2W_1",
+                product,
+                lambda c: c.product,
+            ),
+            nct.Trajectory(
+                "modes",
+                r"u_i^\top W_2W_1v_i",
+                heights,
+                lambda c: c.heights,
+            ),
         ),
         controls=(
             nct.Control("without the half", "the factor 1/2 in the bracket left out", predict_with(whole=2.0)),
-            nct.Control("1 % strong", "correlations 1 % too large", predict_with(strength=1.01)),
+            nct.Control("1e-6 strong", "correlations larger by a relative 1e-6", predict_with(strength=1 + 1e-6)),
             nct.Control(
                 "unbalanced",
                 "a start that is not balanced",
                 predict_with(),
-                outside=draw_instances(SHAPES[:1], skew=2.0, seed=1),
+                outside=draw_instances(SHAPES[1:2], skew=2.0, seed=1),
             ),
         ),
-        method="path",
+        method=nct.Integrate(),
         seeds=64,
     )
 )

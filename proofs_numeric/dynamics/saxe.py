@@ -8,11 +8,22 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import SAXE_2014
-from proofs_numeric.dynamics.chains import Aligned, heights, modes, product, white_chain
+from proofs_numeric.dynamics.chains import (
+    ALIGNED_START,
+    BALANCED_START,
+    NO_DECAY,
+    WHITE_INPUTS,
+    Aligned,
+    heights,
+    modes,
+    product,
+    white_chain,
+)
+from proofs_numeric.pool import log_uniform, pick
 
-# widths and number of modes
-SHALLOW = (((4, 5, 3), 3), ((6, 6, 6), 6), ((5, 3, 8), 3))
-DEEP = (((4, 5, 5, 3), 3), ((4, 4, 6, 4, 4), 4))
+# widths; the narrowest layer says how many modes there are. A key picks one of each group: three modes, fewer, more
+SHALLOW = (((4, 5, 3), (5, 3, 8)), ((2, 3, 2), (3, 1, 2)), ((6, 6, 6), (4, 20, 5)))
+DEEP = (((2, 3, 3, 2), (2, 2, 2, 2, 2)), ((4, 5, 5, 4), (4, 4, 6, 4, 4), (5, 4, 4, 4, 4, 5)))
 
 
 class Curve(NamedTuple):
@@ -23,22 +34,39 @@ class Curve(NamedTuple):
     norms: jax.Array
 
 
-def draw_instances(shapes, start, longest, skew=1.0, seed=0):
-    """For each shape four or five sets of strengths, and times until the weakest mode is learned."""
+def draw_instances(groups, start, longest, number, skew=1.0, seed=0):
+    """For one shape of each group `number` sets of strengths and scales of the start, and times until all is learned."""
 
     def draw(key):
-        rng = nct.generator(jax.random.fold_in(key, seed))
+        rng = nct.numpy_rng(jax.random.fold_in(key, seed))
         drawn = []
-        for widths, rank in shapes:
-            for largest in (1.0, 1.3, 1.6, 2.0, 2.5)[: 4 if len(shapes) > 2 else 5]:
-                strengths = np.sort(rng.uniform(0.5, 1.0, size=rank))[::-1] * largest
+        for group in groups:
+            (widths,) = pick(rng, group)
+            for part in range(number):
+                largest, scale = (
+                    log_uniform(rng, 0.5, 3.0),
+                    start * log_uniform(rng, 0.01, 1.0) ** (part / (number - 1)),
+                )
+                strengths = np.sort(rng.uniform(0.5, 1.0, size=min(widths)))[::-1] * largest
                 problem = white_chain(rng, widths, strengths, max(widths) + 2, Aligned, skew=skew)
                 shown = {"widths": "-".join(map(str, widths)), "largest": largest, "least": float(strengths[-1])}
-                times = tuple((np.arange(1, 31) * longest / 30 / strengths[-1]).tolist())
-                drawn.append(nct.Instance(problem, shown, scale=start, course=nct.Course(times)))
+                last = longest(len(widths) - 1, scale, strengths[-1])
+                times = tuple((np.arange(1, 31) * last / 30).tolist())
+                drawn.append(nct.Instance(problem, shown | {"scale": scale}, scale, nct.TrajectorySpec(times)))
         return drawn
 
     return draw
+
+
+def shallow_time(layers, scale, least):
+    """Until the weakest mode of two layers, from a tenth of the scale, is learned."""
+    return (0.5 * np.log(10.0 / scale) + 2.0) / least
+
+
+def deep_time(layers, scale, least):
+    """The same of more layers, which take a power of the start."""
+    power = 1.0 - 2.0 / layers
+    return ((scale / 10.0) ** -power / power / layers * least**power + 3.0) / least
 
 
 def predict_with(layers=None, fast=1.0, strength=1.0):
@@ -71,15 +99,26 @@ def layer_norms(problem, params, start):
 
 
 CLAIMS = (
-    nct.Claim("modes", r"u_i^\top W_L\cdots W_1v_i", heights, lambda c: c.heights, kind="trajectory", scope="path"),
-    nct.Claim("product", r"W_L\cdots W_1", product, lambda c: c.product, kind="trajectory", scope="path"),
-    nct.Claim("layers", r"|W_l|_F^2", layer_norms, lambda c: c.norms, kind="trajectory", scope="path"),
+    nct.Trajectory(
+        "modes",
+        r"u_i^\top W_L\cdots W_1v_i",
+        heights,
+        lambda c: c.heights,
+    ),
+    nct.Trajectory(
+        "product",
+        r"W_L\cdots W_1",
+        product,
+        lambda c: c.product,
+    ),
+    nct.Trajectory(
+        "layers",
+        r"|W_l|_F^2",
+        layer_norms,
+        lambda c: c.norms,
+    ),
 )
-HYPOTHESES = (
-    "squared error, XX^T = N I, no decay",
-    "a start that is balanced and aligned with the modes of YX^T",
-    "as many modes as the narrowest layer passes on, their heights at the start above 0 and below their strengths",
-)
+HYPOTHESES = (WHITE_INPUTS, NO_DECAY, BALANCED_START, ALIGNED_START)
 NOTATION = r"Saxe et al.: objective $\frac12|W-\Sigma|^2$ with time constant 1; their a is the height of a mode."
 
 SHALLOW_THEOREM = nct.register(
@@ -91,21 +130,21 @@ $W_2W_1=U\,\mathrm{diag}(a)V^\top$ with $a_i(t)=S_ie^{2S_it}/(e^{2S_it}-1+S_i/a_
         hypotheses=HYPOTHESES,
         notation=NOTATION,
         sources=(SAXE_2014,),
-        instances=draw_instances(SHALLOW, 1e-2, 5.0),
+        instances=draw_instances(SHALLOW, 0.1, shallow_time, 4),
         predict=predict,
         claims=CLAIMS,
         controls=(
             nct.Control("half the rate", "e^{St} in the place of e^{2St}", predict_with(fast=0.5)),
-            nct.Control("1 % fast", "time runs 1 % faster", predict_with(fast=1.01)),
+            nct.Control("1e-6 fast", "time runs faster by a relative 1e-6", predict_with(fast=1 + 1e-6)),
             nct.Control("three layers", "the law of three layers", predict_with(layers=3)),
             nct.Control(
                 "unbalanced",
                 "a start that is not balanced",
                 predict,
-                outside=draw_instances(SHALLOW[:1], 1e-2, 5.0, skew=2.0, seed=1),
+                outside=draw_instances(SHALLOW[:1], 0.1, shallow_time, 4, skew=2.0, seed=1),
             ),
         ),
-        method="path",
+        method=nct.Integrate(),
         seeds=64,
     )
 )
@@ -120,21 +159,21 @@ layer.""",
         hypotheses=HYPOTHESES,
         notation=NOTATION + " The solution in quadratures is in our own form.",
         sources=(SAXE_2014,),
-        instances=draw_instances(DEEP, 0.1, 6.0),
+        instances=draw_instances(DEEP, 0.2, deep_time, 5),
         predict=predict,
         claims=CLAIMS,
         controls=(
             nct.Control("two layers", "the law of two layers", predict_with(layers=2)),
-            nct.Control("1 % fast", "time runs 1 % faster", predict_with(fast=1.01)),
-            nct.Control("1 % strong", "strengths 1 % too large", predict_with(strength=1.01)),
+            nct.Control("1e-6 fast", "time runs faster by a relative 1e-6", predict_with(fast=1 + 1e-6)),
+            nct.Control("1e-6 strong", "strengths larger by a relative 1e-6", predict_with(strength=1 + 1e-6)),
             nct.Control(
                 "unbalanced",
                 "a start that is not balanced",
                 predict,
-                outside=draw_instances(DEEP[:1], 0.1, 6.0, skew=2.0, seed=1),
+                outside=draw_instances(DEEP[1:], 0.2, deep_time, 2, skew=2.0, seed=1),
             ),
         ),
-        method="path",
+        method=nct.Integrate(),
         seeds=32,
     )
 )

@@ -8,10 +8,13 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import MIXON_2020
+from proofs_numeric.hypotheses import BALANCED, DIM_CLASSES, FREE_BIAS, FREE_FEATURES, SQUARED_ERROR
+from proofs_numeric.pool import log_uniform, pick
 
-# classes, samples a class, features
-SHAPES = ((3, 4, 3), (4, 3, 5))
-LADDER = (0.02, 0.01, 0.005, 0.0025, 0.00125)
+# classes, samples a class, features: two classes, and more of them; a key picks one of each group
+SHAPES = (((2, 3, 2), (2, 2, 4)), ((3, 4, 3), (4, 3, 5), (5, 2, 5)))
+MULTIPLES = (4e-3, 2e-3, 1e-3, 5e-4, 2.5e-4)
+"""Of a start, by which the orders are told."""
 
 
 class Orders(NamedTuple):
@@ -22,20 +25,29 @@ class Orders(NamedTuple):
 
 
 def draw_instances(key):
-    """For each shape five scales, each with a ladder of starts, and a time at which the fit is exact."""
-    drawn = []
-    for classes, n, dim in SHAPES:
+    """For one shape of each group five scales, each with ever smaller starts, and a time at which the fit is exact."""
+    rng, drawn = nct.numpy_rng(key), []
+    for group in SHAPES:
+        ((classes, n, dim),) = pick(rng, group)
         problem = nct.unconstrained_features(
             counts=(n,) * classes, dim=dim, loss="mse", weight_decay=(0.0, 0.0), bias=0.0
         )
         # The slowest growth is at the rate sqrt(n)/N, and so is the slowest decay.
-        last = classes * np.sqrt(n) * (np.log(2 / LADDER[-1]) + 25.0)
-        course = nct.Course((float(last),), ladder=LADDER, tolerance=1e-12)
-        for scale in (0.3, 0.5, 0.7, 0.9, 1.1):
-            drawn.append(
-                nct.Instance(problem, {"K": classes, "n": n, "d": dim, "scale": scale}, scale=scale, course=course)
-            )
+        last = classes * np.sqrt(n) * (np.log(2 / MULTIPLES[-1]) + 25.0)
+        spec = nct.TrajectorySpec((float(last),), initial_scales=MULTIPLES, tolerance=1e-12)
+        for _ in range(5):
+            scale = log_uniform(rng, 0.3, 1.1)
+            shown = {"K": classes, "n": n, "d": dim, "scale": scale}
+            drawn.append(nct.Instance(problem, shown, scale=scale, trajectory=spec))
     return drawn
+
+
+def generic_start(instance):
+    """Whether classifier and features of a start have full rank, and features of one class differ."""
+    start = instance.problem.init(jax.random.key(0), instance.scale)
+    spectra = [np.linalg.svd(np.asarray(x), compute_uv=False) for x in (start.weights[0], start.features)]
+    apart = np.linalg.norm(np.asarray(start.features[:, 0] - start.features[:, 1]))
+    return min(*(s[-1] / s[0] for s in spectra), apart / spectra[1][0]) > 1e-6
 
 
 def off_frame(problem, params, start):
@@ -59,6 +71,8 @@ def predict_with(frame=2.0, within=1.0):
     return lambda problem, start, times: Orders(jnp.asarray(frame), jnp.asarray(within))
 
 
+REGRESSED = "the confidence interval of a regression over five scales, whose line the next order bends"
+
 THEOREM = nct.register(
     nct.Theorem(
         id="mixon-mse-gf",
@@ -67,22 +81,36 @@ THEOREM = nct.register(
 $\epsilon\theta_0$ ends where $|WW^\top/\sqrt n-S|=O(\epsilon^2)$, S the simplex ETF's $I-11^\top/K$, and the
 within-class variability ratio
 $\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$ is $O(\epsilon^2)$ too, its root of the first order.""",
-        hypotheses=("squared error with a free bias, no decay", "balanced classes", "d >= K", "a generic start"),
+        hypotheses=(
+            SQUARED_ERROR,
+            FREE_FEATURES,
+            FREE_BIAS,
+            nct.Hypothesis("no decay", lambda i: not np.any(np.asarray(i.problem.weight_decay))),
+            BALANCED,
+            nct.Hypothesis("n >= 2", lambda i: min(i.problem.counts) >= 2),
+            DIM_CLASSES,
+            nct.Hypothesis("a generic start", generic_start),
+        ),
         notation="Mixon et al.: as ours, without the mean over samples, which only rescales time.",
         sources=(MIXON_2020.remark("That small starts lead to neural collapse; the orders are in our own form."),),
         instances=draw_instances,
         predict=predict_with(),
         claims=(
-            nct.Claim(
-                "frame", r"|WW^\top/\sqrt n-S|\sim\epsilon^2", off_frame, lambda o: o.frame, kind="order", scope="path"
+            nct.Order(
+                "frame",
+                r"|WW^\top/\sqrt n-S|\sim\epsilon^2",
+                off_frame,
+                lambda o: o.frame,
+                resolution=5e-3,
+                because=REGRESSED,
             ),
-            nct.Claim(
+            nct.Order(
                 "variability",
                 r"(\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B)^{1/2}\sim\epsilon",
                 variability,
                 lambda o: o.variability,
-                kind="order",
-                scope="path",
+                resolution=5e-3,
+                because=REGRESSED,
             ),
         ),
         controls=(
@@ -95,7 +123,7 @@ $\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$ is $O(\epsilon^2)$ too, its root of th
                 claims=("variability",),
             ),
         ),
-        method="path",
+        method=nct.Integrate(),
         seeds=16,
     )
 )

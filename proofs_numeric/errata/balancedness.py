@@ -56,7 +56,7 @@ def reproduce(seeds, key):
     )
     moved = bool(np.any(drift != 0)) and bool(np.any(after != 0))
     apart = bool(good.any()) and float(distance.min()) > 0.01 and float(weighted.max()) < 1e-7
-    return nct.Finding(moved and apart, "certified", figures)
+    return nct.ErratumResult(moved and apart, "certified", figures)
 
 
 nct.register_erratum(

@@ -31,7 +31,7 @@ def reproduce_certificate(seeds, key):
             )
         )
         found.append(below)
-    return nct.Finding(bool(found) and all(found), "certified", tuple(figures))
+    return nct.ErratumResult(bool(found) and all(found), "certified", tuple(figures))
 
 
 def reproduce_tie(seeds, key):
@@ -55,7 +55,7 @@ def reproduce_tie(seeds, key):
         ("distance of the block from scale times a projector", f"{idempotent.max():.1e}"),
     )
     rotated = bool(good.any()) and float(off.max()) > 0.1 * scale and float(idempotent.max()) < 1e-6
-    return nct.Finding(rotated, "certified", figures)
+    return nct.ErratumResult(rotated, "certified", figures)
 
 
 nct.register_erratum(

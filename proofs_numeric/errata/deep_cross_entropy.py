@@ -34,7 +34,7 @@ def reproduce(seeds, key):
             ),
         ]
         below.append(point < float(collapse.value) * (1 - 1e-6))
-    return nct.Finding(all(below), "arithmetic", tuple(figures))
+    return nct.ErratumResult(all(below), "arithmetic", tuple(figures))
 
 
 nct.register_erratum(

@@ -42,7 +42,7 @@ def reproduce(seeds, key):
         apart = abs(float(np.mean(values["collapsed"])) - float(np.mean(values["zero"])))
         figures.append(("difference of their values", f"{apart:.1e}"))
         both = apart < 1e-12
-    return nct.Finding(both and jump(MANY) > 2.0, "certified", tuple(figures))
+    return nct.ErratumResult(both and jump(MANY) > 2.0, "certified", tuple(figures))
 
 
 def jump(classes):

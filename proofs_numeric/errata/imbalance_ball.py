@@ -96,7 +96,7 @@ def reproduce(seeds, key):
             f"at least {apart:.6f} on {certified} of {seeds} certified seeds",
         )
     )
-    return nct.Finding(same and apart > 0.1, "certified", tuple(figures))
+    return nct.ErratumResult(same and apart > 0.1, "certified", tuple(figures))
 
 
 def certified_points(problem, seeds, key):

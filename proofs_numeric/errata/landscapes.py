@@ -38,7 +38,7 @@ def reproduce_bottleneck(seeds, key):
     with jax.enable_x64(True):
         found = minima(bottleneck(None)[0].problem, seeds, key)
     figures = tuple((f"minimum {i + 1}", shown([one])) for i, one in enumerate(found))
-    return nct.Finding(len(found) > 1, "sampled", (("minima", str(len(found))), *figures))
+    return nct.ErratumResult(len(found) > 1, "sampled", (("minima", str(len(found))), *figures))
 
 
 def reproduce_blocks(seeds, key):
@@ -63,7 +63,7 @@ def reproduce_blocks(seeds, key):
         ("least number of blocks of rank r over the pivots", str(sorted(counts))),
         ("most negative eigenvalue, relative to the largest", f"{min(least):+.1e}"),
     )
-    return nct.Finding(counts == {1} and min(least) > -1e-10, "arithmetic", figures)
+    return nct.ErratumResult(counts == {1} and min(least) > -1e-10, "arithmetic", figures)
 
 
 def reproduce_narrow(seeds, key):
@@ -78,7 +78,7 @@ def reproduce_narrow(seeds, key):
             figures.append((f"K = {classes}, d = {dim}, {'no bias' if bias is None else 'free bias'}", shown(found)))
             spurious[classes, dim, bias] = len(found)
     narrow = max(spurious[one] for one in GRID[:-1])
-    return nct.Finding(narrow > 1 and spurious[GRID[-1]] == spurious[6, 2, None] == 1, "sampled", tuple(figures))
+    return nct.ErratumResult(narrow > 1 and spurious[GRID[-1]] == spurious[6, 2, None] == 1, "sampled", tuple(figures))
 
 
 nct.register_erratum(

@@ -36,7 +36,7 @@ def reproduce_origin(seeds, key):
             )
             minimum_at[factors] = report.smallest
     local = minimum_at[2] < 0 and all(abs(minimum_at[f] - DECAY) < 1e-12 for f in (3, 4))
-    return nct.Finding(local, "certified", tuple(figures))
+    return nct.ErratumResult(local, "certified", tuple(figures))
 
 
 def reproduce_strong(seeds, key):
@@ -54,7 +54,7 @@ def reproduce_strong(seeds, key):
         size = max(float(np.max(np.abs(x[good]), initial=0.0)) for x in jax.tree.leaves(ensemble.params))
         figures.append((name, f"{good.sum()} of {seeds} seeds certified, largest parameter {size:.1e}"))
         zeros.append(bool(good.any()) and size < 1e-5)
-    return nct.Finding(all(zeros), "certified", tuple(figures))
+    return nct.ErratumResult(all(zeros), "certified", tuple(figures))
 
 
 def deep_decay(relative):

@@ -23,7 +23,7 @@ def reproduce(seeds, key):
     figures.append(("least eigenvalue of A", f"{above[0]:.6f}: A has no real square root"))
     figures.append(("certified seeds", f"{good.sum()} of {seeds}"))
     if not good.any():
-        return nct.Finding(False, "certified", tuple(figures))
+        return nct.ErratumResult(False, "certified", tuple(figures))
 
     found = np.einsum("skd,sjd->skj", ensemble.params.weights[0], ensemble.params.weights[0])[good]
     least = float(np.min(ensemble.value[good]))
@@ -39,7 +39,7 @@ def reproduce(seeds, key):
         figures.append((f"W W^T, {name}", f"relative distance {distances[name]:.6f}, value {excess[name]:+.6f}"))
     *literal, right = readings
     refuted = distances[right] < 1e-6 and all(distances[name] > 0.1 and excess[name] > 0.01 for name in literal)
-    return nct.Finding(bool(refuted), "certified", tuple(figures))
+    return nct.ErratumResult(bool(refuted), "certified", tuple(figures))
 
 
 def _white(n, samples):

@@ -45,7 +45,7 @@ def reproduce(seeds, key):
     logits, _, certified = certified_ends((5, 5, 5, 5), DECAYS[0], seeds, key)
     near = distance(logits, simplex).max()
     figures.append((f"equal counts, lambda {DECAYS[0]:g}: distance of logits to SELI", f"at most {near:.1e}"))
-    return nct.Finding(bool(far and certified > 0 and near < 1e-6), "certified", tuple(figures))
+    return nct.ErratumResult(bool(far and certified > 0 and near < 1e-6), "certified", tuple(figures))
 
 
 nct.register_erratum(

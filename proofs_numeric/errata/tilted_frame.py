@@ -28,7 +28,7 @@ def reproduce(seeds, key):
         (f"distance of W W^T to the {name}", f"{d.min():.6f} to {d.max():.6f}") for name, d in distances.items()
     ]
     far = bool(good.any()) and all(d.min() > 0.01 for d in distances.values())
-    return nct.Finding(far, "certified", tuple(figures))
+    return nct.ErratumResult(far, "certified", tuple(figures))
 
 
 nct.register_erratum(

@@ -4,29 +4,29 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import BEHNIA_2023
+from proofs_numeric.imbalanced.path_controls import first_order, power_law, with_limit, with_logits, with_second_term
 from proofs_numeric.imbalanced.paths import (
     CLAIMS,
-    LIMIT_CLAIMS,
+    HYPOTHESES,
     SECOND_CLAIMS,
     expansion,
-    larger_distance,
+    path_data,
     path_problem,
-    power_law,
     predict_path,
-    with_limit,
-    with_second_term,
 )
+from proofs_numeric.pool import pick
 
 ID = "la-ridge-path"
-SHAPES = ((4, 4), (5, 4))  # (K, d); d = K-1 once
+SMALL = ((2, 1), (2, 3), (3, 2))  # (K, d); d = K-1 several times
+MIDDLE = ((4, 4), (4, 3), (5, 4))
 
 
 def draw_instances(key):
     """Random offsets within 1 of each other or so, offsets tau log(n_k/N), balanced and other counts."""
-    rng = nct.generator(key)
+    rng = nct.numpy_rng(key)
     drawn = []
-    for classes, dim in SHAPES:
-        balanced = (2,) * classes
+    for classes, dim in (*pick(rng, SMALL), *pick(rng, MIDDLE)):
+        balanced = (int(rng.integers(1, 6)),) * classes
         for counts in (balanced, draw_counts(rng, classes), draw_counts(rng, classes)):
             drawn.append(make(counts, dim, rng.uniform(-0.7, 0.7, size=classes), "random"))
         for tau in (0.25, -0.25):
@@ -36,8 +36,8 @@ def draw_instances(key):
 
 
 def draw_counts(rng, classes):
-    """Between 1 and 30, the largest at least five times the smallest."""
-    counts = np.exp(rng.uniform(0, np.log(30), size=classes)).round().astype(int)
+    """Between 1 and 30 (up to 300 for two classes), the largest at least five times the smallest."""
+    counts = np.exp(rng.uniform(0, np.log(300 if classes == 2 else 30), size=classes)).round().astype(int)
     counts[:2] = (max(int(counts[0]), 10), 2)
     return tuple(counts.tolist())
 
@@ -57,7 +57,11 @@ THEOREM = nct.register(
 of $\sum_i\log(1+\sum_{c\ne y_i}e^{z_{ci}+\iota_c-z_{yi}-\iota_y})+\frac\lambda2(|W|_F^2+|H|_F^2)$, $L=\log(1/\lambda)$.
 Then $Z_\lambda=LS+Z_1+Z_2/L+\dots$, where the margins of $Z_1$ are $-\log a_{ck}+\iota_c-\iota_k$ with the multipliers $a$ of
 the hard margin: the limit direction is that without offsets, and offsets change the path by terms of relative order $1/L$.""",
-        hypotheses=("d >= K-1", "offsets iota of moderate size", "lambda_W = lambda_H = lambda -> 0", "no bias"),
+        hypotheses=(
+            *HYPOTHESES,
+            nct.Hypothesis("no scales", lambda i: set(sum(path_data(i.problem)[1:3], ())) == {1.0}),
+            nct.Hypothesis("offsets iota within 2 of each other", lambda i: np.ptp(path_data(i.problem)[3]) <= 2),
+        ),
         notation="Behnia et al.: iota is the additive parameter of their loss. Lambda and bounds as in seli-ridge-path.",
         sources=(
             BEHNIA_2023.remark(
@@ -82,21 +86,35 @@ the hard margin: the limit direction is that without offsets, and offsets change
                 SECOND_CLAIMS,
             ),
             nct.Control(
-                "offset 3 % off",
-                "the second term with 1.03 iota",
-                with_second_term(lambda z1, n, delta, gamma, iota: expansion(n, delta, gamma, 1.03 * iota)[1]),
+                "offset 5 % off",
+                "the second term with 1.05 iota",
+                with_second_term(lambda z1, n, delta, gamma, iota: expansion(n, delta, gamma, 1.05 * iota)[1]),
+                SECOND_CLAIMS,
+            ),
+            nct.Control(
+                "second term 3 % off",
+                "Z_1 larger by 3 %",
+                with_second_term(lambda z1, n, delta, gamma, iota: 1.03 * z1),
                 SECOND_CLAIMS,
             ),
             nct.Control(
                 "other limit",
-                "the limit of class scales exp(0.05 iota)",
-                with_limit(lambda n, delta, gamma, iota: nct.hard_margin_logits(len(n), np.exp(0.05 * iota))),
-                LIMIT_CLAIMS,
+                "the limit of class scales exp(0.01 iota)",
+                with_limit(lambda n, delta, gamma, iota: nct.hard_margin_logits(len(n), np.exp(0.01 * iota))),
+                SECOND_CLAIMS,
             ),
-            nct.Control("power law", "d falls as lambda^(1/8)", power_law(1 / 8), ("falls",)),
-            nct.Control("larger distance", "d at least 1.1 of its first order", larger_distance, ("not reached",)),
+            nct.Control("offset turned", "the path of -iota", with_logits(turn=-1.0), ("logits",)),
+            nct.Control(
+                "offset 1e-5 off",
+                "the path of offsets larger by a relative 1e-5",
+                with_logits(turn=1.00001),
+                ("logits",),
+            ),
+            nct.Control("hard probabilities", "margins log(1/(lambda a))", with_logits(hard=True), ("logits",)),
+            nct.Control("power law", "d falls as lambda^(1/8)", power_law(1 / 8), ("distance",)),
+            nct.Control("first order only", "d equal to its first-order term", first_order, ("distance",)),
         ),
-        method="polish",
+        method=nct.Solve(flow=False),
     )
 )
 

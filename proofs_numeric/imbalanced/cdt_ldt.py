@@ -5,17 +5,29 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import BEHNIA_2023
-from proofs_numeric.imbalanced.margins import CLAIMS, HardMargin, data_of, describe, hard_margin_problem, with_product
+from proofs_numeric.imbalanced.margins import (
+    CLAIMS,
+    HYPOTHESES,
+    HardMargin,
+    data_of,
+    describe,
+    hard_margin_problem,
+    margin_controls,
+    with_product,
+)
+from proofs_numeric.pool import log_uniform, pick
 
 ID = "cdt-ldt-la"
-SHAPES = ((4, 5), (5, 4))  # (K, d); d = K-1 once
+SMALL = ((2, 1), (2, 3), (3, 2))  # (K, d); d = K-1 several times
+MIDDLE = ((4, 5), (4, 3), (5, 4))
+LARGE = ((6, 6), (7, 8), (8, 7))
 
 
 def draw_instances(key):
-    """CDT, LDT and both with scales over a factor of about 8, scales within 3 % of 1, and scales sqrt(n_k)."""
-    rng = nct.generator(key)
+    """CDT, LDT and both with scales over a factor of about 8, scales next to 1, and scales sqrt(n_k)."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for classes, dim in SHAPES:
+    for classes, dim in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
         ones, counts = np.ones(classes), draw_counts(rng, classes)
         drawn.append(make(rng, "CDT", counts, dim, draw_scales(rng, classes), ones))
         drawn.append(make(rng, "LDT", counts, dim, ones, draw_scales(rng, classes)))
@@ -24,16 +36,16 @@ def draw_instances(key):
         )
         drawn.append(make(rng, "CDT sqrt", counts, dim, np.sqrt(counts), ones))
         drawn.append(make(rng, "LDT sqrt", counts, dim, ones, np.sqrt(counts)))
-    classes, dim = SHAPES[0]
-    near = 1 + rng.uniform(0.01, 0.03, size=classes) * np.array([1, -1, 1, -1])
-    drawn.append(make(rng, "CDT", (5, 5, 5, 5), dim, near, np.ones(classes)))
-    drawn.append(make(rng, "LDT", (5, 5, 5, 5), dim, np.ones(classes), near))
+        near = 1 + log_uniform(rng, 1e-4, 3e-2) * np.where(np.arange(classes) % 2, -1, 1)
+        alike = (int(rng.integers(1, 20)),) * classes
+        drawn.append(make(rng, "CDT", alike, dim, near, ones))
+        drawn.append(make(rng, "LDT", alike, dim, ones, near))
     return drawn
 
 
 def draw_counts(rng, classes):
-    """Log-uniform between 1 and 100, not all equal."""
-    counts = np.exp(rng.uniform(0, np.log(100), size=classes)).round().astype(int)
+    """Log-uniform between 1 and 1000, not all equal."""
+    counts = np.exp(rng.uniform(0, np.log(1000), size=classes)).round().astype(int)
     counts[:2] = (max(int(counts[0]), 30), 2)
     return tuple(counts.tolist())
 
@@ -114,9 +126,21 @@ def of_kind(*kinds):
 SCALED = of_kind("CDT", "CDT sqrt", "both")
 
 
-def null_vector(problem, params):
-    """W^T (1/delta)."""
-    return params.weights[0].T @ (1.0 / jnp.asarray(problem.loss.class_scale))
+def orthogonal_to(tilt):
+    """The claim that W^T is zero on 1/delta, its first entry larger by a relative `tilt`."""
+
+    def vector(problem):
+        null = 1.0 / jnp.asarray(problem.loss.class_scale)
+        return null * (1.0 + tilt * (jnp.arange(null.size) == 0))
+
+    return nct.Equality(
+        "null vector",
+        r"W^\top\delta^{-1}",
+        lambda problem, params: params.weights[0].T @ vector(problem),
+        lambda p: jnp.zeros(()),
+        scope="critical points",
+        size=lambda problem, params: jnp.linalg.norm(params.weights[0]) * jnp.linalg.norm(vector(problem)),
+    )
 
 
 THEOREM = nct.register(
@@ -131,7 +155,10 @@ $\hat Z=P\,\mathrm{diag}(\gamma\delta)^{-1}$ with P the projector off $\delta^{-
 $\sqrt{\lambda_W\lambda_H}|\hat ZD^{1/2}|_*$; $W^\top\delta^{-1}=0$ at every critical point. CDT is $\gamma=1$, LDT $\delta=1$:
 there $\hat Z=S\,\mathrm{diag}(\gamma)^{-1}$, and $\gamma_y=\sqrt{n_y}$ makes the classifiers a simplex ETF with
 $|h_k|^2\propto1/n_k$. The multipliers are positive for any counts and scales.""",
-        hypotheses=("d >= K-1", "any class counts, any positive scales", "lambda_W, lambda_H > 0", "no bias"),
+        hypotheses=(
+            *HYPOTHESES,
+            nct.Hypothesis("positive scales delta, gamma", lambda i: min(map(np.min, data_of(i.problem)[1:])) > 0),
+        ),
         notation="Behnia et al.: their Delta (CDT) and delta (LDT) are delta and gamma here; lambda_W = lambda_H = 1. The "
         "problem solved is the augmented Lagrangian with the multipliers of the optimum, as for seli.",
         sources=(
@@ -144,9 +171,7 @@ $|h_k|^2\propto1/n_k$. The multipliers are positive for any counts and scales.""
         predict=predict,
         claims=(
             *CLAIMS,
-            nct.Claim(
-                "null vector", r"W^\top\delta^{-1}", null_vector, lambda p: jnp.zeros(()), scope="critical points"
-            ),
+            orthogonal_to(0.0),
         ),
         controls=(
             nct.Control(
@@ -173,6 +198,8 @@ $|h_k|^2\propto1/n_k$. The multipliers are positive for any counts and scales.""
                 ("gram_weights",),
                 of_kind("CDT sqrt"),
             ),
+            nct.Control("null vector 1e-6 off", "1/delta_1 larger by a relative 1e-6", versions=(orthogonal_to(1e-6),)),
+            *margin_controls(predict),
         ),
     )
 )

@@ -35,26 +35,46 @@ def class_mean_logits(problem, params):
     return weights @ (features @ membership(problem.counts))
 
 
-def within_class(problem, params):
-    """Every feature minus its class mean."""
-    _, features = factor_pair(problem, params)
-    labels = np.repeat(np.arange(problem.classes), problem.counts)
-    return features - (features @ membership(problem.counts))[:, labels]
+def feature_norm(problem, params):
+    """|H|."""
+    return jnp.linalg.norm(factor_pair(problem, params)[1])
 
 
-def block_residual(problem, params):
-    """Class-mean logits minus their average over the permutations within groups."""
+def within_class(scale=1.0):
+    """The claim that every feature is `scale` times its class mean."""
+
+    def residual(problem, params):
+        _, features = factor_pair(problem, params)
+        labels = np.repeat(np.arange(problem.classes), problem.counts)
+        return features - scale * (features @ membership(problem.counts))[:, labels]
+
+    return nct.Equality(
+        "within_class", r"h_i-\bar h_{y_i}=0", residual, lambda p: jnp.zeros(()), terms=feature_norm, size=feature_norm
+    )
+
+
+def block_average(problem, params):
+    """The average of the class-mean logits over the permutations of classes within groups."""
     logits, mean = class_mean_logits(problem, params), averages(problem.counts)
-    member, own = (mean > 0) * 1.0, jnp.diagonal(class_mean_logits(problem, params))
-    size = jnp.sum(member, axis=1)
-    diagonal = mean @ own
-    sums = member @ logits @ member.T
-    pairs = size[:, None] * size[None, :]
-    eye = jnp.eye(size.size)
-    number = pairs - eye * size[None, :]
-    others = (sums - eye * (size * diagonal)[None, :]) / jnp.where(number > 0, number, 1.0)
+    member = (mean > 0) * 1.0
+    size, diagonal, eye = jnp.sum(member, axis=1), mean @ jnp.diagonal(logits), jnp.eye(mean.shape[0])
+    sums = member @ logits @ member.T - eye * (size * diagonal)[None, :]
+    number = size[:, None] * size[None, :] - eye * size[None, :]
+    others = member.T @ (sums / jnp.where(number > 0, number, 1.0)) @ member
     unit = jnp.eye(problem.classes)
-    return logits - (1.0 - unit) * (member.T @ others @ member) - unit * (member.T @ diagonal)[None, :]
+    return (1.0 - unit) * others + unit * (member.T @ diagonal)[None, :]
+
+
+def blocks(scale=1.0):
+    """The claim that the class-mean logits are `scale` times their average over permutations within groups."""
+    return nct.Equality(
+        "blocks",
+        r"\bar Z-\text{its group average}=0",
+        lambda problem, params: class_mean_logits(problem, params) - scale * block_average(problem, params),
+        lambda p: jnp.zeros(()),
+        terms=logit_terms,
+        size=logit_terms,
+    )
 
 
 def group_means(problem, params):
@@ -158,16 +178,75 @@ def apart(gap, size, classes):
     return -np.expm1(-gap) / (1 + (size - 1) * np.exp(-gap) + (classes - size) * np.exp(gap / size - gap))
 
 
+def has_pairs(instance):
+    """Whether some group has at least two classes."""
+    return len(set(instance.problem.counts)) < len(instance.problem.counts)
+
+
+def minority_pairs(instance):
+    """Whether the classes of the least count are at least two."""
+    return instance.problem.counts.count(min(instance.problem.counts)) > 1
+
+
+def has_further_onset(instance):
+    """Of two groups with at least two classes in the majority: group means vanish before the majority merges."""
+    counts = instance.problem.counts
+    return len(set(counts)) == 2 and counts.count(max(counts)) > 1
+
+
+def minority_separation(problem, params):
+    """p_own - p_other in the group of the least count."""
+    return separation(problem, params)[-1]
+
+
+def largest_mean(problem, params):
+    """The largest entry of the group means."""
+    return jnp.max(jnp.abs(group_means(problem, params)))
+
+
+def minority_collapse(statement, at, predicted, between):
+    """The claim that the least group merges at a predicted value of the parameter of `at`."""
+    return nct.Threshold(
+        "minority collapse", statement, at, minority_separation, predicted, between, applies=minority_pairs
+    )
+
+
+def means_onset_claim(statement, at, predicted, between):
+    """The claim that all group means vanish at a predicted value of the parameter of `at`."""
+    return nct.Threshold("means vanish", statement, at, largest_mean, predicted, between, applies=has_further_onset)
+
+
 def group_claims(rule):
     """Claims of both models on the blocks, for predictions with `means`, `separation`, `weight_gaps`, `feature_gaps`."""
     return (
-        nct.Claim(
-            "blocks", r"\bar Z-\text{its group average}=0", block_residual, lambda p: jnp.zeros(()), terms=logit_terms
+        within_class(),
+        blocks(),
+        nct.Equality(
+            "group_means",
+            r"\text{group means of }\bar Z",
+            group_means,
+            lambda p: p.means,
+            terms=logit_terms,
+            size=logit_terms,
         ),
-        nct.Claim("group_means", r"\text{group means of }\bar Z", group_means, lambda p: p.means, terms=logit_terms),
-        nct.Claim("separation", rule, separation, lambda p: p.separation, terms=probability_terms),
-        nct.Claim("weight_gaps", r"|w_k-w_l|^2", weight_gaps, lambda p: p.weight_gaps, terms=weight_terms),
-        nct.Claim(
-            "feature_gaps", r"|\bar h_k-\bar h_l|^2", feature_gaps, lambda p: p.feature_gaps, terms=feature_terms
+        nct.Equality(
+            "separation", rule, separation, lambda p: p.separation, terms=probability_terms, applies=has_pairs
+        ),
+        nct.Equality(
+            "weight_gaps", r"|w_k-w_l|^2", weight_gaps, lambda p: p.weight_gaps, terms=weight_terms, applies=has_pairs
+        ),
+        nct.Equality(
+            "feature_gaps",
+            r"|\bar h_k-\bar h_l|^2",
+            feature_gaps,
+            lambda p: p.feature_gaps,
+            terms=feature_terms,
+            applies=has_pairs,
         ),
     )
+
+
+def group_controls():
+    """Wrong versions of what vanishes by symmetry: class means and block averages larger by a relative 1e-6."""
+    versions = (within_class(1.0 + 1e-6), blocks(1.0 + 1e-6))
+    return (nct.Control("averages 1e-6 off", "class means and block averages larger by 1e-6", versions=versions),)

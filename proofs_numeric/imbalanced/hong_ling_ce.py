@@ -1,53 +1,72 @@
 """Cross-entropy under imbalance: block structure, minority collapse at a sharp threshold, and the value."""
 
-from typing import Any, NamedTuple
+import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import HONG_2024
-from proofs_numeric.imbalanced.groups import group_claims, means_onset, within_class, zero_onset
+from proofs_numeric.hypotheses import ANY_COUNTS, DIM_SIMPLEX, FREE_FEATURES, NO_BIAS, POSITIVE_DECAYS
+from proofs_numeric.imbalanced.groups import (
+    group_claims,
+    group_controls,
+    means_onset,
+    means_onset_claim,
+    minority_collapse,
+    zero_onset,
+)
+from proofs_numeric.imbalanced.hong_ling_predictions import (
+    arithmetic,
+    etf,
+    means_merged,
+    merged_early,
+    moved,
+    predict_with,
+    zero_early,
+)
+from proofs_numeric.pool import log_uniform, near, pick
 
 ID = "hong-ling-ce"
-
-
-class Prediction(NamedTuple):
-    """What the theorem says, as vectors over the groups of at least two classes where not said otherwise."""
-
-    minimum: nct.Minimum
-    means: Any
-    separation: Any
-    weight_gaps: Any
-    feature_gaps: Any
-    regulariser: Any
+# (counts, d); d = K-1 several times.
+SMALL = (((9, 1), 1), ((1, 1), 2), ((40, 3), 3))
+TWO_GROUPS = (((6, 6, 2, 2), 4), ((8, 8, 3, 3, 3), 5), ((12, 12, 2, 2), 3))
+SINGLE = (((9, 2, 2, 2), 3), ((12, 3, 3), 3), ((100, 2, 2), 2))
+OTHER = (((5, 5, 3, 3, 1), 4), ((10, 5, 5, 2, 1, 1), 5), ((50, 50, 10, 2, 2), 5))
 
 
 def draw_instances(key):
-    """Two groups, three, and a majority of one class; within 3 % of every threshold on either side."""
-    rng = nct.generator(key)
+    """Two classes, two groups, a majority of one class, more groups; near every threshold on either side."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for counts, dim in (((6, 6, 2, 2), 4), ((8, 8, 3, 3, 3), 5)):
+    for counts, dim in pick(rng, SMALL):
+        drawn.append(make(rng, counts, dim, np.sqrt(counts[-1]) * log_uniform(rng, 3e-3, 0.3), "two classes"))
+        drawn.append(make(rng, counts, dim, zero_onset(counts, counts) * near(rng, above=False), "two classes"))
+    for counts, dim in pick(rng, TWO_GROUPS):
         small, between, large = np.sqrt(counts[-1]), means_onset(counts, counts), np.sqrt(counts[0])
-        drawn.append(make(rng, counts, dim, small * 10 ** rng.uniform(-1.3, -0.5), "all apart"))
+        drawn.append(make(rng, counts, dim, small * log_uniform(rng, 3e-3, 0.3), "all apart"))
         for at, name in ((small, "minority"), (between, "group means"), (large, "majority")):
-            drawn.append(make(rng, counts, dim, at * (1 - rng.uniform(0.01, 0.03)), f"below {name}"))
-            drawn.append(make(rng, counts, dim, at * (1 + rng.uniform(0.01, 0.03)), f"above {name}"))
-    three, dim = (5, 5, 3, 3, 1), 4
-    for at in (rng.uniform(0.1, 0.5), np.sqrt(3) * (1 - rng.uniform(0.01, 0.03)), np.sqrt(3) * 1.02, 2.1):
-        drawn.append(make(rng, three, dim, at, "three groups"))
-    single, dim = (9, 2, 2, 2), 3
-    total = zero_onset(single, single)
-    drawn.append(make(rng, single, dim, rng.uniform(0.2, 1.0), "single majority"))
-    drawn.append(make(rng, single, dim, total * (1 - rng.uniform(0.01, 0.03)), "single majority, below zero"))
-    drawn.append(make(rng, single, dim, total * (1 + rng.uniform(0.01, 0.03)), "single majority, above zero"))
+            drawn.append(make(rng, counts, dim, at * near(rng, above=False), f"below {name}"))
+            drawn.append(make(rng, counts, dim, at * (1 + log_uniform(rng, 1e-3, 3e-2)), f"above {name}"))
+    for counts, dim in pick(rng, SINGLE):
+        total = zero_onset(counts, counts)
+        drawn.append(make(rng, counts, dim, np.sqrt(counts[-1]) * log_uniform(rng, 0.03, 0.7), "single majority"))
+        drawn.append(make(rng, counts, dim, total * near(rng, above=False), "single majority, below zero"))
+        drawn.append(make(rng, counts, dim, total * (1 + log_uniform(rng, 1e-3, 3e-2)), "single majority, above zero"))
+    for counts, dim in pick(rng, OTHER):
+        middle = np.sqrt(sorted(set(counts))[1])
+        for at in (
+            log_uniform(rng, 0.03, 0.3),
+            middle * near(rng, above=False),
+            middle * (1 + log_uniform(rng, 1e-3, 3e-2)),
+        ):
+            drawn.append(make(rng, counts, dim, at, "more groups"))
     return drawn
 
 
 def make(rng, counts, dim, strength, regime):
-    """The instance with N lambda = `strength` and decays of a ratio between 1/3 and 3, but not near 1."""
-    ratio = 10 ** (rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 0.5))
+    """The instance with N lambda = `strength` and decays of a ratio up to a thousand."""
+    ratio = 10 ** rng.uniform(-1.5, 1.5)
     product = (strength / sum(counts)) ** 2
     decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
     problem = nct.unconstrained_features(counts=counts, dim=dim, loss="cross_entropy", weight_decay=decay)
@@ -56,77 +75,38 @@ def make(rng, counts, dim, strength, regime):
     return nct.Instance(problem, shown)
 
 
-def predict_with(strength=None, separation_of=None, shrink=None):
-    """The theorem; `strength` replaces N lambda, `separation_of` the rule for p_own - p_other, `shrink` edits `Grouped`."""
-
-    def predict(problem):
-        sizes, counts = nct.count_groups(problem.counts)
-        total = sum(problem.counts)
-        true = nct.decay_strength(problem)
-        lam = true if strength is None else strength(problem)
-        minimum = nct.imbalanced_cross_entropy_minimum(problem)
-        found = nct.grouped_cross_entropy(sizes, [float(n) for n in counts], lam)
-        if shrink is not None:
-            found = shrink(found, total * true, np.asarray(counts))
-        if strength is not None or shrink is not None:
-            labels = np.repeat(np.arange(problem.classes), problem.counts)
-            product = np.asarray(found.logits(sizes))[:, labels]
-            minimum = nct.minimum_from_product(problem, product, found.value, None, ID)
-        n, more = np.asarray(counts, dtype=float), np.asarray(sizes) > 1
-        rule = separation_of or (lambda strength, n: jnp.maximum(1 - strength / jnp.sqrt(n), 0.0))
-        ratio = jnp.sqrt(problem.weight_decay[1] / problem.weight_decay[0])
-        scale = ratio * np.sqrt(n)
-        return Prediction(
-            minimum=minimum,
-            means=found.means,
-            separation=rule(total * lam, n)[more],
-            weight_gaps=(2 * scale * found.gaps)[more],
-            feature_gaps=(2 * found.gaps / scale)[more],
-            regulariser=lam * found.norm,
-        )
-
-    return predict
+def at_strength(problem, strength):
+    """The problem with N lambda = `strength` and the same ratio of the decays."""
+    factor = strength / (sum(problem.counts) * nct.decay_strength(problem))
+    return dataclasses.replace(problem, weight_decay=np.asarray(factor * problem.weight_decay))
 
 
-def moved(factor):
-    """Groups collapse when N lambda reaches `factor` sqrt(n_g)."""
-    return lambda strength, n: jnp.where(strength < factor * jnp.sqrt(n), 1 - strength / jnp.sqrt(n), 0.0)
+def logit_size(problem, params):
+    """|W H|."""
+    return jnp.linalg.norm(problem.product(params))
 
 
-def merged_early(found, strength, counts):
-    """Gaps zero already for N lambda >= 0.97 sqrt(n_g)."""
-    return found._replace(gaps=np.where(strength < 0.97 * np.sqrt(counts), found.gaps, 0.0))
+def far_around(problem):
+    """Strengths on either side of every threshold."""
+    return 0.1, 2.0 * float(np.sqrt(sum(problem.counts)))
 
 
-def means_merged(found, strength, counts):
-    """Group means zero as soon as the minority has collapsed."""
-    return found._replace(means=np.where(strength < np.sqrt(counts[-1]), found.means, 0.0))
-
-
-def zero_early(factor):
-    """The zero solution from `factor` times the true threshold on."""
-
-    def predict(problem):
-        prediction = predict_with()(problem)
-        total = sum(problem.counts) * nct.decay_strength(problem)
-        if total < factor * zero_onset(problem.counts, problem.counts):
-            return prediction
-        return jax.tree.map(lambda x: 0.0 * x if isinstance(x, np.ndarray | jax.Array) else x, prediction)
-
-    return predict
-
-
-def etf(problem):
-    """W W^T a simplex ETF of the right trace."""
-    prediction = predict_with()(problem)
-    frame = np.asarray(nct.simplex_etf(problem.classes)) / (problem.classes - 1)
-    gram = frame * np.trace(prediction.minimum.gram_weights)
-    return prediction._replace(minimum=prediction.minimum._replace(gram_weights=gram))
-
-
-def arithmetic(problem):
-    """(lambda_W + lambda_H)/2 in the place of the geometric mean."""
-    return 0.5 * jnp.sum(jnp.asarray(problem.weight_decay))
+def thresholds(factor=1.0):
+    """The claims about the three thresholds, each multiplied by `factor`."""
+    return (
+        minority_collapse(
+            r"p_{own}=p_{other}\iff N\lambda\ge\sqrt{n_{min}}", at_strength, lambda p: factor * p.merged_at, far_around
+        ),
+        means_onset_claim(r"\text{group means vanish}", at_strength, lambda p: factor * p.means_at, far_around),
+        nct.Threshold(
+            "zero",
+            r"WH=0\iff N\lambda\ge|(11^\top/K-I)D^{1/2}|_2",
+            at_strength,
+            logit_size,
+            lambda p: factor * p.zero_at,
+            far_around,
+        ),
+    )
 
 
 def regime(*words):
@@ -149,7 +129,14 @@ The minimiser is zero iff $N\lambda\ge|(11^\top/K-I)D^{1/2}|_2$. The value is
 $\sum_k\frac{n_k}N\mathrm{CE}(\bar z_k,k)+\lambda|\bar ZD^{1/2}|_*$ at the minimiser of that convex program, which groups
 reduce to $\delta$ and the $G\times G$ group means. Of two groups with at least two classes in the majority, all group means
 are zero from a further threshold on, which lies below that of zero: there the majority's classes are still apart.""",
-        hypotheses=("any counts, K >= 2", "d >= K-1", "lambda_W, lambda_H > 0", "no bias"),
+        hypotheses=(
+            nct.Hypothesis("cross-entropy of one-hot labels", lambda i: float(i.problem.loss.smoothing) == 0.0),
+            FREE_FEATURES,
+            ANY_COUNTS,
+            DIM_SIMPLEX,
+            POSITIVE_DECAYS,
+            NO_BIAS,
+        ),
         notation="Hong and Ling treat classes in clusters of equal size; lambda_W, lambda_H belong to a mean over samples. "
         "p are the softmax probabilities on samples of a class: of the class itself and of another class of its group.",
         sources=(
@@ -161,22 +148,33 @@ are zero from a further threshold on, which lies below that of zero: there the m
         instances=draw_instances,
         predict=predict_with(),
         claims=(
-            nct.minimum_value(lambda p: p.minimum.value),
-            nct.Claim("within_class", r"h_i-\bar h_{y_i}=0", within_class, lambda p: jnp.zeros(())),
+            nct.GlobalValue("value", r"\min f", lambda p: p.minimum.value),
             *group_claims(r"p_{own}-p_{other}=(1-N\lambda/\sqrt{n_g})_+"),
-            nct.Claim("logits", r"WH", lambda p, x: p.logits(x), lambda p: p.minimum.logits),
-            nct.Claim(
+            nct.Equality(
+                "logits",
+                r"WH",
+                lambda p, x: p.logits(x),
+                lambda p: p.minimum.logits,
+            ),
+            nct.Equality(
                 "regulariser",
                 r"\frac{\lambda_W}2|W|^2+\frac{\lambda_H}2|H|^2=\lambda|\bar ZD^{1/2}|_*",
                 lambda problem, params: problem.regulariser(params),
                 lambda p: p.regulariser,
             ),
-            nct.Claim(
-                "gram_weights", r"WW^\top", lambda p, x: x.weights[0] @ x.weights[0].T, lambda p: p.minimum.gram_weights
+            nct.Equality(
+                "gram_weights",
+                r"WW^\top",
+                lambda p, x: x.weights[0] @ x.weights[0].T,
+                lambda p: p.minimum.gram_weights,
             ),
-            nct.Claim(
-                "gram_features", r"H^\top H", lambda p, x: x.features.T @ x.features, lambda p: p.minimum.gram_features
+            nct.Equality(
+                "gram_features",
+                r"H^\top H",
+                lambda p, x: x.features.T @ x.features,
+                lambda p: p.minimum.gram_features,
             ),
+            *thresholds(),
         ),
         controls=(
             nct.Control(
@@ -224,13 +222,17 @@ are zero from a further threshold on, which lies below that of zero: there the m
             nct.Control(
                 "n for root n",
                 "p_own - p_other = 1 - N lambda/n_g",
-                predict_with(separation_of=lambda strength, n: jnp.maximum(1 - strength / n, 0.0)),
-                ("separation",),
+                predict_with(
+                    separation_of=lambda strength, n: jnp.maximum(1 - strength / n, 0.0), merged_at=lambda n: n
+                ),
+                ("separation", "minority collapse"),
             ),
             nct.Control(
                 "arithmetic mean", "(lambda_W + lambda_H)/2 instead of lambda", predict_with(strength=arithmetic)
             ),
             nct.Control("ETF", "W W^T a simplex ETF", etf, ("gram_weights",), regime("all apart", "below minority")),
+            nct.Control("thresholds 0.1 % off", "all three larger by 0.1 %", versions=thresholds(1.001)),
+            *group_controls(),
         ),
     )
 )

@@ -1,60 +1,62 @@
 """The layer-peeled model: a simplex when balanced, and minority collapse at a finite imbalance ratio."""
 
-from typing import Any, NamedTuple
+import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import FANG_2021
-from proofs_numeric.imbalanced.groups import factor_pair, group_claims, within_class
-from proofs_numeric.imbalanced.peeled_program import (
-    means_energy,
-    program,
-    solve_multiplier,
-    threshold_energy,
-    threshold_ratio,
+from proofs_numeric.imbalanced.groups import (
+    factor_pair,
+    group_claims,
+    group_controls,
+    means_onset_claim,
+    minority_collapse,
 )
+from proofs_numeric.imbalanced.peeled_predictions import (
+    etf,
+    means_gone,
+    merged_in_the_limit,
+    merged_late,
+    predict_with,
+    without_limit,
+)
+from proofs_numeric.imbalanced.peeled_program import means_energy, threshold_energy, threshold_ratio
+from proofs_numeric.pool import log_uniform, near, pick
 
 ID = "layer-peeled"
-
-
-class Prediction(NamedTuple):
-    """What the theorem says; vectors are over the groups of at least two classes."""
-
-    value: Any
-    logits: Any
-    means: Any
-    separation: Any
-    weight_gaps: Any
-    feature_gaps: Any
-    gram_weights: Any
-    gram_features: Any
-    multiplier: Any
+# (counts, d); d = K-1 several times. Of a pair the imbalance ratio differs, so that R_0 lies between them at some energy.
+BALANCED = (((5, 5, 5), 2), ((3, 3), 1), ((1, 1, 1, 1), 3))
+PAIRS = ((((4, 4, 2, 2), 4), ((8, 8, 2, 2), 4)), (((3, 3, 1, 1), 3), ((10, 10, 1, 1), 3)))
+SINGLE = (((9, 3, 3), 3), ((12, 2, 2, 2), 4), ((60, 3, 3), 2))
 
 
 def draw_instances(key):
-    """Balanced; R = 2 and R = 4 at one energy, with R_0 between them; within 3 % of both thresholds on either side."""
-    rng = nct.generator(key)
-    drawn = [make(rng, (5, 5, 5), 2, energy, "balanced") for energy in (0.2, 1.0, rng.uniform(1.5, 2.5))]
-    common = float(np.sqrt(threshold_energy((4, 4, 2, 2)) * threshold_energy((8, 8, 2, 2))))
-    for counts, dim in (((4, 4, 2, 2), 4), ((8, 8, 2, 2), 4), ((9, 3, 3), 3)):
+    """Balanced; two ratios R at one energy, with R_0 between them; near both thresholds on either side."""
+    rng = nct.numpy_rng(key)
+    drawn = []
+    for counts, dim in pick(rng, BALANCED):
+        drawn += [make(rng, counts, dim, energy, "balanced") for energy in (log_uniform(rng, 0.02, 0.3), 1.0)]
+    pair, single = *pick(rng, PAIRS), *pick(rng, SINGLE)
+    common = float(np.sqrt(np.prod([threshold_energy(counts) for counts, _ in pair])))
+    for counts, dim in (*pair, single):
         critical = threshold_energy(counts)
-        drawn.append(make(rng, counts, dim, critical * (1 - rng.uniform(0.01, 0.03)), "merged, near apart"))
-        drawn.append(make(rng, counts, dim, critical * (1 + rng.uniform(0.01, 0.03)), "apart, near merged"))
-        if len(counts) == 4:
+        drawn.append(make(rng, counts, dim, critical * (1 - log_uniform(rng, 1e-3, 3e-2)), "merged, near apart"))
+        drawn.append(make(rng, counts, dim, critical * near(rng, above=True), "apart, near merged"))
+        if counts != single[0]:
             drawn.append(make(rng, counts, dim, common, "apart" if common > critical else "merged"))
-    drawn.append(make(rng, (4, 4, 2, 2), 4, rng.uniform(1.5, 2.5), "apart"))
-    drawn.append(make(rng, (9, 3, 3), 3, rng.uniform(0.1, 0.3), "merged"))
-    lower = means_energy((8, 8, 2, 2))
-    drawn.append(make(rng, (8, 8, 2, 2), 4, lower * (1 - rng.uniform(0.01, 0.03)), "means zero"))
-    drawn.append(make(rng, (8, 8, 2, 2), 4, lower * (1 + rng.uniform(0.01, 0.03)), "merged, means near zero"))
+    drawn.append(make(rng, *pair[0], threshold_energy(pair[0][0]) * rng.uniform(1.5, 2.5), "apart"))
+    drawn.append(make(rng, *single, threshold_energy(single[0]) * log_uniform(rng, 0.05, 0.8), "merged"))
+    lower = means_energy(pair[1][0])
+    drawn.append(make(rng, *pair[1], lower * (1 - log_uniform(rng, 1e-3, 3e-2)), "means zero"))
+    drawn.append(make(rng, *pair[1], lower * near(rng, above=True), "merged, means near zero"))
     return drawn
 
 
 def make(rng, counts, dim, energy, regime):
-    """The instance with sqrt(E_W E_H) = `energy` and E_W/E_H between 1/10 and 10, but not near 1."""
-    ratio = 10 ** (rng.choice([-0.5, 0.5]) * rng.uniform(0.4, 1.0))
+    """The instance with sqrt(E_W E_H) = `energy` and energies of a ratio up to a thousand."""
+    ratio = 10 ** rng.uniform(-0.75, 0.75)
     energies = (float(energy * ratio), float(energy / ratio))
     problem = nct.layer_peeled(counts=counts, dim=dim, energies=energies)
     shown = {"K": len(counts), "d": dim, "counts": "-".join(map(str, counts)), "R": counts[0] / counts[-1]}
@@ -66,77 +68,35 @@ def make(rng, counts, dim, energy, regime):
     return nct.Instance(problem, shown)
 
 
-def predict_with(radius_of=None, separation_of=None, edit=None):
-    """The theorem; other rules for the nuclear norm allowed and for p_own - p_other, or an edited `Grouped`."""
-
-    def predict(problem):
-        counts = problem.counts
-        sizes, values = (np.asarray(x) for x in nct.count_groups(counts))
-        radius = float(problem.radius if radius_of is None else radius_of(problem))
-        mu = solve_multiplier(counts, radius)
-        found = program(counts, mu)
-        if edit is not None:
-            found = edit(found, problem)
-        rule = separation_of or (lambda strength, n, problem: np.maximum(1 - strength / n, 0.0))
-        apart, more = np.asarray(rule(mu * sum(counts), values * 1.0, problem)), sizes > 1
-        labels = np.repeat(np.arange(len(counts)), counts)
-        logits = np.asarray(found.logits(nct.count_groups(counts)[0]))
-        left, singular, right = np.linalg.svd(logits)
-        turn = float(np.sqrt(problem.energies[0] / problem.energies[1]))
-        features = (right.T * singular) @ right / turn
-        return Prediction(
-            value=found.fit,
-            logits=logits[:, labels],
-            means=found.means,
-            separation=apart[more],
-            weight_gaps=2 * turn * found.gaps[more],
-            feature_gaps=2 / turn * found.gaps[more],
-            gram_weights=turn * (left * singular) @ left.T,
-            gram_features=features[labels][:, labels],
-            multiplier=mu,
-        )
-
-    return predict
-
-
-def etf(found, problem):
-    """A simplex ETF of the nuclear norm allowed."""
-    sizes = np.asarray(nct.count_groups(problem.counts)[0], dtype=float)
-    scale = float(problem.radius) / (problem.classes - 1)
-    means = scale * (np.diag(1 / sizes) - 1 / problem.classes)
-    return found._replace(gaps=np.full(sizes.size, scale) * (sizes > 1), means=means)
-
-
-def merged_late(found, problem):
-    """The minority's gap zero up to 1.03 times the threshold energy."""
-    energy = float(problem.radius) / problem.classes
-    zero = np.array([False] * (found.gaps.size - 1) + [energy < 1.03 * threshold_energy(problem.counts)])
-    return found._replace(gaps=np.where(zero, 0.0, found.gaps))
-
-
-def merged_in_the_limit(found, problem):
-    """The minority's gap that of the majority over R: zero only for infinite R."""
-    gaps = np.array(found.gaps)
-    gaps[-1] = gaps[0] * min(problem.counts) / max(problem.counts)
-    return found._replace(gaps=gaps)
-
-
-def without_limit(strength, n, problem):
-    """The formula for p_own - p_other continued to 0.97 times the threshold energy."""
-    near = float(problem.radius) / problem.classes > 0.97 * threshold_energy(problem.counts)
-    return 1 - strength / n if near else np.maximum(1 - strength / n, 0.0)
-
-
-def means_gone(found, problem):
-    """Group means zero for every merged minority."""
-    return found._replace(means=0.0 * found.means)
-
-
 def multiplier(problem, params):
     """-<G, Z>/(K sqrt(E_W E_H)) with G the gradient of the mean cross-entropy in the logits."""
     logits = problem.logits(params)
     gradient = problem.loss.gradient(logits, problem.targets) / logits.shape[1]
     return -jnp.sum(gradient * logits) / problem.radius
+
+
+def at_energy(problem, energy):
+    """The problem with sqrt(E_W E_H) = `energy` and the same ratio of the energies."""
+    factor = energy * problem.classes / problem.radius
+    return dataclasses.replace(problem, energies=np.asarray(factor * problem.energies))
+
+
+def far_around(problem):
+    """Energies on either side of every threshold."""
+    return 0.02, 8.0
+
+
+def thresholds(factor=1.0):
+    """The claims about both thresholds, each multiplied by `factor`."""
+    return (
+        minority_collapse(
+            r"p_{own}=p_{other}\iff\sqrt{E_WE_H}\le|\bar Z|_*/K\text{ at }\mu=n_{min}/N",
+            at_energy,
+            lambda p: factor * p.merged_at,
+            far_around,
+        ),
+        means_onset_claim(r"\text{group means vanish}", at_energy, lambda p: factor * p.means_at, far_around),
+    )
 
 
 def gram(index):
@@ -169,7 +129,14 @@ $p_{own}-p_{other}=(1-\mu N/n_g)_+$, so that the minority's classifiers and mean
 $R=n_A/n_B$ is at least a finite $R_0(K_A,K_B,E_WE_H)$, or for given counts iff $\sqrt{E_WE_H}$ is at most $|\bar Z|_*/K$ at
 $\mu=n_B/N$. Below a second, smaller energy (for $K_A\ge2$) all group means are zero, and with them all that belongs to the
 minority.""",
-        hypotheses=("d >= K-1", "E_W, E_H > 0", "no bias", "balanced, or two groups of classes of equal size"),
+        hypotheses=(
+            nct.Hypothesis("a layer-peeled model, without a bias", lambda i: isinstance(i.problem, nct.LayerPeeled)),
+            nct.Hypothesis("d >= K-1, K >= 2", lambda i: i.problem.dim >= i.problem.classes - 1 >= 1),
+            nct.Hypothesis("E_W, E_H > 0", lambda i: bool(np.all(np.asarray(i.problem.energies) > 0))),
+            nct.Hypothesis(
+                "balanced, or two groups of classes of equal size", lambda i: len(set(i.problem.counts)) <= 2
+            ),
+        ),
         notation="Fang et al.: E_W, E_H as here, sums over n_k samples of class k; their R is n_A/n_B. P are the softmax "
         "probabilities of the class means, columns classes; D = diag(n_k).",
         sources=(
@@ -182,13 +149,33 @@ minority.""",
         instances=draw_instances,
         predict=predict_with(),
         claims=(
-            nct.minimum_value(lambda p: p.value),
-            nct.Claim("within_class", r"h_{k,i}-\bar h_k=0", within_class, lambda p: jnp.zeros(())),
+            nct.GlobalValue("value", r"\min f", lambda p: p.value),
             *group_claims(r"p_{own}-p_{other}=(1-\mu N/n_g)_+"),
-            nct.Claim("logits", r"WH", lambda p, x: p.logits(x), lambda p: p.logits),
-            nct.Claim("gram_weights", r"WW^\top", gram(0), lambda p: p.gram_weights),
-            nct.Claim("gram_features", r"H^\top H", gram(1), lambda p: p.gram_features),
-            nct.Claim("multiplier", r"\mu", multiplier, lambda p: p.multiplier),
+            nct.Equality(
+                "logits",
+                r"WH",
+                lambda p, x: p.logits(x),
+                lambda p: p.logits,
+            ),
+            nct.Equality(
+                "gram_weights",
+                r"WW^\top",
+                gram(0),
+                lambda p: p.gram_weights,
+            ),
+            nct.Equality(
+                "gram_features",
+                r"H^\top H",
+                gram(1),
+                lambda p: p.gram_features,
+            ),
+            nct.Equality(
+                "multiplier",
+                r"\mu",
+                multiplier,
+                lambda p: p.multiplier,
+            ),
+            *thresholds(),
         ),
         controls=(
             nct.Control(
@@ -210,7 +197,9 @@ minority.""",
                 "minority classifiers coincide as R tends to infinity, at no finite R",
                 predict_with(edit=merged_in_the_limit),
                 ("weight_gaps",),
-                lambda instance: regime(*MERGED)(instance) and instance.parameters["counts"] != "9-3-3",
+                lambda instance: (
+                    regime(*MERGED)(instance) and instance.problem.counts.count(max(instance.problem.counts)) > 1
+                ),
             ),
             nct.Control(
                 "ETF under imbalance",
@@ -237,6 +226,8 @@ minority.""",
                 predict_with(separation_of=lambda strength, n, problem: np.maximum(1 - strength / np.sqrt(n), 0.0)),
                 ("separation",),
             ),
+            nct.Control("thresholds 0.1 % off", "both larger by 0.1 %", versions=thresholds(1.001)),
+            *group_controls(),
         ),
     )
 )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
+from proofs_numeric.hypotheses import ANY_COUNTS, DIM_SIMPLEX, FREE_FEATURES, NO_BIAS, POSITIVE_DECAYS
 
 
 class HardMargin(NamedTuple):
@@ -23,23 +24,24 @@ class HardMargin(NamedTuple):
     feature_norms: np.ndarray
     """|h_k|^2 of the class means."""
     angles: np.ndarray
-    """Cosine between the last two classifiers, and w_1 . w_K."""
+    """Cosines between the last two classifiers, and between the first and the last."""
     margins: np.ndarray
     """gamma_y (delta_y z_y - delta_c z_c), zero in the row of the target."""
+    orthogonal_at: float = np.nan
+    """Of STEP imbalance: the ratio of counts at which the minority's classifiers are orthogonal."""
 
 
-def hard_margin_problem(rng, counts, dim, class_scale=None, label_scale=None, reduced=True, multipliers=None):
-    """The problem with the multipliers of the candidate optimum, or with given ones; lambda_W / lambda_H at random."""
-    if multipliers is None:
-        multipliers = nct.hard_margin_multipliers(np.asarray(counts, float), class_scale, label_scale)
-    ratio = float(10.0 ** rng.uniform(-0.25, 0.25))
+def hard_margin_problem(rng, counts, dim, class_scale=None, label_scale=None, reduced=True):
+    """The problem with the multipliers of the candidate optimum; decays of any size and of a ratio up to a thousand."""
+    strength, ratio = 10.0 ** rng.uniform(-1.5, 1.5), 10.0 ** rng.uniform(-0.75, 0.75)
+    unit = nct.hard_margin_multipliers(np.asarray(counts, float), class_scale, label_scale)
     return nct.support_vector_features(
         counts=counts,
         dim=dim,
-        multipliers=multipliers,
+        multipliers=strength * np.asarray(unit),
         class_scale=class_scale,
         label_scale=label_scale,
-        weight_decay=(ratio, 1.0 / ratio),
+        weight_decay=(float(strength * ratio), float(strength / ratio)),
         reduced=reduced,
     )
 
@@ -95,7 +97,7 @@ def describe(problem, minimum):
         smallest=multipliers[~np.eye(len(counts), dtype=bool)].min(),
         weight_norms=np.diag(gram),
         feature_norms=np.diag(features),
-        angles=np.array([gram[-2, -1] / np.sqrt(gram[-2, -2] * gram[-1, -1]), gram[0, -1]]),
+        angles=np.array([gram[k, -1] / np.sqrt(gram[k, k] * gram[-1, -1]) for k in (-2, 0)]),
         margins=1.0 - targets,
     )
 
@@ -131,34 +133,112 @@ def _smallest(problem, params):
 def _angles(problem, params):
     weights = params.weights[0]
     gram = weights @ weights.T
-    return jnp.stack([gram[-2, -1] / jnp.sqrt(gram[-2, -2] * gram[-1, -1]), gram[0, -1]])
+    return jnp.stack([gram[k, -1] / jnp.sqrt(gram[k, k] * gram[-1, -1]) for k in (-2, 0)])
+
+
+HYPOTHESES = (
+    nct.Hypothesis("hard margins, by their augmented Lagrangian", lambda i: i.problem.loss.name == "margin_penalty"),
+    FREE_FEATURES,
+    DIM_SIMPLEX,
+    ANY_COUNTS,
+    POSITIVE_DECAYS,
+    NO_BIAS,
+)
 
 
 CLAIMS = (
-    nct.minimum_value(lambda p: p.minimum.value),
-    nct.Claim("logits", "WH", lambda problem, x: problem.product(x), lambda p: p.minimum.logits),
-    nct.Claim(
+    nct.GlobalValue("value", r"\min f", lambda p: p.minimum.value),
+    nct.Equality(
+        "logits",
+        "WH",
+        lambda problem, x: problem.product(x),
+        lambda p: p.minimum.logits,
+    ),
+    nct.Equality(
         "margins",
         r"\gamma_y(\delta_yz_y-\delta_cz_c)=1",
         lambda problem, x: problem.loss.margins(problem.logits(x), jnp.asarray(problem.targets)),
         lambda p: p.margins,
     ),
-    nct.Claim("multipliers", "a_{ck}", _implied, lambda p: p.multipliers),
-    nct.Claim("smallest multiplier", r"\min_{c\ne k}a_{ck}>0", _smallest, lambda p: p.smallest),
-    nct.Claim(
-        "gram_weights", r"WW^\top", lambda problem, x: x.weights[0] @ x.weights[0].T, lambda p: p.minimum.gram_weights
+    nct.Equality(
+        "multipliers",
+        "a_{ck}",
+        _implied,
+        lambda p: p.multipliers,
     ),
-    nct.Claim(
-        "gram_features", r"H^\top H", lambda problem, x: x.features.T @ x.features, lambda p: p.minimum.gram_features
+    nct.Equality(
+        "smallest multiplier",
+        r"\min_{c\ne k}a_{ck}>0",
+        _smallest,
+        lambda p: p.smallest,
     ),
-    nct.Claim(
-        "weight_norms", r"|w_k|^2", lambda problem, x: jnp.sum(x.weights[0] ** 2, axis=1), lambda p: p.weight_norms
+    nct.Equality(
+        "gram_weights",
+        r"WW^\top",
+        lambda problem, x: x.weights[0] @ x.weights[0].T,
+        lambda p: p.minimum.gram_weights,
     ),
-    nct.Claim(
+    nct.Equality(
+        "gram_features",
+        r"H^\top H",
+        lambda problem, x: x.features.T @ x.features,
+        lambda p: p.minimum.gram_features,
+    ),
+    nct.Equality(
+        "weight_norms",
+        r"|w_k|^2",
+        lambda problem, x: jnp.sum(x.weights[0] ** 2, axis=1),
+        lambda p: p.weight_norms,
+    ),
+    nct.Equality(
         "feature_norms",
         r"|h_k|^2",
         lambda problem, x: jnp.sum(_class_means(problem, x) ** 2, axis=0),
         lambda p: p.feature_norms,
     ),
-    nct.Claim("angles", r"\cos(w_{K-1},w_K),\;w_1^\top w_K", _angles, lambda p: p.angles),
+    nct.Equality(
+        "angles",
+        r"\cos(w_{K-1},w_K),\;\cos(w_1,w_K)",
+        _angles,
+        lambda p: p.angles,
+    ),
 )
+
+
+def margin_controls(predict):
+    """Wrong versions of the claims that no wrong formula of a theorem need touch: all by a relative 1e-6."""
+
+    def heavier(problem):
+        found = predict(problem)
+        minimum = found.minimum
+        return found._replace(
+            minimum=minimum._replace(
+                gram_weights=(1 - 1e-6) * minimum.gram_weights, gram_features=(1 + 1e-6) * minimum.gram_features
+            ),
+            weight_norms=(1 - 1e-6) * found.weight_norms,
+            feature_norms=(1 + 1e-6) * found.feature_norms,
+        )
+
+    def priced(problem):
+        found = predict(problem)
+        return found._replace(
+            multipliers=(1 + 1e-6) * found.multipliers,
+            smallest=(1 + 1e-6) * found.smallest,
+            angles=(1 + 1e-6) * found.angles,
+            margins=(1 + 1e-6) * found.margins,
+        )
+
+    return (
+        nct.Control(
+            "a decay 1e-6 off",
+            "W W^T and |w_k|^2 smaller, H^T H and |h_k|^2 larger by a relative 1e-6",
+            heavier,
+            ("gram_weights", "gram_features", "weight_norms", "feature_norms"),
+        ),
+        nct.Control(
+            "multipliers 1e-6 off",
+            "multipliers, angles and margins larger by a relative 1e-6",
+            priced,
+            ("multipliers", "smallest multiplier", "angles", "margins"),
+        ),
+    )

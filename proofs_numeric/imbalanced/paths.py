@@ -14,12 +14,13 @@ import nctheory as nct
 
 EXPONENTS = (2, 3, 4, 5, 6)
 """Decades of lambda. A start's gradient is of order 1/lambda, and its rounding sets the tolerance: hence not further."""
-WIDTH = 1.5
-"""Width of the band around two terms of the expansion, in units of the third."""
-EXTRAPOLATED = 0.1
-"""Distance of the extrapolated direction from the limit, in units of that of the last member."""
-BELOW = 0.25
-"""Least distance from the limit, in units of the first-order one."""
+LAST = 3
+"""Number of members, those of the smallest lambda, that the expansion is held against."""
+STEP = 0.01
+"""Reach of the interpolation by which the expansion's coefficients are found, in units of |Z_0|/|Z_1|."""
+NODES = 7
+RESOLUTION = 3e-3
+"""Relative error in Z_1 + Z_2/L + Z_3/L^2 that some instance must show."""
 
 
 class Path(NamedTuple):
@@ -28,17 +29,13 @@ class Path(NamedTuple):
     logits: np.ndarray
     """Z_lambda as the fixed point that stationarity makes of it."""
     after_limit: np.ndarray
-    """The second term Z_1 of the expansion of Z_lambda, once for each lambda."""
+    """Z_1 + Z_2/L + Z_3/L^2, the expansion of Z_lambda - L Z_0, for each of the last lambda."""
     band: np.ndarray
-    """How far Z_lambda - log(1/lambda) Z_0 may be from it."""
-    direction: np.ndarray
-    """Z_0/|Z_0|."""
-    direction_band: float
-    """How far the extrapolated direction may be from it, entrywise."""
-    ratio: np.ndarray
-    """Bound on the distances' ratio from each lambda to the next."""
+    """How far Z_lambda - L Z_0 may be from it: |Z_4|/L^3 in the largest entry, and a term of order lambda."""
     distance: np.ndarray
-    """Lower bound on the distance of the direction from its limit."""
+    """|Z/|Z| - Z_0/|Z_0||, of the fixed points."""
+    first_order: np.ndarray
+    """Its first-order term in 1/L."""
 
 
 def path_problem(counts, dim, class_scale=None, label_scale=None, offset=None):
@@ -72,19 +69,30 @@ def from_margins(margins, class_scale, label_scale):
     return raw - np.outer(null, null @ raw) / (null @ null)
 
 
-def expansion(counts, class_scale, label_scale, offset):
-    """Z_0, Z_1, Z_2 of Z_lambda = L Z_0 + Z_1 + Z_2/L + ..., L = log(1/lambda)."""
+def expansion(counts, class_scale, label_scale, offset, terms=5):
+    """Z_0, ..., Z_4 of Z_lambda = L Z_0 + Z_1 + Z_2/L + ..., L = log(1/lambda).
+
+    With e = 1/L the margins of Y = e Z_lambda are 1 + e (iota_c - iota_k - log a(Y)) but for a term of order lambda, because a
+    is the same for every multiple of Y. So Y is analytic in e, and the margins of Z_{k+1} are minus the coefficient of e^k in
+    log a(Z_0 + e Z_1 + ... + e^k Z_k), which a polynomial through points next to e = 0 gives.
+    """
     off = ~np.eye(len(counts), dtype=bool)
 
     def log_multipliers(logits):
         return np.log(np.where(off, multipliers(logits, counts, class_scale, label_scale), 1.0))
 
-    limit = from_margins(np.ones(off.shape), class_scale, label_scale)
+    found = [from_margins(np.ones(off.shape), class_scale, label_scale)]
     shift = offset[:, None] - offset[None, :]
-    first = from_margins(shift - log_multipliers(limit), class_scale, label_scale)
-    step = 1e-4  # of a central difference; Z_2 only sets widths
-    slope = (log_multipliers(limit + step * first) - log_multipliers(limit - step * first)) / (2 * step)
-    return limit, first, from_margins(-slope, class_scale, label_scale)
+    found.append(from_margins(shift - log_multipliers(found[0]), class_scale, label_scale))
+    step = STEP * np.linalg.norm(found[0]) / max(np.linalg.norm(found[1]), 1.0)
+    nodes = np.cos((2 * np.arange(NODES) + 1) * np.pi / (2 * NODES))
+    inverse = np.linalg.inv(np.vander(nodes, increasing=True))
+    while len(found) < terms:
+        order = len(found) - 1
+        values = [log_multipliers(sum(z * (step * x) ** j for j, z in enumerate(found))) for x in nodes]
+        coefficient = np.tensordot(inverse[order], np.stack(values), axes=1) / step**order
+        found.append(from_margins(-coefficient, class_scale, label_scale))
+    return found
 
 
 def fixed_point(exponent, counts, class_scale, label_scale, offset, *, hard=False):
@@ -92,7 +100,7 @@ def fixed_point(exponent, counts, class_scale, label_scale, offset, *, hard=Fals
 
     With `hard` the numerator is 1, as if the probability of the right class were.
     """
-    limit, first, _ = expansion(counts, class_scale, label_scale, offset)
+    limit, first = expansion(counts, class_scale, label_scale, offset, terms=2)
     log, lam = exponent * np.log(10.0), 10.0**-exponent
     off, shift = ~np.eye(len(counts), dtype=bool), offset[:, None] - offset[None, :]
     logits, change = log * limit + first, np.inf
@@ -114,18 +122,19 @@ def fixed_point(exponent, counts, class_scale, label_scale, offset, *, hard=Fals
 @lru_cache(maxsize=256)
 def _predict(counts, class_scale, label_scale, offset):
     data = tuple(np.asarray(x) for x in (counts, class_scale, label_scale, offset))
-    limit, first, second = expansion(*data)
+    limit, first, second, third, fourth = expansion(*data)
     size, logs = np.linalg.norm(limit), np.log(10.0) * np.asarray(EXPONENTS, dtype=float)
     direction = limit / size
-    turning = np.linalg.norm(first - direction * np.sum(direction * first)) / size / logs
+    logits = np.stack([fixed_point(e, *data) for e in EXPONENTS])
+    units = logits / np.linalg.norm(logits, axis=(1, 2), keepdims=True)
+    late = logs[-LAST:, None, None]
+    soft = np.exp(-late) * multipliers(limit, *data[:3])[~np.eye(len(counts), dtype=bool)].sum()
     return Path(
-        logits=np.stack([fixed_point(e, *data) for e in EXPONENTS]),
-        after_limit=np.stack([first] * len(logs)),
-        band=np.stack([np.full(first.shape, WIDTH * np.max(np.abs(second)) / log) for log in logs]),
-        direction=direction,
-        direction_band=EXTRAPOLATED * float(turning[-1]),
-        ratio=np.ones(len(logs) - 1),
-        distance=BELOW * turning,
+        logits=logits,
+        after_limit=first + second / late + third / late**2,
+        band=np.max(np.abs(fourth)) / late**3 + soft,
+        distance=np.linalg.norm(units - direction, axis=(1, 2)),
+        first_order=np.linalg.norm(first - direction * np.sum(direction * first)) / size / logs,
     )
 
 
@@ -162,100 +171,72 @@ def _distances(problem, params):
     return jnp.sqrt(jnp.sum(away**2, axis=(1, 2)))
 
 
-def _ratios(problem, params):
-    distances = _distances(problem, params)
-    return distances[1:] / distances[:-1]
-
-
 def _after_limit(problem, params):
-    return problem.invariants(params) - _logs(problem)[:, None, None] * _limit(problem)[None]
+    return (problem.invariants(params) - _logs(problem)[:, None, None] * _limit(problem)[None])[-LAST:]
 
 
-def _extrapolated(problem, params):
-    """The direction at 1/log(1/lambda) = 0 of the parabola through the last three."""
-    x, y = 1.0 / _logs(problem)[-3:], _directions(problem.invariants(params))[-3:]
-    weights = [x[1] * x[2] / ((x[0] - x[1]) * (x[0] - x[2]))]
-    weights.append(x[0] * x[2] / ((x[1] - x[0]) * (x[1] - x[2])))
-    weights.append(x[0] * x[1] / ((x[2] - x[0]) * (x[2] - x[1])))
-    return jnp.tensordot(jnp.stack(weights), y, axes=1)
+def _logit_terms(problem, params):
+    return jnp.linalg.norm(problem.invariants(params))
 
 
+def turns(instance):
+    """Whether there are more than two classes: of two the direction moves by little, or not at all."""
+    return instance.problem.members.classes > 2
+
+
+OPEN = "the remainder after three terms, up to the size of the fourth, is left open"
 CLAIMS = (
-    nct.Claim(
+    nct.Equality(
         "logits",
         r"Z_\lambda:\ m_{ck}=\log\frac{1-\lambda\sum_ja_{jk}}{\lambda a_{ck}}+\iota_c-\iota_k",
         lambda problem, x: problem.invariants(x),
         lambda p: p.logits,
     ),
-    nct.Claim("falls", r"d_{j+1}/d_j\le1", _ratios, lambda p: p.ratio, kind="upper"),
-    nct.Claim("not reached", r"d_j\ge\frac14d^{(1)}_j", _distances, lambda p: p.distance, kind="lower"),
-    nct.Claim(
-        "second term, above",
-        r"Z_\lambda-LZ_0\le Z_1+1.5|Z_2|/L",
+    nct.Equality(
+        "distance",
+        r"d=|Z_\lambda/|Z_\lambda|-Z_0/|Z_0||",
+        _distances,
+        lambda p: p.distance,
+        terms=lambda problem, x: jnp.ones(()),
+        resolution=1e-5,
+        because="the gradients of starts are of order 1/lambda, and their rounding is within the tolerance",
+        applies=turns,
+    ),
+    nct.UpperBound(
+        "expansion, above",
+        r"Z_\lambda-LZ_0\le Z_1+Z_2/L+Z_3/L^2+|Z_4|/L^3",
         _after_limit,
         lambda p: p.after_limit + p.band,
-        kind="upper",
+        terms=_logit_terms,
+        resolution=RESOLUTION,
+        because=OPEN,
     ),
-    nct.Claim(
-        "second term, below",
-        r"Z_\lambda-LZ_0\ge Z_1-1.5|Z_2|/L",
+    nct.LowerBound(
+        "expansion, below",
+        r"Z_\lambda-LZ_0\ge Z_1+Z_2/L+Z_3/L^2-|Z_4|/L^3",
         _after_limit,
         lambda p: p.after_limit - p.band,
-        kind="lower",
-    ),
-    nct.Claim(
-        "extrapolated, above",
-        r"Z/|Z|\,(1/L\to0)\le Z_0/|Z_0|+0.1d^{(1)}",
-        _extrapolated,
-        lambda p: p.direction + p.direction_band,
-        kind="upper",
-    ),
-    nct.Claim(
-        "extrapolated, below",
-        r"Z/|Z|\,(1/L\to0)\ge Z_0/|Z_0|-0.1d^{(1)}",
-        _extrapolated,
-        lambda p: p.direction - p.direction_band,
-        kind="lower",
+        terms=_logit_terms,
+        resolution=RESOLUTION,
+        because=OPEN,
     ),
 )
-LIMIT_CLAIMS = ("extrapolated, above", "extrapolated, below")
-SECOND_CLAIMS = ("second term, above", "second term, below")
+SECOND_CLAIMS = ("expansion, above", "expansion, below")
 
 
-def with_limit(rule):
-    """The theorem with another limit direction: `rule` of (counts, class scale, label scale, offset)."""
-
-    def wrong(problem):
-        limit = np.asarray(rule(*(np.asarray(x) for x in path_data(problem))))
-        return predict_path(problem)._replace(direction=limit / np.linalg.norm(limit))
-
-    return wrong
+def is_path(instance):
+    """Whether the members are the models with lambda_W = lambda_H = 10^-2, ..., 10^-6, divided by lambda."""
+    members = instance.problem.members
+    lambdas = np.exp(-np.asarray(_logs(instance.problem)))
+    return np.all(np.asarray(members.weight_decay) == 1) and np.allclose(lambdas, 10.0 ** -np.asarray(EXPONENTS, float))
 
 
-def with_second_term(rule):
-    """The theorem with another second term: `rule` of the right one and of (counts, class scale, label scale, offset)."""
-
-    def wrong(problem):
-        right = predict_path(problem)
-        term = rule(right.after_limit[0], *(np.asarray(x) for x in path_data(problem)))
-        return right._replace(after_limit=np.broadcast_to(term, right.after_limit.shape))
-
-    return wrong
-
-
-def hard_probabilities(problem):
-    """Margins log(1/(lambda a)): the probability of the right class taken as 1."""
-    data = [np.asarray(x) for x in path_data(problem)]
-    return predict_path(problem)._replace(logits=np.stack([fixed_point(e, *data, hard=True) for e in EXPONENTS]))
-
-
-def power_law(power):
-    """The theorem with distances that fall as lambda^power."""
-    steps = np.diff(np.asarray(EXPONENTS, dtype=float))
-    return lambda problem: predict_path(problem)._replace(ratio=10.0 ** (-power * steps))
-
-
-def larger_distance(problem):
-    """At every lambda a distance of at least 1.1 times the first-order one."""
-    right = predict_path(problem)
-    return right._replace(distance=right.distance * (1.1 / BELOW))
+HYPOTHESES = (
+    nct.Hypothesis(
+        "cross-entropy with scaled or adjusted logits", lambda i: i.problem.members.loss.name == "vector_scaling"
+    ),
+    nct.Hypothesis("free features", lambda i: i.problem.members.inputs is None),
+    nct.Hypothesis("d >= K-1, K >= 2", lambda i: i.problem.members.widths[0] >= i.problem.members.classes - 1 >= 1),
+    nct.Hypothesis("lambda_W = lambda_H = lambda -> 0", is_path),
+    nct.Hypothesis("no bias", lambda i: i.problem.members.bias_decay is None),
+)

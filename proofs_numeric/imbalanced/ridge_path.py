@@ -4,30 +4,31 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import BEHNIA_2023, THRAMPOULIDIS_2022
+from proofs_numeric.imbalanced.path_controls import first_order, power_law, with_limit, with_logits, with_second_term
 from proofs_numeric.imbalanced.paths import (
     CLAIMS,
-    LIMIT_CLAIMS,
+    HYPOTHESES,
     SECOND_CLAIMS,
-    hard_probabilities,
-    larger_distance,
+    path_data,
     path_problem,
-    power_law,
     predict_path,
-    with_limit,
-    with_second_term,
 )
+from proofs_numeric.pool import pick
 
 ID = "seli-ridge-path"
-STEPS = ((4, 4), (5, 4))  # (K, d); d = K-1 once
+SMALL = ((2, 1), (2, 3), (3, 2))  # (K, d); d = K-1 several times
+MIDDLE = ((4, 4), (4, 3), (5, 4))
 
 
 def draw_instances(key):
-    """STEP and arbitrary counts, R up to 100; class and label scales over a factor of about 3."""
-    rng = nct.generator(key)
-    drawn = [make((10, 10, 1, 1), 4, "CE"), make((3, 3, 1, 1), 4, "CE"), make((100, 1, 1, 1), 4, "CE")]
-    for classes, dim in STEPS:
-        for _ in range(2):
-            drawn.append(make(draw_counts(rng, classes), dim, "CE"))
+    """STEP and arbitrary counts, R up to 100 or 300; class and label scales over a factor of about 3."""
+    rng = nct.numpy_rng(key)
+    drawn = []
+    for classes, dim in (*pick(rng, SMALL), *pick(rng, MIDDLE)):
+        half = classes // 2
+        for large in (3, 10, 100):
+            drawn.append(make((large,) * half + (1,) * (classes - half), dim, "CE"))
+        drawn.append(make(draw_counts(rng, classes), dim, "CE"))
         scale = np.exp(rng.uniform(-0.5, 0.5, size=classes))
         drawn.append(make(draw_counts(rng, classes), dim, "CDT", class_scale=scale))
         drawn.append(make(draw_counts(rng, classes), dim, "LDT", label_scale=scale))
@@ -35,8 +36,9 @@ def draw_instances(key):
 
 
 def draw_counts(rng, classes):
-    """Between 1 and 100, the largest at least five times the smallest."""
-    counts = np.exp(rng.uniform(0, np.log(100), size=classes)).round().astype(int)
+    """Between 1 and 100 (up to 300 for two or three classes), the largest at least five times the smallest."""
+    top = 300 if classes < 4 else 100
+    counts = np.exp(rng.uniform(0, np.log(top), size=classes)).round().astype(int)
     counts[:2] = (max(int(counts[0]), 10), 2)
     return tuple(counts.tolist())
 
@@ -70,13 +72,16 @@ $a_{ck}(Z)=-(VU^\top)_{ck}/(\sqrt{n_k}\gamma_k\delta_c)$ with $VU^\top$ the pola
 $Z_\lambda$ is orthogonal to $\delta^{-1}$ and has the margins
 $m_{ck}=\log\frac{1-\lambda\sum_ja_{jk}(Z_\lambda)}{\lambda a_{ck}(Z_\lambda)}$, so that
 $Z_\lambda=LZ_0+Z_1+Z_2/L+\dots$ with all margins of $Z_0$ equal to 1 (SELI: $Z_0=S$) and those of $Z_1$ equal to
-$-\log a_{ck}(Z_0)$. The distance $d=|Z/|Z|-Z_0/|Z_0||_F$ is of order $1/L$, with first-order term
-$d^{(1)}=|Z_1-\langle Z_1,Z_0\rangle Z_0/|Z_0|^2|_F/(L|Z_0|)$. It falls along the lambda tried and is zero at none of them.""",
-        hypotheses=("d >= K-1", "counts not all equal", "lambda_W = lambda_H = lambda -> 0", "no bias"),
+$-\log a_{ck}(Z_0)$. The distance $d=|Z/|Z|-Z_0/|Z_0||_F$ is of order $1/L$ (zero for $K=2$, $\gamma=1$), with first-order term
+$d^{(1)}=|Z_1-\langle Z_1,Z_0\rangle Z_0/|Z_0|^2|_F/(L|Z_0|)$. With $1/L$ for variable the expansion is analytic.""",
+        hypotheses=(
+            *HYPOTHESES,
+            nct.Hypothesis("counts not all equal", lambda i: len(set(path_data(i.problem)[0])) > 1),
+            nct.Hypothesis("no offsets", lambda i: not any(path_data(i.problem)[3])),
+        ),
         notation="Class means, one column per class without weights. lambda belongs to the sum over samples; a mean over N "
-        "has lambda/N. Bounds of the trend claims: second term to 1.5 |Z_2|/L entrywise, where Z_2 is the third; the "
-        "direction extrapolated by a parabola in 1/L to a tenth of the last distance; distance at least a quarter of its "
-        "first order.",
+        "has lambda/N. Bounds of the expansion, entrywise at the last three lambda: the largest entry of |Z_4|/L^3 after "
+        "three terms, plus lambda times the sum of the multipliers.",
         sources=(
             THRAMPOULIDIS_2022.remark("The limit. The margin equation, the expansion and the rate are our own."),
             BEHNIA_2023.remark("The limit for scaled logits."),
@@ -89,28 +94,26 @@ $d^{(1)}=|Z_1-\langle Z_1,Z_0\rangle Z_0/|Z_0|^2|_F/(L|Z_0|)$. It falls along th
                 "square-root limit",
                 "limit S D^(-1/2), as for label scales sqrt(n)",
                 with_limit(lambda n, delta, gamma, iota: np.asarray(nct.simplex_etf(len(n))) / np.sqrt(n)),
-                LIMIT_CLAIMS,
+                SECOND_CLAIMS,
                 plain,
             ),
             nct.Control(
                 "weighted limit",
-                "limit Z D^(1/2) proportional to S with slightly unequal sizes: S D^(-0.03)",
-                with_limit(lambda n, delta, gamma, iota: np.asarray(nct.simplex_etf(len(n))) * n**-0.03),
-                LIMIT_CLAIMS,
+                "limit Z D^(1/2) proportional to S with slightly unequal sizes: S D^(-0.003)",
+                with_limit(lambda n, delta, gamma, iota: np.asarray(nct.simplex_etf(len(n))) * n**-0.003),
+                SECOND_CLAIMS,
                 plain,
             ),
             nct.Control(
                 "unscaled limit",
                 "limit S whatever the scales",
                 with_limit(lambda n, delta, gamma, iota: nct.simplex_etf(len(n))),
-                LIMIT_CLAIMS,
+                SECOND_CLAIMS,
                 scaled,
             ),
-            nct.Control(
-                "hard probabilities", "margins log(1/(lambda a)) at finite lambda", hard_probabilities, ("logits",)
-            ),
-            nct.Control("power law", "d falls as lambda^(1/8)", power_law(1 / 8), ("falls",)),
-            nct.Control("larger distance", "d at least 1.1 of its first order", larger_distance, ("not reached",)),
+            nct.Control("hard probabilities", "margins log(1/(lambda a))", with_logits(hard=True), ("logits",)),
+            nct.Control("power law", "d falls as lambda^(1/8)", power_law(1 / 8), ("distance",)),
+            nct.Control("first order only", "d equal to its first-order term", first_order, ("distance",)),
             nct.Control(
                 "reached at finite lambda",
                 "Z = L Z_0 + const Z_0: the direction is the limit already",
@@ -118,13 +121,19 @@ $d^{(1)}=|Z_1-\langle Z_1,Z_0\rangle Z_0/|Z_0|^2|_F/(L|Z_0|)$. It falls along th
                 SECOND_CLAIMS,
             ),
             nct.Control(
-                "second term 20 % off",
-                "Z_1 larger by 20 %",
-                with_second_term(lambda z1, n, delta, gamma, iota: 1.2 * z1),
+                "second term turned",
+                "Z_1 with the other sign",
+                with_second_term(lambda z1, n, delta, gamma, iota: -z1),
+                SECOND_CLAIMS,
+            ),
+            nct.Control(
+                "second term 3 % off",
+                "Z_1 larger by 3 %",
+                with_second_term(lambda z1, n, delta, gamma, iota: 1.03 * z1),
                 SECOND_CLAIMS,
             ),
         ),
-        method="polish",
+        method=nct.Solve(flow=False),
     )
 )
 

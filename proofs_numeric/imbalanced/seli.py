@@ -1,33 +1,61 @@
 """Hard margins, imbalanced: the simplex-encoded-labels interpolation, for STEP imbalance and any other."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import THRAMPOULIDIS_2022
-from proofs_numeric.imbalanced.margins import CLAIMS, describe, hard_margin_problem, with_product
+from proofs_numeric.imbalanced.margins import (
+    CLAIMS,
+    HYPOTHESES,
+    hard_margin_problem,
+    margin_controls,
+)
+from proofs_numeric.imbalanced.seli_predictions import (
+    balanced_multipliers,
+    etf,
+    larger_minority_margins,
+    minority_collapse,
+    predict_with,
+)
+from proofs_numeric.pool import log_uniform, near, pick
 
 ID = "seli"
-HALF = ((4, 5), (6, 5))  # (K, d) of STEP imbalance with half the classes in the majority; d = K-1 once
+# (K, d, classes in the majority); d = K-1 several times.
+SMALL = ((2, 1, 1), (2, 3, 1), (3, 2, 1), (3, 4, 2))
+HALF = ((4, 5, 2), (4, 3, 2), (6, 5, 3))
+LARGE = ((6, 6, 4), (5, 4, 1), (8, 7, 6), (10, 12, 2))
+SAMPLES = (((3, 3, 1, 1), 4), ((1, 1), 1), ((20, 5, 1), 2))  # (counts, d) of full samples
 
 
 def draw_instances(key):
-    """STEP with R from 1 to 100, within 2 % of R = 7 on either side, other fractions; arbitrary counts; full samples."""
-    rng = nct.generator(key)
+    """STEP with R from 1 to 1000 and near 7 on either side, several fractions; arbitrary counts; full samples."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for large, small in ((1, 1), (2, 1), (7, 1), (343, 50), (357, 50), (100, 1)):
-        drawn.append(step(rng, *HALF[0], 2, large, small))
-    for large, small in ((3, 1), (7, 1), (int(rng.integers(20, 60)), 1)):
-        drawn.append(step(rng, *HALF[1], 3, large, small))
-    drawn.append(step(rng, *HALF[1], 4, int(rng.integers(4, 40)), 1))
-    drawn.append(step(rng, *HALF[1], 1, 10, int(rng.integers(2, 5))))
-    for _ in range(3):
-        counts = tuple(sorted(np.exp(rng.uniform(0, np.log(300), size=6)).round().astype(int).tolist(), reverse=True))
-        problem = hard_margin_problem(rng, counts, 5)
-        drawn.append(nct.Instance(problem, {"K": 6, "d": 5, "counts": "-".join(map(str, counts)), "kind": "any"}))
-    samples = hard_margin_problem(rng, (3, 3, 1, 1), 4, reduced=False)
-    drawn.append(nct.Instance(samples, {"K": 4, "d": 4, "counts": "3-3-1-1", "kind": "full samples"}))
+    for shape in pick(rng, SMALL):
+        drawn += [step(rng, *shape, 1, 1), step(rng, *shape, *ratio(rng))]
+    for shape in pick(rng, HALF):
+        for large, small in ((1, 1), (7, 1), (1000, 1), ratio(rng)):
+            drawn.append(step(rng, *shape, large, small))
+        for above in (False, True):
+            drawn.append(weighted(step(rng, *shape, 7, 1), 7 * near(rng, above)))
+    for shape in pick(rng, LARGE):
+        drawn += [step(rng, *shape, *ratio(rng)) for _ in range(2)]
+        classes, dim, _ = shape
+        for _ in range(2):
+            counts = np.sort(np.exp(rng.uniform(0, np.log(1000), size=classes)).round().astype(int))[::-1]
+            drawn.append(other(rng, tuple(counts.tolist()), dim, "any"))
+    for counts, dim in pick(rng, SAMPLES):
+        drawn.append(other(rng, counts, dim, "full samples"))
     return drawn
+
+
+def ratio(rng):
+    """Two counts, of a ratio between 1 and 1000 but not 1."""
+    small = int(rng.integers(1, 20))
+    return max(small + 1, round(small * log_uniform(rng, 1.1, 1000.0))), small
 
 
 def step(rng, classes, dim, majority, large, small):
@@ -38,69 +66,53 @@ def step(rng, classes, dim, majority, large, small):
     return nct.Instance(problem, {**shown, "kind": "STEP"})
 
 
-def predict_with(root=np.sqrt, mixed=lambda a, b, r: np.sqrt((r * b + a) / (a + b)), fraction=None):
-    """The theorem; on STEP counts norms and angles from its table, in which `root` and `mixed` give the singular values.
-
-    In units of sqrt(n_min): root(R) for differences within the majority (a classes), mixed(a, b, R) between the groups, 1
-    within the minority (b classes). `fraction` puts another share of majority classes into the table.
-    """
-
-    def predict(problem):
-        prediction = describe(problem, nct.seli_minimum(problem))
-        counts = np.asarray(nct.class_counts(problem))
-        large, small, classes = counts[0], counts[-1], len(counts)
-        a = int(np.sum(counts == large))
-        b = classes - a
-        if np.sum(counts == small) != b or large == small:
-            return prediction
-        share_a, share_b = (a, b) if fraction is None else (fraction * classes, (1 - fraction) * classes)
-        ratio = large / small
-        top, mid = root(ratio), mixed(share_a, share_b, ratio)
-        # Squared entries of the direction between the groups, on a majority and on a minority class.
-        on_a, on_b = share_b / (classes * share_a), share_a / (classes * share_b)
-        unit = np.sqrt(small) * np.sqrt(problem.weight_decay[1] / problem.weight_decay[0])
-        weights = [unit * (top * (1 - 1 / share_a) + mid * on_a), unit * ((1 - 1 / share_b) + mid * on_b)]
-        turn = 1.0 / unit  # H^T H is the pseudo-inverse of W W^T
-        features = [turn * ((1 - 1 / share_a) / top + on_a / mid), turn * ((1 - 1 / share_b) + on_b / mid)]
-        within = (-1 / share_b + mid * on_b) / ((1 - 1 / share_b) + mid * on_b) if b > 1 else prediction.angles[0]
-        return prediction._replace(
-            weight_norms=np.repeat(weights, (a, b)),
-            feature_norms=np.repeat(features, (a, b)),
-            angles=np.array([within, -unit * mid / classes]),
-        )
-
-    return predict
+def weighted(instance, value):
+    """The instance with class means of a majority that weigh `value` times as much as those of the minority."""
+    shown = {**instance.parameters, "n_maj": value, "R": value}
+    return nct.Instance(at_ratio(instance.problem, value), shown)
 
 
-def etf(problem):
-    """A simplex ETF of classifiers, of the right total size, whatever the imbalance."""
-    prediction = predict_with()(problem)
-    gram = np.asarray(nct.simplex_etf(problem.classes)) * np.trace(prediction.minimum.gram_weights)
-    return prediction._replace(
-        minimum=prediction.minimum._replace(gram_weights=gram / (problem.classes - 1)),
-        weight_norms=np.full(problem.classes, np.trace(gram) / (problem.classes - 1) / problem.classes),
+def other(rng, counts, dim, kind):
+    """Any counts: class means, or full samples."""
+    problem = hard_margin_problem(rng, counts, dim, reduced=kind != "full samples")
+    return nct.Instance(problem, {"K": len(counts), "d": dim, "counts": "-".join(map(str, counts)), "kind": kind})
+
+
+def at_ratio(problem, value):
+    """The problem with `value` times as many samples in each class of the majority as in one of the minority."""
+    before = np.asarray(nct.class_counts(problem))
+    counts = np.where(before == before.max(), value, 1.0) * before.min()
+    strength = np.sqrt(np.prod(np.asarray(problem.weight_decay)))
+    multipliers = counts.sum() * strength * np.asarray(nct.hard_margin_multipliers(counts))
+    eye = np.eye(counts.size)
+    penalty = multipliers + eye * multipliers.sum() / (counts.size * (counts.size - 1))
+    loss = dataclasses.replace(problem.loss, multipliers=multipliers, penalty=penalty)
+    return dataclasses.replace(problem, loss=loss, multiplicity=counts, column_weight=counts / counts.sum())
+
+
+def minority_cosine(problem, params):
+    """Cosine between the last two classifiers."""
+    first, second = params.weights[0][-2], params.weights[0][-1]
+    return jnp.dot(first, second) / jnp.sqrt(jnp.sum(first**2) * jnp.sum(second**2))
+
+
+def far_around(problem):
+    """Ratios of counts on either side of any turn."""
+    return 1.1, 2000.0
+
+
+def turning(predicted):
+    """The claim that minority classifiers turn from obtuse to acute at a predicted ratio."""
+    return nct.Threshold(
+        "orthogonal minority",
+        r"\cos(w_{min},w_{min}')>0\iff R>(K^3/a^2-a)/b",
+        at_ratio,
+        minority_cosine,
+        predicted,
+        far_around,
+        level=0.0,
+        applies=has_minority,
     )
-
-
-def minority_collapse(problem):
-    """Coinciding minority classifiers, all else as it is."""
-    prediction = predict_with()(problem)
-    return prediction._replace(angles=prediction.angles * np.array([0.0, 1.0]) + np.array([1.0, 0.0]))
-
-
-def larger_minority_margins(problem):
-    """Margins that grow as 1/sqrt(n_k), as those of label-dependent temperatures."""
-    counts = np.asarray(nct.class_counts(problem))
-    return with_product(problem, nct.hard_margin_logits(problem.classes, None, np.sqrt(counts / counts.mean())))
-
-
-def balanced_multipliers(problem):
-    """Multipliers as if all classes were as large as the largest: 1/(K sqrt(n_max)) throughout."""
-    prediction = predict_with()(problem)
-    counts = np.asarray(nct.class_counts(problem))
-    strength = jnp.sqrt(jnp.prod(jnp.asarray(problem.weight_decay)))
-    equal = strength / (problem.classes * np.sqrt(counts.max()))
-    return prediction._replace(smallest=equal, multipliers=equal * (1.0 - np.asarray(problem.targets)))
 
 
 def has_two_groups(instance):
@@ -128,9 +140,9 @@ def uneven(instance):
     return has_two_groups(instance) and 2 * instance.parameters["majority"] != instance.parameters["K"]
 
 
-def near_seven(instance):
-    """Whether R lies within 3 % of 7, where the minority classifiers turn from obtuse to acute."""
-    return has_minority(instance) and abs(instance.parameters["R"] / 7 - 1) < 0.03
+def near_turn(instance):
+    """Whether R lies within 4 % of 7 in STEP imbalance with equal shares."""
+    return has_minority(instance) and abs(instance.parameters["R"] / 7 - 1) < 0.04 and not uneven(instance)
 
 
 THEOREM = nct.register(
@@ -148,9 +160,19 @@ STEP imbalance, $a$ classes of $Rn_{\min}$ and $b$ of $n_{\min}$ samples, in uni
 $\sqrt R$ ($a-1$ times), $\sigma=\sqrt{(bR+a)/K}$, $1$ ($b-1$ times). For $\lambda_W=\lambda_H$ therefore
 $|w_{maj}|^2=\sqrt R(1-\frac1a)+\frac{b\sigma}{aK}$, $|w_{min}|^2=1-\frac1b+\frac{a\sigma}{bK}$,
 $w_{maj}^\top w_{min}=-\sigma/K$, and in units of $n_{\min}^{-1/2}$
-$|h_{maj}|^2=\frac{1-1/a}{\sqrt R}+\frac b{aK\sigma}$, $|h_{min}|^2=1-\frac1b+\frac a{bK\sigma}$. For $a=b=K/2$,
+$|h_{maj}|^2=\frac{1-1/a}{\sqrt R}+\frac b{aK\sigma}$, $|h_{min}|^2=1-\frac1b+\frac a{bK\sigma}$. For $b\ge2$
+$w_{min}^\top w_{min}'$ has the sign of $R-(K^3/a^2-a)/b$; for $a=b=K/2$,
 $\cos(w_{min},w_{min}')=\frac{\sigma-2}{K-2+\sigma}$, which is 0 at $R=7$ and below 1 at every R.""",
-        hypotheses=("d >= K-1", "any class counts", "lambda_W, lambda_H > 0", "no bias"),
+        hypotheses=(
+            *HYPOTHESES,
+            nct.Hypothesis(
+                "unscaled logits",
+                lambda i: bool(
+                    np.all(np.asarray(i.problem.loss.class_scale) == 1)
+                    and np.all(np.asarray(i.problem.loss.label_scale) == 1)
+                ),
+            ),
+        ),
         notation="Thrampoulidis et al.: lambda_W = lambda_H = 1, sums over samples as here, Z-hat = S repeated; rho is the "
         "share of minority classes. The problem solved is the augmented Lagrangian with the multipliers above, whose minimum "
         "bounds the program's from below for any multipliers and is attained at a feasible point.",
@@ -162,7 +184,7 @@ $\cos(w_{min},w_{min}')=\frac{\sigma-2}{K-2+\sigma}$, which is 0 at $R=7$ and be
         ),
         instances=draw_instances,
         predict=predict_with(),
-        claims=CLAIMS,
+        claims=(*CLAIMS, turning(lambda p: p.orthogonal_at)),
         controls=(
             nct.Control(
                 "ETF", "W W^T a simplex ETF under imbalance", etf, ("gram_weights", "weight_norms"), imbalanced
@@ -181,15 +203,20 @@ $\cos(w_{min},w_{min}')=\frac{\sigma-2}{K-2+\sigma}$, which is 0 at $R=7$ and be
                 "half of the classes",
                 "the table of rho = 1/2 for another share of minority classes",
                 predict_with(fraction=0.5),
-                ("weight_norms", "feature_norms", "angles"),
+                ("weight_norms", "feature_norms", "angles", "orthogonal minority"),
                 uneven,
             ),
             nct.Control(
-                "sign changes at 7.2",
-                "minority classifiers orthogonal at R = 7.2 instead of 7",
-                predict_with(mixed=lambda a, b, r: np.sqrt((r * 7 / 7.2 * b + a) / (a + b))),
+                "sign changes at 7.007",
+                "minority classifiers orthogonal at R = 7.007 instead of 7",
+                predict_with(mixed=lambda a, b, r: np.sqrt((r * 7 / 7.007 * b + a) / (a + b))),
                 ("angles",),
-                near_seven,
+                near_turn,
+            ),
+            nct.Control(
+                "turn at 1.001",
+                "minority classifiers orthogonal at an R larger by 0.1 %",
+                versions=(turning(lambda p: 1.001 * p.orthogonal_at),),
             ),
             nct.Control(
                 "larger minority margins",
@@ -205,6 +232,7 @@ $\cos(w_{min},w_{min}')=\frac{\sigma-2}{K-2+\sigma}$, which is 0 at $R=7$ and be
                 ("smallest multiplier", "multipliers"),
                 imbalanced,
             ),
+            *margin_controls(predict_with()),
         ),
     )
 )

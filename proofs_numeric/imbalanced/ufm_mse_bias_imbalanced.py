@@ -1,37 +1,46 @@
 """Squared error with a free bias, classes of any sizes: singular values of the centred targets, soft-thresholded."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import TIRER_2022, ZHOU_2022
+from proofs_numeric.hypotheses import ANY_COUNTS, FREE_BIAS, FREE_FEATURES, POSITIVE_DECAYS, SQUARED_ERROR
+from proofs_numeric.imbalanced.mse_predictions import arithmetic, predict, spectrum, uniform_bias, variant
+from proofs_numeric.pool import log_uniform, near, pick
 
 ID = "ufm-mse-bias-imbalanced"
-# (counts, d): d above K-1, d = K-1 with tied directions, and d below the number of directions that can be on.
-SHAPES = (((5, 3, 2, 1), 5), ((4, 4, 1, 1), 3))
-NARROW = ((5, 3, 2, 1), 2)
+# (counts, d): among them d = K-1 with tied directions, one sample a class, two classes, and ratios of counts to a hundred.
+SMALL = (((1, 1), 1), ((9, 1), 3), ((1, 1, 1), 2), ((100, 1), 1))
+MIDDLE = (((5, 3, 2, 1), 5), ((4, 4, 1, 1), 3), ((20, 6, 1, 1, 1), 4))
+LARGE = (((12, 9, 5, 3, 2, 1), 6), ((120, 30, 6, 1), 3), ((5, 5, 4, 3, 3, 2, 1, 1), 9))
+NARROW = (((5, 3, 2, 1), 2), ((8, 4, 2, 2, 1), 3))
 
 
 def draw_instances(key):
-    """For each shape: all directions on, N lambda within 3 % of each different sigma on either side, and far beyond."""
-    rng = nct.generator(key)
+    """For each shape: very weak and weak decay, N lambda near a sigma on either side, and beyond all of them."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for counts, dim in SHAPES:
-        sigma = nct.class_target_spectrum(counts, reduced=True)[1]
-        drawn.append(make(rng, counts, dim, sigma[-1] * 10 ** rng.uniform(-1.3, -0.3), "all on"))
-        for i in np.flatnonzero(np.append(np.diff(sigma) < -1e-9 * sigma[0], True)):
-            drawn.append(make(rng, counts, dim, sigma[i] * (1 - rng.uniform(0.01, 0.03)), "just on"))
-            drawn.append(make(rng, counts, dim, sigma[i] * (1 + rng.uniform(0.01, 0.03)), "just off"))
-    drawn.append(make(rng, *SHAPES[0], sigma[0] * rng.uniform(1.3, 2.0), "all off"))
-    narrow = nct.class_target_spectrum(NARROW[0], reduced=True)[1]
-    drawn.append(make(rng, *NARROW, narrow[-1] * rng.uniform(0.2, 0.6), "narrow"))
-    drawn.append(make(rng, *NARROW, narrow[-1] * rng.uniform(0.6, 0.9), "narrow"))
+    for counts, dim in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
+        sigma = spectrum(counts)
+        drawn.append(make(rng, counts, dim, sigma[-1] * log_uniform(rng, 1e-4, 1e-2), "all on"))
+        drawn.append(make(rng, counts, dim, sigma[-1] * log_uniform(rng, 1e-2, 0.5), "all on"))
+        different = np.flatnonzero(np.append(np.diff(sigma) < -1e-9 * sigma[0], True))
+        for i in sorted({0, int(rng.choice(different))}):
+            drawn.append(make(rng, counts, dim, sigma[i] * near(rng, above=False), "just on"))
+            drawn.append(make(rng, counts, dim, sigma[i] * (1 + log_uniform(rng, 1e-3, 3e-2)), "just off"))
+    drawn.append(make(rng, *MIDDLE[0], spectrum(MIDDLE[0][0])[0] * log_uniform(rng, 1.3, 30.0), "all off"))
+    for counts, dim in pick(rng, NARROW):
+        for share in (log_uniform(rng, 1e-3, 0.5), rng.uniform(0.6, 0.9)):
+            drawn.append(make(rng, counts, dim, spectrum(counts)[-1] * share, "narrow"))
     return drawn
 
 
 def make(rng, counts, dim, threshold, regime):
-    """The instance with N lambda = `threshold` and decays of a ratio between 1/4 and 4, but not near 1."""
-    ratio = 10 ** (rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 0.6))
+    """The instance with N lambda = `threshold` and decays of a ratio up to a thousand."""
+    ratio = 10 ** rng.uniform(-1.5, 1.5)
     product = (threshold / sum(counts)) ** 2
     decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
     problem = nct.unconstrained_features(counts=counts, dim=dim, loss="mse", weight_decay=decay, bias=0.0)
@@ -39,49 +48,92 @@ def make(rng, counts, dim, threshold, regime):
     return nct.Instance(problem, {**shown, "lambda_W": decay[0], "lambda_H": decay[1], "regime": regime})
 
 
-def variant(on=lambda sigma, threshold: sigma > threshold, strength=nct.decay_strength, centred=True, rank=True):
-    """The theorem with another rule for which directions are on, another lambda, or targets that are not centred."""
+def aligned(scale):
+    """The claim that H is `scale` times what W makes of the targets."""
 
-    def predict(problem):
-        counts = np.asarray(problem.counts, dtype=float)
-        samples, lam = counts.sum(), strength(problem)
-        if centred:
-            left, sigma, right = nct.class_target_spectrum(problem.counts, reduced=False)
-        else:
-            order = np.argsort(-counts, kind="stable")
-            left, sigma = np.eye(counts.size)[:, order], np.sqrt(counts[order])
-            right = np.asarray(problem.targets)[order] / sigma[:, None]
-        alive = on(sigma, samples * lam) & (np.arange(sigma.size) < (problem.widths[0] if rank else sigma.size))
-        singular = jnp.where(alive, sigma - samples * lam, 0.0)
-        value = jnp.sum(jnp.where(alive, samples * lam**2 / 2 + lam * singular, sigma**2 / (2 * samples)))
-        return nct.minimum_from_product(
-            problem, (left * singular[None, :]) @ right, value, jnp.asarray(counts / samples), ID
-        )
+    def alignment(problem, params):
+        left, _, right = nct.class_target_spectrum(problem.counts, reduced=False)
+        ratio = scale * jnp.sqrt(problem.weight_decay[0] / problem.weight_decay[1])
+        return params.features - ratio * params.weights[0].T @ jnp.asarray(left @ right)
 
-    return predict
+    return nct.Equality(
+        "alignment",
+        r"H-\sqrt{\lambda_W/\lambda_H}W^\top UV^\top=0",
+        alignment,
+        lambda m: jnp.zeros(()),
+        size=lambda problem, params: jnp.sqrt(jnp.sum(params.features**2)),
+    )
 
 
-def arithmetic(problem):
-    """(lambda_W + lambda_H)/2 in the place of the geometric mean."""
-    return 0.5 * jnp.sum(jnp.asarray(problem.weight_decay))
+def at_threshold(problem, threshold):
+    """The problem with N lambda = `threshold` and the same ratio of the decays."""
+    factor = threshold / (sum(problem.counts) * nct.decay_strength(problem))
+    return dataclasses.replace(problem, weight_decay=np.asarray(factor * problem.weight_decay))
 
 
-def uniform_bias(problem):
-    """b = 1/K, as for balanced counts."""
-    true = nct.imbalanced_squared_error_minimum(problem)
-    return true._replace(bias=jnp.full((problem.classes,), 1.0 / problem.classes))
+def first_direction(problem, params):
+    """The largest singular value of W H."""
+    return jnp.linalg.norm(problem.product(params), ord=2)
 
 
-def alignment(problem, params):
-    """H minus what W makes of the targets; zero where features and classifier are dual."""
-    left, _, right = nct.class_target_spectrum(problem.counts, reduced=False)
-    decay = jnp.asarray(problem.weight_decay)
-    return params.features - jnp.sqrt(decay[0] / decay[1]) * params.weights[0].T @ jnp.asarray(left @ right)
+def last_direction(problem, params):
+    """The least singular value of W H among the min(d, K-1) that can be positive."""
+    return jnp.linalg.svd(problem.product(params), compute_uv=False)[min(problem.widths[0], problem.classes - 1) - 1]
+
+
+def far_around(index):
+    """Decays on either side of sigma_i, which lies between sqrt(n_{i+1}) and sqrt(n_i)."""
+
+    def between(problem):
+        i = index(problem)
+        roots = np.sqrt(np.sort(problem.counts)[::-1])
+        return 0.2 * float(roots[i + 1]), 5.0 * float(roots[i])
+
+    return between
+
+
+FIRST = far_around(lambda problem: 0)
+LAST = far_around(lambda problem: min(problem.widths[0], problem.classes - 1) - 1)
+
+
+def thresholds(factor):
+    """The claims about the largest and the least sigma that can be on, each multiplied by `factor`."""
+    return (
+        nct.Threshold(
+            "onset",
+            r"WH=0\iff N\lambda\ge\sigma_1",
+            at_threshold,
+            first_direction,
+            lambda p: factor * p.sigma[0],
+            FIRST,
+        ),
+        nct.Threshold(
+            "last direction",
+            r"s_r=0\iff N\lambda\ge\sigma_r,\;r=\min(d,K-1)",
+            at_threshold,
+            last_direction,
+            lambda p: factor * p.sigma[p.rank - 1],
+            LAST,
+            applies=several_directions,
+        ),
+    )
+
+
+def several_directions(instance):
+    """Whether more than one direction can be on."""
+    return min(instance.problem.widths[0], instance.problem.classes - 1) > 1
 
 
 def regime(*words):
     """Instances whose regime is one of `words`."""
     return lambda instance: instance.parameters["regime"] in words
+
+
+def no_tie_at_cut(instance):
+    """Whether a direction that is left out for want of width is smaller than the last that is kept, or both are off."""
+    sigma, dim = spectrum(instance.problem.counts), instance.problem.widths[0]
+    strength = float(sum(instance.problem.counts) * nct.decay_strength(instance.problem))
+    return dim >= sigma.size or sigma[dim] < sigma[dim - 1] * (1 - 1e-9) or sigma[dim - 1] <= strength
 
 
 THEOREM = nct.register(
@@ -97,9 +149,14 @@ $WW^\top=\sqrt{\lambda_H/\lambda_W}\,U\mathrm{diag}(s)U^\top$, $H^\top H=\sqrt{\
 $H=\sqrt{\lambda_W/\lambda_H}\,W^\top UV^\top$, and
 $\min f=\sum_{s_i>0}(\frac N2\lambda^2+\lambda s_i)+\sum_{s_i=0}\frac{\sigma_i^2}{2N}$.""",
         hypotheses=(
-            "any counts, K >= 2",
-            "lambda_W, lambda_H > 0, free bias",
-            "any d; where fewer than all sigma_i > N lambda fit into d, no tie of them at that cut",
+            SQUARED_ERROR,
+            FREE_FEATURES,
+            ANY_COUNTS,
+            POSITIVE_DECAYS,
+            FREE_BIAS,
+            nct.Hypothesis(
+                "any d; where not all sigma_i > N lambda fit into d, no tie of them at that cut", no_tie_at_cut
+            ),
         ),
         notation="lambda_W, lambda_H belong to the fit 1/(2N)|.|^2. U V^T = (Y_c Y_c^T)^{+1/2} Y_c.",
         sources=(
@@ -110,11 +167,17 @@ $\min f=\sum_{s_i>0}(\frac N2\lambda^2+\lambda s_i)+\sum_{s_i=0}\frac{\sigma_i^2
             ZHOU_2022.remark("Balanced counts."),
         ),
         instances=draw_instances,
-        predict=nct.imbalanced_squared_error_minimum,
+        predict=predict,
         claims=(
             *nct.chain_claims(),
-            nct.Claim("bias", r"b=n/N", lambda problem, params: params.bias, lambda m: m.bias),
-            nct.Claim("alignment", r"H-\sqrt{\lambda_W/\lambda_H}W^\top UV^\top=0", alignment, lambda m: jnp.zeros(())),
+            nct.Equality(
+                "bias",
+                r"b=n/N",
+                lambda problem, params: params.bias,
+                lambda m: m.bias,
+            ),
+            aligned(1.0),
+            *thresholds(1.0),
         ),
         controls=(
             nct.Control(
@@ -151,6 +214,9 @@ $\min f=\sum_{s_i>0}(\frac N2\lambda^2+\lambda s_i)+\sum_{s_i=0}\frac{\sigma_i^2
                 claims=("value",),
                 applies=regime("narrow"),
             ),
+            nct.Control("scale 1e-6 off", "alignment with a scale larger by 1e-6", versions=(aligned(1.0 + 1e-6),)),
+            nct.Control("thresholds 0.1 % off", "both larger by 0.1 %", versions=thresholds(1.001)),
+            *nct.chain_controls(predict),
         ),
     )
 )

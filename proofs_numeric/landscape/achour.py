@@ -8,11 +8,14 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import ACHOUR_2024, KAWAGUCHI_2016
-from proofs_numeric.landscape.data_chains import data_instance, value
+from proofs_numeric.landscape.data_chains import DISTINCT, INVERTIBLE, UNDECAYED, data_instance, projections, value
+from proofs_numeric.pool import pick
 
 ID = "achour"
-# (d_0, …, d_L), each on several data sets; d_L <= d_0.
-SHAPES = ((3, 2, 2, 3), (3, 3, 2), (3, 2, 2, 2, 2))
+# (d_0, …, d_L), each on several data sets; d_L <= d_0. Two, three and four layers; two and four outputs.
+TWO = ((3, 3, 2), (4, 2, 4), (2, 2, 2))
+THREE = ((3, 2, 2, 3), (4, 3, 2, 2))
+FOUR = ((3, 2, 2, 2, 2), (2, 2, 2, 2, 2))
 DATA_SETS = 4
 
 
@@ -25,9 +28,13 @@ class Listed(NamedTuple):
 
 
 def draw_instances(key):
-    """Several data sets for each shape."""
-    rng = nct.generator(key)
-    return [data_instance(rng, widths) for widths in SHAPES for _ in range(DATA_SETS)]
+    """Several data sets for one shape of each depth; in one of the shapes there are 60 samples."""
+    rng = nct.numpy_rng(key)
+    drawn = []
+    for widths in (*pick(rng, TWO), *pick(rng, THREE), *pick(rng, FOUR)):
+        samples = 60 if len(widths) == 3 else None
+        drawn += [data_instance(rng, widths, samples) for _ in range(DATA_SETS)]
+    return drawn
 
 
 def listed(tightened, keep=lambda one, problem: True):
@@ -66,11 +73,7 @@ $r\le r_{\max}=\min(d_l)$ occurs. With $S\ne\{1,\dots,r\}$ the point is a strict
 minimiser; with $S=\{1,\dots,r\}$, $r<r_{\max}$, a strict saddle unless it is tightened: for every pivot $i>j$ the block
 $W_{i-1}\cdots W_{j+1}$ or $W_{j-1}\cdots W_1XY^\top W_L\cdots W_{i+1}$ has rank $r$ (the latter has, in particular, where
 $W_L\cdots W_{i+1}$ or $W_{j-1}\cdots W_1$ has); then its Hessian has no negative eigenvalue.""",
-        hypotheses=(
-            "squared error, no decay, no bias",
-            "X X^T invertible",
-            "Sigma with K distinct positive eigenvalues (so K <= d_0)",
-        ),
+        hypotheses=(UNDECAYED, INVERTIBLE, DISTINCT),
         notation="Achour, Malgouyres, Gerchinovitz: H layers, |W_H ... W_1 X - Y|^2 without 1/2N; d_0 = d_x, d_L = d_y.",
         sources=(
             ACHOUR_2024.remark("The rule for tightened points was derived and checked by computation, not quoted."),
@@ -79,23 +82,20 @@ $W_L\cdots W_{i+1}$ or $W_{j-1}\cdots W_1$ has); then its Hessian has no negativ
         instances=draw_instances,
         predict=listed(lambda blocks: blocks >= 1),
         claims=(
-            nct.Claim(
+            nct.MemberOf(
                 "values",
                 r"2Nf\in\{|Y|_F^2-\sum_{i\in S}\lambda_i\}",
                 value,
                 lambda p: p.values,
-                kind="member",
                 scope="critical points",
-                complete=True,
                 of_value=True,
+                witness=projections,
             ),
-            nct.Claim(
+            nct.Index(
                 "strict or tightened",
                 r"\lambda_{\min}(\nabla^2f)\ge0\iff\mathrm{minimum\ or\ tightened}",
                 label,
                 lambda p: p.non_strict,
-                kind="index",
-                scope="critical points",
             ),
         ),
         controls=(
@@ -126,6 +126,14 @@ $W_L\cdots W_{i+1}$ or $W_{j-1}\cdots W_1$ has); then its Hessian has no negativ
                 claims=("values",),
             ),
             nct.Control(
+                "1e-6 off",
+                "every critical value larger by a relative 1e-6",
+                lambda problem: (found := listed(lambda blocks: blocks >= 1)(problem))._replace(
+                    values=(1 + 1e-6) * found.values
+                ),
+                claims=("values",),
+            ),
+            nct.Control(
                 "full rank only",
                 "the product of every critical point has rank min(d_l)",
                 listed(lambda blocks: blocks >= 1, lambda one, problem: one.rank == min(problem.widths)),
@@ -134,7 +142,7 @@ $W_L\cdots W_{i+1}$ or $W_{j-1}\cdots W_1$ has); then its Hessian has no negativ
         ),
         several_basins=True,
         seeds=512,
-        method="census",
+        method=nct.Census(),
     )
 )
 

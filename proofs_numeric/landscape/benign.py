@@ -3,16 +3,27 @@
 import numpy as np
 
 import nctheory as nct
+from proofs_numeric.pool import log_uniform, pick
+
+NO_OR_FREE_BIAS = nct.Hypothesis(
+    "no bias or a free one", lambda i: i.problem.bias_decay is None or float(i.problem.bias_decay) == 0.0
+)
 
 
-def draw(key, shapes, loss):
-    """For each shape (K, d, n, bias): weak and moderate decay, and strength c within 8 % below 1; once beyond it."""
-    rng = nct.generator(key)
+def draw(key, pools, loss):
+    """One shape (K, d, n, bias) of each pool: weak and moderate decay, c close to 1 on either side, and once far beyond."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for shape in shapes:
-        for strength in (rng.uniform(0.1, 0.3), rng.uniform(0.4, 0.8), 1 - rng.uniform(0.04, 0.08)):
-            drawn.append(instance(*shape, loss, strength, 10.0 ** rng.uniform(-0.3, 0.3)))
-    drawn.append(instance(*shapes[0], loss, rng.uniform(1.1, 1.5), 1.0))
+    for pool in pools:
+        (shape,) = pick(rng, pool)
+        for strength in (
+            log_uniform(rng, 0.02, 0.3),
+            rng.uniform(0.4, 0.8),
+            1 - log_uniform(rng, 3e-3, 3e-2),
+            1 + log_uniform(rng, 3e-3, 3e-2),
+        ):
+            drawn.append(instance(*shape, loss, strength, 10.0 ** rng.uniform(-1.0, 1.0)))
+    drawn.append(instance(*shape, loss, rng.uniform(1.1, 5.0), 1.0))
     return drawn
 
 
@@ -38,24 +49,23 @@ def below(instance):
 def claims():
     """The minimum, its being the only value without negative curvature, and the balance of the factors."""
     return (
-        nct.minimum_value(lambda m: m.value),
-        nct.Claim(
+        nct.GlobalValue("value", r"\min f", lambda m: m.value),
+        nct.Index(
             "benign",
             r"\lambda_{\min}(\nabla^2f)<0\mathrm{\ unless\ }f=\min f",
             lambda problem, params: problem.objective(params),
             lambda m: m.stationary_values,
-            kind="index",
-            scope="critical points",
         ),
         *(claim for claim in nct.chain_claims() if claim.name == "balance"),
     )
 
 
 def slightly_lower():
-    """A control for the minimum's value."""
-    return nct.Control(
+    """Controls for the minimum's value and the balance."""
+    value = nct.Control(
         "1e-8 lower",
         "the minimum lower by a relative 1e-8",
         lambda p: nct.global_minimum(p)._replace(value=(1 - 1e-8) * nct.global_minimum(p).value),
         claims=("value",),
     )
+    return value, nct.balance_control()

@@ -8,10 +8,14 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import HAEFFELE_2015
+from proofs_numeric.hypotheses import FREE_FEATURES, NO_BIAS, POSITIVE_DECAYS
+from proofs_numeric.pool import log_uniform, pick
 
 ID = "cert-haeffele-vidal"
-# (counts, d, loss), d above the rank of every minimiser, so that each critical point has a null direction.
-SHAPES = (((2, 2, 1), 4, "mse"), ((3, 1, 1), 3, "cross_entropy"), ((2, 2, 1), 4, "cross_entropy"))
+# (counts, d), d >= K, so that a critical point that is not a global minimiser has a null direction; K = 2, 3 and 4.
+SQUARED = (((2, 2, 1), 4), ((3, 2, 2, 1), 4), ((2, 1), 2))
+FEW = (((3, 1, 1), 3), ((1, 1), 3))
+MANY = (((2, 2, 1), 4), ((3, 1, 1, 1), 4))
 SLACK = 1e-6
 """Relative excess of the spectral norm below which it counts as lambda."""
 
@@ -25,12 +29,15 @@ class Certified(NamedTuple):
 
 
 def draw_instances(key):
-    """For each shape: several strengths and ratios of the decay."""
-    rng = nct.generator(key)
+    """For one shape with squared error and two with cross-entropy: several strengths and ratios of the decay."""
+    rng = nct.numpy_rng(key)
+    shapes = [(one, "mse") for one in pick(rng, SQUARED)]
+    shapes += [(one, "cross_entropy") for pool in (FEW, MANY) for one in pick(rng, pool)]
     drawn = []
-    for counts, dim, loss in SHAPES:
-        for strength in (rng.uniform(0.05, 0.1), rng.uniform(0.1, 0.2), rng.uniform(0.2, 0.3), rng.uniform(0.6, 0.8)):
-            drawn.append(instance(counts, (dim,), loss, strength, 10.0 ** rng.uniform(-0.3, 0.3)))
+    for (counts, dim), loss in shapes:
+        strengths = (log_uniform(rng, 0.02, 0.1), rng.uniform(0.1, 0.2), rng.uniform(0.2, 0.3), rng.uniform(0.6, 0.8))
+        for strength in strengths:
+            drawn.append(instance(counts, (dim,), loss, strength, 10.0 ** rng.uniform(-1.0, 1.0)))
     return drawn
 
 
@@ -71,8 +78,35 @@ def code(problem, params):
 
 
 def certified_value(problem, params):
-    r"""$f\,(1-(|G|_2/\lambda-1)_+)$, at a critical point a lower bound on min f."""
-    return problem.objective(params) * (1.0 - jnp.maximum(excess(problem, params, 2), 0.0))
+    r"""$f/\max(|G|_2/\lambda,1)$, at a critical point a lower bound on min f."""
+    return problem.objective(params) / (1.0 + jnp.maximum(excess(problem, params, 2), 0.0))
+
+
+def lowered(problem, params, directions=None, times=1.0):
+    r"""$f-\sum_i(s_i(G)-\lambda)_+^2/2L$; `times` the sum, and that over some `directions` only."""
+    decay = jnp.asarray(problem.weight_decay)
+    singular = jnp.linalg.svd(fit_gradient(problem, params), compute_uv=False)[:directions]
+    beyond = jnp.maximum(singular - jnp.sqrt(decay[0] * decay[-1]), 0.0)
+    return problem.objective(params) - times * jnp.sum(beyond**2) / (2.0 * lipschitz(problem))
+
+
+def lipschitz(problem):
+    """Of the gradient of the fit: 1/N of squared error, 1/2N of cross-entropy, whose Hessian is at most 1/2."""
+    return jnp.max(jnp.asarray(problem.column_weight)) * (1.0 if squared(problem) else 0.5)
+
+
+def squared(problem):
+    """Whether the fit is half the squared error."""
+    return problem.loss.name == "mse"
+
+
+def non_negative(instance):
+    """Whether the loss is convex and not negative, tried at random logits."""
+    problem, rng = instance.problem, np.random.default_rng(0)
+    z = jnp.asarray(10.0 * rng.normal(size=(2, 50, *np.shape(problem.targets))))
+    values = jax.vmap(jax.vmap(lambda one: problem.loss.value(one, problem.targets)))(z)
+    middle = jax.vmap(lambda one: problem.loss.value(one, problem.targets))(jnp.mean(z, axis=0))
+    return bool(jnp.all(values >= 0) & jnp.all(middle <= jnp.mean(values, axis=0) * (1 + 1e-12)))
 
 
 def with_codes(*codes):
@@ -87,49 +121,73 @@ def lower_by(relative):
 
 def three_factors(key):
     """Chains with one factor more: zero is a local minimum there, and the certificate does not hold at it."""
-    rng = nct.generator(key)
+    rng = nct.numpy_rng(key)
     return [instance((3, 2, 1), (3, 3), "mse", rng.uniform(0.05, 0.1), 1.0)]
+
+
+def gap(observe=lowered):
+    """The claim that a descent from a critical point gains at least what the excess of G says."""
+    return nct.LowerBound(
+        "descent", r"\min f\le f-\sum_i(s_i(G)-\lambda)_+^2/2L", observe, lambda p: p.value, scope="critical points"
+    )
+
+
+def exact(observe=lowered):
+    """The claim that of squared error it gains exactly that."""
+    return nct.Equality(
+        "squared error",
+        r"\min f=f-\frac N2\sum_i(s_i(G)-\lambda)_+^2",
+        observe,
+        lambda p: p.value,
+        scope="critical points",
+        applies=lambda instance: squared(instance.problem),
+    )
 
 
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
         title="Two factors: the gradient certificate decides globality",
-        statement=r"""Let $f(W,H)=F(WH)+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ with F convex, $G=\nabla F(WH)$ and
-$\lambda=\sqrt{\lambda_W\lambda_H}$. A critical point with $|G|_2\le\lambda$ is a global minimiser; more precisely
-$f\,(1-(|G|_2/\lambda-1)_+)\le\min f$ at every critical point. One with $|G|_2>\lambda$ and a common null direction
-$Wa=0$, $H^\top a=0$ is a strict saddle.""",
+        statement=r"""Let $f(W,H)=F(WH)+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ with F convex, $F\ge0$ and
+$\nabla F$ of Lipschitz constant L, $G=\nabla F(WH)$, $\lambda=\sqrt{\lambda_W\lambda_H}$ and $d\ge K$. A critical point with
+$|G|_2\le\lambda$ is a global minimiser; at every critical point $f/\max(|G|_2/\lambda,1)\le\min f\le
+f-\frac1{2L}\sum_i(s_i(G)-\lambda)_+^2$, and for $F=\frac1{2N}|Z-Y|_F^2$ the right-hand side is $\min f$ itself. A critical
+point with $|G|_2>\lambda$ is a strict saddle.""",
         hypotheses=(
-            "two factors",
-            "F convex, here squared error or cross-entropy",
-            "d above the rank of every critical point",
+            nct.Hypothesis("two factors", lambda i: i.problem.factors == 2),
+            FREE_FEATURES,
+            NO_BIAS,
+            POSITIVE_DECAYS,
+            nct.Hypothesis("F convex and F >= 0, here squared error or cross-entropy", non_negative),
+            nct.Hypothesis("d >= K", lambda i: min(i.problem.widths) >= i.problem.classes),
         ),
         notation="Haeffele, Vidal: factors U, V^T; the polar of the regulariser is for two squared norms the spectral norm.",
         sources=(
             HAEFFELE_2015.remark(
-                "The quantitative form is ours: min f >= f - (|G|_2 - lambda)_+ |Z*|_* and lambda |Z*|_* <= min f <= f."
+                "The quantitative forms are ours. At a critical point <G, Z> = -lambda |Z|_*, so that min f >= f - (|G|_2 - "
+                "lambda)_+ |Z*|_*, and lambda |Z*|_* <= min f where F >= 0. The part E of G beyond lambda acts where Z is "
+                "zero: Z - E/L costs less by at least |E|^2/2L, and for squared error no product costs less by more."
             ),
         ),
         instances=draw_instances,
         predict=with_codes(0.0, 1.0),
         claims=(
-            nct.minimum_value(lambda p: p.value),
-            nct.Claim(
+            nct.GlobalValue("value", r"\min f", lambda p: p.value),
+            nct.Index(
                 "certificate",
                 r"\lambda_{\min}(\nabla^2f)\ge0\iff|G|_2\le\lambda",
                 code,
                 lambda p: p.codes,
-                kind="index",
-                scope="critical points",
             ),
-            nct.Claim(
+            nct.UpperBound(
                 "bound",
-                r"f(1-(|G|_2/\lambda-1)_+)\le\min f",
+                r"f/\max(|G|_2/\lambda,1)\le\min f",
                 certified_value,
                 lambda p: p.value,
-                kind="upper",
                 scope="critical points",
             ),
+            gap(),
+            exact(),
         ),
         controls=(
             nct.Control(
@@ -140,7 +198,23 @@ $Wa=0$, $H^\top a=0$ is a strict saddle.""",
             ),
             nct.Control("none", "every critical point is a strict saddle", with_codes(np.nan), ("certificate",)),
             nct.Control(
-                "1e-6 lower", "the bound holds for a minimum lower by a relative 1e-6", lower_by(1e-6), ("bound",)
+                "1e-6 lower",
+                "the minimum lower by a relative 1e-6",
+                lower_by(1e-6),
+                ("value", "bound", "squared error"),
+            ),
+            nct.Control("1e-6 higher", "the minimum higher by a relative 1e-6", lower_by(-1e-6), ("value", "descent")),
+            nct.Control(
+                "L for 2L",
+                "a descent gains twice as much",
+                versions=(gap(lambda p, x: lowered(p, x, times=2.0)),),
+                applies=lambda instance: squared(instance.problem),
+            ),
+            nct.Control(
+                "one direction",
+                "only the largest singular value of G counts",
+                versions=(exact(lambda p, x: lowered(p, x, directions=1)),),
+                applies=lambda instance: squared(instance.problem),
             ),
             nct.Control(
                 "three factors",
@@ -152,7 +226,7 @@ $Wa=0$, $H^\top a=0$ is a strict saddle.""",
         ),
         several_basins=True,
         seeds=256,
-        method="census",
+        method=nct.Census(),
     )
 )
 

@@ -5,20 +5,28 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import brentq
 
 import nctheory as nct
 from proofs_numeric.bibliography import CHEN_2025
-from proofs_numeric.deep.chains import chain_instance
+from proofs_numeric.deep.chains import (
+    MSE_CHAIN,
+    NO_OR_FREE_BIAS,
+    POSITIVE,
+    chain_instance,
+    point_with,
+    stacked,
+    strengths,
+)
+from proofs_numeric.pool import log_uniform, near, pick
 
 ID = "cjw-dmf"
-# (widths, counts, bias): distinct strengths, a tie, a narrow layer, four factors, a free bias; two factors last.
-SHAPES = (
-    ((3, 3, 3), (3, 2, 1), None),
-    ((3, 3, 3), (2, 2, 1), None),
-    ((3, 2, 3), (4, 2, 1), None),
-    ((2, 2, 2, 2), (3, 2), None),
-    ((3, 3), (3, 2, 1), 0.0),
-)
+# (widths, counts, bias): distinct strengths or a tie; a narrow layer; four factors; two factors, the last, with K = 3, 4.
+TWO = (((3, 3, 3), (3, 2, 1), None), ((3, 3, 3), (2, 2, 1), None), ((3, 3, 3), (1, 1, 1), 0.0))
+NARROW = (((3, 2, 3), (4, 2, 1), None), ((4, 1, 4), (4, 3, 2, 1), None))
+SHORT = (((2, 2, 2), (2, 1), None), ((2, 2, 2), (1, 1), None))
+LONG = (((2, 2, 2, 2), (3, 2), None), ((2, 2, 2, 2), (20, 10), 0.0))
+ONE = (((3, 3), (3, 2, 1), 0.0), ((4, 4), (4, 3, 2, 1), None))
 
 
 class Listed(NamedTuple):
@@ -29,14 +37,45 @@ class Listed(NamedTuple):
 
 
 def draw_instances(key):
-    """For each shape: every direction on at the minimum, one beyond its onset or spinodal, and one in between."""
-    rng = nct.generator(key)
+    """For each shape: every direction on at the minimum, one close to its spinodal (or onset), and one beyond its onset."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for widths, counts, bias in SHAPES:
-        pivot = min(widths) - 1 if bias is None else 1
-        for relative in (rng.uniform(0.3, 0.5), rng.uniform(0.85, 0.95), rng.uniform(1.1, 1.2)):
+    for pool in (TWO, NARROW, SHORT, LONG, ONE):
+        ((widths, counts, bias),) = pick(rng, pool)
+        depth = len(widths) - 1
+        pivot = min(*widths, len(counts) - (bias is not None)) - 1
+        close = near(rng, above=bool(rng.random() < 0.5)) * nct.spinodal(depth) / nct.onset(depth)
+        for relative in (log_uniform(rng, 0.05, 0.5), close, rng.uniform(1.1, 1.2)):
             drawn.append(chain_instance(rng, widths, counts, pivot, relative, bias))
     return drawn
+
+
+def off_the_spinodal(instance):
+    """Whether no strength is that at which the two roots meet."""
+    problem = instance.problem
+    return bool(np.min(np.abs(strengths(problem)[3] / nct.spinodal(problem.depth) - 1)) > 1e-9)
+
+
+def choices(problem):
+    """Critical points for every entry of the list, in its order."""
+    _, sigma, _, b, _ = strengths(problem)
+    large = np.asarray(nct.largest_root(jnp.asarray(b), problem.depth))
+    small = [smaller_root(one, problem.depth) for one in b]
+    points = []
+    for one in nct.critical_points(problem):
+        x = np.choose(one.roots, [np.zeros_like(large), small, large]) ** problem.depth
+        points.append(point_with(problem, sigma * x / (1 + x)))
+    return stacked(points)
+
+
+def smaller_root(b, depth):
+    """The root of b = M x^(M-1) / (x^M + 1)^2 below the maximum of the right-hand side; 0 where there is none."""
+    peak = ((depth - 1) / (depth + 1)) ** (1 / depth)
+    if depth == 1 or b >= nct.spinodal(depth):
+        return 0.0
+    return float(
+        brentq(lambda x: depth * x ** (depth - 1) / (x**depth + 1) ** 2 - b, 0.0, peak, xtol=1e-16, rtol=1e-15)
+    )
 
 
 def predict(problem):
@@ -90,34 +129,43 @@ singular direction of the targets is off, or on at a root $x$ of $b=Mx^{M-1}/(x^
 spinodal, one for $M=1$), at most $\min(d_l)$ of them on; every such choice is critical. For $M\ge2$ it is a local
 minimiser iff the $k$ strongest directions stand at their larger roots and the rest are off, for some $k$; for $M=1$ iff it is
 the global minimiser. All others are strict saddles.""",
-        hypotheses=("all decays > 0, no bias or a free one", "no strength equal to the spinodal (the degenerate y*)"),
+        hypotheses=(
+            MSE_CHAIN,
+            POSITIVE,
+            NO_OR_FREE_BIAS,
+            nct.Hypothesis("no strength equal to the spinodal (the degenerate y*)", off_the_spinodal),
+        ),
         notation="Chen, Jiang, Wang: |W_L...W_1 - Y|_F^2 + sum lambda_l |W_l|_F^2 without 1/2, L = M+1 factors, "
         "sigma_i^(2L-1) - sqrt(prod lambda) y_i sigma_i^(L-1) + prod lambda sigma_i = 0; the features are our first factor.",
         sources=(CHEN_2025.remark("Our form in x and b; the free bias and equal strengths are our own."),),
         instances=draw_instances,
         predict=predict,
         claims=(
-            nct.Claim(
+            nct.MemberOf(
                 "values",
                 r"f\in\{\text{choices of roots}\}",
                 objective,
                 lambda p: p.values,
-                kind="member",
                 scope="critical points",
-                complete=True,
                 of_value=True,
+                witness=choices,
             ),
-            nct.Claim(
+            nct.Index(
                 "minimisers",
                 r"\lambda_{\min}\ge0\iff\text{prefix of largest roots}",
                 objective,
                 lambda p: p.minima,
-                kind="index",
-                scope="critical points",
             ),
             *(claim for claim in nct.chain_claims() if claim.name == "balance"),
         ),
         controls=(
+            nct.Control(
+                "1e-6 off",
+                "every value of the list larger by a relative 1e-6",
+                lambda problem: predict(problem)._replace(values=(1 + 1e-6) * predict(problem).values),
+                claims=("values",),
+            ),
+            nct.balance_control(),
             nct.Control(
                 "no smaller roots",
                 "every direction off or at its larger root",
@@ -155,7 +203,7 @@ the global minimiser. All others are strict saddles.""",
         ),
         several_basins=True,
         seeds=1024,
-        method="census",
+        method=nct.Census(),
     )
 )
 

@@ -1,8 +1,10 @@
-"""Linear networks on given data, drawn at random, for the theorems about their saddles."""
+"""Linear networks on given data, drawn at random, for the theorems about their saddles, and what these assume of them."""
 
 import jax.numpy as jnp
+import numpy as np
 
 import nctheory as nct
+from proofs_numeric.pool import log_uniform
 
 
 def fit_at_zero(problem, params):
@@ -13,7 +15,7 @@ def fit_at_zero(problem, params):
 def data_instance(rng, widths, samples=None):
     """Standard normal inputs, three more samples than their dimension where not said, both at random scales; no decay."""
     samples = widths[0] + 3 if samples is None else samples  # one number for all, and so one compiled program
-    inputs = 10.0 ** rng.uniform(-0.3, 0.3) * rng.normal(size=(widths[0], samples))
+    inputs = log_uniform(rng, 0.3, 3.0) * rng.normal(size=(widths[0], samples))
     targets = rng.normal(size=(widths[-1], samples)) + rng.normal(size=(widths[-1], widths[0])) @ inputs
     problem = nct.deep_linear(
         widths=widths, inputs=inputs, targets=targets, loss="mse", weight_decay=(0.0,) * (len(widths) - 1)
@@ -24,3 +26,60 @@ def data_instance(rng, widths, samples=None):
 def value(problem, params):
     """The objective, which tells the sets of directions apart."""
     return problem.objective(params)
+
+
+def _undecayed(instance):
+    problem = instance.problem
+    return problem.loss.name == "mse" and not np.any(np.asarray(problem.weight_decay)) and problem.bias_decay is None
+
+
+def _full_rank(matrix):
+    return np.linalg.matrix_rank(matrix) == min(matrix.shape)
+
+
+def _spectrum(problem):
+    """Eigenvalues of Sigma = Y X^T (X X^T)^-1 X Y^T, falling."""
+    x, y = np.asarray(problem.inputs), np.asarray(problem.targets)
+    return np.linalg.eigvalsh(y @ np.linalg.pinv(x) @ x @ y.T)[::-1]
+
+
+def _distinct(instance):
+    eigenvalues = _spectrum(instance.problem)
+    return bool(eigenvalues[-1] > 1e-9 * eigenvalues[0] and np.all(-np.diff(eigenvalues) > 1e-9 * eigenvalues[0]))
+
+
+UNDECAYED = nct.Hypothesis("squared error, no decay, no bias", _undecayed)
+INVERTIBLE = nct.Hypothesis(
+    "X X^T invertible",
+    lambda i: _full_rank(np.asarray(i.problem.inputs) @ np.asarray(i.problem.inputs).T),
+)
+CORRELATED = nct.Hypothesis(
+    "X Y^T of full rank, d_L <= d_0",
+    lambda i: (
+        i.problem.widths[-1] <= i.problem.widths[0]
+        and _full_rank(np.asarray(i.problem.inputs) @ np.asarray(i.problem.targets).T)
+    ),
+)
+DISTINCT = nct.Hypothesis("Sigma with distinct positive eigenvalues (so d_L <= d_0)", _distinct)
+
+
+def projections(problem):
+    """Critical points of every listed value, in its order: the least-squares solution projected on the directions."""
+    x, y = np.asarray(problem.inputs), np.asarray(problem.targets)
+    solution = y @ np.linalg.pinv(x)
+    vectors = np.linalg.eigh(solution @ x @ y.T)[1][:, ::-1]
+    layers = [[] for _ in range(problem.depth)]
+    for one in nct.data_critical_values(problem):
+        basis = vectors[:, list(one.directions)]
+        for layer, (rows, cols) in enumerate(zip(problem.widths[1:], problem.widths[:-1], strict=True)):
+            weight = np.zeros((rows, cols))
+            if problem.depth == 1:
+                weight = basis @ basis.T @ solution
+            elif layer == 0:
+                weight[: one.rank] = basis.T @ solution
+            elif layer == problem.depth - 1:
+                weight[:, : one.rank] = basis
+            else:
+                weight[: one.rank, : one.rank] = np.eye(one.rank)
+            layers[layer].append(weight)
+    return nct.ChainParams(tuple(jnp.asarray(np.stack(weights)) for weights in layers), None, None)

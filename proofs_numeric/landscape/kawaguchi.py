@@ -1,4 +1,8 @@
-"""Deep linear networks on given data: saddles that are strict because the upper layers have full rank."""
+"""Deep linear networks on given data: saddles that are strict because the upper layers have full rank.
+
+Checked is the curvature where W_L ... W_2 has full rank. Where it has not, the theorem says only that the point is a saddle;
+that its curvature may then be flat is what the control "whatever the rank" rests on, and `achour` tells which.
+"""
 
 from typing import NamedTuple
 
@@ -7,11 +11,22 @@ import jax.numpy as jnp
 
 import nctheory as nct
 from proofs_numeric.bibliography import KAWAGUCHI_2016
-from proofs_numeric.landscape.data_chains import data_instance, fit_at_zero
+from proofs_numeric.landscape.data_chains import (
+    CORRELATED,
+    DISTINCT,
+    INVERTIBLE,
+    UNDECAYED,
+    data_instance,
+    fit_at_zero,
+    value,
+)
+from proofs_numeric.pool import pick
 
 ID = "kawaguchi"
 # (d_0, …, d_L): two, three and four layers, each on several data sets.
-SHAPES = ((4, 2, 3), (3, 2, 3, 2), (2, 2, 2, 2, 2))
+TWO = ((4, 2, 3), (5, 3, 4), (2, 1, 2))
+THREE = ((3, 2, 3, 2), (4, 2, 2, 4))
+FOUR = ((2, 2, 2, 2, 2), (3, 2, 2, 2, 2))
 DATA_SETS = 4
 
 
@@ -23,9 +38,13 @@ class Global(NamedTuple):
 
 
 def draw_instances(key):
-    """Several data sets for each shape."""
-    rng = nct.generator(key)
-    return [data_instance(rng, widths) for widths in SHAPES for _ in range(DATA_SETS)]
+    """Several data sets for one shape of each depth; in one of the shapes there are 60 samples."""
+    rng = nct.numpy_rng(key)
+    drawn = []
+    for widths in (*pick(rng, TWO), *pick(rng, THREE), *pick(rng, FOUR)):
+        samples = 60 if len(widths) == 3 else None
+        drawn += [data_instance(rng, widths, samples) for _ in range(DATA_SETS)]
+    return drawn
 
 
 def predict(problem):
@@ -45,6 +64,16 @@ def where_full(problem, params):
     return jnp.where(full, problem.objective(params), jnp.nan)
 
 
+def strict(observe, statement):
+    """The claim that saddles have negative curvature, of those of which the observable is finite."""
+    return nct.Index("strict", statement, observe, lambda p: p.least)
+
+
+def deep(instance):
+    """Whether there are three layers or more: with two, saddles are strict whatever the ranks."""
+    return instance.parameters["L"] > 2
+
+
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
@@ -52,27 +81,30 @@ THEOREM = nct.register(
         statement=r"""For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with $XX^\top$ and $XY^\top$ of full rank, $d_L\le d_0$ and
 distinct eigenvalues of $\Sigma=YX^\top(XX^\top)^{-1}XY^\top$, every critical point that is not a global minimiser is a saddle,
 and the Hessian has a negative eigenvalue there if $W_L\cdots W_2$ has rank $p$, the least hidden width.""",
-        hypotheses=(
-            "squared error, no decay, no bias",
-            "X X^T invertible, X Y^T of full rank, d_L <= d_0",
-            "Sigma with distinct positive eigenvalues",
-        ),
+        hypotheses=(UNDECAYED, INVERTIBLE, CORRELATED, DISTINCT),
         notation="Kawaguchi: H+1 layers W_{H+1} ... W_1, squared error without 1/N, p the least hidden width.",
-        sources=(KAWAGUCHI_2016.remark("Of its four parts the two on saddles."),),
+        sources=(
+            KAWAGUCHI_2016.remark(
+                "Of its four parts the one on the curvature of saddles, and the value of the minimum; not that a saddle "
+                "without negative curvature is no minimum."
+            ),
+        ),
         instances=draw_instances,
         predict=predict,
         claims=(
-            nct.minimum_value(lambda p: p.least[0], terms=fit_at_zero),
-            nct.Claim(
-                "strict",
-                r"\lambda_{\min}(\nabla^2f)<0\mathrm{\ unless\ }f=\min f,\ \mathrm{where\ }W_L\cdots W_2\mathrm{\ is\ full}",
+            nct.GlobalValue("value", r"\min f", lambda p: p.least[0], terms=fit_at_zero),
+            strict(
                 where_full,
-                lambda p: p.least,
-                kind="index",
-                scope="critical points",
+                r"\lambda_{\min}(\nabla^2f)<0\mathrm{\ unless\ }f=\min f,\ \mathrm{where\ }W_L\cdots W_2\mathrm{\ is\ full}",
             ),
         ),
         controls=(
+            nct.Control(
+                "whatever the rank",
+                "every saddle has negative curvature, whatever the rank of W_L ... W_2",
+                versions=(strict(value, r"\lambda_{\min}(\nabla^2f)<0\mathrm{\ unless\ }f=\min f"),),
+                applies=deep,
+            ),
             nct.Control(
                 "second value",
                 "the second critical value is the least at which there are minimisers",
@@ -93,7 +125,7 @@ and the Hessian has a negative eigenvalue there if $W_L\cdots W_2$ has rank $p$,
         ),
         several_basins=True,
         seeds=256,
-        method="census",
+        method=nct.Census(),
     )
 )
 

@@ -9,12 +9,16 @@ from jaxtyping import Array, Float
 
 import nctheory as nct
 from proofs_numeric.bibliography import LAURENT_2018
+from proofs_numeric.pool import log_uniform, pick
 
 ID = "laurent-vonbrecht"
-# (d_0, …, d_L), hidden widths at least min(d_0, d_L); the loss.
-SHAPES = (((3, 2, 2), "weighted"), ((2, 3, 2, 4), "weighted"), ((3, 3, 2), "log cosh"), ((4, 2, 3, 2), "log cosh"))
+# (d_0, …, d_L), hidden widths at least min(d_0, d_L); two, three or four layers, one to four outputs.
+WEIGHTED = ((3, 2, 2), (2, 3, 2, 4), (4, 4, 4), (3, 1, 1))
+LOG_COSH = ((3, 3, 2), (4, 2, 3, 2), (2, 2, 4), (2, 2, 2, 2, 2))
 DATA_SETS = 3
 NEWTON_STEPS = 60
+SEARCH = 64
+"""Starts from which on the best point found stands for the minimum: every local minimum is global, and few would do."""
 
 
 class WeightedSquares(nct.Loss):
@@ -55,22 +59,43 @@ class Least(NamedTuple):
 
 
 def draw_instances(key):
-    """Random data for each shape and loss."""
-    rng = nct.generator(key)
-    return [instance(rng, widths, loss) for widths, loss in SHAPES for _ in range(DATA_SETS)]
+    """Random data for two shapes with either loss, in one of each pair with 40 samples."""
+    rng = nct.numpy_rng(key)
+    drawn = []
+    for pool, loss in ((WEIGHTED, "weighted"), (LOG_COSH, "log cosh")):
+        for widths, samples in zip(pick(rng, pool, 2), (None, 40), strict=True):
+            drawn += [instance(rng, widths, loss, samples) for _ in range(DATA_SETS)]
+    return drawn
 
 
-def instance(rng, widths, loss):
-    """Standard normal inputs, noisy targets, weights between 0.3 and 3."""
-    samples = widths[0] + 3
-    inputs = rng.normal(size=(widths[0], samples))
+def instance(rng, widths, loss, samples=None):
+    """Normal inputs of any size, noisy targets, weights between 0.1 and 10."""
+    samples = widths[0] + 3 if samples is None else samples
+    inputs = log_uniform(rng, 0.5, 2.0) * rng.normal(size=(widths[0], samples))
     targets = rng.normal(size=(widths[-1], samples)) + rng.normal(size=(widths[-1], widths[0])) @ inputs
-    omega = np.exp(rng.uniform(np.log(0.3), np.log(3.0), size=targets.shape))
+    omega = np.exp(rng.uniform(np.log(0.1), np.log(10.0), size=targets.shape))
     made = WeightedSquares(jnp.asarray(omega)) if loss == "weighted" else LogCosh()
     problem = nct.deep_linear(
         widths=widths, inputs=inputs, targets=targets, loss=made, weight_decay=(0.0,) * (len(widths) - 1)
     )
     return nct.Instance(problem, {"widths": "-".join(map(str, widths)), "loss": loss, "N": samples})
+
+
+def convex(instance):
+    """Whether the loss is convex, and its gradient that of its value, tried at random logits."""
+    problem, rng = instance.problem, np.random.default_rng(0)
+    z = jnp.asarray(3.0 * rng.normal(size=(2, 50, *np.shape(problem.targets))))
+    of = jax.vmap(lambda one: problem.loss.value(one, problem.targets))
+    rise = jax.jvp(of, (z[0],), (z[1] - z[0],))[1]
+    slope = jax.vmap(lambda one: problem.loss.gradient(one, problem.targets))(z[0])
+    differentiable = jnp.allclose(rise, jnp.sum(slope * (z[1] - z[0]), axis=1), rtol=1e-9, atol=1e-9)
+    return bool(differentiable & jnp.all(of(z[1]) >= of(z[0]) + rise - 1e-9 * (1 + jnp.abs(rise))))
+
+
+def no_bottleneck(instance):
+    """Whether no hidden layer is narrower than both the input and the output."""
+    widths = instance.problem.widths
+    return min(widths[1:-1]) >= min(widths[0], widths[-1])
 
 
 def predict(problem):
@@ -114,17 +139,20 @@ THEOREM = nct.register(
         statement=r"""For $f=\frac1N\sum_j\ell(W_L\cdots W_1x_j,y_j)$ with $\ell$ convex and differentiable and every hidden
 width at least $\min(d_0,d_L)$, every local minimum is global: its value is that of the convex problem in the product.""",
         hypotheses=(
-            "loss convex and differentiable in the logits",
-            "hidden widths >= min(d_0, d_L)",
-            "no decay, no bias",
+            nct.Hypothesis("loss convex and differentiable in the logits", convex),
+            nct.Hypothesis("hidden widths >= min(d_0, d_L)", no_bottleneck),
+            nct.Hypothesis(
+                "no decay, no bias",
+                lambda i: not np.any(np.asarray(i.problem.weight_decay)) and i.problem.bias_decay is None,
+            ),
         ),
         notation="Laurent, von Brecht: the same; text not seen, number unchecked.",
         sources=(LAURENT_2018,),
         instances=draw_instances,
         predict=predict,
         claims=(
-            nct.minimum_value(lambda p: p.value),
-            nct.Claim(
+            nct.GlobalValue("value", r"\min f", lambda p: p.value),
+            nct.Equality(
                 "local minima",
                 r"f=\min_M\frac1N\sum_j\ell(Mx_j,y_j)",
                 lambda problem, params: problem.objective(params),
@@ -149,6 +177,7 @@ width at least $\min(d_0,d_L)$, every local minimum is global: its value is that
             ),
         ),
         seeds=256,
+        method=nct.Solve(search=SEARCH),
     )
 )
 

@@ -8,11 +8,16 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import ZHU_2021
-from proofs_numeric.landscape.benign import below, claims, draw, minima_at, slightly_lower
+from proofs_numeric.hypotheses import BALANCED, FREE_FEATURES, POSITIVE_DECAYS
+from proofs_numeric.landscape.benign import NO_OR_FREE_BIAS, below, claims, draw, minima_at, slightly_lower
 
 ID = "ufm-ce-landscape"
-# (K, d, n, bias), in the reduced form; d = K-1 in two, below the paper's hypothesis d > K.
-SHAPES = ((3, 2, 2, None), (3, 4, 3, 0.0), (4, 3, 1, None), (4, 5, 2, 0.0))
+# (K, d, n, bias), in the reduced form; d = K-1 in some, below the paper's hypothesis d > K.
+POOLS = (
+    ((2, 1, 1, None), (2, 3, 4, 0.0)),
+    ((3, 2, 2, None), (3, 4, 3, 0.0)),
+    ((4, 3, 1, None), (4, 5, 50, 0.0), (5, 4, 2, None)),
+)
 
 
 class Values(NamedTuple):
@@ -22,8 +27,8 @@ class Values(NamedTuple):
 
 
 def draw_instances(key):
-    """Weak and moderate decay, and close to the threshold, for each shape."""
-    return draw(key, SHAPES, "cross_entropy")
+    """Weak and moderate decay, and close to the threshold, for one shape of each pool."""
+    return draw(key, POOLS, "cross_entropy")
 
 
 def narrow(key):
@@ -47,10 +52,12 @@ THEOREM = nct.register(
         statement=r"""For $f$ of `ufm-ce-balanced` and $d\ge K-1$ every critical point is a global minimiser or a strict
 saddle: it has a direction of negative curvature.""",
         hypotheses=(
-            "balanced classes",
-            "d >= K-1 (the paper: d > K)",
-            "lambda_W, lambda_H > 0",
-            "no bias or a free one",
+            nct.Hypothesis("cross-entropy of one-hot labels", lambda i: i.problem.loss.name == "cross_entropy"),
+            FREE_FEATURES,
+            BALANCED,
+            nct.Hypothesis("d >= K-1 (the paper: d > K)", lambda i: i.problem.widths[0] >= i.problem.classes - 1),
+            POSITIVE_DECAYS,
+            NO_OR_FREE_BIAS,
         ),
         notation="As in ufm-ce-balanced; one column for each class mean, whose critical points are those of the full problem "
         "with features that agree within classes.",
@@ -85,11 +92,11 @@ saddle: it has a direction of negative curvature.""",
                 claims=("benign",),
                 outside=narrow,
             ),
-            slightly_lower(),
+            *slightly_lower(),
         ),
         several_basins=True,
         seeds=256,
-        method="census",
+        method=nct.Census(),
     )
 )
 

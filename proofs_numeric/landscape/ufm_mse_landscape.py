@@ -4,16 +4,21 @@ import jax.numpy as jnp
 
 import nctheory as nct
 from proofs_numeric.bibliography import ZHOU_2022
-from proofs_numeric.landscape.benign import below, claims, draw, minima_at, slightly_lower
+from proofs_numeric.hypotheses import BALANCED, FREE_FEATURES, POSITIVE_DECAYS, SQUARED_ERROR
+from proofs_numeric.landscape.benign import NO_OR_FREE_BIAS, below, claims, draw, minima_at, slightly_lower
 
 ID = "ufm-mse-landscape"
-# (K, d, n, bias), in the reduced form; d = K in two without a bias, below the paper's d > K, and d = K-1 with a free one.
-SHAPES = ((3, 3, 2, None), (3, 4, 3, 0.0), (4, 4, 1, None), (4, 3, 2, 0.0))
+# (K, d, n, bias), in the reduced form; d = K in some without a bias, below the paper's d > K, and d = K-1 with a free one.
+POOLS = (
+    ((2, 2, 1, None), (2, 1, 3, 0.0)),
+    ((3, 3, 2, None), (3, 4, 3, 0.0)),
+    ((4, 4, 1, None), (4, 3, 50, 0.0)),
+)
 
 
 def draw_instances(key):
-    """Weak and moderate decay, and close to the threshold, for each shape."""
-    return draw(key, SHAPES, "mse")
+    """Weak and moderate decay, and close to the threshold, for one shape of each pool."""
+    return draw(key, POOLS, "mse")
 
 
 def critical_values(problem):
@@ -28,10 +33,15 @@ THEOREM = nct.register(
         statement=r"""For $f$ of `ufm-mse-nobias` with $d\ge K$, and with a free bias for $d\ge K-1$, every critical point is a
 global minimiser or a strict saddle: it has a direction of negative curvature.""",
         hypotheses=(
-            "balanced classes",
-            "d >= K without a bias, d >= K-1 with a free one (the paper: d > K)",
-            "lambda_W, lambda_H > 0",
-            "no bias or a free one",
+            SQUARED_ERROR,
+            FREE_FEATURES,
+            BALANCED,
+            nct.Hypothesis(
+                "d >= K without a bias, d >= K-1 with a free one (the paper: d > K)",
+                lambda i: i.problem.widths[0] >= i.problem.classes - (i.problem.bias_decay is not None),
+            ),
+            POSITIVE_DECAYS,
+            NO_OR_FREE_BIAS,
         ),
         notation="As in ufm-mse-nobias; one column for each class mean.",
         sources=(
@@ -58,11 +68,11 @@ global minimiser or a strict saddle: it has a direction of negative curvature.""
                 claims=("benign",),
                 applies=below,
             ),
-            slightly_lower(),
+            *slightly_lower(),
         ),
         several_basins=True,
         seeds=256,
-        method="census",
+        method=nct.Census(),
     )
 )
 

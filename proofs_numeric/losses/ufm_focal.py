@@ -1,42 +1,47 @@
 """The focal loss with free features: a simplex ETF whose scale may end in a jump to zero."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import LIN_2017, ZHOU_2022_LOSSES
+from proofs_numeric.hypotheses import BALANCED, DIM_SIMPLEX, FREE_FEATURES, POSITIVE_DECAYS
+from proofs_numeric.pool import near, pick
+from proofs_numeric.shallow.strength import decay_ratio, decays, located, logit_size, strengths
 
 ID = "ufm-focal"
-GAMMAS = (0.5, 1.0, 2.0, 3.0, 5.0)
-# (K, d, n), and whether there is a bias; with these K the scale goes to zero continuously for every gamma.
-SHAPES = (((4, 6, 3), True), ((3, 2, 5), False), ((6, 5, 2), False))
-# (K, d, n) and gammas at which it jumps: K = 18 is the least for these, and K = 22 makes the jump plain.
-JUMP = (22, 21, 1), (2.5, 3.0)
-FAR_STARTS, NEAR_STARTS = 3.0, 0.2
-"""Where zero and collapse are both local minima, starts of this scale fall mostly to the one or to the other."""
+# (K, d, n), and whether there is a bias; with these K the scale goes to zero continuously for every gamma up to 5.
+SMALL = (((2, 1, 1), True), ((2, 3, 4), False), ((3, 2, 5), True))
+MIDDLE = (((4, 6, 3), True), ((5, 4, 2), True))
+LARGE = (((6, 5, 12), False), ((8, 9, 3), False))
+# (K, d, n) at which it jumps for gamma between 2.2 and 3.2: for these K = 18 is the least, and these make the jump plain.
+JUMPS = ((22, 21, 1), (26, 27, 1))
+FAR_STARTS, BOTH_STARTS, NEAR_STARTS = 3.0, 1.0, 0.2
+"""Where zero and collapse are both local minima, starts of these scales fall mostly to collapse, to both, or to zero."""
 
 
 def draw_instances(key):
-    """For each shape: weak and moderate decay, within 3 % of the onset on either side; and around the jump."""
-    rng = nct.generator(key)
+    """Four shapes: very weak to moderate decay, about the onset and beyond; in the last one the scale jumps."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for shape, has_bias in SHAPES:
-        weak, moderate = np.exp(rng.uniform(np.log(0.03), np.log(0.2))), rng.uniform(0.2, 0.8)
-        below, above = 1 - rng.uniform(0.01, 0.03), 1 + rng.uniform(0.01, 0.03)
-        for relative in (weak, moderate, below, above):
-            gamma = GAMMAS[len(drawn) % len(GAMMAS)]
-            bias = [0.0, 10.0 ** rng.uniform(-3, -1)][len(drawn) // 2 % 2] if has_bias else None
+    for shape, has_bias in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
+        for relative in strengths(rng):
+            gamma = (0.0, rng.uniform(0.1, 1.0), rng.uniform(1.0, 5.0))[int(rng.choice(3, p=[0.1, 0.4, 0.5]))]
+            bias = [0.0, 10.0 ** rng.uniform(-3, -1)][len(drawn) % 2] if has_bias else None
             drawn.append(instance(rng, shape, gamma, relative * onset(gamma, shape[0]), bias))
-    shape, gammas = JUMP
-    for gamma in gammas:
-        critical = onset(gamma, shape[0])
-        steep, top = ends_of_coexistence(gamma, shape[0])
-        down, up = rng.uniform(0.4, 0.7, size=2)
-        drawn.append(instance(rng, shape, gamma, critical - down * (critical - steep), None, FAR_STARTS))
-        drawn.append(instance(rng, shape, gamma, critical + up * (top - critical), None, NEAR_STARTS))
-    for relative in (1 - rng.uniform(0.01, 0.03), 1 + rng.uniform(0.01, 0.03)):
-        drawn.append(instance(rng, shape, gammas[0], relative * onset(gammas[0], shape[0]), None))
+    (shape,) = pick(rng, JUMPS)
+    gamma = rng.uniform(2.2, 3.2)
+    critical = onset(gamma, shape[0])
+    steep, top = ends_of_coexistence(gamma, shape[0])
+    down, up = rng.uniform(0.4, 0.7, size=2)
+    drawn.append(instance(rng, shape, gamma, critical - down * (critical - steep), None, FAR_STARTS))
+    for above in (False, True):
+        strength = near(rng, above=above) * critical
+        drawn.append(instance(rng, shape, gamma, strength, None, BOTH_STARTS))
+    drawn.append(instance(rng, shape, gamma, critical + up * (top - critical), None, NEAR_STARTS))
     return drawn
 
 
@@ -49,21 +54,38 @@ def onset(gamma, classes):
 def ends_of_coexistence(gamma, classes):
     """The (K-1) kappa between which zero and a collapsed solution are both local minima: G(0) and max G."""
     with jax.enable_x64(True):
-        strengths = np.asarray(nct.focal_strength(jnp.linspace(0.0, 5.0, 20_001), gamma, classes))
-    return float(strengths[0]), float(np.max(strengths))
+        steps = np.asarray(nct.focal_strength(jnp.linspace(0.0, 5.0, 20_001), gamma, classes))
+    return float(steps[0]), float(np.max(steps))
 
 
 def instance(rng, shape, gamma, strength, bias, starts=None):
     """The instance with (K-1) sqrt(n lambda_W lambda_H) = `strength`."""
     classes, dim, n = shape
-    ratio, product = 10.0 ** rng.uniform(-0.3, 0.3), (strength / (classes - 1)) ** 2 / n
-    decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
+    relative = float(strength / onset(gamma, classes))
+    ratio = decay_ratio(rng, relative) if starts is None else 10.0 ** rng.uniform(-0.3, 0.3)
+    decay = decays(classes, n, classes / (classes - 1) * strength, ratio)
     problem = nct.unconstrained_features(
         counts=(n,) * classes, dim=dim, loss=nct.focal(gamma), weight_decay=decay, bias=bias
     )
-    shown = {"K": classes, "d": dim, "n": n, "gamma": gamma, "lambda_W": decay[0], "lambda_H": decay[1]}
-    shown |= {"(K-1)kappa": float(strength), "(K-1)kappa/onset": float(strength / onset(gamma, classes))}
+    shown = {"K": classes, "d": dim, "n": n, "gamma": float(gamma), "lambda_W": decay[0], "lambda_H": decay[1]}
+    shown |= {"(K-1)kappa": float(strength), "(K-1)kappa/onset": relative}
     return nct.Instance(problem, {**shown, "bias": "none" if bias is None else float(bias)}, scale=starts)
+
+
+def predict(problem):
+    """The closed form, and the (K-1) kappa from which on it is zero."""
+    return located(nct.focal_minimum(problem), nct.focal_onset(problem.loss.gamma, problem.classes))
+
+
+def at_relative_decay(problem, strength):
+    """The problem with (K-1) kappa = `strength` and the same ratio of the decays."""
+    factor = strength / parts(problem)[2]
+    return dataclasses.replace(problem, weight_decay=np.asarray(factor * problem.weight_decay))
+
+
+def around_onset(problem):
+    """Values of (K-1) kappa on either side of the onset, well within which each side has one kind of minimiser."""
+    return 0.1, 3.0
 
 
 def parts(problem):
@@ -72,11 +94,12 @@ def parts(problem):
     return classes, jnp.asarray(problem.loss.gamma), (classes - 1) / classes * nct.collapse_strength(problem)
 
 
-def scaled(problem, scale):
-    """A simplex ETF of any logit scale, with its value."""
+def scaled(problem, scale, threshold=None):
+    """A simplex ETF of any logit scale, with its value, and the true onset or another."""
     classes, gamma, strength = parts(problem)
     value = nct.focal_value(scale, gamma, classes) + strength * scale
-    return nct.frame_minimum(problem, scale, jnp.zeros(()), value, None, ID)
+    minimum = nct.frame_minimum(problem, scale, jnp.zeros(()), value, None, ID)
+    return located(minimum, nct.focal_onset(gamma, classes) if threshold is None else threshold)
 
 
 def far_root(strength, gamma, classes):
@@ -88,12 +111,12 @@ def far_root(strength, gamma, classes):
 def up_to(threshold):
     """The far root wherever (K-1) kappa is below `threshold(gamma, K)`, else zero."""
 
-    def predict(problem):
+    def wrong(problem):
         classes, gamma, strength = parts(problem)
-        root = far_root(strength, gamma, classes)
-        return scaled(problem, jnp.where(strength < threshold(gamma, classes), root, 0.0))
+        root, end = far_root(strength, gamma, classes), threshold(gamma, classes)
+        return scaled(problem, jnp.where(strength < end, root, 0.0), end)
 
-    return predict
+    return wrong
 
 
 def continued(problem):
@@ -103,7 +126,7 @@ def continued(problem):
     beyond = (strength >= critical) & (strength < 1.03 * critical)
     mirrored = far_root(2 * critical - strength, gamma, classes)
     true = far_root(jnp.minimum(strength, critical), gamma, classes)
-    return scaled(problem, jnp.where(beyond, mirrored, jnp.where(strength < critical, true, 0.0)))
+    return scaled(problem, jnp.where(beyond, mirrored, jnp.where(strength < critical, true, 0.0)), 1.03 * critical)
 
 
 def gamma_ignored(problem):
@@ -123,14 +146,37 @@ def slope_of_the_power_ignored(problem):
 
 def orthogonal_frame(problem):
     """Orthogonal class directions of the right scale instead of a simplex."""
-    true = nct.focal_minimum(problem)
+    true = predict(problem)
     scale = true.logits[0, 0] * problem.classes / (problem.classes - 1)
-    return nct.frame_minimum(problem, scale, scale, true.value, None, ID)
+    return located(nct.frame_minimum(problem, scale, scale, true.value, None, ID), true.onset)
 
 
 def jumps(one):
     """Whether the scale of an instance's family ends in a jump."""
-    return one.parameters["K"] == JUMP[0][0]
+    return one.problem.classes >= JUMPS[0][0]
+
+
+def falls_to_both(one):
+    """Instances whose starts find the minimiser on either side of the onset."""
+    return one.scale in (None, BOTH_STARTS)
+
+
+def tame_bias(one):
+    """The condition on the bias: none, or (K-1) kappa <= 1, or G(0) <= 1."""
+    classes, gamma, strength = parts(one.problem)
+    steep = nct.focal_strength(0.0, gamma, classes)
+    return one.problem.bias_decay is None or min(float(strength), float(steep)) <= 1
+
+
+ONSET = nct.Threshold(
+    "onset",
+    r"WH=0\iff(K-1)\kappa\ge\max_a(\ell(0)-\ell(a))/a",
+    at_relative_decay,
+    logit_size,
+    lambda found: found.onset,
+    around_onset,
+    applies=falls_to_both,
+)
 
 
 THEOREM = nct.register(
@@ -146,11 +192,14 @@ $G(a)=(K-1)\kappa$, whichever has the lower value: the root iff $(K-1)\kappa<\ma
 ($\gamma\log K\,(K-1-\gamma)>(2\gamma+1)(K-1)$, so for no $K<18$ at $\gamma=3$), $a^*$ jumps to 0, and at the jump both
 are global minimisers.""",
         hypotheses=(
-            "balanced classes, K >= 2",
-            "d >= K-1",
-            "gamma >= 0",
-            "lambda_W, lambda_H > 0",
-            "bias none; or free or decayed, where (K-1) kappa <= 1 or G(0) <= 1",
+            nct.Hypothesis(
+                "focal loss, gamma >= 0", lambda i: i.problem.loss.name == "focal" and float(i.problem.loss.gamma) >= 0
+            ),
+            FREE_FEATURES,
+            BALANCED,
+            DIM_SIMPLEX,
+            POSITIVE_DECAYS,
+            nct.Hypothesis("bias none; or free or decayed, where (K-1) kappa <= 1 or G(0) <= 1", tame_bias),
         ),
         notation="Lin et al.: gamma as here, no class weights; Zhou et al.: lambdas as here, the fit is the mean over N = nK.",
         sources=(
@@ -161,8 +210,8 @@ are global minimisers.""",
             LIN_2017.remark("The loss."),
         ),
         instances=draw_instances,
-        predict=nct.focal_minimum,
-        claims=nct.collapse_claims(),
+        predict=predict,
+        claims=(*nct.collapse_claims(), ONSET),
         controls=(
             nct.Control(
                 "threshold low",
@@ -190,9 +239,10 @@ are global minimisers.""",
                 claims=("logits", "weight_norm"),
             ),
             nct.Control("orthogonal frame", "orthogonal class directions", orthogonal_frame, claims=("gram_weights",)),
+            *nct.collapse_controls(predict),
         ),
         several_basins=True,
-        method="polish",
+        method=nct.Solve(flow=False),
     )
 )
 

@@ -1,36 +1,35 @@
 """Label smoothing with free features: the simplex ETF of cross-entropy at a shifted decay, or zero."""
 
 import jax.numpy as jnp
-import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import ZHOU_2022_LOSSES
+from proofs_numeric.hypotheses import ANY_BIAS, BALANCED, DIM_SIMPLEX, FREE_FEATURES, POSITIVE_DECAYS
+from proofs_numeric.pool import LARGE, MIDDLE, log_uniform, pick
+from proofs_numeric.shallow.strength import at_strength, decay_ratio, decays, located, logit_size, strengths
 
 ID = "ufm-ls"
-# (K, d, n), and whether there is a bias: d = K-1 once, the least dimension that the theorem allows.
-SHAPES = (((4, 8, 5), True), ((3, 2, 6), False), ((6, 7, 3), True))
+SMALL = ((2, 1, 1), (2, 3, 4), (3, 2, 6))  # (K, d, n); d = K-1 twice, the least that the theorem allows
 
 
 def draw_instances(key):
-    """For each shape: weak and moderate decay, and c within 3 % of 1-alpha on either side; little smoothing and much."""
-    rng = nct.generator(key)
+    """One small, one middle and one large shape: c from very weak to beyond 1-alpha; little smoothing and much."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for (classes, dim, n), has_bias in SHAPES:
-        weak, moderate = np.exp(rng.uniform(np.log(0.03), np.log(0.2))), rng.uniform(0.2, 0.8)
-        below, above = 1 - rng.uniform(0.01, 0.03), 1 + rng.uniform(0.01, 0.03)
-        for relative in (weak, moderate, below, above):
-            alpha = (rng.uniform(0.02, 0.15), rng.uniform(0.3, 0.7))[len(drawn) % 2]
-            bias = [0.0, 10.0 ** rng.uniform(-3, -1)][len(drawn) // 2 % 2] if has_bias else None
-            drawn.append(instance(rng, classes, dim, n, relative, alpha, bias))
-    drawn.append(instance(rng, 4, 8, 5, 1e-3, 0.1, 0.0))
+    biased = rng.integers(3)  # at least one shape has a bias
+    for number, shape in enumerate((*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE))):
+        has_bias = number == biased or rng.random() < 0.3
+        for relative in strengths(rng):
+            alpha = (log_uniform(rng, 1e-3, 0.15), rng.uniform(0.2, 0.9))[int(rng.integers(2))]
+            bias = [0.0, 10.0 ** rng.uniform(-3, 1)][len(drawn) % 2] if has_bias else None
+            drawn.append(instance(shape, relative, alpha, decay_ratio(rng, relative), bias))
     return drawn
 
 
-def instance(rng, classes, dim, n, relative, alpha, bias):
+def instance(shape, relative, alpha, ratio, bias):
     """The instance with c = K sqrt(n lambda_W lambda_H) = `relative` times the threshold 1 - alpha."""
-    strength = relative * (1 - alpha)
-    ratio, product = 10.0 ** rng.uniform(-0.5, 0.5), (strength / classes) ** 2 / n
-    decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
+    classes, dim, n = shape
+    decay = decays(classes, n, relative * (1 - alpha), ratio)
     problem = nct.unconstrained_features(
         counts=(n,) * classes, dim=dim, loss=nct.label_smoothing(float(alpha)), weight_decay=decay, bias=bias
     )
@@ -40,19 +39,24 @@ def instance(rng, classes, dim, n, relative, alpha, bias):
     )
 
 
+def predict(problem):
+    """The closed form, and the threshold 1 - alpha on c."""
+    return located(nct.label_smoothing_minimum(problem), 1.0 - jnp.asarray(problem.loss.smoothing))
+
+
 def with_rule(probability, threshold):
     """The theorem with another p*, of kappa, K and alpha, or another threshold on c, of alpha."""
 
-    def predict(problem):
+    def wrong(problem):
         classes, alpha = problem.classes, jnp.asarray(problem.loss.smoothing)
         strength = nct.collapse_strength(problem)
         kappa, rest = strength / classes, classes - 1
         p = jnp.clip(probability(kappa, classes, alpha), 1e-3, 1 - 1e-12)
         scale = jnp.where(strength < threshold(alpha), jnp.log(rest * p / (1 - p)), 0.0)
         value = jnp.log1p(rest * jnp.exp(-scale)) + (kappa + alpha / classes) * rest * scale
-        return nct.frame_minimum(problem, scale, jnp.zeros(()), value, None, ID)
+        return located(nct.frame_minimum(problem, scale, jnp.zeros(()), value, None, ID), threshold(alpha))
 
-    return predict
+    return wrong
 
 
 def true_probability(kappa, classes, alpha):
@@ -67,9 +71,19 @@ def true_threshold(alpha):
 
 def orthogonal_frame(problem):
     """Orthogonal class directions of the right scale instead of a simplex."""
-    true = nct.label_smoothing_minimum(problem)
+    true = predict(problem)
     scale = true.logits[0, 0] * problem.classes / (problem.classes - 1)
-    return nct.frame_minimum(problem, scale, scale, true.value, None, ID)
+    return located(nct.frame_minimum(problem, scale, scale, true.value, None, ID), true.onset)
+
+
+def around_onset(problem):
+    """Strengths well on either side of the onset, whatever alpha up to 0.9."""
+    return 0.03, 4.0
+
+
+ONSET = nct.Threshold(
+    "onset", r"WH=0\iff K\kappa\ge1-\alpha", at_strength, logit_size, lambda found: found.onset, around_onset
+)
 
 
 THEOREM = nct.register(
@@ -83,17 +97,21 @@ $S=I-11^\top/K$, $b$ constant (zero if $\lambda_b>0$), $WW^\top=\sqrt{\lambda_H/
 $w_k=\sqrt{\lambda_Hn/\lambda_W}\,h_k$, and $\min f=\log(1+(K-1)e^{-a^*})+(\kappa+\alpha/K)(K-1)a^*$. If $K\kappa\ge1-\alpha$
 the minimiser is zero, with value $\log K$.""",
         hypotheses=(
-            "balanced classes, K >= 2",
-            "d >= K-1",
-            "0 <= alpha < 1",
-            "lambda_W, lambda_H > 0",
-            "bias none, free or decayed",
+            nct.Hypothesis(
+                "cross-entropy with label smoothing, 0 <= alpha < 1",
+                lambda i: i.problem.loss.name == "cross_entropy" and 0 <= float(i.problem.loss.smoothing) < 1,
+            ),
+            FREE_FEATURES,
+            BALANCED,
+            DIM_SIMPLEX,
+            POSITIVE_DECAYS,
+            ANY_BIAS,
         ),
         notation="Targets (1-alpha) e_k + alpha/K, the label's own share included; the fit is the mean over N = nK samples.",
         sources=(ZHOU_2022_LOSSES.remark("The explicit p*, its threshold and the value are our own form of it."),),
         instances=draw_instances,
-        predict=nct.label_smoothing_minimum,
-        claims=nct.collapse_claims(),
+        predict=predict,
+        claims=(*nct.collapse_claims(), ONSET),
         controls=(
             nct.Control(
                 "threshold low",
@@ -123,6 +141,7 @@ the minimiser is zero, with value $\log K$.""",
                 claims=("logits",),
             ),
             nct.Control("orthogonal frame", "orthogonal class directions", orthogonal_frame, claims=("gram_weights",)),
+            *nct.collapse_controls(predict),
         ),
     )
 )

@@ -1,5 +1,6 @@
 """Multi-label classification with the pick-all-label loss: a simplex ETF, features that are scaled sums over tags."""
 
+import dataclasses
 from itertools import combinations
 from math import comb
 from typing import NamedTuple
@@ -10,63 +11,77 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import LI_2024
+from proofs_numeric.hypotheses import ANY_BIAS, DIM_SIMPLEX, FREE_FEATURES, POSITIVE_DECAYS
+from proofs_numeric.pool import pick
+from proofs_numeric.shallow.strength import decay_ratio, logit_size, strengths
 
 ID = "mlab-pal"
-# (K, d, copies of every set of m tags, bias), in groups of equal K, d, number of samples and kind of bias.
-SHAPES = (
-    (4, 3, ({1: 2, 2: 1}, {1: 1, 2: 1, 3: 1}), None),
-    (4, 5, ({2: 2}, {1: 1, 3: 2}, {1: 3}), 0.0),
-    (5, 5, ({1: 2, 3: 1},), 0.1),
+# (K, d, copies of every set of m tags, whether there is a bias), in groups of equal K, d, number of samples and kind of bias.
+SMALL = (
+    (2, 1, ({1: 4},), False),
+    (2, 3, ({1: 1},), True),
+    (3, 2, ({1: 2, 2: 1}, {1: 1, 2: 2}, {2: 3}), True),
+)
+MIDDLE = (
+    (4, 3, ({1: 2, 2: 1}, {1: 1, 2: 1, 3: 1}), True),
+    (4, 5, ({2: 2}, {1: 1, 3: 2}, {1: 3}, {1: 2, 3: 1}), True),
+)
+LARGE = (
+    (5, 5, ({1: 2, 3: 1}, {1: 1, 2: 1, 4: 1}), True),
+    (6, 7, ({1: 2, 2: 2, 5: 1}, {1: 1, 2: 2, 5: 2}), False),
+    (5, 4, ({2: 20, 3: 4}, {1: 8, 3: 20}), False),
 )
 
 
 class Prediction(NamedTuple):
-    """The minimum, and for every sample <h, sum of its tags' classifiers>."""
+    """The minimum, for every sample <h, sum of its tags' classifiers>, and the lambda from which on the minimum is zero."""
 
     minimum: nct.Minimum
     products: jax.Array
+    onset: jax.Array
 
 
 def draw_instances(key):
-    """For each set of multiplicities: weak and moderate decay, within 3 % of the onset on either side; one far beyond."""
-    rng = nct.generator(key)
+    """One small, one middle and one large group: lambda from very weak to beyond the onset, multiplicities in turn."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for classes, dim, copies, bias in SHAPES:
-        for chosen in copies:
-            weak, moderate = np.exp(rng.uniform(np.log(0.02), np.log(0.15))), rng.uniform(0.2, 0.8)
-            near = rng.choice([1 - rng.uniform(0.01, 0.03), 1 + rng.uniform(0.01, 0.03)], size=2, replace=False)
-            relative = [weak, moderate, *near] if len(chosen) > 1 else [moderate, *near]
-            drawn += [make(rng, classes, dim, chosen, x, bias) for x in relative]
-    drawn.append(make(rng, 4, 5, SHAPES[1][2][0], rng.uniform(1.5, 3.0), 0.0))
+    for classes, dim, copies, has_bias in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
+        first = int(rng.integers(len(copies)))
+        for i, relative in enumerate(strengths(rng)):
+            bias = [0.0, 10.0 ** rng.uniform(-3, 1)][i % 2] if has_bias else None
+            drawn.append(instance(rng, classes, dim, copies[(first + i) % len(copies)], relative, bias))
     return drawn
 
 
-def make(rng, classes, dim, copies, relative, bias):
-    """The instance with lambda = `relative` times the onset and decays of a ratio between 1/4 and 4, but not near 1."""
+def instance(rng, classes, dim, copies, relative, bias):
+    """The instance with lambda = `relative` times the onset."""
     samples = {m: n * comb(classes, m) for m, n in copies.items()}
     squared = sum(number * m * (classes - m) for m, number in samples.items()) / (classes * (classes - 1))
-    lam = relative * np.sqrt(squared) / sum(samples.values())
-    ratio = 10 ** (rng.choice([-1.0, 1.0]) * rng.uniform(0.1, 0.3))
-    decay = (float(lam * ratio), float(lam / ratio))
+    lam, root = relative * np.sqrt(squared) / sum(samples.values()), np.sqrt(decay_ratio(rng, relative))
+    decay = (float(lam * root), float(lam / root))
     tags = [one for m, n in copies.items() for one in combinations(range(classes), m) for _ in range(n)]
     problem = nct.multi_label_features(tags=tags, dim=dim, weight_decay=decay, bias=bias)
     shown = {"K": classes, "d": dim, "copies": ", ".join(f"{n} x {m} tags" for m, n in copies.items())}
-    shown |= {"lambda_W": decay[0], "lambda_H": decay[1], "bias": "none" if bias is None else bias}
-    return nct.Instance(problem, {**shown, "multiplicities": len(copies), "relative": float(relative)})
+    shown |= {"lambda_W": decay[0], "lambda_H": decay[1], "bias": "none" if bias is None else float(bias)}
+    shown |= {"multiplicities": len(copies), "most tags": max(copies), "relative": float(relative)}
+    return nct.Instance(problem, shown)
 
 
 def with_scales(rule=lambda problem, found: found.scales):
     """The theorem with other scales a_m; the value is the objective's at them, all else follows as in the theorem."""
 
-    def predict(problem):
+    def wrong(problem):
         found = nct.tag_scales(problem)
         scales = jnp.where(found.samples > 0, rule(problem, found), 0.0)
         minimum = nct.tag_frame_minimum(problem, found.samples, scales, program(problem, found.samples, scales), ID)
         targets = jnp.asarray(problem.targets)
         products = jnp.sum(minimum.product * targets, axis=0)
-        return Prediction(minimum, products)
+        return Prediction(minimum, products, found.onset)
 
-    return predict
+    return wrong
+
+
+predict = with_scales()
 
 
 def program(problem, samples, scales):
@@ -123,6 +138,48 @@ def _with_strength(problem, lam):
     )
 
 
+def tags_counted(problem):
+    """The onset with the number of tags for the number of samples."""
+    true, targets = predict(problem), jnp.asarray(problem.targets)
+    return true._replace(onset=true.onset * targets.shape[1] / jnp.sum(targets))
+
+
+def heavier(problem):
+    """H^T H and |H|^2 larger, |W|^2 smaller by a relative 1e-6, as if a decay were."""
+    true = predict(problem)
+    off = true.minimum._replace(
+        gram_features=(1 + 1e-6) * true.minimum.gram_features,
+        feature_norm=(1 + 1e-6) * true.minimum.feature_norm,
+        weight_norm=(1 - 1e-6) * true.minimum.weight_norm,
+    )
+    return true._replace(minimum=off)
+
+
+def orthogonal_frame(problem):
+    """Orthogonal rows of W instead of a simplex, of the same norm."""
+    true = predict(problem)
+    gram = true.minimum.weight_norm / problem.classes * jnp.eye(problem.classes)
+    return true._replace(minimum=true.minimum._replace(gram_weights=gram))
+
+
+def favoured(problem):
+    """b larger by 1e-6 for the first class."""
+    true = predict(problem)
+    return true._replace(minimum=true.minimum._replace(bias=1e-6 * (jnp.arange(problem.classes) == 0)))
+
+
+def at_decay(problem, lam):
+    """The problem at another lambda = sqrt(lambda_W lambda_H), of the same ratio of the decays."""
+    return dataclasses.replace(
+        problem, weight_decay=np.asarray(lam / nct.decay_strength(problem) * problem.weight_decay)
+    )
+
+
+def around_onset(problem):
+    """Values of lambda well on either side of any onset: it is at most 1/2 (N_m m(K-m) <= N K^2/4), and here above 1/N."""
+    return 0.2 / problem.targets.shape[1], 2.0
+
+
 def centred_logits(problem, params):
     """Logits without the constant of each column, which the loss ignores."""
     logits = problem.logits(params)
@@ -136,15 +193,56 @@ def centred_bias(problem, params):
     return params.bias - jnp.where(jnp.asarray(problem.bias_decay) == 0.0, jnp.mean(params.bias), 0.0)
 
 
-def tag_sums(problem, params):
-    """Of every sample the sum of its tags' rows of W: d x N."""
-    return params.weights[0].T @ jnp.asarray(problem.targets)
+def tag_sums(problem, params, first=1.0):
+    """Of every sample the sum of its tags' rows of W, that of the first class with a weight: d x N."""
+    weights = jnp.where(jnp.arange(problem.classes) == 0, first, 1.0)
+    return params.weights[0].T @ (weights[:, None] * jnp.asarray(problem.targets))
 
 
-def off_tag_sum(problem, params):
+def off_tag_sum(problem, params, first=1.0):
     """|v|^2 h - <h, v> v for every sample, v the sum over its tags; zero where they are parallel."""
-    v, h = tag_sums(problem, params), params.features
+    v, h = tag_sums(problem, params, first), params.features
     return jnp.sum(v**2, axis=0)[None, :] * h - jnp.sum(v * h, axis=0)[None, :] * v
+
+
+def off_weighted_sum(problem, params):
+    """The same with the first class's row of W larger by a relative 1e-6."""
+    return off_tag_sum(problem, params, first=1 + 1e-6)
+
+
+def size_of_tag_sums(problem, params):
+    """The Frobenius norm of |v|^2 h."""
+    v, h = tag_sums(problem, params), params.features
+    return jnp.sqrt(jnp.sum(jnp.sum(v**2, axis=0) ** 2 * jnp.sum(h**2, axis=0)))
+
+
+def logit_column(problem, params):
+    """|W||H|/sqrt N, a typical column of the logits."""
+    columns = params.features.shape[1]
+    return jnp.sqrt(jnp.sum(params.weights[0] ** 2) * jnp.sum(params.features**2) / columns)
+
+
+def tag_direction(observe, statement):
+    """The claim that features are parallel to the sums over their tags, by an observable that then vanishes."""
+    return nct.Equality("tag_direction", statement, observe, lambda p: jnp.zeros(()), size=size_of_tag_sums)
+
+
+def balanced_tags(one):
+    """Whether for every m that occurs all sets of m tags occur equally often, and 1 <= m < K."""
+    targets = np.asarray(one.problem.targets)
+    classes, sizes = targets.shape[0], targets.sum(axis=0)
+    if not np.all((sizes >= 1) & (sizes < classes)):
+        return False
+    for m in np.unique(sizes):
+        _, often = np.unique(targets[:, sizes == m], axis=1, return_counts=True)
+        if often.size != comb(classes, int(m)) or np.ptp(often) > 0:
+            return False
+    return True
+
+
+def has_bias(one):
+    """Whether there is a bias."""
+    return one.problem.bias_decay is not None
 
 
 def near(above):
@@ -161,7 +259,7 @@ def several(instance):
 
 def more_than_one_tag(instance):
     """Whether some sample has more than one tag, and the minimiser is not zero."""
-    return instance.parameters["relative"] < 1 and "2 tags" in instance.parameters["copies"]
+    return instance.parameters["relative"] < 1 and instance.parameters["most tags"] > 1
 
 
 THEOREM = nct.register(
@@ -177,9 +275,12 @@ $\sum_m\frac{N_m}Nm\log(m+(K-m)e^{-a_m})+\lambda((K-1)\sum_mN_m\frac{m(K-m)}Ka_m
 $w^4=\frac{\lambda_H}{\lambda_W}\sum_mN_ma_m^2\frac{m(K-m)}{K(K-1)}$. All $a_m$ are positive if
 $N^2\lambda_W\lambda_H<\sum_mN_m\frac{m(K-m)}{K(K-1)}$, and all are zero otherwise.""",
         hypotheses=(
-            "all sets of m tags equally often, for each m that occurs; 1 <= m < K",
-            "d >= K-1",
-            "lambda_W, lambda_H > 0, bias none, free or decayed",
+            nct.Hypothesis("pick-all-label loss", lambda i: i.problem.loss.name == "pick_all_label"),
+            nct.Hypothesis("all sets of m tags equally often, for each m that occurs; 1 <= m < K", balanced_tags),
+            FREE_FEATURES,
+            DIM_SIMPLEX,
+            POSITIVE_DECAYS,
+            ANY_BIAS,
         ),
         notation="The fit is a mean over samples, each with the sum over its tags; w_k are the rows of W, m is the number of "
         "tags of a sample (its multiplicity), N the number of samples, not of tags.",
@@ -191,30 +292,38 @@ $N^2\lambda_W\lambda_H<\sum_mN_m\frac{m(K-m)}{K(K-1)}$, and all are zero otherwi
             ),
         ),
         instances=draw_instances,
-        predict=with_scales(),
+        predict=predict,
         claims=(
-            nct.minimum_value(lambda p: p.minimum.value),
-            nct.Claim("logits", r"WH+b1^\top", centred_logits, lambda p: p.minimum.logits),
-            nct.Claim(
+            nct.GlobalValue("value", r"\min f", lambda p: p.minimum.value),
+            nct.Equality("logits", r"WH+b1^\top", centred_logits, lambda p: p.minimum.logits),
+            nct.Equality(
                 "gram_weights", r"WW^\top", lambda p, x: x.weights[0] @ x.weights[0].T, lambda p: p.minimum.gram_weights
             ),
-            nct.Claim(
+            nct.Equality(
                 "gram_features", r"H^\top H", lambda p, x: x.features.T @ x.features, lambda p: p.minimum.gram_features
             ),
-            nct.Claim("tag_direction", r"h_i\parallel\sum_{k\in S_i}w_k", off_tag_sum, lambda p: jnp.zeros(())),
-            nct.Claim(
+            tag_direction(off_tag_sum, r"h_i\parallel\sum_{k\in S_i}w_k"),
+            nct.Equality(
                 "tag_scale",
                 r"\langle h_i,\sum_{k\in S_i}w_k\rangle=a_mm(K-m)/K",
                 lambda problem, params: jnp.sum(tag_sums(problem, params) * params.features, axis=0),
                 lambda p: p.products,
             ),
-            nct.Claim(
+            nct.Equality(
                 "weight_norm", r"|W|_F^2", lambda p, x: jnp.sum(x.weights[0] ** 2), lambda p: p.minimum.weight_norm
             ),
-            nct.Claim(
+            nct.Equality(
                 "feature_norm", r"|H|_F^2", lambda p, x: jnp.sum(x.features**2), lambda p: p.minimum.feature_norm
             ),
-            nct.Claim("bias", r"b", centred_bias, lambda p: jnp.zeros(())),
+            nct.Equality("bias", r"b", centred_bias, lambda p: p.minimum.bias, size=logit_column, applies=has_bias),
+            nct.Threshold(
+                "onset",
+                r"WH=0\iff N^2\lambda_W\lambda_H\ge\sum_mN_m\frac{m(K-m)}{K(K-1)}",
+                at_decay,
+                logit_size,
+                lambda p: p.onset,
+                around_onset,
+            ),
         ),
         controls=(
             nct.Control(
@@ -247,6 +356,23 @@ $N^2\lambda_W\lambda_H<\sum_mN_m\frac{m(K-m)}{K(K-1)}$, and all are zero otherwi
                 claims=("logits", "value"),
                 applies=more_than_one_tag,
             ),
+            nct.Control(
+                "tags counted", "N the number of tags in the onset", tags_counted, ("onset",), more_than_one_tag
+            ),
+            nct.Control("orthogonal frame", "orthogonal rows of W", orthogonal_frame, claims=("gram_weights",)),
+            nct.Control(
+                "a decay 1e-6 off",
+                "H^T H and |H|^2 larger, |W|^2 smaller by a relative 1e-6",
+                heavier,
+                claims=("gram_features", "feature_norm", "weight_norm"),
+            ),
+            nct.Control(
+                "first class heavier",
+                "the first row of W larger by a relative 1e-6 in the sums over tags",
+                applies=more_than_one_tag,
+                versions=(tag_direction(off_weighted_sum, r"h_i\parallel\sum_{k\in S_i}w_k+10^{-6}[1\in S_i]w_1"),),
+            ),
+            nct.Control("a favoured class", "b larger by 1e-6 for the first class", favoured, ("bias",), has_bias),
         ),
     )
 )

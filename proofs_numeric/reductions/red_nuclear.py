@@ -7,9 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
+from proofs_numeric.pool import log_uniform, pick
 
 ID = "red-nuclear"
-SHAPES = ((4, 6, 4, 4), (5, 5, 3, 6))  # (K, N, rank, d); d = rank once
+SMALL = ((2, 1, 1, 1), (2, 3, 2, 2), (2, 5, 1, 3))  # (K, N, rank, d); d = rank is the least that the lemma allows
+MIDDLE = ((4, 6, 4, 4), (5, 5, 3, 6), (6, 4, 4, 5))
+WIDE = ((4, 200, 4, 5), (5, 120, 3, 3))
 
 
 class Cheapest(NamedTuple):
@@ -22,14 +25,14 @@ class Cheapest(NamedTuple):
 
 
 def draw_instances(key):
-    """Random Z of full and of deficient rank, entries of any size, decays of any ratio up to 10."""
-    rng = nct.generator(key)
+    """One small, one middle and one wide shape: random Z of any size, full or deficient in rank, decays of any ratio."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for rows, cols, rank, dim in SHAPES:
-        for ratio in (1.0, *10.0 ** rng.uniform([-1.0, -0.5, 0.1, 0.5], [-0.5, -0.1, 0.5, 1.0])):
-            size = 10.0 ** rng.uniform(-0.5, 0.5)
+    for rows, cols, rank, dim in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, WIDE)):
+        for ratio in (1.0, log_uniform(rng, 1e-3, 1e-1), log_uniform(rng, 0.1, 10.0), log_uniform(rng, 10.0, 1e3)):
+            size = log_uniform(rng, 0.1, 10.0)
             target = size * rng.normal(size=(rows, rank)) @ rng.normal(size=(rank, cols)) / np.sqrt(rank)
-            level = 10.0 ** rng.uniform(-1.5, -0.5)
+            level = log_uniform(rng, 1e-4, 1.0)
             decay = (float(level * np.sqrt(ratio)), float(level / np.sqrt(ratio)))
             problem = nct.minimal_factorisation(target, dim=dim, weight_decay=decay)
             shown = {"K": rows, "N": cols, "rank": rank, "d": dim, "lambda_W": decay[0], "lambda_H": decay[1]}
@@ -37,12 +40,15 @@ def draw_instances(key):
     return drawn
 
 
-def predict_with(value_of, mean=lambda a, b: jnp.sqrt(a * b)):
-    """The lemma with `value_of` the singular values and `mean` of the decays (right: sum, geometric mean)."""
+def predict_with(value_of, mean=lambda a, b: jnp.sqrt(a * b), power=0.5):
+    """The lemma with `value_of` the singular values, `mean` of the decays and `power` of their ratio.
+
+    Right are the sum, the geometric mean and the square root.
+    """
 
     def predict(problem):
         left, singular, right = jnp.linalg.svd(jnp.asarray(problem.target), full_matrices=False)
-        ratio = jnp.sqrt(problem.weight_decay[1] / problem.weight_decay[0])
+        ratio = (problem.weight_decay[1] / problem.weight_decay[0]) ** power
         return Cheapest(
             value=mean(*problem.weight_decay) * value_of(singular),
             gram_weights=ratio * (left * singular[None, :]) @ left.T,
@@ -65,10 +71,43 @@ def gram_features(problem, params):
     return features.T @ features
 
 
-def imbalance(problem, params):
-    """lambda_W W^T W - lambda_H H H^T."""
+def imbalance(problem, params, off=1.0):
+    """lambda_W W^T W - lambda_H H H^T, the first term `off` times as large."""
     weights, features = problem.factor_pair(params)
-    return problem.weight_decay[0] * weights.T @ weights - problem.weight_decay[1] * features @ features.T
+    return off * problem.weight_decay[0] * weights.T @ weights - problem.weight_decay[1] * features @ features.T
+
+
+def tilted(problem, params):
+    """The same with lambda_W larger by a relative 1e-6."""
+    return imbalance(problem, params, 1.0 + 1e-6)
+
+
+def balance_size(problem, params):
+    """|lambda_W W^T W|_F, one of the two terms of the difference."""
+    weights, _ = problem.factor_pair(params)
+    return problem.weight_decay[0] * jnp.linalg.norm(weights.T @ weights)
+
+
+def balance(observe):
+    """The claim that an imbalance vanishes."""
+    return nct.Equality(
+        "balance",
+        r"\lambda_WW^\top W=\lambda_HHH^\top",
+        observe,
+        lambda m: jnp.zeros(()),
+        scope="critical points",
+        size=balance_size,
+    )
+
+
+def off_by(relative):
+    """The lemma with every Gram matrix and norm larger by a relative error."""
+
+    def predict(problem):
+        true = predict_with(jnp.sum)(problem)
+        return jax.tree.map(lambda x: (1.0 + relative) * x, true)
+
+    return predict
 
 
 def unequal(instance):
@@ -84,7 +123,10 @@ THEOREM = nct.register(
 $\min_{WH=Z}\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2=\lambda|Z|_*$ with $\lambda=\sqrt{\lambda_W\lambda_H}$, and every
 factorisation costs at least that. At a minimiser $\lambda_WW^\top W=\lambda_HHH^\top$,
 $WW^\top=\sqrt{\lambda_H/\lambda_W}(ZZ^\top)^{1/2}$ and $H^\top H=\sqrt{\lambda_W/\lambda_H}(Z^\top Z)^{1/2}$.""",
-        hypotheses=("d >= rank Z", "lambda_W, lambda_H > 0"),
+        hypotheses=(
+            nct.Hypothesis("d >= rank Z > 0", lambda i: 0 < np.linalg.matrix_rank(i.problem.target) <= i.problem.dim),
+            nct.Hypothesis("lambda_W, lambda_H > 0", lambda i: bool(np.all(np.asarray(i.problem.weight_decay) > 0))),
+        ),
         notation="Z is K x N, W is K x d, H is d x N; no loss: the product is given.",
         sources=(
             nct.Source(
@@ -103,37 +145,40 @@ $WW^\top=\sqrt{\lambda_H/\lambda_W}(ZZ^\top)^{1/2}$ and $H^\top H=\sqrt{\lambda_
         instances=draw_instances,
         predict=predict_with(jnp.sum),
         claims=(
-            nct.minimum_value(lambda m: m.value, r"\min=\sqrt{\lambda_W\lambda_H}|Z|_*"),
-            nct.Claim(
+            nct.GlobalValue("value", r"\min=\sqrt{\lambda_W\lambda_H}|Z|_*", lambda m: m.value),
+            nct.LowerBound(
                 "any factorisation",
                 r"\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2\ge\lambda|Z|_*",
                 lambda problem, params: problem.objective(params),
                 lambda m: m.value,
-                kind="lower",
                 scope="any point",
             ),
-            nct.Claim("gram_weights", r"WW^\top", gram_weights, lambda m: m.gram_weights),
-            nct.Claim("gram_features", r"H^\top H", gram_features, lambda m: m.gram_features),
-            nct.Claim(
+            nct.Equality(
+                "gram_weights",
+                r"WW^\top",
+                gram_weights,
+                lambda m: m.gram_weights,
+            ),
+            nct.Equality(
+                "gram_features",
+                r"H^\top H",
+                gram_features,
+                lambda m: m.gram_features,
+            ),
+            nct.Equality(
                 "weight_norm",
                 r"|W|_F^2=\sqrt{\lambda_H/\lambda_W}|Z|_*",
                 lambda problem, params: jnp.sum(params**2),
                 lambda m: m.weight_norm,
             ),
-            nct.Claim(
-                "balance",
-                r"\lambda_WW^\top W=\lambda_HHH^\top",
-                imbalance,
-                lambda m: jnp.zeros(()),
-                scope="critical points",
-            ),
+            balance(imbalance),
         ),
         controls=(
             nct.Control(
-                "threshold high",
-                "every factorisation costs at least 1.03 times the nuclear norm",
-                predict_with(lambda s: 1.03 * jnp.sum(s)),
-                claims=("any factorisation",),
+                "1e-6 high",
+                "every factorisation costs at least the nuclear norm and a relative 1e-6 more",
+                predict_with(lambda s: (1 + 1e-6) * jnp.sum(s)),
+                claims=("any factorisation", "value"),
             ),
             nct.Control(
                 "Frobenius", "Frobenius instead of nuclear norm", predict_with(jnp.linalg.norm), claims=("value",)
@@ -145,6 +190,20 @@ $WW^\top=\sqrt{\lambda_H/\lambda_W}(ZZ^\top)^{1/2}$ and $H^\top H=\sqrt{\lambda_
                 claims=("value",),
                 applies=unequal,
             ),
+            nct.Control(
+                "ratio inverted",
+                "sqrt(lambda_W / lambda_H) in the place of its inverse",
+                predict_with(jnp.sum, power=-0.5),
+                claims=("gram_weights", "gram_features", "weight_norm"),
+                applies=unequal,
+            ),
+            nct.Control(
+                "Gram matrices 1e-6 off",
+                "W W^T, H^T H and |W|^2 larger by a relative 1e-6",
+                off_by(1e-6),
+                claims=("gram_weights", "gram_features", "weight_norm"),
+            ),
+            nct.Control("lambda_W 1e-6 off", "lambda_W larger by a relative 1e-6", versions=(balance(tilted),)),
         ),
     )
 )

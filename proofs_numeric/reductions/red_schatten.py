@@ -8,10 +8,13 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import HORN_1950, XU_2017
+from proofs_numeric.pool import log_uniform, pick
 
 ID = "red-schatten"
-# (K, N, rank, (d_0, ..., d_{M-1})): M = 1, 2, 3; wider than the rank, and as narrow as it allows
-SHAPES = ((4, 6, 4, (5,)), (5, 4, 3, (4, 3)), (3, 5, 2, (2, 3, 3)))
+# (K, N, rank, (d_0, ..., d_{M-1})): M = 1, 2, 3; wider than the rank, and as narrow as it allows.
+ONE = ((4, 6, 4, (5,)), (2, 3, 2, (2,)), (5, 150, 3, (4,)))
+TWO = ((5, 4, 3, (4, 3)), (2, 1, 1, (2, 1)), (4, 120, 3, (3, 4)))
+THREE = ((3, 5, 2, (2, 3, 3)), (4, 4, 3, (3, 3, 3)), (2, 100, 2, (3, 2, 2)))
 POWERS = (1, 2, 3)
 
 
@@ -26,15 +29,15 @@ class Cheapest(NamedTuple):
 
 
 def draw_instances(key):
-    """Random Z of full and of deficient rank, singular values over a factor 30, decay ratios up to 100."""
-    rng = nct.generator(key)
+    """One shape for each M: random Z of full and of deficient rank, singular values over a factor 30, decays of any ratio."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for rows, cols, rank, widths in SHAPES:
-        for spread in (0.0, 0.5, 0.5, 1.0):
+    for rows, cols, rank, widths in (*pick(rng, ONE), *pick(rng, TWO), *pick(rng, THREE)):
+        for spread in (0.0, 0.3, 0.8, 1.5):
             left, right = (np.linalg.qr(rng.normal(size=(side, rank)))[0] for side in (rows, cols))
-            singular = 10.0 ** (rng.uniform(-0.5, 0.5) + rng.uniform(-0.7, 0.7, size=rank))
+            singular = log_uniform(rng, 0.1, 10.0) * 10.0 ** rng.uniform(-0.7, 0.7, size=rank)
             logs = spread * rng.uniform(-1, 1, size=len(widths) + 1)
-            decay = 10.0 ** (rng.uniform(-1.5, -0.5) + (logs - logs.mean()))
+            decay = log_uniform(rng, 1e-4, 1.0) * 10.0 ** (logs - logs.mean())
             target = (left * singular) @ right.T
             problem = nct.minimal_chain_factorisation(target, widths=widths, weight_decay=decay.tolist())
             shown = {"M": len(widths), "K": rows, "N": cols, "rank": rank, "widths": "-".join(map(str, widths))}
@@ -102,13 +105,45 @@ def gram_features(problem, params):
     return features.T @ features
 
 
-def imbalance(problem, params):
-    """lambda_{l+1} W_{l+1}^T W_{l+1} - lambda_l W_l W_l^T in every inner space, H at the bottom."""
+def terms_of(problem, params, off=1.0):
+    """lambda_{l+1} W_{l+1}^T W_{l+1}, `off` times as large, and lambda_l W_l W_l^T in every inner space, H at the bottom."""
     *weights, features = problem.factor_chain(params)
     *rates, lowest = jnp.asarray(problem.weight_decay)
     ordered, decay = [features, *weights], [lowest, *rates]
     pairs = zip(ordered[:-1], ordered[1:], decay[:-1], decay[1:], strict=True)
-    return jnp.concatenate([jnp.ravel(b * upper.T @ upper - a * lower @ lower.T) for lower, upper, a, b in pairs])
+    return [(off * b * upper.T @ upper, a * lower @ lower.T) for lower, upper, a, b in pairs]
+
+
+def imbalance(problem, params):
+    """The differences of the two terms."""
+    return jnp.concatenate([jnp.ravel(above - below) for above, below in terms_of(problem, params)])
+
+
+def tilted(problem, params):
+    """The same with every upper decay larger by a relative 1e-6."""
+    return jnp.concatenate([jnp.ravel(above - below) for above, below in terms_of(problem, params, 1.0 + 1e-6)])
+
+
+def balance_size(problem, params):
+    """Norm of the terms of the differences."""
+    return jnp.sqrt(sum((jnp.sum(above**2) for above, _ in terms_of(problem, params)), jnp.zeros(())))
+
+
+def balance(observe):
+    """The claim that an imbalance vanishes."""
+    return nct.Equality(
+        "balance",
+        r"\lambda_{l+1}W_{l+1}^\top W_{l+1}=\lambda_lW_lW_l^\top",
+        observe,
+        lambda m: jnp.zeros(()),
+        scope="critical points",
+        size=balance_size,
+    )
+
+
+def off_by(relative):
+    """The lemma with every Gram matrix and moment larger by a relative error."""
+    return lambda problem: jax.tree.map(lambda x: (1.0 + relative) * x, predict_with()(problem))
 
 
 def unequal(instance):
@@ -126,7 +161,14 @@ $\min_{W_M\cdots W_1H=Z}\sum_l\frac{\lambda_l}2|W_l|_F^2+\frac{\lambda_H}2|H|_F^
 and every factorisation costs at least that. At a critical point on the fibre, and so at every minimiser,
 $\lambda_{l+1}W_{l+1}^\top W_{l+1}=\lambda_lW_lW_l^\top$, all $\lambda_ls_i(W_l)^2$ are equal for each i, and the singular
 vectors are aligned.""",
-        hypotheses=("M >= 1 weight layers", "inner widths >= rank Z", "all decays > 0"),
+        hypotheses=(
+            nct.Hypothesis("M >= 1 weight layers", lambda i: i.problem.depth >= 1),
+            nct.Hypothesis(
+                "inner widths >= rank Z > 0",
+                lambda i: 0 < np.linalg.matrix_rank(i.problem.target) <= min(i.problem.widths),
+            ),
+            nct.Hypothesis("all decays > 0", lambda i: bool(np.all(np.asarray(i.problem.weight_decay) > 0))),
+        ),
         notation="Z is K x N, H is d_0 x N, W_l is d_l x d_{l-1}; M+1 factors; no loss: the product is given.",
         sources=(
             HORN_1950.remark("The inequality for singular values of a product, on which the bound rests."),
@@ -135,33 +177,48 @@ vectors are aligned.""",
         instances=draw_instances,
         predict=predict_with(),
         claims=(
-            nct.minimum_value(lambda m: m.value, r"\min=\frac{M+1}2(\prod\lambda)^{1/(M+1)}\sum_is_i(Z)^{2/(M+1)}"),
-            nct.Claim(
+            nct.GlobalValue(
+                "value", r"\min=\frac{M+1}2(\prod\lambda)^{1/(M+1)}\sum_is_i(Z)^{2/(M+1)}", lambda m: m.value
+            ),
+            nct.LowerBound(
                 "any factorisation",
                 r"\sum_l\frac{\lambda_l}2|W_l|_F^2+\frac{\lambda_H}2|H|_F^2\ge\min",
                 lambda problem, params: problem.objective(params),
                 lambda m: m.value,
-                kind="lower",
                 scope="any point",
             ),
-            nct.Claim("layer_spectra", r"\mathrm{tr}(W_lW_l^\top)^p", moments, lambda m: m.moments),
-            nct.Claim("gram_top", r"W_MW_M^\top", gram_top, lambda m: m.gram_top),
-            nct.Claim("gram_weights", r"(W_M\cdots W_1)(W_M\cdots W_1)^\top", gram_weights, lambda m: m.gram_weights),
-            nct.Claim("gram_features", r"H^\top H", gram_features, lambda m: m.gram_features),
-            nct.Claim(
-                "balance",
-                r"\lambda_{l+1}W_{l+1}^\top W_{l+1}=\lambda_lW_lW_l^\top",
-                imbalance,
-                lambda m: jnp.zeros(()),
-                scope="critical points",
+            nct.Equality(
+                "layer_spectra",
+                r"\mathrm{tr}(W_lW_l^\top)^p",
+                moments,
+                lambda m: m.moments,
             ),
+            nct.Equality(
+                "gram_top",
+                r"W_MW_M^\top",
+                gram_top,
+                lambda m: m.gram_top,
+            ),
+            nct.Equality(
+                "gram_weights",
+                r"(W_M\cdots W_1)(W_M\cdots W_1)^\top",
+                gram_weights,
+                lambda m: m.gram_weights,
+            ),
+            nct.Equality(
+                "gram_features",
+                r"H^\top H",
+                gram_features,
+                lambda m: m.gram_features,
+            ),
+            balance(imbalance),
         ),
         controls=(
             nct.Control(
-                "3 % high",
-                "every factorisation costs at least 1.03 times as much",
-                predict_with(lambda s, f: 1.03 * jnp.sum(s ** (2 / f))),
-                claims=("any factorisation",),
+                "1e-6 high",
+                "every factorisation costs at least a relative 1e-6 more",
+                predict_with(lambda s, f: (1 + 1e-6) * jnp.sum(s ** (2 / f))),
+                claims=("any factorisation", "value"),
             ),
             nct.Control(
                 "one factor too few",
@@ -186,9 +243,16 @@ vectors are aligned.""",
                 "equal factors",
                 "equal singular values in all factors, whatever their decays",
                 predict_with(share=jnp.ones_like),
-                claims=("layer_spectra", "gram_features"),
+                claims=("layer_spectra", "gram_top", "gram_weights", "gram_features"),
                 applies=unequal,
             ),
+            nct.Control(
+                "Gram matrices 1e-6 off",
+                "all Gram matrices and moments larger by a relative 1e-6",
+                off_by(1e-6),
+                claims=("layer_spectra", "gram_top", "gram_weights", "gram_features"),
+            ),
+            nct.Control("decays 1e-6 off", "every upper decay larger by a relative 1e-6", versions=(balance(tilted),)),
         ),
     )
 )

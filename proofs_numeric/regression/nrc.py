@@ -1,5 +1,6 @@
 """Neural regression collapse: squared error with real targets, free features and a free bias."""
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -8,10 +9,15 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import ANDRIOPOULOS_2024
+from proofs_numeric.hypotheses import FREE_BIAS, FREE_FEATURES, POSITIVE_DECAYS, SQUARED_ERROR
+from proofs_numeric.pool import log_uniform, pick
+from proofs_numeric.pool import near as near_one
 from proofs_numeric.regression.targets import draw_targets, make, moments, strength
+from proofs_numeric.shallow.strength import CLOSEST_ZERO
 
 ID = "nrc"
-SHAPES = ((3, 4, 12), (2, 2, 9))  # (n, d, M); d = n once, the least that the theorem allows
+SMALL = ((1, 1, 7), (1, 3, 10), (2, 2, 9), (2, 3, 200))  # (n, d, M); d = n often, the least that the theorem allows
+LARGE = ((3, 4, 12), (3, 3, 40), (4, 5, 20))
 
 
 class Prediction(NamedTuple):
@@ -19,28 +25,27 @@ class Prediction(NamedTuple):
 
     minimum: nct.Minimum
     residual: jax.Array
+    thresholds: jax.Array
+    """The c at which each direction goes off, from large to small."""
     measures: jax.Array | float = 0.0
     """NRC1, NRC2, NRC3 where all directions are on."""
 
 
 def draw_instances(key):
-    """For each shape: c far below lambda_min, between each pair of eigenvalues, within 3 % of each, far above all."""
-    rng = nct.generator(key)
+    """A small and a large shape: c far below lambda_min, between each pair of eigenvalues, close to each, far above all."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for n, dim, samples in SHAPES:
-        for place in ("far below", "far above"):
-            targets, eigenvalues = draw_targets(rng, n, samples)
-            c = (
-                eigenvalues[-1] * rng.uniform(0.02, 0.4)
-                if place == "far below"
-                else eigenvalues[0] * rng.uniform(1.3, 3)
-            )
-            drawn.append(make(rng, dim, targets, c, "c < min" if place == "far below" else "c > max"))
+    for n, dim, samples in (*pick(rng, SMALL), *pick(rng, LARGE)):
+        targets, eigenvalues = draw_targets(rng, n, samples)
+        drawn.append(make(rng, dim, targets, eigenvalues[-1] * log_uniform(rng, 1e-4, 1e-2), "c < min"))
+        drawn.append(make(rng, dim, targets, eigenvalues[-1] * rng.uniform(0.02, 0.4), "c < min"))
+        drawn.append(make(rng, dim, targets, eigenvalues[0] * log_uniform(rng, 1.3, 30.0), "c > max"))
         for i in range(n):
             targets, eigenvalues = draw_targets(rng, n, samples)
             inner, outer = ("c > max" if i == 0 else "middle"), ("c < min" if i == n - 1 else "middle")
-            drawn.append(make(rng, dim, targets, eigenvalues[i] * (1 - rng.uniform(0.01, 0.03)), outer + ", near"))
-            drawn.append(make(rng, dim, targets, eigenvalues[i] * (1 + rng.uniform(0.01, 0.03)), inner + ", near"))
+            closest = CLOSEST_ZERO if i == 0 else 1e-4
+            drawn.append(make(rng, dim, targets, eigenvalues[i] * near_one(rng, False), outer + ", near"))
+            drawn.append(make(rng, dim, targets, eigenvalues[i] * near_one(rng, True, closest), inner + ", near"))
             if i > 0:
                 between = np.sqrt(eigenvalues[i] * eigenvalues[i - 1])
                 drawn.append(make(rng, dim, targets, between, "middle"))
@@ -51,7 +56,8 @@ def predict(problem):
     """The closed form, and W H + b - Y = -(Sigma^(1/2) cut off at sqrt c) Sigma^(-1/2) (Y - mean)."""
     found = moments(problem)
     cut = jnp.minimum(jnp.sqrt(strength(problem)), jnp.sqrt(found.eigenvalues))
-    return Prediction(nct.regression_minimum(problem), -(found.vectors * cut[None, :]) @ found.vectors.T @ found.white)
+    residual = -(found.vectors * cut[None, :]) @ found.vectors.T @ found.white
+    return Prediction(nct.regression_minimum(problem), residual, found.eigenvalues)
 
 
 def with_gram(gram_of):
@@ -70,7 +76,7 @@ def with_gram(gram_of):
             logits=residual + jnp.asarray(problem.targets),
             value=jnp.sum(residual**2) / (2 * samples) + decay[0] * norm,
         )
-        return Prediction(minimum, residual)
+        return Prediction(minimum, residual, found.eigenvalues)
 
     return wrong
 
@@ -123,21 +129,82 @@ def own_lambda(problem):
     )
 
 
-def alignment(problem, params):
+def summed(problem):
+    """Thresholds at the eigenvalues of (Y - mean)(Y - mean)^T, without the factor 1/M."""
+    true = predict(problem)
+    return true._replace(thresholds=problem.targets.shape[1] * true.thresholds)
+
+
+def alignment(problem, params, factor=1.0):
     """H - sqrt(lambda_W/lambda_H) W^T Sigma^(-1/2) (Y - mean)."""
     decay, samples = jnp.asarray(problem.weight_decay), problem.targets.shape[1]
-    scale = jnp.sqrt(decay[0] / (samples * decay[1]))
+    scale = factor * jnp.sqrt(decay[0] / (samples * decay[1]))
     return params.features - scale * params.weights[0].T @ moments(problem).white
 
 
-def norm_balance(problem, params):
+def off_alignment(problem, params):
+    """The same with the scale larger by a relative 1e-6."""
+    return alignment(problem, params, 1 + 1e-6)
+
+
+def feature_size(problem, params):
+    """|H|."""
+    return jnp.sqrt(jnp.sum(params.features**2))
+
+
+def alignment_claim(observe):
+    """H = sqrt(lambda_W/lambda_H) W^T Sigma^(-1/2) (Y - mean), by an observable that then vanishes."""
+    statement = r"H-\sqrt{\lambda_W/\lambda_H}W^\top\Sigma^{-1/2}(Y-\bar Y)=0"
+    return nct.Equality("alignment", statement, observe, lambda p: jnp.zeros(()), size=feature_size)
+
+
+def norm_balance(problem, params, factor=1.0):
     """lambda_H |H|^2 - M lambda_W |W|^2 over M."""
     decay = jnp.asarray(problem.weight_decay)
-    return decay[1] * jnp.sum(params.features**2) - decay[0] * jnp.sum(params.weights[0] ** 2)
+    return decay[1] * jnp.sum(params.features**2) - factor * decay[0] * jnp.sum(params.weights[0] ** 2)
+
+
+def off_balance(problem, params):
+    """The same with lambda_W larger by a relative 1e-6."""
+    return norm_balance(problem, params, 1 + 1e-6)
+
+
+def decayed_size(problem, params):
+    """lambda_H |H|^2 / M."""
+    return jnp.asarray(problem.weight_decay)[1] * jnp.sum(params.features**2)
+
+
+def balance_claim(observe):
+    """The balance of the two norms at critical points, by an observable that then vanishes."""
+    statement = r"\lambda_H|H|^2=M\lambda_W|W|^2"
+    zero = lambda p: jnp.zeros(())  # noqa: E731
+    return nct.Equality("norm_balance", statement, observe, zero, "critical points", size=decayed_size)
+
+
+def at_product(problem, c):
+    """The problem with lambda_W lambda_H = c in the paper's sense, of the same ratio."""
+    return dataclasses.replace(
+        problem, weight_decay=np.asarray(np.sqrt(c / float(strength(problem))) * problem.weight_decay)
+    )
+
+
+def direction_claim(name, statement, index, applies):
+    """The claim that one direction of Sigma, counted from the largest or the smallest, is off exactly from c = lambda_j on."""
+
+    def size_along(problem, params):
+        return jnp.linalg.norm(moments(problem).vectors[:, index] @ problem.product(params))
+
+    def around(problem):
+        eigenvalue = float(moments(problem).eigenvalues[index])
+        return 0.15 * eigenvalue, 6.0 * eigenvalue
+
+    return nct.Threshold(
+        name, statement, at_product, size_along, lambda p: p.thresholds[index], around, applies=applies
+    )
 
 
 def collapse_measures(problem, params):
-    """NRC1, NRC2 and NRC3 where c < lambda_min; elsewhere not all directions are on and they are not defined."""
+    """NRC1, NRC2 and NRC3, which are relative errors."""
     found, weights, features = moments(problem), params.weights[0], params.features
     covariance = (found.vectors * found.eigenvalues[None, :]) @ found.vectors.T
     measures = (
@@ -145,7 +212,7 @@ def collapse_measures(problem, params):
         nct.weight_subspace_error(weights, features),
         nct.regression_gram_distance(weights, covariance, strength(problem)),
     )
-    return jnp.where(strength(problem) < found.eigenvalues[-1], jnp.stack(measures), 0.0)
+    return jnp.stack(measures)
 
 
 def middle(instance):
@@ -158,6 +225,11 @@ def all_on(instance):
     return instance.parameters["regime"].startswith("c < min")
 
 
+def several_on(instance):
+    """Whether all directions are on, and there are two or more."""
+    return all_on(instance) and instance.problem.classes > 1
+
+
 def near(instance):
     """Whether c is within 3 % of an eigenvalue."""
     return instance.parameters["regime"].endswith("near")
@@ -166,33 +238,50 @@ def near(instance):
 def claims():
     """The paper's statements, each about what the gauge leaves alone or, for H and W together, moves alike."""
     return (
-        nct.minimum_value(lambda p: p.minimum.value),
-        nct.Claim("logits", r"WH+b1^\top", lambda p, x: p.logits(x), lambda p: p.minimum.logits),
-        nct.Claim(
+        nct.GlobalValue("value", r"\min f", lambda p: p.minimum.value),
+        nct.Equality(
+            "logits",
+            r"WH+b1^\top",
+            lambda p, x: p.logits(x),
+            lambda p: p.minimum.logits,
+        ),
+        nct.Equality(
             "gram_weights",
             r"WW^\top=\sqrt{\lambda_H/\lambda_W}(\Sigma^{1/2}-\sqrt cI)_+",
             lambda p, x: x.weights[0] @ x.weights[0].T,
             lambda p: p.minimum.gram_weights,
         ),
-        nct.Claim(
-            "gram_features", r"H^\top H", lambda p, x: x.features.T @ x.features, lambda p: p.minimum.gram_features
+        nct.Equality(
+            "gram_features",
+            r"H^\top H",
+            lambda p, x: x.features.T @ x.features,
+            lambda p: p.minimum.gram_features,
         ),
-        nct.Claim(
-            "alignment",
-            r"H-\sqrt{\lambda_W/\lambda_H}W^\top\Sigma^{-1/2}(Y-\bar Y)=0",
-            alignment,
-            lambda p: jnp.zeros(()),
+        alignment_claim(alignment),
+        nct.Equality(
+            "bias",
+            r"b=\bar y",
+            lambda p, x: x.bias,
+            lambda p: p.minimum.bias,
         ),
-        nct.Claim("bias", r"b=\bar y", lambda p, x: x.bias, lambda p: p.minimum.bias),
-        nct.Claim("residual", r"WH+b1^\top-Y", lambda p, x: p.logits(x) - p.targets, lambda p: p.residual),
-        nct.Claim(
-            "norm_balance",
-            r"\lambda_H|H|^2=M\lambda_W|W|^2",
-            norm_balance,
-            lambda p: jnp.zeros(()),
-            scope="critical points",
+        nct.Equality(
+            "residual",
+            r"WH+b1^\top-Y",
+            lambda p, x: p.logits(x) - p.targets,
+            lambda p: p.residual,
         ),
-        nct.Claim("nrc", r"\mathrm{NRC1}=\mathrm{NRC2}=\mathrm{NRC3}=0", collapse_measures, lambda p: p.measures),
+        balance_claim(norm_balance),
+        nct.Equality(
+            "nrc",
+            r"\mathrm{NRC1}=\mathrm{NRC2}=\mathrm{NRC3}=0",
+            collapse_measures,
+            lambda p: jnp.broadcast_to(p.measures, (3,)),
+            size=lambda problem, params: jnp.ones(()),
+            applies=all_on,
+        ),
+        direction_claim("largest", r"u_1^\top W=0\iff c\ge\lambda_{max}", 0, lambda i: True),
+        direction_claim("second", r"u_2^\top W=0\iff c\ge\lambda_2", 1, lambda i: i.problem.classes > 1),
+        direction_claim("smallest", r"u_n^\top W=0\iff c\ge\lambda_{min}", -1, lambda i: i.problem.classes > 2),
     )
 
 
@@ -208,7 +297,15 @@ $H=\sqrt{\lambda_W/\lambda_H}W^\top\Sigma^{-1/2}(Y-\bar Y)$, and
 $\min f=\sum_{\lambda_j\ge c}(\frac c2+\sqrt c(\sqrt{\lambda_j}-\sqrt c))+\sum_{\lambda_j<c}\frac{\lambda_j}2$.
 For $c<\lambda_{min}$ the residual is $-\sqrt c\,\Sigma^{-1/2}(Y-\bar Y)$, and NRC1-NRC3 hold exactly; for
 $c>\lambda_{max}$ the minimiser is $(0,0,\bar y)$. At every critical point $\lambda_H|H|^2=M\lambda_W|W|^2$.""",
-        hypotheses=("Sigma positive definite", "d >= n", "lambda_W, lambda_H > 0, free bias"),
+        hypotheses=(
+            SQUARED_ERROR,
+            FREE_FEATURES,
+            nct.Hypothesis("real targets, not class labels", lambda i: i.problem.counts is None),
+            nct.Hypothesis("Sigma positive definite", lambda i: float(moments(i.problem).eigenvalues[-1]) > 0),
+            nct.Hypothesis("d >= n", lambda i: i.problem.widths[0] >= i.problem.classes),
+            POSITIVE_DECAYS,
+            FREE_BIAS,
+        ),
         notation="Andriopoulos et al. divide lambda_H by M: their (lambda_W, lambda_H) is weight_decay = "
         "(lambda_W, lambda_H/M). "
         "Their n x M targets are K x N here, M the number of samples.",
@@ -258,7 +355,15 @@ $c>\lambda_{max}$ the minimiser is $(0,0,\bar y)$. At every critical point $\lam
                 "M left out", "the paper's lambda_H taken as ours", own_lambda, claims=("value", "gram_weights")
             ),
             nct.Control("no bias", "b = 0", mean_zero, claims=("bias",)),
-            nct.Control("NRC3 uncut", "W W^T in proportion to Sigma^(1/2)", uncut_measures, ("nrc",), all_on),
+            nct.Control("NRC3 uncut", "W W^T in proportion to Sigma^(1/2)", uncut_measures, ("nrc",), several_on),
+            nct.Control("alignment 1e-6 off", "its scale larger by 1e-6", versions=(alignment_claim(off_alignment),)),
+            nct.Control("balance 1e-6 off", "lambda_W larger by 1e-6", versions=(balance_claim(off_balance),)),
+            nct.Control(
+                "covariance without 1/M",
+                "directions off from the eigenvalues of M Sigma on",
+                summed,
+                claims=("largest", "second", "smallest"),
+            ),
         ),
     )
 )

@@ -8,7 +8,8 @@ import numpy as np
 
 import nctheory as nct
 
-SPREAD = (1.0, 2.2, 5.0)  # eigenvalues of Sigma before they are moved at random: never closer than the windows at c
+GAP = 2.2
+"""Ratio of neighbouring eigenvalues of Sigma before they are moved at random: never closer than the windows at c."""
 
 
 class Moments(NamedTuple):
@@ -38,7 +39,7 @@ def strength(problem):
 
 def draw_targets(rng, n, samples):
     """Targets of a mean off zero and a covariance that is not diagonal, and its eigenvalues (descending)."""
-    eigenvalues = np.sort(np.asarray(SPREAD[:n]) * np.exp(rng.uniform(-0.2, 0.2, size=n)))[::-1] * np.exp(rng.normal())
+    eigenvalues = np.sort(GAP ** np.arange(n) * np.exp(rng.uniform(-0.2, 0.2, size=n)))[::-1] * np.exp(rng.normal())
     frame = np.linalg.qr(rng.normal(size=(n, n)))[0]
     raw = rng.normal(size=(n, samples))
     raw -= raw.mean(axis=1, keepdims=True)
@@ -47,9 +48,9 @@ def draw_targets(rng, n, samples):
 
 
 def make(rng, dim, targets, c, regime):
-    """The instance with lambda_W lambda_H = c (the paper's lambda_H), of a ratio between 1/4 and 4, but not near 1."""
+    """The instance with lambda_W lambda_H = c (the paper's lambda_H), of a ratio up to 30 or down to 1/30, but not near 1."""
     n, samples = targets.shape
-    ratio = 10 ** (rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 0.6))
+    ratio = 10 ** (rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 1.0 if regime.startswith("c > max") else 1.5))
     lam_w, lam_h = float(np.sqrt(c * ratio)), float(np.sqrt(c / ratio))
     problem = nct.deep_linear(
         widths=(dim, n), targets=targets, loss="mse", weight_decay=(lam_w, lam_h / samples), bias=0.0

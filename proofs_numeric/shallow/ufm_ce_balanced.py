@@ -1,34 +1,35 @@
 """Cross-entropy with free features: every global minimiser is a simplex ETF, of a known scale, or zero."""
 
 import jax.numpy as jnp
-import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import ZHU_2021
+from proofs_numeric.hypotheses import ANY_BIAS, BALANCED, DIM_SIMPLEX, FREE_FEATURES, POSITIVE_DECAYS
+from proofs_numeric.pool import pick
+from proofs_numeric.shallow.strength import decay_ratio, decays, onset_at_one, strengths
 
 ID = "ufm-ce-balanced"
-# (K, d, n), and whether there is a bias: d = K-1 once, the least dimension that the theorem allows.
-SHAPES = (((4, 8, 5), True), ((3, 2, 6), False), ((8, 10, 3), True))
+SMALL = ((2, 1, 1), (2, 3, 4), (3, 2, 6))  # (K, d, n); d = K-1 twice, the least that the theorem allows
+MIDDLE = ((4, 8, 5), (4, 3, 3), (5, 7, 2))
+LARGE = ((6, 6, 12), (8, 10, 3), (10, 12, 4))
 
 
 def draw_instances(key):
-    """For each shape: weak decay, moderate decay, and strength c within 3 % of 1 on either side; one far beyond."""
-    rng = nct.generator(key)
+    """One small, one middle and one large shape, each with very weak to moderate decay, c on either side of 1 and far."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for (classes, dim, n), has_bias in SHAPES:
-        weak, moderate = np.exp(rng.uniform(np.log(0.03), np.log(0.2))), rng.uniform(0.2, 0.8)
-        below, above = 1 - rng.uniform(0.01, 0.03), 1 + rng.uniform(0.01, 0.03)
-        for strength in (weak, moderate, below, above):
-            bias = [0.0, 10.0 ** rng.uniform(-3, -1)][len(drawn) % 2] if has_bias else None
-            drawn.append(instance(classes, dim, n, strength, 10.0 ** rng.uniform(-0.5, 0.5), bias))
-    drawn.append(instance(4, 8, 5, rng.uniform(1.5, 3.0), 1.0, 0.0))
+    biased = rng.integers(3)  # at least one shape has a bias
+    for number, (classes, dim, n) in enumerate((*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE))):
+        has_bias = number == biased or rng.random() < 0.3
+        for strength in strengths(rng):
+            bias = [0.0, 10.0 ** rng.uniform(-3, 1)][len(drawn) % 2] if has_bias else None
+            drawn.append(instance(classes, dim, n, strength, decay_ratio(rng, strength), bias))
     return drawn
 
 
 def instance(classes, dim, n, strength, ratio, bias):
     """The instance with c = K sqrt(n lambda_W lambda_H) = `strength` and lambda_W / lambda_H = `ratio`."""
-    product = (strength / classes) ** 2 / n
-    decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
+    decay = decays(classes, n, strength, ratio)
     problem = nct.unconstrained_features(
         counts=(n,) * classes, dim=dim, loss="cross_entropy", weight_decay=decay, bias=bias
     )
@@ -79,17 +80,26 @@ THEOREM = nct.register(
 $WH=a^*S\otimes1_n^\top$ with $a^*=\log(1/\kappa-K+1)$ and $S=I-11^\top/K$, $b$ constant (zero if $\lambda_b>0$),
 $WW^\top=\sqrt{\lambda_H/\lambda_W}\,a^*\sqrt n\,S$, $w_k=\sqrt{\lambda_Hn/\lambda_W}\,h_k$, and
 $\min f=\log(1+(K-1)e^{-a^*})+\kappa(K-1)a^*$. If $c\ge1$ the minimiser is zero, with value $\log K$.""",
-        hypotheses=("balanced classes, K >= 2", "d >= K-1", "lambda_W, lambda_H > 0", "bias none, free or decayed"),
+        hypotheses=(
+            nct.Hypothesis("cross-entropy of one-hot labels", lambda i: float(i.problem.loss.smoothing) == 0.0),
+            FREE_FEATURES,
+            BALANCED,
+            DIM_SIMPLEX,
+            POSITIVE_DECAYS,
+            ANY_BIAS,
+        ),
         notation="Zhu et al.: lambda_W, lambda_H, lambda_b as here; their fit is the mean over N = nK samples.",
         sources=(ZHU_2021.remark("The explicit a* and threshold are our own form of it."),),
         instances=draw_instances,
         predict=nct.cross_entropy_minimum,
-        claims=nct.collapse_claims(),
+        claims=(*nct.collapse_claims(), onset_at_one()),
         controls=(
             nct.Control("threshold low", "zero already from c = 0.97 on", shifted_threshold(0.97)),
             nct.Control("threshold high", "collapse up to c = 1.03", shifted_threshold(1.03)),
             nct.Control("off by one", "a* = log(1/kappa - K)", off_by_one, claims=("value", "logits", "weight_norm")),
             nct.Control("orthogonal frame", "orthogonal class directions", orthogonal_frame, claims=("gram_weights",)),
+            nct.Control("onset at 1.001", "zero from c = 1.001 on", versions=(onset_at_one(1.001),)),
+            *nct.collapse_controls(nct.cross_entropy_minimum),
         ),
     )
 )

@@ -1,40 +1,47 @@
 """Squared error with a bias: orthogonal frame, tilted frame or simplex ETF, by the decay of the bias."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import TIRER_2022, ZHOU_2022
+from proofs_numeric.hypotheses import BALANCED, FREE_FEATURES, POSITIVE_DECAYS, SQUARED_ERROR
+from proofs_numeric.pool import LARGE, MIDDLE, SMALL, log_uniform, near, pick
+from proofs_numeric.shallow.strength import CLOSEST_ZERO, decay_ratio, decays, onset_at_one
 
 ID = "ufm-mse-bias"
-SHAPES = ((4, 8, 5), (3, 3, 6), (5, 7, 3))  # (K, d, n)
+LEAST = ((2, 1, 3), (3, 2, 4))  # (K, d, n) with d = K-1, the least for a free bias
 
 
 def draw_instances(key):
-    """Over w = lambda_b/(1+lambda_b) and c: each regime, w within 3 % of c on either side, c within 3 % of 1."""
-    rng = nct.generator(key)
+    """Over w = lambda_b/(1+lambda_b) and c: every regime, w close to c and c close to 1 on either side; a free bias."""
+    rng = nct.numpy_rng(key)
     drawn = []
-    for classes, dim, n in SHAPES:
-        weak, moderate = rng.uniform(0.08, 0.15), rng.uniform(0.2, 0.7)
-        drawn += [
-            make(rng, classes, dim, n, weak, rng.uniform(0.7, 0.8), "near OF"),
-            make(rng, classes, dim, n, moderate, moderate + 0.5 * (1 - moderate) * rng.uniform(0.3, 0.9), "tilted"),
-            make(rng, classes, dim, n, moderate, moderate * (1 + rng.uniform(0.01, 0.03)), "tilted, near ETF"),
-            make(rng, classes, dim, n, moderate, moderate * (1 - rng.uniform(0.01, 0.03)), "ETF, near tilted"),
-            make(rng, classes, dim, n, moderate, 0.0, "ETF, free bias"),
-        ]
-    drawn += [
-        make(rng, 4, 8, 5, 1 - rng.uniform(0.01, 0.03), 0.5, "ETF, near zero"),
-        make(rng, 4, 8, 5, 1 + rng.uniform(0.01, 0.03), 0.5, "zero, near ETF"),
-    ]
+    for classes, dim, n in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
+        # A bias decay above 32, or one far above the others, is too stiff for the flow.
+        moderate, large = rng.uniform(0.2, 0.7), rng.uniform(0.3, 0.7)
+        pairs = (
+            (log_uniform(rng, 0.03, 0.15), 1 - log_uniform(rng, 0.03, 0.3), "near OF"),
+            (log_uniform(rng, 1e-3, 1e-2), log_uniform(rng, 3e-2, 0.3), "tilted, weak decays"),
+            (moderate, moderate + (1 - moderate) * rng.uniform(0.2, 0.6), "tilted"),
+            (large, large * near(rng, above=True), "tilted, near ETF"),
+            (large, large * near(rng, above=False), "ETF, near tilted"),
+            (moderate, moderate * log_uniform(rng, 1e-3, 0.5), "ETF"),
+            (near(rng, above=False), rng.uniform(0.1, 0.9), "ETF, near zero"),
+            (near(rng, above=True, closest=CLOSEST_ZERO), rng.uniform(0.1, 0.9), "zero, near ETF"),
+        )
+        drawn += [instance(classes, dim, n, c, w, decay_ratio(rng, c), regime) for c, w, regime in pairs]
+    for classes, dim, n in pick(rng, LEAST):
+        for c in (log_uniform(rng, 1e-3, 0.2), rng.uniform(0.2, 0.8), near(rng, above=False)):
+            drawn.append(instance(classes, dim, n, c, 0.0, decay_ratio(rng, c), "ETF, free bias"))
     return drawn
 
 
-def make(rng, classes, dim, n, strength, weight, regime):
-    """The instance with c = `strength` and lambda_b/(1+lambda_b) = `weight`."""
-    ratio, product = 10.0 ** rng.uniform(-0.5, 0.5), (strength / classes) ** 2 / n
-    decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
-    bias = float(weight / (1 - weight))
+def instance(classes, dim, n, strength, weight, ratio, regime):
+    """The instance with c = `strength`, lambda_b/(1+lambda_b) = `weight` and lambda_W / lambda_H = `ratio`."""
+    decay, bias = decays(classes, n, strength, ratio), float(weight / (1 - weight))
     problem = nct.unconstrained_features(counts=(n,) * classes, dim=dim, loss="mse", weight_decay=decay, bias=bias)
     shown = {"K": classes, "d": dim, "n": n, "lambda_W": decay[0], "lambda_H": decay[1], "lambda_b": bias}
     return nct.Instance(problem, {**shown, "c": float(strength), "w": float(weight), "regime": regime})
@@ -65,9 +72,47 @@ def wrong_bias(problem):
     return true._replace(bias=jnp.full((problem.classes,), 1.0 / problem.classes))
 
 
-def tilted(instance):
+def value_of_no_bias(problem):
+    """The value c - c^2/2 that the theorem without a bias has."""
+    true, c = nct.squared_error_bias_minimum(problem), jnp.minimum(nct.collapse_strength(problem), 1.0)
+    return true._replace(value=c - c**2 / 2)
+
+
+def tilted(one):
     """Whether an instance lies strictly between the two classical frames."""
-    return instance.parameters["regime"] == "tilted"
+    return one.parameters["regime"] in ("tilted", "tilted, weak decays")
+
+
+def at_bias_decay(problem, bias_decay):
+    """The problem at another decay of the bias."""
+    return dataclasses.replace(problem, bias_decay=np.asarray(bias_decay, np.float64))
+
+
+def size_along_one(problem, params):
+    """|1^T W H|, zero for a simplex ETF; of second order in W and H, so that rounding next to the threshold is not seen."""
+    return jnp.linalg.norm(jnp.sum(problem.product(params), axis=0))
+
+
+def around_tilt(problem):
+    """Bias decays well on either side of w = c."""
+    c = float(nct.collapse_strength(problem))
+    return 0.15 * c / (1 - c), 6.0 * c / (1 - c)
+
+
+def bends(one):
+    """Instances at which the change from the tilted frame to the simplex ETF is located."""
+    return one.problem.widths[0] >= one.problem.classes and 0.1 < one.parameters["c"] < 0.8
+
+
+def shrinkage(minimum):
+    """c, from the scale 1 - c of the simplex."""
+    return 1.0 - (minimum.product[0, 0] - minimum.product[1, 0])
+
+
+def tilt_claim(predicted):
+    """The claim that the frame is tilted exactly from a predicted decay of the bias on."""
+    statement = r"m>0\iff\lambda_b>c/(1-c)"
+    return nct.Threshold("tilt", statement, at_bias_decay, size_along_one, predicted, around_tilt, applies=bends)
 
 
 THEOREM = nct.register(
@@ -81,15 +126,25 @@ $b=\frac{1-m}{K(1+\lambda_b)}1$: a simplex ETF iff $w\le c$, an orthogonal frame
 tilted frame between. With $\phi(c)=c-c^2/2$ up to 1 and $1/2$ beyond,
 $\min f=\frac{K-1}K\phi(c)+\frac wK\phi(c/w)$.""",
         hypotheses=(
-            "balanced classes, K >= 2",
-            "d >= K (K-1 for a free bias)",
-            "lambda_W, lambda_H > 0, lambda_b >= 0",
+            SQUARED_ERROR,
+            FREE_FEATURES,
+            BALANCED,
+            nct.Hypothesis("a bias, free or decayed", lambda i: float(i.problem.bias_decay) >= 0),
+            nct.Hypothesis(
+                "d >= K (K-1 for a free bias)",
+                lambda i: i.problem.widths[0] >= i.problem.classes - (float(i.problem.bias_decay) == 0),
+            ),
+            POSITIVE_DECAYS,
         ),
         notation="Zhou et al.: lambda_W, lambda_H, lambda_b as here; Tirer and Bruna have lambda_b = 0.",
         sources=(ZHOU_2022.remark("Decayed bias; the closed form is our own."), TIRER_2022.remark("Free bias.")),
         instances=draw_instances,
         predict=nct.squared_error_bias_minimum,
-        claims=nct.collapse_claims(),
+        claims=(
+            *nct.collapse_claims(),
+            onset_at_one(),
+            tilt_claim(lambda minimum: shrinkage(minimum) / (1 - shrinkage(minimum))),
+        ),
         controls=(
             nct.Control(
                 "threshold low",
@@ -116,6 +171,12 @@ $\min f=\frac{K-1}K\phi(c)+\frac wK\phi(c/w)$.""",
                 applies=tilted,
             ),
             nct.Control("wrong bias", "b = 1/K whatever its decay", wrong_bias, claims=("bias",), applies=tilted),
+            nct.Control("value without bias", "min f = c - c^2/2", value_of_no_bias, claims=("value",)),
+            nct.Control("onset at 1.001", "zero from c = 1.001 on", versions=(onset_at_one(1.001),)),
+            nct.Control(
+                "lambda_b for w", "tilted from lambda_b = c on", versions=(tilt_claim(shrinkage),), applies=bends
+            ),
+            *nct.collapse_controls(nct.squared_error_bias_minimum),
         ),
     )
 )

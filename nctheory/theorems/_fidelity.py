@@ -1,0 +1,61 @@
+"""Whether seeds end where a flow of much higher accuracy ends."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._batching import in_few_lengths, rounded_up
+from nctheory._programs import light_jit
+from nctheory.flow import Ensemble, solve
+from nctheory.problems import Params, Problem
+from nctheory.theorems._methods import CHUNK
+from nctheory.theorems._run import Run
+
+REFERENCE: dict[str, Any] = {"rtol": 1e-6, "switch": 1e-3}
+"""The high-accuracy flow that the ordinary solve is compared with: a thousandth of the error, a later hand-over."""
+SAME_VALUE, SAME_END = 1e-6, 1e-2
+"""Two end states are in the same basin when values and invariants agree to these relative distances. The second is
+loose because minimisers may form continuous families, along which a small error of the flow is not undone (conventional)."""
+
+
+@light_jit
+def _invariants(problem: Problem, points: Params) -> jax.Array:
+    return jnp.asarray(jax.vmap(problem.invariants)(points))
+
+
+def flow_fidelity(problem: Problem, ensemble: Ensemble, run: Run, count: int) -> tuple[int, int]:
+    """(same, compared): how many of the first `count` converged seeds end where a high-accuracy flow ends.
+
+    Ends are compared by `problem.invariants`. The reference has 10^-3 of the local error, and first
+    tries to hand over at a thirtieth of the gradient; seeds on which it does not converge are not compared.
+    """
+    chosen = np.flatnonzero(ensemble.converged)[:count]
+    if chosen.size == 0:
+        return 0, 0
+    reference = solve(
+        problem,
+        ensemble.seeds[chosen],
+        run.key,
+        scale=run.scale,
+        budget=10 * run.options.budget,
+        # As in the solve itself, whose compiled program is used again.
+        chunk=min(CHUNK, rounded_up(len(ensemble.seeds))),
+        workers=1,
+        light=run.light,
+        **REFERENCE,
+    )
+    ours, theirs = (
+        np.asarray(in_few_lengths(lambda some: _invariants(problem, some), points))
+        for points in (jax.tree.map(lambda x: x[chosen], ensemble.params), reference.params)
+    )
+    usable = reference.converged
+    distance = np.linalg.norm((ours - theirs).reshape(chosen.size, -1), axis=1)
+    extent = np.linalg.norm(theirs.reshape(chosen.size, -1), axis=1) + np.sqrt(ensemble.tolerance)
+    value = ensemble.value[chosen]
+    same = (distance <= SAME_END * extent) & (np.abs(value - reference.value) <= SAME_VALUE * np.abs(value))
+    return int(np.sum(same & usable)), int(np.sum(usable))
+
+
+__all__ = ["flow_fidelity"]

@@ -1,0 +1,210 @@
+"""How the evidence of an instance comes about: by solving, by a census, or by integrating."""
+
+import dataclasses
+from typing import Any, ClassVar, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._batching import in_few_lengths, rounded_up
+from nctheory.certificates import GAP_LEVEL, Bound, Uniqueness, certify, unique_minimiser
+from nctheory.flow import Ensemble, solve, starts
+from nctheory.landscape import search
+from nctheory.problems import Params, Problem, unravel, value_rounding
+from nctheory.theorems._end_types import MAX_TYPES, Examined, examine
+from nctheory.theorems._engine_error import contradiction
+from nctheory.theorems._evidence import CriticalPoints, EndStates
+from nctheory.theorems._instance import Instance
+from nctheory.theorems._locate import locate_threshold
+from nctheory.theorems._observe import measured
+from nctheory.theorems._run import Run
+from nctheory.theorems.claims import Claim, PathClaim
+
+CHUNK = 256
+"""Seeds of one call of the compiled solve."""
+LEAST_SEARCH = 32
+"""Seeds from which on the best point found may stand for the minimum: of fewer than one start in ten that ends lower, none is
+met with probability 0.03 (derived)."""
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Solve:
+    """From random starts to end states: along the gradient flow (`flow`), or by the polish alone.
+
+    Each end state that can be is certified to be the global minimum. Where no certificate is known the best point found stands
+    for it, once at least `search` seeds were tried; before that what no seed found may yet be there, and refutes nothing.
+    """
+
+    flow: bool = True
+    search: int | None = None
+    """By default `LEAST_SEARCH`; where it is given a quick run takes at least as many seeds."""
+
+    few_seeds_are_light: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """The method in words."""
+        return "solve" if self.flow else "solve without the flow"
+
+    def accepts(self, claim: Claim, theorem: str) -> None:
+        """Raise ValueError for a claim about paths."""
+        _no_path(claim, theorem, "Solve")
+
+    def gather(self, claims: tuple[Claim, ...], instance: Instance, run: Run) -> EndStates:
+        """Solve, certify and observe one instance."""
+        problem = instance.problem
+        ensemble = solve(
+            problem,
+            run.seeds,
+            run.key,
+            method="flow+polish" if self.flow else "polish",
+            scale=run.scale,
+            budget=run.options.budget,
+            chunk=min(CHUNK, rounded_up(len(run.seeds))),
+            devices=run.devices,
+            workers=run.workers,
+            progress=run.progress,
+            flow_precision=run.options.flow_precision if self.flow else "float64",
+            light=run.light,
+        )
+        parts = _at_points(problem, claims, ensemble, run, most=MAX_TYPES, best=False)
+        brackets = {claim.location: locate_threshold(claim, problem, run) for claim in run.locate}
+        unique = _uniqueness(problem, ensemble, parts["certified"] & parts["bound"].valid, parts.pop("examined"))
+        return EndStates(
+            problem, ensemble, **parts, uniqueness=unique, brackets=brackets, search_needed=self.search or LEAST_SEARCH
+        )
+
+    def facts(self) -> str:
+        """What is done and to which precision."""
+        way = "gradient flow, then polished" if self.flow else "polished from random starts"
+        return (
+            f"end states: {way} to a gradient norm of 1e-10; minimum certified by a relative gap of 1e-9 and rounding"
+        )
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Census:
+    """Critical points of every index, by a search on the gradient norm from many starts."""
+
+    few_seeds_are_light: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """The method in words."""
+        return "census"
+
+    def accepts(self, claim: Claim, theorem: str) -> None:
+        """Raise ValueError for a claim about paths."""
+        _no_path(claim, theorem, "Census")
+        if claim.location is not None:
+            raise ValueError(
+                f"method: theorem {theorem!r} locates a threshold ({claim.name!r}), which needs Solve(...)"
+            )
+
+    def gather(self, claims: tuple[Claim, ...], instance: Instance, run: Run) -> CriticalPoints:
+        """Search for critical points of one instance, certify and observe them."""
+        problem = instance.problem
+        ensemble = search(problem, run.seeds, run.key, progress=run.progress, light=run.light)
+        parts = _at_points(problem, claims, ensemble, run, most=None, best=True)
+        del parts["examined"]
+        return CriticalPoints(problem, ensemble, **parts)
+
+    def facts(self) -> str:
+        """What is done and to which precision."""
+        return "critical points: gradient norm lowered to 1e-10; one Hessian for each orbit type, off the gauge"
+
+
+def _no_path(claim: Claim, theorem: str, method: str) -> None:
+    if isinstance(claim, PathClaim):
+        raise ValueError(f"method: {method} of theorem {theorem!r} with a claim about paths, {claim.name!r}")
+
+
+def _at_points(
+    problem: Problem, claims: tuple[Claim, ...], ensemble: Ensemble, run: Run, *, most: int | None, best: bool
+) -> dict[str, Any]:
+    """What the two kinds of evidence about points have in common."""
+    bound = certify(problem, ensemble.params)
+    rounded = value_rounding(problem, ensemble.params)
+    drawn = in_few_lengths(
+        lambda some: starts(problem, run.key, some, jnp.asarray(run.scale, jnp.float64)), ensemble.seeds
+    )
+    begun = unravel(problem, drawn)
+    contradiction(problem, ensemble, bound, rounded, begun)
+    certified = _certified(ensemble, bound)
+    # Only some claims are evaluated at points, and only some of these have a tolerance that depends on how they change there.
+    seen = tuple(claim for claim in claims if claim.observer is not None)
+    observed = _by_claim(seen, measured(problem, ensemble.params, [c.observer for c in seen if c.observer]))
+    sized = tuple(claim for claim in seen if claim.terms_of is not None)
+    terms = _by_claim(sized, measured(problem, ensemble.params, [c.terms_of for c in sized if c.terms_of]))
+    anywhere = tuple(claim for claim in seen if claim.anywhere)
+    for claim, x in zip(anywhere, measured(problem, begun, [c.observer for c in anywhere if c.observer]), strict=True):
+        observed[claim] = np.concatenate([x, observed[claim]])
+    both = tuple(claim for claim in anywhere if claim in terms)
+    for claim, x in zip(both, measured(problem, begun, [c.terms_of for c in both if c.terms_of]), strict=True):
+        terms[claim] = np.concatenate([x, terms[claim]])
+    moving = tuple(claim for claim in seen if claim.moves)
+    rows = [int(np.prod(observed[claim].shape[1:])) for claim in moving]
+    examined = examine(
+        problem, ensemble, certified, rounded, moving, rows,
+        most=most, points=run.options.curvature_points, best=best, curvature=len(anywhere) < len(claims),
+    )  # fmt: skip
+    return {
+        "bound": bound,
+        "certified": certified,
+        "observed": observed,
+        "terms": terms,
+        "sizes": _sizes(problem, seen, ensemble.params, begun),
+        "sensitivity": examined.sensitivity,
+        "reports": examined.reports,
+        "types": examined.types,
+        "value_rounding": rounded,
+        "examined": examined,
+    }
+
+
+def _by_claim(claims: tuple[Claim, ...], values: list[np.ndarray]) -> dict[Claim, np.ndarray]:
+    return dict(zip(claims, values, strict=True))
+
+
+def _sizes(problem: Problem, claims: tuple[Claim, ...], ends: Params, begun: Params) -> dict[Claim, float]:
+    """What errors are relative to where a prediction is zero: what the claim names, or its observable, at ends and starts."""
+    functions = [f for claim in claims if (f := claim.size_of or claim.observer) is not None]
+
+    def typical(values: np.ndarray) -> float:
+        norms = np.linalg.norm(values.reshape(len(values), -1), axis=1)
+        return float(np.nanmedian(norms)) if np.any(np.isfinite(norms)) else 0.0
+
+    named = [claim.size_of is not None for claim in claims]
+    at_starts = [typical(x) for x in measured(problem, begun, functions)]
+    at_ends = [typical(x) for x in measured(problem, ends, functions)]
+    # An observable that vanishes where it ought to has no size there; what a claim names may be larger there.
+    return {
+        claim: max(start, end) if own else start
+        for claim, own, start, end in zip(claims, named, at_starts, at_ends, strict=True)
+    }
+
+
+def _certified(ensemble: Ensemble, bound: Bound) -> np.ndarray:
+    """Converged seeds at the global minimum: by the gap, or where no bound exists by the best value found."""
+    if np.any(bound.valid):
+        return ensemble.converged & bound.closed(ensemble.value)
+    if not np.any(ensemble.converged):
+        return np.zeros_like(ensemble.converged)
+    best = np.min(ensemble.value[ensemble.converged])
+    return ensemble.converged & (ensemble.value <= best + GAP_LEVEL * abs(best))
+
+
+def _uniqueness(problem: Problem, ensemble: Ensemble, certified: np.ndarray, examined: Examined) -> Uniqueness | None:
+    """Whether the certified minimiser at which the Hessian was taken is the only one, up to the gauge."""
+    for one in examined.types:
+        if one.certified and one.at >= 0 and certified[one.at]:
+            report = next((r for r in examined.reports if r.smallest == one.smallest_curvature), None)
+            if report is not None:
+                return unique_minimiser(problem, jax.tree.map(lambda x, at=one.at: x[at], ensemble.params), report)
+    return None
+
+
+__all__ = ["CHUNK", "Census", "Solve"]

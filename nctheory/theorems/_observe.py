@@ -1,0 +1,70 @@
+"""Observables of claims at many points: values, sizes of cancelling terms, and how they change about an end state."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._batching import in_few_lengths, map_in_blocks
+from nctheory._precision import EPS
+from nctheory._programs import light_jit
+from nctheory._types import Array
+from nctheory.certificates import HessianReport, sensitivity
+from nctheory.problems import Params, Problem, ravel, unravel
+
+Observable = Callable[..., Array]
+
+
+@partial(light_jit, static_argnames="functions")
+def _at_each(problem: Problem, params: Params, functions: tuple[Observable, ...]) -> list[Array]:
+    return map_in_blocks(lambda point: [jnp.asarray(f(problem, point)) for f in functions], params)
+
+
+def measured(problem: Problem, params: Params, functions: Sequence[Observable]) -> list[np.ndarray]:
+    """Functions of problem and point at every point of a batch; leading axis seeds."""
+    if not functions:
+        return []
+    return in_few_lengths(lambda points: _at_each(problem, points, tuple(functions)), params)
+
+
+@partial(light_jit, static_argnames="functions")
+def _jacobian(problem: Problem, point: Params, functions: tuple[Observable, ...]) -> Array:
+    """Jacobian of all observables at one point, rows in their order."""
+
+    def flat(vector: Array) -> Array:
+        params = unravel(problem, vector)
+        return jnp.concatenate([jnp.ravel(jnp.asarray(f(problem, params))) for f in functions])
+
+    vector = ravel(point)
+    _, push = jax.linearize(flat, vector)
+    return map_in_blocks(push, jnp.eye(vector.size)).T
+
+
+def sensitivities(
+    problem: Problem, point: Params, report: HessianReport, claims: Sequence[Any], rows: Sequence[int], slope: float
+) -> dict[Any, float]:
+    """Change of every claim's observable per unit of residual gradient at an end state; `rows` are their numbers of entries.
+
+    The Jacobian is taken a second time one gradient `slope` (the steepest of the instance) away, in a random direction: an
+    observable that is quadratic in the parameters has a vanishing Jacobian at zero, and only the second one sees its change.
+    """
+    if not claims:
+        return {}
+    vector = np.asarray(ravel(point))
+    direction = np.random.default_rng(11).normal(size=vector.shape)
+    distance = slope / max(report.softest, EPS)
+    away = unravel(problem, vector + distance * direction / np.linalg.norm(direction))
+    functions = tuple(claim.observer for claim in claims)
+    jacobians = [np.asarray(_jacobian(problem, x, functions)) for x in (point, away)]
+    ends = np.cumsum(rows)
+    parts = [slice(end - length, end) for end, length in zip(ends, rows, strict=True)]
+    return {
+        claim: max(sensitivity(report, jacobian[part]) for jacobian in jacobians)
+        for claim, part in zip(claims, parts, strict=True)
+    }
+
+
+__all__ = ["measured", "sensitivities"]

@@ -1,0 +1,40 @@
+"""Violations evaluated anew in extended precision, before anything is called refuted."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nctheory.engine import NotExtended
+from nctheory.theorems._evidence import Evidence
+from nctheory.theorems.claims import Check, Claim
+
+MOST = 8
+"""Violating seeds of a claim that are evaluated anew, the worst first (conventional): the rest of violations of which these
+all vanish is withdrawn with them."""
+
+
+def rechecked(claim: Claim, check: Check, evidence: Evidence, predict: Callable[..., Any]) -> tuple[Check, str]:
+    """The check with violations withdrawn that were rounding in float64, and what was found, in words.
+
+    A seed's violation stands where its residual, with 50 digits, still exceeds the tolerance, of which the part for
+    rounding in float64 is then kept too: what is left cannot be rounding.
+    """
+    excess = np.where(check.violated, check.residual / np.maximum(check.tolerance, np.finfo(float).tiny), 0.0)
+    worst = np.argsort(-excess, kind="stable")[: min(MOST, int(np.sum(check.violated)))]
+    vanished = []
+    for at in worst:
+        seed = int(check.seeds[at])
+        try:
+            residual = claim.recheck(evidence, seed, predict)
+        except NotExtended as error:
+            return check, f"not evaluated in extended precision: {error}"
+        if residual is None:
+            return check, "of a kind that is not evaluated in extended precision"
+        if residual > check.tolerance[at]:
+            return check, f"confirmed with 50 digits at seed {seed}: residual {residual:.3g}"
+        vanished.append(seed)
+    return check.without(check.seeds[check.violated]), f"{int(np.sum(check.violated))} violations vanish with 50 digits"
+
+
+__all__ = ["rechecked"]

@@ -1,0 +1,85 @@
+"""Claims about where a number tends to."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, final
+
+import numpy as np
+
+from nctheory.theorems._evidence import Trajectories
+from nctheory.theorems.claims._base import SAFETY, Check, moved_both_ways
+from nctheory.theorems.claims._paths import RESOLVED, PathClaim, followed, noise_of, of_paths, those
+
+ENDS = 3
+"""Ends from which an exponential limit is extrapolated. Two would do if there were one exponential; where there are two, the
+curve may cross its limit, and the change from one end to the next vanishes there (derived)."""
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Limit(PathClaim):
+    """A number converges, as `vanishing(time)` does to 0, to the predicted limit.
+
+    `vanishing` is what the distance from the limit is proportional to, to first order, as a function of time; or "geometric",
+    of an exponential whose rate is not known. The tolerance is twice the change of the limit when the extrapolation has
+    one order less, or begins from an earlier end (the largest of these), and what the errors of the single observations make
+    of it. Seeds whose limit is not known to a tenth are left out, and support nothing.
+    """
+
+    kind: ClassVar[str] = "limit"
+
+    vanishing: Callable[[np.ndarray], np.ndarray] | Literal["geometric"] = dataclasses.field(kw_only=True)
+
+    def check(self, evidence: Trajectories, predicted: np.ndarray) -> Check:
+        path = followed(self, evidence, predicted)
+        noise, times = noise_of(evidence, path), np.asarray(evidence.spec.times, float)
+        extrapolate: Any = self._geometric if self.vanishing == "geometric" else self._powers
+        found, spread = extrapolate(times, path.observed, noise)
+        if path.predicted.shape not in (found.shape, ()):
+            raise ValueError(
+                f"predicted: claim {self.name!r} expects one number a path, predicted has {path.predicted.shape[1:]}"
+            )
+        told = float(np.max(np.abs(path.predicted), initial=0.0))
+        scale = told or float(np.max(path.size, initial=0.0))
+        largest = told if told > 0 else np.max(path.size, axis=1, initial=0.0)
+        check, coarsest = of_paths(evidence, path, np.abs(found - path.predicted)[:, None], spread[:, None], scale)
+        return those(check, coarsest <= RESOLVED * largest, evidence)
+
+    def wrong(self, evidence: Trajectories, predicted: np.ndarray, scale: float) -> list[np.ndarray]:
+        return moved_both_ways(predicted, self.resolution * scale)
+
+    def _powers(self, times: np.ndarray, curve: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The polynomial in `vanishing` through four ends, at 0, and how far that may be off, per seed."""
+        vanishing: Any = self.vanishing
+        x = np.asarray(vanishing(times), float)
+        # Points at which what vanishes is once, twice, …, sixteen times as large as at the end.
+        chosen = [int(np.argmin(np.abs(np.log(x / (2.0**k * x[-1]))))) for k in range(5)]
+        if len(set(chosen)) < 5:
+            raise ValueError(
+                f"times: claim {self.name!r} wants to see where 16 times the distance is left, got {times}"
+            )
+
+        def extrapolated(points: list[int]) -> tuple[np.ndarray, np.ndarray]:
+            at = x[points]
+            weights = np.array([np.prod([b / (b - a) for b in np.delete(at, i)]) for i, a in enumerate(at)])
+            return curve[:, points] @ weights, noise[:, points] @ np.abs(weights)
+
+        (found, error), (less, _), (sooner, _) = (extrapolated(chosen[a:b]) for a, b in ((0, 4), (0, 3), (1, 5)))
+        return found, SAFETY * np.maximum(np.abs(found - less), np.abs(found - sooner)) + error
+
+    def _geometric(self, times: np.ndarray, curve: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Aitken's extrapolation of a curve whose distance from its limit is, in the end, one exponential."""
+        if times.size < ENDS + 2 or not np.allclose(np.diff(times)[-ENDS - 1 :], times[-1] - times[-2], rtol=1e-9):
+            raise ValueError(f"times: claim {self.name!r} needs {ENDS + 2} evenly spaced times at the end, got {times}")
+
+        def limit(end: int) -> tuple[np.ndarray, np.ndarray]:
+            a, b, c = (curve[:, end - k] for k in (2, 1, 0))
+            ratio = np.where(b != a, (c - b) / np.where(b != a, b - a, 1.0), 0.0)
+            ratio = np.clip(ratio, -0.95, 0.95)
+            return c + (c - b) * ratio / (1.0 - ratio), noise[:, end] * (1.0 + np.abs(ratio)) / (
+                1.0 - np.abs(ratio)
+            ) ** 2
+
+        (last, error), *before = (limit(end) for end in range(times.size - 1, times.size - 1 - ENDS, -1))
+        moved = [np.abs(last - sooner) for sooner, _ in before]
+        return last, SAFETY * np.max([*moved, np.abs(last - curve[:, -1])], axis=0) + error

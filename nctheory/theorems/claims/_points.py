@@ -1,0 +1,136 @@
+"""What claims about points have in common: an observable, its scope, its tolerance at an end state."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nctheory._types import Array
+from nctheory.problems import Params, rounding
+from nctheory.theorems._evidence import CriticalPoints, EndStates, Points
+from nctheory.theorems.claims._base import SAFETY, SCOPES, Check, Claim, Level, Prediction, Scope
+
+
+@dataclasses.dataclass(frozen=True)
+class PointClaim(Claim):
+    """A claim about an observable of points (base of several kinds).
+
+    `observe(problem, params)` is what is measured at one point and `predicted(prediction)` what the theorem says of it.
+    `terms(problem, params)` is the size of the terms whose difference the observable is, relative to which it is rounded.
+    `size(problem, params)` is what errors are relative to where the prediction is zero. Of an observable that is the objective
+    (`of_value`) the error at an end state is of second order in the gradient.
+    """
+
+    observe: Callable[..., Array]
+    predicted: Callable[[Prediction], Any]
+    scope: Scope = "minimisers"
+    terms: Callable[[Any, Params], Array] | None = dataclasses.field(default=None, kw_only=True)
+    size: Callable[[Any, Params], Array] | None = dataclasses.field(default=None, kw_only=True)
+    of_value: bool = dataclasses.field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.scope not in SCOPES:
+            raise ValueError(f"scope: expected one of {SCOPES}, got {self.scope!r} in claim {self.name!r}")
+        if self.of_value and self.scope == "any point":
+            raise ValueError(
+                f"of_value: claim {self.name!r} must compare the objective at critical points or minimisers"
+            )
+
+    @property
+    def predicts(self) -> Callable[[Prediction], Any]:
+        return self.predicted
+
+    @property
+    def about(self) -> str:
+        return self.scope
+
+    @property
+    def observer(self) -> Callable[..., Any]:
+        return self.observe
+
+    @property
+    def terms_of(self) -> Callable[..., Any] | None:
+        return self.terms
+
+    @property
+    def size_of(self) -> Callable[..., Any] | None:
+        return self.size
+
+    @property
+    def anywhere(self) -> bool:
+        return self.scope == "any point"
+
+    @property
+    def moves(self) -> bool:
+        return self.scope != "any point" and not self.of_value
+
+    def scale_of(self, evidence: Points, predicted: np.ndarray) -> float:
+        """Size of the prediction, or where that is zero what `size` names, or the observable's size where seeds start."""
+        norm = float(np.linalg.norm(predicted)) if predicted.size else 0.0
+        return norm if norm > 0 else evidence.sizes.get(self, 0.0)
+
+    def at_points(self, evidence: Points, residual: np.ndarray, size: np.ndarray, scale: float) -> Check:
+        """The check from residuals at all points: noise, tolerances, and the seeds of the scope."""
+        ensemble = evidence.ensemble
+        noise = rounding(evidence.problem, size + evidence.terms.get(self, 0.0))
+        finite = np.isfinite(residual)  # what is not finite can neither support nor refute
+        if self.scope == "any point":
+            both = np.tile(ensemble.seeds, 2)
+            residual, noise = residual[finite], noise[finite]
+            return Check(
+                both[finite], residual, noise, noise, scale, np.abs(residual) + noise,
+                reason="points that were not drawn are not excluded", unknown=np.unique(both[~finite]),
+            )  # fmt: skip
+        within = evidence.certified if self.scope == "minimisers" else ensemble.converged
+        mask = finite & within
+        if self.of_value:
+            tolerance = np.full(residual.shape, np.inf)
+            for one in evidence.types:
+                tolerance[one.members] = one.value_error + noise[one.members]
+        else:
+            tolerance = SAFETY * evidence.sensitivity[self] * evidence.gradient_bound() + noise
+        residual, tolerance, noise = residual[mask], tolerance[mask], noise[mask]
+        level, reason = self.level_of(evidence)
+        return Check(
+            ensemble.seeds[mask], residual, tolerance, noise, scale, np.abs(residual) + tolerance, level, reason,
+            conditional=self.scope == "minimisers" and isinstance(evidence, EndStates) and evidence.best_found,
+            unknown=ensemble.seeds[within & ~finite],
+        )  # fmt: skip
+
+    def level_of(self, evidence: Points) -> tuple[Level, str | None]:
+        """Certified where each end state is certified to be the only minimiser, up to the gauge; else sampled."""
+        if self.scope != "minimisers" or isinstance(evidence, CriticalPoints) or not isinstance(evidence, EndStates):
+            return "sampled", "points of this kind that no seed reached are not excluded"
+        if evidence.best_found:
+            return "sampled", "the best point found stands for the minimum"
+        if evidence.uniqueness is None or not evidence.uniqueness.unique:
+            why = evidence.uniqueness.reason if evidence.uniqueness is not None else "not examined"
+            return "sampled", f"minimisers of other orbits are not excluded ({why})"
+        return "certified", None
+
+    def recheck_points(
+        self, evidence: Points, seed: int, predict: Callable[..., Prediction]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Observed and predicted at one end state, in extended precision where that can be."""
+        import jax
+
+        from nctheory.engine import NotExtended, extended
+
+        at = int(np.flatnonzero(evidence.ensemble.seeds == seed)[0])
+        point = jax.tree.map(lambda x: np.asarray(x[at]), evidence.ensemble.params)
+        observed = np.asarray(extended(self.observe, evidence.problem, point))
+        try:
+            told = extended(lambda problem: self.predicted(predict(problem)), evidence.problem)
+        except NotExtended:
+            told = self.prediction(evidence.problem, predict(evidence.problem))
+        return observed, np.asarray(told)
+
+
+def norm_of(values: np.ndarray) -> float:
+    """Frobenius norm of an array of numbers of any kind."""
+    return float(sum((x * x for x in np.ravel(values)), 0)) ** 0.5
+
+
+__all__ = ["PointClaim", "norm_of"]

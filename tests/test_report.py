@@ -121,7 +121,8 @@ def test_every_statement_of_the_catalogue_becomes_mathml():
         assert "\\" not in text, theorem.id
         assert "$" not in text, theorem.id
         assert text.count("<math") == theorem.statement.count("$") / 2
-        assert "\\" not in to_unicode(theorem.title)
+        for told in (theorem.title, theorem.statement, *(claim.statement for claim in theorem.claims)):
+            assert not re.search(r"[\\$]", to_unicode(told)), told
 
 
 def test_damaged_and_foreign_files_are_left_out_and_said_to_be(folder, capsys):

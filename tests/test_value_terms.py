@@ -410,3 +410,15 @@ def test_value_rounding_wants_a_seeds_axis():
     with pytest.raises(ValueError, match="params: expected one leading seeds axis"):
         value_rounding(problem, point._replace(features=np.zeros((7, 1))))
     assert GAP_LEVEL == 1e-9
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.1])
+def test_a_loss_that_cannot_be_recentred_is_bounded_with_a_bias_all_the_same(bias):
+    """The margin losses: tight for a decayed bias, whose price is smooth; trivial for a free one, and said to be."""
+    problem = features(nct.vector_scaling(CLASSES), 0.1, bias)
+    ends = nct.solve(problem, 2)
+    bound = nct.certify(problem, ends.params)
+    assert bound.valid.all()
+    assert bound.closed(ends.value).all() == (bias > 0)
+    assert (bound.reason is None) == (bias > 0)
+    assert np.all(bound.gap >= -1e-14)

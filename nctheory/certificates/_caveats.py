@@ -4,6 +4,7 @@ from functools import singledispatch
 
 from nctheory._concrete import not_positive
 from nctheory.certificates._convexity import doubtful_convexity, doubtful_profile
+from nctheory.certificates._duality import recentres
 from nctheory.certificates._profile import missing_profile_bound, profile_caveat
 from nctheory.problems import DeepLinear, LayerPeeled, Problem, SideBySide
 
@@ -42,6 +43,8 @@ def _(problem: DeepLinear) -> str | None:
     narrow, needed = min(problem.widths[:-1]), problem.classes
     if bound_by_profile(problem):
         return profile_caveat(problem) if narrow >= needed - 1 else _too_narrow(narrow, needed - 1)
+    if problem.bias_decay is not None and not_positive(problem.bias_decay) and not recentres(problem.loss):
+        return f"the loss {problem.loss.name} defines no recentre, without which a free bias leaves a trivial bound"
     separable = problem.loss.name == "mse" and (problem.bias_decay is None or not_positive(problem.bias_decay))
     if problem.inputs is not None:
         if separable and problem.bias_decay is None and all(not_positive(decay) for decay in problem.weight_decay):

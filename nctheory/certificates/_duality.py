@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 from nctheory._precision import EPS
 from nctheory._types import Array, Scalar
-from nctheory.problems import ChainParams, DeepLinear
+from nctheory.problems import ChainParams, DeepLinear, Loss
 
 SHRINKS = (1.0, 0.5, 0.0)
 """Multiples of the largest feasible scaling at which the dual is evaluated; 0 is always feasible and finite."""
@@ -17,10 +17,10 @@ def duality_bound(problem: DeepLinear, params: ChainParams) -> Scalar:
 
     With $\lambda=\sqrt{\lambda_W\lambda_H}$ and $\tilde Z = Z\,\mathrm{diag}(m)^{1/2}$ every pair (W, H) costs at least
     $\lambda|\tilde Z|_*$, so the minimum is at least that of the convex program
-    $\min_{Z,b}\movedj q_j\ell(z_j+b,y_j)+\lambda|\tilde Z|_*+\tfrac{\lambda_b}2|b|^2$. Its dual: for any U with columns in
+    $\min_{Z,b}\sum_j q_j\ell(z_j+b,y_j)+\lambda|\tilde Z|_*+\tfrac{\lambda_b}2|b|^2$. Its dual: for any U with columns in
     the domain of $\ell^*$ and $G=U\,\mathrm{diag}(q)$,
 
-    $$ -\movedj q_j\,\ell^*(u_j,y_j)-\tfrac1{2\lambda_b}|G1|^2\quad\text{subject to}\quad
+    $$ -\sum_j q_j\,\ell^*(u_j,y_j)-\tfrac1{2\lambda_b}|G1|^2\quad\text{subject to}\quad
        |G\,\mathrm{diag}(m)^{-1/2}|_2\le\lambda, $$
 
     with $G1=0$ in place of the second term where the bias is free. Given inputs X, the constraint of the two-factor
@@ -54,12 +54,20 @@ def rounded_duality_bound(problem: DeepLinear, params: ChainParams) -> tuple[Sca
     for index, dual in enumerate(directions):
         # The aligned point is of second order off G1 = 0 by an orthogonal projection, which keeps it feasible.
         near = dual if index == 0 else _orthogonal(problem, dual, row)
-        centred = (
-            loss.recentre(near, problem.targets, q) if problem.bias_row is None else _orthogonal(problem, near, row)
-        )
-        duals += [_into_domain(problem, centred), _into_domain(problem, dual)]
-        costs += [jnp.zeros(()), per_unit]
+        duals.append(_into_domain(problem, dual))
+        costs.append(per_unit)
+        if problem.bias_row is not None:
+            duals.append(_orthogonal(problem, near, row))
+            costs.append(jnp.zeros(()))
+        elif recentres(loss):
+            duals.append(_into_domain(problem, loss.recentre(near, problem.targets, q)))
+            costs.append(jnp.zeros(()))
     return _best_multiple(problem, jnp.stack(duals), jnp.stack(costs))
+
+
+def recentres(loss: Loss) -> bool:
+    """Whether the loss defines `recentre`."""
+    return type(loss).recentre is not Loss.recentre
 
 
 def _into_domain(problem: DeepLinear, dual: Float[Array, "K M"]) -> Float[Array, "K M"]:
@@ -68,7 +76,7 @@ def _into_domain(problem: DeepLinear, dual: Float[Array, "K M"]) -> Float[Array,
 
 
 def _orthogonal(problem: DeepLinear, dual: Float[Array, "K M"], row: Float[Array, " M"]) -> Float[Array, "K M"]:
-    r"""The nearest dual point with $\movedjq_ju_jr_j=0$: G times a projection of the columns, because $q\propto m$."""
+    r"""The nearest dual point with $\sum_jq_ju_jr_j=0$: G times a projection of the columns, because $q\propto m$."""
     q = jnp.asarray(problem.column_weight)
     return dual - (dual @ (q * row))[:, None] * row[None, :] / (q @ row**2)
 

@@ -1,6 +1,7 @@
 """Observed against predicted curves: as a picture, as a table, and as data; and features on their way as an animation."""
 
 import json
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -130,9 +131,10 @@ def _label(statement: str) -> str:
 
     try:
         formula = f"${statement}$".replace(r"\top", r"\mathsf{T}")
+        formula = re.sub(r"\\sqrt\s*(\w)", r"\\sqrt{\1}", formula)
         MathTextParser("path").parse(formula)
     except ValueError:
-        return to_unicode(statement).replace("\\", "")
+        return to_unicode(statement)
     return formula
 
 

@@ -83,7 +83,7 @@ def _marks(verdict: Verdict) -> list[Mark]:
     return claims + [Mark(c.name, c.tolerance_ratio, c.refuted, True, ran_) for c, ran_ in ran]
 
 
-def _draw(axis: Any, mark: Mark, x: float, y: float, size: float) -> None:
+def _draw(axis: Any, mark: Mark, x: float, y: int, size: float) -> None:
     """One mark; hollow where nothing was run."""
     axis.plot(
         x, y, "s" if mark.control else "o", color=mark.colour, ms=size, mfc=mark.colour if mark.ran else "none",

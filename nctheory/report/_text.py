@@ -1,15 +1,25 @@
 """LaTeX statements in a terminal."""
 
 import re
+import unicodedata
 
 from nctheory.theorems import Erratum, ErratumResult, Theorem
 
 _SYMBOLS = {
-    r"\lambda": "λ", r"\kappa": "κ", r"\phi": "φ", r"\top": "T", r"\min": "min", r"\log": "log", r"\infty": "∞",
-    r"\ge": "≥", r"\le": "≤", r"\to": "→", r"\otimes": "⊗", r"\sum": "Σ", r"\bar H": "H̄", r"\bar Z": "Z̄",
-    r"\eta": "η", r"\mu": "μ", r"\delta": "δ", r"\nabla": "∇", r"\in": "∈", r"\iff": "⇔", r"\dot W": "Ẇ", r"\bar h": "h̄",
-    r"\cdots": "…", r"\times": "×", r"\dagger": "+", r"\mathrm": "", r"\,": " ", r"\quad": "  ", r"\ne": "≠",
+    "top": "T", "infty": "∞", "ge": "≥", "le": "≤", "geq": "≥", "leq": "≤", "to": "→", "otimes": "⊗", "sum": "Σ", "prod": "∏",
+    "int": "∫", "nabla": "∇", "in": "∈", "iff": "⇔", "cdots": "…", "dots": "…", "ldots": "…", "times": "×", "cdot": "·",
+    "dagger": "+", "ne": "≠", "neq": "≠", "pm": "±", "sim": "~", "approx": "≈", "ell": "ℓ", "odot": "⊙", "mapsto": "↦",
+    "propto": "∝", "succ": "≻", "succeq": "⪰", "preceq": "⪯", "langle": "⟨", "rangle": "⟩", "lceil": "⌈", "rceil": "⌉",
+    "lfloor": "⌊", "rfloor": "⌋", "parallel": "∥", "perp": "⊥", "subset": "⊂", "cup": "∪", "cap": "∩", "partial": "∂",
+    "circ": "∘", "oplus": "⊕", "forall": "∀", "exists": "∃", "quad": "  ", "qquad": "  ", ",": " ", ";": " ", ":": " ",
+    "!": "", "|": "‖", "\\": " ", " ": " ", "{": "\0", "}": "\1", "%": "%", "&": "&", "_": "_", "#": "#",
+    "left": "", "right": "", "big": "", "Big": "", "displaystyle": "", "mathbb": "", "mathrm": "", "mathbf": "", "mathcal": "",
+    "text": "", "textit": "", "operatorname": "",
+    "varepsilon": "ε", "varphi": "φ", "lambda": "λ", "Lambda": "Λ",
 }  # fmt: skip
+"""Commands by what stands for them; Greek letters by their names, and all others by themselves."""
+_RELATIONS = "≥≤→≠∈⇔≈∝↦≻⪰⪯⊂"
+_ACCENTS = {"bar": "\u0304", "hat": "\u0302", "dot": "\u0307", "tilde": "\u0303"}
 _GROUP = r"(?:\{([^{}]*)\}|(\w))"
 
 
@@ -18,10 +28,12 @@ def to_unicode(latex: str) -> str:
 
     >>> to_unicode(r"$\sqrt{\lambda_W}\,|Z|_*\ge\frac12$")
     '√(λ_W) |Z|_* ≥ 1/2'
-    >>> to_unicode(r"$\min_{WH=Z}|W|$")
-    'min_(WH=Z) |W|'
+    >>> to_unicode(r"$\min_{WH=Z}|W|$"), to_unicode(r"$\frac\lambda2\gamma\log K$, $\text{its sign}$")
+    ('min_(WH=Z) |W|', 'λ/2γlog K, its sign')
     """
-    text = latex.replace("\n", " ")
+    text = re.sub(r"\\([a-zA-Z]+|[^a-zA-Z])", _symbol, latex.replace("\n", " "))
+    for name, mark in _ACCENTS.items():
+        text = re.sub(rf"\\{name}\s*" + _GROUP, lambda m, mark=mark: (m[1] or m[2]).strip() + mark, text)
     for _ in range(3):  # nested fractions and roots, from the inside out
         text = re.sub(
             r"\\[td]?frac\s*" + _GROUP + r"\s*" + _GROUP,
@@ -29,15 +41,27 @@ def to_unicode(latex: str) -> str:
             text,
         )
         text = re.sub(r"\\sqrt\s*" + _GROUP, lambda m: f"√({m[1] or m[2]})", text)
-    for command in sorted(_SYMBOLS, key=len, reverse=True):
-        ending = r"(?![a-zA-Z])" if command[-1].isalpha() else ""
-        symbol = _SYMBOLS[command]
-        spaced = f" {symbol} " if symbol and symbol in "≥≤→≠∈⇔" else symbol
-        text = re.sub(re.escape(command) + ending, lambda m, s=spaced: s, text)
-    text = text.replace("$", "").replace("^{-1}", "⁻¹").replace("^T", "ᵀ").replace("^2", "²")
+    text = text.replace("\\", "").replace("$", "").replace("^{-1}", "⁻¹").replace("^T", "ᵀ").replace("^2", "²")
     text = re.sub(r"_\{([^{}]*[^{}\w][^{}]*)\}", r"_(\1) ", text)  # a subscript of more than a word
-    text = re.sub(r"\{([^{}]*)\}", r"\1", text)
-    return re.sub(r"\s+", " ", text).strip()
+    text = re.sub(r"\^\{([^{}]*[^{}\w*][^{}]*)\}", r"^(\1)", text)
+    for _ in range(3):
+        text = re.sub(r"\{([^{}]*)\}", r"\1", text)
+    return re.sub(r"\s+", " ", text.replace("\0", "{").replace("\1", "}")).strip()
+
+
+def _symbol(command: re.Match[str]) -> str:
+    """What stands for a command; those with arguments stay, for what is done to these."""
+    name = command[1]
+    if name in _ACCENTS or name in ("frac", "tfrac", "dfrac", "sqrt"):
+        return command[0]
+    if name in _SYMBOLS:
+        symbol = _SYMBOLS[name]
+        return f" {symbol} " if symbol and symbol in _RELATIONS else symbol
+    case = "CAPITAL" if name[0].isupper() else "SMALL"
+    try:
+        return unicodedata.lookup(f"GREEK {case} LETTER {name}")
+    except KeyError:
+        return name
 
 
 def _bracket(inner: str) -> str:

@@ -5,7 +5,11 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
-from nctheory.problems import Problem
+import jax
+import numpy as np
+
+from nctheory.flow import draw_starts
+from nctheory.problems import Params, Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +63,15 @@ class Instance:
     """Scale of the starts, where it is not the theorem's."""
     trajectory: TrajectorySpec | None = None
     """Of a theorem about paths: how they are followed."""
+
+    def start(self, seed: int = 0) -> Params:
+        """One start, as a pytree of NumPy arrays: for hypotheses that are about starts.
+
+        It is drawn by the compiled program that draws those of a run, so that asking costs no compilation of its own.
+        """
+        scale = 1.0 if self.scale is None else self.scale
+        drawn = draw_starts(self.problem, [seed], 0, scale)
+        return jax.tree.map(lambda x: np.asarray(x)[0], drawn)
 
 
 @dataclasses.dataclass(frozen=True)

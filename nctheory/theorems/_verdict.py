@@ -110,7 +110,7 @@ def path_note(drift: Iterable[float], dissipation: Iterable[float]) -> str:
     return f"paths: {known}, the balance of energy is off by at most {off:.1e}, relatively"
 
 
-_INFINITE = ("tolerance_ratio", "largest_tolerance")
+_INFINITE = ("tolerance_ratio", "largest_tolerance", "high")
 """Numbers that are infinite where they are not finite; all others are NaN."""
 
 

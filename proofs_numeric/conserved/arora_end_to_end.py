@@ -50,7 +50,7 @@ def balanced(*arguments):
 
 def starts_balanced(instance):
     """Whether neighbouring factors of a start have the same Gram matrix."""
-    start = instance.problem.init(jax.random.key(0), instance.scale)
+    start = instance.start()
     return float(norm(*imbalances(start))) < 1e-10 * float(norm(*start.weights)) ** 2
 
 

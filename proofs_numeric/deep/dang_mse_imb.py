@@ -9,13 +9,12 @@ from proofs_numeric.deep.chains import (
     NO_OR_FREE_BIAS,
     OFF_THE_ONSET,
     POSITIVE,
-    STATIONARY,
     chain_instance,
-    controls,
     drawn_strengths,
-    onset_claim,
     strengths,
 )
+from proofs_numeric.deep.controls import STATIONARY, controls
+from proofs_numeric.deep.onset import onset_claim
 from proofs_numeric.hypotheses import ANY_COUNTS
 from proofs_numeric.pool import pick
 

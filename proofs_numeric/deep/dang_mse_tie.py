@@ -12,12 +12,11 @@ from proofs_numeric.deep.chains import (
     MSE_CHAIN,
     OFF_THE_ONSET,
     POSITIVE,
-    at_strength,
     chain_instance,
     drawn_strengths,
-    far_around,
     strengths,
 )
+from proofs_numeric.deep.onset import at_strength, far_around
 from proofs_numeric.hypotheses import NO_BIAS
 from proofs_numeric.pool import pick
 

@@ -109,7 +109,7 @@ def balanced_members(instance):
 
 def whitened(instance):
     """Whether a start has whitened features, of no more dimensions than samples less classes."""
-    problem, start = instance.problem, instance.problem.init(jax.random.key(0), instance.scale)
+    problem, start = instance.problem, instance.start()
     wide = problem.samples - problem.members.shape[1] >= problem.features.shape[0]
     return wide and float(problem.conservation_defect(start, start, 0.0)) < 1e-10
 
@@ -117,7 +117,7 @@ def whitened(instance):
 def separated(instance):
     """Whether no singular value of a start is zero."""
     problem = instance.problem
-    found = problem.signal_to_noise(problem.init(jax.random.key(0), instance.scale))
+    found = problem.signal_to_noise(instance.start())
     return float(jnp.min(found)) > 1e-9 * float(jnp.max(found))
 
 

@@ -107,7 +107,7 @@ class Balanced(nct.DeepLinear):
 
 def drawn_start(instance):
     """One start of an instance."""
-    return instance.problem.init(jax.random.key(0), instance.scale)
+    return instance.start()
 
 
 def is_white(instance):

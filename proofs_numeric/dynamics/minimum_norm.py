@@ -72,11 +72,11 @@ def nearly_orthonormal(instance):
 def minimum_norm(instance):
     """Whether a point has the product of minimum norm and balanced factors, epsilon being all their other singular values."""
     problem = instance.problem
-    point = problem.init(jax.random.key(0), 1.0)
+    point = instance.start()
     total, classes = problem.widths[0], problem.classes
-    off = [end_to_end(point) - jnp.asarray(problem.targets) @ jnp.linalg.pinv(jnp.asarray(problem.inputs))]
+    off = [end_to_end(point) - jnp.asarray(problem.targets) @ np.linalg.pinv(problem.inputs)]
     *inner, last = imbalances(point)
     delta = float(problem.epsilon) ** 2 * np.sqrt(total - classes)
-    rest = [jnp.linalg.svd(weight, compute_uv=False)[classes:] - problem.epsilon for weight in point.weights[:-1]]
+    rest = [np.linalg.svd(weight, compute_uv=False)[classes:] - problem.epsilon for weight in point.weights[:-1]]
     errors = [*off, *inner, jnp.linalg.norm(last) - delta, *rest]
     return max(float(jnp.max(jnp.abs(x))) for x in errors) < 1e-10

@@ -44,7 +44,7 @@ def draw_instances(key):
 
 def generic_start(instance):
     """Whether classifier and features of a start have full rank, and features of one class differ."""
-    start = instance.problem.init(jax.random.key(0), instance.scale)
+    start = instance.start()
     spectra = [np.linalg.svd(np.asarray(x), compute_uv=False) for x in (start.weights[0], start.features)]
     apart = np.linalg.norm(np.asarray(start.features[:, 0] - start.features[:, 1]))
     return min(*(s[-1] / s[0] for s in spectra), apart / spectra[1][0]) > 1e-6

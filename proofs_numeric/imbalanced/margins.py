@@ -9,6 +9,7 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.hypotheses import ANY_COUNTS, DIM_SIMPLEX, FREE_FEATURES, NO_BIAS, POSITIVE_DECAYS
+from proofs_numeric.pool import log_uniform
 
 
 class HardMargin(NamedTuple):
@@ -32,8 +33,12 @@ class HardMargin(NamedTuple):
 
 
 def hard_margin_problem(rng, counts, dim, class_scale=None, label_scale=None, reduced=True):
-    """The problem with the multipliers of the candidate optimum; decays of any size and of a ratio up to a thousand."""
-    strength, ratio = 10.0 ** rng.uniform(-1.5, 1.5), 10.0 ** rng.uniform(-0.75, 0.75)
+    """The problem with the multipliers of the candidate optimum; decays of any size, and of a ratio up to thirty or less.
+
+    Balanced factors of n samples a class are as unequal as n lambda_H / lambda_W, which makes the flow stiff: at most 300.
+    """
+    strength, least = 10.0 ** rng.uniform(-2.0, 1.0), max(10.0**-1.5, max(counts) / 300.0)
+    ratio = np.sqrt(log_uniform(rng, least, 10.0**1.5))
     unit = nct.hard_margin_multipliers(np.asarray(counts, float), class_scale, label_scale)
     return nct.support_vector_features(
         counts=counts,

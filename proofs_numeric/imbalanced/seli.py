@@ -53,9 +53,9 @@ def draw_instances(key):
 
 
 def ratio(rng):
-    """Two counts, of a ratio between 1 and 1000 but not 1."""
+    """Two counts up to 3000, of a ratio between 1 and 1000 but not 1."""
     small = int(rng.integers(1, 20))
-    return max(small + 1, round(small * log_uniform(rng, 1.1, 1000.0))), small
+    return min(max(small + 1, round(small * log_uniform(rng, 1.1, 1000.0))), 3000), small
 
 
 def step(rng, classes, dim, majority, large, small):

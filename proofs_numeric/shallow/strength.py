@@ -35,7 +35,7 @@ def decay_ratio(rng, relative=0.0):
 def strengths(rng):
     """Strengths relative to an onset: very weak, weak, moderate, close to it on either side, and far beyond."""
     return [
-        log_uniform(rng, 1e-4, 1e-2),
+        log_uniform(rng, 1e-3, 1e-2),
         log_uniform(rng, 1e-2, 0.2),
         rng.uniform(0.2, 0.8),
         near(rng, above=False),

@@ -203,7 +203,7 @@ def moved_both_ways(predicted: np.ndarray, step: np.ndarray | float) -> list[np.
 
 def direction_of(predicted: np.ndarray) -> np.ndarray:
     """A unit vector of the prediction's shape."""
-    return np.ones_like(predicted) / np.sqrt(max(predicted.size, 1))
+    return np.asarray(np.ones_like(predicted) / np.sqrt(max(predicted.size, 1)))
 
 
 __all__ = [

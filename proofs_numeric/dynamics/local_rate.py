@@ -35,7 +35,7 @@ def draw_instances(key):
     drawn = []
     for group in SHAPES:
         ((loss, classes, n, dim),) = pick(rng, group)
-        for low, high in ((0.02, 0.03), (0.03, 0.05), (0.05, 0.07), (0.07, 0.1)):
+        for low, high in ((0.02, 0.025), (0.025, 0.035), (0.035, 0.045), (0.045, 0.06)):
             chain, report, decay, ratio = separated(rng, loss, classes, n, dim, (low, high))
             problem = KnownRate.of(chain, rate=np.asarray(report.smallest))
             times = tuple((np.arange(3, 15) / report.smallest).tolist())
@@ -47,14 +47,16 @@ def draw_instances(key):
 
 def separated(rng, loss, classes, n, dim, between):
     """A model of a decay between two, and of the first ratio of both decays at which the slowest rate stands alone."""
-    while True:
-        decay = log_uniform(rng, *between)
-        for ratio in rng.permutation(RATIOS):
-            decays = (float(decay * ratio), float(decay / ratio / n))
-            chain = nct.unconstrained_features(counts=(n,) * classes, dim=dim, loss=loss, weight_decay=decays)
-            report = minimum_report(chain)
-            if next_rate(report) > GAP:
-                return chain, report, decay, float(ratio)
+    decay = log_uniform(rng, *between)
+    for ratio in rng.permutation(RATIOS):
+        decays = (float(decay * ratio), float(decay / ratio / n))
+        chain = nct.unconstrained_features(counts=(n,) * classes, dim=dim, loss=loss, weight_decay=decays)
+        report = minimum_report(chain)
+        if next_rate(report) > GAP:
+            return chain, report, decay, float(ratio)
+    raise ValueError(
+        f"ratio: no one of {RATIOS} sets the slowest rate apart at decay {decay:.3g} for K = {classes}, n = {n}"
+    )
 
 
 def minimum_report(problem):

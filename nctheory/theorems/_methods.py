@@ -11,7 +11,7 @@ from nctheory._batching import in_few_lengths, rounded_up
 from nctheory.certificates import GAP_LEVEL, Bound, Uniqueness, certify, unique_minimiser
 from nctheory.flow import Ensemble, solve, starts
 from nctheory.landscape import search
-from nctheory.problems import Params, Problem, unravel, value_rounding
+from nctheory.problems import Problem, unravel, value_rounding
 from nctheory.theorems._end_types import MAX_TYPES, Examined, examine
 from nctheory.theorems._engine_error import contradiction
 from nctheory.theorems._evidence import CriticalPoints, EndStates
@@ -136,15 +136,22 @@ def _at_points(
     certified = _certified(ensemble, bound)
     # Only some claims are evaluated at points, and only some of these have a tolerance that depends on how they change there.
     seen = tuple(claim for claim in claims if claim.observer is not None)
-    observed = _by_claim(seen, measured(problem, ensemble.params, [c.observer for c in seen if c.observer]))
-    sized = tuple(claim for claim in seen if claim.terms_of is not None)
-    terms = _by_claim(sized, measured(problem, ensemble.params, [c.terms_of for c in sized if c.terms_of]))
+    # All at once, and at ends and starts alike: one program serves for both.
+    wanted = [(claim.observer, claim.terms_of, claim.size_of) for claim in seen]
+    functions = tuple(dict.fromkeys(f for row in wanted for f in row if f is not None))
+    at_ends = dict(zip(functions, measured(problem, ensemble.params, functions), strict=True))
+    at_starts = dict(zip(functions, measured(problem, begun, functions), strict=True))
+    observed, terms, sizes = {}, {}, {}
+    for claim, (observer, terms_of, size_of) in zip(seen, wanted, strict=True):
+        assert observer is not None
+        observed[claim] = _at(observer, at_starts, at_ends, claim.anywhere)
+        if terms_of is not None:
+            terms[claim] = _at(terms_of, at_starts, at_ends, claim.anywhere)
+        # An observable that vanishes where it ought to has no size there; what a claim names may be larger there.
+        sizes[claim] = _typical(at_starts[size_of or observer])
+        if size_of is not None:
+            sizes[claim] = max(sizes[claim], _typical(at_ends[size_of]))
     anywhere = tuple(claim for claim in seen if claim.anywhere)
-    for claim, x in zip(anywhere, measured(problem, begun, [c.observer for c in anywhere if c.observer]), strict=True):
-        observed[claim] = np.concatenate([x, observed[claim]])
-    both = tuple(claim for claim in anywhere if claim in terms)
-    for claim, x in zip(both, measured(problem, begun, [c.terms_of for c in both if c.terms_of]), strict=True):
-        terms[claim] = np.concatenate([x, terms[claim]])
     moving = tuple(claim for claim in seen if claim.moves)
     rows = [int(np.prod(observed[claim].shape[1:])) for claim in moving]
     examined = examine(
@@ -156,7 +163,7 @@ def _at_points(
         "certified": certified,
         "observed": observed,
         "terms": terms,
-        "sizes": _sizes(problem, seen, ensemble.params, begun),
+        "sizes": sizes,
         "sensitivity": examined.sensitivity,
         "reports": examined.reports,
         "types": examined.types,
@@ -165,26 +172,18 @@ def _at_points(
     }
 
 
-def _by_claim(claims: tuple[Claim, ...], values: list[np.ndarray]) -> dict[Claim, np.ndarray]:
-    return dict(zip(claims, values, strict=True))
+Table = dict[Any, np.ndarray]
 
 
-def _sizes(problem: Problem, claims: tuple[Claim, ...], ends: Params, begun: Params) -> dict[Claim, float]:
-    """What errors are relative to where a prediction is zero: what the claim names, or its observable, at ends and starts."""
-    functions = [f for claim in claims if (f := claim.size_of or claim.observer) is not None]
+def _at(function: Any, at_starts: Table, at_ends: Table, anywhere: bool) -> np.ndarray:
+    """Values at the ends, and of claims about any point at the starts before them."""
+    return np.concatenate([at_starts[function], at_ends[function]]) if anywhere else at_ends[function]
 
-    def typical(values: np.ndarray) -> float:
-        norms = np.linalg.norm(values.reshape(len(values), -1), axis=1)
-        return float(np.nanmedian(norms)) if np.any(np.isfinite(norms)) else 0.0
 
-    named = [claim.size_of is not None for claim in claims]
-    at_starts = [typical(x) for x in measured(problem, begun, functions)]
-    at_ends = [typical(x) for x in measured(problem, ends, functions)]
-    # An observable that vanishes where it ought to has no size there; what a claim names may be larger there.
-    return {
-        claim: max(start, end) if own else start
-        for claim, own, start, end in zip(claims, named, at_starts, at_ends, strict=True)
-    }
+def _typical(values: np.ndarray) -> float:
+    """Median of the norms of what was measured at many points; 0 where nothing is finite."""
+    norms = np.linalg.norm(values.reshape(len(values), -1), axis=1)
+    return float(np.nanmedian(norms)) if np.any(np.isfinite(norms)) else 0.0
 
 
 def _certified(ensemble: Ensemble, bound: Bound) -> np.ndarray:

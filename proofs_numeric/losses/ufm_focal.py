@@ -19,8 +19,8 @@ MIDDLE = (((4, 6, 3), True), ((5, 4, 2), True))
 LARGE = (((6, 5, 12), False), ((8, 9, 3), False))
 # (K, d, n) at which it jumps for gamma between 2.2 and 3.2: for these K = 18 is the least, and these make the jump plain.
 JUMPS = ((22, 21, 1), (26, 27, 1))
-FAR_STARTS, BOTH_STARTS, NEAR_STARTS = 3.0, 1.0, 0.2
-"""Where zero and collapse are both local minima, starts of these scales fall mostly to collapse, to both, or to zero."""
+FAR_STARTS, NEAR_STARTS = 3.0, 0.2
+"""Where zero and collapse are both local minima, starts of these scales fall mostly to collapse or to zero."""
 
 
 def draw_instances(key):
@@ -40,7 +40,7 @@ def draw_instances(key):
     drawn.append(instance(rng, shape, gamma, critical - down * (critical - steep), None, FAR_STARTS))
     for above in (False, True):
         strength = near(rng, above=above) * critical
-        drawn.append(instance(rng, shape, gamma, strength, None, BOTH_STARTS))
+        drawn.append(instance(rng, shape, gamma, strength, None, NEAR_STARTS if above else FAR_STARTS))
     drawn.append(instance(rng, shape, gamma, critical + up * (top - critical), None, NEAR_STARTS))
     return drawn
 

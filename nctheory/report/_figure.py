@@ -10,7 +10,8 @@ from nctheory.report._cells import SHOUTED, number
 from nctheory.report._save import Drawing, Spot, house_style, save_figure
 from nctheory.theorems import Verdict
 
-FLOOR = 1e-3
+FLOOR, CEILING = 1e-3, 1e15
+"""Ratios at which the axis ends at the latest: a residual over a tolerance of zero has no place on it."""
 MAX_PANELS = 6
 HOLD, CONTROL, BROKEN = "#1b6ca8", "#c8553d", "#000000"
 
@@ -55,7 +56,7 @@ def draw_tolerances(verdicts: Sequence[Verdict]) -> Drawing:
 
     rows = [_marks(verdict) for verdict in verdicts]
     largest = max((m.ratio for some in rows for m in some if np.isfinite(m.ratio)), default=1e3)
-    most = 10 * max(largest, 10.0)
+    most = min(10 * max(largest, 10.0), CEILING)
     if len(verdicts) > MAX_PANELS:
         figure = Figure(figsize=(8.2, 0.26 * len(verdicts) + 1.0), layout="constrained")
         axes = [figure.subplots()]

@@ -124,6 +124,10 @@ class Theorem:
         names = [claim.name for claim in self.claims]
         if len(set(names)) != len(names):
             raise ValueError(f"claims: names must differ, got {names} in theorem {self.id!r}")
+        for control in self.controls:
+            unknown = sorted({*control.claims, *(version.name for version in control.versions)} - set(names))
+            if unknown:
+                raise ValueError(f"claims: control {control.name!r} of {self.id!r} names unknown claims {unknown}")
         for claim in self.claims:
             self.method.accepts(claim, self.id)
             if not any(claim.name in control.claims or not control.claims for control in self.controls):
@@ -131,10 +135,6 @@ class Theorem:
                     f"controls: claim {claim.name!r} of theorem {self.id!r} has no control, in {self.file}; a claim that "
                     "no wrong version fails says nothing"
                 )
-        for control in self.controls:
-            unknown = sorted({*control.claims, *(version.name for version in control.versions)} - set(names))
-            if unknown:
-                raise ValueError(f"claims: control {control.name!r} of {self.id!r} names unknown claims {unknown}")
 
     @property
     def file(self) -> str:

@@ -128,9 +128,9 @@ class PointClaim(Claim):
         return observed, np.asarray(told)
 
 
-def norm_of(values: np.ndarray) -> float:
-    """Frobenius norm of an array of numbers of any kind."""
-    return float(sum((x * x for x in np.ravel(values)), 0)) ** 0.5
+def norm_of(values: Any) -> float:
+    """Frobenius norm of an array of numbers of any kind, or of one number."""
+    return float(sum((x * x for x in np.ravel(np.asarray(values))), 0)) ** 0.5
 
 
 __all__ = ["PointClaim", "norm_of"]

@@ -31,7 +31,7 @@ def test_weak_decay_refutes_nothing(shape, strength):
     theorem = on("ufm-ce-balanced", instance, claims=claims)
     verdict = nct.verify(dataclasses.replace(theorem, method=nct.Solve(flow=False)), seeds=64, instance=0)
     assert verdict.outcome == "holds", verdict.reasons
-    assert verdict.certified == verdict.converged >= 60
+    assert verdict.certified >= 60  # of one feature dimension a start or two end at the saddle at zero
 
 
 WEAK = (

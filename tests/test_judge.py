@@ -26,7 +26,8 @@ def on(identifier, *instances, claims=None):
 @pytest.mark.parametrize(("shape", "strength"), [((2, 1, 1), 1e-3), ((4, 8, 5), 1e-4), ((2, 1, 1), 1e-6)])
 def test_weak_decay_refutes_nothing(shape, strength):
     """The objective of cross-entropy is a difference of terms of size 10 there, and is 1e-3 itself (found at K=2, c=1e-3)."""
-    instance = ufm_ce_balanced.instance(*shape, strength, 1.0, None)
+    classes, dim, n = shape
+    instance = ufm_ce_balanced.instance(classes, dim, n, strength, 1.0, None)
     claims = {claim.name for claim in nct.collapse_claims(bias=False)}
     theorem = on("ufm-ce-balanced", instance, claims=claims)
     verdict = nct.verify(dataclasses.replace(theorem, method=nct.Solve(flow=False)), seeds=64, instance=0)

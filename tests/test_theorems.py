@@ -124,7 +124,7 @@ def test_every_theorem_is_written_to_the_standard(identifier):
 @pytest.mark.parametrize("identifier", IDS[1:])
 def test_instances_cover_the_hypotheses(identifier):
     """Over a few keys: both sides of the threshold and close to it, weak decay, K from 2, n from 1, unequal decays."""
-    drawn = [one for key in range(8) for one in nct.find_theorem(identifier).draw(jax.random.key(key))]
+    drawn: list[Any] = [one for key in range(8) for one in nct.find_theorem(identifier).draw(jax.random.key(key))]
     c = np.array([one.parameters["c"] for one in drawn])
     decay = np.array([one.problem.weight_decay for one in drawn])
     classes = np.array([one.problem.classes for one in drawn])
@@ -247,7 +247,9 @@ def test_tolerance_covers_worse_end_states_and_grows_with_them(rng):
     moved = jax.tree.map(lambda x: x + 1e-6 * rng.normal(size=x.shape), evidence.ensemble.params)
     gradients = jax.vmap(lambda x: nct.ravel(problem.value_and_grad(x)[1]))(moved)
     rough = evidence.ensemble._replace(params=moved, grad_norm=np.linalg.norm(gradients, axis=1))
-    observed = {claim: np.asarray(jax.vmap(lambda x, c=claim: c.observe(problem, x))(moved)) for claim in claims}
+    observed = {
+        claim: np.asarray(jax.vmap(lambda x, observe=claim.observer: observe(problem, x))(moved)) for claim in claims
+    }
     loose = dataclasses.replace(evidence, ensemble=rough, observed=observed)
     for claim in claims[1:]:
         predicted = claim.prediction(problem, minimum)

@@ -91,7 +91,7 @@ def _swapped(slip: Slip) -> Iterator[None]:
     source = ast.get_source_segment(inspect.getsource(module), node) or ""
     space = dict(module.__dict__)
     exec(compile(_mutated(source, slip, f"{slip.module}.{slip.function}"), "<mutant>", "exec"), space)
-    original, function.__code__ = function.__code__, space[slip.function].__code__
+    original, function.__code__ = function.__code__, space[slip.function or ""].__code__
     try:
         _forget(held)
         yield

@@ -68,8 +68,8 @@ def _duality_size(problem: DeepLinear, params: ChainParams) -> Array:
 
 def _bias_size(problem: DeepLinear, params: ChainParams) -> Array:
     """|W||H|/sqrt(N), a typical column of the logits."""
-    columns = params.features.shape[1]
-    return jnp.sqrt(jnp.sum(params.weights[0] ** 2) * jnp.sum(params.features**2) / columns)
+    columns, lowest = problem.targets.shape[1], problem.lowest(params)
+    return jnp.sqrt(jnp.sum(params.weights[0] ** 2) * jnp.sum(lowest**2) / columns)
 
 
 def _self_duality(name: str, observe: Callable[..., Array], statement: str) -> Equality:

@@ -238,6 +238,11 @@ def test_an_observation_that_is_no_number_supports_nothing(scope):
     assert verdict.supporting == 0
 
 
+def observed_at(claim, problem, points):
+    observer = claim.observer
+    return np.asarray(jax.vmap(lambda point: observer(problem, point))(points))
+
+
 def test_tolerance_covers_worse_end_states_and_grows_with_them(rng):
     """End states moved a little in all directions: residuals stay within the derived tolerance, and use it."""
     problem = nct.unconstrained_features(counts=(3,) * 3, dim=4, loss="cross_entropy", weight_decay=(0.02, 0.05))
@@ -247,9 +252,7 @@ def test_tolerance_covers_worse_end_states_and_grows_with_them(rng):
     moved = jax.tree.map(lambda x: x + 1e-6 * rng.normal(size=x.shape), evidence.ensemble.params)
     gradients = jax.vmap(lambda x: nct.ravel(problem.value_and_grad(x)[1]))(moved)
     rough = evidence.ensemble._replace(params=moved, grad_norm=np.linalg.norm(gradients, axis=1))
-    observed = {
-        claim: np.asarray(jax.vmap(lambda x, observe=claim.observer: observe(problem, x))(moved)) for claim in claims
-    }
+    observed = {claim: observed_at(claim, problem, moved) for claim in claims}
     loose = dataclasses.replace(evidence, ensemble=rough, observed=observed)
     for claim in claims[1:]:
         predicted = claim.prediction(problem, minimum)

@@ -56,4 +56,4 @@ def gap_closed(gap: np.ndarray, value: np.ndarray, rounding: np.ndarray | float 
     >>> bool(gap_closed(np.array(1e-15), np.array(1e-8), 1e-14))
     True
     """
-    return np.abs(gap) <= GAP_LEVEL * np.abs(value) + rounding
+    return np.asarray(np.abs(gap) <= GAP_LEVEL * np.abs(value) + rounding)

@@ -48,7 +48,7 @@ def as_family(members: Sequence[Problem]) -> tuple[Family, np.ndarray]:
     >>> def model(decay):
     ...     return nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(decay, 0.1))
     >>> family, contexts = as_family([model(0.1), model(0.2)])
-    >>> contexts.shape, float(family.at(contexts[1]).weight_decay[0])
+    >>> contexts.shape, round(float(family.at(contexts[1]).weight_decay[0]), 6)
     ((2, 2), 0.2)
     """
     if not members:

@@ -118,7 +118,7 @@ def chain_claims() -> tuple[Claim, ...]:
 def chain_controls(predict: Callable[..., Any]) -> tuple[Control, ...]:
     """Wrong versions of the claims of `chain_claims` that no wrong formula of a theorem need touch.
 
-    `predict` is the theorem's own formula. The features are those of a tenfold decay ratio, the layers' singular values and
+    `predict` is the theorem's own formula. H^T H, the layers' singular values and
     the balance are off by a relative 1e-6.
     """
 

@@ -22,7 +22,7 @@ POINTS = 15
 SEEDS = 8
 """Starts at each (conventional): one that is certified decides."""
 MAX_ROUNDS = 9
-NEWTON_BUDGET = 50_000
+POLISH_BUDGET = 50_000
 """Gradient evaluations per start: next to a continuous transition some do not get there, and are not waited for."""
 
 
@@ -45,7 +45,7 @@ def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
         solves += values.size * SEEDS
         members = [claim.at(problem, float(x)) for x in np.exp(values)]
         found = solve_many(
-            members, SEEDS, run.key, method="polish", scale=run.scale, budget=NEWTON_BUDGET, light=True,
+            members, SEEDS, run.key, method="polish", scale=run.scale, budget=POLISH_BUDGET, light=True,
             chunk=POINTS * SEEDS + SEEDS, workers=1,
         )  # fmt: skip
         bound = certify_many(members, found.params)

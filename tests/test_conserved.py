@@ -379,13 +379,15 @@ def test_the_product_moves_as_scipy_says(loss, widths, rng):
 
 
 def test_an_unbalanced_point_breaks_the_law_by_more_than_its_imbalance_allows(rng):
-    problem = arora_end_to_end.THEOREM.instances(jax.random.key(1))[4].problem
+    problem: Any = arora_end_to_end.THEOREM.instances(jax.random.key(1))[4].problem
     law = arora_end_to_end.THEOREM.claims[0]
     params = first(random_points(problem, 1, rng))
     move, terms = arora_end_to_end.velocity(problem, params), arora_end_to_end.right_terms(problem, params)
     kept = problem.factors * problem.weight_decay[0] * vector_field.product(params)
     assert float(jnp.linalg.norm(move + sum(terms) + kept)) > 0.1 * float(jnp.linalg.norm(move))
-    assert observed(law, problem, params)[0] > 10 * law.resolution  # that is relative to the bound on the imbalance's share
+    assert (
+        observed(law, problem, params)[0] > 10 * law.resolution
+    )  # that is relative to the bound on the imbalance's share
     balanced = problem.init(jax.random.key(0), 1.0)
     nudged = balanced._replace(weights=(balanced.weights[0] * (1 + 1e-8), *balanced.weights[1:]))
     broken, allowed = observed(law, problem, nudged)

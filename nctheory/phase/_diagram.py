@@ -12,8 +12,14 @@ from nctheory.flow import Method
 from nctheory.problems import Params, Problem
 from nctheory.sweeps._tiles import Measure
 from nctheory.theorems import Source
+from nctheory.theorems.claims import MOVED, WIDTH
 
 Of = Literal["minimum", "any", "fraction"]
+WIDTHS: Mapping[Of, float] = {"minimum": WIDTH, "any": 1e-2, "fraction": 1e-2}
+"""Relative distance within which a boundary must lie: that of thresholds where the minimum is certified, and coarser where
+seeds are counted, whose starts are spread."""
+MOVED_BY: Mapping[Of, float] = {"minimum": MOVED, "any": 3.0, "fraction": 3.0}
+"""How many such distances a wrong boundary is off, which the same check must refute."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +75,31 @@ class Boundary:
     name: str
     order: str
     predicted: Callable[[np.ndarray], np.ndarray]
-    level: float | Callable[[np.ndarray], np.ndarray] = 1e-4
+    level: float | Callable[[np.ndarray], np.ndarray] = 1e-6
     of: Of = "minimum"
     ordered: Literal["below", "above"] = "below"
+    within: float | None = None
+    """Relative distance, on the axis `across`, within which the located boundary must lie; None for 1e-4, or 1e-2 for "any"
+    and "fraction", which depend on the starts."""
+
+    def __post_init__(self) -> None:
+        if self.of not in WIDTHS:
+            raise ValueError(f"of: expected one of {', '.join(WIDTHS)} in boundary {self.name!r}, got {self.of!r}")
+        if self.within is not None and not 0 < self.within < 1 / MOVED_BY[self.of]:
+            raise ValueError(
+                f"within: expected a positive number below {1 / MOVED_BY[self.of]:.3g} in boundary {self.name!r}, got "
+                f"{self.within}"
+            )
+
+    @property
+    def tolerance(self) -> float:
+        """`within`, or what stands for it."""
+        return WIDTHS[self.of] if self.within is None else self.within
+
+    @property
+    def moved(self) -> float:
+        """Part of itself by which the wrong version of it is off: ten tolerances, or three where seeds are counted."""
+        return MOVED_BY[self.of] * self.tolerance
 
     def level_at(self, along: np.ndarray) -> np.ndarray:
         """The level at values of the axis `along`."""
@@ -116,8 +144,6 @@ class Diagram:
     method: Method = "polish"
     """How seeds are solved. Where the certificate says which of them are at the global minimum, it matters to no boundary
     "minimum" which basins the flow would have chosen; for boundaries "any" it does."""
-    tolerance: float = 0.01
-    """Relative distance, on the axis `across`, within which the located boundary must lie."""
     loop: Loop | None = None
     seeds: int = 16
     """Seeds in every cell, unless asked otherwise."""

@@ -7,10 +7,6 @@ import numpy as np
 from nctheory.phase._diagram import Boundary
 from nctheory.theorems._verdict import Outcome
 
-CONTROL = 0.03
-"""The check must refute the prediction moved by this part of itself, to either side where it can (see `Boundary`); on an axis
-with a step, by one step."""
-
 
 class LocatedBoundary(NamedTuple):
     """One boundary of a diagram as computed, row by row, against its prediction."""
@@ -25,11 +21,15 @@ class LocatedBoundary(NamedTuple):
     phase: np.ndarray
     """The phase on the low side of the bracket, or of the whole range: 1 ordered, 0 not."""
     predicted: np.ndarray
-    tolerance: float
     cells: tuple[np.ndarray, np.ndarray, np.ndarray]
     """Cells of the picture: their values on both axes, and their phases."""
     step: float | None = None
     """Of an axis `across` that has one: the boundary lies between two of its values, and every cell is judged."""
+
+    @property
+    def tolerance(self) -> float:
+        """Relative distance within which the boundary must lie."""
+        return self.boundary.tolerance
 
     @property
     def distance(self) -> np.ndarray:
@@ -51,8 +51,8 @@ class LocatedBoundary(NamedTuple):
         slack = self.tolerance
         if self.step is None:
             line = factor * line
-        else:  # a step where a continuous axis moves by `CONTROL`
-            line, slack = line + (factor - 1) / CONTROL * self.step, 0.0
+        else:  # a step where a continuous axis moves by `moved`
+            line, slack = line + (factor - 1) / self.boundary.moved * self.step, 0.0
         below = self.boundary.ordered == "below"
         inside = across < line * (1 - slack) if below else across > line * (1 + slack)
         outside = across > line * (1 + slack) if below else across < line * (1 - slack)
@@ -87,7 +87,11 @@ class LocatedBoundary(NamedTuple):
 
     @property
     def control_refuted(self) -> bool:
-        """Whether the same check refutes the boundary moved by 3 %: to both sides, or into the ordered phase for "any"."""
-        inward = 1 - CONTROL if self.boundary.ordered == "below" else 1 + CONTROL
-        factors = (inward,) if self.boundary.of == "any" else (1 - CONTROL, 1 + CONTROL)
+        """Whether the same check refutes the boundary `moved` (by a step, where the axis has one).
+
+        To both sides, or into the ordered phase for "any".
+        """
+        moved = self.boundary.moved
+        inward = 1 - moved if self.boundary.ordered == "below" else 1 + moved
+        factors = (inward,) if self.boundary.of == "any" else (1 - moved, 1 + moved)
         return all(self.judge(factor) == "refuted" for factor in factors)

@@ -11,6 +11,9 @@ Ordered = Callable[[np.ndarray, np.ndarray], np.ndarray]
 STRIDE = 8
 """Rows between those on which the whole range is searched."""
 MOST_WIDENINGS = 12
+PLACES = (0.5, 0.37, 0.63, 0.21, 0.79)
+"""Where a bracket is divided, as a part of it: at the next place if all before were undecided. At the boundary itself the
+minimum may be degenerate, and no seed converges."""
 
 
 class Located(NamedTuple):
@@ -87,18 +90,20 @@ class _Rows:
         self.low[rows], self.high[rows], self.phase[rows] = low, high, at_low
 
     def halve(self, rows: np.ndarray, width: float) -> None:
-        """Halve the brackets of these rows until none is wider than `width`."""
+        """Divide the brackets of these rows, at the first of `PLACES` that is decided, until none is wider than `width`."""
+        tried = np.zeros(len(self.state), int)
         while True:
             wide = rows[(self.state[rows] == "found") & (self.high[rows] - self.low[rows] > width)]
             if wide.size == 0:
                 return
-            middle = 0.5 * (self.low[wide] + self.high[wide])
-            answer = self._ask(wide, middle)
+            place = self.low[wide] + np.take(PLACES, tried[wide]) * (self.high[wide] - self.low[wide])
+            answer = self._ask(wide, place)
             undecided = ~np.isfinite(answer)
-            self.state[wide[undecided]] = "undecided"
+            tried[wide] = np.where(undecided, tried[wide] + 1, 0)
+            self.state[wide[tried[wide] == len(PLACES)]] = "undecided"
             low_side = answer == self.phase[wide]
-            self.low[wide] = np.where(low_side & ~undecided, middle, self.low[wide])
-            self.high[wide] = np.where(~low_side & ~undecided, middle, self.high[wide])
+            self.low[wide] = np.where(low_side & ~undecided, place, self.low[wide])
+            self.high[wide] = np.where(~low_side & ~undecided, place, self.high[wide])
 
 
 def locate(ordered: Ordered, rows: int, range_: tuple[float, float], width: float) -> Located:

@@ -39,7 +39,7 @@ class PhaseDiagram(NamedTuple):
 
     @property
     def control_refuted(self) -> bool:
-        """Whether the same check refutes every boundary moved by 3 % (or a step), and a loop moved by two steps."""
+        """Whether the same check refutes every boundary moved (see `Boundary.moved`), and every loop, by two steps."""
         return all(one.control_refuted for one in (*self.located, *self.loops))
 
     @property
@@ -65,8 +65,9 @@ class PhaseDiagram(NamedTuple):
 def order_of(cells: Mapping[str, np.ndarray], boundary: Boundary, certified: bool) -> np.ndarray:
     """The order parameter of every cell from arrays … x seeds; NaN where a cell is undecided."""
     converged = cells["status"] == int(Status.CONVERGED)
+    gaps = cells["value"] - cells["lower_bound"]
     if boundary.of == "fraction":
-        at_minimum = converged & gap_closed(cells["value"] - cells["lower_bound"], cells["value"])
+        at_minimum = converged & gap_closed(gaps, cells["value"], cells["gap_rounding"])
         counted = converged.sum(axis=-1)
         return np.where(counted > 0, at_minimum.sum(axis=-1) / np.maximum(counted, 1), np.nan)
     measured = np.where(converged, cells[boundary.order], np.nan)
@@ -77,8 +78,8 @@ def order_of(cells: Mapping[str, np.ndarray], boundary: Boundary, certified: boo
     best = np.argmin(value, axis=-1)[..., None]
     found = np.take_along_axis(measured, best, axis=-1)[..., 0]
     if certified:
-        gap = np.take_along_axis(cells["value"] - cells["lower_bound"], best, axis=-1)[..., 0]
-        found = np.where(gap_closed(gap, np.min(value, axis=-1)), found, np.nan)
+        gap, rounding = (np.take_along_axis(one, best, axis=-1)[..., 0] for one in (gaps, cells["gap_rounding"]))
+        found = np.where(gap_closed(gap, np.min(value, axis=-1), rounding), found, np.nan)
     return found
 
 
@@ -99,7 +100,7 @@ def phase_diagram(
 
     `diagram` is an identifier (see `nct.diagrams()`) or a `Diagram` of your own. `grid` gives values of both axes, or one
     number for each, and `seeds` the starts of every cell (by default as many as the diagram says). On each row, a value of
-    the axis `along`, every boundary is bracketed to the relative width `fineness` (by default a quarter of the diagram's
+    the axis `along`, every boundary is bracketed to the relative width `fineness` (by default half of the boundary's
     tolerance) on the axis `across`, by halving cells across which the phase changes; rows between located ones begin at
     their neighbours' boundary. On an axis `across` with a step the boundary lies between two cells of the picture. `folder`,
     `client` and `progress` are those of `sweep`, and so is resuming.
@@ -122,15 +123,15 @@ def phase_diagram(
     if rows < 2:
         raise ValueError(f"rows: expected at least 2, got {rows}")
     number = chosen.seeds if seeds is None else seeds
-    fine = chosen.tolerance / 4 if fineness is None else fineness
-    if not 0 < fine < chosen.tolerance:
-        raise ValueError(f"fineness: expected a positive number below the tolerance {chosen.tolerance}, got {fine}")
+    least = min(boundary.tolerance for boundary in chosen.boundaries)
+    if fineness is not None and not 0 < fineness < least:
+        raise ValueError(f"fineness: expected a positive number below the least tolerance {least}, got {fineness}")
     values = along.points(rows)
     lines = [_predicted(boundary, values, chosen) for boundary in chosen.boundaries]
     options = {"scale": chosen.scale, "method": chosen.method, "chunk": CHUNK}
     cells = as_grid({along.name: grid[along.name], across.name: grid[across.name]})
     with CellRun(chosen.model, as_seeds(number), chosen.measures, key, folder, TILE, client, options) as run:
-        return _computed(chosen, run, cells, values, lines, fine, progress)
+        return _computed(chosen, run, cells, values, lines, fineness, progress)
 
 
 def _computed(
@@ -139,7 +140,7 @@ def _computed(
     cells: Grid,
     values: np.ndarray,
     lines: Sequence[np.ndarray],
-    fine: float,
+    fineness: float | None,
     progress: Callable[[int, int], None] | None,
 ) -> PhaseDiagram:
     """The picture, then every boundary on the rows `values`, with the folder held throughout."""
@@ -155,8 +156,9 @@ def _computed(
         if across.step is not None:  # a lattice
             ends = between_cells(axes[1], phases)
             line = np.asarray(boundary.predicted(axes[0]), float)
-            located.append(LocatedBoundary(boundary, axes[0], *ends, line, chosen.tolerance, cells_seen, across.step))
+            located.append(LocatedBoundary(boundary, axes[0], *ends, line, cells_seen, across.step))
             continue
+        fine = boundary.tolerance / 2 if fineness is None else fineness
         # A width in the coordinate that is `fine` of the prediction where the axis is even in its logarithm.
         width = float(np.log1p(fine)) if across.log else fine * float(np.min(np.abs(predicted)))
         ends, asked = _follow(run, chosen, boundary, values, range_, width, progress)
@@ -164,11 +166,7 @@ def _computed(
         as_fine = values.size * int(np.ceil((range_[1] - range_[0]) / width) + 1)
         uniform = max(uniform, as_fine * len(run.numbers))  # one grid serves all boundaries
         low, high = across.back(ends.low), across.back(ends.high)
-        located.append(
-            LocatedBoundary(
-                boundary, values, low, high, ends.state, ends.phase, predicted, chosen.tolerance, cells_seen
-            )
-        )
+        located.append(LocatedBoundary(boundary, values, low, high, ends.state, ends.phase, predicted, cells_seen))
     loop = None
     if chosen.loop is not None:
         loop = follow_loop(chosen, chosen.loop, run.numbers, run.key)

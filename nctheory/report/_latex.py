@@ -88,7 +88,7 @@ def _boundary_rows(phase: dict) -> list[tuple[str, ...]]:
                 escape(one["name"]),
                 str(len(distances)),
                 percent(distances).replace("%", r"\,\%").replace("-", "--"),
-                f"{one['tolerance']:.2%}".replace("%", r"\,\%"),
+                percent([one["tolerance"]]).replace("%", r"\,\%"),
                 escape(one["outcome"]),
             )
         )

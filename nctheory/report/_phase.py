@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nctheory.phase import Hysteresis, LocatedBoundary, PhaseDiagram, order_of
+from nctheory.phase import SHIFT, Hysteresis, LocatedBoundary, PhaseDiagram, order_of
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._save import Drawing, Spot, house_style, save_figure
 
@@ -44,6 +44,7 @@ def phase_data(found: PhaseDiagram) -> dict[str, Any]:
             "outcome": one.judge(),
             "control_refuted": one.control_refuted,
             "tolerance": one.tolerance,
+            "moved": one.boundary.moved,
             "distance": _numbers(one.distance),
             "along": _numbers(one.along),
             "low": _numbers(one.low),
@@ -169,16 +170,16 @@ def percent(distances: Iterable[float | None]) -> str:
     """The largest of some distances, None and NaN left out.
 
     >>> percent([0.001, None]), percent([])
-    ('0.10%', '-')
+    ('0.1%', '-')
     """
     known = [x for x in distances if x is not None and np.isfinite(x)]
-    return f"{max(known):.2%}" if known else "-"
+    return f"{100 * max(known):.2g}%" if known else "-"
 
 
 def phase_table(found: PhaseDiagram) -> FittedTable:
     """One row for each boundary: on how many rows it was located, how far from the prediction, and the verdict."""
     columns = [Column("boundary", number=False), Column("rows", 5), Column("located", 2), Column("largest distance", 1)]
-    columns += [Column("band", 4), Column("tolerance", 3), Column("moved 3 %"), Column("outcome", number=False)]
+    columns += [Column("band", 4), Column("tolerance", 3), Column("moved"), Column("outcome", number=False)]
     rows = [
         (
             one.boundary.name,
@@ -186,8 +187,8 @@ def phase_table(found: PhaseDiagram) -> FittedTable:
             str(int(np.sum(one.state == "found"))),
             percent(one.distance),
             percent(one.band),
-            f"{one.tolerance:.2%}",
-            "refuted" if one.control_refuted else "NOT REFUTED",
+            percent([one.tolerance]),
+            f"{'refuted' if one.control_refuted else 'NOT REFUTED'} ({_by(one)})",
             one.judge(),
         )
         for one in found.located
@@ -199,9 +200,14 @@ def phase_table(found: PhaseDiagram) -> FittedTable:
             rows.append((
                 f"loop: jump {name}", "1", str(int(np.sum(np.isfinite(low) & np.isfinite(high)) > 0)), percent(away),
                 percent(0.5 * (high - low) / abs(predicted)), "one step",
-                "refuted" if one.control_refuted else "NOT REFUTED", one.judge(),
+                f"{'refuted' if one.control_refuted else 'NOT REFUTED'} ({SHIFT} steps)", one.judge(),
             ))  # fmt: skip
     return FittedTable(columns, rows)
+
+
+def _by(one: LocatedBoundary) -> str:
+    """How far the wrong version of a boundary is off."""
+    return "a step" if one.step is not None else f"{one.boundary.moved:.1%}"
 
 
 def phase_lines(found: PhaseDiagram) -> list[str]:

@@ -77,7 +77,7 @@ class CellRun:
         """What all tiles of one folder share."""
         asked = {name: x for name, x in Options(**self.options)._asdict().items() if name not in _NOT_IDENTITY}
         return {
-            "format": 1,
+            "format": 2,
             "nctheory": importlib.metadata.version("nctheory"),
             "jax": jax.__version__,
             "key": int(self.key),

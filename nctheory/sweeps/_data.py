@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 _UNITS = {
     "value": "objective where the seed ended",
     "lower_bound": "certified lower bound of the global minimum; -inf where there is none",
+    "gap_rounding": "rounding error of value - lower_bound",
     "grad_norm": "gradient norm where the seed ended",
     "status": "how the seed ended",
     "steps": "gradient evaluations of the seed",
-    "certified": "converged, at the global minimum to a relative gap of 1e-9",
+    "certified": "converged, at the global minimum to a relative gap of 1e-9 and rounding",
 }
 
 
@@ -30,7 +31,7 @@ class SweepResult(NamedTuple):
     grid: Grid
     seeds: np.ndarray
     arrays: dict[str, np.ndarray]
-    """`value`, `lower_bound`, `grad_norm`, `status`, `steps`, and the measures by name."""
+    """`value`, `lower_bound`, `gap_rounding`, `grad_norm`, `status`, `steps`, and the measures by name."""
     computed: int
     """Tiles computed by this call."""
     reused: int
@@ -45,9 +46,10 @@ class SweepResult(NamedTuple):
 
     @property
     def certified(self) -> np.ndarray:
-        """Mask of the seeds that converged to the global minimum, to a relative gap of 1e-9."""
-        gap = self.arrays["value"] - self.arrays["lower_bound"]
-        return self.converged & gap_closed(np.where(np.isnan(gap), np.inf, gap), self.arrays["value"])
+        """Mask of the seeds that converged to the global minimum, to a relative gap of 1e-9 and rounding."""
+        value, rounding = self.arrays["value"], self.arrays["gap_rounding"]
+        gap = value - self.arrays["lower_bound"]
+        return self.converged & gap_closed(np.where(np.isnan(gap), np.inf, gap), value, rounding)
 
     def dataset(self) -> "xarray.Dataset":
         """An xarray Dataset: coordinates are the hyperparameters and `seed`; statuses are CF flags (extra `data`)."""

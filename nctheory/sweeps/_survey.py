@@ -17,13 +17,15 @@ BLOCK = 4_096
 
 
 class Survey(NamedTuple):
-    """What became of every seed; arrays with a leading axis `seeds`, about 40 bytes a seed."""
+    """What became of every seed; arrays with a leading axis `seeds`, about 48 bytes a seed."""
 
     seeds: np.ndarray
     value: np.ndarray
     grad_norm: np.ndarray
     gap: np.ndarray
     """Value minus the certified lower bound of the global minimum; infinite where there is none."""
+    rounding: np.ndarray
+    """Rounding error of the gap."""
     status: np.ndarray
     steps: np.ndarray
     worst: Ensemble
@@ -38,8 +40,8 @@ class Survey(NamedTuple):
 
     @property
     def certified(self) -> np.ndarray:
-        """Mask of the seeds that converged to the global minimum, to a relative gap of 1e-9."""
-        return self.converged & gap_closed(self.gap, self.value)
+        """Mask of the seeds that converged to the global minimum, to a relative gap of 1e-9 and rounding."""
+        return self.converged & gap_closed(self.gap, self.value, self.rounding)
 
     def counts(self) -> dict[str, int]:
         """Number of seeds by status, and of certified ones."""
@@ -86,13 +88,14 @@ def survey(
     for begin in range(0, len(numbers), block):
         ensemble = solve(problem, numbers[begin : begin + block], root, progress=progress, **options)
         bound = certify(problem, ensemble.params)
-        parts.append((ensemble.value, ensemble.grad_norm, bound.gap, ensemble.status, ensemble.steps))
+        rounding = np.zeros(len(ensemble.value)) if bound.rounding is None else np.nan_to_num(bound.rounding)
+        parts.append((ensemble.value, ensemble.grad_norm, bound.gap, rounding, ensemble.status, ensemble.steps))
         reason = bound.reason
         candidates = (ensemble, bound.gap) if worst is None else _joined(worst, (ensemble, bound.gap))
         worst = _worst(*candidates, keep)
     assert worst is not None  # there is at least one seed
-    value, grad_norm, gap, status, steps = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Survey(numbers, value, grad_norm, gap, status, steps, worst[0], reason)
+    value, grad_norm, gap, rounding, status, steps = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Survey(numbers, value, grad_norm, gap, rounding, status, steps, worst[0], reason)
 
 
 def _worst(ensemble: Ensemble, gap: np.ndarray, keep: int) -> tuple[Ensemble, np.ndarray]:

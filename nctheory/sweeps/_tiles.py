@@ -21,7 +21,7 @@ from nctheory.problems import DeepLinear, Family, NoCertificate, Params, Problem
 
 Measure = Callable[[Problem, Params], Array | Scalar]
 """An order parameter: a number at one point of one problem, in JAX. The problem comes as `nameless` leaves it."""
-RESULTS = ("value", "lower_bound", "grad_norm", "status", "steps")
+RESULTS = ("value", "lower_bound", "gap_rounding", "grad_norm", "status", "steps")
 """What every tile holds beside the measures, cells x seeds."""
 
 
@@ -110,6 +110,7 @@ def compute_tile(tile: Tile, key: int, measures: Mapping[str, Measure], options:
     found = {
         "value": ensemble.value,
         "lower_bound": np.where(bound.valid, bound.lower_bound, -np.inf),
+        "gap_rounding": np.zeros(shape) if bound.rounding is None else np.nan_to_num(bound.rounding),
         "grad_norm": ensemble.grad_norm,
         "status": ensemble.status,
         "steps": ensemble.steps,

@@ -96,7 +96,7 @@ def spinodal_height(hidden, decay):
 
 def boundaries(hidden):
     """The onset; and for more hidden layers than one two levels, which the jump reaches and does not reach."""
-    found = [nct.Boundary("onset", "height", onset(hidden), level=lambda decay: 1e-3 * decay, ordered="above")]
+    found = [nct.Boundary("onset", "height", onset(hidden), level=lambda decay: 1e-6 * decay, ordered="above")]
     if hidden > 1:
         found += [
             nct.Boundary(

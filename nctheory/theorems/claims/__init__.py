@@ -15,12 +15,13 @@ from nctheory.theorems.claims._member import MemberOf
 from nctheory.theorems.claims._order import Order
 from nctheory.theorems.claims._paths import PathClaim
 from nctheory.theorems.claims._points import PointClaim
-from nctheory.theorems.claims._threshold import WIDTH, Threshold
+from nctheory.theorems.claims._threshold import MOVED, WIDTH, Threshold
 from nctheory.theorems.claims._trajectory import Trajectory
 from nctheory.theorems.claims._value import GlobalValue
 
 __all__ = [
     "LEVELS",
+    "MOVED",
     "SAFETY",
     "SHARP",
     "UNCLEAR",

@@ -121,9 +121,9 @@ class Claim(abc.ABC):
             )
 
     @property
-    @abc.abstractmethod
     def predicts(self) -> Callable[[Prediction], Any]:
-        """What the theorem's prediction says of the observable."""
+        """What the theorem's prediction says of the observable: the field `predicted`, which every kind has."""
+        return getattr(self, "predicted")  # noqa: B009 - a field of each kind, in its own place among the arguments
 
     @abc.abstractmethod
     def check(self, evidence: Any, predicted: np.ndarray) -> Check:
@@ -149,22 +149,22 @@ class Claim(abc.ABC):
         """Of which points the claim speaks, in words."""
         return "points"
 
-    # What evidence has to be gathered for a claim; by default nothing is observed at points.
+    # What evidence has to be gathered for a claim: the fields `observe`, `terms` and `size`, of the kinds that have them.
 
     @property
     def observer(self) -> Callable[..., Any] | None:
         """What is observed at a point, as a function of problem and point."""
-        return None
+        return getattr(self, "observe", None)
 
     @property
     def terms_of(self) -> Callable[..., Any] | None:
         """Size of the terms whose difference that is."""
-        return None
+        return getattr(self, "terms", None)
 
     @property
     def size_of(self) -> Callable[..., Any] | None:
         """What errors are relative to where the prediction is zero."""
-        return None
+        return getattr(self, "size", None)
 
     @property
     def anywhere(self) -> bool:

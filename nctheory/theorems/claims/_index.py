@@ -35,14 +35,6 @@ class Index(Claim):
     predicted: Callable[[Prediction], Any]
 
     @property
-    def predicts(self) -> Callable[[Prediction], Any]:
-        return self.predicted
-
-    @property
-    def observer(self) -> Callable[..., Any]:
-        return self.observe
-
-    @property
     def about(self) -> str:
         return "critical points"
 

@@ -30,20 +30,8 @@ class PathClaim(Claim):
     logarithmic: bool = dataclasses.field(default=False, kw_only=True)
 
     @property
-    def predicts(self) -> Callable[[Prediction], Any]:
-        return self.predicted
-
-    @property
     def about(self) -> str:
         return "paths"
-
-    @property
-    def observer(self) -> Callable[..., Any]:
-        return self.observe
-
-    @property
-    def terms_of(self) -> Callable[..., Any] | None:
-        return self.terms
 
 
 class Followed(NamedTuple):

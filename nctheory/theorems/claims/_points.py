@@ -39,24 +39,8 @@ class PointClaim(Claim):
             )
 
     @property
-    def predicts(self) -> Callable[[Prediction], Any]:
-        return self.predicted
-
-    @property
     def about(self) -> str:
         return self.scope
-
-    @property
-    def observer(self) -> Callable[..., Any]:
-        return self.observe
-
-    @property
-    def terms_of(self) -> Callable[..., Any] | None:
-        return self.terms
-
-    @property
-    def size_of(self) -> Callable[..., Any] | None:
-        return self.size
 
     @property
     def anywhere(self) -> bool:

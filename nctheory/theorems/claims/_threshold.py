@@ -42,10 +42,6 @@ class Threshold(Claim):
     because: str = dataclasses.field(default="located to a relative width", kw_only=True)
 
     @property
-    def predicts(self) -> Callable[[Prediction], Any]:
-        return self.predicted
-
-    @property
     def about(self) -> str:
         return "certified end states"
 

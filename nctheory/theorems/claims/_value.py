@@ -33,20 +33,8 @@ class GlobalValue(Claim):
     terms: Callable[[Any, Params], Array] | None = dataclasses.field(default=None, kw_only=True)
 
     @property
-    def predicts(self) -> Callable[[Prediction], Any]:
-        return self.predicted
-
-    @property
     def about(self) -> str:
         return "the minimum"
-
-    @property
-    def observer(self) -> Callable[..., Any]:
-        return self.observe
-
-    @property
-    def terms_of(self) -> Callable[..., Any] | None:
-        return self.terms
 
     def observe(self, problem: Problem, params: Params) -> Scalar:
         """The objective."""

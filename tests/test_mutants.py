@@ -5,11 +5,17 @@ from collections import Counter
 import pytest
 
 from benchmarks.mutants.__main__ import run, score
+from benchmarks.mutants._formulas import stale
+from benchmarks.mutants._slips import SLIPS
 
 
 def survivors(tally: Counter[str]) -> int:
     assert not tally["original does not hold"]
     return tally["SURVIVED"]
+
+
+def test_the_places_of_all_slips_stand_in_the_source():
+    assert stale(SLIPS) == []
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import nctheory as nct
 from benchmarks.mutants._families import Mutant
-from benchmarks.mutants._kept import Kept, Outcome, fresh, judged, predictions, same
+from benchmarks.mutants._kept import Kept, Outcome, fresh, judged, keep, predictions, same
 
 
 class Slip(NamedTuple):
@@ -23,6 +23,8 @@ class Slip(NamedTuple):
     old: str
     new: str
     equivalent: str | None = None
+    claims: bool = False
+    """Whether it changes what the claims observe, so that evidence is gathered anew."""
 
 
 def of_slips(kept: Kept, slips: tuple[Slip, ...]) -> Iterator[Mutant]:
@@ -37,9 +39,11 @@ def of_slips(kept: Kept, slips: tuple[Slip, ...]) -> Iterator[Mutant]:
 
 
 def _judged(kept: Kept, slip: Slip) -> Outcome:
+    if slip.claims:
+        anew = keep(_executed(slip), kept.key)
+        return judged(anew, anew.theorem)
     if slip.function is None:
-        changed = fresh(kept.theorem, _predict_of(slip))
-        return _or_error(kept, changed)
+        return _or_error(kept, fresh(kept.theorem, _executed(slip).predict))
     with _swapped(slip):
         return _or_error(kept, fresh(kept.theorem, kept.theorem.predict))
 
@@ -62,8 +66,8 @@ def _mutated(source: str, slip: Slip, where: str) -> str:
     return source.replace(slip.old, slip.new, 1)
 
 
-def _predict_of(slip: Slip) -> Any:
-    """The formula of a theorem file executed anew with one place changed; nothing is registered."""
+def _executed(slip: Slip) -> nct.Theorem:
+    """The theorem of a file executed anew with one place changed; nothing is registered."""
     original = importlib.import_module(slip.module)
     source = _mutated(inspect.getsource(original), slip, slip.module)
     module = types.ModuleType(f"{slip.module}_mutant")
@@ -77,7 +81,21 @@ def _predict_of(slip: Slip) -> Any:
     finally:
         nct.register = register
         del sys.modules[module.__name__]
-    return next(one for one in found if one.id == slip.theorem).predict
+    return next(one for one in found if one.id == slip.theorem)
+
+
+def stale(slips: tuple[Slip, ...]) -> list[str]:
+    """Slips whose place does not stand in the source any more."""
+    gone = []
+    for slip in slips:
+        source = inspect.getsource(importlib.import_module(slip.module))
+        tree = ast.parse(source)
+        if slip.function is not None:
+            nodes = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == slip.function]
+            source = (ast.get_source_segment(source, nodes[0]) or "") if nodes else ""
+        if slip.old not in source:
+            gone.append(f"{slip.module}.{slip.function or ''}: {slip.old!r}")
+    return gone
 
 
 @contextmanager
@@ -108,4 +126,4 @@ def _forget(held: Any) -> None:
             drop()
 
 
-__all__ = ["Slip", "of_slips"]
+__all__ = ["Slip", "of_slips", "stale"]

@@ -28,6 +28,7 @@ class Kept(NamedTuple):
     cases: list[Case]
     outside: dict[str, Any]
     run: Run
+    key: int
 
 
 class Outcome(NamedTuple):
@@ -43,7 +44,7 @@ def keep(theorem: Theorem, key: int = 0, seeds: int | None = None) -> Kept:
     run = Run(root, np.arange(seeds or quick_seeds(theorem)), VerifyOptions(fidelity_seeds=0))
     drawn = covering_instances(theorem, list(enumerate(theorem.draw(jax.random.fold_in(root, 0)))))
     cases, outside = gather_cases(theorem, drawn, run, beyond=True)
-    return Kept(theorem, cases, outside, run)
+    return Kept(theorem, cases, outside, run, key)
 
 
 Change = Callable[[Any], Any]

@@ -14,6 +14,7 @@ LOW_RANK = "nctheory.closed_form._deep_ce"
 DATA = "nctheory.closed_form._data_chain"
 CRITICAL = "nctheory.closed_form._critical_points"
 PATHS = "nctheory.closed_form._trajectories"
+CONSERVED = "proofs_numeric.conserved.conservation"
 
 SLIPS = (
     # cross-entropy and squared error, balanced
@@ -129,14 +130,22 @@ SLIPS = (
         "return -1.000001 * rate * left",
     ),
     Slip("yaras-parsimony", "proofs_numeric.dynamics.parsimony", None, "(1.0 - rate", "(1.000001 - rate"),
-    Slip("conservation", "proofs_numeric.conserved.conservation", None, "(-2 * up, 2 * low)", "(-2 * low, 2 * up)"),
-    Slip("conservation", "proofs_numeric.conserved.conservation", None, "second=1.0", "second=0.0"),
+    Slip(
+        "conservation",
+        CONSERVED,
+        None,
+        "of_upper=lambda up, low: -2 * up",
+        "of_upper=lambda up, low: -2 * low",
+        claims=True,
+    ),
+    Slip("conservation", CONSERVED, None, "cross=1.0, second=1.0", "cross=1.0, second=1.000001", claims=True),
     Slip(
         "arora-end-to-end",
         "proofs_numeric.conserved.arora_end_to_end",
         None,
-        "factors=lambda n: n",
-        "factors=lambda n: n - 1",
+        "2 * right_power / number",
+        "2 * right_power / (number + 1e-6)",
+        claims=True,
     ),
 )
 """Several of the places are shared by theorems; each is held against the one named."""

@@ -165,7 +165,7 @@ def newton_stage(
         attempts = r.attempts + jnp.where(confirming, 0, 1)
         steps = r.steps + 2 * jnp.sum(found.iterations) + 3
         convex = ~confirming & ~found.negative[0] & ~found.negative[1]
-        resume = jnp.where(convex, VALLEY, FLOW)
+        resume = jnp.where(convex | (attempts >= LATE), VALLEY, FLOW)
         resume = jnp.where(attempts >= MAX_ATTEMPTS, STUCK, resume)
         resume = jnp.where(steps >= settings.budget, SPENT, resume)
         accepted = jnp.where(confirming, ~saddle, safe)

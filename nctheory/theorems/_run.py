@@ -20,6 +20,8 @@ LIGHT_NUMBERS = 100_000
 """The same for solves: parameters times seeds of all instances that share a program. Measured, usual programs against light
 ones: mostly above it, `ufm-ce-balanced` takes 40 s against 38 from an empty cache and 17 against 28 from a full one,
 `ufm-mse-nobias` 35 against 30 from an empty one; below it, `deep-mse-linear` 79 against 70 and 26 against 51."""
+FEW_SEEDS = 64
+"""Seeds of a quick run, to which a usual program of a large shape (40 s of `ufm-focal`) never pays."""
 
 
 class VerifyOptions(NamedTuple):
@@ -47,7 +49,8 @@ class VerifyOptions(NamedTuple):
             return self
         if few:
             return self._replace(light=seeds <= LIGHT_SEEDS)
-        return self._replace(light=seeds * len(problems) * size(problems[0]) <= LIGHT_NUMBERS)
+        numbers = seeds * len(problems) * size(problems[0])
+        return self._replace(light=seeds <= FEW_SEEDS or numbers <= LIGHT_NUMBERS)
 
 
 @dataclasses.dataclass(frozen=True)

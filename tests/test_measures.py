@@ -73,10 +73,15 @@ def test_leading_axes_are_batches(name, rng):
     np.testing.assert_allclose(batched[1, 2], MEASURES[name](h[1, 2]), rtol=1e-12)
 
 
-def test_float32_stays_float32(rng):
-    h = jnp.asarray(rng.normal(size=(6, 20)), dtype=jnp.float32)
-    assert nct.within_class_variability(h, LABELS, 4).dtype == jnp.float32
-    assert nct.distance_to_simplex_etf(h, LABELS, 4).dtype == jnp.float32
+@pytest.mark.parametrize("name", ["nc1", "nc2"])
+def test_traced_features_keep_their_dtype_and_others_are_measured_in_float64(name, rng):
+    h = rng.normal(size=(6, 20)).astype(np.float32)
+    exact = MEASURES[name](h.astype(np.float64))
+    assert jax.jit(MEASURES[name])(jnp.asarray(h)).dtype == jnp.float32
+    for same in (h, jnp.asarray(h), h.tolist()):
+        found = MEASURES[name](same)
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found, exact)
 
 
 def test_trained_end_states_are_collapsed():

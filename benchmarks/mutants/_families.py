@@ -35,7 +35,11 @@ def of_theorem(kept: Kept) -> Iterator[Mutant]:
 
 
 def _numbers(kept: Kept) -> Iterator[Mutant]:
-    """Every number of the prediction larger by a relative 1e-6, one leaf at a time."""
+    """Every number of the prediction larger by a relative 1e-6, one leaf at a time.
+
+    A number that is read only by claims which say that they see less is moved until what they are told moves by twice what
+    they must see.
+    """
     theorem, case = kept.theorem, kept.cases[0]
     prediction = case.evidence.predicted_by(theorem.predict)
     paths = jax.tree_util.tree_flatten_with_path(prediction)[0]
@@ -44,18 +48,31 @@ def _numbers(kept: Kept) -> Iterator[Mutant]:
         if not isinstance(leaf, jax.Array | np.ndarray | float | np.floating):
             continue
         name = jax.tree_util.keystr(path).strip(".[]'") or "prediction"
-        changed = fresh(theorem, _with_leaf(theorem.predict, number))
-        alike = same(predictions(kept, changed), original)
+        changed, by = fresh(theorem, _with_leaf(theorem.predict, number, NUMBER)), NUMBER
+        moved = predictions(kept, changed)
+        alike = same(moved, original)
+        claims = [c for one in kept.cases for c in theorem.claims if c.applies(one.instance)]
+        reading = [(c, a, b) for c, a, b in zip(claims, moved, original, strict=True) if not same([a], [b])]
+        if reading and all(c.resolution > NUMBER for c, _, _ in reading):
+            by = min(2.0 * c.resolution * NUMBER / _relative(a, b) for c, a, b in reading)
+            changed = fresh(theorem, _with_leaf(theorem.predict, number, by))
         yield Mutant(
-            theorem.id, "number", f"{name} times 1 + {NUMBER:g}", lambda changed=changed: judged(kept, changed),
+            theorem.id, "number", f"{name} times 1 + {by:.3g}", lambda changed=changed: judged(kept, changed),
             "no claim reads it, or it is zero" if alike else None,
         )  # fmt: skip
 
 
-def _with_leaf(predict: Callable[..., Any], number: int) -> Callable[..., Any]:
+def _relative(moved: np.ndarray, original: np.ndarray) -> float:
+    """How much a prediction moved, relative to its size."""
+    finite = np.isfinite(moved) & np.isfinite(original)
+    size = float(np.linalg.norm(original[finite]))
+    return float(np.linalg.norm((moved - original)[finite])) / size if size > 0 else np.inf
+
+
+def _with_leaf(predict: Callable[..., Any], number: int, by: float) -> Callable[..., Any]:
     def mutated(*arguments: Any) -> Any:
         leaves, structure = jax.tree.flatten(predict(*arguments))
-        leaves[number] = leaves[number] * (1.0 + NUMBER)
+        leaves[number] = leaves[number] * (1.0 + by)
         return jax.tree.unflatten(structure, leaves)
 
     return mutated

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import jax
+
 import nctheory as nct
 from benchmarks.mutants._families import Mutant
 from benchmarks.mutants._kept import Kept, Outcome, fresh, judged, keep, predictions, same
@@ -124,6 +126,8 @@ def _forget(held: Any) -> None:
         drop = getattr(held, name, None)
         if drop is not None:
             drop()
+    if hasattr(held, "clear_cache"):  # that of a jitted function leaves what was traced of it within others
+        jax.clear_caches()
 
 
 __all__ = ["Slip", "of_slips", "stale"]

@@ -1,7 +1,9 @@
 """NC1-NC4 and the margin on any features, batched over leading axes, defined at collapse and at zero.
 
-Features are (…, d, N), classifiers (…, K, d), logits (…, K, N), labels whole numbers (N,). The dtype of the input is
-kept. Every measure but NC4 is differentiable where it is smooth, and has a finite gradient at exact collapse.
+Features are (…, d, N), classifiers (…, K, d), logits (…, K, N), labels whole numbers (N,). Everything is computed in
+float64 and handed back in NumPy's arrays, whatever the settings of JAX; under `jax.grad`, `jit` or `vmap` the dtype of the
+input is kept (features of N x d, as frameworks export them, go to `nc_metrics`). Every measure but NC4 is differentiable
+where it is smooth, and has a finite gradient at exact collapse.
 """
 
 import jax
@@ -11,6 +13,7 @@ from jaxtyping import Float
 
 from nctheory._types import Array
 from nctheory.closed_form import simplex_etf
+from nctheory.measures._measured import measured
 
 Labels = np.ndarray | Array
 
@@ -20,6 +23,7 @@ def _membership(labels: Labels, classes: int, dtype: jnp.dtype) -> Array:
     return jax.nn.one_hot(jnp.asarray(labels), classes, dtype=dtype)
 
 
+@measured
 def class_means(features: Float[Array, "*batch d N"], labels: Labels, classes: int) -> Float[Array, "*batch d K"]:
     """Mean feature of each class.
 
@@ -36,6 +40,7 @@ def _centred_means(features: Array, labels: Labels, classes: int) -> Array:
     return means - jnp.mean(means, axis=-1, keepdims=True)
 
 
+@measured
 def within_class_variability(
     features: Float[Array, "*batch d N"], labels: Labels, classes: int
 ) -> Float[Array, "*batch"]:
@@ -70,6 +75,7 @@ def _distance(x: Array, y: Array) -> Array:
     return jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1.0)), 0.0)
 
 
+@measured
 def distance_to_frame(vectors: Float[Array, "*batch d K"], gram: Float[Array, "K K"]) -> Float[Array, "*batch"]:
     r"""NC2 against any frame: $\big|M^\top M/|M^\top M|_F-G/|G|_F\big|_F$ for columns M and a target Gram matrix G.
 
@@ -79,6 +85,7 @@ def distance_to_frame(vectors: Float[Array, "*batch d K"], gram: Float[Array, "K
     return _distance(observed, jnp.broadcast_to(_unit(gram.astype(vectors.dtype)), observed.shape))
 
 
+@measured
 def distance_to_simplex_etf(
     features: Float[Array, "*batch d N"], labels: Labels, classes: int
 ) -> Float[Array, "*batch"]:
@@ -94,6 +101,7 @@ def distance_to_simplex_etf(
     return distance_to_frame(_centred_means(features, labels, classes), simplex_etf(classes))
 
 
+@measured
 def self_duality_distance(
     classifier: Float[Array, "*#batch K d"], features: Float[Array, "*batch d N"], labels: Labels, classes: int
 ) -> Float[Array, "*batch"]:
@@ -110,6 +118,7 @@ def self_duality_distance(
     return _distance(_unit(rows), _unit(centred))
 
 
+@measured
 def nearest_centre_agreement(
     logits: Float[Array, "*batch K N"], features: Float[Array, "*batch d N"], labels: Labels, classes: int
 ) -> Float[Array, "*batch"]:
@@ -126,6 +135,7 @@ def nearest_centre_agreement(
     return jnp.mean(agree.astype(features.dtype), axis=-1)
 
 
+@measured
 def margin(logits: Float[Array, "*batch K N"], labels: Labels) -> Float[Array, "*batch"]:
     r"""$\min_i\,(z_{i,y_i}-\max_{j\ne y_i}z_{i,j})$: positive iff every sample is classified rightly.
 

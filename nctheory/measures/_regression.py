@@ -1,6 +1,7 @@
 """NRC1-NRC3, the measures of neural regression collapse, batched over leading axes, defined at collapse and at zero.
 
-Features are (…, d, M), classifiers W (…, n, d) with n the dimension of the targets. The dtype of the input is kept.
+Features are (…, d, M), classifiers W (…, n, d) with n the dimension of the targets. Computed in
+float64 unless traced.
 """
 
 from functools import partial
@@ -11,8 +12,10 @@ from jaxtyping import Float
 
 from nctheory._types import Array, Scalar
 from nctheory.measures._collapse import _unit
+from nctheory.measures._measured import measured
 
 
+@measured
 def principal_subspace_error(features: Float[Array, "*batch d M"], rank: int) -> Float[Array, "*batch"]:
     r"""NRC1: $\frac1M\sum_i|\tilde h_i-P\tilde h_i|^2$ with $\tilde h_i=(h_i-\bar h)/|h_i-\bar h|$ and P the projection onto
     the first n = `rank` principal components of the features.
@@ -36,6 +39,7 @@ def principal_subspace_error(features: Float[Array, "*batch d M"], rank: int) ->
     return _mean_error(safe, projector)
 
 
+@measured
 def weight_subspace_error(
     classifier: Float[Array, "*#batch n d"], features: Float[Array, "*#batch d M"]
 ) -> Float[Array, "*#batch"]:
@@ -57,6 +61,7 @@ def weight_subspace_error(
     return _mean_error(jnp.broadcast_to(centred, (*batch, *centred.shape[-2:])), projector)
 
 
+@measured
 def regression_gram_distance(
     classifier: Float[Array, "*batch n d"], covariance: Float[Array, "n n"], gamma: Scalar
 ) -> Float[Array, "*batch"]:

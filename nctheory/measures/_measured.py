@@ -1,0 +1,56 @@
+"""Measures compute in float64 unless they are traced, and check their labels wherever these are known."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import jax
+import numpy as np
+
+from nctheory._concrete import is_traced
+from nctheory._precision import float64
+from nctheory.measures._inputs import as_labels, as_numpy, check_classes, check_range
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_NUMBERS = ("labels", "classes", "rank")
+"""Arguments that stay as they are: everything else is an array of floats."""
+
+
+def measured(function: Callable[P, R]) -> Callable[P, R]:
+    """A measure of any library's arrays: in float64, with NumPy out, unless an argument is traced, when it keeps its dtype.
+
+    Labels that are not traced are checked: ValueError where they are not whole numbers, outside 0..K-1 or without a sample
+    of some class.
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = signature.bind(*args, **kwargs)
+        arrays = [name for name in given.arguments if name not in _NUMBERS]
+        traced = any(is_traced(leaf) for leaf in jax.tree.leaves(given.arguments))
+        if not traced:
+            for name in arrays:
+                given.arguments[name] = as_numpy(name, given.arguments[name]).astype(np.float64)
+        if "labels" in given.arguments and not is_traced(given.arguments["labels"]):
+            given.arguments["labels"] = _labels(given.arguments, arrays[0])
+        return (function if traced else float64(function))(*given.args, **given.kwargs)
+
+    return wrapped
+
+
+def _labels(arguments: dict[str, object], first: str) -> np.ndarray:
+    """The checked labels, one a column of the features or logits."""
+    columns = np.shape(arguments["features" if "features" in arguments else first])  # type: ignore[arg-type]
+    if len(columns) < 2:
+        raise ValueError(f"{first}: expected at least two axes, got shape {columns}")
+    labels = as_labels(arguments["labels"], columns[-1])
+    classes = check_classes(arguments.get("classes", columns[-2]))
+    check_range(labels, classes)
+    if "classes" in arguments:
+        missing = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
+        if missing.size:
+            raise ValueError(f"labels: expected samples of all {classes} classes, got none of class {missing[0]}")
+    return labels

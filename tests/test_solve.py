@@ -359,7 +359,7 @@ e = nct.solve(p, 3)
 b, m = nct.certify(p, e.params), nct.global_minimum(p)
 assert e.value.dtype == np.float64 and b.gap.dtype == np.float64 and m.value.dtype == np.float64
 assert np.all(np.abs(e.value - m.value) < 1e-13) and np.all(b.gap < 1e-13)
-assert nct.class_means(jnp.ones((2, 4)), np.array([0, 0, 1, 1]), 2).dtype == jnp.float32
+assert nct.class_means(jnp.ones((2, 4)), np.array([0, 0, 1, 1]), 2).dtype == np.float64
 assert jnp.zeros(1).dtype == jnp.float32 and not jax.config.jax_enable_x64
 """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env=usual_environment())

@@ -21,10 +21,10 @@ from proofs_numeric.hypotheses import NO_BIAS
 from proofs_numeric.pool import pick
 
 ID = "dang-mse-tie"
-# (widths, counts): the cut at the smallest width falls between classes of equal size.
+# (widths, counts): the cut at the smallest width falls between classes of equal size; with three layers a larger one is there too.
 ONE = (((2, 4), (4, 2, 2, 1)), ((1, 2), (1, 1)), ((3, 5), (2, 2, 2, 2, 1)))
 TWO = (((2, 3, 4), (4, 2, 2, 1)), ((3, 3, 4), (2, 2, 2, 2)), ((1, 2, 2), (3, 3)))
-THREE = (((3, 1, 3, 3), (2, 2, 2)), ((4, 2, 3, 3), (2, 2, 2)), ((2, 2, 4, 4), (5, 3, 3, 3)))
+THREE = (((3, 2, 3, 3), (3, 1, 1)), ((4, 2, 3, 3), (3, 2, 2)), ((2, 2, 4, 4), (5, 3, 3, 3)))
 
 
 class Cut(NamedTuple):
@@ -59,6 +59,12 @@ def tied(problem):
     counts = np.asarray(problem.counts)
     cut = np.sort(counts)[::-1][min(problem.widths) - 1]
     return np.flatnonzero(counts == cut)
+
+
+def larger_classes(instance):
+    """Whether some class is larger than those that tie, and so has a direction of its own."""
+    counts = np.asarray(instance.problem.counts)
+    return bool(np.max(counts) > counts[tied(instance.problem)[0]])
 
 
 def class_means(problem, params):
@@ -176,6 +182,7 @@ $P$ of rank $r=d-\#\{n_k>n_d\}$ on $R^m$, $x=0$ beyond the onset.""",
                 outside,
                 lambda c: c.outside,
                 size=outside_size,
+                applies=larger_classes,
             ),
             CLAIMS["balance"],
             onset_claim(onset_of),

@@ -19,8 +19,9 @@ import pytest
 
 import nctheory as nct
 from nctheory.sweeps import StoreError
+from nctheory.sweeps._programs import program_digest
 from nctheory.sweeps._store import pack_tile, unpack_tile
-from nctheory.sweeps._tiles import fingerprint, nameless, program_digest
+from nctheory.sweeps._tiles import fingerprint, nameless
 
 GRID = {"decay": [0.02, 0.05, 0.3], "many": [2, 4]}
 MEASURES = {"norm": lambda problem, params: jnp.sum(params.weights[0] ** 2)}

@@ -6,7 +6,7 @@ from nctheory._concrete import not_positive
 from nctheory.certificates._convexity import doubtful_convexity, doubtful_profile
 from nctheory.certificates._duality import recentres
 from nctheory.certificates._profile import missing_profile_bound, profile_caveat
-from nctheory.problems import DeepLinear, LayerPeeled, Problem, SideBySide
+from nctheory.problems import DeepLinear, LayerPeeled, Problem, SideBySide, is_loss
 
 
 def missing_certificate(problem: DeepLinear) -> str | None:
@@ -17,7 +17,7 @@ def missing_certificate(problem: DeepLinear) -> str | None:
         if problem.loss.has_conjugate:
             return doubtful_convexity(problem)
         return f"the loss {problem.loss.name} defines no convex conjugate"
-    if problem.loss.name != "mse":
+    if not is_loss(problem.loss, "mse"):
         return (
             f"{problem.factors} factors with {problem.loss.name}: the product's penalty is a Schatten quasi-norm, "
             "which is not convex, and duality does not apply"
@@ -45,7 +45,7 @@ def _(problem: DeepLinear) -> str | None:
         return profile_caveat(problem) if narrow >= needed - 1 else _too_narrow(narrow, needed - 1)
     if problem.bias_decay is not None and not_positive(problem.bias_decay) and not recentres(problem.loss):
         return f"the loss {problem.loss.name} defines no recentre, without which a free bias leaves a trivial bound"
-    separable = problem.loss.name == "mse" and (problem.bias_decay is None or not_positive(problem.bias_decay))
+    separable = is_loss(problem.loss, "mse") and (problem.bias_decay is None or not_positive(problem.bias_decay))
     if problem.inputs is not None:
         if separable and problem.bias_decay is None and all(not_positive(decay) for decay in problem.weight_decay):
             return None

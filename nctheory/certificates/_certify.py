@@ -24,6 +24,7 @@ from nctheory.problems import (
     Problem,
     SideBySide,
     as_family,
+    is_loss,
     rounding,
     singleton,
 )
@@ -69,7 +70,7 @@ def _rounded_bound(problem: DeepLinear, params: Params) -> tuple[Scalar, Scalar]
     bounds = []
     if problem.factors <= 2 and problem.loss.has_conjugate:
         bounds.append(rounded_duality_bound(problem, params))
-    if problem.loss.name == "mse":
+    if is_loss(problem.loss, "mse"):
         bounds.append(rounded_separable_bound(problem))
     lower, error = (jnp.stack(column) for column in zip(*bounds, strict=True))
     best = jnp.argmax(lower)

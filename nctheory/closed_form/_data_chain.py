@@ -11,7 +11,7 @@ from nctheory._concrete import is_positive
 from nctheory._precision import float64
 from nctheory._types import Array
 from nctheory.closed_form._minimum import NoClosedForm
-from nctheory.problems import ChainParams, DeepLinear, ravel, segment_ranks
+from nctheory.problems import ChainParams, DeepLinear, is_loss, ravel, segment_ranks
 from nctheory.problems._gauge import RANK_DOUBT, RANK_TOLERANCE
 
 DISTINCT = 1e-9
@@ -65,7 +65,7 @@ def data_critical_values(problem: DeepLinear) -> list[DataCriticalValue]:
 
 def _spectrum(problem: DeepLinear) -> tuple[np.ndarray, float]:
     """Eigenvalues of Sigma, descending, and |Y|_F^2; NoClosedForm names the hypothesis that fails."""
-    if problem.loss.name != "mse":
+    if not is_loss(problem.loss, "mse"):
         raise NoClosedForm(f"needs loss mse, got {problem.loss.name}")
     if problem.inputs is None:
         raise NoClosedForm("needs given inputs, but the features are free")

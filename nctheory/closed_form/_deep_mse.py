@@ -14,7 +14,7 @@ from nctheory._types import Array, Scalar
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._product import minimum_from_product
 from nctheory.closed_form._spectral import refuse_tie
-from nctheory.problems import DeepLinear
+from nctheory.problems import DeepLinear, is_loss
 
 BISECTIONS = 64
 
@@ -106,7 +106,7 @@ def _largest_root(b: Array, depth: int) -> Array:
 
 def directions(problem: DeepLinear) -> Directions:
     """Singular directions of the targets and their phases; NoClosedForm names the hypothesis that fails."""
-    if problem.loss.name != "mse":
+    if not is_loss(problem.loss, "mse"):
         raise NoClosedForm(f"needs loss mse, got {problem.loss.name}")
     if problem.inputs is not None:
         raise NoClosedForm("features must be free, but inputs are given")

@@ -15,7 +15,7 @@ from nctheory._types import Array, Scalar
 from nctheory.closed_form._geometry import simplex_etf
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._unconstrained import _needs_dim
-from nctheory.problems import DeepLinear
+from nctheory.problems import DeepLinear, is_loss
 
 BISECTIONS = 80
 
@@ -55,7 +55,7 @@ def tag_scales(problem: DeepLinear) -> TagScales:
 
 def _samples(problem: DeepLinear) -> Array:
     """N_m for m = 1, …, K-1, after checking the hypotheses."""
-    if problem.loss.name != "pick_all_label":
+    if not is_loss(problem.loss, "pick_all_label"):
         raise NoClosedForm(f"needs loss pick_all_label, got {problem.loss.name}")
     if problem.inputs is not None:
         raise NoClosedForm("features must be free, but inputs are given")

@@ -11,7 +11,7 @@ from nctheory._concrete import is_traced
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.closed_form._minimum import NoClosedForm
-from nctheory.problems import ChainParams, DeepLinear
+from nctheory.problems import ChainParams, DeepLinear, is_loss
 
 NODES, PANELS, NEWTON = 24, 6, 100
 VIOLATION = 1e-9
@@ -147,7 +147,7 @@ def balanced_trajectory(problem: DeepLinear, start: ChainParams, times: Float[Ar
 
 def _white_target(problem: DeepLinear) -> Array:
     r"""$\Sigma=YX^\top/N$, where the objective is $\frac12|W-\Sigma|^2$."""
-    if problem.loss.name != "mse":
+    if not is_loss(problem.loss, "mse"):
         raise NoClosedForm(f"needs squared error, got {problem.loss.name}")
     if problem.inputs is None or problem.bias_decay is not None:
         raise NoClosedForm("needs given inputs and no bias")

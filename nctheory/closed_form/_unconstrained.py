@@ -11,7 +11,7 @@ from nctheory._concrete import is_positive, not_positive
 from nctheory._types import Array, Scalar
 from nctheory.closed_form._geometry import tilted_frame
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
-from nctheory.problems import CrossEntropy, DeepLinear
+from nctheory.problems import CrossEntropy, DeepLinear, is_loss
 
 
 def balanced_count(problem: DeepLinear) -> int:
@@ -173,7 +173,7 @@ def soft_value(strength: Array | Scalar) -> Array:
 
 
 def _needs_loss(problem: DeepLinear, name: str) -> None:
-    if problem.loss.name != name:
+    if not is_loss(problem.loss, name):
         raise NoClosedForm(f"needs loss {name}, got {problem.loss.name}")
     if isinstance(problem.loss, CrossEntropy) and is_positive(problem.loss.smoothing):
         raise NoClosedForm("needs one-hot targets, got label smoothing")

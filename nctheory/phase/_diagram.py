@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 from nctheory._registry import Registry, TheoremFileError
 from nctheory.flow import Method
 from nctheory.problems import Params, Problem
-from nctheory.sweeps._tiles import Measure
+from nctheory.sweeps import Measure
 from nctheory.theorems import Source
 from nctheory.theorems.claims import MOVED, WIDTH
 

@@ -10,7 +10,7 @@ import numpy as np
 from nctheory._precision import float64
 from nctheory.flow import as_seeds, solve_from
 from nctheory.problems import Params, Problem
-from nctheory.sweeps._tiles import Measure
+from nctheory.sweeps import Measure
 from nctheory.theorems._verdict import Outcome
 
 if TYPE_CHECKING:

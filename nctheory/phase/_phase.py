@@ -14,10 +14,7 @@ from nctheory.phase._diagram import Boundary, Diagram, find_diagram
 from nctheory.phase._hysteresis import Hysteresis, follow_loop
 from nctheory.phase._judge import LocatedBoundary
 from nctheory.phase._locate import Located, between_cells, locate
-from nctheory.sweeps import Grid, SweepResult
-from nctheory.sweeps._cells import TILE, CellRun
-from nctheory.sweeps._grid import as_grid
-from nctheory.sweeps._sweep import over_grid
+from nctheory.sweeps import TILE, CellRun, Grid, SweepResult, as_grid, over_grid
 from nctheory.theorems._verdict import Outcome
 
 CHUNK = 256

@@ -30,7 +30,7 @@ from nctheory.problems._family import Family, as_family, singleton
 from nctheory.problems._focal import Focal, focal
 from nctheory.problems._gauge import ChainParams, internal_spaces, random_gauge, segment_ranks, undecayed
 from nctheory.problems._layer_peeled import LayerPeeled, layer_peeled
-from nctheory.problems._losses import CrossEntropy, Loss, MeanSquaredError, label_smoothing, mse
+from nctheory.problems._losses import CrossEntropy, Loss, MeanSquaredError, is_loss, label_smoothing, mse
 from nctheory.problems._margin import support_vector_features, vector_scaling
 from nctheory.problems._margin_losses import MarginPenalty, VectorScaling
 from nctheory.problems._moments import MomentChain, expand_moments, moment_form
@@ -64,6 +64,7 @@ __all__ = [
     "expand_moments",
     "focal",
     "internal_spaces",
+    "is_loss",
     "label_smoothing",
     "layer_peeled",
     "lift_to_samples",

@@ -10,6 +10,7 @@ from nctheory._types import Scalar
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._constructors import _bias, _decay, _whole
 from nctheory.problems._losses import Loss, as_loss
+from nctheory.problems._own_loss import check_loss
 
 
 @float64
@@ -51,10 +52,12 @@ def class_mean_chain(
     resolved = as_loss(loss)
     if resolved.has_profile and not resolved.has_conjugate:
         raise ValueError(f"loss: {resolved.name} is certified from whole class counts; take deep_linear")
+    targets = resolved.encode(np.eye(n.size))
+    check_loss(resolved, targets)
     return DeepLinear(
         widths=dims,
         loss=resolved,
-        targets=resolved.encode(np.eye(n.size)),
+        targets=targets,
         column_weight=n / n.sum(),
         multiplicity=n,
         weight_decay=stacked([_decay(f"weight_decay[{i}]", lam) for i, lam in enumerate(weight_decay)]),

@@ -9,7 +9,8 @@ from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._gauge import ChainParams
-from nctheory.problems._losses import Loss, as_loss
+from nctheory.problems._losses import Loss, as_loss, is_loss
+from nctheory.problems._own_loss import check_loss
 
 
 def _whole(name: str, value: object) -> int:
@@ -92,7 +93,7 @@ def deep_linear(
         encoded = resolved.encode(np.eye(len(classes))[:, labels])
     else:
         encoded = _matrix("targets", targets, rows=dims[-1], what="K")
-    if resolved.name == "cross_entropy" and classes is None:
+    if is_loss(resolved, "cross_entropy") and classes is None:
         sums = np.asarray(encoded).sum(axis=0)
         if np.any(np.asarray(encoded) < 0) or not np.allclose(sums, 1.0, rtol=0, atol=1e-12):
             raise ValueError("targets: cross-entropy expects columns that are probability distributions")
@@ -102,6 +103,7 @@ def deep_linear(
         given_labels = np.asarray(encoded)
         if np.any((given_labels != 0) & (given_labels != 1)) or np.any(given_labels.sum(axis=0) != 1):
             raise ValueError(f"targets: {resolved.name} expects one-hot columns")
+    check_loss(resolved, encoded)
     samples = encoded.shape[1]
     given = None
     if inputs is not None:

@@ -1,7 +1,7 @@
 """Losses on logits, with the convex conjugate that the duality certificate needs."""
 
 import abc
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -18,9 +18,10 @@ Columns = Float[Array, "M"]
 class Loss(eqx.Module):
     r"""A loss $\ell(z, y)$ on one column of logits, evaluated on all columns at once.
 
-    A convex loss that defines `conjugate` and `recentre` gets a duality certificate on two-factor chains; a user's own
-    loss needs only `value` and `gradient`. `shift_invariant` says that adding a constant to a column changes nothing.
-    `convex` False keeps a loss from duality; where it is not False, losses that are not the library's own are tested.
+    A user's own loss needs only `value`: `gradient` is derived from it, and `name` is that of the class; a `gradient` of its
+    own is tried against that once. A convex loss that defines `conjugate` and `recentre` gets a duality certificate on
+    two-factor chains. `shift_invariant` says that adding a constant to a column changes nothing. `convex` False keeps a loss
+    from duality; where it is not False, losses that are not the library's own are tested.
 
     A loss for one-hot targets that is not convex gets a certificate of another kind where it has a *profile*
     $\varphi$: $\ell(z,y)\ge\varphi(m)$ for $m=z_y-\mathrm{mean}_{j\ne y}z_j$, non-negative, non-increasing, concave up to
@@ -39,9 +40,14 @@ class Loss(eqx.Module):
     def value(self, logits: Logits, targets: Logits) -> Columns:
         r"""$\ell(z_j, y_j)$ for every column j."""
 
-    @abc.abstractmethod
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
+
     def gradient(self, logits: Logits, targets: Logits) -> Logits:
-        r"""$\nabla_z \ell(z_j, y_j)$ for every column j."""
+        r"""$\nabla_z \ell(z_j, y_j)$ for every column j; by default that of `value`, by automatic differentiation."""
+        return jax.grad(lambda z: jnp.sum(self.value(z, targets)))(logits)
 
     def value_terms(self, logits: Logits, targets: Logits) -> Columns:
         r"""The size of what `value` is computed from: its rounding error is a few $\varepsilon$ times this, column by column.
@@ -222,6 +228,19 @@ def label_smoothing(alpha: float) -> CrossEntropy:
     if not 0.0 <= alpha < 1.0:
         raise ValueError(f"alpha: expected a smoothing in [0, 1), got {alpha}")
     return CrossEntropy(smoothing=np.asarray(alpha, dtype=np.float64))
+
+
+def is_loss(loss: Loss, name: str) -> bool:
+    """Whether it is the library's own loss of that name, to which theorems and certificates apply.
+
+    By its class, never by name alone: a user may call a loss as he likes, and a subclass may override anything.
+
+    >>> class Mine(MeanSquaredError):
+    ...     pass
+    >>> is_loss(mse(), "mse"), is_loss(Mine(), "mse")
+    (True, False)
+    """
+    return loss.name == name and type(loss).__module__.split(".")[:2] == __name__.split(".")[:2]
 
 
 def as_loss(loss: str | Loss) -> Loss:

@@ -12,6 +12,7 @@ from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._gauge import ChainParams
+from nctheory.problems._losses import is_loss
 
 
 class MomentChain(DeepLinear):
@@ -58,7 +59,7 @@ def moment_form(problem: DeepLinear) -> DeepLinear:
     >>> moment_form(full).targets.shape
     (4, 12)
     """
-    if problem.loss.name != "mse" or problem.inputs is not None or problem.reduced_form:
+    if not is_loss(problem.loss, "mse") or problem.inputs is not None or problem.reduced_form:
         raise ValueError(
             f"problem: the moment form needs squared error, free features and one column per sample, got loss "
             f"{problem.loss.name}, inputs {'given' if problem.inputs is not None else 'None'}, "

@@ -1,20 +1,19 @@
 """Any list of cells, solved tile by tile: what a grid and an adaptive refinement have in common."""
 
-import importlib.metadata
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from nctheory._precision import float64
 from nctheory.flow import Options, Status
 from nctheory.problems import Problem, shape_of
+from nctheory.sweeps._programs import Measure, code_version, platform, program_digest
 from nctheory.sweeps._store import Store
-from nctheory.sweeps._tiles import RESULTS, Measure, Tile, compute_tile, fingerprint, nameless, program_digest
+from nctheory.sweeps._tiles import RESULTS, Tile, compute_tile, fingerprint, nameless
 from nctheory.sweeps._workers import over_workers
 
 TAKEN = (*RESULTS, "certified", "seed")
@@ -78,8 +77,8 @@ class CellRun:
         asked = {name: x for name, x in Options(**self.options)._asdict().items() if name not in _NOT_IDENTITY}
         return {
             "format": 2,
-            "nctheory": importlib.metadata.version("nctheory"),
-            "jax": jax.__version__,
+            "nctheory": code_version(),
+            **platform(),
             "key": int(self.key),
             "measures": sorted(self.measures),
             "options": {name: x.item() if isinstance(x, np.generic) else x for name, x in sorted(asked.items())},

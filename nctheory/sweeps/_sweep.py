@@ -12,7 +12,7 @@ from nctheory.problems import Problem
 from nctheory.sweeps._cells import TAKEN, TILE, CellRun
 from nctheory.sweeps._data import SweepResult
 from nctheory.sweeps._grid import Grid, as_grid
-from nctheory.sweeps._tiles import Measure
+from nctheory.sweeps._programs import Measure
 
 
 @float64

@@ -2,8 +2,7 @@
 
 import dataclasses
 import hashlib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,13 +13,12 @@ import numpy as np
 from nctheory._batching import in_few_lengths, map_in_blocks
 from nctheory._precision import float64
 from nctheory._programs import release_programs
-from nctheory._types import Array, Scalar
-from nctheory.certificates import certify_many, lower_bound
+from nctheory._types import Array
+from nctheory.certificates import certify_many
 from nctheory.flow import solve_many
-from nctheory.problems import DeepLinear, Family, NoCertificate, Params, Problem, as_family, template
+from nctheory.problems import DeepLinear, Family, Params, Problem, as_family
+from nctheory.sweeps._programs import Measure
 
-Measure = Callable[[Problem, Params], Array | Scalar]
-"""An order parameter: a number at one point of one problem, in JAX. The problem comes as `nameless` leaves it."""
 RESULTS = ("value", "lower_bound", "gap_rounding", "grad_norm", "status", "steps")
 """What every tile holds beside the measures, cells x seeds."""
 
@@ -45,36 +43,6 @@ def nameless(problem: Problem) -> Problem:
     if type(problem) is DeepLinear and not problem.loss.has_profile:
         return dataclasses.replace(problem, counts=None)
     return problem
-
-
-def program_digest(problem: Problem, measures: Mapping[str, Measure]) -> str:
-    """A digest of what is computed for problems of this form: start, objective, bound and measures, as JAX traces them.
-
-    It changes with the code of any of them, and not with the numbers in the problem. Raises ValueError for a measure that is
-    not one number.
-    """
-    leaves, structure = jax.tree.flatten(problem)
-
-    def traced(name: str, function: Callable[[Problem, Params], Any]) -> str:
-        def run(values: list[Array], params: Params) -> Any:
-            return function(jax.tree.unflatten(structure, values), params)
-
-        program = jax.make_jaxpr(run)(leaves, template(problem))
-        consts = b"".join(np.ascontiguousarray(x).tobytes() for x in program.consts)
-        return f"{name} {re.sub(r' at 0x[0-9a-f]+', '', str(program))} {hashlib.sha256(consts).hexdigest()}"
-
-    parts = [traced("objective", lambda one, params: one.objective(params))]
-    parts.append(traced("init", lambda one, params: one.init(jax.random.key(0), jnp.float64(1.0))))
-    try:
-        parts.append(traced("bound", lower_bound))
-    except NoCertificate as missing:
-        parts.append(str(missing))
-    for name, measure in measures.items():
-        shape = jax.eval_shape(lambda params, measure=measure: measure(problem, params), template(problem)).shape
-        if shape != ():
-            raise ValueError(f"measures[{name!r}]: expected one number a point, got shape {shape}")
-        parts.append(traced(name, measure))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def fingerprint(problem: Problem, program: str) -> str:

@@ -68,7 +68,7 @@ OFF_THE_ONSET = nct.Hypothesis(
 )
 MSE_CHAIN = nct.Hypothesis(
     "squared error, free features, M = 1, 2, ... weight layers",
-    lambda i: i.problem.loss.name == "mse" and i.problem.inputs is None and i.problem.depth >= 1,
+    lambda i: nct.is_loss(i.problem.loss, "mse") and i.problem.inputs is None and i.problem.depth >= 1,
 )
 POSITIVE = nct.Hypothesis("all decays > 0", lambda i: bool(np.all(np.asarray(i.problem.weight_decay) > 0)))
 NO_OR_FREE_BIAS = nct.Hypothesis(

@@ -21,7 +21,7 @@ from proofs_numeric.hypotheses import NO_BIAS
 from proofs_numeric.pool import pick
 
 ID = "dang-mse-tie"
-# (widths, counts): the cut at the smallest width falls between classes of equal size; with three layers a larger one is there too.
+# (widths, counts): the cut at the smallest width falls between classes of equal size; with three layers there is a larger one.
 ONE = (((2, 4), (4, 2, 2, 1)), ((1, 2), (1, 1)), ((3, 5), (2, 2, 2, 2, 1)))
 TWO = (((2, 3, 4), (4, 2, 2, 1)), ((3, 3, 4), (2, 2, 2, 2)), ((1, 2, 2), (3, 3)))
 THREE = (((3, 2, 3, 3), (3, 1, 1)), ((4, 2, 3, 3), (3, 2, 2)), ((2, 2, 4, 4), (5, 3, 3, 3)))

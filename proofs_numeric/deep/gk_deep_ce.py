@@ -182,7 +182,9 @@ def many_and_deep(instance):
     return (classes >= 4 and depth >= 3) or (classes >= 6 and depth == 2)
 
 
-CROSS_ENTROPY = nct.Hypothesis("cross-entropy of one-hot labels", lambda i: i.problem.loss.name == "cross_entropy")
+CROSS_ENTROPY = nct.Hypothesis(
+    "cross-entropy of one-hot labels", lambda i: nct.is_loss(i.problem.loss, "cross_entropy")
+)
 WIDE = nct.Hypothesis("every width >= K", wide)
 STATIONARY_SCALE = nct.Hypothesis(
     "decays small enough for a stationary alpha and beta",

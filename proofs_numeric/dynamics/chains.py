@@ -114,7 +114,7 @@ def is_white(instance):
     """Whether the loss is squared error on inputs with XX^T = N I."""
     problem = instance.problem
     gram = problem.inputs @ np.transpose(problem.inputs) / problem.inputs.shape[1]
-    return problem.loss.name == "mse" and float(np.max(np.abs(gram - np.eye(len(gram))))) < ROUNDED
+    return nct.is_loss(problem.loss, "mse") and float(np.max(np.abs(gram - np.eye(len(gram))))) < ROUNDED
 
 
 def starts_balanced(instance):

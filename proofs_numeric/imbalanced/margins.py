@@ -142,7 +142,9 @@ def _angles(problem, params):
 
 
 HYPOTHESES = (
-    nct.Hypothesis("hard margins, by their augmented Lagrangian", lambda i: i.problem.loss.name == "margin_penalty"),
+    nct.Hypothesis(
+        "hard margins, by their augmented Lagrangian", lambda i: nct.is_loss(i.problem.loss, "margin_penalty")
+    ),
     FREE_FEATURES,
     DIM_SIMPLEX,
     ANY_COUNTS,

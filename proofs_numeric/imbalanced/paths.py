@@ -233,7 +233,7 @@ def is_path(instance):
 
 HYPOTHESES = (
     nct.Hypothesis(
-        "cross-entropy with scaled or adjusted logits", lambda i: i.problem.members.loss.name == "vector_scaling"
+        "cross-entropy with scaled or adjusted logits", lambda i: nct.is_loss(i.problem.members.loss, "vector_scaling")
     ),
     nct.Hypothesis("free features", lambda i: i.problem.members.inputs is None),
     nct.Hypothesis("d >= K-1, K >= 2", lambda i: i.problem.members.widths[0] >= i.problem.members.classes - 1 >= 1),

@@ -97,7 +97,7 @@ def lipschitz(problem):
 
 def squared(problem):
     """Whether the fit is half the squared error."""
-    return problem.loss.name == "mse"
+    return nct.is_loss(problem.loss, "mse")
 
 
 def non_negative(instance):

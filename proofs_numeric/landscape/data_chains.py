@@ -30,7 +30,9 @@ def value(problem, params):
 
 def _undecayed(instance):
     problem = instance.problem
-    return problem.loss.name == "mse" and not np.any(np.asarray(problem.weight_decay)) and problem.bias_decay is None
+    return (
+        nct.is_loss(problem.loss, "mse") and not np.any(np.asarray(problem.weight_decay)) and problem.bias_decay is None
+    )
 
 
 def _full_rank(matrix):

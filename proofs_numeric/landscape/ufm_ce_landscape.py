@@ -52,7 +52,7 @@ THEOREM = nct.register(
         statement=r"""For $f$ of `ufm-ce-balanced` and $d\ge K-1$ every critical point is a global minimiser or a strict
 saddle: it has a direction of negative curvature.""",
         hypotheses=(
-            nct.Hypothesis("cross-entropy of one-hot labels", lambda i: i.problem.loss.name == "cross_entropy"),
+            nct.Hypothesis("cross-entropy of one-hot labels", lambda i: nct.is_loss(i.problem.loss, "cross_entropy")),
             FREE_FEATURES,
             BALANCED,
             nct.Hypothesis("d >= K-1 (the paper: d > K)", lambda i: i.problem.widths[0] >= i.problem.classes - 1),

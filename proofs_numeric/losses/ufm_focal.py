@@ -193,7 +193,8 @@ $G(a)=(K-1)\kappa$, whichever has the lower value: the root iff $(K-1)\kappa<\ma
 are global minimisers.""",
         hypotheses=(
             nct.Hypothesis(
-                "focal loss, gamma >= 0", lambda i: i.problem.loss.name == "focal" and float(i.problem.loss.gamma) >= 0
+                "focal loss, gamma >= 0",
+                lambda i: nct.is_loss(i.problem.loss, "focal") and float(i.problem.loss.gamma) >= 0,
             ),
             FREE_FEATURES,
             BALANCED,

@@ -99,7 +99,7 @@ the minimiser is zero, with value $\log K$.""",
         hypotheses=(
             nct.Hypothesis(
                 "cross-entropy with label smoothing, 0 <= alpha < 1",
-                lambda i: i.problem.loss.name == "cross_entropy" and 0 <= float(i.problem.loss.smoothing) < 1,
+                lambda i: nct.is_loss(i.problem.loss, "cross_entropy") and 0 <= float(i.problem.loss.smoothing) < 1,
             ),
             FREE_FEATURES,
             BALANCED,

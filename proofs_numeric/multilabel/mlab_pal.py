@@ -275,7 +275,7 @@ $\sum_m\frac{N_m}Nm\log(m+(K-m)e^{-a_m})+\lambda((K-1)\sum_mN_m\frac{m(K-m)}Ka_m
 $w^4=\frac{\lambda_H}{\lambda_W}\sum_mN_ma_m^2\frac{m(K-m)}{K(K-1)}$. All $a_m$ are positive if
 $N^2\lambda_W\lambda_H<\sum_mN_m\frac{m(K-m)}{K(K-1)}$, and all are zero otherwise.""",
         hypotheses=(
-            nct.Hypothesis("pick-all-label loss", lambda i: i.problem.loss.name == "pick_all_label"),
+            nct.Hypothesis("pick-all-label loss", lambda i: nct.is_loss(i.problem.loss, "pick_all_label")),
             nct.Hypothesis("all sets of m tags equally often, for each m that occurs; 1 <= m < K", balanced_tags),
             FREE_FEATURES,
             DIM_SIMPLEX,

@@ -1,0 +1,61 @@
+"""What a user's own loss must be, tried once on a small sample before it is used."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._concrete import is_traced
+from nctheory._precision import EPS
+from nctheory._types import Array
+from nctheory.problems._losses import Loss
+
+COLUMNS = 4
+"""Columns of the sample."""
+GRADIENT_ERROR = np.sqrt(EPS)
+"""Relative difference from which on a gradient is another function than the derivative of the value (conventional)."""
+
+
+def check_loss(loss: Loss, targets: Array) -> None:
+    """Raise ValueError, naming what is wrong, for a loss of a user's own that is not one number a column, or whose own
+    `gradient` is not that of its `value` at random logits with the first of these targets.
+
+    The library's losses, and what is traced, are taken as they are.
+    """
+    if type(loss).__module__.startswith("nctheory."):
+        return
+    if any(is_traced(leaf) for leaf in (*jax.tree.leaves(loss), targets)):
+        return
+    given = np.asarray(targets, np.float64)
+    which = np.resize(np.arange(given.shape[1]), COLUMNS)
+    logits = np.random.default_rng(0).normal(size=(given.shape[0], COLUMNS))
+    name = type(loss).__name__
+    try:
+        if any(np.shape(leaf)[-1:] == given.shape[1:] for leaf in jax.tree.leaves(loss)):
+            # It holds data of every column, and the sample must be of them all.
+            which, logits = np.arange(given.shape[1]), np.resize(logits, given.shape)
+        z, y = jnp.asarray(logits), jnp.asarray(given[:, which])
+        value, slope = loss.value(z, y), loss.gradient(z, y)
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"loss: {name} cannot be evaluated on logits and targets of K x M = {logits.shape[0]} x {logits.shape[1]}: "
+            f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        ) from error
+    columns = logits.shape[1]
+    if np.shape(value) != (columns,):
+        raise ValueError(
+            f"loss: {name}.value must return one number a column, shape (M,) = ({columns},), got shape {np.shape(value)}"
+        )
+    if np.shape(slope) != logits.shape:
+        raise ValueError(
+            f"loss: {name}.gradient must return K x M = {logits.shape[0]} x {columns} numbers, got shape {np.shape(slope)}"
+        )
+    derived = np.asarray(jax.grad(lambda z: jnp.sum(loss.value(z, y)))(z))
+    apart, size = np.linalg.norm(slope - derived), np.linalg.norm(derived)
+    if np.isfinite(size) and not apart <= GRADIENT_ERROR * size:
+        raise ValueError(
+            f"loss: {name}.gradient is not the gradient of {name}.value: at random logits they differ by a relative "
+            f"{apart / size if size else np.inf:.2g}; leave `gradient` out and it is derived from `value`"
+        )
+
+
+__all__ = ["check_loss"]

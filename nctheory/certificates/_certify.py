@@ -24,6 +24,7 @@ from nctheory.problems import (
     Problem,
     SideBySide,
     as_family,
+    check_points,
     is_loss,
     rounding,
     singleton,
@@ -124,10 +125,7 @@ def certify(problem: Problem, params: Params) -> Bound:
     >>> bool((bound.gap < 1e-12).all()), bound.reason
     (True, None)
     """
-    leading = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(params)}
-    if len(leading) != 1 or leading == {()}:
-        raise ValueError(f"params: expected one leading seeds axis on every leaf, got leading shapes {leading}")
-    seeds = leading.pop()[0]
+    (seeds,) = check_points(problem, params)
     return _certify(singleton(problem), [problem], np.zeros((seeds, 0)), params)
 
 
@@ -146,10 +144,10 @@ def certify_many(members: Sequence[Problem], params: Params) -> Bound:
     >>> bound.gap.shape, bool((bound.gap < 1e-12).all())
     ((2, 3), True)
     """
-    leading = {np.shape(leaf)[:2] for leaf in jax.tree.leaves(params)}
-    if len(leading) != 1 or (shape := leading.pop())[:1] != (len(members),) or len(shape) != 2:
-        raise ValueError(f"params: expected leading axes {len(members)} members x seeds, got {leading or shape}")
     family, contexts = as_family(members)
+    shape = check_points(members[0], params, ("members", "seeds"))
+    if shape[0] != len(members):
+        raise ValueError(f"params: expected leading axes {len(members)} members x seeds, got {shape[0]} x {shape[1]}")
     flat = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *np.shape(x)[2:]), params)
     bound = _certify(family, members, np.repeat(contexts, shape[1], axis=0), flat)
     lower, gap, valid, error = (np.reshape(x, shape) for x in (*bound[:3], np.asarray(bound.rounding)))

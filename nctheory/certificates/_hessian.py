@@ -10,7 +10,7 @@ from nctheory._precision import EPS, float64
 from nctheory._programs import light_jit
 from nctheory._types import Array
 from nctheory.certificates._split import Split
-from nctheory.problems import Params, Problem, ravel, size, unravel
+from nctheory.problems import Params, Problem, check_points, ravel, size, unravel
 
 DENSE_LIMIT = 3000
 CHANGE = 4.0
@@ -62,10 +62,10 @@ def _dense(problem: Problem, params: Params) -> tuple[Array, Array, Array]:
 def hessian_report(problem: Problem, params: Params) -> HessianReport:
     """Index, nullity and spectrum at one point (no seeds axis), with the gauge directions projected out.
 
-    Dense, so limited to a few thousand parameters; ValueError above. The gauge dimension is the numerical rank of
-    `problem.gauge_tangents`. An eigenvalue counts as zero within
-    `resolution`, the largest of 4 P eps |A|_2 (rounding), sqrt(|g||A|_2/|y|) (what the gradient g leaves open) and four
-    times the norm of the Hessian's change over a Newton step (what is open next to a point of no curvature).
+    Dense, so limited to a few thousand parameters; ValueError above, and for what is not one point of this problem. The
+    gauge dimension is the numerical rank of `problem.gauge_tangents`. An eigenvalue counts as zero within `resolution`, the
+    largest of 4 P eps |A|_2 (rounding), sqrt(|g||A|_2/|y|) (what the gradient g leaves open) and four times the norm of the
+    Hessian's change over a Newton step (what is open next to a point of no curvature).
 
     >>> import jax, nctheory as nct
     >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
@@ -74,6 +74,7 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     >>> report.index, report.nullity, report.gauge_dimension
     (0, 0, 1)
     """
+    check_points(problem, params, ())
     parameters = size(problem)
     if parameters > DENSE_LIMIT:
         raise ValueError(

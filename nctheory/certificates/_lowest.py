@@ -11,7 +11,7 @@ import numpy as np
 
 from nctheory._precision import EPS, float64
 from nctheory._types import Array
-from nctheory.problems import Params, Problem, ravel, size, unravel
+from nctheory.problems import Params, Problem, check_points, ravel, size, unravel
 
 POWER_STEPS = 60
 """Products for the estimate of the Hessian's norm."""
@@ -82,6 +82,7 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
     """
     from scipy.sparse.linalg import LinearOperator, lobpcg  # here: nothing else waits for SciPy's import
 
+    check_points(problem, params, ())
     parameters = size(problem)
     most = parameters // 5
     if not 1 <= count <= most:

@@ -12,7 +12,7 @@ from nctheory._programs import light_jit
 from nctheory._types import Array
 from nctheory.certificates._convexity import doubtful_convexity
 from nctheory.certificates._hessian import HessianReport, sensitivity
-from nctheory.problems import ChainParams, DeepLinear, Params, Problem, ravel, rounding, unravel
+from nctheory.problems import ChainParams, DeepLinear, Params, Problem, check_points, ravel, rounding, unravel
 
 SAFETY = 2.0
 """Factor on the first-order change of an observable between a point and the critical point nearby."""
@@ -84,6 +84,7 @@ def unique_minimiser(problem: Problem, params: Params, report: HessianReport) ->
         )
     else:
         singular = None
+    check_points(problem, params, ())
     at = _Linearised(*(np.asarray(x) for x in _linearised(problem, jax.tree.map(jnp.asarray, params))))
     norm = float(np.linalg.norm(ravel(jax.tree.map(np.asarray, params))))
     # The gradient itself is rounded relative to the terms that cancel in it.

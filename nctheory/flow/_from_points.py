@@ -10,7 +10,7 @@ from nctheory.flow._program import Chunk, fresh, solve_chunk
 from nctheory.flow._record import FLOW
 from nctheory.flow._solve import gather_ensemble
 from nctheory.flow._status import Ensemble
-from nctheory.problems import Params, Problem, ravel, singleton
+from nctheory.problems import Params, Problem, check_points, ravel, singleton
 
 
 @float64
@@ -36,10 +36,10 @@ def solve_from(
     """
     if not (np.isfinite(tolerance) and tolerance > 0):
         raise ValueError(f"tolerance: expected a finite positive number, got {tolerance}")
-    flat = jax.vmap(ravel)(jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), points))
-    count = flat.shape[0]
+    (count,) = check_points(problem, points, name="points")
     if count < 1:
         raise ValueError("points: expected at least one, got none")
+    flat = jax.vmap(ravel)(jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), points))
     settings = Options(tolerance=tolerance, rtol=rtol, switch=switch, budget=budget).settings()
     none = jnp.zeros((count, 0))
     begun = jax.vmap(lambda point, context: fresh(point, settings, FLOW, context))(flat, none)

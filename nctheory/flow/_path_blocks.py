@@ -12,7 +12,7 @@ import numpy as np
 from nctheory.flow._path_program import Followed, Observe
 from nctheory.flow._path_types import Paths, PathStatus
 from nctheory.flow._program import lane_count
-from nctheory.problems import Params, Problem, size
+from nctheory.problems import Params, Problem, check_points
 
 
 def as_paths(at: np.ndarray, found: Followed, error: Any, bad: np.ndarray) -> Paths:
@@ -45,13 +45,9 @@ def unknown(values: Any) -> Any:
 
 def flat_starts(problem: Problem, params: Params) -> tuple[np.ndarray, np.ndarray]:
     """The starts as vectors; and which of them are not finite (they are replaced by zeros, and their paths lost)."""
+    if check_points(problem, params) == (0,):
+        raise ValueError("params: expected at least one point, got none")
     leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(params)]
-    counts = {x.shape[0] if x.ndim else 0 for x in leaves}
-    numbers = sum(x[:1].size for x in leaves)
-    if len(counts) != 1 or 0 in counts or numbers != size(problem):
-        raise ValueError(
-            f"params: expected {size(problem)} numbers a seed and a leading axis seeds, got shapes {[x.shape for x in leaves]}"
-        )
     flat = np.concatenate([x.reshape(x.shape[0], -1) for x in leaves], axis=1)
     bad = np.asarray(~np.isfinite(flat).all(axis=1))
     return np.where(bad[:, None], 0.0, flat), bad

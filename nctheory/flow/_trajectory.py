@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from nctheory._precision import EPS, float64
 from nctheory._types import Array, Scalar
 from nctheory.flow._program import flat_objective
-from nctheory.problems import Params, Problem, ravel, unravel
+from nctheory.problems import Params, Problem, check_points, ravel, unravel
 
 MAX_STEPS = 10_000
 
@@ -47,6 +47,7 @@ def follow_flow(problem: Problem, params: Params, duration: Scalar | float, tole
     """
     if not tolerance > 0:
         raise ValueError(f"tolerance: expected a positive number, got {tolerance}")
+    check_points(problem, params, ())
     value_and_grad = flat_objective(problem)
     begin = jax.lax.stop_gradient(ravel(jax.tree.map(jnp.asarray, params)))
     problem = jax.lax.stop_gradient(problem)

@@ -120,6 +120,43 @@ def _template(structure: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -
         return jax.eval_shape(init, *(jax.ShapeDtypeStruct(shape, kind) for shape, kind in leaves))
 
 
+def check_points(
+    problem: Problem, params: Params, axes: tuple[str, ...] = ("seeds",), name: str = "params"
+) -> tuple[int, ...]:
+    """The leading axes of points of this problem, which have the names `axes`; () for a single point.
+
+    Every leaf is held against the problem's own template: a point without its seeds axis has leaves whose first axes may well
+    be of one length by chance, and its rows would be read as points. Raises ValueError, naming the leaf.
+
+    >>> import jax, nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    >>> points = nct.starts(model, 3)
+    >>> check_points(model, points), check_points(model, jax.tree.map(lambda x: x[0], points), ())
+    ((3,), ())
+    """
+    wanted = jax.tree.leaves(template(problem))
+    found = jax.tree_util.tree_leaves_with_path(params)
+    if len(found) != len(wanted):
+        raise ValueError(
+            f"{name}: expected the parameters of {type(problem).__name__}, {len(wanted)} arrays, got {len(found)} "
+            f"({type(params).__name__})"
+        )
+    leading: tuple[int, ...] | None = None
+    for (path, leaf), like in zip(found, wanted, strict=True):
+        shape, own = np.shape(leaf), tuple(like.shape)
+        before = shape[: len(shape) - len(own)]
+        if shape[len(before) :] != own or len(before) != len(axes) or leading not in (None, before):
+            asked = ", ".join((*(axes if leading is None else map(str, leading)), *map(str, own)))
+            hint = ""
+            if axes == ("seeds",) and shape == own:
+                hint = "; of a single point x give jax.tree.map(lambda leaf: leaf[None], x)"
+            elif axes == () and shape[1:] == own:
+                hint = "; of the first of several points x give jax.tree.map(lambda leaf: leaf[0], x)"
+            raise ValueError(f"{name}: expected {jax.tree_util.keystr(path)} of shape ({asked}), got {shape}{hint}")
+        leading = before
+    return () if leading is None else leading
+
+
 def size(problem: Problem) -> int:
     """Number of real parameters."""
     return sum(leaf.size for leaf in jax.tree.leaves(template(problem)))
@@ -143,7 +180,7 @@ def value_rounding(problem: Problem, params: Params) -> Float[np.ndarray, " S"]:
     whose errors are of either sign. A value that is a difference of larger terms is known to no better than this, however
     small it is itself: every comparison of values needs it beside a relative tolerance.
 
-    Raises ValueError without a common leading axis.
+    Raises ValueError, naming the leaf, for what is not points of this problem.
 
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(1, 1), dim=1, loss="cross_entropy", weight_decay=(5e-4, 5e-4))
@@ -152,9 +189,7 @@ def value_rounding(problem: Problem, params: Params) -> Float[np.ndarray, " S"]:
     >>> bool((ends.value < 1e-2).all() and (error > 1e-15).all() and (error < 1e-14).all())
     True
     """
-    leading = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(params)}
-    if len(leading) != 1 or leading == {()}:
-        raise ValueError(f"params: expected one leading seeds axis on every leaf, got leading shapes {leading}")
+    check_points(problem, params)
     return rounding(problem, in_few_lengths(lambda points: _value_terms(problem, points), params))
 
 

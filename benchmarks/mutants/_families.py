@@ -14,6 +14,8 @@ from nctheory.theorems import Claim, MemberOf, Theorem, Threshold, Trajectories
 NUMBER, MOVED, LOOSE = 1e-6, 1e-3, 1e4
 """Relative changes of a predicted number and of a threshold; the factor on tolerances."""
 
+NUMBERS = (jax.Array, np.ndarray, float, np.floating)
+
 
 class Mutant(NamedTuple):
     """One mutant: what it is, and how it is judged."""
@@ -45,7 +47,7 @@ def _numbers(kept: Kept) -> Iterator[Mutant]:
     paths = jax.tree_util.tree_flatten_with_path(prediction)[0]
     original = predictions(kept, theorem)
     for number, (path, leaf) in enumerate(paths):
-        if not isinstance(leaf, jax.Array | np.ndarray | float | np.floating):
+        if not isinstance(leaf, NUMBERS):
             continue
         name = jax.tree_util.keystr(path).strip(".[]'") or "prediction"
         changed, by = fresh(theorem, _with_leaf(theorem.predict, number, NUMBER)), NUMBER
@@ -72,7 +74,8 @@ def _relative(moved: np.ndarray, original: np.ndarray) -> float:
 def _with_leaf(predict: Callable[..., Any], number: int, by: float) -> Callable[..., Any]:
     def mutated(*arguments: Any) -> Any:
         leaves, structure = jax.tree.flatten(predict(*arguments))
-        leaves[number] = leaves[number] * (1.0 + by)
+        if number < len(leaves) and isinstance(leaves[number], NUMBERS):  # another branch may predict other things
+            leaves[number] = leaves[number] * (1.0 + by)
         return jax.tree.unflatten(structure, leaves)
 
     return mutated

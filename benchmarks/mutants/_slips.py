@@ -82,7 +82,7 @@ SLIPS = (
     Slip("ufm-mse-bias-imbalanced", SPECTRAL, "_arrays", "right / ratio", "right * ratio"),
     Slip("nrc", SPECTRAL, "_arrays", "0.5 * sigma**2 / samples", "sigma**2 / samples"),
     Slip("nrc", SPECTRAL, "_arrays", "(sigma > threshold)", "(sigma > 1.001 * threshold)"),
-    Slip("seli", MARGIN, "_logits", "(null @ null)", "null.size"),
+    Slip("cdt-ldt-la", MARGIN, "_logits", "(null @ null)", "null.size"),
     Slip("cdt-ldt-la", MARGIN, "_logits", "1.0 / class_scale", "class_scale"),
     Slip("cdt-ldt-la", MARGIN, "_logits", "(class_scale * label_scale)[None, :]", "label_scale[None, :]"),
     Slip("seli", MARGIN, "_multipliers", "/ (root * class_scale", "/ (root**2 * class_scale"),

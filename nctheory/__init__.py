@@ -13,6 +13,7 @@ True
 Importing the package changes no JAX setting; its verbs compute in float64 and return NumPy arrays.
 """
 
+from nctheory._version import __version__
 from nctheory.certificates import (
     Bound,
     HessianReport,
@@ -293,6 +294,7 @@ __all__ = [
     "VectorScaling",
     "Verdict",
     "VerifyOptions",
+    "__version__",
     "aligned_trajectory",
     "balance_claim",
     "balance_control",

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nctheory._environment import cache_directory, check_writable, configure, environment
+from nctheory._environment import NoDevice, cache_directory, check_writable, configure, environment
+from nctheory._failures import ERROR, Misuse, wrong_arguments
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-EXIT = {"holds": 0, "refuted": 1, "inconclusive": 3, "engine error": 4}
+EXIT = {"holds": 0, "refuted": 1, "inconclusive": 3, "engine error": ERROR}
 
 
 def exit_status(outcomes: Iterable[str]) -> int:
@@ -27,10 +28,6 @@ def exit_status(outcomes: Iterable[str]) -> int:
     """
     codes = {EXIT[outcome] for outcome in outcomes}
     return next((code for code in (4, 1, 3) if code in codes), 0)
-
-
-class Misuse(Exception):
-    """Wrong use of the command line; the message is for the user."""
 
 
 def output_folder(name: str) -> Path:
@@ -65,13 +62,11 @@ def selected_theorems(names: Sequence[str]) -> list[tuple]:
         return [(theorem, None) for theorem in catalogue().values()]
     chosen = []
     for name in names:
-        try:
+        with wrong_arguments():
             if name.endswith(".py") or os.sep in name:
                 chosen += [(theorem, name) for theorem in load_theorem_file(name)]
             else:
                 chosen.append((find_theorem(name), None))
-        except ValueError as error:
-            raise Misuse(str(error)) from error
     return chosen
 
 
@@ -96,10 +91,8 @@ def errata_command(args: argparse.Namespace) -> int:
     from nctheory.theorems import errata, find_erratum
 
     configure()
-    try:
+    with wrong_arguments():
         chosen = [find_erratum(name) for name in args.errata] or list(errata().values())
-    except ValueError as error:
-        raise Misuse(str(error)) from error
     results = []
     with threadpool_limits(1, user_api="blas"):
         for one in chosen:
@@ -121,7 +114,7 @@ def census_command(args: argparse.Namespace) -> int:
 
     folder = None if args.out is None else output_folder(args.out)
     configure()
-    try:
+    with wrong_arguments():
         drawn = find_theorem(args.theorem).instances(jax.random.fold_in(jax.random.key(args.key), 0))
         if args.instance >= len(drawn):
             raise Misuse(f"--instance: expected 0 to {len(drawn) - 1} for {args.theorem}, got {args.instance}")
@@ -129,8 +122,6 @@ def census_command(args: argparse.Namespace) -> int:
         with threadpool_limits(1, user_api="blas"):
             found = census(problem, args.starts, args.key)
             flows = descents(problem, found)
-    except ValueError as error:
-        raise Misuse(str(error)) from error
     held = None
     for analytic in (critical_points, data_critical_values):
         if held is None and isinstance(problem, DeepLinear):
@@ -166,10 +157,8 @@ def report_command(folder: str, title: str) -> int:
 
     if Path(folder).is_dir():
         output_folder(folder)
-    try:
+    with wrong_arguments():
         written = write_report(folder, title)
-    except ValueError as error:
-        raise Misuse(str(error)) from error
     for file in written.files:
         print(f"written: {file}")
     for line in written.left_out:
@@ -178,8 +167,12 @@ def report_command(folder: str, title: str) -> int:
 
 
 def doctor_command() -> int:
-    """Print what a run would use; 0 when float64 arithmetic works."""
-    folder = configure()
+    """Print what a run would use; 0 when float64 arithmetic works, 4 where it does not or JAX finds no device."""
+    try:
+        folder = configure()
+    except NoDevice as error:
+        print(f"{'device':<10} NONE: {error}")
+        return ERROR
     import jax
     import jax.numpy as jnp
 
@@ -194,4 +187,4 @@ def doctor_command() -> int:
         files = [file for file in folder.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in files) / 2**20
         print(f"{'cache':<10} {folder} ({len(files)} files, {size:.1f} MiB)")
-    return 0 if exact else 1
+    return 0 if exact else ERROR

@@ -41,11 +41,26 @@ def cache_directory() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("nctheory")) / "xla"
 
 
+class NoDevice(RuntimeError):
+    """JAX finds no device that it was asked for."""
+
+
 def configure() -> Path | None:
     """float64, the persistent compilation cache and rare garbage collection, for a process that the command line owns.
 
-    Returns the cache folder, or None where none can be written; then every run compiles afresh.
+    Returns the cache folder, or None where none can be written; then every run compiles afresh. Raises `NoDevice` where JAX
+    finds nothing to compute on.
     """
+    try:
+        jax.local_devices()
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # the latter from JAX itself, where none of those asked for is there
+        platforms = os.environ.get("JAX_PLATFORMS")
+        asked = f" (JAX_PLATFORMS={platforms})" if platforms else ""
+        why = str(error).splitlines()[0] if str(error) else "none of the platforms asked for is there"
+        raise NoDevice(f"JAX finds no device{asked}: {why}; JAX_PLATFORMS=cpu runs on the processor alone") from error
     jax.config.update("jax_enable_x64", True)
     gc.set_threshold(*RARELY)
     folder = cache_directory()

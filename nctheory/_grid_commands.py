@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from nctheory._commands import EXIT, Misuse, output_folder, print_titles, report_console
+from nctheory._commands import EXIT, output_folder, print_titles, report_console
 from nctheory._environment import check_writable, configure
+from nctheory._failures import Misuse, wrong_arguments
 
 
 def phase_command(args: argparse.Namespace) -> int:
@@ -24,7 +25,7 @@ def phase_command(args: argparse.Namespace) -> int:
         return 0
     folder = None if args.out is None else output_folder(args.out)
     configure()
-    try:
+    with wrong_arguments():
         diagram = find_diagram(args.diagram)
         with TileProgress() as progress, threadpool_limits(1, user_api="blas"):
             found = phase_diagram(
@@ -37,8 +38,6 @@ def phase_command(args: argparse.Namespace) -> int:
                 client=args.scheduler,
                 progress=progress,
             )
-    except ValueError as error:
-        raise Misuse(str(error)) from error
     console = report_console()
     console.print(f"{diagram.id}: {diagram.title}", markup=False)
     console.print(phase_table(found))
@@ -107,7 +106,7 @@ def sweep_command(args: argparse.Namespace) -> int:
             except OSError as error:
                 raise Misuse(f"--{name}: cannot write {file}: {error.strerror or error}") from error
     configure()
-    try:
+    with wrong_arguments():
         diagram = find_diagram(args.diagram)
         grid = {axis.name: axis.points(16) for axis in (diagram.along, diagram.across)}
         for text in args.axis:
@@ -129,8 +128,6 @@ def sweep_command(args: argparse.Namespace) -> int:
         files = [
             write(file) for file, write in ((args.netcdf, found.to_netcdf), (args.parquet, found.to_parquet)) if file
         ]
-    except ValueError as error:
-        raise Misuse(str(error)) from error
     console = report_console()
     for line in found.damaged:
         console.print(f"damaged: {line}", markup=False)

@@ -1,5 +1,6 @@
 """What the files of `proofs_numeric`, and users' own, register: theorems, errata, diagrams, each under its identifier."""
 
+import difflib
 import importlib
 import importlib.util
 import pkgutil
@@ -55,8 +56,9 @@ class Registry(Generic[T]):
         """The one of that identifier; ValueError lists the known ones."""
         known = self.all()
         if identifier not in known:
-            names = ", ".join(sorted(known)) or "none"
-            raise ValueError(f"{self.what}: unknown identifier {identifier!r}; known: {names}")
+            near = difflib.get_close_matches(identifier, known, n=3)
+            names = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
+            raise ValueError(f"{self.what}: unknown identifier {identifier!r}; {names}")
         return known[identifier]
 
     def load(self, path: str | Path) -> list[T]:

@@ -1,13 +1,16 @@
 """The command `verify`."""
 
 import argparse
+import contextlib
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from nctheory._commands import Misuse, exit_status, output_folder, report_console, selected_theorems
+from nctheory._commands import exit_status, output_folder, report_console, selected_theorems
 from nctheory._environment import check_writable, configure
+from nctheory._failures import Misuse, wrong_arguments
 
 
 def verify_command(args: argparse.Namespace) -> int:
@@ -49,16 +52,18 @@ def verify_command(args: argparse.Namespace) -> int:
         return verdict
 
     verdicts = []
-    try:
-        with SeedProgress() as progress, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-            # In the order asked for, each as soon as it is there.
-            for verdict in pool.map(lambda job: run(*job), chosen):
-                verdicts.append(verdict)
-                if not args.quiet or verdict.outcome != "holds":
-                    with progress.paused():
-                        console.print(render_verdict(verdict), crop=False)
-    except ValueError as error:
-        raise Misuse(str(error)) from error
+    with (
+        wrong_arguments(through_files=False),
+        SeedProgress() as progress,
+        threadpool_limits(1, user_api="blas"),
+        _pool(workers) as pool,
+    ):
+        # In the order asked for, each as soon as it is there.
+        for verdict in pool.map(lambda job: run(*job), chosen):
+            verdicts.append(verdict)
+            if not args.quiet or verdict.outcome != "holds":
+                with progress.paused():
+                    console.print(render_verdict(verdict), crop=False)
     console.print(summary_table(verdicts))
     if args.json is not None:
         body = ",\n".join(verdict.to_json().rstrip() for verdict in verdicts)
@@ -67,6 +72,18 @@ def verify_command(args: argparse.Namespace) -> int:
         file = tolerance_figure(verdicts, Path(args.out) / "tolerances.png")
         console.print(f"figure: {file}", markup=False)
     return exit_status(verdict.outcome for verdict in verdicts)
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that are not waited for when something fails, or the user has had enough."""
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _planned_seeds(theorem: Any, args: argparse.Namespace) -> int | None:

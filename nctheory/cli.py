@@ -1,11 +1,11 @@
 """The command line: list, show, verify, census, phase, sweep, dynamics, report, errata, doctor."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from nctheory._commands import (
-    Misuse,
     census_command,
     doctor_command,
     errata_command,
@@ -13,10 +13,10 @@ from nctheory._commands import (
     report_command,
     show_command,
 )
+from nctheory._failures import INTERRUPTED, guarded
 from nctheory._grid_commands import dynamics_command, phase_command, sweep_command
 from nctheory._verify_command import verify_command
-
-WRONG_USE = 2
+from nctheory._version import __version__
 
 
 def _whole(least: int) -> Callable[[str], int]:
@@ -39,9 +39,12 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="nctheory",
         description="Check theorems of neural-collapse theory by computation.",
-        epilog="exit status: 0 all hold, 1 some refuted, 2 wrong use, 3 none refuted but some inconclusive, 4 the engine "
-        "contradicted itself: then nothing can be trusted, whatever else was found",
+        epilog="exit status: 0 all hold, 1 some refuted, 2 wrong use, 3 none refuted but some inconclusive, 4 an error (of a "
+        "theorem's file, the disk, a device, or a contradiction in the engine: then nothing can be trusted, whatever else was "
+        "found), 130 interrupted",
     )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    top.add_argument("--verbose", action="store_true", help="show the traceback of an error")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="the theorems of the catalogue")
     listing.add_argument("--errata", action="store_true", help="false or misprinted claims of the literature instead")
@@ -114,32 +117,53 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status (argparse itself exits with 2 on wrong use)."""
     args = parser().parse_args(argv)
-    try:
-        match args.command:
-            case "list":
-                return list_command(args.errata)
-            case "errata":
-                return errata_command(args)
-            case "show":
-                return show_command(args.theorem)
-            case "census":
-                return census_command(args)
-            case "phase":
-                return phase_command(args)
-            case "dynamics":
-                return dynamics_command(args)
-            case "sweep":
-                return sweep_command(args)
-            case "report":
-                return report_command(args.folder, args.title)
-            case "doctor":
-                return doctor_command()
-            case _:
-                return verify_command(args)
-    except Misuse as error:
-        print(f"nctheory: {error}", file=sys.stderr)
-        return WRONG_USE
+    return guarded(lambda: _run(args), args.verbose, _kept(args))
+
+
+def _kept(args: argparse.Namespace) -> str:
+    """What an interruption of a command leaves behind, and how to go on."""
+    folder = getattr(args, "resume", None)
+    if folder is not None:
+        return f"finished tiles are kept in {folder}, and the same command goes on from there"
+    if args.command == "verify" and args.out is not None:
+        return f"verdicts finished so far are in {args.out}"
+    return (
+        "nothing was kept (--resume DIR would have kept finished tiles)" if args.command in ("phase", "sweep") else ""
+    )
+
+
+def _run(args: argparse.Namespace) -> int:
+    """The command that was asked for."""
+    match args.command:
+        case "list":
+            return list_command(args.errata)
+        case "errata":
+            return errata_command(args)
+        case "show":
+            return show_command(args.theorem)
+        case "census":
+            return census_command(args)
+        case "phase":
+            return phase_command(args)
+        case "dynamics":
+            return dynamics_command(args)
+        case "sweep":
+            return sweep_command(args)
+        case "report":
+            return report_command(args.folder, args.title)
+        case "doctor":
+            return doctor_command()
+        case _:
+            return verify_command(args)
+
+
+def entry() -> None:
+    """The command as it is installed: after an interruption nothing is waited for."""
+    status = main()
+    if status == INTERRUPTED:
+        os._exit(status)
+    sys.exit(status)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

@@ -66,7 +66,7 @@ def data_critical_values(problem: DeepLinear) -> list[DataCriticalValue]:
 def _spectrum(problem: DeepLinear) -> tuple[np.ndarray, float]:
     """Eigenvalues of Sigma, descending, and |Y|_F^2; NoClosedForm names the hypothesis that fails."""
     if not is_loss(problem.loss, "mse"):
-        raise NoClosedForm(f"needs loss mse, got {problem.loss.name}")
+        raise NoClosedForm(f"needs loss mse, got {problem.loss.label}")
     if problem.inputs is None:
         raise NoClosedForm("needs given inputs, but the features are free")
     if problem.bias_decay is not None:

@@ -107,7 +107,7 @@ def _largest_root(b: Array, depth: int) -> Array:
 def directions(problem: DeepLinear) -> Directions:
     """Singular directions of the targets and their phases; NoClosedForm names the hypothesis that fails."""
     if not is_loss(problem.loss, "mse"):
-        raise NoClosedForm(f"needs loss mse, got {problem.loss.name}")
+        raise NoClosedForm(f"needs loss mse, got {problem.loss.label}")
     if problem.inputs is not None:
         raise NoClosedForm("features must be free, but inputs are given")
     if problem.bias_row is not None:

@@ -27,7 +27,7 @@ def label_smoothing_minimum(problem: DeepLinear) -> Minimum:
     Zhou, You, Li, Liu, Liu, Qu, Zhu, NeurIPS 2022 (number unchecked); the explicit form is our own.
     """
     if not isinstance(problem.loss, CrossEntropy):
-        raise NoClosedForm(f"needs loss cross_entropy with label smoothing, got {problem.loss.name}")
+        raise NoClosedForm(f"needs loss cross_entropy with label smoothing, got {problem.loss.label}")
     balanced_count(problem)
     _needs_dim(problem, problem.classes - 1, "K-1")
     classes, alpha = problem.classes, jnp.asarray(problem.loss.smoothing)
@@ -179,7 +179,7 @@ def focal_minimum(problem: DeepLinear) -> Minimum:
     and the condition on the bias are our own.
     """
     if not isinstance(problem.loss, Focal):
-        raise NoClosedForm(f"needs loss focal, got {problem.loss.name}")
+        raise NoClosedForm(f"needs loss focal, got {problem.loss.label}")
     balanced_count(problem)
     _needs_dim(problem, problem.classes - 1, "K-1")
     classes, gamma = problem.classes, jnp.asarray(problem.loss.gamma)

@@ -104,7 +104,7 @@ def _penalty(problem: DeepLinear) -> MarginPenalty:
     """The loss, after checking all hypotheses of the hard-margin problem; NoClosedForm names the one that fails."""
     loss = problem.loss
     if not isinstance(loss, MarginPenalty):
-        raise NoClosedForm(f"needs the penalty of a hard margin (support_vector_features), got loss {loss.name}")
+        raise NoClosedForm(f"needs the penalty of a hard margin (support_vector_features), got loss {loss.label}")
     if problem.inputs is not None:
         raise NoClosedForm("features must be free, but inputs are given")
     if problem.depth != 1:

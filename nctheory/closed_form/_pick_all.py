@@ -56,7 +56,7 @@ def tag_scales(problem: DeepLinear) -> TagScales:
 def _samples(problem: DeepLinear) -> Array:
     """N_m for m = 1, …, K-1, after checking the hypotheses."""
     if not is_loss(problem.loss, "pick_all_label"):
-        raise NoClosedForm(f"needs loss pick_all_label, got {problem.loss.name}")
+        raise NoClosedForm(f"needs loss pick_all_label, got {problem.loss.label}")
     if problem.inputs is not None:
         raise NoClosedForm("features must be free, but inputs are given")
     if problem.depth != 1:

@@ -148,7 +148,7 @@ def balanced_trajectory(problem: DeepLinear, start: ChainParams, times: Float[Ar
 def _white_target(problem: DeepLinear) -> Array:
     r"""$\Sigma=YX^\top/N$, where the objective is $\frac12|W-\Sigma|^2$."""
     if not is_loss(problem.loss, "mse"):
-        raise NoClosedForm(f"needs squared error, got {problem.loss.name}")
+        raise NoClosedForm(f"needs squared error, got {problem.loss.label}")
     if problem.inputs is None or problem.bias_decay is not None:
         raise NoClosedForm("needs given inputs and no bias")
     decay = problem.weight_decay

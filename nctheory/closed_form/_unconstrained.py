@@ -174,6 +174,6 @@ def soft_value(strength: Array | Scalar) -> Array:
 
 def _needs_loss(problem: DeepLinear, name: str) -> None:
     if not is_loss(problem.loss, name):
-        raise NoClosedForm(f"needs loss {name}, got {problem.loss.name}")
+        raise NoClosedForm(f"needs loss {name}, got {problem.loss.label}")
     if isinstance(problem.loss, CrossEntropy) and is_positive(problem.loss.smoothing):
         raise NoClosedForm("needs one-hot targets, got label smoothing")

@@ -42,8 +42,13 @@ class Loss(eqx.Module):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "name" not in vars(cls):
+        if not hasattr(cls, "name"):
             cls.name = cls.__name__
+
+    @property
+    def label(self) -> str:
+        """What messages call it: its name, or the class of a user's own, whatever that is called."""
+        return self.name if is_loss(self, self.name) else type(self).__name__
 
     def gradient(self, logits: Logits, targets: Logits) -> Logits:
         r"""$\nabla_z \ell(z_j, y_j)$ for every column j; by default that of `value`, by automatic differentiation."""

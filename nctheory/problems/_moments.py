@@ -62,7 +62,7 @@ def moment_form(problem: DeepLinear) -> DeepLinear:
     if not is_loss(problem.loss, "mse") or problem.inputs is not None or problem.reduced_form:
         raise ValueError(
             f"problem: the moment form needs squared error, free features and one column per sample, got loss "
-            f"{problem.loss.name}, inputs {'given' if problem.inputs is not None else 'None'}, "
+            f"{problem.loss.label}, inputs {'given' if problem.inputs is not None else 'None'}, "
             f"reduced form {problem.reduced_form}"
         )
     if isinstance(problem, MomentChain):

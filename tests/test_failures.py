@@ -1,0 +1,135 @@
+"""How the command line ends when something fails: exit status, one line, and where."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import nctheory as nct
+from nctheory._failures import described, guarded
+from nctheory.cli import main
+
+THEOREM = """
+import dataclasses, numpy as np, nctheory as nct
+
+def wrong(problem):
+    {body}
+
+found = nct.find_theorem("ufm-mse-nobias")
+nct.register(dataclasses.replace(found, id="mine", title="mine", predict=wrong))
+"""
+BODIES = {
+    "ValueError": "return np.zeros(2) + np.zeros(3)",
+    "TypeError": "return len(3)",
+    "AttributeError": "return problem.no_such_thing",
+    "ZeroDivisionError": "return 1 // 0",
+    "NoClosedForm": "return nct.global_minimum(nct.deep_linear(widths=(2, 2, 2), counts=(2, 2), loss='cross_entropy', "
+    "weight_decay=(0.1, 0.1, 0.1)))",
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_an_error_in_a_theorem_file_is_4_and_says_where(kind, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(THEOREM.format(body=BODIES[kind]))
+    assert main(["verify", str(file), "--quick"]) == 4
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith(f"nctheory: error: {kind}: ")
+    assert f"(in {file}, line 5); --verbose shows the traceback" in said
+    assert main(["--verbose", "verify", str(file), "--quick"]) == 4
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_file_that_does_not_import_is_wrong_use(tmp_path, capsys):
+    file = tmp_path / "broken.py"
+    file.write_text("import nctheory as nct\nlen(3)\n")
+    assert main(["verify", str(file)]) == 2
+    assert "broken.py" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"), [(["show", "ufm-ce-balancd"], "ufm-ce-balanced"), (["phase", "mse-colapse"], "mse-collapse")]
+)
+def test_a_misspelt_identifier_is_met_with_a_near_one(arguments, near, capsys):
+    assert main(arguments) == 2
+    assert f"did you mean {near}" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.strip() == f"nctheory {nct.__version__}"
+
+
+def test_a_full_disk_names_the_file():
+    error = OSError(28, "No space left on device", "out/x.json")
+    assert described(error) == "No space left on device: out/x.json"
+
+    def full() -> int:
+        raise error
+
+    assert guarded(full) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"), [(["list"], ""), (["sweep", "mse-collapse", "--resume", "here"], "here")]
+)
+def test_an_interruption_says_what_is_kept(arguments, kept, capsys, monkeypatch):
+    def interrupted(*_args: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nctheory.cli.list_command", interrupted)
+    monkeypatch.setattr("nctheory.cli.sweep_command", interrupted)
+    assert main(arguments) == 130
+    said = capsys.readouterr().err
+    assert "interrupted" in said
+    assert kept in said
+    assert "Traceback" not in said
+
+
+def started(*arguments, **environment):
+    code = "from nctheory.cli import entry; entry()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | environment,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_verification_at_once():
+    process = started("verify", "--quick", "nrc", "seli")
+    time.sleep(25)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
+
+
+def test_whoever_reads_may_leave():
+    with started("show", "hong-ling-ce") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_a_terminal_without_the_letters_shows_something():
+    process = started("show", "ufm-ce-balanced", PYTHONIOENCODING="ascii")
+    out, said = process.communicate(timeout=120)
+    assert (process.returncode, said) == (0, "")
+    assert "?" in out
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["verify", "ufm-mse-nobias", "--quick"]])
+def test_a_machine_without_the_device_that_was_asked_for(command):
+    process = started(*command, JAX_PLATFORMS="cuda")
+    out, said = process.communicate(timeout=120)
+    assert process.returncode == 4
+    assert "JAX finds no device (JAX_PLATFORMS=cuda)" in out + said
+    assert "Traceback" not in said

@@ -68,7 +68,9 @@ def test_an_engine_error_beats_refuted_and_that_beats_inconclusive_in_the_exit_s
     assert exit_status(["refuted", "engine error", "inconclusive"]) == 4
     with pytest.raises(SystemExit):
         cli.main(["--help"])
-    assert "4 the engine contradicted itself" in " ".join(capsys.readouterr().out.split())
+    assert "4 an error (of a theorem's file, the disk, a device, or a contradiction in the engine" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_a_wrong_certificate_is_an_engine_error_and_exits_4(tmp_path, capsys, monkeypatch):

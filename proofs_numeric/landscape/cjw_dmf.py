@@ -120,6 +120,20 @@ def deep(instance):
     return instance.parameters["M"] > 1
 
 
+def full_rank(instance):
+    """Whether some critical point has every direction on that the narrowest layer lets through."""
+    problem = instance.problem
+    return any(one.rank == min(problem.widths) for one in nct.critical_points(problem))
+
+
+def out_of_order(instance):
+    """Whether larger roots can be chosen in another order, with another value: not where strengths tie."""
+    listed = nct.critical_points(instance.problem)
+    least = np.array([one.value for one in listed if one.minimum])
+    others = [one.value for one in listed if 1 not in one.roots and not one.minimum]
+    return deep(instance) and any(np.min(np.abs(least - value)) > 1e-6 * value for value in others)
+
+
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
@@ -178,6 +192,7 @@ the global minimiser. All others are strict saddles.""",
                 "at most min(d) - 1 directions on",
                 only(lambda one, p: one.rank < min(p.widths)),
                 claims=("values",),
+                applies=full_rank,
             ),
             nct.Control(
                 "benign",
@@ -191,7 +206,7 @@ the global minimiser. All others are strict saddles.""",
                 "every point without a smaller root is a local minimiser, in whatever order",
                 minima(lambda one, listed: 1 not in one.roots),
                 claims=("minimisers",),
-                applies=deep,
+                applies=out_of_order,
             ),
             nct.Control(
                 "zero is a saddle",

@@ -1,5 +1,6 @@
 """How the command line ends when something fails: exit status, one line, and where."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -9,8 +10,10 @@ import time
 import pytest
 
 import nctheory as nct
+from nctheory._commands import report_console
 from nctheory._failures import described, guarded
 from nctheory.cli import main
+from nctheory.report import render_verdict, summary_table
 
 THEOREM = """
 import dataclasses, numpy as np, nctheory as nct
@@ -133,3 +136,42 @@ def test_a_machine_without_the_device_that_was_asked_for(command):
     assert process.returncode == 4
     assert "JAX finds no device (JAX_PLATFORMS=cuda)" in out + said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "identifier", ["", "a b", "../../x", "/etc/x", ".hidden", "-x", "a\nb", "x\x1b[2J", "é", "a" * 81]
+)
+def test_an_identifier_that_is_no_file_name_is_refused_where_a_theorem_is_made(identifier):
+    theorem = nct.find_theorem("ufm-mse-nobias")
+    diagram = nct.find_diagram("mse-collapse")
+    for one in (theorem, diagram):
+        with pytest.raises(ValueError, match="id: expected up to 80 letters"):
+            dataclasses.replace(one, id=identifier)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\x1b[2J", "a\nb", "a\x07"])
+def test_a_name_that_would_reach_a_terminal_as_a_command_is_refused(name):
+    theorem = nct.find_theorem("ufm-mse-nobias")
+    for one in (theorem.claims[0], theorem.controls[0], nct.find_diagram("mse-collapse").boundaries[0]):
+        with pytest.raises(ValueError, match="name: expected"):
+            dataclasses.replace(one, name=name)
+
+
+def test_names_are_printed_as_they_are(capsys):
+    """`[/b]` is markup of the library that draws the tables, and crashed it after everything had been computed."""
+    theorem = nct.find_theorem("ufm-mse-nobias")
+    claim = dataclasses.replace(theorem.claims[0], name="norm[/b] [red]")
+    others = [one for one in theorem.claims[1:] if one.kind == "global value"]
+    control = dataclasses.replace(theorem.controls[0], name="half[/i]", claims=())
+    odd = dataclasses.replace(
+        theorem, id="odd", title="a [bold] title", claims=(claim, *others), controls=(control,),
+        instances=lambda key: theorem.instances(key)[:1], seeds=4,
+    )  # fmt: skip
+    verdict = nct.verify(odd)
+    console = report_console()
+    console.print(render_verdict(verdict))
+    console.print(summary_table([verdict]))
+    out = capsys.readouterr().out
+    assert "norm[/b] [red]" in out
+    assert "half[/i]" in out
+    assert "a [bold] title" in out

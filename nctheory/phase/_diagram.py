@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from nctheory._names import check_identifier, check_name
 from nctheory._registry import Registry, TheoremFileError
 from nctheory.flow import Method
 from nctheory.problems import Params, Problem
@@ -83,6 +84,7 @@ class Boundary:
     and "fraction", which depend on the starts."""
 
     def __post_init__(self) -> None:
+        check_name("boundary", self.name)
         if self.of not in WIDTHS:
             raise ValueError(f"of: expected one of {', '.join(WIDTHS)} in boundary {self.name!r}, got {self.of!r}")
         if self.within is not None and not 0 < self.within < 1 / MOVED_BY[self.of]:
@@ -149,6 +151,7 @@ class Diagram:
     """Seeds in every cell, unless asked otherwise."""
 
     def __post_init__(self) -> None:
+        check_identifier("diagram", self.id)
         for boundary in self.boundaries:
             if boundary.of != "fraction" and boundary.order not in self.measures:
                 raise ValueError(f"boundary {boundary.name!r}: {boundary.order!r} is no measure of diagram {self.id!r}")

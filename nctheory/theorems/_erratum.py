@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
+from nctheory._names import check_identifier
 from nctheory._registry import Registry
 from nctheory.theorems._instance import Source
 
@@ -44,6 +45,7 @@ class Erratum:
     """The theorem of the catalogue that has the right statement."""
 
     def __post_init__(self) -> None:
+        check_identifier("erratum", self.id)
         for name in ("id", "title", "published", "why", "instead", "convention"):
             if not getattr(self, name).strip():
                 raise ValueError(f"{name}: expected a text in erratum {self.id!r}, got an empty one")

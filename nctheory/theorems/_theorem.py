@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from nctheory._names import check_identifier, check_name
 from nctheory.problems import Problem, rounding
 from nctheory.theorems._evidence import Evidence
 from nctheory.theorems._instance import Hypothesis, Instance, Source, TrajectorySpec
@@ -62,6 +63,7 @@ class Control:
     versions: tuple[Claim, ...] = ()
 
     def __post_init__(self) -> None:
+        check_name("control", self.name)
         if self.predict is None and not self.versions and self.outside is None:
             raise ValueError(
                 f"predict: control {self.name!r} changes neither the prediction, nor a claim, nor the instances"
@@ -106,8 +108,7 @@ class Theorem:
     method: Method = dataclasses.field(default_factory=Solve)
 
     def __post_init__(self) -> None:
-        if not self.id or any(c.isspace() for c in self.id):
-            raise ValueError(f"id: expected a name without spaces, got {self.id!r}")
+        check_identifier("theorem", self.id)
         if not self.claims:
             raise ValueError(f"claims: theorem {self.id!r} makes no claim")
         if not self.controls:

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from nctheory._names import check_name
+
 Scope = Literal["minimisers", "critical points", "any point"]
 SCOPES: tuple[Scope, ...] = ("minimisers", "critical points", "any point")
 Level = Literal["sampled", "certified", "proved"]
@@ -108,8 +110,7 @@ class Claim(abc.ABC):
     """Instances of which it speaks."""
 
     def __post_init__(self) -> None:
-        if not self.name.strip():
-            raise ValueError("name: expected a name for every claim, got an empty one")
+        check_name("claim", self.name)
         if not (np.isfinite(self.resolution) and self.resolution > 0):
             raise ValueError(
                 f"resolution: expected a positive relative error in claim {self.name!r}, got {self.resolution}"

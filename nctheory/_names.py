@@ -1,0 +1,30 @@
+"""What may be called how: identifiers that become file names and words of a command, and names that are printed."""
+
+import re
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+def check_identifier(what: str, identifier: object) -> None:
+    """Raise ValueError for an identifier that is no word of letters, digits, '.', '_' and '-': it names files and is typed.
+
+    >>> check_identifier("theorem", "ufm-ce-balanced")
+    >>> check_identifier("theorem", "../../x")
+    Traceback (most recent call last):
+    ValueError: id: expected up to 80 letters, digits, '.', '_' or '-' for a theorem, a letter or digit first, got '../../x'
+    """
+    if not isinstance(identifier, str) or not _IDENTIFIER.fullmatch(identifier):
+        raise ValueError(
+            f"id: expected up to 80 letters, digits, '.', '_' or '-' for a {what}, a letter or digit first, got {identifier!r}"
+        )
+
+
+def check_name(what: str, name: object) -> None:
+    """Raise ValueError for a name that is empty or holds control characters, which would reach a terminal.
+
+    >>> check_name("claim", "value\\x1b[2J")
+    Traceback (most recent call last):
+    ValueError: name: expected printable text for a claim, got 'value\\x1b[2J'
+    """
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise ValueError(f"name: expected printable text for a {what}, got {name!r}")

@@ -369,8 +369,8 @@ def test_moments_that_do_not_fit_are_refused_and_leave_nothing_behind():
     np.testing.assert_array_equal(moments.means, before)
     assert moments.samples == 24
     with pytest.raises(ValueError, match="moments: expected the same number of classes, got 4 and 3"):
-        moments + nct.Moments(3)
+        _ = moments + nct.Moments(3)
     with pytest.raises(ValueError, match="moments: expected features of one width, got 2 and 1"):
-        moments + nct.Moments(4).add(H[:, :1], LABELS)
+        _ = moments + nct.Moments(4).add(H[:, :1], LABELS)
     with pytest.raises(ValueError, match="per_class"):
-        moments + nct.Moments(4, per_class=False).add(H, LABELS)
+        _ = moments + nct.Moments(4, per_class=False).add(H, LABELS)

@@ -199,9 +199,8 @@ def _read(
     kept = y if ignore is None else y[y != ignore]
     if kept.size == 0:
         raise ValueError("features: expected at least one sample, got none")
-    if classes is None:
-        classes = int(kept.max()) + 1 if weights is None else as_numpy("weights", weights).shape[0]
-    moments = Moments(classes, ignore=ignore)
+    told = int(kept.max()) + 1 if weights is None else as_numpy("weights", weights).shape[0]
+    moments = Moments(told if classes is None else classes, ignore=ignore)
     check_range(np.where(y == ignore, 0, y), moments.classes)
     as_head(weights, bias, moments.classes, x.shape[1])
     for begin in range(0, len(y), BATCH):

@@ -27,7 +27,7 @@ def check_loss(loss: Loss, targets: Array) -> None:
         return
     given = np.asarray(targets, np.float64)
     which = np.resize(np.arange(given.shape[1]), COLUMNS)
-    logits = np.random.default_rng(0).normal(size=(given.shape[0], COLUMNS))
+    logits: np.ndarray = np.random.default_rng(0).normal(size=(given.shape[0], COLUMNS))
     name = type(loss).__name__
     try:
         if any(np.shape(leaf)[-1:] == given.shape[1:] for leaf in jax.tree.leaves(loss)):
@@ -40,7 +40,7 @@ def check_loss(loss: Loss, targets: Array) -> None:
             f"loss: {name} cannot be evaluated on logits and targets of K x M = {logits.shape[0]} x {logits.shape[1]}: "
             f"{type(error).__name__}: {str(error).splitlines()[0]}"
         ) from error
-    columns = logits.shape[1]
+    columns = np.shape(logits)[1]
     if np.shape(value) != (columns,):
         raise ValueError(
             f"loss: {name}.value must return one number a column, shape (M,) = ({columns},), got shape {np.shape(value)}"

@@ -39,6 +39,25 @@ class HessianReport(NamedTuple):
     """All eigenvalues off the gauge, ascending."""
     eigenvectors: np.ndarray
     """Their directions, as columns in the flat parameter space."""
+    gauge_curvature: float = 0.0
+    """Norm of the Hessian on the gauge directions: at a critical point zero, up to `resolution`, where they are those of a
+    symmetry."""
+
+    @property
+    def caveat(self) -> str | None:
+        """What the gauge leaves unexplained, or None: a flat direction that no tangent spans, or tangents of no symmetry."""
+        if self.gauge_curvature > self.resolution:
+            return (
+                f"the Hessian is {self.gauge_curvature:.3g} on the directions of gauge_tangents, above the resolution "
+                f"{self.resolution:.3g}: not all of them are directions of a symmetry of the objective, or the point is not "
+                "critical"
+            )
+        if self.nullity:
+            return (
+                f"{self.nullity} flat direction{'s' * (self.nullity > 1)} off the gauge: a family of critical points, a "
+                "degenerate one, or a symmetry that gauge_tangents leaves out"
+            )
+        return None
 
     @property
     def largest(self) -> float:
@@ -71,8 +90,8 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
     >>> ends = nct.solve(model, seeds=1).params
     >>> report = hessian_report(model, jax.tree.map(lambda x: x[0], ends))
-    >>> report.index, report.nullity, report.gauge_dimension
-    (0, 0, 1)
+    >>> report.index, report.nullity, report.gauge_dimension, report.caveat
+    (0, 0, 1, None)
     """
     check_points(problem, params, ())
     parameters = size(problem)
@@ -117,6 +136,7 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
         resolution=resolution,
         eigenvalues=eigenvalues,
         eigenvectors=directions,
+        gauge_curvature=float(np.linalg.norm(turned[:gauge], 2)) if gauge else 0.0,
     )
 
 

@@ -15,7 +15,7 @@ import nctheory as nct
 from nctheory.cli import main
 from nctheory.report import census_json, load_results, phase_data, phase_json, to_unicode, write_report
 from nctheory.report._latex import escape
-from nctheory.report._page import mathml
+from nctheory.report._mathml import mathml
 from nctheory.theorems import ControlResult, Verdict, find_theorem
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

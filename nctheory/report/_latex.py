@@ -44,9 +44,23 @@ def citation_key(source: Source) -> str | None:
     return found[1] if found else None
 
 
+_ACCENTS = frozenset("o O ss ae AE oe OE aa AA l L i j u v H c k d b t r".split())  # noqa: SIM905
+_SET = frozenset("emph textit textbf textsc url mathrm mathbb mathcal ell sigma alpha beta lambda infty".split())  # noqa: SIM905
+
+
+def harmless(bibtex: str) -> bool:
+    r"""Whether an entry holds no command of TeX but accents, letters and fonts: what a file says must not run in a paper.
+
+    >>> harmless(r"@article{a, title={{"U}ber {\o}}}"), harmless(r"@article{a, note={\input{/etc/passwd}}}")
+    (True, False)
+    """
+    return all(name in _ACCENTS | _SET for name in re.findall(r"\\([a-zA-Z]+)", bibtex)) and "^^" not in bibtex
+
+
 def bibliography(verdicts: Iterable[Verdict]) -> str:
-    """The BibTeX entries of all publications that were checked, each once, by key."""
-    entries = {citation_key(source): source.bibtex.strip() for v in verdicts for source in v.sources}
+    """The BibTeX entries of all publications that were checked, each once, by key; none that would run a command of TeX."""
+    sources = [source for v in verdicts for source in v.sources if harmless(source.bibtex)]
+    entries = {citation_key(source): source.bibtex.strip() for source in sources}
     return "\n\n".join(entry for key, entry in sorted(entries.items(), key=lambda e: str(e[0])) if key) + "\n"
 
 

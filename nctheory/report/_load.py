@@ -1,13 +1,16 @@
 """What a folder of results holds: verdicts, phase diagrams, censuses."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import jsonschema
 
 from nctheory.report._census import SCHEMA_VERSION as CENSUS_VERSION
 from nctheory.report._dynamics import SCHEMA_VERSION as DYNAMICS_VERSION
 from nctheory.report._phase import SCHEMA_VERSION as PHASE_VERSION
-from nctheory.theorems import Verdict
+from nctheory.theorems import VERDICT_VERSION, Verdict
 
 
 class Results(NamedTuple):
@@ -42,6 +45,7 @@ def load_results(folder: str | Path) -> Results:
                 if not isinstance(one, dict) or "schema_version" not in one:
                     continue  # not one of ours
                 if "theorem" in one:
+                    check_verdict(one)
                     verdict = Verdict.from_dict(one)
                     known = verdicts.get(verdict.theorem)
                     if known is None or _weight(known) < _weight(verdict):
@@ -52,8 +56,8 @@ def load_results(folder: str | Path) -> Results:
                     paths.append(_of_version(one, DYNAMICS_VERSION))
                 elif "census" in one or "critical" in one:
                     censuses.append(_of_version(one, CENSUS_VERSION))
-        except (OSError, ValueError, TypeError) as error:
-            left_out.append(f"{file.relative_to(root)}: {error}")
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            left_out.append(f"{file.relative_to(root)}: {str(error)[:300]}")
     if not (verdicts or phases or censuses or paths):
         why = f" ({'; '.join(left_out)})" if left_out else ""
         raise ValueError(
@@ -61,6 +65,23 @@ def load_results(folder: str | Path) -> Results:
         )
     ordered = tuple(verdicts[name] for name in sorted(verdicts))
     return Results(ordered, tuple(phases), tuple(censuses), tuple(paths), tuple(left_out))
+
+
+def check_verdict(data: dict[str, Any]) -> None:
+    """Hold a verdict against the schema that is shipped; ValueError says where it differs."""
+    if data.get("schema_version") != VERDICT_VERSION:
+        raise ValueError(
+            f"schema_version: expected {VERDICT_VERSION}, got {data.get('schema_version')!r}; verify it anew"
+        )
+    worst = jsonschema.exceptions.best_match(_validator().iter_errors(data))
+    if worst is not None:
+        raise ValueError(f"{'.'.join(map(str, worst.absolute_path)) or 'verdict'}: {worst.message[:200]}")
+
+
+@cache
+def _validator() -> Any:
+    schema = json.loads((Path(__file__).parent / "verdict.schema.json").read_text(encoding="utf-8"))
+    return jsonschema.Draft202012Validator(schema)
 
 
 def _weight(verdict: Verdict) -> tuple[bool, int]:

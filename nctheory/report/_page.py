@@ -1,12 +1,11 @@
 """The report of a folder of results: one page that needs no network, tables in LaTeX, a bibliography."""
 
 import base64
+import hashlib
 import json
-import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-from markupsafe import Markup, escape
+from typing import Any, NamedTuple
 
 from nctheory.report._cells import (
     CLAIMS,
@@ -27,6 +26,7 @@ from nctheory.report._dynamics import draw_dynamics
 from nctheory.report._figure import draw_tolerances
 from nctheory.report._latex import bibliography, latex_tables
 from nctheory.report._load import Results, load_results
+from nctheory.report._mathml import formula, mathml
 from nctheory.report._phase import draw_phase, percent
 from nctheory.report._save import Drawing, figure_bytes, house_style
 from nctheory.report._text import to_unicode
@@ -35,6 +35,8 @@ from nctheory.theorems import write_atomically
 
 PIXELS = 115
 """Of the page to an inch of a figure."""
+_BLANK = {"source": "", "places": "[]", "what": "", "width": "1"}
+"""Stands for a picture where a verdict is tried by itself."""
 OUTCOMES = ("holds", "refuted", "inconclusive", "engine error")
 
 
@@ -48,11 +50,12 @@ class Report(NamedTuple):
 def write_report(folder: str | Path, title: str = "nctheory report") -> Report:
     """Write report.html, report.tex and report.bib into a folder of results (see `load_results`).
 
-    The page holds everything it shows. The files are written atomically, the same bytes for the same results. Raises
-    ValueError for a folder that holds no results.
+    The page holds everything it shows. The files are written atomically, the same bytes for the same results. What cannot be
+    shown is left out, and said to be, and the rest is shown. Raises ValueError for a folder that holds no results.
     """
-    root, results = Path(folder), load_results(folder)
-    written = {"report.html": html_page(results, title), "report.tex": latex_tables(results)}
+    root = Path(folder)
+    page, results = _shown_page(load_results(folder), title)
+    written = {"report.html": page, "report.tex": latex_tables(results)}
     if results.verdicts:
         written["report.bib"] = bibliography(results.verdicts)
     for name, text in written.items():
@@ -61,7 +64,12 @@ def write_report(folder: str | Path, title: str = "nctheory report") -> Report:
 
 
 def html_page(results: Results, title: str) -> str:
-    """The page as text."""
+    """The page as text; what cannot be shown is named there."""
+    return _shown_page(results, title)[0]
+
+
+def _shown_page(results: Results, title: str) -> tuple[str, Results]:
+    """The page, and the results without those that cannot be shown."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -81,56 +89,74 @@ def html_page(results: Results, title: str) -> str:
         unicode=to_unicode,
     )
     environment.filters.update(claim_row=claim_row, instance_row=instance_row)
-    page = environment.get_template("report.html.jinja")
+    source, page = _script(environment), environment.get_template("report.html.jinja")
+    left_out = list(results.left_out)
+
+    def rendered(**parts: Any) -> str:
+        empty: dict[str, Any] = {"phases": [], "censuses": [], "dynamics": [], "tolerances": None, "summary": []}
+        none = Results((), (), (), (), ())
+        given = {"results": none, "tally": [], "caption": "", "environments": [], "summary_columns": SUMMARY, **empty}
+        return page.render(
+            **(given | parts), title=title, percent=percent, script=source,
+            digest=base64.b64encode(hashlib.sha256(source.encode()).digest()).decode(),
+        )  # fmt: skip
+
+    def shown(kind: str, found: Sequence[Any], name: str, draw: Callable[[Any], Drawing], what: str) -> list[Any]:
+        """Those that can be drawn and set by themselves, with their pictures."""
+        kept = []
+        for one in found:
+            try:
+                pair = one, _picture(draw(one), what.format(one[name]))
+                rendered(**{kind: [pair]})
+                kept.append(pair)
+            except Exception as error:  # a file may hold anything
+                text = str(one.get(name))[:80] if isinstance(one, dict) else ""
+                left_out.append(f"{kind} {text!r}: cannot be shown ({type(error).__name__}: {str(error)[:200]})")
+        return kept
+
+    with house_style():
+        phases = shown("phases", results.phases, "diagram", draw_phase, "phase diagram {}")
+        dynamics = shown("dynamics", results.dynamics, "dynamics", draw_dynamics, "paths of {}")
+    with house_style(**STYLE):
+        listed = [{"list": None, **one} for one in results.censuses]
+        censuses = shown("censuses", listed, "census", draw_census, "loss against index")
+    verdicts = []
+    for verdict in results.verdicts:
+        try:
+            with house_style():
+                draw_tolerances([verdict])
+            only = Results((verdict,), (), (), (), ())
+            rendered(results=only, summary=[(verdict, summary_rows([verdict])[0])], tolerances=_BLANK)
+            verdicts.append(verdict)
+        except Exception as error:
+            left_out.append(f"{verdict.theorem!r}: cannot be shown ({type(error).__name__}: {str(error)[:200]})")
+    results = Results(
+        tuple(verdicts), tuple(one for one, _ in phases), tuple(one for one, _ in censuses),
+        tuple(one for one, _ in dynamics), tuple(left_out),
+    )  # fmt: skip
     with house_style():
         tolerances = (
             _picture(draw_tolerances(results.verdicts), "tolerance ratios of claims and controls")
             if results.verdicts
             else None
         )
-        phases = [(phase, _picture(draw_phase(phase), f"phase diagram {phase['diagram']}")) for phase in results.phases]
-        dynamics = [(one, _picture(draw_dynamics(one), f"paths of {one['dynamics']}")) for one in results.dynamics]
-    with house_style(**STYLE):
-        censuses = [
-            ({"list": None, **one}, _picture(draw_census(one), "loss against index")) for one in results.censuses
-        ]
-    return page.render(
-        title=title,
+    text = rendered(
         results=results,
         tally=[(outcome, sum(v.outcome == outcome for v in results.verdicts)) for outcome in OUTCOMES],
         tolerances=tolerances,
-        summary_columns=SUMMARY,
         summary=list(zip(results.verdicts, summary_rows(results.verdicts), strict=True)),
         caption=f"{legend(SUMMARY)} {summary_caption(len(results.verdicts))}",
         phases=phases,
         censuses=censuses,
         dynamics=dynamics,
         environments=_environments(results),
-        percent=percent,
     )
+    return text, results
 
 
-def mathml(text: str) -> Markup:
-    """Text with LaTeX formulas between dollars as HTML with MathML.
-
-    >>> "<math" in mathml("if $a<b$, then"), mathml("1 < 2")
-    (True, Markup('1 &lt; 2'))
-    """
-    from latex2mathml.converter import convert
-
-    parts = re.split(r"\$([^$]+)\$", text)
-    return Markup("").join(Markup(convert(part)) if i % 2 else escape(part) for i, part in enumerate(parts))
-
-
-def formula(statement: str) -> Markup:
-    """What a claim states, which is a formula in LaTeX unless it has words in it.
-
-    >>> "<math" in formula(r"W^\\top W"), formula("no seed at zero")
-    (True, Markup('no seed at zero'))
-    """
-    bare = re.sub(r"\\(?:text|mathrm|operatorname)\{[^}]*\}|_\{[^}]*\}|\\[a-zA-Z]+", " ", statement)
-    words = re.search(r"[a-z]{4,}", bare)
-    return mathml(statement if "$" in statement else f"${statement}$") if not words else escape(to_unicode(statement))
+def _script(environment: Any) -> str:
+    """What the page runs, which its security policy names by its digest: nothing else can run there."""
+    return environment.loader.get_source(environment, "report.js")[0]
 
 
 def _picture(drawing: Drawing, what: str) -> dict[str, str]:

@@ -33,6 +33,7 @@ from nctheory.theorems._results import (
 from nctheory.theorems._run import Run, VerifyOptions
 from nctheory.theorems._statistics import corrected_bounds, failure_bound
 from nctheory.theorems._theorem import Control, Theorem, numpy_rng
+from nctheory.theorems._verdict import SCHEMA_VERSION as VERDICT_VERSION
 from nctheory.theorems._verdict import Outcome, Verdict
 from nctheory.theorems._verify import covering_instances, gather_cases, quick_seeds, verify
 from nctheory.theorems.claims import (
@@ -53,6 +54,7 @@ from nctheory.theorems.claims import (
 
 __all__ = [
     "UNCLEAR",
+    "VERDICT_VERSION",
     "Case",
     "Census",
     "Check",

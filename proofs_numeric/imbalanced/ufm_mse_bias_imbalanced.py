@@ -25,7 +25,7 @@ def draw_instances(key):
     drawn = []
     for counts, dim in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
         sigma = spectrum(counts)
-        drawn.append(make(rng, counts, dim, sigma[-1] * log_uniform(rng, 1e-4, 1e-2), "all on"))
+        drawn.append(make(rng, counts, dim, sigma[-1] * log_uniform(rng, 5e-4, 1e-2), "all on"))
         drawn.append(make(rng, counts, dim, sigma[-1] * log_uniform(rng, 1e-2, 0.5), "all on"))
         different = np.flatnonzero(np.append(np.diff(sigma) < -1e-9 * sigma[0], True))
         for i in sorted({0, int(rng.choice(different))}):

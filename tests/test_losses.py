@@ -361,6 +361,7 @@ class Bumpy(CrossEntropy):
     """Cross-entropy with a ripple, and the conjugate of cross-entropy: a wrong claim."""
 
     name: ClassVar[str] = "bumpy"
+    gradient = nct.Loss.gradient
 
     def value(self, logits, targets):
         return super().value(logits, targets) + 0.5 * jnp.sum(jnp.sin(2.0 * logits), axis=0)
@@ -402,7 +403,13 @@ def altered(**methods):
 
 
 FALSE_PROFILES = [
-    (dict(value=lambda s, z, y: 0.9 * nct.focal(2.0).value(z, y)), "not below the loss"),
+    (
+        dict(
+            value=lambda s, z, y: 0.9 * nct.focal(2.0).value(z, y),
+            gradient=lambda s, z, y: 0.9 * nct.focal(2.0).gradient(z, y),
+        ),
+        "not below the loss",
+    ),
     (dict(profile_inflection=lambda s, classes: jnp.asarray(3.0)), "concave up to 3"),
     (dict(profile_slope=lambda s, m, classes: 0.9 * nct.focal(2.0).profile_slope(m, classes)), "not the slope"),
     (dict(profile_far_slope=1.2), "far slope 1.2"),

@@ -302,6 +302,8 @@ def test_a_failing_hypothesis_is_named(build, reason):
 
 def test_a_loss_derived_from_it_is_tested_for_convexity():
     class Bent(PickAllLabel):
+        gradient = nct.Loss.gradient
+
         def value(self, logits, targets):
             return super().value(logits, targets) + 0.5 * jnp.cos(logits[0])
 

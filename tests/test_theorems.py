@@ -291,7 +291,7 @@ def test_corrected_bounds_are_those_of_holm():
     [
         ({"claims": ()}, "makes no claim"),
         ({"controls": ()}, "no control"),
-        ({"id": "two words"}, "without spaces"),
+        ({"id": "two words"}, "id: expected up to 80 letters"),
         ({"controls": (nct.Control("c", "c", nct.squared_error_minimum, claims=("nope",)),)}, "unknown claims"),
     ],
 )

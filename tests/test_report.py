@@ -1,6 +1,8 @@
 """The report of a folder: what it holds, what it leaves out, and how a browser shows it."""
 
+import base64
 import dataclasses
+import hashlib
 import html
 import json
 import re
@@ -193,13 +195,21 @@ def test_in_a_browser(folder, tmp_path, width, dark):
     write_report(folder)
     page = (folder / "report.html").read_text()
     file = tmp_path / "probed.html"
-    file.write_text(page.replace("</body>", PROBE + "</body>"))
+    code = PROBE.removeprefix("<script>").removesuffix("</script>")
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    probed = page.replace("</body>", PROBE + "</body>")
+    # The policy of the page stays in force: beside its own script only the probe may run, by its digest.
+    file.write_text(probed.replace("script-src ", f"script-src 'sha256-{digest}' "))
+    (tmp_path / "foreign.html").write_text(probed)
     command = [
         CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
         f"--window-size={width},1500", "--virtual-time-budget=5000", "--dump-dom",
     ]  # fmt: skip
     command += ["--blink-settings=preferredColorScheme=0"] if dark else ["--blink-settings=preferredColorScheme=1"]
     shown = subprocess.run([*command, f"file://{file}"], capture_output=True, text=True, timeout=120, check=True).stdout
+    foreign = [*command, f"file://{tmp_path / 'foreign.html'}"]
+    refused = subprocess.run(foreign, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert '<pre id="probe">' not in refused
     found = re.search(r'<pre id="probe">(.*?)</pre>', shown)
     assert found is not None
     probe = json.loads(html.unescape(found[1]))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jsonschema
+from jsonschema.exceptions import best_match
 
 from nctheory.report._census import SCHEMA_VERSION as CENSUS_VERSION
 from nctheory.report._dynamics import SCHEMA_VERSION as DYNAMICS_VERSION
@@ -73,7 +74,7 @@ def check_verdict(data: dict[str, Any]) -> None:
         raise ValueError(
             f"schema_version: expected {VERDICT_VERSION}, got {data.get('schema_version')!r}; verify it anew"
         )
-    worst = jsonschema.exceptions.best_match(_validator().iter_errors(data))
+    worst = best_match(_validator().iter_errors(data))
     if worst is not None:
         raise ValueError(f"{'.'.join(map(str, worst.absolute_path)) or 'verdict'}: {worst.message[:200]}")
 

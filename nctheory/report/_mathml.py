@@ -38,8 +38,6 @@ def formula_mathml(latex: str) -> Markup | None:
         tree = ElementTree.fromstring(convert(latex))
     except Exception:  # the converter has an exception for every mistake, and others for what it does not foresee
         return None
-    except RecursionError:
-        return None
     for one in tree.iter():
         name = str(one.tag).removeprefix(f"{{{SPACE}}}")
         if name not in ELEMENTS or not str(one.tag).startswith(f"{{{SPACE}}}"):

@@ -165,7 +165,8 @@ def test_a_bibliography_runs_no_command(files, tmp_path):
         assert all(harmless(source.bibtex) for source in theorem.sources), theorem.id
     verdict = copy.deepcopy(files["verdict.json"])
     verdict["sources"][0]["bibtex"] = r"@article{a, title={\input{/etc/passwd}}}"
-    written(tmp_path / "r", {"verdict.json": verdict})
+    report, _ = written(tmp_path / "r", {"verdict.json": verdict})
+    assert "a BibTeX entry with commands of TeX" in report.left_out[0]
     assert "input" not in (tmp_path / "r" / "report.bib").read_text()
     assert bibliography([]) == "\n"
 

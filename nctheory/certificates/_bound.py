@@ -25,11 +25,16 @@ class Bound(NamedTuple):
     Where the bound is not positive (an interpolating minimum without decay), nothing is relative to the value: the terms
     are those of the objective at the origin."""
 
+    @property
+    def gap_rounding(self) -> np.ndarray:
+        """`rounding`, with 0 where it is not known."""
+        return np.zeros(np.shape(self.gap)) if self.rounding is None else np.nan_to_num(self.rounding)
+
     def closed(self, value: np.ndarray) -> np.ndarray:
         """Mask of the points, with these objectives, that are proved to lie at the global minimum: their gap is at most
         `GAP_LEVEL` of the value and the rounding.
         """
-        return self.valid & gap_closed(self.gap, value, 0.0 if self.rounding is None else self.rounding)
+        return self.valid & gap_closed(self.gap, value, self.gap_rounding)
 
     def contradicts(self, value: np.ndarray) -> np.ndarray:
         """Mask of the points at which the bound is wrong: it lies above these values by more than `GAP_LEVEL` of them and the
@@ -40,8 +45,7 @@ class Bound(NamedTuple):
         >>> Bound(lower, value - lower, np.isfinite(lower), None).contradicts(value).tolist()
         [False, True, False, True]
         """
-        rounding = np.nan_to_num(0.0 if self.rounding is None else self.rounding)
-        above = self.lower_bound > value + GAP_LEVEL * np.abs(value) + rounding
+        above = self.lower_bound > value + GAP_LEVEL * np.abs(value) + self.gap_rounding
         return above | np.isnan(self.lower_bound)
 
 

@@ -29,7 +29,8 @@ FARTHEST = 0.3
 LATE, WHOLE = 3, 1.1
 """After that many refused hand-overs a correction may be as long as this multiple of the point, if it leads to the
 neighbourhood of zero: where zero is the minimiser the Newton step is minus the point itself, and just beyond an onset the flow
-alone would take forever (conventional)."""
+alone would take forever; and the flow goes on by the stabilised method, convex or not, for a passage so slow is
+stiff (conventional)."""
 RETRY = 0.3
 """After a rejected hand-over the flow goes on until the gradient has fallen by this factor."""
 SHIFT = 1e3

@@ -33,7 +33,8 @@ class Integrator(NamedTuple):
 
 ACCURATE = Integrator(diffrax.Tsit5(), FLOW, steps=8, evaluations=6, slack=1.0)
 STABILISED = Integrator(Chebyshev(stages=10), VALLEY, steps=2, evaluations=10, slack=10.0)
-"""In a valley the flow contracts, so that a larger error is forgotten, and the step is limited by stability."""
+"""In a valley the flow contracts, so that a larger error is forgotten, and the step is limited by stability;
+so it is in passages that are slow (see `LATE` of the hand-over)."""
 
 ValueAndGrad = Callable[[Array, Array], tuple[Scalar, Array]]
 """Objective and gradient on a flat parameter vector, for a context."""

@@ -86,7 +86,7 @@ def latex_tables(results: Results) -> str:
 
 
 def _verdict_row(verdict: Verdict, cells: Sequence[str]) -> tuple[str, ...]:
-    keys = [key for key in map(citation_key, verdict.sources) if key]
+    keys = [key for key in map(citation_key, filter(lambda one: harmless(one.bibtex), verdict.sources)) if key]
     cited = f"~\\cite{{{','.join(keys)}}}" if keys else ""
     name, *others = map(latex_cell, cells)
     return (name + cited, *others)

@@ -24,7 +24,7 @@ from nctheory.report._cells import (
 from nctheory.report._census import STYLE, draw_census
 from nctheory.report._dynamics import draw_dynamics
 from nctheory.report._figure import draw_tolerances
-from nctheory.report._latex import bibliography, latex_tables
+from nctheory.report._latex import bibliography, harmless, latex_tables
 from nctheory.report._load import Results, load_results
 from nctheory.report._mathml import formula, mathml
 from nctheory.report._phase import draw_phase, percent
@@ -60,7 +60,12 @@ def write_report(folder: str | Path, title: str = "nctheory report") -> Report:
         written["report.bib"] = bibliography(results.verdicts)
     for name, text in written.items():
         write_atomically(root / name, text)
-    return Report(tuple(root / name for name in written), results.left_out)
+    commands = [
+        f"{verdict.theorem}: a BibTeX entry with commands of TeX is not in report.bib"
+        for verdict in results.verdicts
+        if not all(harmless(source.bibtex) for source in verdict.sources)
+    ]
+    return Report(tuple(root / name for name in written), (*results.left_out, *commands))
 
 
 def html_page(results: Results, title: str) -> str:

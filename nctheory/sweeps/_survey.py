@@ -88,8 +88,9 @@ def survey(
     for begin in range(0, len(numbers), block):
         ensemble = solve(problem, numbers[begin : begin + block], root, progress=progress, **options)
         bound = certify(problem, ensemble.params)
-        rounding = np.zeros(len(ensemble.value)) if bound.rounding is None else np.nan_to_num(bound.rounding)
-        parts.append((ensemble.value, ensemble.grad_norm, bound.gap, rounding, ensemble.status, ensemble.steps))
+        parts.append(
+            (ensemble.value, ensemble.grad_norm, bound.gap, bound.gap_rounding, ensemble.status, ensemble.steps)
+        )
         reason = bound.reason
         candidates = (ensemble, bound.gap) if worst is None else _joined(worst, (ensemble, bound.gap))
         worst = _worst(*candidates, keep)

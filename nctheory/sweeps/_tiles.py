@@ -78,7 +78,7 @@ def compute_tile(tile: Tile, key: int, measures: Mapping[str, Measure], options:
     found = {
         "value": ensemble.value,
         "lower_bound": np.where(bound.valid, bound.lower_bound, -np.inf),
-        "gap_rounding": np.zeros(shape) if bound.rounding is None else np.nan_to_num(bound.rounding),
+        "gap_rounding": bound.gap_rounding,
         "grad_norm": ensemble.grad_norm,
         "status": ensemble.status,
         "steps": ensemble.steps,

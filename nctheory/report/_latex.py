@@ -51,7 +51,7 @@ _SET = frozenset("emph textit textbf textsc url mathrm mathbb mathcal ell sigma 
 def harmless(bibtex: str) -> bool:
     r"""Whether an entry holds no command of TeX but accents, letters and fonts: what a file says must not run in a paper.
 
-    >>> harmless(r"@article{a, title={{"U}ber {\o}}}"), harmless(r"@article{a, note={\input{/etc/passwd}}}")
+    >>> harmless(r"@article{a, title={\'Etale {\o}}}"), harmless(r"@article{a, note={\input{/etc/passwd}}}")
     (True, False)
     """
     return all(name in _ACCENTS | _SET for name in re.findall(r"\\([a-zA-Z]+)", bibtex)) and "^^" not in bibtex

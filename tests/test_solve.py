@@ -422,12 +422,30 @@ def test_the_stabilised_integrator_has_order_two_and_its_interval():
         return np.asarray(found)
 
     exact = end(diffrax.Tsit5(), 0.01, stepsize_controller=diffrax.PIDController(rtol=1e-11, atol=1e-11))
-    errors = [np.linalg.norm(end(Chebyshev(stages=10), 1.0 / n) - exact) for n in (16, 32, 64)]
+    errors = [np.linalg.norm(end(Chebyshev(fewest=10), 1.0 / n) - exact) for n in (16, 32, 64)]
     orders = np.log2(np.divide(errors[:-1], errors[1:]))
     np.testing.assert_allclose(orders, 2.0, atol=0.15)
-    for stages in (4, 10, 16):
+    for stages in (4, 10, 16, 300):
+        # Where the rates are not known beforehand the step takes as many stages as they need; here it is told small ones.
         rates = jnp.linspace(1e-3, 0.72 * stages**2, 2000)
         decay = diffrax.ODETerm(lambda t, y, args, rates=rates: -rates * y)
-        after = Chebyshev(stages=stages).step(decay, 0.0, 1.0, jnp.ones(2000), None, -rates, False)[0]
+        solver = Chebyshev(fewest=stages)
+        blind = solver.init(decay, 0.0, 1.0, jnp.ones(2000), None)._replace(
+            direction=jnp.eye(2000)[0], curvature=jnp.asarray(1e-3)
+        )
+        after = solver.step(decay, 0.0, 1.0, jnp.ones(2000), None, blind, False)[0]
         stable = float(rates[np.argmax(np.abs(np.asarray(after)) > 1.0)])
         np.testing.assert_allclose(stable, 2 / 3 * (stages**2 - 1) * (1 - 2 / 15 * 2 / 13), rtol=0.01)
+
+
+def test_a_stabilised_step_takes_the_stages_that_its_stiffest_rate_needs():
+    for stiff in (10.0, 1e3, 1e6):
+        rates = jnp.geomspace(1e-3, stiff, 400)
+        decay = diffrax.ODETerm(lambda t, y, args, rates=rates: -rates * y)
+        solver, y = Chebyshev(), jnp.ones(400)
+        state = solver.init(decay, 0.0, 1.0, y, None)
+        for _ in range(8):
+            y, _, _, state, _ = solver.step(decay, 0.0, 1.0, y, None, state, False)
+        needed = np.sqrt(1 + stiff / 0.65)
+        assert np.all(np.abs(np.asarray(y)) <= 1.0)
+        assert max(4, 0.9 * needed) <= int(state.evaluations) - 2 <= max(4, 1.1 * needed + 1)

@@ -18,7 +18,8 @@ class Bound(NamedTuple):
     valid: np.ndarray
     """Whether `lower_bound` is a finite proved bound."""
     reason: str | None
-    """Why there is no certificate, or why a gap above zero may persist at a minimiser; None where it closes."""
+    """Why there is no certificate, why a gap above zero may persist at a minimiser, or that some points are not shown to be
+    one; None only where the gap closes at all of them."""
     rounding: np.ndarray | None = None
     """Rounding error of the gap: that of the value (`value_rounding`) and of the bound; NaN where there is no certificate.
 

@@ -41,6 +41,10 @@ __all__ = [
     "lower_bound",
 ]
 
+OPEN = (
+    f"some of these points are not shown to be global minimisers: there the gap is above {GAP_LEVEL:g} of the value and the "
+    "rounding, because they are none or have not come close enough to one (a smaller tolerance of solve brings them closer)"
+)
 FEW = 4096
 """Points up to which compiling the bounds takes longer than computing them."""
 
@@ -116,8 +120,8 @@ def certify(problem: Problem, params: Params) -> Bound:
     `params` has a leading seeds axis on every leaf. The bound uses no theorem's formula: two-factor chains with a
     convex loss get the dual of the nuclear-norm program (any counts, any bias), squared-error chains of any depth the
     separable scalar bound. It holds at **any** point, converged or not, zero or huge; at a global minimiser the
-    gap closes, unless `reason` says otherwise. Where nothing is known (three or more factors with cross-entropy, say)
-    `valid` is False, `lower_bound` is -inf and `reason` says why.
+    gap closes, unless `reason` says otherwise; it is not None wherever a gap is open. Where nothing is known (three or more
+    factors with cross-entropy, say) `valid` is False, `lower_bound` is -inf and `reason` says why.
 
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
@@ -174,7 +178,8 @@ def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, p
     gap = value - lower
     gap = np.where(np.isnan(gap), np.inf, gap)
     caveat = next((reason for reason in (*without, *map(bound_caveat, members)) if reason is not None), None)
-    return Bound(lower, gap, np.isfinite(lower), caveat, rounding(members[0], terms) + error)
+    found = Bound(lower, gap, np.isfinite(lower), caveat, rounding(members[0], terms) + error)
+    return found._replace(reason=caveat or (None if np.all(found.closed(value)) else OPEN))
 
 
 def _missing(problem: Problem) -> str | None:

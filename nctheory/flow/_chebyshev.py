@@ -1,54 +1,114 @@
-"""A stabilised explicit Runge-Kutta method, because the flow near a minimum is mildly stiff and diffrax has none."""
+"""A stabilised explicit Runge-Kutta method, because the flow near a minimum is stiff and diffrax has none."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool
 
-from nctheory._types import Array
+from nctheory._precision import EPS
+from nctheory._types import Array, Scalar
 
 DAMPING = 2.0 / 13.0
+REACH = 0.65
+"""The method of s stages is stable on [-0.65 (s^2 - 1), 0]."""
+FEWEST, MOST = 4, 4096
+"""Stages of a step. With s stages the rounding of one grows by about s^2, to 1e-9 at the most."""
+SAFETY = 1.1
+"""Factor on the estimated curvature: power iterations come from below."""
+FIRST_POWERS, POWERS = 12, 2
+"""Power iterations before the first step, and before each further one, which goes on with their vector."""
 
 
-def coefficients(stages: int) -> np.ndarray:
-    r"""Rows $(\mu_j,\nu_j,\tilde\mu_j,\tilde\gamma_j)$ for j = 1, …, s of the Runge-Kutta-Chebyshev method of order two.
+class _State(NamedTuple):
+    """What one step leaves to the next."""
+
+    slope: Array
+    """The vector field at the start of the step."""
+    direction: Array
+    """Unit vector of the power iteration."""
+    curvature: Scalar
+    """Size of the field's stiffest rate there; 0 before the first step."""
+    evaluations: Scalar
+    """Gradients that the last step took."""
+
+
+class _Loop(NamedTuple):
+    """A step under way; `count` evaluations are done, of which `powers` for the curvature."""
+
+    count: Scalar
+    powers: Scalar
+    stages: Scalar
+    direction: Array
+    curvature: Scalar
+    before: Array
+    last: Array
+    slope: Array
+    polynomials: Array
+    """Rows $(T_j,T_j',T_j'')(w_0)$ for j-2, j-1 and j, where stage j is the one that is next."""
+
+
+def _following(w0: Scalar, rows: Array) -> Array:
+    r"""Rows for j-1, j and j+1, by $T_{j+1}=2w_0T_j-T_{j-1}$ and its derivatives."""
+    previous, (value, first, second) = rows[1], rows[2]
+    ahead = jnp.stack(
+        [
+            2.0 * w0 * value - previous[0],
+            2.0 * w0 * first + 2.0 * value - previous[1],
+            2.0 * w0 * second + 4.0 * first - previous[2],
+        ]
+    )
+    return jnp.stack([rows[1], rows[2], ahead])
+
+
+def _beginning(w0: Scalar) -> Array:
+    one, zero = jnp.ones_like(w0), jnp.zeros_like(w0)
+    return _following(w0, jnp.stack([jnp.stack([one, zero, zero])] * 2 + [jnp.stack([w0, one, zero])]))
+
+
+def _weights(rows: Array) -> tuple[Scalar, Scalar, Scalar]:
+    """The b of the three rows; b_0 = b_1 = b_2, for the polynomials of degree 0 and 1 have no second derivative."""
+    first, second = rows[:, 1], rows[:, 2]
+    own = second / jnp.where(first > 0, first, 1.0) ** 2
+    middle = jnp.where(second[1] > 0, own[1], own[2])
+    return jnp.where(second[0] > 0, own[0], middle), middle, own[2]
+
+
+def coefficients(w0: Scalar, w1: Scalar, rows: Array) -> tuple[Scalar, Scalar, Scalar, Scalar]:
+    r"""$(\mu_j,\nu_j,\tilde\mu_j,\tilde\gamma_j)$ of stage j >= 2 of the Runge-Kutta-Chebyshev method of order two.
 
     $w_0=1+\epsilon/s^2$, $w_1=T_s'(w_0)/T_s''(w_0)$, $b_j=T_j''(w_0)/T_j'(w_0)^2$ ($b_0=b_1=b_2$), $a_j=1-b_jT_j(w_0)$;
     $\mu_j=2b_jw_0/b_{j-1}$, $\nu_j=-b_j/b_{j-2}$, $\tilde\mu_j=2b_jw_1/b_{j-1}$, $\tilde\gamma_j=-a_{j-1}\tilde\mu_j$, and
-    $\tilde\mu_1=b_1w_1$ (Sommeijer, Shampine, Verwer, J. Comput. Appl. Math. 88, 1998).
-
-    >>> coefficients(4).shape
-    (4, 4)
+    $\tilde\mu_1=b_1w_1$ (Sommeijer, Shampine, Verwer, J. Comput. Appl. Math. 88, 1998). `rows` are those of j-2, j-1 and j.
     """
-    w0 = 1.0 + DAMPING / stages**2
-    basis = [np.polynomial.Chebyshev.basis(j) for j in range(stages + 1)]
-    value = np.array([t(w0) for t in basis])
-    first = np.array([t.deriv()(w0) for t in basis])
-    second = np.array([t.deriv(2)(w0) for t in basis])
-    w1 = first[-1] / second[-1]
-    b = np.concatenate([np.zeros(2), second[2:] / first[2:] ** 2])
-    b[:2] = b[2]
-    a = 1.0 - b * value
-    table = np.zeros((stages, 4))
-    table[0, 2] = b[1] * w1
-    for j in range(2, stages + 1):
-        scaled = 2.0 * b[j] * w1 / b[j - 1]
-        table[j - 1] = 2.0 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], scaled, -a[j - 1] * scaled
-    return table
+    b = _weights(rows)
+    scaled = 2.0 * b[2] * w1 / b[1]
+    return 2.0 * b[2] * w0 / b[1], -b[2] / b[0], scaled, -(1.0 - b[1] * rows[1, 0]) * scaled
+
+
+def _ends(stages: Scalar) -> tuple[Scalar, Scalar]:
+    r"""$w_0$ and $w_1$ of the method of s stages, by $w_0=\cosh\theta$ and $T_s(\cosh\theta)=\cosh s\theta$."""
+    theta = 2.0 * jnp.arcsinh(jnp.sqrt(0.5 * DAMPING) / stages)
+    sine, cosine = jnp.sinh(theta), jnp.cosh(theta)
+    first = stages * jnp.sinh(stages * theta) / sine
+    second = (stages**2 * jnp.cosh(stages * theta) - first * cosine) / sine**2
+    return 1.0 + DAMPING / stages**2, first / second
 
 
 class Chebyshev(diffrax.AbstractAdaptiveSolver):
     r"""Runge-Kutta-Chebyshev of order two: s gradients a step, stable on $[-\beta,0]$ with $\beta\approx\tfrac23(s^2-1)$.
 
-    Tsit5 buys 0.6 of that interval per gradient, this method $\tfrac23s$. The error estimate is
+    Tsit5 buys 0.6 of that interval per gradient, this method $\tfrac23s$. The number of stages is the least for which the
+    step is stable, the stiffest rate being found by a power iteration on differences of gradients that goes on from step
+    to step: a passage of time T that allows long steps costs of the order of $\sqrt T$ gradients. The error estimate is
     $\tfrac45(y_0-y_1)+\tfrac25h(f_0+f_1)$, of order three; $f_1$ is the first stage of the next step.
     """
 
-    stages: int = eqx.field(static=True, default=10)
+    fewest: int = eqx.field(static=True, default=FEWEST)
 
     term_structure: ClassVar = diffrax.AbstractTerm
     interpolation_cls: ClassVar[Callable[..., diffrax.LocalLinearInterpolation]] = diffrax.LocalLinearInterpolation
@@ -59,27 +119,65 @@ class Chebyshev(diffrax.AbstractAdaptiveSolver):
     def error_order(self, terms: Any) -> float:
         return 3.0
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Array:
-        """The solver's state is the vector field at the start of the step."""
-        return terms.vf(t0, y0, args)
+    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> _State:
+        direction = np.random.default_rng(11).normal(size=y0.shape)  # a constant of the program
+        direction = jnp.asarray(direction / max(np.linalg.norm(direction), 1e-300), y0.dtype)
+        return _State(terms.vf(t0, y0, args), direction, jnp.zeros((), y0.dtype), jnp.asarray(0))
 
     def step(
-        self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: Any, made_jump: Any
+        self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: _State, made_jump: Any
     ) -> tuple[Any, Any, Any, Any, Any]:
-        table = jnp.asarray(coefficients(self.stages))
-        h, f0 = t1 - t0, solver_state
+        h, f0 = t1 - t0, solver_state.slope
+        size = jnp.linalg.norm(y0)
+        apart = jnp.sqrt(EPS) * jnp.where(size > 0, size, 1.0)
 
-        def stage(j: Any, pair: tuple[Array, Array]) -> tuple[Array, Array]:
-            before, last = pair
-            mu, nu, scaled, start = table[j]
-            slope = scaled * terms.vf(t0, last, args) + start * f0
-            return last, (1.0 - mu - nu) * y0 + mu * last + nu * before + h * slope
+        def stages_for(curvature: Scalar) -> Scalar:
+            wanted = jnp.ceil(jnp.sqrt(1.0 + h * SAFETY * curvature / REACH))
+            return jnp.clip(jnp.nan_to_num(wanted, nan=MOST), self.fewest, MOST)
 
-        first = y0 + table[0, 2] * h * f0
-        _, y1 = jax.lax.fori_loop(1, self.stages, stage, (y0, first))
-        f1 = terms.vf(t1, y1, args)
+        def running(s: _Loop) -> Bool[Array, ""]:
+            return s.count < s.powers + s.stages
+
+        def evaluate(s: _Loop) -> _Loop:
+            # One call of the gradient in the program serves the power iteration, the stages and the slope at the end.
+            powering, ending = s.count < s.powers, s.count == s.powers + s.stages - 1
+            slope = terms.vf(t0, jnp.where(powering, y0 + apart * s.direction, s.last), args)
+            image = (slope - f0) / apart
+            length = jnp.linalg.norm(image)
+            usable = powering & (length > 0) & jnp.isfinite(length)
+            direction = jnp.where(usable, image / jnp.where(usable, length, 1.0), s.direction)
+            curvature = jnp.where(usable, length, s.curvature)
+            stages = jnp.where(powering, stages_for(curvature), s.stages)
+            w0, w1 = _ends(stages)
+            begin = s.count == s.powers - 1
+            rows = jnp.where(powering, _beginning(w0), s.polynomials)
+            # Stage 1 follows the last power iteration, stage j >= 2 the slope at stage j - 1.
+            mu, nu, scaled, start = coefficients(w0, w1, rows)
+            first = y0 + _weights(rows)[0] * w1 * h * f0
+            onwards = (1.0 - mu - nu) * y0 + mu * s.last + nu * s.before + h * (scaled * slope + start * f0)
+            moves = ~powering & ~ending
+            return _Loop(
+                s.count + 1,
+                s.powers,
+                stages,
+                direction,
+                curvature,
+                jnp.where(moves, s.last, y0),
+                jnp.where(begin, first, jnp.where(moves, onwards, s.last)),
+                slope,
+                jnp.where(moves, _following(w0, rows), rows),
+            )
+
+        powers = jnp.where(solver_state.curvature > 0, POWERS, FIRST_POWERS)
+        loop = _Loop(
+            jnp.asarray(0), powers, jnp.asarray(1.0 * self.fewest), solver_state.direction, solver_state.curvature,
+            y0, y0, f0, _beginning(jnp.asarray(1.0)),
+        )  # fmt: skip
+        end = jax.lax.while_loop(running, evaluate, loop)
+        y1, f1 = end.last, end.slope
         error = 0.8 * (y0 - y1) + 0.4 * h * (f0 + f1)
-        return y1, error, {"y0": y0, "y1": y1}, f1, diffrax.RESULTS.successful
+        state = _State(f1, end.direction, end.curvature, end.count)
+        return y1, error, {"y0": y0, "y1": y1}, state, diffrax.RESULTS.successful
 
     def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
         return terms.vf(t0, y0, args)

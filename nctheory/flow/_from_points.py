@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._precision import float64
+from nctheory.flow._diagnose import told_apart
 from nctheory.flow._items import Options
 from nctheory.flow._program import Chunk, fresh, solve_chunk
 from nctheory.flow._record import FLOW
@@ -44,7 +45,7 @@ def solve_from(
     none = jnp.zeros((count, 0))
     begun = jax.vmap(lambda point, context: fresh(point, settings, FLOW, context))(flat, none)
     chunk = Chunk(jnp.arange(count), jnp.ones(count, bool), none, begun)
-    records = solve_chunk(
-        singleton(problem), jax.random.key(0), chunk, settings, (jax.local_devices()[0],), light=False
-    )
-    return gather_ensemble(problem, np.arange(count), jax.tree.map(np.asarray, records), tolerance)
+    family = singleton(problem)
+    records = solve_chunk(family, jax.random.key(0), chunk, settings, (jax.local_devices()[0],), light=False)
+    found = told_apart(family, jax.tree.map(np.asarray, records))
+    return gather_ensemble(problem, np.arange(count), found, tolerance)

@@ -8,10 +8,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
+from nctheory._precision import EPS
 from nctheory._types import Array
 from nctheory.flow._lanes import run_lanes
 from nctheory.flow._ode import ValueAndGrad
-from nctheory.flow._record import CONFIRM, DONE, FLOW, POLISH, SPENT, STUCK, TEST, VALLEY, Record, Settings
+from nctheory.flow._record import (
+    ARRIVED,
+    CONFIRM,
+    DONE,
+    FLOW,
+    POLISH,
+    REACHED,
+    REFINE,
+    SADDLE,
+    SPENT,
+    STUCK,
+    TEST,
+    VALLEY,
+    Record,
+    Settings,
+)
 
 GaugePenalty = Callable[[Array, Array, Array], Array]
 """`Problem.gauge_penalty` on flat vectors: of a point, a direction and a context."""
@@ -20,6 +36,8 @@ NEWTON_ITERATIONS = 120
 PROBE_ITERATIONS = 40
 NEWTON_RESIDUAL = 1e-2
 FINAL_RESIDUAL = 1e-3
+PROBE_RESIDUAL = 1e-6
+"""Of the saddle probe: small, so that a direction that the probe has but a thousandth part in is not left out."""
 CONTRACTION = 0.25
 """The second simplified Newton correction must be at most this fraction of the first (Deuflhard's natural test)."""
 CONTAINMENT = 2.5
@@ -35,6 +53,11 @@ RETRY = 0.3
 """After a rejected hand-over the flow goes on until the gradient has fallen by this factor."""
 SHIFT = 1e3
 """The saddle probe adds this many |g|/|y| to the Hessian, the size of the curvature along the gauge orbit at a gradient g."""
+LEAST, ONCE_MORE, RESOLVED = 0.5, 0.1, 1e-6
+"""A Newton step of the polish is followed by another if it halves the gradient norm; one at the end if it takes nine tenths
+of it and was longer than 1e-6 of the point, as where the decay is so weak that the tolerance leaves the point open."""
+MOST_SHIFT = 0.1
+"""But not more than this part of the Hessian's size (root mean square): next to zero |g|/|y| is a curvature like any other."""
 MAX_ATTEMPTS = 24
 """Rejected hand-overs after which a seed counts as stalled."""
 
@@ -100,7 +123,8 @@ def newton_stage(
     settings: Settings,
     lanes: int,
 ) -> Record:
-    r"""Decide where the flow has chosen its basin (phase TEST), and accept polished points (phase CONFIRM).
+    r"""Decide where the flow has chosen its basin (phase TEST), speed a slow polish (phase REFINE), and accept points
+    (phase CONFIRM after the polish, REACHED after the flow alone).
 
     **Before the polish.** At the point y with gradient g and Hessian A the Newton equation A p = -g is solved by
     conjugate gradients, which must meet no direction of curvature <= 0 (a multiple of `Problem.gauge_penalty` is added
@@ -112,80 +136,96 @@ def newton_stage(
     within 2.5 |p| of it. No gradient norm as such is asked for: where a saddle is passed slowly, a small gradient is
     no safe sign, and in a narrow curved valley a large one is no danger.
 
-    **After it.** One Newton correction, kept if it lowers the gradient norm, closes the certificate's gap. Then the point
-    is accepted unless it is a saddle, which the flow would have left: conjugate gradients from a random direction on
-    A + s meet non-positive curvature if an eigenvalue below -s shows in the Krylov space. At a gradient of the tolerance
-    the curvature along the gauge orbit is of its size, so the shift s = 10^3 |g|/|y| is still tiny. Without the flow
-    (`method="polish"`) a saddle is accepted as the critical point that it is.
+    **In it.** Steps of Newton's method, by conjugate gradients that meet no curvature <= 0, as long as each halves the
+    gradient norm and stays in the ball.
+
+    **After it.** One Newton correction (more where the first is long), kept if it lowers the gradient norm, closes the
+    certificate's gap. Then the point is accepted unless it is a saddle, which the flow would have left: conjugate
+    gradients from a random direction on A + s meet non-positive curvature if an eigenvalue below -s shows in the Krylov
+    space. At a gradient of the tolerance the curvature along the gauge orbit is of its size, so the shift
+    s = 10^3 |g|/|y| is still tiny. Without the flow (`method="polish"`) a saddle is accepted as the critical point that it
+    is; and where the flow itself came to the saddle, as from a symmetric start, it ends there (SADDLE).
 
     In all other cases the flow goes on from y to a smaller gradient.
     """
 
     def attempt(r: Record) -> Record:
-        confirming = r.phase == CONFIRM
+        testing, refining, reached = r.phase == TEST, r.phase == REFINE, r.phase == REACHED
+        confirming = ~testing
         _, curvature = jax.linearize(lambda y: value_and_grad(y, r.context)[1], r.point)
         wanted = jnp.where(confirming, FINAL_RESIDUAL, NEWTON_RESIDUAL)
         norm = jnp.linalg.norm(r.point)
-        shift = SHIFT * r.grad_norm / jnp.where(norm > 0, norm, 1.0)
+        radius = jnp.where(reached, FARTHEST * norm, r.radius)
         probe = jnp.asarray(np.random.default_rng(7).normal(size=r.point.shape))  # a constant of the program
         along = jnp.linalg.norm(gauge_penalty(r.point, probe, r.context))
-        fixing = jnp.linalg.norm(curvature(probe)) / jnp.where(along > 0, along, 1.0)
+        steep = jnp.linalg.norm(curvature(probe))
+        fixing = steep / jnp.where(along > 0, along, 1.0)
+        usual = SHIFT * r.grad_norm / jnp.where(norm > 0, norm, 1.0)
+        shift = jnp.minimum(usual, MOST_SHIFT * steep / jnp.linalg.norm(probe))
 
         def product(v: Array) -> Array:
             return curvature(v) + fixing * gauge_penalty(r.point, v, r.context)
 
         def correct(carry: tuple[Array, Array], task: Array) -> tuple[tuple[Array, Array], _Correction]:
             target, failed = carry
-            value, gradient = value_and_grad(target, r.context)
+            value, gradient = value_and_grad(jnp.where(task == 3, 2.0 * r.point, target), r.context)
             reduced, probing = jnp.linalg.norm(gradient), task == 2
             # A gradient at the tolerance is too close to rounding, which lies along the gauge too, to be solved for again.
             again = jnp.where(confirming | failed | (reduced <= settings.tolerance), 0, NEWTON_ITERATIONS)
-            probes = jnp.where(confirming & settings.flow, PROBE_ITERATIONS, 0)
+            probes = jnp.where(confirming & ~refining & settings.flow, PROBE_ITERATIONS, 0)
             step, residual, used, negative = conjugate_gradients(
                 lambda v: product(v) + jnp.where(probing, shift, 0.0) * v,
                 jnp.where(probing, probe, -gradient),
-                jnp.where(probing, NEWTON_RESIDUAL, wanted),
-                jnp.stack([jnp.asarray(NEWTON_ITERATIONS), again, probes])[task],
+                jnp.where(probing, PROBE_RESIDUAL, wanted),
+                jnp.stack([jnp.asarray(NEWTON_ITERATIONS), again, probes, jnp.asarray(0)])[task],
                 jnp.where(confirming | probing, jnp.inf, jnp.where(r.attempts >= LATE, WHOLE, FARTHEST) * norm),
             )
             length = jnp.linalg.norm(step)
             local = confirming | (length <= FARTHEST * norm) | (jnp.linalg.norm(target + step) <= FARTHEST * norm)
             found = _Correction(jnp.asarray(value), reduced, length, residual, used, negative, local)
             failed = failed | negative | ~(residual <= wanted) | ~local
-            return (jnp.where(probing, target, target + step), failed), found
+            return (jnp.where(task >= 2, target, target + step), failed), found
 
         # Three solves with one Hessian in one loop, because its body is expensive to compile: the Newton correction, the
-        # simplified one after it, and the saddle probe.
-        (target, _), found = jax.lax.scan(correct, (r.point, jnp.asarray(False)), jnp.arange(3))
+        # simplified one after it, and the saddle probe; and a look at the value at twice the point.
+        (target, _), found = jax.lax.scan(correct, (r.point, jnp.asarray(False)), jnp.arange(4))
         value, reduced, length = found.value[2], found.grad_norm[2], found.length[0]
         solved = ~found.negative[0] & ~found.negative[1] & (found.residual[0] <= wanted) & jnp.isfinite(value)
         safe = solved & found.local[0] & (found.length[1] <= CONTRACTION * length)
-        better = (reduced < r.grad_norm) & (length <= r.radius)
+        better = (reduced < r.grad_norm) & (length <= radius) & settings.polish
         moves, saddle = jnp.where(confirming, better, safe), found.negative[2]
+        again = ~refining & better & (reduced <= ONCE_MORE * r.grad_norm) & (length > RESOLVED * norm)
+        faster = better & ~found.negative[0] & (reduced <= LEAST * r.grad_norm)
 
         attempts = r.attempts + jnp.where(confirming, 0, 1)
         steps = r.steps + 2 * jnp.sum(found.iterations) + 3
         convex = ~confirming & ~found.negative[0] & ~found.negative[1]
         resume = jnp.where(convex | (attempts >= LATE), VALLEY, FLOW)
         resume = jnp.where(attempts >= MAX_ATTEMPTS, STUCK, resume)
-        resume = jnp.where(steps >= settings.budget, SPENT, resume)
-        accepted = jnp.where(confirming, ~saddle, safe)
+        resume = jnp.where(refining, jnp.where(faster, REFINE, POLISH), resume)
+        resume = jnp.where(refining & (reduced <= settings.tolerance) & better, CONFIRM, resume)
+        resume = jnp.where(reached, SADDLE, resume)
+        resume = jnp.where((steps >= settings.budget) & ~reached, SPENT, resume)
+        accepted = jnp.where(testing, safe, ~refining & ~saddle)
+        falls = found.value[3] < r.value - 8 * EPS * r.point.size**0.5 * jnp.abs(r.value)
+        end = jnp.where(again & (steps < settings.budget), r.phase, jnp.where(reached | falls, ARRIVED, DONE))
+        end = jnp.where(testing, POLISH, end)
         point = jnp.where(moves, target, r.point)
         relative = r.grad_norm / jnp.where(r.peak > 0, r.peak, 1.0)
         return r._replace(
             anchor=jnp.where(confirming, r.anchor, r.point),
-            point=jnp.where(confirming & saddle, r.anchor, point),
+            point=jnp.where(confirming & saddle & ~reached, r.anchor, point),
             value=jnp.where(moves, value, r.value),
             grad_norm=jnp.where(moves, reduced, r.grad_norm),
-            radius=jnp.where(confirming, r.radius, CONTAINMENT * length),
+            radius=jnp.where(testing, CONTAINMENT * length, r.radius - jnp.where(moves, length, 0.0)),
             trigger=jnp.where(confirming, r.trigger, RETRY * jnp.minimum(r.trigger, relative)),
             steps=steps,
             attempts=attempts,
-            phase=jnp.where(accepted, jnp.where(confirming, DONE, POLISH), resume),
+            phase=jnp.where(accepted, end, resume),
         )
 
     def waiting(r: Record) -> Bool[Array, ""]:
-        return (r.phase == TEST) | (r.phase == CONFIRM)
+        return (r.phase == TEST) | (r.phase == REFINE) | (r.phase == CONFIRM) | (r.phase == REACHED)
 
     return run_lanes(
         records,

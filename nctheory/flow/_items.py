@@ -12,6 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory._batching import rounded_up
 from nctheory._precision import float64
+from nctheory.flow._diagnose import told_apart
 from nctheory.flow._program import Chunk, member_starts, solve_chunk
 from nctheory.flow._record import Record, Settings
 from nctheory.flow._single import DOUBLE_PLATFORMS, Points, flow_in_single, memory_budget
@@ -123,4 +124,4 @@ def solve_items(
 
     with ThreadPoolExecutor(threads) as pool:
         parts = list(pool.map(run, range(0, len(numbers), width)))
-    return jax.tree.map(lambda *xs: np.concatenate(xs), *parts)
+    return told_apart(family, jax.tree.map(lambda *xs: np.concatenate(xs), *parts))

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from nctheory._types import Array, Scalar
 from nctheory.flow._chebyshev import Chebyshev
 from nctheory.flow._lanes import run_lanes
-from nctheory.flow._record import DONE, FLOW, LOST, SPENT, STUCK, TEST, VALLEY, Record, Settings
+from nctheory.flow._record import FLOW, LOST, REACHED, SPENT, STUCK, TEST, VALLEY, Record, Settings
 
 OVERFLOW_SHRINK = 0.1
 """Factor on a step whose end is not finite."""
@@ -25,14 +25,14 @@ class Integrator(NamedTuple):
     """The phase of a record that it serves."""
     steps: int
     """Steps between two observations."""
-    evaluations: int
-    """Gradients per step."""
+    evaluations: Callable[[Any], Scalar | int]
+    """Gradients that a step took, from the state of the solver after it."""
     slack: float
     """Factor on `Settings.rtol`."""
 
 
-ACCURATE = Integrator(diffrax.Tsit5(), FLOW, steps=8, evaluations=6, slack=1.0)
-STABILISED = Integrator(Chebyshev(stages=10), VALLEY, steps=2, evaluations=10, slack=10.0)
+ACCURATE = Integrator(diffrax.Tsit5(), FLOW, steps=8, evaluations=lambda _: 6, slack=1.0)
+STABILISED = Integrator(Chebyshev(), VALLEY, steps=2, evaluations=lambda state: state.evaluations, slack=10.0)
 """In a valley the flow contracts, so that a larger error is forgotten, and the step is limited by stability;
 so it is in passages that are slow (see `LATE` of the hand-over)."""
 
@@ -97,7 +97,7 @@ def flow_stage(
             point=jnp.where(keep, new, r.point),
             time=jnp.where(keep, start, r.time),
             step=stop - start,
-            steps=r.steps + integrator.evaluations,
+            steps=r.steps + integrator.evaluations(state),
         )
         state = jax.tree.map(lambda a, b: jnp.where(keep, a, b), state, lane.solver)
         return _Lane(moved, state, control, made_jump)
@@ -130,7 +130,7 @@ def _observe(record: Record, value_and_grad: ValueAndGrad, settings: Settings, r
     phase = jnp.where(~(record.step > 1e-14 * record.time), jnp.where(record.time > 0, STUCK, running), phase)
     phase = jnp.where(record.steps >= settings.budget, SPENT, phase)
     phase = jnp.where(settings.polish & (norm <= record.trigger * peak), TEST, phase)
-    phase = jnp.where(norm <= settings.tolerance, DONE, phase)
+    phase = jnp.where(norm <= settings.tolerance, REACHED, phase)
     phase = jnp.where(jnp.isfinite(value) & jnp.isfinite(norm), phase, LOST)
     return record._replace(value=value, grad_norm=norm, peak=peak, phase=phase)
 

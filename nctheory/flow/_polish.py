@@ -9,17 +9,21 @@ from nctheory._precision import EPS
 from nctheory._types import Array
 from nctheory.flow._lanes import run_lanes
 from nctheory.flow._ode import ValueAndGrad
-from nctheory.flow._record import CONFIRM, FLOW, LOST, POLISH, SPENT, STUCK, Record, Settings
+from nctheory.flow._record import CONFIRM, FLOW, LOST, POLISH, REFINE, SPENT, STUCK, Record, Settings
 
 STEPS_PER_BLOCK = 16
 MEMORY = 8
 """Values remembered by the non-monotone acceptance test (Grippo, Lampariello, Lucidi 1986)."""
 DECREASE = 1e-4
+PATIENCE = 600
+"""Steps after which Newton's method is tried from where the polish stands (usual polishes take a tenth of that)."""
 
 
 class _Lane(NamedTuple):
     record: Record
     start: Array
+    begun: Array
+    """Gradients spent before it."""
     gradient: Array
     length: Array
     """Step length of Barzilai and Borwein (1988)."""
@@ -43,8 +47,8 @@ def polish_stage(
         scale = jnp.where(r.phase == POLISH, jnp.minimum(r.radius, 1.0), 1.0)
         first = 0.1 * jnp.minimum(1.0, scale) / jnp.where(norm > 0, norm, 1.0)
         r = r._replace(value=value, grad_norm=norm, steps=r.steps + 1, peak=jnp.maximum(r.peak, norm))
-        lane = _Lane(r, r.point, gradient, first, jnp.asarray(1.0), jnp.full((MEMORY,), value))
-        return lane._replace(record=_judge(r, jnp.asarray(1.0), settings))
+        lane = _Lane(r, r.point, r.steps, gradient, first, jnp.asarray(1.0), jnp.full((MEMORY,), value))
+        return lane._replace(record=_judge(r, jnp.asarray(1.0), jnp.asarray(0), settings))
 
     def one_step(lane: _Lane) -> _Lane:
         r = lane.record
@@ -74,10 +78,11 @@ def polish_stage(
             steps=r.steps + running,
         )
         shrink = jnp.where(keep, 1.0, jnp.where(running, 0.25, 1.0) * lane.shrink)
-        ended = _judge(moved, shrink, settings)
+        ended = _judge(moved, shrink, moved.steps - lane.begun, settings)
         return _Lane(
             moved._replace(phase=jnp.where(running, ended.phase, r.phase)),
             lane.start,
+            lane.begun,
             jnp.where(keep, gradient, lane.gradient),
             jnp.where(keep, length, lane.length),
             shrink,
@@ -92,13 +97,14 @@ def polish_stage(
         steps=STEPS_PER_BLOCK,
         settle=lambda _, lane: lane._replace(record=_contain(lane.record, lane.start)),
         finished=lambda lane: lane.record.phase != POLISH,
-        unload=lambda lane: _settle(lane.record),
+        unload=lambda lane: _settle(lane.record, lane.start),
         lanes=lanes,
     )
 
 
-def _judge(r: Record, shrink: Array, settings: Settings) -> Record:
+def _judge(r: Record, shrink: Array, taken: Array, settings: Settings) -> Record:
     phase = jnp.asarray(POLISH)
+    phase = jnp.where(settings.flow & (taken >= PATIENCE), REFINE, phase)
     phase = jnp.where(shrink < 1e-12, STUCK, phase)
     phase = jnp.where(r.steps >= settings.budget, SPENT, phase)
     phase = jnp.where(r.grad_norm <= settings.tolerance, CONFIRM, phase)
@@ -112,6 +118,10 @@ def _contain(r: Record, start: Array) -> Record:
     return r._replace(phase=jnp.where(outside, FLOW, r.phase))
 
 
-def _settle(r: Record) -> Record:
-    """Send a rejected polish back to where the flow stood."""
-    return r._replace(point=jnp.where(r.phase == FLOW, r.anchor, r.point))
+def _settle(r: Record, start: Array) -> Record:
+    """Send a rejected polish back to where the flow stood; one that is to be refined keeps what is left of its ball."""
+    left = r.radius - jnp.linalg.norm(r.point - start)
+    return r._replace(
+        point=jnp.where(r.phase == FLOW, r.anchor, r.point),
+        radius=jnp.where(r.phase == REFINE, left, r.radius),
+    )

@@ -15,7 +15,7 @@ from nctheory._types import Array, Scalar
 from nctheory.flow._handover import newton_stage
 from nctheory.flow._ode import ACCURATE, STABILISED, ValueAndGrad, flow_stage
 from nctheory.flow._polish import polish_stage
-from nctheory.flow._record import CONFIRM, FLOW, POLISH, TEST, VALLEY, Record, Settings
+from nctheory.flow._record import CONFIRM, FLOW, POLISH, REACHED, REFINE, TEST, VALLEY, Record, Settings
 from nctheory.problems import Family, Problem, ravel, singleton, size, unravel
 
 LANE_NUMBERS = 7000
@@ -77,7 +77,8 @@ def _evaluate(family: Family, vector: Array, context: Array) -> tuple[Scalar, Ar
 
 
 @jax.jit
-def _gauge_penalty(family: Family, point: Array, vector: Array, context: Array) -> Array:
+def gauge_penalty(family: Family, point: Array, vector: Array, context: Array) -> Array:
+    """`Problem.gauge_penalty` on flat vectors, of the member that a context names."""
     problem = family.at(context)
     return ravel(problem.gauge_penalty(unravel(problem, point), unravel(problem, vector)))
 
@@ -118,17 +119,17 @@ def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Sett
 
     value_and_grad = family_objective(family)
     lanes = lane_count(size(family.template), seeds.shape[0], platform)
-    test = partial(newton_stage, gauge_penalty=partial(_gauge_penalty, family))
+    test = partial(newton_stage, gauge_penalty=partial(gauge_penalty, family))
     follow, descend = (partial(flow_stage, integrator=one) for one in (ACCURATE, STABILISED))
     stages: tuple[tuple[tuple[int, ...], Callable[..., Record]], ...] = (
         ((FLOW,), follow),
         ((VALLEY,), descend),
-        ((TEST, CONFIRM), test),
+        ((TEST, REFINE, CONFIRM, REACHED), test),
         ((POLISH,), polish_stage),
     )
 
     def working(records: Record) -> Array:
-        return live & (records.phase <= CONFIRM)
+        return live & (records.phase <= REACHED)
 
     def round_(records: Record) -> Record:
         for phases, stage in stages:

@@ -49,5 +49,9 @@ class Record(NamedTuple):
     """The numbers in which this seed's problem differs from the others' (see `Family`); often none."""
 
 
-FLOW, VALLEY, TEST, POLISH, CONFIRM, DONE, STUCK, SPENT, LOST = range(9)
-"""Phases of a record: five stages (VALLEY is the flow where all curvature is positive), and four ways to end."""
+FLOW, VALLEY, TEST, POLISH, REFINE, CONFIRM, REACHED = range(7)
+"""Phases of a record at work: the flow (VALLEY by the stabilised method), the test of a hand-over, the polish and its Newton
+steps, and what is seen of a point whose gradient is small enough, come to by the polish or by the flow alone."""
+DONE, ARRIVED, SADDLE, STUCK, SPENT, LOST, KINK, RECEDING, RUNAWAY = range(7, 16)
+"""How a record ends: DONE through a polish; ARRIVED by the flow alone, or where the value is lower at twice the point, so that
+it may be on its way to infinity. The last three are told apart afterwards."""

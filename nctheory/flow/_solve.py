@@ -9,7 +9,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory._precision import float64
 from nctheory.flow._items import FlowPrecision, Method, Options, solve_items
-from nctheory.flow._record import DONE, LOST, SPENT, STUCK, Record
+from nctheory.flow._record import DONE, KINK, LOST, RECEDING, RUNAWAY, SADDLE, SPENT, STUCK, Record
 from nctheory.flow._status import Ensemble, Status
 from nctheory.problems import Problem, as_family, singleton, unravel
 
@@ -68,14 +68,15 @@ def solve(
     each finished chunk, possibly from another thread. With `light` the program is compiled for few seeds: on a CPU in a
     third of the time, and to a third to a quarter of the speed.
 
-    Returns an `Ensemble` of NumPy float64 arrays with a `Status` per seed: a bad seed never raises.
+    Returns an `Ensemble` of NumPy float64 arrays with a `Status` per seed: a bad seed never raises, and what kept seeds from
+    a critical point is told by `Ensemble.caveat`.
     Raises ValueError, naming the argument, for arguments out of range.
 
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
     >>> ensemble = nct.solve(model, seeds=4, key=0)
-    >>> ensemble.counts()
-    {'converged': 4, 'stalled': 0, 'budget_spent': 0, 'diverged': 0}
+    >>> {name: number for name, number in ensemble.counts().items() if number}
+    {'converged': 4}
     """
     options = Options(
         method, tolerance, scale, rtol, switch, budget, chunk, memory, devices, flow_precision, workers, progress, light
@@ -119,7 +120,16 @@ def solve_many(
     )
 
 
-_STATUS = {DONE: Status.CONVERGED, STUCK: Status.STALLED, SPENT: Status.BUDGET_SPENT, LOST: Status.DIVERGED}
+_STATUS = {
+    DONE: Status.CONVERGED,
+    STUCK: Status.STALLED,
+    SPENT: Status.BUDGET_SPENT,
+    LOST: Status.DIVERGED,
+    RUNAWAY: Status.DIVERGED,
+    SADDLE: Status.SADDLE,
+    RECEDING: Status.RECEDING,
+    KINK: Status.KINK,
+}
 
 
 def gather_ensemble(problem: Problem, numbers: np.ndarray, records: Record, tolerance: float) -> Ensemble:

@@ -18,7 +18,32 @@ class Status(enum.IntEnum):
     BUDGET_SPENT = 2
     """The budget of gradient evaluations ran out first."""
     DIVERGED = 3
-    """The point or its value stopped being finite."""
+    """The point or its value stopped being finite, or ran away with a growing gradient."""
+    SADDLE = 4
+    """The gradient norm reached the tolerance at a saddle, to which the flow itself led, as from a symmetric start."""
+    RECEDING = 5
+    """The gradient norm reached the tolerance on the way to infinity, where the value goes on falling."""
+    KINK = 6
+    """The flow slides along points at which the objective is not differentiable."""
+
+    @property
+    def advice(self) -> str:
+        """What this end means, and what can be done about it."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    Status.CONVERGED: "converged to a critical point",
+    Status.STALLED: "no step made progress above rounding: a larger tolerance, or a hand-over that never became safe",
+    Status.BUDGET_SPENT: "the gradient evaluations ran out: a larger budget goes on",
+    Status.DIVERGED: "the objective is not bounded below along the flow, or not finite",
+    Status.SADDLE: "the flow led to a saddle, as it does from a symmetric start: another scale or init leaves it",
+    Status.RECEDING: "the value falls all the way to infinity and has no minimiser there: a weight decay gives it one",
+    Status.KINK: (
+        "the objective is not differentiable where the flow stopped (ReLU, hinge, absolute values): its critical points are "
+        "not found by this method; smooth the kink, or take nctheory.descend, which needs none"
+    ),
+}
 
 
 class Ensemble(NamedTuple):
@@ -53,3 +78,20 @@ class Ensemble(NamedTuple):
     def counts(self) -> dict[str, int]:
         """Number of seeds by status name."""
         return {status.name.lower(): int(np.sum(self.status == status)) for status in Status}
+
+    @property
+    def caveat(self) -> str | None:
+        """How many seeds did not converge, why, and what to do; None where all did.
+
+        >>> import numpy as np
+        >>> one = np.zeros(2)
+        >>> ends = Ensemble(np.arange(2), one, one, np.array([0, 2]), {}, one, one, one, one, 1e-10)
+        >>> ends.caveat
+        '1 of 2 seeds budget_spent: the gradient evaluations ran out: a larger budget goes on'
+        """
+        told = [
+            f"{number} of {np.size(self.status)} seeds {name}: {Status[name.upper()].advice}"
+            for name, number in self.counts().items()
+            if number and name != "converged"
+        ]
+        return "; ".join(told) or None

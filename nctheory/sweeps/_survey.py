@@ -91,7 +91,7 @@ def survey(
         parts.append(
             (ensemble.value, ensemble.grad_norm, bound.gap, bound.gap_rounding, ensemble.status, ensemble.steps)
         )
-        reason = bound.reason
+        reason = reason or bound.reason
         candidates = (ensemble, bound.gap) if worst is None else _joined(worst, (ensemble, bound.gap))
         worst = _worst(*candidates, keep)
     assert worst is not None  # there is at least one seed

@@ -57,7 +57,9 @@ def _newton_contraction(family: Family, point: Array, context: Array) -> Scalar:
 
     _, lengths = jax.lax.scan(step, point, None, length=2)
     told = jnp.where(lengths[0] > 0, lengths[1] / lengths[0], 0.0)
-    return jnp.where(jnp.isfinite(lengths[0]), told, jnp.inf)  # not even the first step has positive curvature all along
+    return jnp.where(
+        jnp.isfinite(lengths[0]), told, jnp.inf
+    )  # not even the first step has positive curvature all along
 
 
 def _falls_along_its_ray(family: Family, point: Array, context: Array) -> Array:

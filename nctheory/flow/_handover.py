@@ -57,7 +57,8 @@ LEAST, ONCE_MORE, RESOLVED = 0.5, 0.1, 1e-6
 """A Newton step of the polish is followed by another if it halves the gradient norm; one at the end if it takes nine tenths
 of it and was longer than 1e-6 of the point, as where the decay is so weak that the tolerance leaves the point open."""
 MOST_SHIFT = 0.1
-"""But not more than this part of the Hessian's size (root mean square): next to zero |g|/|y| is a curvature like any other."""
+"""But not more than this part of the Hessian's size (root mean square) where the Newton step leads to zero: next to it
+|g|/|y| is a curvature like any other."""
 MAX_ATTEMPTS = 24
 """Rejected hand-overs after which a seed counts as stalled."""
 
@@ -161,7 +162,7 @@ def newton_stage(
         steep = jnp.linalg.norm(curvature(probe))
         fixing = steep / jnp.where(along > 0, along, 1.0)
         usual = SHIFT * r.grad_norm / jnp.where(norm > 0, norm, 1.0)
-        shift = jnp.minimum(usual, MOST_SHIFT * steep / jnp.linalg.norm(probe))
+        least = jnp.minimum(usual, MOST_SHIFT * steep / jnp.linalg.norm(probe))
 
         def product(v: Array) -> Array:
             return curvature(v) + fixing * gauge_penalty(r.point, v, r.context)
@@ -170,6 +171,7 @@ def newton_stage(
             target, failed = carry
             value, gradient = value_and_grad(jnp.where(task == 3, 2.0 * r.point, target), r.context)
             reduced, probing = jnp.linalg.norm(gradient), task == 2
+            shift = jnp.where(jnp.linalg.norm(target) <= FARTHEST * norm, least, usual)
             # A gradient at the tolerance is too close to rounding, which lies along the gauge too, to be solved for again.
             again = jnp.where(confirming | failed | (reduced <= settings.tolerance), 0, NEWTON_ITERATIONS)
             probes = jnp.where(confirming & ~refining & settings.flow, PROBE_ITERATIONS, 0)

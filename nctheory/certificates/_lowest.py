@@ -11,7 +11,7 @@ import numpy as np
 
 from nctheory._precision import EPS, float64
 from nctheory._types import Array
-from nctheory.problems import Params, Problem, check_points, ravel, size, unravel
+from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
 
 POWER_STEPS = 60
 """Products for the estimate of the Hessian's norm."""
@@ -106,7 +106,7 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
     shape: Any = (parameters, parameters)
     operator: Any = LinearOperator(dtype=np.float64, shape=shape, matvec=apply, matmat=apply)  # pyright: ignore
     rounding = 4.0 * parameters * EPS * norm
-    open_ = float(np.sqrt(slope * norm / max(extent, 1.0)))
+    open_ = float(np.sqrt(slope * norm / max(extent, float(scales_of(problem).length))))
     while True:
         # The last columns of a block converge slowest: some more are carried along and dropped.
         guards = min(max(GUARDS, count // 2), most - count)

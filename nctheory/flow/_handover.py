@@ -139,7 +139,7 @@ def newton_stage(
             value, gradient = value_and_grad(target, r.context)
             reduced, probing = jnp.linalg.norm(gradient), task == 2
             # A gradient at the tolerance is too close to rounding, which lies along the gauge too, to be solved for again.
-            again = jnp.where(confirming | failed | (reduced <= settings.tolerance), 0, NEWTON_ITERATIONS)
+            again = jnp.where(confirming | failed | (reduced <= r.tolerance), 0, NEWTON_ITERATIONS)
             probes = jnp.where(confirming & settings.flow, PROBE_ITERATIONS, 0)
             step, residual, used, negative = conjugate_gradients(
                 lambda v: product(v) + jnp.where(probing, shift, 0.0) * v,

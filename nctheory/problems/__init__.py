@@ -11,6 +11,7 @@ from nctheory.problems._base import (
     check_points,
     ravel,
     rounding,
+    scales_of,
     shape_of,
     size,
     template,
@@ -36,6 +37,7 @@ from nctheory.problems._margin import support_vector_features, vector_scaling
 from nctheory.problems._margin_losses import MarginPenalty, VectorScaling
 from nctheory.problems._moments import MomentChain, expand_moments, moment_form
 from nctheory.problems._pick_all import PickAllLabel, multi_label_features, pick_all_label, tag_indicators
+from nctheory.problems._scales import Scales, power_of_16
 from nctheory.problems._side_by_side import SideBySide, side_by_side
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "Params",
     "PickAllLabel",
     "Problem",
+    "Scales",
     "SideBySide",
     "VectorScaling",
     "as_family",
@@ -76,10 +79,12 @@ __all__ = [
     "mse",
     "multi_label_features",
     "pick_all_label",
+    "power_of_16",
     "random_gauge",
     "ravel",
     "reduce_to_class_means",
     "rounding",
+    "scales_of",
     "segment_ranks",
     "shape_of",
     "side_by_side",

@@ -12,6 +12,7 @@ from nctheory._concrete import stacked
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.problems._base import Params, Problem
+from nctheory.problems._scales import Scales
 
 
 class SideBySide(Problem):
@@ -31,6 +32,10 @@ class SideBySide(Problem):
     def init(self, key: PRNGKeyArray, scale: Scalar) -> Params:
         keys = jax.random.split(key, self.number)
         return jax.vmap(lambda problem, one: problem.init(one, scale))(self.members, keys)
+
+    def characteristic_scales(self) -> Scales:
+        """The largest of the members'."""
+        return Scales(*map(jnp.max, jax.vmap(lambda problem: problem.characteristic_scales())(self.members)))
 
     def objective(self, params: Params) -> Scalar:
         return jnp.sum(jax.vmap(lambda problem, point: problem.objective(point))(self.members, params))

@@ -94,11 +94,11 @@ def solve_many(
     key: int | PRNGKeyArray = 0,
     **options: Any,
 ) -> Ensemble:
-    """`solve` for many problems that differ only in their numbers, with one compiled program.
+    """`solve` for many problems that differ only in their numbers (or class counts of one total), with one compiled program.
 
     The fields of the ensemble have leading axes members x seeds; `seeds` are the same for every member, and seed i of a
-    member starts and ends where `solve` of that member alone would. `options` are those of `solve`. Raises ValueError for
-    members of different shapes or kinds, and for what `solve` refuses.
+    member starts and ends where `solve` of that member alone would. `options` are those of `solve`. Raises ValueError,
+    naming the field that differs, for members of different shapes or kinds, and for what `solve` refuses.
 
     >>> import nctheory as nct
     >>> def model(decay):

@@ -26,7 +26,7 @@ from nctheory.problems import (
     Params,
     Problem,
     internal_spaces,
-    power_of_16,
+    nearest_scale,
     ravel,
     rounding,
     scales_of,
@@ -80,6 +80,8 @@ class CriticalType:
     """The end state with the smallest gradient."""
     direction: np.ndarray
     """Unit vector of the smallest eigenvalue, flat."""
+    caveat: str | None = None
+    """What the gauge leaves unexplained (`HessianReport.caveat`): flat directions off it, or tangents of no symmetry."""
 
 
 class CensusResult(NamedTuple):
@@ -143,8 +145,8 @@ def census(
 
     From every start (random points of many scales, of low rank, of unbalanced factors, and points along descents) a
     Levenberg-Marquardt method lowers the gradient norm to `tolerance` times the problem's unit of gradients
-    (`Problem.characteristic_scales`: 1 for class labels, and s/r times as large for $s\,f(x/r)$ as for f), for at most the cost of `iterations` steps with the
-    dense Hessian (2P + 1 gradients each, P the number of parameters). Points are of one type when the objective and the
+    (`Problem.characteristic_scales`: 1 for class labels, and s/r times as large for $s\,f(x/r)$ as for f), for at most the
+    cost of `iterations` steps with the dense Hessian (2P + 1 gradients each, P the number of parameters). Points are of one type when the objective and the
     singular values of every factor agree: that identifies the orbits of the gauge, of permutations of classes of one size and
     of samples, and the members of a continuous family. For each type the Hessian is taken at the best representative with
     the gauge projected out; a strict saddle comes with a direction along which the objective was seen to fall.
@@ -235,14 +237,14 @@ def invariant_units(problem: Problem) -> np.ndarray:
 
 def _product_unit(problem: DeepLinear) -> float:
     """Of the product of all factors, and the inputs: the size of squared error's targets."""
-    return float(power_of_16(float(scales_of(problem).value) ** 0.5))
+    return float(nearest_scale(float(scales_of(problem).value) ** 0.5))
 
 
 def _at_starts(problem: Problem) -> np.ndarray:
     """Median sizes of a problem's invariants at some starts of scale 1; where they are zero there, 1."""
     points = unravel(problem, np.asarray(starts(problem, jax.random.key(0), np.arange(8), jnp.asarray(1.0))))
     found = np.abs(_of_each(problem, points, _invariants)).reshape(8, -1)
-    return np.asarray([float(power_of_16(size)) for size in np.median(found, axis=0)])
+    return np.asarray([float(nearest_scale(size)) for size in np.median(found, axis=0)])
 
 
 def _grouped(problem: Problem, ends: Ensemble, invariants: np.ndarray) -> list[np.ndarray]:
@@ -289,6 +291,7 @@ def _row(problem: Problem, ends: Ensemble, invariants: np.ndarray, members: np.n
         eigenvalues=report.eigenvalues,
         params=point,
         direction=direction,
+        caveat=report.caveat,
     )
 
 

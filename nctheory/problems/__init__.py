@@ -28,7 +28,7 @@ from nctheory.problems._constructors import (
     unconstrained_features,
 )
 from nctheory.problems._factorisation import MinimalFactorisation, minimal_factorisation
-from nctheory.problems._family import Family, as_family, singleton
+from nctheory.problems._family import Family, as_family, singleton, without_counts
 from nctheory.problems._focal import Focal, focal
 from nctheory.problems._gauge import ChainParams, internal_spaces, random_gauge, segment_ranks, undecayed
 from nctheory.problems._layer_peeled import LayerPeeled, layer_peeled
@@ -37,7 +37,7 @@ from nctheory.problems._margin import support_vector_features, vector_scaling
 from nctheory.problems._margin_losses import MarginPenalty, VectorScaling
 from nctheory.problems._moments import MomentChain, expand_moments, moment_form
 from nctheory.problems._pick_all import PickAllLabel, multi_label_features, pick_all_label, tag_indicators
-from nctheory.problems._scales import Scales, power_of_16
+from nctheory.problems._scales import Scales, nearest_scale
 from nctheory.problems._side_by_side import SideBySide, side_by_side
 
 __all__ = [
@@ -78,8 +78,8 @@ __all__ = [
     "moment_form",
     "mse",
     "multi_label_features",
+    "nearest_scale",
     "pick_all_label",
-    "power_of_16",
     "random_gauge",
     "ravel",
     "reduce_to_class_means",
@@ -98,4 +98,5 @@ __all__ = [
     "unravel",
     "value_rounding",
     "vector_scaling",
+    "without_counts",
 ]

@@ -15,7 +15,7 @@ from nctheory._batching import in_few_lengths, map_in_blocks
 from nctheory._precision import EPS, float64
 from nctheory._programs import light_jit
 from nctheory._types import Array, Scalar
-from nctheory.problems._scales import Scales, power_of_16
+from nctheory.problems._scales import Scales, nearest_scale
 
 Params = Any
 """A pytree of float64 arrays; with a leading seeds axis on every leaf where a batch is meant."""
@@ -78,7 +78,7 @@ class Problem(eqx.Module):
         seen = jax.vmap(lambda scale: jnp.median(jax.vmap(lambda seed: sizes(seed, scale))(seeds), axis=0))(scales)
         slopes = seen[:, 1] / scales
         slope = jnp.min(jnp.where(slopes > 0, slopes, jnp.inf))  # not a number, or no slope: nothing is known
-        return Scales(power_of_16(seen[0, 0]), power_of_16(slope))
+        return Scales(nearest_scale(seen[0, 0]), nearest_scale(slope))
 
     def hessian(self, params: Params) -> Float[Array, "P P"]:
         """Second derivatives in the order of `ravel`, by products with the columns of I; override where a form is known."""
@@ -242,5 +242,5 @@ def unravel(problem: Problem, vector: Float[Array, "*batch P"]) -> Params:
     leaves, treedef = jax.tree.flatten(template(problem))
     cuts = np.cumsum([leaf.size for leaf in leaves])[:-1].tolist()
     parts = (np if isinstance(vector, np.ndarray) else jnp).split(vector, cuts, axis=-1)
-    shaped = [part.reshape(*vector.shape[:-1], *leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+    shaped = [part.reshape((*vector.shape[:-1], *leaf.shape)) for part, leaf in zip(parts, leaves, strict=True)]
     return jax.tree.unflatten(treedef, shaped)

@@ -15,7 +15,7 @@ from nctheory.problems._base import Problem
 from nctheory.problems._gauge import ChainParams, chain_gauge_penalty, chain_tangents
 from nctheory.problems._hessian import chain_hessian
 from nctheory.problems._losses import Loss, is_loss
-from nctheory.problems._scales import Scales, power_of_16
+from nctheory.problems._scales import Scales, nearest_scale
 
 _OF_THE_OBJECTIVE = ("lowest", "product", "logits", "_with_bias", "regulariser", "objective", "value_and_grad")
 
@@ -93,8 +93,8 @@ class DeepLinear(Problem):
             return Scales(np.float64(1.0), np.float64(1.0)) if ours else super().characteristic_scales()
         squared, factors = self.column_weight @ (self.targets**2).sum(0), self.factors
         seen = 1.0 if self.inputs is None else (self.inputs**2).mean()
-        length = power_of_16((squared / seen) ** (0.5 / factors))
-        return Scales(length, power_of_16(squared) / length)
+        length = nearest_scale((squared / seen) ** (0.5 / factors), bits=1)
+        return Scales(length, nearest_scale(squared) / length)
 
     def lowest(self, params: ChainParams) -> Float[Array, "d_0 M"]:
         """What the first layer sees: the free features, or the given inputs."""

@@ -8,8 +8,8 @@ import numpy as np
 from nctheory._concrete import is_traced
 from nctheory._types import Array, Scalar
 
-BASE_BITS = 4
-"""Scales are whole powers of 2^4: exact factors, within 4 of the sizes they stand for, and 1 in ordinary units."""
+COARSE = 4
+"""Scales are mostly whole powers of 2^4: exact factors, within 4 of the sizes they stand for, and 1 in ordinary units."""
 
 
 class Scales(NamedTuple):
@@ -26,14 +26,16 @@ class Scales(NamedTuple):
         return self.gradient * self.length
 
 
-def power_of_16(size: Array | float) -> Scalar:
-    """The whole power of 16 nearest to a size, by ratio; 1 where that is not positive and finite.
+def nearest_scale(size: Array | float, bits: int = COARSE) -> Scalar:
+    """The whole power of 2^`bits` nearest to a size, by ratio; 1 where that is not positive and finite.
 
-    >>> [float(power_of_16(x)) for x in (0.3, 3.9, 5.0, 16.0, 1e-8, 0.0)]
+    >>> [float(nearest_scale(x)) for x in (0.3, 3.9, 5.0, 16.0, 1e-8, 0.0)]
     [1.0, 1.0, 16.0, 16.0, 1.4901161193847656e-08, 1.0]
+    >>> [float(nearest_scale(x, bits=1)) for x in (0.3, 1.3)]
+    [0.25, 1.0]
     """
     xp: Any = jnp if is_traced(size) else np
     size = xp.asarray(size, np.float64)
     known = xp.isfinite(size) & (size > 0)
-    exponent = BASE_BITS * xp.round(xp.log2(xp.where(known, size, 1.0)) / BASE_BITS).astype(np.int32)
+    exponent = bits * xp.round(xp.log2(xp.where(known, size, 1.0)) / bits).astype(np.int32)
     return xp.ldexp(xp.ones_like(size), exponent)

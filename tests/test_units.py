@@ -1,5 +1,6 @@
 """Equivariance under units: f(x) = s g(x / r) has the critical points of g, whatever s and r are."""
 
+import abc
 import functools
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import nctheory as nct
+from nctheory.problems import scales_of
 
 ORDINARY = (1.0, 1.0)
 POWERS_OF_TWO = ((2.0**-28, 1.0), (2.0**28, 2.0**-24), (1.0, 2.0**-28), (2.0**-24, 2.0**24))
@@ -33,6 +35,10 @@ class Polynomial(nct.Problem):
     @classmethod
     def of(cls, s, r):
         return cls(np.asarray(s, np.float64), np.asarray(r, np.float64))
+
+    @abc.abstractmethod
+    def g(self, x, y):
+        """The polynomial in ordinary units."""
 
     def init(self, key, scale):
         return self.r * scale * jax.random.normal(key, (2,), jnp.float64)
@@ -90,7 +96,7 @@ def types(census):
 
 def in_units(problem, census, s, r):
     """What does not depend on the units."""
-    units = nct.problems.scales_of(problem)
+    units = scales_of(problem)
     assert census.tolerance == 1e-10 * units.gradient
     return {
         "types": [(row.kind, row.rank, row.index, row.nullity, row.gauge_dimension, row.count) for row in census.rows],

@@ -52,7 +52,7 @@ def follow_flow(problem: Problem, params: Params, duration: Scalar | float, tole
     value_and_grad = flat_objective(problem)
     begin = jax.lax.stop_gradient(ravel(jax.tree.map(jnp.asarray, params)))
     problem = jax.lax.stop_gradient(problem)
-    length = problem.characteristic_scales().length
+    length = jnp.asarray(problem.characteristic_scales().length)
     horizon = jnp.asarray(duration, begin.dtype)
     found = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, y, args: -value_and_grad(y)[1]),

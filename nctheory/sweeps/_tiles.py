@@ -1,6 +1,5 @@
 """The work of a sweep in tiles: a block of cells of one shape times a block of seeds, computed by one call."""
 
-import dataclasses
 import hashlib
 from collections.abc import Mapping
 from functools import partial

@@ -37,7 +37,7 @@ class Polynomial(nct.Problem):
         return cls(np.asarray(s, np.float64), np.asarray(r, np.float64))
 
     @abc.abstractmethod
-    def g(self, x, y):
+    def g(self, x, y) -> jax.Array:
         """The polynomial in ordinary units."""
 
     def init(self, key, scale):

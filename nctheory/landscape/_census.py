@@ -146,10 +146,11 @@ def census(
     From every start (random points of many scales, of low rank, of unbalanced factors, and points along descents) a
     Levenberg-Marquardt method lowers the gradient norm to `tolerance` times the problem's unit of gradients
     (`Problem.characteristic_scales`: 1 for class labels, and s/r times as large for $s\,f(x/r)$ as for f), for at most the
-    cost of `iterations` steps with the dense Hessian (2P + 1 gradients each, P the number of parameters). Points are of one type when the objective and the
-    singular values of every factor agree: that identifies the orbits of the gauge, of permutations of classes of one size and
-    of samples, and the members of a continuous family. For each type the Hessian is taken at the best representative with
-    the gauge projected out; a strict saddle comes with a direction along which the objective was seen to fall.
+    cost of `iterations` steps with the dense Hessian (2P + 1 gradients each, P the number of parameters). Points are of one
+    type when the objective and the singular values of every factor agree: that identifies the orbits of the gauge, of
+    permutations of classes of one size and of samples, and the members of a continuous family. For each type the Hessian is
+    taken at the best representative with the gauge projected out; a strict saddle comes with a direction along which the
+    objective was seen to fall.
 
     Raises ValueError for starts below 1, a tolerance that is not positive, or more parameters than dense Hessians allow.
 

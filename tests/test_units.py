@@ -10,6 +10,7 @@ import pytest
 
 import nctheory as nct
 from nctheory.problems import scales_of
+from nctheory.report import census_lines
 
 ORDINARY = (1.0, 1.0)
 POWERS_OF_TWO = ((2.0**-28, 1.0), (2.0**28, 2.0**-24), (1.0, 2.0**-28), (2.0**-24, 2.0**24))
@@ -110,7 +111,12 @@ def in_units(problem, census, s, r):
 
 @pytest.mark.parametrize("kind", EXPECTED)
 def test_the_census_of_a_polynomial_is_known(kind):
-    assert types(nct.census(kind.of(*ORDINARY), 96)) == sorted(EXPECTED[kind])
+    census = nct.census(kind.of(*ORDINARY), 96)
+    assert types(census) == sorted(EXPECTED[kind])
+    for row in census.rows:  # no gauge is given, so that every flat direction is unexplained
+        flat = "1 flat direction off the gauge"
+        assert (row.caveat is not None) == (row.nullity > 0)
+        assert any(flat in line and f"{row.value:.8g}" in line for line in census_lines(census)) == (row.nullity > 0)
 
 
 @pytest.mark.parametrize("kind", EXPECTED)

@@ -30,7 +30,7 @@ def nearest_scale(size: Array | float, bits: int = COARSE) -> Scalar:
     """The whole power of 2^`bits` nearest to a size, by ratio; 1 where that is not positive and finite.
 
     >>> [float(nearest_scale(x)) for x in (0.3, 3.9, 5.0, 16.0, 1e-8, 0.0)]
-    [1.0, 1.0, 16.0, 16.0, 1.4901161193847656e-08, 1.0]
+    [1.0, 1.0, 16.0, 16.0, 3.725290298461914e-09, 1.0]
     >>> [float(nearest_scale(x, bits=1)) for x in (0.3, 1.3)]
     [0.25, 1.0]
     """

@@ -124,7 +124,7 @@ def test_a_factor_that_breaks_down_asks_for_more_damping_and_is_not_taken_for_a_
     point, zero = jnp.asarray(3e-6 * BASIS[:, 8]), jnp.zeros(())
     hessian = jnp.asarray(Valley().hessian(point))
     assert not np.all(np.isfinite(jax.scipy.linalg.cho_factor(hessian @ hessian + 1e-28 * jnp.eye(20))[0]))
-    seeker = Seeker(point, zero, zero, jnp.asarray(1e-14), jnp.asarray(0), zero, jnp.asarray(RUNNING))
+    seeker = Seeker(point, zero, zero, jnp.asarray(1e-14), jnp.asarray(0), zero, jnp.asarray(RUNNING), jnp.ones(()))
     after = newton_step(Valley(), seeker, jnp.asarray(0.0), jnp.asarray(10**6))
     assert int(after.status) == RUNNING
     np.testing.assert_array_equal(after.point, point)

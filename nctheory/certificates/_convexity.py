@@ -74,7 +74,7 @@ def doubtful_profile(problem: DeepLinear) -> str | None:
     if short[worst] > 0.0:
         at = f"z = {_shown(logits[:, worst])}, margin m = {margin[worst]:.6g}"
         return f"the profile of {loss.name} is not below the loss: at {at} the loss is lower by {short[worst]:.3g}"
-    noise = ROUNDING * (1.0 + np.max(np.abs(slope)))
+    noise = 2.0 * ROUNDING * np.max(np.abs(slope))
     change = np.diff(slope)
     wrong = np.where(grid[1:] <= bend, change > noise, np.where(grid[:-1] >= bend, change < -noise, False))
     if np.any(wrong) or np.any(slope > noise) or np.any(profile < 0.0):

@@ -10,7 +10,7 @@ from nctheory._precision import EPS, float64
 from nctheory._programs import light_jit
 from nctheory._types import Array
 from nctheory.certificates._split import Split
-from nctheory.problems import Params, Problem, check_points, ravel, size, unravel
+from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
 
 DENSE_LIMIT = 3000
 CHANGE = 4.0
@@ -111,12 +111,13 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     # fixes (zero, say), and are not gauge directions of the critical point nearby.
     # Flat directions besides the gauge (families of minimisers) do not tell how far off the point is.
     sizes = np.abs(eigenvalues)
-    curved = sizes[sizes > _resolution(sizes, slope, norm, parameters)]
-    floor = 10.0 * slope / max(float(np.min(curved, initial=np.inf)), EPS)
+    extent = max(norm, float(scales_of(problem).length))
+    curved = sizes[sizes > _resolution(sizes, slope, extent, parameters)]
+    floor = 10.0 * slope / float(np.min(curved, initial=np.inf))
     if split.rank(floor) < gauge:
         gauge = split.rank(floor)
         eigenvalues, vectors = np.linalg.eigh(turned[gauge:, gauge:])
-    resolution = _resolution(np.abs(eigenvalues), slope, norm, parameters)
+    resolution = _resolution(np.abs(eigenvalues), slope, extent, parameters)
     # What a Newton step along the directions told from zero changes of the Hessian is open in all of them: next to a point
     # of no curvature at all the step halves the distance, and all curvature with it.
     told = np.abs(eigenvalues) > resolution
@@ -140,21 +141,22 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     )
 
 
-def _resolution(sizes: np.ndarray, slope: float, norm: float, parameters: int) -> float:
+def _resolution(sizes: np.ndarray, slope: float, extent: float, parameters: int) -> float:
     """Size from which on an eigenvalue is told from zero: rounding, and the Newton-Kantorovich condition T |g| < c^2 under
-    which a curvature c at a point of gradient g is that of a critical point nearby, with |A|/|y| for the third derivative T.
+    which a curvature c at a point of gradient g is that of a critical point nearby, with |A|/|y| for the third derivative T;
+    next to zero the problem's unit of parameters stands for |y|.
     """
     spread = float(np.max(sizes, initial=0.0))
-    return max(ROUNDING * parameters * EPS * spread, float(np.sqrt(slope * spread / max(norm, 1.0))))
+    return max(ROUNDING * parameters * EPS * spread, float(np.sqrt(slope * spread / extent)))
 
 
-def sensitivity(report: HessianReport, jacobian: np.ndarray) -> float:
+def sensitivity(report: HessianReport, jacobian: np.ndarray, gradient: float = 1.0) -> float:
     r"""$|J A^+|_2$: the first-order change of an observable per unit of residual gradient, off the gauge.
 
     At a point with gradient g the nearest critical point is $-A^+g$ away to first order, so an observable with
     Jacobian J (m x P) is off its critical value by at most this times |g|. Where A is singular off the gauge the critical
     points may form a family: an observable that does not change along it to first order is bounded off it, and the
-    result is infinite for any other. Infinite also where J is not finite.
+    result is infinite for any other. Infinite also where J is not finite. `gradient` is the problem's unit of gradients.
     """
     if not np.all(np.isfinite(jacobian)):
         return np.inf
@@ -162,7 +164,7 @@ def sensitivity(report: HessianReport, jacobian: np.ndarray) -> float:
         return 0.0
     flat = np.abs(report.eigenvalues) <= report.resolution
     along = jacobian @ report.eigenvectors
-    if np.linalg.norm(along[:, flat]) > ALONG_FAMILY * (np.linalg.norm(along) + np.max(np.abs(report.eigenvalues))):
+    if np.linalg.norm(along[:, flat]) > ALONG_FAMILY * (np.linalg.norm(along) + report.largest / gradient):
         return np.inf
     if np.all(flat):
         return 0.0

@@ -11,7 +11,7 @@ import numpy as np
 
 from nctheory._precision import EPS, float64
 from nctheory._types import Array
-from nctheory.problems import Params, Problem, check_points, ravel, size, unravel
+from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
 
 POWER_STEPS = 60
 """Products for the estimate of the Hessian's norm."""
@@ -71,7 +71,7 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
     errors are residual norms, and the resolution is the largest of them, rounding, and sqrt(|g||A|/|y|) as in
     `hessian_report`.
 
-    Raises ValueError for `count` below 1 or above a fifth of the parameters.
+    Raises ValueError for `count` below 1 or above a fifth of the parameters, and for fewer than 5 parameters.
 
     >>> import jax, nctheory as nct
     >>> model = nct.unconstrained_features(counts=(3, 3, 3), dim=4, loss="mse", weight_decay=(0.05, 0.05))
@@ -85,6 +85,10 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
     check_points(problem, params, ())
     parameters = size(problem)
     most = parameters // 5
+    if most < 1:
+        raise ValueError(
+            f"problem: expected at least 5 parameters, got {parameters}; hessian_report has the whole spectrum"
+        )
     if not 1 <= count <= most:
         raise ValueError(f"count: expected 1 to {most}, a fifth of the parameters, got {count}")
     point = jnp.asarray(ravel(jax.tree.map(jnp.asarray, params)))
@@ -106,7 +110,7 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
     shape: Any = (parameters, parameters)
     operator: Any = LinearOperator(dtype=np.float64, shape=shape, matvec=apply, matmat=apply)  # pyright: ignore
     rounding = 4.0 * parameters * EPS * norm
-    open_ = float(np.sqrt(slope * norm / max(extent, 1.0)))
+    open_ = float(np.sqrt(slope * norm / max(extent, float(scales_of(problem).length))))
     while True:
         # The last columns of a block converge slowest: some more are carried along and dropped.
         guards = min(max(GUARDS, count // 2), most - count)

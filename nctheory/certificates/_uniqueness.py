@@ -12,7 +12,17 @@ from nctheory._programs import light_jit
 from nctheory._types import Array
 from nctheory.certificates._convexity import doubtful_convexity
 from nctheory.certificates._hessian import HessianReport, sensitivity
-from nctheory.problems import ChainParams, DeepLinear, Params, Problem, check_points, ravel, rounding, unravel
+from nctheory.problems import (
+    ChainParams,
+    DeepLinear,
+    Params,
+    Problem,
+    check_points,
+    ravel,
+    rounding,
+    scales_of,
+    unravel,
+)
 
 SAFETY = 2.0
 """Factor on the first-order change of an observable between a point and the critical point nearby."""
@@ -91,7 +101,7 @@ def unique_minimiser(problem: Problem, params: Params, report: HessianReport) ->
     slope = float(np.linalg.norm(at.gradient)) + float(rounding(problem, report.largest * norm))
 
     def resolution(jacobian: np.ndarray, terms: float) -> float:
-        first_order = SAFETY * sensitivity(report, jacobian) * slope
+        first_order = SAFETY * sensitivity(report, jacobian, float(scales_of(problem).gradient)) * slope
         return first_order + float(rounding(problem, terms + float(np.linalg.norm(jacobian)) * norm))
 
     of_product = resolution(np.asarray(at.product_jacobian), float(np.linalg.norm(at.product)))

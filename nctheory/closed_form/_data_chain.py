@@ -109,7 +109,8 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     1.0
     """
     depth, weights = problem.depth, params.weights
-    sizes = [jnp.maximum(jnp.linalg.norm(w), RANK_TOLERANCE) for w in weights]
+    shortest = RANK_TOLERANCE * problem.characteristic_scales().length
+    sizes = [jnp.maximum(jnp.linalg.norm(w), shortest) for w in weights]
     cross = jnp.asarray(problem.inputs) @ jnp.asarray(problem.targets * problem.column_weight).T
     size = jnp.linalg.norm(cross)
     # Where factors vanish the gradient is at least bilinear in them: what it leaves open of a factor is of this size.

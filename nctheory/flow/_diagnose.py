@@ -77,7 +77,7 @@ def _kink(family: Family, record: Record) -> Array:
     random = jnp.asarray(np.random.default_rng(13).normal(size=(3, record.point.size)))
     random = random / jnp.linalg.norm(random, axis=1, keepdims=True)
     directions = jnp.concatenate([(gradient / jnp.where(steep > 0, steep, 1.0))[None], random])
-    apart = jnp.asarray(APART) * jnp.where(size > 0, size, 1.0)
+    apart = jnp.asarray(APART) * jnp.where(size > 0, size, record.length)
 
     def change(distance: Array, direction: Array) -> Array:
         sides = jax.vmap(lambda s: value_and_grad(record.point + s * direction, record.context)[1])(

@@ -173,7 +173,7 @@ def newton_stage(
             reduced, probing = jnp.linalg.norm(gradient), task == 2
             shift = jnp.where(jnp.linalg.norm(target) <= FARTHEST * norm, least, usual)
             # A gradient at the tolerance is too close to rounding, which lies along the gauge too, to be solved for again.
-            again = jnp.where(confirming | failed | (reduced <= settings.tolerance), 0, NEWTON_ITERATIONS)
+            again = jnp.where(confirming | failed | (reduced <= r.tolerance), 0, NEWTON_ITERATIONS)
             probes = jnp.where(confirming & ~refining & settings.flow, PROBE_ITERATIONS, 0)
             step, residual, used, negative = conjugate_gradients(
                 lambda v: product(v) + jnp.where(probing, shift, 0.0) * v,
@@ -205,7 +205,7 @@ def newton_stage(
         resume = jnp.where(convex | (attempts >= LATE), VALLEY, FLOW)
         resume = jnp.where(attempts >= MAX_ATTEMPTS, STUCK, resume)
         resume = jnp.where(refining, jnp.where(faster, REFINE, POLISH), resume)
-        resume = jnp.where(refining & (reduced <= settings.tolerance) & better, CONFIRM, resume)
+        resume = jnp.where(refining & (reduced <= r.tolerance) & better, CONFIRM, resume)
         resume = jnp.where(reached, SADDLE, resume)
         resume = jnp.where((steps >= settings.budget) & ~reached, SPENT, resume)
         accepted = jnp.where(testing, safe, ~refining & ~saddle)

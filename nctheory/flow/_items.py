@@ -13,7 +13,7 @@ from jaxtyping import PRNGKeyArray
 from nctheory._batching import rounded_up
 from nctheory._precision import float64
 from nctheory.flow._diagnose import told_apart
-from nctheory.flow._program import Chunk, member_starts, solve_chunk
+from nctheory.flow._program import Chunk, member_scales, member_starts, solve_chunk
 from nctheory.flow._record import Record, Settings
 from nctheory.flow._single import DOUBLE_PLATFORMS, Points, flow_in_single, memory_budget
 from nctheory.problems import Family, Problem, size
@@ -113,7 +113,8 @@ def solve_items(
         with jax.default_device(double[0]):  # a device asked for, or the host, need not be JAX's own choice
             if single:
                 drawn = np.asarray(member_starts(family, root, seeds, context, settings.scale))
-                points = Points(drawn, live, np.asarray(context))
+                units = jax.tree.map(np.asarray, member_scales(family, context))
+                points = Points(drawn, live, np.asarray(context), units)
                 begun = jax.tree.map(jnp.asarray, flow_in_single(family, points, settings, used))
             some = Chunk(seeds, jnp.asarray(live), context, begun)
             records = solve_chunk(family, root, some, settings, double, light=options.light)

@@ -130,7 +130,7 @@ def _observe(record: Record, value_and_grad: ValueAndGrad, settings: Settings, r
     phase = jnp.where(~(record.step > 1e-14 * record.time), jnp.where(record.time > 0, STUCK, running), phase)
     phase = jnp.where(record.steps >= settings.budget, SPENT, phase)
     phase = jnp.where(settings.polish & (norm <= record.trigger * peak), TEST, phase)
-    phase = jnp.where(norm <= settings.tolerance, REACHED, phase)
+    phase = jnp.where(norm <= record.tolerance, REACHED, phase)
     phase = jnp.where(jnp.isfinite(value) & jnp.isfinite(norm), phase, LOST)
     return record._replace(value=value, grad_norm=norm, peak=peak, phase=phase)
 

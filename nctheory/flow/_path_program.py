@@ -65,7 +65,10 @@ def _flow(
     first = problem.objective(begin)
     size = jnp.sqrt(jnp.mean(start**2))
     size = jnp.where(size > 0, size, 1.0)
-    unit = size / jnp.maximum(jnp.abs(first), EPS)  # so that the energy is integrated as accurately as the point
+    # Where the objective is nothing but its own rounding, that is what the balance of energy is held against.
+    least = EPS * problem.value_terms(begin)
+    least = jnp.where(jnp.isfinite(least) & (least > 0), least, EPS)
+    unit = size / jnp.maximum(jnp.abs(first), least)  # so that the energy is integrated as accurately as the point
 
     def velocity(t: Scalar, state: tuple[Array, Array], args: Any) -> tuple[Array, Array]:
         point = unravel(problem, state[0])
@@ -75,7 +78,7 @@ def _flow(
     def look(t: Scalar, state: tuple[Array, Array], args: Any) -> tuple[Any, Any, Array]:
         point = unravel(problem, state[0])
         value = problem.objective(point)
-        balance = jnp.abs(first - value - state[1] / unit) / jnp.maximum(jnp.abs(first) + jnp.abs(value), EPS)
+        balance = jnp.abs(first - value - state[1] / unit) / jnp.maximum(jnp.abs(first) + jnp.abs(value), least)
         return observe(problem, point, begin), problem.conservation_defect(begin, point, t), balance
 
     controller: Any = diffrax.PIDController(

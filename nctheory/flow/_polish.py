@@ -44,8 +44,8 @@ def polish_stage(
     def load(r: Record) -> _Lane:
         value, gradient = value_and_grad(r.point, r.context)
         norm = jnp.linalg.norm(gradient)
-        scale = jnp.where(r.phase == POLISH, jnp.minimum(r.radius, 1.0), 1.0)
-        first = 0.1 * jnp.minimum(1.0, scale) / jnp.where(norm > 0, norm, 1.0)
+        scale = jnp.where(r.phase == POLISH, jnp.minimum(r.radius, r.length), r.length)
+        first = 0.1 * scale / jnp.where(norm > 0, norm, 1.0)
         r = r._replace(value=value, grad_norm=norm, steps=r.steps + 1, peak=jnp.maximum(r.peak, norm))
         lane = _Lane(r, r.point, r.steps, gradient, first, jnp.asarray(1.0), jnp.full((MEMORY,), value))
         return lane._replace(record=_judge(r, jnp.asarray(1.0), jnp.asarray(0), settings))
@@ -107,7 +107,7 @@ def _judge(r: Record, shrink: Array, taken: Array, settings: Settings) -> Record
     phase = jnp.where(settings.flow & (taken >= PATIENCE), REFINE, phase)
     phase = jnp.where(shrink < 1e-12, STUCK, phase)
     phase = jnp.where(r.steps >= settings.budget, SPENT, phase)
-    phase = jnp.where(r.grad_norm <= settings.tolerance, CONFIRM, phase)
+    phase = jnp.where(r.grad_norm <= r.tolerance, CONFIRM, phase)
     phase = jnp.where(jnp.isfinite(r.value) & jnp.isfinite(r.grad_norm), phase, LOST)
     return r._replace(phase=phase)
 

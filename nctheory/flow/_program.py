@@ -16,7 +16,7 @@ from nctheory.flow._handover import newton_stage
 from nctheory.flow._ode import ACCURATE, STABILISED, ValueAndGrad, flow_stage
 from nctheory.flow._polish import polish_stage
 from nctheory.flow._record import CONFIRM, FLOW, POLISH, REACHED, REFINE, TEST, VALLEY, Record, Settings
-from nctheory.problems import Family, Problem, ravel, singleton, size, unravel
+from nctheory.problems import Family, Problem, Scales, ravel, singleton, size, unravel
 
 LANE_NUMBERS = 7000
 """Parameters worked on at a time on a CPU, so that the dozen vectors of every lane stay in its cache (measured)."""
@@ -89,7 +89,13 @@ def flat_objective(problem: Problem) -> Callable[[Array], tuple[Scalar, Array]]:
     return lambda vector: objective(vector, jnp.zeros(0))
 
 
-def fresh(point: Array, settings: Settings, phase: int | Array, context: Array) -> Record:
+@light_jit
+def member_scales(family: Family, contexts: Array) -> Scales:
+    """Characteristic scales of members of a family, by context."""
+    return jax.vmap(lambda context: family.at(context).characteristic_scales(), axis_size=contexts.shape[0])(contexts)
+
+
+def fresh(point: Array, settings: Settings, phase: int | Array, context: Array, scales: Scales) -> Record:
     """The record of a seed that stands at its start."""
     zero, count = jnp.zeros((), point.dtype), jnp.asarray(0)
     return Record(
@@ -105,6 +111,8 @@ def fresh(point: Array, settings: Settings, phase: int | Array, context: Array) 
         radius=jnp.full((), jnp.inf, point.dtype),
         attempts=count,
         phase=jnp.asarray(phase),
+        tolerance=settings.tolerance * scales.gradient,
+        length=jnp.asarray(scales.length, point.dtype),
         context=context,
     )
 
@@ -115,7 +123,8 @@ def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Sett
 
     def begin(seed: Array, context: Array) -> Record:
         point = start(family.at(context), key, seed, settings.scale)
-        return fresh(point, settings, jnp.where(settings.flow, FLOW, POLISH), context)
+        phase = jnp.where(settings.flow, FLOW, POLISH)
+        return fresh(point, settings, phase, context, family.at(context).characteristic_scales())
 
     value_and_grad = family_objective(family)
     lanes = lane_count(size(family.template), seeds.shape[0], platform)

@@ -9,7 +9,7 @@ class Settings(NamedTuple):
     """Traced numbers that steer a solve, so that changing them recompiles nothing."""
 
     tolerance: Array
-    """Gradient norm at which a seed has converged."""
+    """Gradient norm at which a seed has converged, in the problem's unit of gradients."""
     rtol: Array
     """Local error of the flow, relative to the displacement of the step."""
     switch: Array
@@ -45,6 +45,10 @@ class Record(NamedTuple):
     """The polish must end within this distance of its start."""
     attempts: Array
     phase: Array
+    tolerance: Array
+    """Gradient norm at which it has converged."""
+    length: Array
+    """The problem's unit of parameters."""
     context: Array
     """The numbers in which this seed's problem differs from the others' (see `Family`); often none."""
 

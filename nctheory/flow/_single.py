@@ -10,7 +10,7 @@ from nctheory._types import Array
 from nctheory.flow._ode import ACCURATE, flow_stage
 from nctheory.flow._program import family_objective, fresh, lane_count, over_devices
 from nctheory.flow._record import FLOW, TEST, Record, Settings
-from nctheory.problems import Family, size
+from nctheory.problems import Family, Scales, size
 
 DOUBLE_PLATFORMS = ("cpu", "gpu", "cuda", "rocm")
 """Platforms whose devices compute in float64."""
@@ -22,10 +22,14 @@ class Points(NamedTuple):
     point: Array
     live: Array
     context: Array
+    scales: Scales
+    """Of every seed's problem."""
 
 
 def _flow_block(family: Family, points: Points, settings: Settings, platform: str) -> Record:
-    records = jax.vmap(lambda point, context: fresh(point, settings, FLOW, context))(points.point, points.context)
+    records = jax.vmap(lambda point, context, scales: fresh(point, settings, FLOW, context, scales))(
+        points.point, points.context, points.scales
+    )
     lanes = lane_count(size(family.template), points.live.shape[0], platform)
     return flow_stage(family_objective(family), records, points.live, settings, lanes, ACCURATE)
 
@@ -68,6 +72,8 @@ def flow_in_single(family: Family, points: Points, settings: Settings, devices: 
         point=point,
         anchor=point,
         context=np.asarray(points.context),
+        tolerance=np.asarray(settings.tolerance) * points.scales.gradient,
+        length=np.asarray(points.scales.length),
         step=np.where(lost, 0.0, whole.step),
         time=np.where(lost, 0.0, whole.time),
         steps=whole.steps.astype(np.int64),

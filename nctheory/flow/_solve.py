@@ -57,7 +57,8 @@ def solve(
 
     `seeds` is a count or a list of seed numbers; seed i starts at `init(fold_in(key, i), scale)` whatever the chunk or
     the devices. `method` is "flow+polish" (adaptive Tsit5 with local error `rtol` per displacement into the basin, then
-    Barzilai-Borwein to `tolerance`), "flow" (only the flow, down to the tolerance), or "polish" (no flow: fast, but it
+    Barzilai-Borwein to `tolerance` in the problem's unit of gradients, `Problem.characteristic_scales`, which is 1 for class
+    labels), "flow" (only the flow, down to the tolerance), or "polish" (no flow: fast, but it
     may end in another basin than the flow). The hand-over is first tried when the gradient norm has fallen to `switch`
     times its largest, and is granted only in a region of fast Newton convergence with positive curvature; see
     `Ensemble.handovers`. With `flow_precision` "float32" the flow runs in single precision down to the first hand-over
@@ -84,7 +85,7 @@ def solve(
     numbers, root = as_seeds(seeds), as_key(key)
     family = singleton(problem)
     records = solve_items(family, np.zeros((len(numbers), 0)), numbers, root, options)
-    return gather_ensemble(problem, numbers, records, tolerance)
+    return gather_ensemble(problem, numbers, records)
 
 
 @float64
@@ -94,11 +95,11 @@ def solve_many(
     key: int | PRNGKeyArray = 0,
     **options: Any,
 ) -> Ensemble:
-    """`solve` for many problems that differ only in their numbers, with one compiled program.
+    """`solve` for many problems that differ only in their numbers (or class counts of one total), with one compiled program.
 
     The fields of the ensemble have leading axes members x seeds; `seeds` are the same for every member, and seed i of a
-    member starts and ends where `solve` of that member alone would. `options` are those of `solve`. Raises ValueError for
-    members of different shapes or kinds, and for what `solve` refuses.
+    member starts and ends where `solve` of that member alone would. `options` are those of `solve`. Raises ValueError,
+    naming the field that differs, for members of different shapes or kinds, and for what `solve` refuses.
 
     >>> import nctheory as nct
     >>> def model(decay):
@@ -114,7 +115,7 @@ def solve_many(
     family, contexts = as_family(members)
     count = len(numbers)
     records = solve_items(family, np.repeat(contexts, count, axis=0), np.tile(numbers, len(members)), root, chosen)
-    flat = gather_ensemble(family.template, np.tile(numbers, len(members)), records, chosen.tolerance)
+    flat = gather_ensemble(family.template, np.tile(numbers, len(members)), records)
     return jax.tree.map(
         lambda x: np.asarray(x).reshape(len(members), count, *np.shape(x)[1:]) if np.ndim(x) else x, flat
     )
@@ -132,7 +133,7 @@ _STATUS = {
 }
 
 
-def gather_ensemble(problem: Problem, numbers: np.ndarray, records: Record, tolerance: float) -> Ensemble:
+def gather_ensemble(problem: Problem, numbers: np.ndarray, records: Record) -> Ensemble:
     """The records of finished seeds as an `Ensemble`."""
     status = np.full(len(numbers), int(Status.STALLED), dtype=np.int8)
     for phase, code in _STATUS.items():
@@ -148,7 +149,7 @@ def gather_ensemble(problem: Problem, numbers: np.ndarray, records: Record, tole
         flow_time=np.asarray(records.time),
         handovers=np.asarray(records.attempts),
         peak_grad_norm=np.asarray(records.peak),
-        tolerance=tolerance,
+        tolerance=float(np.max(records.tolerance)),
     )
 
 

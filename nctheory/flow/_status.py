@@ -68,7 +68,7 @@ class Ensemble(NamedTuple):
     peak_grad_norm: np.ndarray
     """Largest gradient norm seen: the size of the terms that cancel in the gradient at a critical point."""
     tolerance: float
-    """Gradient norm asked for."""
+    """Gradient norm asked for, or the largest of several problems' (that of `solve` times the problem's unit of gradients)."""
 
     @property
     def converged(self) -> np.ndarray:

@@ -31,8 +31,9 @@ class FlowEnd(NamedTuple):
 def follow_flow(problem: Problem, params: Params, duration: Scalar | float, tolerance: float = 1e-12) -> FlowEnd:
     r"""Integrate $\dot\theta=-\nabla f(\theta)$ from one point for a time `duration` with an adaptive eighth-order method.
 
-    The local error of a step, in root mean square over the P parameters, is at most $\tau(1+|\theta|)$ with $\tau$
-    `tolerance`; `error` is the sum of $\sqrt P(\tau+16\epsilon)(1+R)$ over the accepted steps, with R = `largest`, which
+    The local error of a step, in root mean square over the P parameters, is at most $\tau(\ell+|\theta|)$ with $\tau$
+    `tolerance` and $\ell$ the problem's unit of parameters (`Problem.characteristic_scales`); `error` is the sum of
+    $\sqrt P(\tau+16\epsilon)(\ell+R)$ over the accepted steps, with R = `largest`, which
     bounds the norms on the way by $|\theta_0|+\sqrt{Tf(\theta_0)}$, because
     $(\int|\nabla f|)^2\le T\int|\nabla f|^2\le Tf(\theta_0)$ for f >= 0. A local error is carried on by the flow: `error`
     bounds the change of a quantity that the flow itself does not amplify, per unit of its slope. Can be traced and
@@ -51,6 +52,7 @@ def follow_flow(problem: Problem, params: Params, duration: Scalar | float, tole
     value_and_grad = flat_objective(problem)
     begin = jax.lax.stop_gradient(ravel(jax.tree.map(jnp.asarray, params)))
     problem = jax.lax.stop_gradient(problem)
+    length = jnp.asarray(problem.characteristic_scales().length)
     horizon = jnp.asarray(duration, begin.dtype)
     found = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, y, args: -value_and_grad(y)[1]),
@@ -59,7 +61,7 @@ def follow_flow(problem: Problem, params: Params, duration: Scalar | float, tole
         t1=horizon,
         dt0=None,
         y0=begin,
-        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
+        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance * length),
         saveat=diffrax.SaveAt(t1=True),
         max_steps=MAX_STEPS,
         throw=False,
@@ -68,5 +70,5 @@ def follow_flow(problem: Problem, params: Params, duration: Scalar | float, tole
     done = found.result == diffrax.RESULTS.successful
     largest = jnp.linalg.norm(begin) + jnp.sqrt(horizon * value_and_grad(begin)[0])
     steps = found.stats["num_accepted_steps"]
-    error = steps * jnp.sqrt(1.0 * begin.size) * (tolerance + 16 * EPS) * (1.0 + largest)
+    error = steps * jnp.sqrt(1.0 * begin.size) * (tolerance + 16 * EPS) * (length + largest)
     return FlowEnd(unravel(problem, jnp.where(done, found.ys[0], jnp.nan)), steps, error, largest)

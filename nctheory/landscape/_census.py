@@ -14,28 +14,33 @@ from jaxtyping import PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
 from nctheory._batching import in_few_lengths
-from nctheory._precision import EPS, float64
+from nctheory._precision import float64
 from nctheory._programs import light_jit
 from nctheory._types import Array
 from nctheory.certificates import HessianReport, hessian_report
 from nctheory.flow import Ensemble, as_key, as_seeds
+from nctheory.flow._program import starts
 from nctheory.landscape._search import search
 from nctheory.problems import (
     DeepLinear,
     Params,
     Problem,
     internal_spaces,
+    nearest_scale,
     ravel,
     rounding,
+    scales_of,
     segment_ranks,
     undecayed,
     unravel,
 )
 
-SAME = 1e-6
-"""Relative distance of invariants up to which two points are of one orbit type."""
+SAME, NEGLIGIBLE = 1e-6, 1e-12
+"""Relative distance of values up to which two points may be of one orbit type, and the distance in the problem's unit."""
+SAME_INVARIANTS = 1e-4
+"""Distance of invariants up to which they are, relative to the invariants or their units."""
 VANISHING = 1e-7
-"""Singular values below this fraction of the largest, or of 1, count as zero."""
+"""Singular values below this fraction of the largest, or of the problem's unit, count as zero."""
 CURVATURE_STEPS = tuple(10.0 ** np.arange(-4.0, 0.5, 0.5))
 
 Kind = Literal["minimum", "strict saddle", "degenerate"]
@@ -75,6 +80,8 @@ class CriticalType:
     """The end state with the smallest gradient."""
     direction: np.ndarray
     """Unit vector of the smallest eigenvalue, flat."""
+    caveat: str | None = None
+    """What the gauge leaves unexplained (`HessianReport.caveat`): flat directions off it, or tangents of no symmetry."""
 
 
 class CensusResult(NamedTuple):
@@ -137,11 +144,13 @@ def census(
     r"""Search for critical points of every index, and say of each orbit type what it is.
 
     From every start (random points of many scales, of low rank, of unbalanced factors, and points along descents) a
-    Levenberg-Marquardt method lowers the gradient norm to `tolerance`, for at most the cost of `iterations` steps with the
-    dense Hessian (2P + 1 gradients each, P the number of parameters). Points are of one type when the objective and the
-    singular values of every factor agree: that identifies the orbits of the gauge, of permutations of classes of one size and
-    of samples, and the members of a continuous family. For each type the Hessian is taken at the best representative with
-    the gauge projected out; a strict saddle comes with a direction along which the objective was seen to fall.
+    Levenberg-Marquardt method lowers the gradient norm to `tolerance` times the problem's unit of gradients
+    (`Problem.characteristic_scales`: 1 for class labels, and s/r times as large for $s\,f(x/r)$ as for f), for at most the
+    cost of `iterations` steps with the dense Hessian (2P + 1 gradients each, P the number of parameters). Points are of one
+    type when the objective and the singular values of every factor agree: that identifies the orbits of the gauge, of
+    permutations of classes of one size and of samples, and the members of a continuous family. For each type the Hessian is
+    taken at the best representative with the gauge projected out; a strict saddle comes with a direction along which the
+    objective was seen to fall.
 
     Raises ValueError for starts below 1, a tolerance that is not positive, or more parameters than dense Hessians allow.
 
@@ -165,7 +174,7 @@ def take_census(problem: Problem, ends: Ensemble) -> CensusResult:
     row = float64(partial(_row, problem, ends, invariants))
     # The dense eigenproblems of different types run beside each other, each on one core.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        rows = list(pool.map(row, _grouped(ends, invariants)))
+        rows = list(pool.map(row, _grouped(problem, ends, invariants)))
     counts = ends.counts()
     return CensusResult(
         rows=tuple(sorted(rows, key=lambda row: (row.value, row.index))),
@@ -213,22 +222,47 @@ def type_invariants(problem: Problem, params: Params) -> np.ndarray:
 
 def orbit_types(problem: Problem, ends: Ensemble) -> list[np.ndarray]:
     """Positions of the converged end states grouped by orbit type: neighbours in value first, then by the invariants."""
-    return _grouped(ends, type_invariants(problem, ends.params))
+    return _grouped(problem, ends, type_invariants(problem, ends.params))
 
 
-def _grouped(ends: Ensemble, invariants: np.ndarray) -> list[np.ndarray]:
+def invariant_units(problem: Problem) -> np.ndarray:
+    """What each of the invariants is measured in; a chain's have the units of its factors, or of its products and of ranks."""
+    if not isinstance(problem, DeepLinear):
+        return _at_starts(problem)
+    if not any(bool(undecayed(problem, space)) for space in internal_spaces(problem)):
+        return np.asarray(scales_of(problem).length)
+    products = min(problem.classes, problem.targets.shape[1])
+    ranks = problem.factors * (problem.factors + 1) // 2
+    return np.concatenate([np.full(products, _product_unit(problem)), np.ones(ranks)])
+
+
+def _product_unit(problem: DeepLinear) -> float:
+    """Of the product of all factors, and the inputs: the size of squared error's targets."""
+    return float(nearest_scale(float(scales_of(problem).value) ** 0.5))
+
+
+def _at_starts(problem: Problem) -> np.ndarray:
+    """Median sizes of a problem's invariants at some starts of scale 1; where they are zero there, 1."""
+    points = unravel(problem, np.asarray(starts(problem, jax.random.key(0), np.arange(8), jnp.asarray(1.0))))
+    found = np.abs(_of_each(problem, points, _invariants)).reshape(8, -1)
+    return np.asarray([float(nearest_scale(size)) for size in np.median(found, axis=0)])
+
+
+def _grouped(problem: Problem, ends: Ensemble, invariants: np.ndarray) -> list[np.ndarray]:
     good = np.flatnonzero(ends.converged)
     if good.size == 0:
         return []
     order = good[np.argsort(ends.value[good], kind="stable")]
     value = ends.value[order]
-    cuts = np.flatnonzero(np.diff(value) > SAME * np.abs(value[1:]) + 1e-12) + 1
+    negligible = NEGLIGIBLE * float(scales_of(problem).value)
+    cuts = np.flatnonzero(np.diff(value) > SAME * np.abs(value[1:]) + negligible) + 1
+    invariants = invariants / invariant_units(problem)
     groups = []
     for part in np.split(order, cuts):
         left = part
         while left.size:
             scale = max(float(np.linalg.norm(invariants[left[0]])), 1.0)
-            near = np.linalg.norm(invariants[left] - invariants[left[0]], axis=1) <= np.sqrt(SAME) * 0.1 * scale
+            near = np.linalg.norm(invariants[left] - invariants[left[0]], axis=1) <= SAME_INVARIANTS * scale
             groups.append(left[near])
             left = left[~near]
     return groups
@@ -258,6 +292,7 @@ def _row(problem: Problem, ends: Ensemble, invariants: np.ndarray, members: np.n
         eigenvalues=report.eigenvalues,
         params=point,
         direction=direction,
+        caveat=report.caveat,
     )
 
 
@@ -265,7 +300,7 @@ def _slack(problem: Problem, ends: Ensemble, best: int, point: Params, report: H
     """|g|^2 over the softest curvature, |g||y| where second order says nothing, and rounding of terms that may cancel."""
     steepest, top = float(ends.grad_norm[best]), np.max(np.abs(ends.value[ends.converged]))
     far = float(np.linalg.norm(np.asarray(ravel(point)))) if report.nullity else 0.0
-    return steepest**2 / max(report.softest, EPS) + steepest * far + float(rounding(problem, top))
+    return steepest**2 / report.softest + steepest * far + float(rounding(problem, top))
 
 
 def _rank(problem: Problem, point: Params) -> int:
@@ -273,13 +308,13 @@ def _rank(problem: Problem, point: Params) -> int:
         return -1
     product = np.asarray(problem.product(point))
     singular = np.linalg.svd(product, compute_uv=False)
-    return int(np.sum(singular > VANISHING * max(float(singular[0]), 1.0)))
+    return int(np.sum(singular > VANISHING * max(float(singular[0]), _product_unit(problem))))
 
 
 def _descent(problem: Problem, point: Params, direction: np.ndarray) -> float:
     """How far the mean of the objective at the two points y + tv and y - tv falls below that at y, for the best t."""
     flat = np.asarray(ravel(point))
-    extent = max(float(np.linalg.norm(flat)), 1.0)
+    extent = max(float(np.linalg.norm(flat)), float(scales_of(problem).length))
     moves = np.concatenate([[0.0], extent * np.array(CURVATURE_STEPS)])
     both = np.stack([flat + sign * move * direction for move in moves for sign in (1.0, -1.0)])
     values = in_few_lengths(lambda some: _of_each(problem, some, _objective), both)

@@ -8,13 +8,15 @@ import numpy as np
 
 from nctheory._precision import float64
 from nctheory.flow import solve_from
-from nctheory.landscape._census import CensusResult, type_invariants
-from nctheory.problems import Problem, ravel, unravel
+from nctheory.landscape._census import CensusResult, invariant_units, type_invariants
+from nctheory.problems import Problem, Scales, ravel, scales_of, unravel
 
 PUSH = 1e-3
-"""Length of the first step off a saddle, relative to the point's norm (or 1)."""
+"""Length of the first step off a saddle, relative to the point's norm (or the problem's unit)."""
 SAME_VALUE, SAME_INVARIANTS = 1e-6, 1e-3
 """Relative distances within which an end is a row of the census."""
+LEAST_VALUE = 1e-3
+"""In the problem's unit: what values nearer to zero are compared by."""
 
 
 class Descent(NamedTuple):
@@ -46,29 +48,30 @@ def descents(problem: Problem, census: CensusResult) -> tuple[Descent, ...]:
     saddles = [i for i, row in enumerate(census.rows) if row.kind == "strict saddle"]
     if not saddles:
         return ()
-    begun, origins = [], []
+    begun, origins, units = [], [], scales_of(problem)
     for i in saddles:
         row = census.rows[i]
         flat = np.asarray(ravel(jax.tree.map(jnp.asarray, row.params)))
-        push = PUSH * max(float(np.linalg.norm(flat)), 1.0)
+        push = PUSH * max(float(np.linalg.norm(flat)), units.length)
         for side in (1, -1):
             begun.append(flat + side * push * row.direction)
             origins.append((i, side))
     ends = solve_from(problem, unravel(problem, np.stack(begun)))
-    invariants = type_invariants(problem, ends.params)
+    invariants, own = type_invariants(problem, ends.params), invariant_units(problem)
     found = []
     for k, (i, side) in enumerate(origins):
-        at = _row(census, float(ends.value[k]), invariants[k]) if ends.converged[k] else -1
+        at = _row(census, float(ends.value[k]), invariants[k], units, own) if ends.converged[k] else -1
         found.append(Descent(i, side, at, float(ends.value[k])))
     return tuple(found)
 
 
-def _row(census: CensusResult, value: float, invariants: np.ndarray) -> int:
-    """The row with this value and, among several, with the nearest invariants; -1 for none."""
+def _row(census: CensusResult, value: float, invariants: np.ndarray, units: Scales, own: np.ndarray) -> int:
+    """The row with this value and, among several, with the nearest invariants (in units of their own); -1 for none."""
+    extent = max(float(np.linalg.norm(invariants / own)), 1.0)
     near = [
         i
         for i, row in enumerate(census.rows)
-        if abs(row.value - value) <= SAME_VALUE * max(abs(value), 1e-3)
-        and np.linalg.norm(row.invariants - invariants) <= SAME_INVARIANTS * max(float(np.linalg.norm(invariants)), 1.0)
+        if abs(row.value - value) <= SAME_VALUE * max(abs(value), LEAST_VALUE * float(units.value))
+        and np.linalg.norm((row.invariants - invariants) / own) <= SAME_INVARIANTS * extent
     ]
     return min(near, key=lambda i: abs(census.rows[i].value - value), default=-1)

@@ -39,6 +39,8 @@ class Seeker(NamedTuple):
     steps: Array
     peak: Array
     status: Array
+    length: Array
+    """The problem's unit of parameters."""
 
 
 RUNNING, NEAR = -1, -2
@@ -69,9 +71,12 @@ def attempt(value_and_grad: Callable[[Array], tuple[Scalar, Array]], r: Seeker, 
     return Trial(jnp.where(better, point, r.point), value, ahead, jnp.where(better, reached, norm), better, doubled)
 
 
-def orbit_curvature(point: Array, norm: Array) -> Array:
-    """About the curvature that the symmetry orbit shows where the gradient has this norm, |g|/|y|: the least to damp with."""
-    return norm / jnp.maximum(jnp.linalg.norm(point), 1.0)
+def orbit_curvature(point: Array, norm: Array, length: Array) -> Array:
+    """About the curvature that the symmetry orbit shows where the gradient has this norm, |g|/|y|: the least to damp with.
+
+    Next to zero the problem's unit of `length` stands for |y|.
+    """
+    return norm / jnp.maximum(jnp.linalg.norm(point), length)
 
 
 def rounded(tried: Trial, norm: Array, size: Array) -> Bool[Array, ""]:
@@ -99,7 +104,7 @@ def newton_step(problem: Problem, r: Seeker, tolerance: Array, budget: Array) ->
     spread = jnp.linalg.norm(hessian)
     slope = hessian @ gradient
     damping = jnp.maximum(
-        jnp.where(r.damping > 0, r.damping, 0.1 * spread), LEAST_DAMPING * orbit_curvature(r.point, norm)
+        jnp.where(r.damping > 0, r.damping, 0.1 * spread), LEAST_DAMPING * orbit_curvature(r.point, norm, r.length)
     )
     matrix = hessian @ hessian + (damping**2 + 1e-30 * spread**2) * jnp.eye(size)
     step = -jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), slope)
@@ -121,4 +126,5 @@ def newton_step(problem: Problem, r: Seeker, tolerance: Array, budget: Array) ->
         steps=steps,
         peak=jnp.maximum(r.peak, norm),
         status=jnp.where(jnp.isfinite(norm), status, int(Status.DIVERGED)),
+        length=r.length,
     )

@@ -19,7 +19,7 @@ from nctheory.flow._lanes import run_lanes
 from nctheory.landscape._levenberg import NEAR, RUNNING, Seeker, newton_step
 from nctheory.landscape._starts import search_starts
 from nctheory.landscape._walk import begin_walk, walk
-from nctheory.problems import DeepLinear, Problem, size, unravel
+from nctheory.problems import DeepLinear, Problem, scales_of, size, unravel
 
 MOST_PARAMETERS = 1200
 """The search ends with the dense Hessian where products with it do not lead to a critical point."""
@@ -80,7 +80,8 @@ def search(
 
     `stalled` seeds ended where the gradient is not zero but its norm has no descent direction (A g = 0): such gradient-flat
     points are told by three signs, the gradient norm, the length of the step and |A g|, and are never counted. A seed ends at
-    the same point, to the last bit (of one compiler), whatever is searched beside it. `light` is that of `solve`.
+    the same point, to the last bit (of one compiler), whatever is searched beside it. `tolerance` is in the problem's unit of
+    gradients (`Problem.characteristic_scales`); `light` is that of `solve`.
     Raises ValueError for more parameters than the dense Hessian of every start allows.
     """
     parameters = size(problem)
@@ -91,7 +92,8 @@ def search(
         )
     lanes = _lanes(parameters)
     dense = 1 << int(np.clip(MATRIX_NUMBERS // parameters**2, 1, lanes)).bit_length() - 1
-    wanted, budget = jnp.asarray(tolerance), jnp.asarray(iterations * (2 * parameters + 1))
+    units = scales_of(problem)
+    wanted, budget = jnp.asarray(tolerance * units.gradient), jnp.asarray(iterations * (2 * parameters + 1))
     workers = os.cpu_count() or 1 if jax.default_backend() == "cpu" else 1
     rounds = -(-len(seeds) // (workers * BLOCK))
     blocks = np.array_split(np.asarray(seeds), min(len(seeds), workers * rounds))
@@ -105,7 +107,7 @@ def search(
         padded, live = jnp.asarray(np.resize(block, width)), jnp.arange(width) < len(block)
         points = _starts(problem, key, padded, lanes, light=light)
         zero, count = np.zeros(width), np.zeros(width, np.int64)
-        found = Seeker(points, zero, zero, zero, count, zero, np.full(width, RUNNING))
+        found = Seeker(points, zero, zero, zero, count, zero, np.full(width, RUNNING), zero + units.length)
         found = stroll(problem, found, live, wanted, budget, lanes, light=light)
         status = np.asarray(found.status)
         found = found._replace(status=np.where(status == NEAR, RUNNING, status))
@@ -128,5 +130,5 @@ def search(
         flow_time=zero,
         handovers=zero.astype(int),
         peak_grad_norm=ends.peak,
-        tolerance=tolerance,
+        tolerance=float(wanted),
     )

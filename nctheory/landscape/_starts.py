@@ -16,8 +16,8 @@ KINDS = 6
 STEPS_PER_BLOCK = 8
 SCALES = (0.2, 4.0)
 """Smallest and largest scale of a start, drawn log-uniformly."""
-DESCENT_STEPS, STRIDE = 200, 0.05
-"""Most steps of a descent, and the length of each relative to the point's."""
+DESCENT_STEPS, STRIDE, NEAR_ZERO = 200, 0.05, 0.02
+"""Most steps of a descent, the length of each relative to the point's, and what that is at least, in the problem's unit."""
 
 
 class _Walker(NamedTuple):
@@ -50,11 +50,13 @@ def search_starts(problem: Problem, key: PRNGKeyArray, seeds: Array, lanes: int)
 def _draw(problem: Problem, key: PRNGKeyArray, seed: Array) -> _Walker:
     drawn, one, two, three = jax.random.split(jax.random.fold_in(key, seed), 4)
     low, high = jnp.log(SCALES[0]), jnp.log(SCALES[1])
-    scale = jnp.exp(jax.random.uniform(one, (), jnp.float64, low, high))
+    # A chain starts in units of 1 whatever its targets are; other problems know their own.
+    unit = problem.characteristic_scales().length if isinstance(problem, DeepLinear) else 1.0
+    scale = unit * jnp.exp(jax.random.uniform(one, (), jnp.float64, low, high))
     plain = problem.init(drawn, scale)
     flat = ravel(plain)
     leaves, structure = jax.tree.flatten(plain)
-    factors = jnp.exp(jax.random.uniform(two, (len(leaves),), jnp.float64, low, high)) / scale
+    factors = unit * jnp.exp(jax.random.uniform(two, (len(leaves),), jnp.float64, low, high)) / scale
     uneven = jax.tree.unflatten(structure, [factor * leaf for factor, leaf in zip(factors, leaves, strict=True)])
     thin = low_rank(problem, plain, three) if isinstance(problem, DeepLinear) else plain
     kind = seed % KINDS
@@ -87,12 +89,12 @@ def low_rank(problem: DeepLinear, params: ChainParams, key: PRNGKeyArray) -> Cha
 
 def _descend(problem: Problem, walker: _Walker) -> _Walker:
     """Follow the gradient downhill for a block of steps of fixed relative length."""
-    value_and_grad = flat_objective(problem)
+    value_and_grad, least = flat_objective(problem), NEAR_ZERO * problem.characteristic_scales().length
 
     def step(i: Array, now: _Walker) -> _Walker:
         gradient = value_and_grad(now.point)[1]
         norm = jnp.linalg.norm(gradient)
-        length = STRIDE * (jnp.linalg.norm(now.point) + 0.02) / jnp.where(norm > 0, norm, 1.0)
+        length = STRIDE * (jnp.linalg.norm(now.point) + least) / jnp.where(norm > 0, norm, 1.0)
         return _Walker(jnp.where(now.steps > 0, now.point - length * gradient, now.point), now.steps - 1)
 
     return jax.lax.fori_loop(0, STEPS_PER_BLOCK, step, walker)

@@ -56,7 +56,7 @@ def begin_walk(problem: Problem, r: Seeker) -> Walk:
         value=value,
         grad_norm=norm,
         peak=norm,
-        damping=jnp.maximum(0.1 * spread, orbit_curvature(r.point, norm)),
+        damping=jnp.maximum(0.1 * spread, orbit_curvature(r.point, norm, r.length)),
         steps=r.steps + 3,
     )
     return Walk(begun, gradient, spread, shifted_start(-gradient))
@@ -78,7 +78,8 @@ def walk(problem: Problem, w: Walk, tolerance: Array, budget: Array) -> Walk:
     status = jnp.where(near, NEAR, RUNNING)
     rests = rounded(tried, norm, equation.spread * jnp.linalg.norm(tried.point)) | (tried.norm <= SETTLED * tolerance)
     status = jnp.where(critical & rests, int(Status.CONVERGED), status)
-    damping = jnp.maximum(r.damping * jnp.where(tried.better, EASE, HARDEN), orbit_curvature(tried.point, tried.norm))
+    least = orbit_curvature(tried.point, tried.norm, r.length)
+    damping = jnp.maximum(r.damping * jnp.where(tried.better, EASE, HARDEN), least)
     gradient = jnp.where(tried.better, tried.gradient, w.gradient)
     moved = r._replace(
         point=tried.point,

@@ -11,6 +11,7 @@ from nctheory.problems._base import (
     check_points,
     ravel,
     rounding,
+    scales_of,
     shape_of,
     size,
     template,
@@ -27,7 +28,7 @@ from nctheory.problems._constructors import (
     unconstrained_features,
 )
 from nctheory.problems._factorisation import MinimalFactorisation, minimal_factorisation
-from nctheory.problems._family import Family, as_family, singleton
+from nctheory.problems._family import Family, as_family, singleton, without_counts
 from nctheory.problems._focal import Focal, focal
 from nctheory.problems._gauge import ChainParams, internal_spaces, random_gauge, segment_ranks, undecayed
 from nctheory.problems._layer_peeled import LayerPeeled, layer_peeled
@@ -36,6 +37,7 @@ from nctheory.problems._margin import support_vector_features, vector_scaling
 from nctheory.problems._margin_losses import MarginPenalty, VectorScaling
 from nctheory.problems._moments import MomentChain, expand_moments, moment_form
 from nctheory.problems._pick_all import PickAllLabel, multi_label_features, pick_all_label, tag_indicators
+from nctheory.problems._scales import Scales, nearest_scale
 from nctheory.problems._side_by_side import SideBySide, side_by_side
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "Params",
     "PickAllLabel",
     "Problem",
+    "Scales",
     "SideBySide",
     "VectorScaling",
     "as_family",
@@ -75,11 +78,13 @@ __all__ = [
     "moment_form",
     "mse",
     "multi_label_features",
+    "nearest_scale",
     "pick_all_label",
     "random_gauge",
     "ravel",
     "reduce_to_class_means",
     "rounding",
+    "scales_of",
     "segment_ranks",
     "shape_of",
     "side_by_side",
@@ -93,4 +98,5 @@ __all__ = [
     "unravel",
     "value_rounding",
     "vector_scaling",
+    "without_counts",
 ]

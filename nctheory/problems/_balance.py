@@ -5,7 +5,6 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from nctheory._precision import EPS
 from nctheory._types import Array, Scalar
 from nctheory.problems._gauge import ChainParams
 
@@ -25,7 +24,7 @@ def balance_defect(problem: Any, start: ChainParams, params: ChainParams, time: 
     ):
         now, terms = _imbalance(low, up)
         law = jnp.exp(-2.0 * a * time) * _imbalance(low0, up0)[0]
-        away = jnp.sqrt(jnp.sum((now - law) ** 2)) / jnp.maximum(terms, EPS)
+        away = jnp.sqrt(jnp.sum((now - law) ** 2)) / jnp.where(terms > 0, terms, 1.0)
         worst = jnp.where((a == b) & x & y, jnp.maximum(worst, away), worst)
     return jnp.where(worst > -jnp.inf, worst, jnp.nan)
 

@@ -15,9 +15,14 @@ from nctheory._batching import in_few_lengths, map_in_blocks
 from nctheory._precision import EPS, float64
 from nctheory._programs import light_jit
 from nctheory._types import Array, Scalar
+from nctheory.problems._scales import Scales, nearest_scale
 
 Params = Any
 """A pytree of float64 arrays; with a leading seeds axis on every leaf where a batch is meant."""
+
+
+SCALE_STARTS, NEARER = 9, (1.0, 1 / 8, 1 / 64, 1 / 512)
+"""Starts whose medians are a problem's characteristic scales, and the scales of starts at which the gradient is seen."""
 
 
 class NoCertificate(ValueError):
@@ -54,6 +59,26 @@ class Problem(eqx.Module):
         value, slope = self.value_and_grad(params)
         products = jax.tree.map(lambda g, y: jnp.sum(jnp.abs(g * y)), slope, params)
         return jnp.abs(value) + sum(jax.tree.leaves(products), jnp.zeros(()))
+
+    def characteristic_scales(self) -> Scales:
+        """The units of parameters and gradient, by which tolerances and first steps are measured.
+
+        By default medians over a few starts of the root mean squares of their entries and of the gradient's, to the nearest
+        power of 16. Far out a polynomial is steeper than where its critical points are: of starts of several scales t the
+        least of |g|/t counts, which about a critical point at zero is what the curvature there makes of a start of scale 1.
+        Override where the problem's data tell, or where the starts are far from what is sought.
+        """
+
+        def sizes(seed: Array, scale: Array) -> Array:
+            point = self.init(jax.random.fold_in(jax.random.key(0), seed), scale)
+            pair = (point, self.value_and_grad(point)[1])
+            return jnp.stack([jnp.sqrt(jnp.mean(ravel_pytree(one)[0] ** 2)) for one in pair])
+
+        scales, seeds = jnp.asarray(NEARER, jnp.float64), jnp.arange(SCALE_STARTS)
+        seen = jax.vmap(lambda scale: jnp.median(jax.vmap(lambda seed: sizes(seed, scale))(seeds), axis=0))(scales)
+        slopes = seen[:, 1] / scales
+        slope = jnp.min(jnp.where(slopes > 0, slopes, jnp.inf))  # not a number, or no slope: nothing is known
+        return Scales(nearest_scale(seen[0, 0]), nearest_scale(slope))
 
     def hessian(self, params: Params) -> Float[Array, "P P"]:
         """Second derivatives in the order of `ravel`, by products with the columns of I; override where a form is known."""
@@ -164,7 +189,18 @@ def size(problem: Problem) -> int:
 
 def rounding(problem: Problem, scale: np.ndarray | float) -> Any:
     """Rounding error of a quantity of the given size computed from all parameters."""
-    return 8 * EPS * np.sqrt(size(problem)) * (np.abs(scale) + EPS)
+    return 8 * EPS * np.sqrt(size(problem)) * np.maximum(np.abs(scale), np.finfo(np.float64).tiny / EPS**2)
+
+
+@light_jit
+def _scales(problem: Problem) -> Scales:
+    return problem.characteristic_scales()
+
+
+def scales_of(problem: Problem) -> Scales:
+    """`Problem.characteristic_scales` as plain numbers."""
+    data = type(problem).characteristic_scales is not Problem.characteristic_scales
+    return Scales(*map(float, problem.characteristic_scales() if data else _scales(problem)))
 
 
 @light_jit
@@ -206,5 +242,5 @@ def unravel(problem: Problem, vector: Float[Array, "*batch P"]) -> Params:
     leaves, treedef = jax.tree.flatten(template(problem))
     cuts = np.cumsum([leaf.size for leaf in leaves])[:-1].tolist()
     parts = (np if isinstance(vector, np.ndarray) else jnp).split(vector, cuts, axis=-1)
-    shaped = [part.reshape(*vector.shape[:-1], *leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+    shaped = [part.reshape((*vector.shape[:-1], *leaf.shape)) for part, leaf in zip(parts, leaves, strict=True)]
     return jax.tree.unflatten(treedef, shaped)

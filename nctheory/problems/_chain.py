@@ -14,7 +14,8 @@ from nctheory.problems._balance import balance_defect
 from nctheory.problems._base import Problem
 from nctheory.problems._gauge import ChainParams, chain_gauge_penalty, chain_tangents
 from nctheory.problems._hessian import chain_hessian
-from nctheory.problems._losses import Loss
+from nctheory.problems._losses import Loss, is_loss
+from nctheory.problems._scales import Scales, nearest_scale
 
 _OF_THE_OBJECTIVE = ("lowest", "product", "logits", "_with_bias", "regulariser", "objective", "value_and_grad")
 
@@ -81,6 +82,19 @@ class DeepLinear(Problem):
             features=blocks[self.depth] if self.inputs is None else None,
             bias=blocks[-1][:, 0] if self.bias_decay is not None else None,
         )
+
+    def characteristic_scales(self) -> Scales:
+        r"""Of squared error from the data: the fit is of the size of $\sum_jq_j|y_j|^2$, and every free factor of that of the
+        F-th root of the targets' size over the inputs'. The logits of the library's other losses have units of their own.
+        """
+        if self._has_own_objective() or not is_loss(self.loss, "mse"):
+            # Labels have no unit, and neither have logits; only a loss of a user's own may have one.
+            ours = is_loss(self.loss, self.loss.name) and not self._has_own_objective()
+            return Scales(np.float64(1.0), np.float64(1.0)) if ours else super().characteristic_scales()
+        squared, factors = self.column_weight @ (self.targets**2).sum(0), self.factors
+        seen = 1.0 if self.inputs is None else (self.inputs**2).mean()
+        length = nearest_scale((squared / seen) ** (0.5 / factors), bits=1)
+        return Scales(length, nearest_scale(squared) / length)
 
     def lowest(self, params: ChainParams) -> Float[Array, "d_0 M"]:
         """What the first layer sees: the free features, or the given inputs."""

@@ -1,5 +1,6 @@
 """Problems of one shape that differ in their numbers: one compiled program for all of them."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -10,6 +11,8 @@ from jaxtyping import Float
 
 from nctheory._types import Array
 from nctheory.problems._base import Problem, shape_of
+from nctheory.problems._chain import DeepLinear
+from nctheory.problems._difference import difference
 
 
 class Family(eqx.Module):
@@ -39,10 +42,35 @@ def singleton(problem: Problem) -> Family:
     return Family(problem, (False,) * len(jax.tree.leaves(problem)))
 
 
+def without_counts(problem: Problem) -> Problem:
+    """The problem without the class counts that only theorems read: what is solved does not depend on them.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(3, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    >>> without_counts(nct.reduce_to_class_means(model)).counts is None
+    True
+    """
+    if type(problem) is DeepLinear and not problem.loss.has_profile:
+        return dataclasses.replace(problem, counts=None)
+    return problem
+
+
+def _hint(one: Problem, other: Problem) -> str:
+    if not (isinstance(one, DeepLinear) and isinstance(other, DeepLinear)):
+        return ""
+    if one.targets.shape == other.targets.shape or one.inputs is not None or one.reduced_form:
+        return ""
+    return "; of other numbers of samples, one column a class has one shape (nct.reduce_to_class_means)"
+
+
 def as_family(members: Sequence[Problem]) -> tuple[Family, np.ndarray]:
     """The members as a family and their contexts, members x C.
 
-    Raises ValueError where they are of different shapes or kinds (see `shape_of`) or there is none.
+    Chains that differ in class counts alone, one column a class or as many samples in all, are one family: the counts are
+    only read by theorems, which are not asked here.
+
+    Raises ValueError, naming the first field that differs and both its values, where they are of different shapes or kinds
+    (see `shape_of`), and where there is none.
 
     >>> import nctheory as nct
     >>> def model(decay):
@@ -53,8 +81,18 @@ def as_family(members: Sequence[Problem]) -> tuple[Family, np.ndarray]:
     """
     if not members:
         raise ValueError("members: expected at least one problem, got none")
+    for index, one in enumerate(members):
+        if not isinstance(one, Problem):
+            raise ValueError(f"members[{index}]: expected a Problem, got {type(one).__name__}")
     if len({shape_of(one) for one in members}) > 1:
-        raise ValueError("members: expected problems of one shape and kind")
+        members = [without_counts(one) for one in members]
+    form = shape_of(members[0])
+    for index, one in enumerate(members):
+        if shape_of(one) != form:
+            raise ValueError(
+                f"members[{index}]: expected a problem that differs from members[0] in its numbers only, with "
+                f"{difference(members[0], one)}{_hint(members[0], one)}"
+            )
     columns = [[np.asarray(x) for x in column] for column in zip(*map(jax.tree.leaves, members), strict=True)]
     varying = tuple(any(not np.array_equal(x, column[0]) for x in column) for column in columns)
     parts = [np.stack([x.ravel() for x in column]) for column, varies in zip(columns, varying, strict=True) if varies]

@@ -74,12 +74,12 @@ def segment_ranks(problem: DeepLinear, params: ChainParams) -> Array:
     [2, 1, 1, 1, 1, 1]
     """
     factors = list(params.weights) if params.features is None else [problem.lowest(params), *params.weights]
-    ranks = []
+    ranks, least = [], RANK_TOLERANCE * problem.characteristic_scales().length
     for begin in range(len(factors)):
         product, size = None, jnp.ones(())
         for factor in factors[begin:]:
             product = factor if product is None else factor @ product
-            size = size * jnp.maximum(jnp.linalg.norm(factor), RANK_TOLERANCE)
+            size = size * jnp.maximum(jnp.linalg.norm(factor), least)
             singular = jnp.linalg.svd(product, compute_uv=False) / size
             doubtful = jnp.any((singular > RANK_DOUBT * RANK_TOLERANCE) & (singular < RANK_TOLERANCE))
             ranks.append(jnp.where(doubtful, jnp.nan, 1.0 * jnp.sum(singular >= RANK_TOLERANCE)))

@@ -12,6 +12,8 @@ from nctheory._concrete import stacked
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory.problems._base import Params, Problem
+from nctheory.problems._difference import difference
+from nctheory.problems._scales import Scales
 
 
 class SideBySide(Problem):
@@ -31,6 +33,10 @@ class SideBySide(Problem):
     def init(self, key: PRNGKeyArray, scale: Scalar) -> Params:
         keys = jax.random.split(key, self.number)
         return jax.vmap(lambda problem, one: problem.init(one, scale))(self.members, keys)
+
+    def characteristic_scales(self) -> Scales:
+        """The largest of the members'."""
+        return Scales(*map(jnp.max, jax.vmap(lambda problem: problem.characteristic_scales())(self.members)))
 
     def objective(self, params: Params) -> Scalar:
         return jnp.sum(jax.vmap(lambda problem, point: problem.objective(point))(self.members, params))
@@ -84,7 +90,8 @@ def side_by_side(problems: Sequence[Problem]) -> SideBySide:
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves(members[0])]
     for index, problem in enumerate(members[1:], start=1):
         if jax.tree.structure(problem) != first:
-            raise ValueError(f"problems[{index}]: expected the type and static fields of problems[0], got others")
+            told = difference(members[0], problem)
+            raise ValueError(f"problems[{index}]: expected the type and static fields of problems[0], with {told}")
         found = [np.shape(leaf) for leaf in jax.tree.leaves(problem)]
         if found != shapes:
             raise ValueError(f"problems[{index}]: expected the shapes {shapes} of problems[0], got {found}")

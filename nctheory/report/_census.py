@@ -59,6 +59,7 @@ def census_lines(census: CensusResult, held: Comparison | None = None) -> list[s
         f"{census.flat} at a gradient-flat point that is none, {census.unfinished} unfinished; "
         f"{len(census.rows)} types, estimated unseen: {census.unseen:.1f}"
     ]
+    lines += [f"  value {row.value:.8g}, index {row.index}: {row.caveat}" for row in census.rows if row.caveat]
     if held is not None:
         lines.append(
             f"analytic list: {len(held.matched)} rows matched, {len(held.missing)} entries missing, "

@@ -1,6 +1,5 @@
 """The work of a sweep in tiles: a block of cells of one shape times a block of seeds, computed by one call."""
 
-import dataclasses
 import hashlib
 from collections.abc import Mapping
 from functools import partial
@@ -16,7 +15,7 @@ from nctheory._programs import release_programs
 from nctheory._types import Array
 from nctheory.certificates import certify_many
 from nctheory.flow import solve_many
-from nctheory.problems import DeepLinear, Family, Params, Problem, as_family
+from nctheory.problems import Family, Params, Problem, as_family, without_counts
 from nctheory.sweeps._programs import Measure
 
 RESULTS = ("value", "lower_bound", "gap_rounding", "grad_norm", "status", "steps")
@@ -40,9 +39,7 @@ def nameless(problem: Problem) -> Problem:
     >>> nameless(nct.reduce_to_class_means(model)).counts is None
     True
     """
-    if type(problem) is DeepLinear and not problem.loss.has_profile:
-        return dataclasses.replace(problem, counts=None)
-    return problem
+    return without_counts(problem)
 
 
 def fingerprint(problem: Problem, program: str) -> str:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from nctheory._precision import EPS
 from nctheory.certificates import HessianReport, hessian_report
 from nctheory.flow import Ensemble
 from nctheory.landscape import orbit_types
@@ -69,7 +68,7 @@ def examine(
                     at=i,
                 )
             steepest = float(np.max(ensemble.grad_norm[types[j].members]))
-            drop = SAFETY * steepest**2 / max(report.softest, EPS)
+            drop = SAFETY * steepest**2 / report.softest
             if report.nullity:  # where second order says nothing, the critical point may be as far as the origin
                 drop += steepest * float(np.linalg.norm(np.asarray(ravel(point))))
             types[j] = types[j]._replace(value_error=types[j].value_error + drop)

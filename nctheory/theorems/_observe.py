@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._batching import in_few_lengths, map_in_blocks
-from nctheory._precision import EPS
 from nctheory._programs import light_jit
 from nctheory._types import Array
 from nctheory.certificates import HessianReport, sensitivity
-from nctheory.problems import Params, Problem, ravel, unravel
+from nctheory.problems import Params, Problem, ravel, scales_of, unravel
 
 Observable = Callable[..., Array]
 
@@ -55,14 +54,15 @@ def sensitivities(
         return {}
     vector = np.asarray(ravel(point))
     direction = np.random.default_rng(11).normal(size=vector.shape)
-    distance = slope / max(report.softest, EPS)
+    distance = slope / report.softest
     away = unravel(problem, vector + distance * direction / np.linalg.norm(direction))
     functions = tuple(claim.observer for claim in claims)
     jacobians = [np.asarray(_jacobian(problem, x, functions)) for x in (point, away)]
     ends = np.cumsum(rows)
     parts = [slice(end - length, end) for end, length in zip(ends, rows, strict=True)]
+    unit = float(scales_of(problem).gradient)
     return {
-        claim: max(sensitivity(report, jacobian[part]) for jacobian in jacobians)
+        claim: max(sensitivity(report, jacobian[part], unit) for jacobian in jacobians)
         for claim, part in zip(claims, parts, strict=True)
     }
 

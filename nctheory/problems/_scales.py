@@ -1,0 +1,41 @@
+"""The units of a problem: sizes of its parameters and of its gradient, for what is to be small against them."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._concrete import is_traced
+from nctheory._types import Array, Scalar
+
+COARSE = 4
+"""Scales are mostly whole powers of 2^4: exact factors, within 4 of the sizes they stand for, and 1 in ordinary units."""
+
+
+class Scales(NamedTuple):
+    """Characteristic scales of a problem: $f(x)=s\\,g(x/r)$ has those of g, with `length` times r and `gradient` times s/r."""
+
+    length: Scalar
+    """Of an entry of the parameters."""
+    gradient: Scalar
+    """Of an entry of the gradient there."""
+
+    @property
+    def value(self) -> Scalar:
+        """Of a difference of the objective."""
+        return self.gradient * self.length
+
+
+def nearest_scale(size: Array | float, bits: int = COARSE) -> Scalar:
+    """The whole power of 2^`bits` nearest to a size, by ratio; 1 where that is not positive and finite.
+
+    >>> [float(nearest_scale(x)) for x in (0.3, 3.9, 5.0, 16.0, 1e-8, 0.0)]
+    [1.0, 1.0, 16.0, 16.0, 3.725290298461914e-09, 1.0]
+    >>> [float(nearest_scale(x, bits=1)) for x in (0.3, 1.3)]
+    [0.25, 1.0]
+    """
+    xp: Any = jnp if is_traced(size) else np
+    size = xp.asarray(size, np.float64)
+    known = xp.isfinite(size) & (size > 0)
+    exponent = bits * xp.round(xp.log2(xp.where(known, size, 1.0)) / bits).astype(np.int32)
+    return xp.ldexp(xp.ones_like(size), exponent)

@@ -11,11 +11,13 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nctheory._environment import NoDevice
-
 WRONG_USE, ERROR, INTERRUPTED, PIPE_CLOSED = 2, 4, 130, 141
 _OURS = Path(__file__).parent
 _LIBRARIES = ("site-packages", "dist-packages", f"{os.sep}lib{os.sep}python", "<frozen", "<string>")
+
+
+class Failure(RuntimeError):
+    """What keeps a command from its end through no fault of its code; the message tells a user all of it."""
 
 
 class Misuse(Exception):
@@ -82,7 +84,7 @@ def described(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     if isinstance(error, OSError) and error.strerror:
         text = error.strerror + (f": {error.filename}" if error.filename else "")
-    elif isinstance(error, NoDevice):
+    elif isinstance(error, Failure):
         text = str(error)
     else:
         text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

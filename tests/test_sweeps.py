@@ -20,7 +20,7 @@ import pytest
 import nctheory as nct
 from nctheory.sweeps import StoreError
 from nctheory.sweeps._programs import program_digest
-from nctheory.sweeps._store import pack_tile, unpack_tile
+from nctheory.sweeps._tile_file import pack_tile, unpack_tile
 from nctheory.sweeps._tiles import fingerprint, nameless
 
 GRID = {"decay": [0.02, 0.05, 0.3], "many": [2, 4]}
@@ -209,7 +209,7 @@ def test_killed_at_random_moments_and_resumed_it_is_the_undisturbed_sweep(tmp_pa
 
 def test_two_sweeps_of_one_folder(tmp_path):
     run(tmp_path, {"decay": [0.3], "many": [2]})
-    code = "import sys, time; from nctheory.sweeps._store import Store\nwith Store(sys.argv[1], {}) as s: pass\n"
+    code = "import sys, time; from nctheory.sweeps._store import Store\nwith Store(sys.argv[1], {}, ()) as s: pass\n"
     code = code.replace("{}", repr(json.loads((tmp_path / "sweep.json").read_text())))
     code = code.replace("pass", "print('open', flush=True); time.sleep(60)")
     other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -251,8 +251,10 @@ def test_a_folder_that_cannot_be_used(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreError, match="No space left on device; finished tiles are kept"):
+    with pytest.raises(nct.IncompleteSweep, match="No space left on device; finished tiles are kept") as stopped:
         run(tmp_path / "ours", {"decay": [0.3, 0.2], "many": [2]})
+    assert isinstance(stopped.value.__cause__, StoreError)
+    assert stopped.value.partial.converged.all()  # what was computed is known all the same
     assert not list((tmp_path / "ours").rglob(".*.part"))
     monkeypatch.undo()
     assert run(tmp_path / "ours", {"decay": [0.3, 0.2], "many": [2]}).reused == 4

@@ -121,3 +121,8 @@ def platform() -> dict[str, str]:
         "numpy": np.__version__,
         "device": f"{device.platform} {device.device_kind}",
     }
+
+
+def running_code() -> dict[str, str]:
+    """`code_version` and `platform` of this process: results are the same to the last digit where these are."""
+    return {"nctheory": code_version(), **platform()}

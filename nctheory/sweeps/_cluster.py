@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
 import dask
@@ -139,13 +139,14 @@ class Cluster(Workers):
         deserted = None
         while True:
             try:
-                wait(futures, timeout=LOOK, return_when="FIRST_COMPLETED")
+                with self._client.as_current():
+                    wait(futures, timeout=LOOK, return_when="FIRST_COMPLETED")
             except TimeoutError:
                 now = time.monotonic()
                 deserted = None if self._number() else (deserted or now)
                 if deserted is not None and now - deserted > WORKERS_WITHIN:
                     raise self._deserted() from None
-            except Exception as error:  # futures are cancelled when the scheduler is lost
+            except CancelledError as error:  # as all are when the scheduler is lost
                 raise self._lost() from error
             done = [future for future in futures if future.status != "pending"]
             if any(future.cancelled() for future in done) or self._client.status != "running":

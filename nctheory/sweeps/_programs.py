@@ -19,7 +19,15 @@ from nctheory.problems import NoCertificate, Params, Problem, template
 
 Measure = Callable[[Problem, Params], Array | Scalar]
 """An order parameter: a number at one point of one problem, in JAX. The problem comes as `nameless` leaves it."""
-NOT_CODE = ("report", "cli.py", "_commands.py", "_grid_commands.py", "_verify_command.py")
+NOT_CODE = (
+    "report",
+    "cli.py",
+    "_commands.py",
+    "_grid_commands.py",
+    "_verify_command.py",
+    "_outputs.py",
+    "_failures.py",
+)
 """Parts of the package that change no result."""
 
 

@@ -174,7 +174,7 @@ from nctheory.problems import (
     unravel,
     vector_scaling,
 )
-from nctheory.sweeps import Grid, StoreError, Survey, SweepResult, survey, sweep
+from nctheory.sweeps import ClusterError, Grid, IncompleteSweep, StoreError, Survey, SweepResult, survey, sweep
 from nctheory.theorems import (
     Census,
     Claim,
@@ -229,6 +229,7 @@ __all__ = [
     "CensusResult",
     "ChainParams",
     "Claim",
+    "ClusterError",
     "Comparison",
     "Control",
     "CriticalType",
@@ -250,6 +251,7 @@ __all__ = [
     "HessianReport",
     "Hypothesis",
     "Hysteresis",
+    "IncompleteSweep",
     "Index",
     "Instance",
     "Integrate",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nctheory._environment import NoDevice, cache_directory, check_writable, configure, environment
 from nctheory._failures import ERROR, Misuse, wrong_arguments
+from nctheory._outputs import Outputs
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -136,10 +137,14 @@ def census_command(args: argparse.Namespace) -> int:
     for line in census_lines(found, held):
         console.print(line, markup=False)
     if folder is not None:
-        write_atomically(folder / "census.json", census_json(found, held, flows, f"{args.theorem}: {shown}"))
+        outputs = Outputs()
+        with outputs.attempt():
+            write_atomically(folder / "census.json", census_json(found, held, flows, f"{args.theorem}: {shown}"))
         for suffix in ("png", "svg", "pdf"):
-            file = census_figure(found, folder / f"census.{suffix}", f"{args.theorem}: {shown}", flows)
-            console.print(f"figure: {file}", markup=False)
+            with outputs.attempt():
+                file = census_figure(found, folder / f"census.{suffix}", f"{args.theorem}: {shown}", flows)
+                console.print(f"figure: {file}", markup=False)
+        outputs.settle()
     return int(held is not None and bool(held.extra or held.misjudged))
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import jax
 
+from nctheory._failures import Failure
+
 PACKAGES = ("nctheory", "jax", "jaxlib", "diffrax", "equinox", "numpy", "scipy")
 
 RARELY = (100_000, 20, 100)
@@ -41,7 +43,7 @@ def cache_directory() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("nctheory")) / "xla"
 
 
-class NoDevice(RuntimeError):
+class NoDevice(Failure):
     """JAX finds no device that it was asked for."""
 
 

@@ -5,17 +5,22 @@ disk, a device or the engine. Whoever reads from a pipe may leave it (141), and 
 """
 
 import contextlib
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nctheory._environment import NoDevice
-
 WRONG_USE, ERROR, INTERRUPTED, PIPE_CLOSED = 2, 4, 130, 141
 _OURS = Path(__file__).parent
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of a disk that is full or broken: no use of the command is right then."""
 _LIBRARIES = ("site-packages", "dist-packages", f"{os.sep}lib{os.sep}python", "<frozen", "<string>")
+
+
+class Failure(RuntimeError):
+    """What keeps a command from its end through no fault of its code; the message tells a user all of it."""
 
 
 class Misuse(Exception):
@@ -31,6 +36,8 @@ def wrong_arguments(through_files: bool = True) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _DISK:
+            raise Failure(str(error)) from error
         innermost = traceback.extract_tb(error.__traceback__)[-1].filename
         if users_place(error) and not (through_files and Path(innermost).is_relative_to(_OURS)):
             raise
@@ -52,8 +59,7 @@ def guarded(command: Callable[[], int], verbose: bool = False, kept: str = "") -
         _say(str(error))
         return WRONG_USE
     except BrokenPipeError:
-        with contextlib.suppress(OSError):  # Python flushes once more at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         return PIPE_CLOSED
     except KeyboardInterrupt:
         _say(f"interrupted{f'; {kept}' if kept else ''}")
@@ -62,8 +68,18 @@ def guarded(command: Callable[[], int], verbose: bool = False, kept: str = "") -
         if verbose:
             traceback.print_exception(error)
         _say(f"error: {described(error)}{'' if verbose else '; --verbose shows the traceback'}")
+        try:
+            sys.stdout.flush()
+        except OSError:  # the output itself goes to a full disk
+            _give_up_output()
         return ERROR
     return status
+
+
+def _give_up_output() -> None:
+    """Let what is still to be printed go nowhere: Python flushes once more at its end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(line: str) -> None:
@@ -82,7 +98,7 @@ def described(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     if isinstance(error, OSError) and error.strerror:
         text = error.strerror + (f": {error.filename}" if error.filename else "")
-    elif isinstance(error, NoDevice):
+    elif isinstance(error, Failure):
         text = str(error)
     else:
         text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

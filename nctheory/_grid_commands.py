@@ -9,7 +9,8 @@ import numpy as np
 
 from nctheory._commands import EXIT, output_folder, print_titles, report_console
 from nctheory._environment import check_writable, configure
-from nctheory._failures import Misuse, wrong_arguments
+from nctheory._failures import Failure, Misuse, wrong_arguments
+from nctheory._outputs import Outputs
 
 
 def phase_command(args: argparse.Namespace) -> int:
@@ -44,9 +45,13 @@ def phase_command(args: argparse.Namespace) -> int:
     for line in phase_lines(found):
         console.print(line, markup=False)
     if folder is not None:
-        write_atomically(folder / "phase.json", phase_json(found))
+        outputs = Outputs()
+        with outputs.attempt():
+            write_atomically(folder / "phase.json", phase_json(found))
         for suffix in ("png", "svg", "pdf"):
-            console.print(f"figure: {phase_figure(found, folder / f'phase.{suffix}')}", markup=False)
+            with outputs.attempt():
+                console.print(f"figure: {phase_figure(found, folder / f'phase.{suffix}')}", markup=False)
+        outputs.settle()
     return EXIT[found.outcome]
 
 
@@ -79,9 +84,13 @@ def dynamics_command(args: argparse.Namespace) -> int:
     console.print(dynamics_table(found))
     console.print(f"{found.sound} of {found.seeds} paths followed and sound; {found.note}", markup=False)
     if folder is not None:
-        write_atomically(folder / "dynamics.json", dynamics_json(found))
+        outputs = Outputs()
+        with outputs.attempt():
+            write_atomically(folder / "dynamics.json", dynamics_json(found))
         for suffix in ("png", "svg", "pdf"):
-            console.print(f"figure: {dynamics_figure(found, folder / f'dynamics.{suffix}')}", markup=False)
+            with outputs.attempt():
+                console.print(f"figure: {dynamics_figure(found, folder / f'dynamics.{suffix}')}", markup=False)
+        outputs.settle()
     return EXIT[found.outcome]
 
 
@@ -91,7 +100,7 @@ def sweep_command(args: argparse.Namespace) -> int:
 
     from nctheory.phase import find_diagram
     from nctheory.report import TileProgress
-    from nctheory.sweeps import sweep
+    from nctheory.sweeps import IncompleteSweep, sweep
 
     for name in ("netcdf", "parquet"):
         file = getattr(args, name)
@@ -106,39 +115,53 @@ def sweep_command(args: argparse.Namespace) -> int:
             except OSError as error:
                 raise Misuse(f"--{name}: cannot write {file}: {error.strerror or error}") from error
     configure()
+    stopped = None
     with wrong_arguments():
         diagram = find_diagram(args.diagram)
         grid = {axis.name: axis.points(16) for axis in (diagram.along, diagram.across)}
         for text in args.axis:
             name, values = _axis(text, {axis.name: axis for axis in (diagram.along, diagram.across)})
             grid[name] = values
-        with TileProgress() as progress, threadpool_limits(1, user_api="blas"):
-            found = sweep(
-                diagram.model,
-                grid,
-                measures=diagram.measures,
-                seeds=diagram.seeds if args.seeds is None else args.seeds,
-                key=args.key,
-                folder=args.resume,
-                client=args.scheduler,
-                progress=progress,
-                scale=diagram.scale,
-                method=diagram.method,
-            )
-        files = [
-            write(file) for file, write in ((args.netcdf, found.to_netcdf), (args.parquet, found.to_parquet)) if file
-        ]
+        try:
+            with TileProgress() as progress, threadpool_limits(1, user_api="blas"):
+                found = sweep(
+                    diagram.model,
+                    grid,
+                    measures=diagram.measures,
+                    seeds=diagram.seeds if args.seeds is None else args.seeds,
+                    key=args.key,
+                    folder=args.resume,
+                    client=args.scheduler,
+                    progress=progress,
+                    scale=diagram.scale,
+                    method=diagram.method,
+                )
+        except IncompleteSweep as error:
+            found, stopped = error.partial, error
     console = report_console()
     for line in found.damaged:
         console.print(f"damaged: {line}", markup=False)
-    solves, converged = found.converged.size, int(found.converged.sum())
+    for line in stopped.failed if stopped is not None else ():
+        console.print(f"left out: {line}", markup=False)
+    solves, converged, missing = found.converged.size, int(found.converged.sum()), int(found.missing.sum())
     console.print(
-        f"{solves} solves, {converged} converged, {int(found.certified.sum())} certified; {found.computed} tiles computed, "
-        f"{found.reused} solves taken from the folder",
+        f"{solves - missing} solves, {converged} converged, {int(found.certified.sum())} certified"
+        f"{f', {missing} missing' if missing else ''}; {found.computed} tiles computed, {found.reused} solves taken from the "
+        "folder",
         markup=False,
     )
-    for file in files:
-        console.print(f"written: {file}", markup=False)
+    outputs = Outputs()
+    for file, write in ((args.netcdf, found.to_netcdf), (args.parquet, found.to_parquet)):
+        if file and (place := outputs.rescue(Path(file), write)):
+            console.print(f"written: {place}", markup=False)
+    kept = (
+        ""
+        if args.resume is None
+        else f"finished tiles are kept in {args.resume}, and the same command goes on from there"
+    )
+    if stopped is not None:
+        raise Failure("; ".join(part for part in (str(stopped), outputs.said, kept) if part)) from stopped
+    outputs.settle(kept or "with --resume DIR finished tiles are kept")
     return 0 if converged == solves else EXIT["inconclusive"]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from nctheory._commands import exit_status, output_folder, report_console, selected_theorems
 from nctheory._environment import check_writable, configure
 from nctheory._failures import Misuse, wrong_arguments
+from nctheory._outputs import Outputs
 
 
 def verify_command(args: argparse.Namespace) -> int:
@@ -48,10 +49,11 @@ def verify_command(args: argparse.Namespace) -> int:
                 file=file,
             )
         if args.out is not None:
-            verdict.to_json(Path(args.out) / f"{theorem.id}.json")
+            with outputs.attempt():
+                verdict.to_json(Path(args.out) / f"{theorem.id}.json")
         return verdict
 
-    verdicts = []
+    verdicts, outputs = [], Outputs()
     with (
         wrong_arguments(through_files=False),
         SeedProgress() as progress,
@@ -67,10 +69,13 @@ def verify_command(args: argparse.Namespace) -> int:
     console.print(summary_table(verdicts))
     if args.json is not None:
         body = ",\n".join(verdict.to_json().rstrip() for verdict in verdicts)
-        write_atomically(Path(args.json), f"[\n{body}\n]\n")
+        with outputs.attempt():
+            write_atomically(Path(args.json), f"[\n{body}\n]\n")
     if args.out is not None:
-        file = tolerance_figure(verdicts, Path(args.out) / "tolerances.png")
-        console.print(f"figure: {file}", markup=False)
+        with outputs.attempt():
+            file = tolerance_figure(verdicts, Path(args.out) / "tolerances.png")
+            console.print(f"figure: {file}", markup=False)
+    outputs.settle()
     return exit_status(verdict.outcome for verdict in verdicts)
 
 

@@ -3,11 +3,9 @@
 import errno
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ import pytest
 import nctheory as nct
 from nctheory.sweeps import StoreError
 from nctheory.sweeps._programs import program_digest
-from nctheory.sweeps._store import pack_tile, unpack_tile
+from nctheory.sweeps._tile_file import pack_tile, unpack_tile
 from nctheory.sweeps._tiles import fingerprint, nameless
 
 GRID = {"decay": [0.02, 0.05, 0.3], "many": [2, 4]}
@@ -156,14 +154,6 @@ def test_a_tile_is_its_arrays_and_identity_or_nothing():
             unpack_tile(raw[:begin] + bytes([raw[begin] ^ 255]) + raw[begin + 1 :])
 
 
-CODE = """
-import sys
-from tests.test_sweeps import run
-found = run(sys.argv[1], {"decay": [0.02, 0.03, 0.05, 0.1, 0.2, 0.3], "many": [2, 4]}, tile=2)
-print(found.computed, found.reused, len(found.damaged))
-"""
-
-
 def cached(folder):
     """Environment variables with which processes share what they compile."""
     return {
@@ -173,43 +163,9 @@ def cached(folder):
     }
 
 
-def start(folder):
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE, str(folder)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | cached(folder.parent / "cache"),
-    )
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_and_resumed_it_is_the_undisturbed_sweep(tmp_path):
-    tmp_path = tmp_path / "run"
-    tiles, rng, kills = tmp_path / "tiles", random.Random(5), 0
-    for number in range(1, 11):  # killed once this many tiles are there, a moment later
-        process = start(tmp_path)
-        while process.poll() is None and len(list(tiles.glob("*.tile"))) < 2 * number:
-            time.sleep(0.005)
-        time.sleep(0.02 * rng.random())
-        kills += process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    assert kills >= 5
-    before = {file: file.stat().st_mtime_ns for file in tiles.glob("*.tile")}
-    computed, reused, damaged = map(int, start(tmp_path).communicate()[0].split())
-    assert damaged == 0
-    assert (computed, reused) == (24 - len(before), 2 * len(before))
-    assert all(file.stat().st_mtime_ns == then for file, then in before.items())
-    assert not list(tmp_path.rglob(".*.part"))
-    axes = {"decay": [0.02, 0.03, 0.05, 0.1, 0.2, 0.3], "many": [2, 4]}
-    resumed, undisturbed = run(tmp_path, axes, tile=2), run(None, axes, tile=2)
-    for name, column in undisturbed.arrays.items():
-        np.testing.assert_array_equal(resumed.arrays[name], column)
-
-
 def test_two_sweeps_of_one_folder(tmp_path):
     run(tmp_path, {"decay": [0.3], "many": [2]})
-    code = "import sys, time; from nctheory.sweeps._store import Store\nwith Store(sys.argv[1], {}) as s: pass\n"
+    code = "import sys, time; from nctheory.sweeps._store import Store\nwith Store(sys.argv[1], {}, ()) as s: pass\n"
     code = code.replace("{}", repr(json.loads((tmp_path / "sweep.json").read_text())))
     code = code.replace("pass", "print('open', flush=True); time.sleep(60)")
     other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -251,8 +207,10 @@ def test_a_folder_that_cannot_be_used(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreError, match="No space left on device; finished tiles are kept"):
+    with pytest.raises(nct.IncompleteSweep, match="No space left on device; finished tiles are kept") as stopped:
         run(tmp_path / "ours", {"decay": [0.3, 0.2], "many": [2]})
+    assert isinstance(stopped.value.__cause__, StoreError)
+    assert stopped.value.partial.converged.all()  # what was computed is known all the same
     assert not list((tmp_path / "ours").rglob(".*.part"))
     monkeypatch.undo()
     assert run(tmp_path / "ours", {"decay": [0.3, 0.2], "many": [2]}).reused == 4

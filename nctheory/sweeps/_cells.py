@@ -2,19 +2,20 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from nctheory._failures import Failure, described
 from nctheory._precision import float64
-from nctheory.flow import Options, Status
+from nctheory.flow import Options
 from nctheory.problems import Problem, shape_of
-from nctheory.sweeps._programs import Measure, code_version, platform, program_digest
-from nctheory.sweeps._store import Store
-from nctheory.sweeps._tiles import RESULTS, Tile, compute_tile, fingerprint, nameless
-from nctheory.sweeps._workers import over_workers
+from nctheory.sweeps._programs import Measure, program_digest
+from nctheory.sweeps._store import Store, StoreError
+from nctheory.sweeps._tiles import MISSING, RESULTS, Tile, fingerprint, nameless
+from nctheory.sweeps._workers import workers_of
 
 TAKEN = (*RESULTS, "certified", "seed")
 """Names that neither an axis nor a measure can have."""
@@ -22,6 +23,8 @@ TILE = 2048
 """Most solves of a tile, by default."""
 _NOT_IDENTITY = ("chunk", "memory", "devices", "workers", "progress")
 """Options that change how a sweep is computed and not what comes out."""
+SAID = 3
+"""Most failed tiles that a message describes."""
 
 
 class CellResults(NamedTuple):
@@ -33,6 +36,19 @@ class CellResults(NamedTuple):
     reused: int
     """Solves taken from the folder."""
     damaged: tuple[str, ...]
+
+
+class IncompleteSweep(Failure):
+    """Some tiles failed, or could not be kept, or the cluster was lost; everything else is finished and kept.
+
+    The sweep goes on from there when it is called again with its folder. `partial` holds all that is known, as the result
+    would: of what is missing the status is -1 and the numbers are NaN. `failed` says of each failed tile where and why.
+    """
+
+    def __init__(self, message: str, partial: Any, failed: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.partial = partial
+        self.failed = tuple(failed)
 
 
 class CellRun:
@@ -54,9 +70,11 @@ class CellRun:
         options: Mapping[str, Any],
     ) -> None:
         self.model, self.numbers, self.measures = model, numbers, dict(measures or {})
-        self.key, self.folder, self.tile, self.client, self.options = key, folder, tile, client, dict(options)
+        self.key, self.folder, self.tile, self.options = key, folder, tile, dict(options)
         self._programs: dict[Any, str] = {}
+        self._workers = workers_of(client)
         self._held: Store | None = None
+        self._open: ExitStack | None = None
         if len(np.unique(numbers)) != len(numbers):
             raise ValueError("seeds: expected different seed numbers, got one twice")
         if isinstance(key, bool) or not isinstance(key, int | np.integer) or key < 0:
@@ -71,27 +89,30 @@ class CellRun:
             raise ValueError(f"options: expected options of solve, got {', '.join(unknown)}")
         Options(**options).check()
 
-    @property
-    def identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         """What all tiles of one folder share."""
         asked = {name: x for name, x in Options(**self.options)._asdict().items() if name not in _NOT_IDENTITY}
         return {
             "format": 2,
-            "nctheory": code_version(),
-            **platform(),
+            **self._workers.code,
             "key": int(self.key),
             "measures": sorted(self.measures),
             "options": {name: x.item() if isinstance(x, np.generic) else x for name, x in sorted(asked.items())},
         }
 
     def __enter__(self) -> "CellRun":
-        self._held = None if self.folder is None else Store(self.folder, self.identity).__enter__()
+        with ExitStack() as stack:
+            stack.enter_context(self._workers)
+            if self.folder is not None:
+                names = RESULTS + tuple(self.measures)
+                self._held = stack.enter_context(Store(self.folder, self._identity(), names))
+            self._open = stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._held is not None:
-            self._held.__exit__(*error)
-        self._held = None
+        assert self._open is not None
+        self._held, opened, self._open = None, self._open, None
+        opened.close()
 
     @float64
     def __call__(
@@ -105,24 +126,40 @@ class CellRun:
                 self._programs[form] = program_digest(problem, self.measures)
         prints = [fingerprint(problem, self._programs[form]) for form, problem in zip(forms, problems, strict=True)]
         work = _Work(prints, self.numbers, RESULTS + tuple(self.measures))
-        computed = 0
-        with self if self._held is None else nullcontext():
+        with self if self._open is None else nullcontext():
             store = self._held
             for arrays, held in store.tiles() if store is not None else ():
-                work.take(held["cells"], np.asarray(held["seeds"]), arrays)
+                work.take(held["cells"], np.asarray(held["seeds"], np.int64), arrays)
             tiles = list(work.missing(dict(zip(prints, problems, strict=True)), self.tile))
+            if tiles and store is not None and store.read_only is not None:
+                raise StoreError(
+                    f"folder: {len(tiles)} tiles are missing in {store.folder}, which cannot be written to: {store.read_only}"
+                )
+            failed: list[tuple[Tile, Exception]] = []
+            stopped: Exception | None = None
+            computed = 0
             if progress is not None:
                 progress(0, len(tiles))
-            arguments = (int(self.key), self.measures, self.options)
-            for done, arrays in over_workers(compute_tile, tiles, arguments, self.client):
-                if store is not None:
-                    store.add(arrays, {"cells": list(done.cells), "seeds": list(done.seeds)})
-                work.take(done.cells, np.asarray(done.seeds), arrays)
-                computed += 1
-                if progress is not None:
-                    progress(computed, len(tiles))
+            try:
+                for tile, outcome in self._workers.compute(tiles, (int(self.key), self.measures, self.options)):
+                    if isinstance(outcome, Exception):
+                        failed.append((tile, outcome))
+                    else:
+                        work.take(tile.cells, np.asarray(tile.seeds), outcome)
+                        computed += 1
+                        if store is not None:
+                            store.add(outcome, {"cells": list(tile.cells), "seeds": list(tile.seeds)})
+                    if progress is not None:
+                        progress(computed + len(failed), len(tiles))
+            except (StoreError, Failure) as error:
+                stopped = error
             damaged = tuple(store.damaged) if store is not None else ()
-        return CellResults(work.gathered(), computed, work.reused, damaged)
+        found = CellResults(work.arrays, computed, work.reused, damaged)
+        if stopped is not None or failed:
+            where = dict(zip(prints, cells, strict=True))
+            raise _incomplete(found, len(tiles), failed, stopped, where) from (stopped or failed[0][1])
+        assert work.complete
+        return found
 
     def _built(self, cell: Mapping[str, Any]) -> Problem:
         problem = self.model(**cell)
@@ -141,9 +178,9 @@ class _Work:
             self._row.setdefault(one, []).append(i)
         self._column = {int(seed): j for j, seed in enumerate(numbers)}
         self._have = np.zeros((len(prints), len(numbers)), bool)
-        self._arrays = {name: np.full(self._have.shape, np.nan) for name in names}
-        self._arrays["steps"] = np.zeros(self._have.shape, np.int64)
-        self._arrays["status"] = np.full(self._have.shape, int(Status.STALLED), np.int8)
+        self.arrays = {name: np.full(self._have.shape, np.nan) for name in names}
+        self.arrays["steps"] = np.zeros(self._have.shape, np.int64)
+        self.arrays["status"] = np.full(self._have.shape, MISSING, np.int8)
 
     def take(self, cells: Sequence[str], seeds: np.ndarray, arrays: Mapping[str, np.ndarray]) -> None:
         """Enter a tile's results where they are wanted."""
@@ -152,7 +189,7 @@ class _Work:
         for position, cell in enumerate(cells):
             for row in self._row.get(cell, ()):
                 self._have[row, columns[wanted]] = True
-                for name, into in self._arrays.items():
+                for name, into in self.arrays.items():
                     into[row, columns[wanted]] = arrays[name][position, wanted]
 
     def missing(self, problems: Mapping[str, Problem], tile: int) -> Iterator[Tile]:
@@ -169,10 +206,31 @@ class _Work:
                     names = block.tolist()
                     yield Tile(tuple(names), tuple(problems[one] for one in names), tuple(some.tolist()))
 
-    def gathered(self) -> dict[str, np.ndarray]:
-        """The arrays, cells x seeds, when nothing is missing."""
-        assert self._have.all()
-        return self._arrays
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return bool(self._have.all())
+
+
+def _incomplete(
+    partial: CellResults,
+    number: int,
+    failed: Sequence[tuple[Tile, Exception]],
+    stopped: Exception | None,
+    where: Mapping[str, Mapping[str, Any]],
+) -> IncompleteSweep:
+    """What is to be said of tiles that failed, and of what stopped the sweep."""
+    lines = []
+    for tile, error in failed:
+        cell = ", ".join(f"{name} = {value}" for name, value in where[tile.cells[0]].items())
+        more = f" and {len(tile.cells) - 1} more cells" if len(tile.cells) > 1 else ""
+        lines.append(f"tile of {len(tile.seeds)} seeds at {cell}{more}: {described(error)}")
+    if stopped is not None:
+        said = f"{stopped}; {partial.computed} of {number} tiles were computed"
+    else:
+        more = f"; and {len(lines) - SAID} more" if len(lines) > SAID else ""
+        said = f"{len(failed)} of {number} tiles failed, the others are finished: {'; '.join(lines[:SAID])}{more}"
+    return IncompleteSweep(said, partial, lines)
 
 
 def _blocks(items: np.ndarray, most: int) -> list[np.ndarray]:

@@ -1,5 +1,6 @@
 """The result of a sweep as labelled arrays, and its files."""
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,7 +10,8 @@ import numpy as np
 from nctheory.certificates import gap_closed
 from nctheory.flow import Status
 from nctheory.sweeps._grid import Grid
-from nctheory.theorems import whole_file
+from nctheory.sweeps._tiles import MISSING
+from nctheory.theorems import write_atomically
 
 if TYPE_CHECKING:
     import xarray
@@ -40,6 +42,11 @@ class SweepResult(NamedTuple):
     """Files of the folder that did not verify."""
 
     @property
+    def missing(self) -> np.ndarray:
+        """Mask of the seeds that were not computed: some in `IncompleteSweep.partial`, else none."""
+        return self.arrays["status"] == MISSING
+
+    @property
     def converged(self) -> np.ndarray:
         """Mask of the converged seeds."""
         return self.arrays["status"] == int(Status.CONVERGED)
@@ -63,21 +70,24 @@ class SweepResult(NamedTuple):
         data = xarray.Dataset({name: (dims, column) for name, column in columns.items()}, coordinates)
         for name, text in _UNITS.items():
             data[name].attrs["long_name"] = text
+        flags = {int(status): status.name.lower() for status in Status}
+        if self.missing.any():
+            flags[MISSING] = "missing"
         data["status"].attrs |= {
-            "flag_values": np.array([int(status) for status in Status], np.int8),
-            "flag_meanings": " ".join(status.name.lower() for status in Status),
+            "flag_values": np.array(list(flags), np.int8),
+            "flag_meanings": " ".join(flags.values()),
         }
         return data
 
     def to_netcdf(self, path: str | os.PathLike[str]) -> Path:
         """Write a NetCDF file, whole or not at all."""
-        with whole_file(Path(path)) as part:
-            self.dataset().to_netcdf(part, engine="h5netcdf")
+        made = io.BytesIO()  # a disk that fills up is told to Python; the library crashes
+        self.dataset().to_netcdf(made, engine="h5netcdf")
+        write_atomically(Path(path), made.getvalue())
         return Path(path)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write a Parquet file with one row for each seed of each cell, whole or not at all."""
         frame = self.dataset().to_dataframe().reset_index()
-        with whole_file(Path(path)) as part:
-            frame.to_parquet(part, engine="pyarrow", index=False)
+        write_atomically(Path(path), frame.to_parquet(None, engine="pyarrow", index=False))
         return Path(path)

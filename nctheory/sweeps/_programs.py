@@ -19,7 +19,15 @@ from nctheory.problems import NoCertificate, Params, Problem, template
 
 Measure = Callable[[Problem, Params], Array | Scalar]
 """An order parameter: a number at one point of one problem, in JAX. The problem comes as `nameless` leaves it."""
-NOT_CODE = ("report", "cli.py", "_commands.py", "_grid_commands.py", "_verify_command.py")
+NOT_CODE = (
+    "report",
+    "cli.py",
+    "_commands.py",
+    "_grid_commands.py",
+    "_verify_command.py",
+    "_outputs.py",
+    "_failures.py",
+)
 """Parts of the package that change no result."""
 
 
@@ -121,3 +129,8 @@ def platform() -> dict[str, str]:
         "numpy": np.__version__,
         "device": f"{device.platform} {device.device_kind}",
     }
+
+
+def running_code() -> dict[str, str]:
+    """`code_version` and `platform` of this process: results are the same to the last digit where these are."""
+    return {"nctheory": code_version(), **platform()}

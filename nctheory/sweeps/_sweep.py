@@ -9,7 +9,7 @@ import numpy as np
 from nctheory._precision import float64
 from nctheory.flow import as_seeds
 from nctheory.problems import Problem
-from nctheory.sweeps._cells import TAKEN, TILE, CellRun
+from nctheory.sweeps._cells import TAKEN, TILE, CellResults, CellRun, IncompleteSweep
 from nctheory.sweeps._data import SweepResult
 from nctheory.sweeps._grid import Grid, as_grid
 from nctheory.sweeps._programs import Measure
@@ -37,12 +37,15 @@ def sweep(
 
     The work is cut into tiles of at most `tile` solves. With a `folder` each finished tile is a file there, written
     atomically with a checksum: called again after any interruption, or with another grid or more seeds, only what is
-    missing is computed. A damaged file is put aside, reported in `SweepResult.damaged`, and computed again. `client` is a
-    Dask client or the address of its scheduler, whose workers then compute the tiles (extra `distributed`); by
-    default they are computed here, on all local devices. `progress` is called with the numbers of finished tiles and of all.
+    missing is computed. A damaged file is put aside, reported in `SweepResult.damaged`, and computed again. A folder that
+    cannot be written to can be read, where nothing is missing. `client` is a Dask client or the address of its scheduler,
+    whose workers then compute the tiles (extra `distributed`), if they run what runs here; by default they are computed here,
+    on all local devices. `progress` is called with the numbers of finished tiles and of all.
 
-    Raises ValueError, naming the argument, before anything is computed, and `StoreError` (a ValueError) for a folder that is
-    in use, cannot be written, or holds a sweep of another identity; what is finished stays.
+    Raises ValueError, naming the argument, before anything is computed; `StoreError` (a ValueError) for a folder that is in
+    use, cannot be written, or holds a sweep of another identity; `ClusterError` where no scheduler or no
+    worker answers, or a worker runs something else; and, when all that can be computed is finished, `IncompleteSweep` for
+    tiles that failed or could not be kept.
 
     >>> import jax.numpy as jnp, nctheory as nct
     >>> def model(decay):
@@ -60,7 +63,14 @@ def over_grid(run: CellRun, axes: Grid, progress: Callable[[int, int], None] | N
     for name in axes.names:
         if name in TAKEN or name in run.measures:
             raise ValueError(f"grid: the name {name!r} is taken, by a result or a measure")
-    cells = run(axes.cells(), progress)
-    shape = (*axes.shape, len(run.numbers))
-    arrays = {name: x.reshape(shape) for name, x in cells.arrays.items()}
-    return SweepResult(axes, run.numbers, arrays, cells.computed, cells.reused, cells.damaged)
+
+    def shaped(cells: CellResults) -> SweepResult:
+        shape = (*axes.shape, len(run.numbers))
+        arrays = {name: x.reshape(shape) for name, x in cells.arrays.items()}
+        return SweepResult(axes, run.numbers, arrays, cells.computed, cells.reused, cells.damaged)
+
+    try:
+        return shaped(run(axes.cells(), progress))
+    except IncompleteSweep as error:
+        error.partial = shaped(error.partial)
+        raise

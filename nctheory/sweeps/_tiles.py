@@ -20,6 +20,8 @@ from nctheory.sweeps._programs import Measure
 
 RESULTS = ("value", "lower_bound", "gap_rounding", "grad_norm", "status", "steps")
 """What every tile holds beside the measures, cells x seeds."""
+MISSING = -1
+"""The status of a seed whose tile was not computed."""
 
 
 class Tile(NamedTuple):

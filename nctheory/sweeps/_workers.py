@@ -1,54 +1,64 @@
 """Where tiles are computed: here, one after another, or on the workers of a Dask cluster."""
 
-from collections.abc import Callable, Iterator, Sequence
+import abc
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import jax
-import numpy as np
+from nctheory._failures import Failure
+from nctheory.sweeps._programs import running_code
+from nctheory.sweeps._tiles import Tile, compute_tile
 
-from nctheory.sweeps._tiles import Tile
-
-AHEAD = 4
-"""Tiles that are handed to the cluster for each worker, so that none waits and results do not pile up."""
+Outcome = dict[str, Any] | Exception
+"""The arrays of a tile, or why there are none."""
 
 
-def over_workers(
-    compute: Callable[..., dict[str, Any]], tiles: Sequence[Tile], arguments: tuple[Any, ...], client: Any
-) -> Iterator[tuple[Tile, dict[str, Any]]]:
-    """Each tile with its arrays, as it is finished."""
-    if client is None:
+class ClusterError(Failure):
+    """A Dask cluster does not answer, has no workers, is lost, or runs other code than this process."""
+
+
+class Workers(abc.ABC):
+    """What computes tiles; used in a `with` statement."""
+
+    @property
+    @abc.abstractmethod
+    def code(self) -> dict[str, str]:
+        """What results depend on beside the tile: see `running_code`."""
+
+    @abc.abstractmethod
+    def compute(self, tiles: Sequence[Tile], arguments: tuple[Any, ...]) -> Iterator[tuple[Tile, Outcome]]:
+        """Each tile with its outcome, as it is finished; a tile that fails does not keep the others from theirs."""
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+
+class Here(Workers):
+    """This process."""
+
+    @property
+    def code(self) -> dict[str, str]:
+        """What runs here."""
+        return running_code()
+
+    def compute(self, tiles: Sequence[Tile], arguments: tuple[Any, ...]) -> Iterator[tuple[Tile, Outcome]]:
+        """Each tile with its outcome, in order."""
         for tile in tiles:
-            yield tile, compute(tile, *arguments)
-        return
-    yield from _over_cluster(compute, tiles, arguments, client)
+            try:
+                outcome: Outcome = compute_tile(tile, *arguments)
+            except Exception as error:
+                outcome = error
+            yield tile, outcome
 
 
-def _over_cluster(
-    compute: Callable[..., dict[str, Any]], tiles: Sequence[Tile], arguments: tuple[Any, ...], client: Any
-) -> Iterator[tuple[Tile, dict[str, Any]]]:
-    """The same over a cluster, which retries the tiles of a worker that is lost."""
+def workers_of(client: Any) -> Workers:
+    """The workers of a Dask client or of the scheduler at an address; for None this process."""
+    if client is None:
+        return Here()
     try:
-        from distributed import Client, as_completed
+        from nctheory.sweeps._cluster import Cluster
     except ImportError:
         raise ValueError("client: needs the extra 'distributed' (pip install 'nctheory[distributed]')") from None
-    own = not isinstance(client, Client)
-    cluster = Client(client) if own else client
-    try:
-        waiting, pending = list(reversed(range(len(tiles)))), {}
-
-        def hand_out() -> Any:
-            number = waiting.pop()
-            tile = tiles[number]._replace(problems=jax.tree.map(np.asarray, tiles[number].problems))
-            future = cluster.submit(compute, tile, *arguments, pure=False)
-            pending[future.key] = number
-            return future
-
-        several = AHEAD * max(1, len(cluster.scheduler_info(n_workers=-1)["workers"]))
-        running = as_completed([hand_out() for _ in range(min(several, len(tiles)))])
-        for future in running:
-            yield tiles[pending.pop(future.key)], future.result()
-            if waiting:
-                running.add(hand_out())
-    finally:
-        if own:
-            cluster.close()
+    return Cluster(client)

@@ -16,7 +16,7 @@ from nctheory.theorems._engine_error import EngineError
 from nctheory.theorems._erratum import Erratum, ErratumResult, errata, find_erratum, register_erratum
 from nctheory.theorems._evidence import CriticalPoints, EndStates, Evidence, Trajectories
 from nctheory.theorems._fidelity import flow_fidelity
-from nctheory.theorems._files import whole_file, write_atomically
+from nctheory.theorems._files import synchronise_folder, whole_file, write_atomically
 from nctheory.theorems._instance import Hypothesis, Instance, Source, TrajectorySpec
 from nctheory.theorems._integrate import Integrate
 from nctheory.theorems._judge import Case, claim_result, judge_case
@@ -121,6 +121,7 @@ __all__ = [
     "quick_seeds",
     "register",
     "register_erratum",
+    "synchronise_folder",
     "verify",
     "whole_file",
     "write_atomically",

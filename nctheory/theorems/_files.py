@@ -1,26 +1,59 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and that are still there after a power cut."""
 
+import errno
 import os
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+"""What file systems answer that cannot synchronise a folder."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file or none (see `whole_file`)."""
     data = content.encode() if isinstance(content, str) else content
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to, which becomes `path` at the end, and goes where anything fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """A temporary name beside `path` to write to, which becomes `path` at the end, and goes where anything fails.
+
+    The name is taken by nothing else. The file's content is on the disk before it gets its name, and the name is on the disk
+    when this ends. An OSError names `path`, whatever file or folder it is about.
+    """
+    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.part")
     try:
         yield temporary
+        _synchronise(temporary)
         temporary.replace(path)
+        synchronise_folder(path.parent)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the error that led here is the one to hear of
+            temporary.unlink(missing_ok=True)
+
+
+def synchronise_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk, so that a power cut takes none back."""
+    if os.name == "nt":  # where folders cannot be opened, and names are journalled
+        return
+    try:
+        _synchronise(folder)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+def _synchronise(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,232 @@
+"""A Dask cluster: found within a time, with workers that run the same code, and any of which may be lost."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from typing import Any
+
+import dask
+import jax
+import numpy as np
+from dask.utils import parse_timedelta
+from distributed import Client, Future, wait
+from distributed.comm import parse_host_port
+from distributed.comm.addressing import parse_address
+from distributed.comm.registry import get_backend
+from distributed.core import connect
+from distributed.scheduler import KilledWorker
+from distributed.security import Security
+
+from nctheory.sweeps._programs import running_code
+from nctheory.sweeps._tiles import Tile, compute_tile
+from nctheory.sweeps._workers import ClusterError, Outcome, Workers
+
+AHEAD = 4
+"""Tiles that are handed to the cluster for each worker, so that none waits and results do not pile up."""
+WORKERS_WITHIN = 60.0
+"""Seconds within which there must be a worker, at the beginning and whenever all are gone."""
+LOOK = 2.0
+"""Seconds without a finished tile after which to see whether the cluster is still there."""
+COMPARED = ("python", "nctheory", "jax", "jaxlib", "numpy")
+_ARGUMENT = "client (--scheduler)"
+
+
+class Cluster(Workers):
+    """The workers of a Dask scheduler; `client` is a `distributed.Client`, a Dask cluster, or the scheduler's address.
+
+    Raises ValueError for what is none of these, and `ClusterError` from the `with` statement on.
+    """
+
+    def __init__(self, client: Any) -> None:
+        if isinstance(client, str):
+            _check_address(client)
+        elif not isinstance(client, Client) and not hasattr(client, "scheduler_address"):
+            raise ValueError(f"{_ARGUMENT}: expected a Dask client or an address, got {type(client).__name__}")
+        self._given: Any = client
+        self._client: Any = None
+        self._code: dict[str, str] = {}
+
+    @property
+    def code(self) -> dict[str, str]:
+        """What the workers run."""
+        return self._code
+
+    def __enter__(self) -> "Cluster":
+        self._own = not isinstance(self._given, Client)
+        if self._own:
+            address = self._given if isinstance(self._given, str) else self._given.scheduler_address
+            _reach(address)
+            self._client = Client(self._given, set_as_default=False)
+        else:
+            self._client = self._given
+        try:
+            if self._client.status != "running":
+                raise ClusterError(f"{_ARGUMENT}: the Dask client is {self._client.status}, expected a running one")
+            self._code = self._compared()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._own:
+            self._client.close()
+
+    @property
+    def _address(self) -> str:
+        return self._client.scheduler.address if self._client.scheduler is not None else "the scheduler"
+
+    def _compared(self) -> dict[str, str]:
+        """What the workers run (see `running_code`), once they have turned out to run what runs here.
+
+        The device may be another than here, and must be the same for all.
+        """
+        try:
+            self._client.wait_for_workers(1, timeout=WORKERS_WITHIN)
+        except TimeoutError:
+            raise self._deserted() from None
+        versions: Any = self._client.get_versions(packages=list(COMPARED[1:]))
+        here, there = (_packages(versions[side]) for side in ("client", "workers"))
+        refuse_others(here[""], there)
+        codes: Any = self._client.run(running_code, on_error="return")
+        for worker, code in codes.items():
+            if isinstance(code, Exception):
+                raise ClusterError(f"{_ARGUMENT}: worker {worker} cannot say what it runs: {code!r}")
+        first = next(iter(codes.values()))
+        refuse_others({**running_code(), "device": first["device"]}, codes)
+        return first
+
+    def _deserted(self) -> ClusterError:
+        return ClusterError(
+            f"{_ARGUMENT}: no worker at {self._address} for {WORKERS_WITHIN:g} s; start some with `dask worker "
+            f"{self._address}`"
+        )
+
+    def compute(self, tiles: Sequence[Tile], arguments: tuple[Any, ...]) -> Iterator[tuple[Tile, Outcome]]:
+        """Each tile with its outcome, as it is finished.
+
+        When a worker is lost, its tiles go to others. Dask gives up all tiles that were often with workers when those were
+        lost, whichever of them was the reason; so these are tried again, each with nothing else on the cluster.
+        """
+        suspects = []
+        for tile, outcome in self._computed(tiles, arguments):
+            if isinstance(outcome, KilledWorker) and len(tiles) > 1:
+                suspects.append(tile)
+            else:
+                yield tile, outcome
+        for tile in suspects:
+            yield from self._computed([tile], arguments)
+
+    def _computed(self, tiles: Sequence[Tile], arguments: tuple[Any, ...]) -> Iterator[tuple[Tile, Outcome]]:
+        waiting, running = list(reversed(tiles)), {}
+        while waiting or running:
+            while waiting and len(running) < AHEAD * max(1, self._number()):
+                tile = waiting.pop()
+                sent = tile._replace(problems=jax.tree.map(np.asarray, tile.problems))
+                future = self._client.submit(on_worker, self._code, sent, *arguments, pure=False)
+                running[future.key] = (future, tile)
+            for future in self._finished([future for future, _ in running.values()]):
+                _, tile = running.pop(future.key)
+                try:
+                    outcome: Outcome = future.result()
+                except Exception as error:
+                    outcome = error
+                yield tile, outcome
+
+    def _finished(self, futures: list[Future]) -> list[Future]:
+        """Those of some futures that are finished, at least one."""
+        deserted = None
+        while True:
+            try:
+                with self._client.as_current():
+                    wait(futures, timeout=LOOK, return_when="FIRST_COMPLETED")
+            except TimeoutError:
+                now = time.monotonic()
+                deserted = None if self._number() else (deserted or now)
+                if deserted is not None and now - deserted > WORKERS_WITHIN:
+                    raise self._deserted() from None
+            except CancelledError as error:  # as all are when the scheduler is lost
+                raise self._lost() from error
+            done = [future for future in futures if future.status != "pending"]
+            if any(future.cancelled() for future in done) or self._client.status != "running":
+                raise self._lost()
+            if done:
+                return done
+
+    def _number(self) -> int:
+        """How many workers there are now."""
+        try:
+            return len(self._client.scheduler_info(n_workers=-1)["workers"])
+        except (OSError, TimeoutError) as error:
+            raise self._lost() from error
+
+    def _lost(self) -> ClusterError:
+        return ClusterError(f"{_ARGUMENT}: the connection to {self._address} was lost")
+
+
+def on_worker(code: Mapping[str, str], tile: Tile, *arguments: Any) -> dict[str, Any]:
+    """A tile, on a worker that runs the given code; `ClusterError` on another one, which may have come late."""
+    refuse_others(code, {"this one": running_code()})
+    return compute_tile(tile, *arguments)
+
+
+def refuse_others(here: Mapping[str, str], workers: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise `ClusterError` where workers differ from what is expected, naming what and on which."""
+    for name, expected in here.items():
+        others = {worker: code.get(name) for worker, code in workers.items() if code.get(name) != expected}
+        if others:
+            some = ", ".join(f"{found or 'missing'} on {worker}" for worker, found in list(others.items())[:3])
+            more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+            raise ClusterError(
+                f"{_ARGUMENT}: workers must run what runs here: {name} is {expected or 'missing'} here, {some}{more}"
+            )
+
+
+def _packages(versions: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Versions of `COMPARED`, of Python the first two numbers, by worker; of a single process under the name ""."""
+    found = {"": versions} if "packages" in versions else versions
+    packages = {worker: one["packages"] for worker, one in found.items()}
+    return {
+        worker: {name: ".".join(one[name].split(".")[:2]) if name == "python" else one.get(name) for name in COMPARED}
+        for worker, one in packages.items()
+    }
+
+
+def _check_address(address: str) -> None:
+    """Raise ValueError for what is no address."""
+    try:
+        scheme, place = parse_address(address)
+        get_backend(scheme)
+        if scheme != "inproc":
+            parse_host_port(place)
+    except ValueError as error:
+        raise ValueError(
+            f"{_ARGUMENT}: expected the address of a Dask scheduler, such as tcp://host:8786, got {address!r}: {error}"
+        ) from None
+
+
+def _reach(address: str) -> None:
+    """Raise `ClusterError` where no scheduler answers within Dask's time-out for connections.
+
+    `Client` itself waits for ever for a port that accepts and says nothing.
+    """
+    seconds = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect", "30s"))
+
+    async def ask() -> Any:
+        comm = await connect(address, timeout=seconds, **Security().get_connection_args("client"))
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            return await comm.read()
+        finally:
+            comm.abort()
+
+    try:
+        with ThreadPoolExecutor(1) as thread:  # a notebook has a loop of its own in this one
+            answer = thread.submit(lambda: asyncio.run(asyncio.wait_for(ask(), seconds))).result()
+    except Exception as error:
+        why = f": {error.__cause__ or error}".removesuffix(": ").removesuffix(": TimeoutError()")
+        raise ClusterError(f"{_ARGUMENT}: no Dask scheduler answers at {address} within {seconds:g} s{why}") from error
+    kind = answer.get("type") if isinstance(answer, dict) else type(answer).__name__
+    if kind != "Scheduler":
+        raise ClusterError(f"{_ARGUMENT}: expected a Dask scheduler at {address}, found a {kind}")

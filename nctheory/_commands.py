@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,17 +42,33 @@ def output_folder(name: str) -> Path:
 
 
 def report_console() -> "Console":
-    """Where tables are printed: as wide as the terminal, and elsewhere as the summary needs."""
+    """Where tables are printed: as wide as the terminal or as COLUMNS says, and elsewhere as the summary needs."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if Console().is_terminal else 140)
+    return Console(highlight=False, width=None if _ends_lines() else 140)
+
+
+def _ends_lines() -> bool:
+    """Whether lines of the output have an end, where a terminal breaks them."""
+    return sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
 
 
 def print_titles(known: Mapping[str, Any]) -> None:
-    """Identifiers and titles, one a line."""
-    width = max(map(len, known))
+    """Identifiers and titles, one a line; where lines have an end, titles go on below their beginning."""
+    longest = max(map(len, known), default=0) + 2
+    room = report_console().width if _ends_lines() else sys.maxsize
+    beside = room >= longest + 30
     for identifier, one in known.items():
-        print(f"{identifier:<{width}}  {one.title}")
+        begin = f"{identifier:<{longest}}" if beside else "  "
+        text = [] if beside else [identifier]
+        further = " " * len(begin)
+        text += textwrap.wrap(one.title, room, initial_indent=begin, subsequent_indent=further, break_on_hyphens=False)
+        print("\n".join(text))
+
+
+def say_file(what: str, file: Path) -> None:
+    """What was written and where, on one line, so that the path can be copied."""
+    print(f"{what}: {file}", flush=True)
 
 
 def selected_theorems(names: Sequence[str]) -> list[tuple]:
@@ -139,7 +156,7 @@ def census_command(args: argparse.Namespace) -> int:
         write_atomically(folder / "census.json", census_json(found, held, flows, f"{args.theorem}: {shown}"))
         for suffix in ("png", "svg", "pdf"):
             file = census_figure(found, folder / f"census.{suffix}", f"{args.theorem}: {shown}", flows)
-            console.print(f"figure: {file}", markup=False)
+            say_file("figure", file)
     return int(held is not None and bool(held.extra or held.misjudged))
 
 

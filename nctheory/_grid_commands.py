@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nctheory._commands import EXIT, output_folder, print_titles, report_console
+from nctheory._commands import EXIT, output_folder, print_titles, report_console, say_file
 from nctheory._environment import check_writable, configure
 from nctheory._failures import Misuse, wrong_arguments
 
@@ -46,7 +46,7 @@ def phase_command(args: argparse.Namespace) -> int:
     if folder is not None:
         write_atomically(folder / "phase.json", phase_json(found))
         for suffix in ("png", "svg", "pdf"):
-            console.print(f"figure: {phase_figure(found, folder / f'phase.{suffix}')}", markup=False)
+            say_file("figure", phase_figure(found, folder / f"phase.{suffix}"))
     return EXIT[found.outcome]
 
 
@@ -81,7 +81,7 @@ def dynamics_command(args: argparse.Namespace) -> int:
     if folder is not None:
         write_atomically(folder / "dynamics.json", dynamics_json(found))
         for suffix in ("png", "svg", "pdf"):
-            console.print(f"figure: {dynamics_figure(found, folder / f'dynamics.{suffix}')}", markup=False)
+            say_file("figure", dynamics_figure(found, folder / f"dynamics.{suffix}"))
     return EXIT[found.outcome]
 
 
@@ -138,7 +138,7 @@ def sweep_command(args: argparse.Namespace) -> int:
         markup=False,
     )
     for file in files:
-        console.print(f"written: {file}", markup=False)
+        say_file("written", file)
     return 0 if converged == solves else EXIT["inconclusive"]
 
 

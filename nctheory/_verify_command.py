@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from nctheory._commands import exit_status, output_folder, report_console, selected_theorems
+from nctheory._commands import exit_status, output_folder, report_console, say_file, selected_theorems
 from nctheory._environment import check_writable, configure
 from nctheory._failures import Misuse, wrong_arguments
 
@@ -70,7 +70,7 @@ def verify_command(args: argparse.Namespace) -> int:
         write_atomically(Path(args.json), f"[\n{body}\n]\n")
     if args.out is not None:
         file = tolerance_figure(verdicts, Path(args.out) / "tolerances.png")
-        console.print(f"figure: {file}", markup=False)
+        say_file("figure", file)
     return exit_status(verdict.outcome for verdict in verdicts)
 
 

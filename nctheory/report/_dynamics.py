@@ -12,7 +12,7 @@ import numpy as np
 from nctheory.closed_form import global_minimum
 from nctheory.flow import draw_starts, flow
 from nctheory.problems import unconstrained_features
-from nctheory.report._cells import number
+from nctheory.report._cells import NARROW, number
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._save import Drawing, Spot, house_style, save_figure
 from nctheory.report._text import to_unicode
@@ -158,8 +158,8 @@ def _draw_order(panel: Any, curve: Mapping[str, Any], scales: np.ndarray, observ
 def dynamics_table(found: Dynamics) -> FittedTable:
     """One row for each claim: how far the curves are from the prediction, and against what tolerance."""
     columns = (
-        Column("claim", number=False),
-        Column("kind", 1, number=False),
+        Column("claim", number=False, narrowest=NARROW),
+        Column("kind", 3, number=False),
         Column("largest relative deviation", 2),
         Column("worst ratio"),
     )

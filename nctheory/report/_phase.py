@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nctheory.phase import SHIFT, Hysteresis, LocatedBoundary, PhaseDiagram, order_of
+from nctheory.report._cells import NARROW
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._save import Drawing, Spot, house_style, save_figure
 
@@ -178,8 +179,9 @@ def percent(distances: Iterable[float | None]) -> str:
 
 def phase_table(found: PhaseDiagram) -> FittedTable:
     """One row for each boundary: on how many rows it was located, how far from the prediction, and the verdict."""
-    columns = [Column("boundary", number=False), Column("rows", 5), Column("located", 2), Column("largest distance", 1)]
-    columns += [Column("band", 4), Column("tolerance", 3), Column("moved"), Column("outcome", number=False)]
+    columns = [Column("boundary", number=False, narrowest=NARROW), Column("rows", 6), Column("located", 3)]
+    columns += [Column("largest distance", 1), Column("band", 5), Column("tolerance", 4), Column("moved", 1)]
+    columns.append(Column("outcome", number=False))
     rows = [
         (
             one.boundary.name,

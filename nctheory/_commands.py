@@ -55,6 +55,8 @@ def _ends_lines() -> bool:
 
 def print_titles(known: Mapping[str, Any]) -> None:
     """Identifiers and titles, one a line; where lines have an end, titles go on below their beginning."""
+    from nctheory.report import to_unicode
+
     longest = max(map(len, known), default=0) + 2
     room = report_console().width if _ends_lines() else sys.maxsize
     beside = room >= longest + 30
@@ -62,7 +64,9 @@ def print_titles(known: Mapping[str, Any]) -> None:
         begin = f"{identifier:<{longest}}" if beside else "  "
         text = [] if beside else [identifier]
         further = " " * len(begin)
-        text += textwrap.wrap(one.title, room, initial_indent=begin, subsequent_indent=further, break_on_hyphens=False)
+        text += textwrap.wrap(
+            to_unicode(one.title), room, initial_indent=begin, subsequent_indent=further, break_on_hyphens=False
+        )
         print("\n".join(text))
 
 
@@ -160,11 +164,11 @@ def census_command(args: argparse.Namespace) -> int:
     return int(held is not None and bool(held.extra or held.misjudged))
 
 
-def show_command(identifier: str) -> int:
+def show_command(identifier: str, latex: bool) -> int:
     """One theorem in full."""
     from nctheory.report import show_theorem
 
-    print(show_theorem(selected_theorems([identifier])[0][0]))
+    print(show_theorem(selected_theorems([identifier])[0][0], latex))
     return 0
 
 

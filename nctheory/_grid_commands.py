@@ -3,13 +3,14 @@
 import argparse
 import importlib.util
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from nctheory._commands import EXIT, output_folder, print_titles, report_console, say_file
 from nctheory._environment import check_writable, configure
 from nctheory._failures import Misuse, wrong_arguments
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def phase_command(args: argparse.Namespace) -> int:
@@ -142,8 +143,10 @@ def sweep_command(args: argparse.Namespace) -> int:
     return 0 if converged == solves else EXIT["inconclusive"]
 
 
-def _axis(text: str, axes: dict[str, Any]) -> tuple[str, np.ndarray]:
+def _axis(text: str, axes: dict[str, Any]) -> tuple[str, "np.ndarray"]:
     """NAME=a,b,c or NAME=LOW:HIGH:NUMBER."""
+    import numpy as np
+
     name, _, values = text.partition("=")
     if name not in axes:
         raise Misuse(f"--axis: expected one of {', '.join(axes)} and '=', got {text!r}")

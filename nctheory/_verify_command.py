@@ -4,13 +4,15 @@ import argparse
 import contextlib
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nctheory._commands import exit_status, output_folder, report_console, say_file, selected_theorems
 from nctheory._environment import check_writable, configure
 from nctheory._failures import Misuse, wrong_arguments
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 
 def verify_command(args: argparse.Namespace) -> int:
@@ -75,8 +77,10 @@ def verify_command(args: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+def _pool(workers: int) -> Iterator["ThreadPoolExecutor"]:
     """Threads that are not waited for when something fails, or the user has had enough."""
+    from concurrent.futures import ThreadPoolExecutor
+
     pool = ThreadPoolExecutor(workers)
     try:
         yield pool

@@ -127,6 +127,7 @@ def test_boundaries_show_their_outcome_and_distance(diagram, width, capsys, monk
 @pytest.mark.parametrize("width", WIDTHS)
 def test_types_of_critical_points_and_curves_are_whole(width):
     problem = find_theorem("ufm-mse-landscape").instances(jax.random.key(0))[0].problem
+    assert isinstance(problem, nct.DeepLinear)
     found = nct.census(problem, 24)
     wrong = [one._replace(minimum=not one.minimum) for one in nct.critical_points(problem)]
     text = as_text(census_table(found, compare(found, wrong)), width)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nctheory.flow import draw_starts
+from nctheory.flow import starts as draw_starts
 from nctheory.problems import Params, Problem
 
 

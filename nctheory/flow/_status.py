@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nctheory._shown import shown
 from nctheory.problems import Params
 
 
@@ -21,6 +22,7 @@ class Status(enum.IntEnum):
     """The point or its value stopped being finite."""
 
 
+@shown()
 class Ensemble(NamedTuple):
     """End states of many seeds; every array has a leading axis `seeds`."""
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._precision import float64
+from nctheory._shown import shown
 from nctheory.flow import solve_from
 from nctheory.landscape._census import CensusResult, type_invariants
 from nctheory.problems import Problem, ravel, unravel
@@ -17,6 +18,7 @@ SAME_VALUE, SAME_INVARIANTS = 1e-6, 1e-3
 """Relative distances within which an end is a row of the census."""
 
 
+@shown()
 class Descent(NamedTuple):
     """One flow line out of a saddle."""
 

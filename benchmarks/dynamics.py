@@ -113,7 +113,7 @@ def main() -> None:
 
     def ours(compare: bool) -> Callable[[], np.ndarray]:
         def run() -> np.ndarray:
-            found = nct.flow(network, starts, times, observe=heights, tolerance=TOLERANCE, compare=compare)
+            found = nct.gradient_flow(network, starts, times, observe=heights, tolerance=TOLERANCE, compare=compare)
             assert found.followed.all()
             assert found.drift.max() < 1e-9
             return np.asarray(found.values)

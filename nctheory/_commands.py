@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,17 +43,37 @@ def output_folder(name: str) -> Path:
 
 
 def report_console() -> "Console":
-    """Where tables are printed: as wide as the terminal, and elsewhere as the summary needs."""
+    """Where tables are printed: as wide as the terminal or as COLUMNS says, and elsewhere as the summary needs."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if Console().is_terminal else 140)
+    return Console(highlight=False, width=None if _ends_lines() else 140)
+
+
+def _ends_lines() -> bool:
+    """Whether lines of the output have an end, where a terminal breaks them."""
+    return sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
 
 
 def print_titles(known: Mapping[str, Any]) -> None:
-    """Identifiers and titles, one a line."""
-    width = max(map(len, known))
+    """Identifiers and titles, one a line; where lines have an end, titles go on below their beginning."""
+    from nctheory.report import to_unicode
+
+    longest = max(map(len, known), default=0) + 2
+    room = report_console().width if _ends_lines() else sys.maxsize
+    beside = room >= longest + 30
     for identifier, one in known.items():
-        print(f"{identifier:<{width}}  {one.title}")
+        begin = f"{identifier:<{longest}}" if beside else "  "
+        text = [] if beside else [identifier]
+        further = " " * len(begin)
+        text += textwrap.wrap(
+            to_unicode(one.title), room, initial_indent=begin, subsequent_indent=further, break_on_hyphens=False
+        )
+        print("\n".join(text))
+
+
+def say_file(what: str, file: Path) -> None:
+    """What was written and where, on one line, so that the path can be copied."""
+    print(f"{what}: {file}", flush=True)
 
 
 def selected_theorems(names: Sequence[str]) -> list[tuple]:
@@ -143,16 +164,16 @@ def census_command(args: argparse.Namespace) -> int:
         for suffix in ("png", "svg", "pdf"):
             with outputs.attempt():
                 file = census_figure(found, folder / f"census.{suffix}", f"{args.theorem}: {shown}", flows)
-                console.print(f"figure: {file}", markup=False)
+                say_file("figure", file)
         outputs.settle()
     return int(held is not None and bool(held.extra or held.misjudged))
 
 
-def show_command(identifier: str) -> int:
+def show_command(identifier: str, latex: bool) -> int:
     """One theorem in full."""
     from nctheory.report import show_theorem
 
-    print(show_theorem(selected_theorems([identifier])[0][0]))
+    print(show_theorem(selected_theorems([identifier])[0][0], latex))
     return 0
 
 

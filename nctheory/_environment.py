@@ -1,13 +1,10 @@
 """What a result depends on besides its inputs: versions, device, precision."""
 
 import gc
-import importlib.metadata
 import os
 import platform
 import tempfile
 from pathlib import Path
-
-import jax
 
 from nctheory._failures import Failure
 
@@ -23,6 +20,10 @@ def environment() -> dict[str, str]:
     >>> environment()["precision"]
     'float64'
     """
+    import importlib.metadata
+
+    import jax
+
     found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
     for package in PACKAGES:
         try:
@@ -53,6 +54,8 @@ def configure() -> Path | None:
     Returns the cache folder, or None where none can be written; then every run compiles afresh. Raises `NoDevice` where JAX
     finds nothing to compute on.
     """
+    import jax
+
     try:
         jax.local_devices()
     except (

@@ -3,14 +3,15 @@
 import argparse
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from nctheory._commands import EXIT, output_folder, print_titles, report_console
+from nctheory._commands import EXIT, output_folder, print_titles, report_console, say_file
 from nctheory._environment import check_writable, configure
 from nctheory._failures import Failure, Misuse, wrong_arguments
 from nctheory._outputs import Outputs
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def phase_command(args: argparse.Namespace) -> int:
@@ -50,7 +51,7 @@ def phase_command(args: argparse.Namespace) -> int:
             write_atomically(folder / "phase.json", phase_json(found))
         for suffix in ("png", "svg", "pdf"):
             with outputs.attempt():
-                console.print(f"figure: {phase_figure(found, folder / f'phase.{suffix}')}", markup=False)
+                say_file("figure", phase_figure(found, folder / f"phase.{suffix}"))
         outputs.settle()
     return EXIT[found.outcome]
 
@@ -89,7 +90,7 @@ def dynamics_command(args: argparse.Namespace) -> int:
             write_atomically(folder / "dynamics.json", dynamics_json(found))
         for suffix in ("png", "svg", "pdf"):
             with outputs.attempt():
-                console.print(f"figure: {dynamics_figure(found, folder / f'dynamics.{suffix}')}", markup=False)
+                say_file("figure", dynamics_figure(found, folder / f"dynamics.{suffix}"))
         outputs.settle()
     return EXIT[found.outcome]
 
@@ -153,7 +154,7 @@ def sweep_command(args: argparse.Namespace) -> int:
     outputs = Outputs()
     for file, write in ((args.netcdf, found.to_netcdf), (args.parquet, found.to_parquet)):
         if file and (place := outputs.rescue(Path(file), write)):
-            console.print(f"written: {place}", markup=False)
+            say_file("written", place)
     kept = (
         ""
         if args.resume is None
@@ -165,8 +166,10 @@ def sweep_command(args: argparse.Namespace) -> int:
     return 0 if converged == solves else EXIT["inconclusive"]
 
 
-def _axis(text: str, axes: dict[str, Any]) -> tuple[str, np.ndarray]:
+def _axis(text: str, axes: dict[str, Any]) -> tuple[str, "np.ndarray"]:
     """NAME=a,b,c or NAME=LOW:HIGH:NUMBER."""
+    import numpy as np
+
     name, _, values = text.partition("=")
     if name not in axes:
         raise Misuse(f"--axis: expected one of {', '.join(axes)} and '=', got {text!r}")

@@ -4,14 +4,16 @@ import argparse
 import contextlib
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nctheory._commands import exit_status, output_folder, report_console, selected_theorems
+from nctheory._commands import exit_status, output_folder, report_console, say_file, selected_theorems
 from nctheory._environment import check_writable, configure
 from nctheory._failures import Misuse, wrong_arguments
 from nctheory._outputs import Outputs
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 
 def verify_command(args: argparse.Namespace) -> int:
@@ -74,14 +76,16 @@ def verify_command(args: argparse.Namespace) -> int:
     if args.out is not None:
         with outputs.attempt():
             file = tolerance_figure(verdicts, Path(args.out) / "tolerances.png")
-            console.print(f"figure: {file}", markup=False)
+            say_file("figure", file)
     outputs.settle()
     return exit_status(verdict.outcome for verdict in verdicts)
 
 
 @contextlib.contextmanager
-def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+def _pool(workers: int) -> Iterator["ThreadPoolExecutor"]:
     """Threads that are not waited for when something fails, or the user has had enough."""
+    from concurrent.futures import ThreadPoolExecutor
+
     pool = ThreadPoolExecutor(workers)
     try:
         yield pool

@@ -16,7 +16,6 @@ from nctheory._commands import (
 from nctheory._failures import INTERRUPTED, guarded
 from nctheory._grid_commands import dynamics_command, phase_command, sweep_command
 from nctheory._verify_command import verify_command
-from nctheory._version import __version__
 
 
 def _whole(least: int) -> Callable[[str], int]:
@@ -34,6 +33,16 @@ def _whole(least: int) -> Callable[[str], int]:
     return parse
 
 
+class _Version(argparse.Action):
+    """Prints the version, which is looked up then only."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from nctheory._version import __version__
+
+        print(f"{parser.prog} {__version__}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The argument parser."""
     top = argparse.ArgumentParser(
@@ -43,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         "theorem's file, the disk, a device, or a contradiction in the engine: then nothing can be trusted, whatever else was "
         "found), 130 interrupted",
     )
-    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     top.add_argument("--verbose", action="store_true", help="show the traceback of an error")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="the theorems of the catalogue")
@@ -54,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     wrong.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
     show = commands.add_parser("show", help="statement, hypotheses, claims, controls and source of a theorem")
     show.add_argument("theorem", metavar="ID")
+    show.add_argument("--latex", action="store_true", help="the statement in LaTeX as well")
     check = commands.add_parser("verify", help="check theorems (default: all) on many random seeds")
     check.add_argument("theorems", nargs="*", metavar="ID|FILE.py", help="identifiers, or files that register theorems")
     check.add_argument(
@@ -140,7 +150,7 @@ def _run(args: argparse.Namespace) -> int:
         case "errata":
             return errata_command(args)
         case "show":
-            return show_command(args.theorem)
+            return show_command(args.theorem, args.latex)
         case "census":
             return census_command(args)
         case "phase":

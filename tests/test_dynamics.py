@@ -270,9 +270,9 @@ def test_controls_of_conserved_quantities_know_unequal_decays():
         low, up = params.weights
         return up.T @ up - low @ low.T
 
-    moved = nct.flow(unequal, starts, [1e-9, 3.0], observe=balance).values
+    moved = nct.gradient_flow(unequal, starts, [1e-9, 3.0], observe=balance).values
     assert np.all(np.linalg.norm(moved[:, 1] - moved[:, 0], axis=(1, 2)) > 1e-2)
     equal = nct.deep_linear(widths=(3, 3, 3), counts=(2, 1, 1), loss="mse", weight_decay=(0.0,) * 3)
     stepped = nct.descend(equal, starts, [0, 30], 0.2, observe=balance).values
     assert np.all(np.linalg.norm(stepped[:, 1] - stepped[:, 0], axis=(1, 2)) > 1e-3)
-    assert jnp.isnan(nct.flow(unequal, starts, [1.0], observe=balance).drift).all()
+    assert jnp.isnan(nct.gradient_flow(unequal, starts, [1.0], observe=balance).drift).all()

@@ -94,7 +94,7 @@ def test_the_census_knows_all_types(solved):
 def test_paths_sweeps_and_several_problems(solved):
     case, problem, ends = solved
     starts = nct.starts(problem, 3)
-    followed = nct.flow(problem, starts, [0.5, 1.0], observe=lambda p, x: p.objective(x))
+    followed = nct.gradient_flow(problem, starts, [0.5, 1.0], observe=lambda p, x: p.objective(x))
     assert np.all(np.diff(followed.values, axis=1) < 0)
     stepped = nct.descend(problem, starts, [5, 10], 0.01, observe=lambda p, x: p.objective(x))
     assert np.all(np.diff(stepped.values, axis=1) < 0)

@@ -88,7 +88,7 @@ def test_the_flow_of_aligned_networks_is_the_closed_form(layers):
     strengths, times = np.array([2.0, 1.2, 0.7]), np.linspace(0.2, 9.0, 12)
     heights = np.array([[0.05, 0.02, 0.01], [0.3, 0.1, 0.2]])
     network, starts = white_network(strengths, layers), diagonal_starts(heights, layers)
-    paths = nct.flow(network, starts, times, observe=product_diagonal)
+    paths = nct.gradient_flow(network, starts, times, observe=product_diagonal)
     exact = nct.mode_height(layers, strengths[None, None, :], heights[:, None, :], times[None, :, None])
     away = np.linalg.norm(paths.values - exact, axis=2) / np.linalg.norm(exact, axis=2)
     assert away.max() < 1e-8
@@ -104,7 +104,7 @@ def test_the_error_of_a_path_is_not_too_small_however_many_times_are_observed(nu
     heights = np.exp(np.random.default_rng(0).uniform(np.log(1e-3), np.log(0.5), size=(40, 3)))
     network, starts = white_network(strengths, 2), diagonal_starts(heights, 2)
     for tolerance in (1e-12, 1e-11, 1e-8):
-        paths = nct.flow(network, starts, times, observe=product_diagonal, tolerance=tolerance)
+        paths = nct.gradient_flow(network, starts, times, observe=product_diagonal, tolerance=tolerance)
         exact = nct.mode_height(2, strengths[None, None, :], heights[:, None, :], times[None, :, None])
         away = np.linalg.norm(paths.values - exact, axis=2)
         assert np.all(away <= 2 * paths.error + 1e-13)
@@ -115,7 +115,7 @@ def test_the_error_of_a_path_is_not_too_small_however_many_times_are_observed(nu
 def test_the_flow_agrees_with_another_integrator_and_with_the_implicit_method():
     model = nct.unconstrained_features(counts=(2, 2, 2), dim=2, loss="cross_entropy", weight_decay=(0.02, 0.01))
     starts, times = nct.starts(model, seeds=3, key=4), np.array([0.5, 2.0, 10.0])
-    paths = nct.flow(model, starts, times)
+    paths = nct.gradient_flow(model, starts, times)
     flat = np.concatenate([np.asarray(x).reshape(3, -1) for x in jax.tree.leaves(starts)], axis=1)
     for i in range(3):
 
@@ -126,19 +126,21 @@ def test_the_flow_agrees_with_another_integrator_and_with_the_implicit_method():
         found = solve_ivp(slope, (0, 10), flat[i], method="DOP853", t_eval=times, rtol=1e-12, atol=1e-12)
         ours = np.concatenate([np.asarray(x)[i].reshape(3, -1) for x in jax.tree.leaves(paths.values)], axis=1)
         np.testing.assert_allclose(ours, found.y.T, atol=1e-9)
-    other = nct.flow(model, starts, times, observe=value_of, method="implicit", tolerance=1e-9)
+    other = nct.gradient_flow(model, starts, times, observe=value_of, method="implicit", tolerance=1e-9)
     assert other.counts()["followed"] == 3
-    np.testing.assert_allclose(other.values, nct.flow(model, starts, times, observe=value_of).values, atol=1e-7)
+    np.testing.assert_allclose(
+        other.values, nct.gradient_flow(model, starts, times, observe=value_of).values, atol=1e-7
+    )
 
 
 def test_a_stiff_problem_falls_back_on_the_implicit_method():
     rates = np.array([1.0, 1e8])
     problem, times = Stiff(rates), np.array([1e-9, 0.5, 2.0])
     starts = nct.starts(problem, seeds=2)
-    explicit = nct.flow(problem, starts, times, method="explicit", max_steps=2000, tolerance=1e-6)
+    explicit = nct.gradient_flow(problem, starts, times, method="explicit", max_steps=2000, tolerance=1e-6)
     assert explicit.counts()["steps_spent"] == 2
     assert not explicit.followed.any()
-    auto = nct.flow(problem, starts, times, max_steps=2000, tolerance=1e-6)
+    auto = nct.gradient_flow(problem, starts, times, max_steps=2000, tolerance=1e-6)
     assert auto.counts()["followed"] == 2
     np.testing.assert_allclose(auto.values[0], np.exp(-rates[None, :] * times[:, None]), atol=1e-4)
     assert np.all(np.abs(auto.values[0, :, 0] - np.exp(-times)) < 2 * auto.error[0])
@@ -148,7 +150,7 @@ def test_an_event_ends_the_path_when_the_closed_form_says():
     strength, start, level = 1.5, 0.01, 0.9
     when = np.log(level * (strength - start) / (start * (strength - level))) / (2 * strength)
     network, starts = white_network([strength]), diagonal_starts([[start], [0.1]])
-    paths = nct.flow(
+    paths = nct.gradient_flow(
         network,
         starts,
         [0.5 * when, 2 * when],
@@ -167,8 +169,8 @@ def test_a_seed_takes_the_same_path_in_any_company_and_a_bad_one_harms_no_other(
     starts, times = nct.starts(model, seeds=40, key=1), [0.5, 3.0]
     spoilt = jax.tree.map(np.array, starts)
     spoilt.weights[0][7] = np.nan
-    paths = nct.flow(model, spoilt, times, observe=value_of)
-    alone = nct.flow(model, jax.tree.map(lambda x: x[33:34], starts), times, observe=value_of)
+    paths = nct.gradient_flow(model, spoilt, times, observe=value_of)
+    alone = nct.gradient_flow(model, jax.tree.map(lambda x: x[33:34], starts), times, observe=value_of)
     np.testing.assert_allclose(alone.values[0], paths.values[33], rtol=1e-12)
     assert paths.counts() == {"followed": 39, "event": 0, "steps_spent": 0, "lost": 1}
     assert np.flatnonzero(~paths.followed).tolist() == [7]
@@ -178,19 +180,19 @@ def test_a_seed_takes_the_same_path_in_any_company_and_a_bad_one_harms_no_other(
 @pytest.mark.parametrize("decay", [0.0, 0.03])
 def test_what_the_flow_conserves_drifts_by_less_than_1e_9_for_every_seed(decay):
     chain = nct.deep_linear(widths=(4, 3, 3), counts=(3, 2, 1), loss="cross_entropy", weight_decay=(decay,) * 3)
-    paths = nct.flow(chain, nct.starts(chain, seeds=4096), [1.0, 10.0, 60.0], observe=value_of, compare=False)
+    paths = nct.gradient_flow(chain, nct.starts(chain, seeds=4096), [1.0, 10.0, 60.0], observe=value_of, compare=False)
     assert paths.followed.all()
     assert paths.drift.max() < 1e-9
     assert paths.dissipation.max() < 1e-9
     unequal = nct.deep_linear(widths=(4, 3, 3), counts=(3, 2, 1), loss="mse", weight_decay=(0.01, 0.02, 0.03))
-    assert np.isnan(nct.flow(unequal, nct.starts(unequal, seeds=1), [1.0], observe=value_of).drift).all()
+    assert np.isnan(nct.gradient_flow(unequal, nct.starts(unequal, seeds=1), [1.0], observe=value_of).drift).all()
 
 
 def test_a_flow_that_is_none_is_caught_by_both_monitors():
-    paths = nct.flow(Slower(np.array([1.0, 1.0])), np.array([[1.0, 2.0]]), [1.0, 2.0])
+    paths = nct.gradient_flow(Slower(np.array([1.0, 1.0])), np.array([[1.0, 2.0]]), [1.0, 2.0])
     assert paths.drift[0] > 1e-3
     assert paths.dissipation[0] < 1e-9  # the balance of energy holds along any velocity
-    true = nct.flow(Stiff(np.array([1.0, 1.0])), np.array([[1.0, 2.0]]), [1.0, 2.0])
+    true = nct.gradient_flow(Stiff(np.array([1.0, 1.0])), np.array([[1.0, 2.0]]), [1.0, 2.0])
     assert np.isnan(true.drift[0])
 
 
@@ -263,7 +265,7 @@ MODEL = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_deca
 def test_wrong_arguments_of_flow_are_refused(change, message):
     arguments = {"params": nct.starts(MODEL, seeds=1), "times": [1.0]} | change
     with pytest.raises(ValueError, match=message):
-        nct.flow(MODEL, **arguments)
+        nct.gradient_flow(MODEL, **arguments)
 
 
 @pytest.mark.parametrize(

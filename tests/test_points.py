@@ -19,7 +19,7 @@ OF_SEEDS = {
     "certify": lambda p: nct.certify(MODEL, p),
     "value_rounding": lambda p: value_rounding(MODEL, p),
     "solve_from": lambda p: nct.solve_from(MODEL, p),
-    "flow": lambda p: nct.flow(MODEL, p, [1.0]),
+    "flow": lambda p: nct.gradient_flow(MODEL, p, [1.0]),
     "descend": lambda p: nct.descend(MODEL, p, [1], 0.1),
 }
 OF_ONE = {

@@ -4,10 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nctheory._shown import shown
+
 GAP_LEVEL = 1e-9
 """A converged seed counts as certified when its relative duality gap is at most this."""
 
 
+@shown()
 class Bound(NamedTuple):
     """Lower bounds at the points of a batch (or at one point, without the leading axis)."""
 

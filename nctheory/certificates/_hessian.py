@@ -8,6 +8,7 @@ import numpy as np
 
 from nctheory._precision import EPS, float64
 from nctheory._programs import light_jit
+from nctheory._shown import shown
 from nctheory._types import Array
 from nctheory.certificates._split import Split
 from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
@@ -22,6 +23,7 @@ ALONG_FAMILY = 1e-7
 from the point's being critical only to a small gradient."""
 
 
+@shown("caveat")
 class HessianReport(NamedTuple):
     """Spectrum of the Hessian at one point, off the gauge directions."""
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._precision import EPS, float64
+from nctheory._shown import shown
 from nctheory._types import Array
 from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
 
@@ -21,6 +22,7 @@ GROWTH = 2
 """Factor on the block while every eigenvalue in it is negative."""
 
 
+@shown()
 class LowestCurvature(NamedTuple):
     """The lowest end of a Hessian's spectrum, off the rotations."""
 

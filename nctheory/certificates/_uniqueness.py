@@ -9,6 +9,7 @@ import numpy as np
 from nctheory._batching import map_in_blocks
 from nctheory._precision import float64
 from nctheory._programs import light_jit
+from nctheory._shown import shown
 from nctheory._types import Array
 from nctheory.certificates._convexity import doubtful_convexity
 from nctheory.certificates._hessian import HessianReport, sensitivity
@@ -28,6 +29,7 @@ SAFETY = 2.0
 """Factor on the first-order change of an observable between a point and the critical point nearby."""
 
 
+@shown()
 class Uniqueness(NamedTuple):
     """What is known of other global minimisers than the one at hand."""
 

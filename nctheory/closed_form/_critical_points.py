@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._precision import float64
+from nctheory._shown import shown
 from nctheory._types import Array
 from nctheory.closed_form._deep_mse import BISECTIONS, directions, largest_root, spinodal
 from nctheory.problems import DeepLinear
@@ -17,6 +18,7 @@ TIE = 1e-9
 """Relative distance of singular values that count as one."""
 
 
+@shown()
 class CriticalValue(NamedTuple):
     """One entry of an analytic list."""
 

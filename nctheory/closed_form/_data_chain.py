@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from nctheory._concrete import is_positive
 from nctheory._precision import float64
+from nctheory._shown import shown
 from nctheory._types import Array
 from nctheory.closed_form._minimum import NoClosedForm
 from nctheory.problems import ChainParams, DeepLinear, is_loss, ravel, segment_ranks
@@ -18,6 +19,7 @@ DISTINCT = 1e-9
 """Relative distance from which on two eigenvalues count as different."""
 
 
+@shown()
 class DataCriticalValue(NamedTuple):
     """One entry of the list: the value at every critical point whose product projects on these directions."""
 

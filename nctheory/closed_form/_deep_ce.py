@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from nctheory._concrete import not_positive
 from nctheory._precision import float64
+from nctheory._shown import shown
 from nctheory._types import Array, Scalar
 from nctheory.closed_form._geometry import simplex_etf
 from nctheory.closed_form._minimum import NoClosedForm
@@ -22,6 +23,7 @@ FARTHEST = 600.0
 """Logit scale beyond which every loss is zero in float64."""
 
 
+@shown()
 class Structure(NamedTuple):
     """A family of products of fixed shape and free scale, at the scale of its local minimum."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from nctheory._precision import EPS, float64
+from nctheory._shown import shown
 from nctheory._types import Array, Scalar
 from nctheory.closed_form._grouped_program import Factors, GroupedProgram
 
@@ -21,6 +22,7 @@ KICK = 0.1
 BACKTRACKS = 24
 
 
+@shown()
 class Grouped(NamedTuple):
     """Minimiser of the grouped program, one entry per group of classes."""
 

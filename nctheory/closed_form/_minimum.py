@@ -6,6 +6,7 @@ from typing import NamedTuple
 from jaxtyping import Float
 
 from nctheory._precision import float64
+from nctheory._shown import shown
 from nctheory._types import Array, Scalar
 from nctheory.problems import DeepLinear, Problem
 
@@ -14,6 +15,7 @@ class NoClosedForm(ValueError):
     """No theorem here covers the problem; the message names the hypothesis that fails."""
 
 
+@shown()
 class Minimum(NamedTuple):
     """A global minimiser up to the gauge, in quantities that do not see the gauge."""
 

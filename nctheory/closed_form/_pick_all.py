@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from nctheory._concrete import not_positive
 from nctheory._precision import float64
+from nctheory._shown import shown
 from nctheory._types import Array, Scalar
 from nctheory.closed_form._geometry import simplex_etf
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
@@ -20,6 +21,7 @@ from nctheory.problems import DeepLinear, is_loss
 BISECTIONS = 80
 
 
+@shown()
 class TagScales(NamedTuple):
     """What the theorem says of each multiplicity m = 1, …, K-1; `scales` are 0 for multiplicities that do not occur."""
 

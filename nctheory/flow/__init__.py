@@ -7,9 +7,8 @@ from nctheory.flow._descend import descend
 from nctheory.flow._from_points import solve_from
 from nctheory.flow._items import FlowPrecision, Method, Options
 from nctheory.flow._path_types import Paths, PathStatus
-from nctheory.flow._paths import COARSE, flow
-from nctheory.flow._paths import starts as draw_starts
-from nctheory.flow._program import starts
+from nctheory.flow._paths import COARSE, gradient_flow, starts
+from nctheory.flow._program import starts as start_vectors
 from nctheory.flow._solve import as_key, as_seeds, solve, solve_many
 from nctheory.flow._status import Ensemble, Status
 from nctheory.flow._trajectory import FlowEnd, follow_flow
@@ -27,11 +26,11 @@ __all__ = [
     "as_key",
     "as_seeds",
     "descend",
-    "draw_starts",
-    "flow",
     "follow_flow",
+    "gradient_flow",
     "solve",
     "solve_from",
     "solve_many",
+    "start_vectors",
     "starts",
 ]

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nctheory._shown import shown
+
 
 class PathStatus(enum.IntEnum):
     """How the path of one seed ended; only FOLLOWED and EVENT may support a claim."""
@@ -19,6 +21,7 @@ class PathStatus(enum.IntEnum):
     """Something stopped being finite, or an implicit step could not be solved."""
 
 
+@shown()
 class Paths(NamedTuple):
     """Paths of many seeds, observed at given times; every array has a leading axis `seeds`."""
 

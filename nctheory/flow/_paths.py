@@ -1,4 +1,4 @@
-"""`flow`: whole paths of many seeds by the true gradient flow."""
+"""`gradient_flow`: whole paths of many seeds by the true gradient flow."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -41,7 +41,7 @@ def starts(
 
 
 @float64
-def flow(
+def gradient_flow(
     problem: Problem,
     params: Params,
     times: Sequence[float] | Sequence[int] | np.ndarray,
@@ -73,7 +73,7 @@ def flow(
 
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
-    >>> paths = flow(model, nct.starts(model, seeds=3), [0.5, 1.0], observe=lambda p, x: p.objective(x))
+    >>> paths = gradient_flow(model, nct.starts(model, seeds=3), [0.5, 1.0], observe=lambda p, x: p.objective(x))
     >>> paths.values.shape, bool((paths.values[:, 1] < paths.values[:, 0]).all()), bool((paths.dissipation < 1e-10).all())
     ((3, 2), True, True)
     """

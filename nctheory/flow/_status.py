@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nctheory._shown import shown
 from nctheory.problems import Params
 
 
@@ -46,6 +47,7 @@ _ADVICE = {
 }
 
 
+@shown()
 class Ensemble(NamedTuple):
     """End states of many seeds; every array has a leading axis `seeds`."""
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from nctheory._precision import EPS, float64
+from nctheory._shown import shown
 from nctheory._types import Array, Scalar
 from nctheory.flow._program import flat_objective
 from nctheory.problems import Params, Problem, check_points, ravel, unravel
@@ -14,6 +15,7 @@ from nctheory.problems import Params, Problem, check_points, ravel, unravel
 MAX_STEPS = 10_000
 
 
+@shown()
 class FlowEnd(NamedTuple):
     """Where the flow stands after a given time."""
 

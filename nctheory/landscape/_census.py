@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from nctheory._batching import in_few_lengths
 from nctheory._precision import float64
 from nctheory._programs import light_jit
+from nctheory._shown import shown
 from nctheory._types import Array
 from nctheory.certificates import HessianReport, hessian_report
 from nctheory.flow import Ensemble, as_key, as_seeds
@@ -46,6 +47,7 @@ CURVATURE_STEPS = tuple(10.0 ** np.arange(-4.0, 0.5, 0.5))
 Kind = Literal["minimum", "strict saddle", "degenerate"]
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class CriticalType:
     """One orbit type: everything that a symmetry leaves alone, and one representative."""
@@ -84,6 +86,7 @@ class CriticalType:
     """What the gauge leaves unexplained (`HessianReport.caveat`): flat directions off it, or tangents of no symmetry."""
 
 
+@shown()
 class CensusResult(NamedTuple):
     """What a search found: one row for each orbit type, by value."""
 

@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nctheory._shown import shown
 from nctheory.closed_form import CriticalValue, DataCriticalValue
 from nctheory.landscape._census import CensusResult, CriticalType
 
 
+@shown()
 class Match(NamedTuple):
     """A row of the census with the entry of the list that it is."""
 
@@ -21,6 +23,7 @@ class Match(NamedTuple):
         return self.listed.minimum is None or (self.row.kind != "strict saddle") == self.listed.minimum
 
 
+@shown()
 class Comparison(NamedTuple):
     """`extra` rows refute the list, `missing` entries are a failure of the search."""
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._precision import float64
+from nctheory._shown import shown
 from nctheory.flow import solve_from
 from nctheory.landscape._census import CensusResult, invariant_units, type_invariants
 from nctheory.problems import Problem, Scales, ravel, scales_of, unravel
@@ -19,6 +20,7 @@ LEAST_VALUE = 1e-3
 """In the problem's unit: what values nearer to zero are compared by."""
 
 
+@shown()
 class Descent(NamedTuple):
     """One flow line out of a saddle."""
 

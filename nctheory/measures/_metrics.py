@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from nctheory._shown import shown
 from nctheory.measures._inputs import as_head, as_labels, as_numpy, check_range, check_rows
 from nctheory.measures._moments import Moments
 from nctheory.measures._read_out import ReadOut
@@ -16,6 +17,7 @@ BATCH = 8_192
 """Rows that are converted and centred at a time."""
 
 
+@shown()
 class NCMetrics(NamedTuple):
     r"""Collapse metrics in float64; of several layers with a leading axis `layers`, and K is of the classes with samples.
 

@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory._names import check_identifier, check_name
 from nctheory._registry import Registry, TheoremFileError
+from nctheory._shown import shown
 from nctheory.flow import Method
 from nctheory.problems import Params, Problem
 from nctheory.sweeps import Measure
@@ -125,6 +126,7 @@ class Loop:
     level: float = 1e-4
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class Diagram:
     """A phase diagram with its prediction; `model(**{along.name: x, across.name: y})` is the problem of a cell."""

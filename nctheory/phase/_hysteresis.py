@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._precision import float64
+from nctheory._shown import shown
 from nctheory.flow import as_seeds, solve_from
 from nctheory.problems import Params, Problem
 from nctheory.sweeps import Measure
@@ -24,6 +25,7 @@ SHIFT = 2
 """Steps by which the control moves a predicted jump."""
 
 
+@shown()
 class Hysteresis(NamedTuple):
     """A loop as computed, held against its prediction."""
 

@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nctheory._shown import shown
 from nctheory.phase._diagram import Boundary
 from nctheory.theorems._verdict import Outcome
 
 
+@shown()
 class LocatedBoundary(NamedTuple):
     """One boundary of a diagram as computed, row by row, against its prediction."""
 

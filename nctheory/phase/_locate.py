@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nctheory._shown import shown
+
 Ordered = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Rows and coordinates of points to the phase there: 1 ordered, 0 not, NaN undecided."""
 
@@ -16,6 +18,7 @@ PLACES = (0.5, 0.37, 0.63, 0.21, 0.79)
 minimum may be degenerate, and no seed converges."""
 
 
+@shown()
 class Located(NamedTuple):
     """Brackets of the boundary, one for each row; NaN where there is none."""
 

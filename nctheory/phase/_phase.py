@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nctheory._precision import float64
+from nctheory._shown import shown
 from nctheory.certificates import gap_closed
 from nctheory.flow import Status, as_seeds
 from nctheory.phase._diagram import Boundary, Diagram, find_diagram
@@ -21,6 +22,7 @@ CHUNK = 256
 """Seeds of a compiled call: rounds of a refinement are of many sizes, and each size would be a compilation."""
 
 
+@shown("outcome")
 class PhaseDiagram(NamedTuple):
     """A computed diagram."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory._concrete import is_positive
+from nctheory._shown import shown
 from nctheory._types import Array
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ RANK_TOLERANCE, RANK_DOUBT = 1e-3, 1e-5
 """Relative size from which on a singular value counts, and the fraction of it below which it surely does not."""
 
 
+@shown()
 class ChainParams(NamedTuple):
     """Parameters of a chain: `weights` (W_1, …, W_L), `features` H or None, `bias` b or None."""
 

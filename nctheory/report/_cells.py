@@ -8,37 +8,41 @@ from nctheory.theorems import ClaimResult, ControlResult, InstanceResult, Locate
 from nctheory.theorems.claims import SHARP
 
 NOTHING = "-"
+WIDEST = 24
+"""Characters of an identifier that are left together where a terminal has 40 columns."""
+NARROW = 14
+"""Those of other names."""
 SHOUTED = {"refuted": "refuted", "not refuted": "NOT REFUTED", "not run": "NOT RUN"}
 """How the status of a control is shown."""
 
 SUMMARY = (
-    Column("theorem", 0, number=False),
+    Column("theorem", 0, number=False, narrowest=WIDEST),
     Column("outcome", 0, "what the run says of the theorem; after an engine error it says nothing", number=False),
-    Column("evidence", 1, "that of the theorem's weakest claim, from sampled over certified to proved", number=False),
-    Column("instances", 2, "those that support the theorem, of all"),
-    Column("seeds", 7, "random starts that support it, of all"),
-    Column("formula", 4, "upper bound on the share of instances, drawn like these, on which the theorem fails"),
-    Column("basins", 6, "upper bound at 95 % on the share of starts of one instance that do not support it, the worst"),
-    Column("resolution", 5, "relative error in a prediction that would have been caught, on the worst equality"),
-    Column("ratio", 8, "largest residual over its derived tolerance; above 1 refutes"),
-    Column("controls", 3, "wrong versions of the theorem that the same check refuted, of all"),
+    Column("evidence", 2, "that of the theorem's weakest claim, from sampled over certified to proved", number=False),
+    Column("instances", 3, "those that support the theorem, of all"),
+    Column("seeds", 1, "random starts that support it, of all"),
+    Column("formula", 5, "upper bound on the share of instances, drawn like these, on which the theorem fails"),
+    Column("basins", 7, "upper bound at 95 % on the share of starts of one instance that do not support it, the worst"),
+    Column("resolution", 6, "relative error in a prediction that would have been caught, on the worst equality"),
+    Column("ratio", 1, "largest residual over its derived tolerance; above 1 refutes"),
+    Column("controls", 4, "wrong versions of the theorem that the same check refuted, of all"),
 )
 CLAIMS = (
-    Column("claim", 0, number=False),
-    Column("kind", 6, "", number=False),
+    Column("claim", 0, number=False, narrowest=NARROW),
+    Column("kind", 7, "", number=False),
     Column("evidence", 0, "", number=False),
-    Column("seeds", 3, "seeds at which it was checked; a/b: a of b are certified as to this claim"),
-    Column("instances", 4, "instances on which it was decided; a/b: a of b are certified"),
+    Column("seeds", 1, "seeds at which it was checked; a/b: a of b are certified as to this claim"),
+    Column("instances", 5, "instances on which it was decided; a/b: a of b are certified"),
     Column("violations", 0, "seeds at which it fails"),
-    Column("worst ratio", 5, "largest residual over its derived tolerance; above 1 refutes"),
+    Column("worst ratio", 1, "largest residual over its derived tolerance; above 1 refutes"),
     Column(
-        "resolution", 1, "relative error that would have been caught on the worst instance; in brackets what is asked"
+        "resolution", 2, "relative error that would have been caught on the worst instance; in brackets what is asked"
     ),
-    Column("slack", 2, "of an inequality: least relative distance from its bound; in brackets what is asked"),
-    Column("moved", 7, "instances on which the claim's own wrong version is refuted, of all"),
+    Column("slack", 3, "of an inequality: least relative distance from its bound; in brackets what is asked"),
+    Column("moved", 6, "instances on which the claim's own wrong version is refuted, of all"),
 )
 CONTROLS = (
-    Column("control", 0, number=False),
+    Column("control", 0, number=False, narrowest=WIDEST),
     Column("outcome", 0, "", number=False),
     Column("instances", 1, "instances on which it was refuted, of those to which it applies"),
     Column("worst ratio", 3, "largest residual over its derived tolerance"),

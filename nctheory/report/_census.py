@@ -22,16 +22,17 @@ SAID = {True: "minimum", False: "strict saddle", None: "saddle"}
 
 def census_table(census: CensusResult, held: Comparison | None = None) -> FittedTable:
     """One row for each orbit type, by value; with a comparison also what the analytic list says of it."""
-    columns = [Column("value"), Column("kind", number=False), Column("rank", 1), Column("index"), Column("nullity", 2)]
+    columns = [Column("value"), Column("kind", number=False, wraps=True), Column("rank", 3), Column("index", 1)]
+    columns.append(Column("nullity", 4))
     columns += [
-        Column("gauge", 6),
-        Column("smallest", 3),
-        Column("resolution", 5),
-        Column("descent", 4),
-        Column("starts", 1),
+        Column("gauge", 8),
+        Column("smallest", 5),
+        Column("resolution", 7),
+        Column("descent", 6),
+        Column("starts", 2),
     ]
     if held is not None:
-        columns.append(Column("list", number=False))
+        columns.append(Column("list", number=False, wraps=True))
     rows = []
     said = {} if held is None else {id(m.row): m for m in held.matched}
     for row in census.rows:

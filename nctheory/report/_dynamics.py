@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from nctheory.closed_form import global_minimum
-from nctheory.flow import draw_starts, flow
+from nctheory.flow import gradient_flow, starts
 from nctheory.problems import unconstrained_features
-from nctheory.report._cells import number
+from nctheory.report._cells import NARROW, number
 from nctheory.report._fitted import Column, FittedTable
-from nctheory.report._save import Drawing, Spot, house_style, save_figure
+from nctheory.report._save import Drawing, Spot, house_style, literal, save_figure
 from nctheory.report._text import to_unicode
 from nctheory.theorems import Curve, Dynamics, write_atomically
 
@@ -115,12 +115,15 @@ def draw_dynamics(data: Mapping[str, Any]) -> Drawing:
                 for i, t in enumerate(times) for j in range(middle.shape[1]) if np.isfinite(middle[i, j])
             ]  # fmt: skip
         panel.set_ylabel(_label(curve["statement"]))
-        panel.set_title(curve["name"], fontsize=9)
+        panel.set_title(literal(curve["name"]), fontsize=9)
         panel.legend(fontsize=7, loc="best")
     shown = ", ".join(f"{name} = {value:.3g}" if isinstance(value, float) else f"{name} = {value}"
                       for name, value in data["parameters"].items())  # fmt: skip
     figure.suptitle(
-        f"{data['dynamics']} ({shown}): {data['outcome']}, {data['seeds']} seeds", fontsize=9, x=0.01, ha="left"
+        literal(f"{data['dynamics']} ({shown}): {data['outcome']}, {data['seeds']} seeds"),
+        fontsize=9,
+        x=0.01,
+        ha="left",
     )
     return Drawing(figure, tuple(spots))
 
@@ -158,8 +161,8 @@ def _draw_order(panel: Any, curve: Mapping[str, Any], scales: np.ndarray, observ
 def dynamics_table(found: Dynamics) -> FittedTable:
     """One row for each claim: how far the curves are from the prediction, and against what tolerance."""
     columns = (
-        Column("claim", number=False),
-        Column("kind", 1, number=False),
+        Column("claim", number=False, narrowest=NARROW),
+        Column("kind", 3, number=False),
         Column("largest relative deviation", 2),
         Column("worst ratio"),
     )
@@ -195,7 +198,7 @@ def animate_features(path: str | Path, seed: int = 0, key: int = 0, frames: int 
         raise ValueError(f"path: expected a file name that ends in .gif, got {path}")
     model = unconstrained_features(counts=(10,) * 3, dim=2, loss="cross_entropy", weight_decay=(5e-3, 5e-4))
     times = np.concatenate([[0.0], np.geomspace(0.3, 4000.0, frames - 1)])
-    way = flow(model, draw_starts(model, [seed], key), times, observe=_both, tolerance=1e-8, compare=False)
+    way = gradient_flow(model, starts(model, [seed], key), times, observe=_both, tolerance=1e-8, compare=False)
     features, weights = (np.asarray(x)[0] for x in way.values)
     reach = 1.15 * max(np.abs(features).max(), np.abs(weights).max())
     radius = np.sqrt(float(global_minimum(model).gram_features[0, 0]))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nctheory.report._cells import SHOUTED, number
-from nctheory.report._save import Drawing, Spot, house_style, save_figure
+from nctheory.report._save import Drawing, Spot, house_style, literal, save_figure
 from nctheory.theorems import Verdict
 
 FLOOR, CEILING = 1e-3, 1e15
@@ -125,7 +125,7 @@ def _panel(axis: Any, verdict: Verdict, marks: Sequence[Mark], most: float) -> l
         (f"control: {m.name}" if m.ran else f"control: {m.name} ({SHOUTED['not run']})") if m.control else m.name
         for m in marks
     ]
-    axis.set_yticks(range(len(marks)), labels)
+    axis.set_yticks(range(len(marks)), [literal(label) for label in labels])
     axis.set_ylim(len(marks) - 0.4, -0.6)
     axis.set_title(f"{verdict.theorem}: {verdict.outcome}", loc="left", fontsize=9, fontweight="bold", pad=16)
     if verdict.instances:

@@ -18,12 +18,15 @@ class Column(NamedTuple):
 
     heading: str
     priority: int = 0
-    """Columns of priority 0 are always shown; of the others those of the largest number are left out first."""
+    """Columns of priority 0 are always shown; of the others those of the largest number are left out first. For those of
+    priority 1 names are broken over lines before they are left out."""
     means: str = ""
     number: bool = True
     """Whether it stands to the right, as numbers do."""
     wraps: bool = False
-    """Whether its cells may be broken over lines."""
+    """Whether its cells may be broken over lines, between words."""
+    narrowest: int | None = None
+    """Of a column of names, which may be long: to how many characters it may be narrowed, by breaking names anywhere."""
 
 
 class FittedTable:
@@ -46,14 +49,20 @@ class FittedTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
         """The table, and below it the columns that are left out."""
-        widths = [self._least_width(i) for i in range(len(self._columns))]
+        whole = [self._least_width(i) for i in range(len(self._columns))]
+        narrow = [
+            width if one.narrowest is None else min(width, one.narrowest)
+            for width, one in zip(whole, self._columns, strict=True)
+        ]
         shown = list(range(len(self._columns)))
-        while self._total(widths, shown) > options.max_width:
+        while True:
             least = max(shown, key=lambda i: self._columns[i].priority)
-            if self._columns[least].priority == 0:
+            priority = self._columns[least].priority
+            if priority == 0 or self._total(narrow if priority == 1 else whole, shown) <= options.max_width:
                 break
             shown.remove(least)
-        yield self._table(shown, fits=self._total(widths, shown) <= options.max_width)
+        broken = self._total(whole, shown) > options.max_width
+        yield self._table(shown, broken, fits=self._total(narrow, shown) <= options.max_width)
         lost = [column.heading for i, column in enumerate(self._columns) if i not in shown]
         if lost:
             yield Text(f"not shown at this width: {', '.join(lost)}", style="dim")
@@ -68,12 +77,14 @@ class FittedTable:
     def _total(self, widths: Sequence[int], shown: Sequence[int]) -> int:
         return sum(widths[i] for i in shown) + BETWEEN * (len(shown) - 1) + EDGES
 
-    def _table(self, shown: Sequence[int], fits: bool) -> Table:
+    def _table(self, shown: Sequence[int], broken: bool, fits: bool) -> Table:
+        """With the columns `shown`; whether names are `broken`, and whether everything else `fits` then."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, BETWEEN - 1, 0, 0))  # and one of the box
         for i in shown:
             column = self._columns[i]
             justify = "right" if column.number else "left"
-            table.add_column(column.heading, justify=justify, no_wrap=fits and not column.wraps, overflow="fold")
+            whole = fits and not column.wraps and not (broken and column.narrowest is not None)
+            table.add_column(column.heading, justify=justify, no_wrap=whole, overflow="fold")
         for row in self._rows:
             table.add_row(*(row[i] for i in shown))
         return table

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from nctheory.phase import SHIFT, Hysteresis, LocatedBoundary, PhaseDiagram, order_of
+from nctheory.report._cells import NARROW
 from nctheory.report._fitted import Column, FittedTable
-from nctheory.report._save import Drawing, Spot, house_style, save_figure
+from nctheory.report._save import Drawing, Spot, house_style, literal, save_figure
 
 LINES = ("#c8553d", "#000000", "#1b6ca8", "#6a3d9a")
 SCHEMA_VERSION = 3
@@ -119,12 +120,16 @@ def draw_phase(data: Mapping[str, Any]) -> Drawing:
         cells = np.array([_array(row) for row in picture["cells"]])
         colours = panel.pcolormesh(x, y, cells.T, cmap="Blues", shading="nearest", vmin=0.0)
         panel.set_facecolor("0.85")  # what is undecided
-        figure.colorbar(colours, ax=panel, label=order + (" (largest of any seed)" if of == "any" else ""))
+        figure.colorbar(colours, ax=panel, label=literal(order) + (" (largest of any seed)" if of == "any" else ""))
         mine = [one for one in data["boundaries"] if (one["order"], one["of"]) == (order, of)]
         for one, colour in zip(mine, itertools.cycle(LINES), strict=False):
             low, high = _array(one["low"]), _array(one["high"])
             panel.plot(
-                _array(one["along"]), _array(one["predicted"]), color=colour, lw=1.2, label=f"{one['name']}, predicted"
+                _array(one["along"]),
+                _array(one["predicted"]),
+                color=colour,
+                lw=1.2,
+                label=f"{literal(one['name'])}, predicted",
             )
             panel.errorbar(
                 _array(one["along"]), 0.5 * (low + high), 0.5 * (high - low),
@@ -147,7 +152,7 @@ def draw_phase(data: Mapping[str, Any]) -> Drawing:
         ]  # fmt: skip
     if data["loop"] is not None:
         _draw_loop(panels[-1], data["loop"], data)
-    figure.suptitle(f"{data['diagram']}: {data['outcome']}", fontsize=9, x=0.01, ha="left")
+    figure.suptitle(literal(f"{data['diagram']}: {data['outcome']}"), fontsize=9, x=0.01, ha="left")
     return Drawing(figure, tuple(spots))
 
 
@@ -161,7 +166,7 @@ def _draw_loop(panel: Any, loop: Mapping[str, Any], data: Mapping[str, Any]) -> 
         panel.plot([], [], marker, ms=3, color=colour, mfc="none", mew=0.7, label=f"{name}, {rows.shape[1]} seeds")
     panel.set_xscale("log" if data["across"]["log"] else "linear")
     panel.set_xlabel(data["across"]["label"])
-    panel.set_ylabel(loop["order"])
+    panel.set_ylabel(literal(loop["order"]))
     panel.set_title(f"{data['along']['label']} = {loop['at']:g}", fontsize=8)
     panel.legend(fontsize=7, loc="best")
 
@@ -178,8 +183,9 @@ def percent(distances: Iterable[float | None]) -> str:
 
 def phase_table(found: PhaseDiagram) -> FittedTable:
     """One row for each boundary: on how many rows it was located, how far from the prediction, and the verdict."""
-    columns = [Column("boundary", number=False), Column("rows", 5), Column("located", 2), Column("largest distance", 1)]
-    columns += [Column("band", 4), Column("tolerance", 3), Column("moved"), Column("outcome", number=False)]
+    columns = [Column("boundary", number=False, narrowest=NARROW), Column("rows", 6), Column("located", 3)]
+    columns += [Column("largest distance", 1), Column("band", 5), Column("tolerance", 4), Column("moved", 1)]
+    columns.append(Column("outcome", number=False))
     rows = [
         (
             one.boundary.name,

@@ -41,6 +41,15 @@ class Drawing(NamedTuple):
         return out
 
 
+def literal(text: object) -> str:
+    """A name as it is, for a figure, where dollars would begin a formula.
+
+    >>> literal("norm$2")
+    'norm\\\\$2'
+    """
+    return str(text).replace("$", r"\$")
+
+
 @contextmanager
 def house_style(**more: Any) -> Iterator[None]:
     """Matplotlib's settings for all figures of the package."""

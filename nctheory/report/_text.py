@@ -1,87 +1,106 @@
 """LaTeX statements in a terminal."""
 
+import functools
 import re
-import unicodedata
+from typing import Any
 
 from nctheory.theorems import Erratum, ErratumResult, Theorem
 
-_SYMBOLS = {
-    "top": "T", "infty": "∞", "ge": "≥", "le": "≤", "geq": "≥", "leq": "≤", "to": "→", "otimes": "⊗", "sum": "Σ", "prod": "∏",
-    "int": "∫", "nabla": "∇", "in": "∈", "iff": "⇔", "cdots": "…", "dots": "…", "ldots": "…", "times": "×", "cdot": "·",
-    "dagger": "+", "ne": "≠", "neq": "≠", "pm": "±", "sim": "~", "approx": "≈", "ell": "ℓ", "odot": "⊙", "mapsto": "↦",
-    "propto": "∝", "succ": "≻", "succeq": "⪰", "preceq": "⪯", "langle": "⟨", "rangle": "⟩", "lceil": "⌈", "rceil": "⌉",
-    "lfloor": "⌊", "rfloor": "⌋", "parallel": "∥", "perp": "⊥", "subset": "⊂", "cup": "∪", "cap": "∩", "partial": "∂",
-    "circ": "∘", "oplus": "⊕", "forall": "∀", "exists": "∃", "quad": "  ", "qquad": "  ", ",": " ", ";": " ", ":": " ",
-    "!": "", "|": "‖", "\\": " ", " ": " ", "{": "\0", "}": "\1", "%": "%", "&": "&", "_": "_", "#": "#",
-    "left": "", "right": "", "big": "", "Big": "", "displaystyle": "", "mathbb": "", "mathrm": "", "mathbf": "", "mathcal": "",
-    "text": "", "textit": "", "operatorname": "",
-    "varepsilon": "ε", "varphi": "φ", "lambda": "λ", "Lambda": "Λ",
+_RELATIONS = {
+    "ge": "≥", "geq": "≥", "le": "≤", "leq": "≤", "ne": "≠", "neq": "≠", "to": "→", "iff": "⇔", "in": "∈", "approx": "≈",
+    "propto": "∝", "mapsto": "↦", "succ": "≻", "succeq": "⪰", "preceq": "⪯", "subset": "⊂", "sim": "~",
 }  # fmt: skip
-"""Commands by what stands for them; Greek letters by their names, and all others by themselves."""
-_RELATIONS = "≥≤→≠∈⇔≈∝↦≻⪰⪯⊂"
-_ACCENTS = {"bar": "\u0304", "hat": "\u0302", "dot": "\u0307", "tilde": "\u0303"}
-_GROUP = r"(?:\{([^{}]*)\}|(\w))"
+"""Set apart by spaces."""
+_FUNCTIONS = ("min", "max", "inf", "sup", "log", "exp", "cos", "sin", "tr", "det", "dim", "ker", "arg", "lim")
+"""Set apart from a letter that follows."""
+_OPEN, _CLOSE, _GAP = "\ue000", "\ue001", "\ue002"
+"""Stand for braces that are shown, and for a space between two words; of Unicode's private letters."""
+
+
+@functools.cache
+def _converter() -> Any:
+    """The library's converter, with fractions, relations and groups as a line of plain text needs them."""
+    from pylatexenc import latex2text
+
+    words = latex2text.get_default_latex_context_db().filter_context(exclude_categories=["nonascii-specials"])
+
+    def fraction(node: Any, l2tobj: Any) -> str:
+        above, below = (l2tobj.node_arg_to_text(node, k) for k in (0, 1))
+        return f"{_bracket(above)}/{_bracket(below)}{_GAP}"
+
+    own = {name: f" {symbol} " for name, symbol in _RELATIONS.items()}
+    own |= {name: f"{name}{_GAP}" for name in _FUNCTIONS}
+    own |= {"top": "⊤", "{": _OPEN, "}": _CLOSE, "|": "‖", "_": "_", "%": "%%", "#": "#"}
+    own |= {",": " ", ";": " ", ":": " ", "!": ""}
+    own |= dict.fromkeys(("left", "right", "big", "Big", "displaystyle"), "")
+    own |= {name: name for name in ("input", "include")}
+    replaced: list[Any] = [latex2text.MacroTextSpec(name, simplify_repl=text) for name, text in own.items()]
+    for name in ("frac", "tfrac", "dfrac"):  # the library looks at the names of the arguments, which a decorator hides
+        replaced.append(latex2text.MacroTextSpec(name, simplify_repl=lambda node, l2tobj: fraction(node, l2tobj)))
+    words.add_context_category("statements", prepend=True, macros=replaced)
+    words.set_unknown_macro_spec(latex2text.MacroTextSpec("", simplify_repl=lambda node: node.macroname))
+    return latex2text.LatexNodes2Text(
+        latex_context=words, math_mode="text", keep_braced_groups=True, keep_braced_groups_minlen=2
+    )
 
 
 def to_unicode(latex: str) -> str:
-    r"""A readable line of plain text for the LaTeX that statements use; not a TeX parser.
+    r"""A readable line of plain text for the LaTeX that statements use; what is no LaTeX stays, without its backslashes.
 
     >>> to_unicode(r"$\sqrt{\lambda_W}\,|Z|_*\ge\frac12$")
     '√(λ_W) |Z|_* ≥ 1/2'
     >>> to_unicode(r"$\min_{WH=Z}|W|$"), to_unicode(r"$\frac\lambda2\gamma\log K$, $\text{its sign}$")
-    ('min_(WH=Z) |W|', 'λ/2γlog K, its sign')
+    ('min_(WH=Z)|W|', 'λ/2 γlog K, its sign')
+    >>> to_unicode(r"$\lambda_{l+1}\bar h_{ck}^\top$ is 5 % of $\frac1{2N}\{e^{-m_{ci}}\}$")
+    'λ_(l+1)h̅_ckᵀ is 5 % of 1/(2N){e^(-m_ci)}'
+    >>> to_unicode(r"$\frac{$")
+    'frac{'
     """
-    text = re.sub(r"\\([a-zA-Z]+|[^a-zA-Z])", _symbol, latex.replace("\n", " "))
-    for name, mark in _ACCENTS.items():
-        text = re.sub(rf"\\{name}\s*" + _GROUP, lambda m, mark=mark: (m[1] or m[2]).strip() + mark, text)
-    for _ in range(3):  # nested fractions and roots, from the inside out
-        text = re.sub(
-            r"\\[td]?frac\s*" + _GROUP + r"\s*" + _GROUP,
-            lambda m: f"{_bracket(m[1] or m[2])}/{_bracket(m[3] or m[4])}",
-            text,
-        )
-        text = re.sub(r"\\sqrt\s*" + _GROUP, lambda m: f"√({m[1] or m[2]})", text)
-    text = text.replace("\\", "").replace("$", "").replace("^{-1}", "⁻¹").replace("^T", "ᵀ").replace("^2", "²")
-    text = re.sub(r"_\{([^{}]*[^{}\w][^{}]*)\}", r"_(\1) ", text)  # a subscript of more than a word
-    text = re.sub(r"\^\{([^{}]*[^{}\w*][^{}]*)\}", r"^(\1)", text)
-    for _ in range(3):
-        text = re.sub(r"\{([^{}]*)\}", r"\1", text)
-    return re.sub(r"\s+", " ", text.replace("\0", "{").replace("\1", "}")).strip()
-
-
-def _symbol(command: re.Match[str]) -> str:
-    """What stands for a command; those with arguments stay, for what is done to these."""
-    name = command[1]
-    if name in _ACCENTS or name in ("frac", "tfrac", "dfrac", "sqrt"):
-        return command[0]
-    if name in _SYMBOLS:
-        symbol = _SYMBOLS[name]
-        return f" {symbol} " if symbol and symbol in _RELATIONS else symbol
-    case = "CAPITAL" if name[0].isupper() else "SMALL"
     try:
-        return unicodedata.lookup(f"GREEK {case} LETTER {name}")
-    except KeyError:
-        return name
+        text = _converter().latex_to_text(re.sub(r"(?<!\\)([%&])", r"\\\1", latex), tolerant_parsing=False)
+    except Exception:  # the library has an exception for every mistake, and others for what it does not foresee
+        text = latex
+    text = re.sub(rf"{_GAP}(?=[^\W\d_])", " ", re.sub(r"[\\$]", "", text)).replace(_GAP, "")
+    inner = r"\{([^{}]*)\}"
+    while True:  # from the inside out
+        shorter = re.sub(rf"([_^]){inner}", lambda found: found[1] + _script(found[1], found[2]), text)
+        shorter = shorter if shorter != text else re.sub(inner, r"\1", text)
+        if shorter == text:
+            break
+        text = shorter
+    text = text.replace("^(-1)", "⁻¹").replace("^⊤", "ᵀ").replace("^2", "²")
+    return re.sub(r"\s+", " ", text.replace(_OPEN, "{").replace(_CLOSE, "}")).strip()
+
+
+def _script(kind: str, inner: str) -> str:
+    """What stands below or above: in brackets unless it is one word."""
+    bare = re.fullmatch(r"\w+" if kind == "_" else r"[\w*]", inner)
+    return inner if bare else f"({inner.strip()})"
 
 
 def _bracket(inner: str) -> str:
-    inner = inner.strip()
-    return inner if re.fullmatch(r"\\?\w+(_\w+)?", inner) else f"({inner})"
+    """A number or a letter with its index as it is, the rest in brackets."""
+    inner = inner.replace(_GAP, "").strip()
+    return inner if re.fullmatch(r"\d+|[^\W\d_](_\w+)?", inner) else f"({inner})"
 
 
-def show_theorem(theorem: Theorem) -> str:
-    """Statement, hypotheses, notation, claims, controls and sources of a theorem, as plain text."""
-    lines = [f"{theorem.id}: {theorem.title}", "", to_unicode(theorem.statement), "", "LaTeX:", theorem.statement, ""]
-    lines += ["Hypotheses:", *(f"  - {h.text}" for h in theorem.hypotheses), "", f"Notation: {theorem.notation}", ""]
-    lines += ["Claims:"]
+def show_theorem(theorem: Theorem, latex: bool = False) -> str:
+    """Statement, hypotheses, notation, claims, controls and sources of a theorem, as plain text.
+
+    With `latex` the statement is given in LaTeX as well.
+    """
+    lines = [f"{theorem.id}: {to_unicode(theorem.title)}", "", to_unicode(theorem.statement), ""]
+    lines += ["LaTeX:", theorem.statement, ""] if latex else []
+    lines += ["Hypotheses:", *(f"  - {to_unicode(h.text)}" for h in theorem.hypotheses), ""]
+    lines += [f"Notation: {to_unicode(theorem.notation)}", "", "Claims:"]
     lines += [f"  - {c.name} ({c.description}): {to_unicode(c.statement)}" for c in theorem.claims]
     lines += ["", "Controls, wrong versions of the theorem that the same check must refute:"]
-    lines += [f"  - {c.name}: {c.wrong}" for c in theorem.controls]
+    lines += [f"  - {c.name}: {to_unicode(c.wrong)}" for c in theorem.controls]
     lines += ["", "Each claim's own wrong version, which it must refute too:"]
     lines += [f"  - {c.name}: {c.wrong_version}{f' ({c.because})' if c.because else ''}" for c in theorem.claims]
     lines += ["", f"How: {theorem.method.facts()}", "", "Sources:"]
     for source in theorem.sources:
-        note = f" {source.note}" if source.note else ""
+        note = f" {to_unicode(source.note)}" if source.note else ""
         lines += [f"  {source.citation} ({source.number}){note}", "", source.bibtex, ""]
     return "\n".join(lines)
 

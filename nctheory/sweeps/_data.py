@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from nctheory._shown import shown
 from nctheory.certificates import gap_closed
 from nctheory.flow import Status
 from nctheory.sweeps._grid import Grid
@@ -27,6 +28,7 @@ _UNITS = {
 }
 
 
+@shown()
 class SweepResult(NamedTuple):
     """What every seed of every cell came to; arrays have one axis for each of the grid's, then seeds."""
 
@@ -57,6 +59,12 @@ class SweepResult(NamedTuple):
         value, rounding = self.arrays["value"], self.arrays["gap_rounding"]
         gap = value - self.arrays["lower_bound"]
         return self.converged & gap_closed(np.where(np.isnan(gap), np.inf, gap), value, rounding)
+
+    def counts(self) -> dict[str, int]:
+        """Number of solves by status, and of certified ones."""
+        status = self.arrays["status"]
+        by_status = {one.name.lower(): int(np.sum(status == int(one))) for one in Status}
+        return {**by_status, "certified": int(np.sum(self.certified))}
 
     def dataset(self) -> "xarray.Dataset":
         """An xarray Dataset: coordinates are the hyperparameters and `seed`; statuses are CF flags (extra `data`)."""

@@ -6,7 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nctheory._shown import shown
 
+
+@shown()
 class Grid(NamedTuple):
     """Named axes; their product are the cells, the last axis varying fastest."""
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory._precision import float64
+from nctheory._shown import shown
 from nctheory.certificates import certify, gap_closed
 from nctheory.flow import Ensemble, Status, as_key, as_seeds, solve
 from nctheory.problems import Problem
@@ -16,6 +17,7 @@ BLOCK = 4_096
 """Seeds whose parameters are held at a time."""
 
 
+@shown()
 class Survey(NamedTuple):
     """What became of every seed; arrays with a leading axis `seeds`, about 48 bytes a seed."""
 

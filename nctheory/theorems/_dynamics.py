@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from nctheory._precision import float64
+from nctheory._shown import shown
 from nctheory.flow import as_key, as_seeds
 from nctheory.theorems._evidence import Trajectories
 from nctheory.theorems._instance import TrajectorySpec
@@ -21,6 +22,7 @@ from nctheory.theorems._verify import gather_evidence, start_scale
 from nctheory.theorems.claims import Claim
 
 
+@shown()
 class Curve(NamedTuple):
     """One claim's observable along the paths."""
 
@@ -37,6 +39,7 @@ class Curve(NamedTuple):
     """Largest residual over the size of the predicted curve at that time; NaN where that is 0."""
 
 
+@shown()
 class Dynamics(NamedTuple):
     """Paths of one instance, observed and predicted."""
 

@@ -6,11 +6,13 @@ from typing import Literal
 
 from nctheory._names import check_identifier
 from nctheory._registry import Registry
+from nctheory._shown import shown
 from nctheory.theorems._instance import Source
 
 Ground = Literal["certified", "arithmetic", "sampled"]
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class ErratumResult:
     """What reproducing an erratum computed."""
@@ -24,6 +26,7 @@ class ErratumResult:
     """What was computed, line by line: what it is, and its value."""
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class Erratum:
     """A claim as published, why it fails, and what reproduces the counterexample.

@@ -10,6 +10,7 @@ import numpy as np
 
 from nctheory._batching import in_few_lengths, map_in_blocks
 from nctheory._programs import light_jit
+from nctheory._shown import shown
 from nctheory._types import Array
 from nctheory.certificates import Bound, HessianReport, Uniqueness
 from nctheory.flow import Ensemble
@@ -122,6 +123,7 @@ class Points:
         return self.seeds[self.ensemble.converged if several_basins else self.certified]
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class EndStates(Points):
     """Where the flow (or the polish) ended, from random starts."""
@@ -144,11 +146,13 @@ class EndStates(Points):
         return self.best_found and len(self.seeds) < self.search_needed
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class CriticalPoints(Points):
     """Critical points of every index, from a search."""
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class Trajectories:
     """Whole paths from random starts, observed on the way."""

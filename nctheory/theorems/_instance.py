@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from nctheory.flow import draw_starts
+from nctheory._shown import shown
+from nctheory.flow import starts as draw_starts
 from nctheory.problems import Params, Problem
 
 
@@ -53,6 +54,7 @@ class TrajectorySpec:
             raise ValueError(f"initial_scales: expected at least four multiples, from large to small, got {scales}")
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class Instance:
     """One problem within a theorem's hypotheses, with the parameters that a reader wants to see."""

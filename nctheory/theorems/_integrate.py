@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.flow import COARSE, Paths, PathStatus, Status, descend, draw_starts, flow
+from nctheory.flow import COARSE, Paths, PathStatus, Status, descend, gradient_flow
+from nctheory.flow import starts as draw_starts
 from nctheory.problems import Params, Problem
 from nctheory.theorems._evidence import Trajectories
 from nctheory.theorems._instance import Instance
@@ -59,7 +60,7 @@ class Integrate:
         }  # fmt: skip
         if spec.rate is None:
             steps = max(1, run.options.budget // EVALUATIONS)
-            paths = flow(problem, begun, spec.times, tolerance=spec.tolerance, max_steps=steps, **options)
+            paths = gradient_flow(problem, begun, spec.times, tolerance=spec.tolerance, max_steps=steps, **options)
         else:
             paths = descend(problem, begun, np.asarray(spec.times, int), spec.rate, **options)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nctheory._batching import in_few_lengths, rounded_up
 from nctheory.certificates import GAP_LEVEL, Bound, Uniqueness, certify, unique_minimiser
-from nctheory.flow import Ensemble, solve, starts
+from nctheory.flow import Ensemble, solve, start_vectors
 from nctheory.landscape import search
 from nctheory.problems import Problem, unravel, value_rounding
 from nctheory.theorems._end_types import MAX_TYPES, Examined, examine
@@ -129,7 +129,7 @@ def _at_points(
     bound = certify(problem, ensemble.params)
     rounded = value_rounding(problem, ensemble.params)
     drawn = in_few_lengths(
-        lambda some: starts(problem, run.key, some, jnp.asarray(run.scale, jnp.float64)), ensemble.seeds
+        lambda some: start_vectors(problem, run.key, some, jnp.asarray(run.scale, jnp.float64)), ensemble.seeds
     )
     begun = unravel(problem, drawn)
     contradiction(problem, ensemble, bound, rounded, begun)

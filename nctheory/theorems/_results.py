@@ -4,9 +4,12 @@ import dataclasses
 import math
 from typing import Literal
 
+from nctheory._shown import shown
+
 ControlStatus = Literal["refuted", "not refuted", "not run"]
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class WorstCase:
     """The seed with the largest residual relative to its tolerance, over all claims and instances."""
@@ -23,6 +26,7 @@ class WorstCase:
     """The command that reproduces this case alone."""
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class ClaimResult:
     """One claim over all instances."""
@@ -73,6 +77,7 @@ class ClaimResult:
         return enough and not self.resolution > self.asked_resolution
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class ControlResult:
     """One wrong version of the theorem."""
@@ -95,6 +100,7 @@ class ControlResult:
         return self.status == "refuted"
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class ReachedValue:
     """One value at which converged seeds of an instance ended."""
@@ -107,6 +113,7 @@ class ReachedValue:
     """Smallest Hessian eigenvalue off the gauge there; NaN where it was not computed."""
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class LocatedThreshold:
     """Where a threshold was located, and where it was predicted."""
@@ -120,6 +127,7 @@ class LocatedThreshold:
     """Why the bracket is no narrower, or None."""
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class InstanceResult:
     """One instance: what was solved and where the seeds ended."""

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory._names import check_identifier, check_name
+from nctheory._shown import shown
 from nctheory.problems import Problem, rounding
 from nctheory.theorems._evidence import Evidence
 from nctheory.theorems._instance import Hypothesis, Instance, Source, TrajectorySpec
@@ -76,6 +77,7 @@ class Control:
         return next((version for version in self.versions if version.name == claim.name), claim)
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class Theorem:
     """A theorem as an executable claim.

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from nctheory._shown import shown
 from nctheory.theorems._files import write_atomically
 from nctheory.theorems._instance import Source
 from nctheory.theorems._results import ClaimResult, ControlResult, InstanceResult, WorstCase
@@ -17,6 +18,7 @@ Outcome = Literal["holds", "refuted", "inconclusive", "engine error"]
 SCHEMA_VERSION = 4
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class Verdict:
     """What one run says of one theorem. `to_json` follows nctheory/report/verdict.schema.json."""

@@ -1,0 +1,100 @@
+"""What an import costs and gives: nothing heavy before it is used, every public name after."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nctheory as nct
+from nctheory.cli import parser
+
+HEAVY = ("jax", "jaxlib", "diffrax", "equinox", "optimistix", "scipy", "numpy", "matplotlib", "rich", "mpmath")
+COMMANDS = list(next(a.choices for a in parser()._actions if a.dest == "command" and a.choices))  # pyright: ignore[reportArgumentType]
+ROOMS = [one.name for one in pkgutil.iter_modules(nct.__path__) if one.ispkg]
+STUB = Path(nct.__path__[0]) / "__init__.pyi"
+
+
+def fresh(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["list", "--help"], ["verify", "--help"], ["nonsense"]]
+)
+def test_help_imports_nothing_heavy(arguments):
+    code = f"""
+import sys
+from nctheory.cli import main
+try:
+    main({arguments})
+except SystemExit as ended:
+    assert ended.code == {2 if arguments == ["nonsense"] else 0}
+print("heavy:", [name for name in {HEAVY} if name in sys.modules])
+"""
+    assert fresh(code).splitlines()[-1] == "heavy: []"
+
+
+def test_every_command_has_help_of_its_own():
+    code = f"""
+import sys
+from nctheory.cli import main
+for command in {COMMANDS}:
+    try:
+        main([command, "--help"])
+    except SystemExit as ended:
+        assert ended.code == 0
+print("heavy:", [name for name in {HEAVY} if name in sys.modules])
+"""
+    shown = fresh(code)
+    assert shown.splitlines()[-1] == "heavy: []"
+    assert all(f"nctheory {command}" in shown for command in COMMANDS)
+
+
+def test_importing_the_package_imports_no_jax_and_reaches_every_room():
+    code = f"""
+import sys, nctheory
+assert "jax" not in sys.modules and "numpy" not in sys.modules
+nctheory.report.write_report
+for room in {ROOMS}:
+    assert getattr(nctheory, room) is sys.modules["nctheory." + room], room
+print(nctheory.__version__)
+"""
+    assert fresh(code).strip() == nct.__version__
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_can_be_imported_first(room):
+    assert fresh(f"import nctheory.{room}; print('whole')") == "whole\n"
+
+
+def test_every_public_name_is_there_and_none_hides_a_module():
+    assert len(nct.__all__) > 180
+    assert set(dir(nct)) == set(nct.__all__)
+    modules = {one.name for one in pkgutil.iter_modules(nct.__path__)}
+    for name in nct.__all__:
+        assert inspect.ismodule(getattr(nct, name)) == (name in modules), name
+    with pytest.raises(AttributeError):
+        _ = nct.no_such_name  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_stub_says_what_the_rooms_export():
+    for node in ast.parse(STUB.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            room = importlib.import_module(f"nctheory.{node.module}")
+            for one in node.names:
+                assert getattr(nct, one.name) is getattr(room, one.name)
+                assert node.module == "_version" or one.name in room.__all__
+                assert not one.name.startswith("_") or one.name == "__version__"
+
+
+def test_the_flow_is_a_room_and_the_gradient_flow_a_function():
+    assert inspect.ismodule(nct.flow)
+    assert nct.flow.gradient_flow is nct.gradient_flow
+    assert nct.starts is nct.flow.starts

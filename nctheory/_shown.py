@@ -61,12 +61,10 @@ def _table(one: Any, first: tuple[str, ...]) -> str:
 
 def _told(one: Any, first: tuple[str, ...], limit: int) -> Iterator[tuple[str, str]]:
     """Names and texts: statuses, the properties `first`, and the fields that say something."""
-    counts = getattr(one, "counts", None)
+    counts: Any = getattr(one, "counts", None)
     if callable(counts):
-        yield (
-            "",
-            ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts().items() if number) or "none",
-        )
+        found: Any = counts()
+        yield "", ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in found.items() if number) or "none"
     for name in first:
         yield name, describe(getattr(one, name), limit)
     for name in _names(one):

@@ -52,3 +52,42 @@ def test_measuring_a_network(seeds, rng):
     exec(compile(code, "README.md", "exec"), space)
     assert space["layers"].nc1.shape == (2,)
     assert space["moments"].samples == 40
+
+
+SMALLER = {
+    "seeds=4096": "seeds=4", "seeds=1_000_000": "seeds=8", "seeds=1024": "seeds=4", "starts=1000": "starts=40",
+    "nct.starts(problem, 256)": "nct.starts(problem, 2)", "[10, 1000]": "[10, 20]", "seeds=16": "seeds=2",
+    '"ufm-ce-balanced", ': '"ufm-ce-balanced", instance=0, ',
+    '"minority-collapse")': '"mse-collapse", grid=2, rows=2, seeds=2)',
+}  # fmt: skip
+"""What makes the block of all verbs small enough to be run."""
+
+
+@pytest.mark.slow
+def test_every_verb(tmp_path, monkeypatch):
+    (code,) = [block for block in blocks("What is in it") if "nct.census" in block]
+    for large, small in SMALLER.items():
+        assert large in code
+        code = code.replace(large, small)
+    monkeypatch.chdir(tmp_path)
+
+    def my_model(decay, R):
+        return nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(decay, R * decay))
+
+    space: dict = {"my_model": my_model}
+    exec(compile(code, "README.md", "exec"), space)
+    assert space["verdict"].outcome in ("holds", "inconclusive")
+    assert space["bound"].closed(space["ensemble"].value).all()
+    assert space["held"].extra == ()
+    assert space["found"].converged.all()
+    assert (tmp_path / "run").is_dir()
+
+
+def test_no_block_is_left_out():
+    """Every Python block of the README, and of what stands in `docs`, is run by a test above."""
+    everywhere = [README, *README.parent.glob("docs/**/*.md")]
+    found = [block for file in everywhere for block in re.findall(r"```python\n(.*?)```", file.read_text(), flags=re.S)]
+    run = [*blocks("Your own problem and loss"), *blocks("What is in it")]
+    assert sorted(found) == sorted(run)
+    assert len(blocks("Your own problem and loss")) == 1
+    assert ["nct.census" in block or "nc_metrics" in block for block in blocks("What is in it")] == [True, True]

@@ -138,6 +138,17 @@ DAMAGED = {
 }
 
 
+@pytest.mark.parametrize("value", [None, -1, [], {}, ["x"]])
+def test_a_boundary_whose_words_are_no_text_is_left_out_of_the_tables_too(value, files, tmp_path):
+    for field in ("name", "outcome"):
+        phase = copy.deepcopy(files["phase.json"])
+        phase["boundaries"][0][field] = value
+        report, page = written(tmp_path / "r", {"verdict.json": files["verdict.json"], "phase.json": phase})
+        check_page(page)
+        assert len(report.left_out) <= 1
+        assert (tmp_path / "r" / "report.tex").is_file()
+
+
 @pytest.mark.parametrize("what", DAMAGED)
 def test_one_bad_file_is_named_and_the_rest_is_shown(what, files, tmp_path):
     report, page = written(tmp_path / "r", {**files, "bad.json": DAMAGED[what]})
@@ -193,9 +204,9 @@ def mutated(data, rng):
 
 def fuzzed(files, tmp_path, rng, number):
     for i in range(number):
-        name = list(files)[rng.integers(len(files))]
+        name, beside = (list(files)[rng.integers(len(files))] for _ in range(2))
         folder = tmp_path / str(i)
-        report, page = written(folder, {**files, "x.json": mutated(files[name], rng)})
+        report, page = written(folder, {beside: files[beside], "x.json": mutated(files[name], rng)})
         check_page(page)
         assert "Traceback" not in page
         assert all(len(line) < 1000 for line in report.left_out)
@@ -206,5 +217,6 @@ def test_mutated_files_end_without_a_traceback(files, tmp_path, rng):
 
 
 @pytest.mark.slow
-def test_a_hundred_mutated_files_end_without_a_traceback(files, tmp_path):
-    fuzzed(files, tmp_path, np.random.default_rng(1), 100)
+@pytest.mark.timeout(3600)
+def test_a_thousand_mutated_files_end_without_a_traceback(files, tmp_path):
+    fuzzed(files, tmp_path, np.random.default_rng(1), 1000)

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 from html.parser import HTMLParser
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -36,11 +37,11 @@ RESULTS = sorted({one for one in records() if one.__name__ not in WRITTEN}, key=
 MARK = "<script>alert(1)</script>"
 
 
-def filled(kind, size):
+def filled(kind, size) -> Any:
     """One of a kind, with large values of the annotated types, bypassing its own checks."""
     names = kind._fields if hasattr(kind, "_fields") else [f.name for f in dataclasses.fields(kind)]
     hints = {name: hint for one in reversed(kind.__mro__) for name, hint in inspect.get_annotations(one).items()}
-    values = {name: invented(str(hints[name]), size) for name in names}
+    values: dict[str, Any] = {name: invented(str(hints[name]), size) for name in names}
     if kind is nct.SweepResult:
         parts = ("status", "value", "gap_rounding", "lower_bound")
         values["arrays"] = {name: np.zeros((3, size), np.int8 if name == "status" else float) for name in parts}

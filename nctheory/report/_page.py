@@ -113,6 +113,7 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
             try:
                 pair = one, _picture(draw(one), what.format(one[name]))
                 rendered(**{kind: [pair]})
+                latex_tables(Results((), (), (), (), ())._replace(**{kind: (one,)}))
                 kept.append(pair)
             except Exception as error:  # a file may hold anything
                 text = str(one.get(name))[:80] if isinstance(one, dict) else ""
@@ -132,6 +133,7 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
                 draw_tolerances([verdict])
             only = Results((verdict,), (), (), (), ())
             rendered(results=only, summary=[(verdict, summary_rows([verdict])[0])], tolerances=_BLANK)
+            latex_tables(only)
             verdicts.append(verdict)
         except Exception as error:
             left_out.append(f"{verdict.theorem!r}: cannot be shown ({type(error).__name__}: {str(error)[:200]})")

@@ -225,11 +225,11 @@ def _incomplete(
         cell = ", ".join(f"{name} = {value}" for name, value in where[tile.cells[0]].items())
         more = f" and {len(tile.cells) - 1} more cells" if len(tile.cells) > 1 else ""
         lines.append(f"tile of {len(tile.seeds)} seeds at {cell}{more}: {described(error)}")
+    more = f"; and {len(lines) - SAID} more" if len(lines) > SAID else ""
+    said = f"{len(failed)} of {number} tiles failed, the others are finished: {'; '.join(lines[:SAID])}{more}"
     if stopped is not None:
-        said = f"{stopped}; {partial.computed} of {number} tiles were computed"
-    else:
-        more = f"; and {len(lines) - SAID} more" if len(lines) > SAID else ""
-        said = f"{len(failed)} of {number} tiles failed, the others are finished: {'; '.join(lines[:SAID])}{more}"
+        others = f", {len(failed)} failed: {lines[0]}" if failed else ""
+        said = f"{stopped}; {partial.computed} of {number} tiles were computed{others}"
     return IncompleteSweep(said, partial, lines)
 
 

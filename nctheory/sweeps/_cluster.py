@@ -130,8 +130,8 @@ class Cluster(Workers):
                 _, tile = running.pop(future.key)
                 try:
                     outcome: Outcome = future.result()
-                except Exception as error:
-                    outcome = error
+                except Exception as error:  # what cannot be imported there is the cause of Dask's own error
+                    outcome = error.__cause__ if isinstance(error.__cause__, ImportError) else error
                 yield tile, outcome
 
     def _finished(self, futures: list[Future]) -> list[Future]:

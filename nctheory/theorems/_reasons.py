@@ -109,9 +109,10 @@ def _of_case(theorem: Theorem, case: Case, whole: bool) -> list[str]:
         doubtful.append(f"instance {case.index}: claims {', '.join(undecided)} could not be decided")
     elif support < needed_share(case) * total and not any(np.any(case.checks[c.name].violated) for c in mine):
         good = case.evidence.candidates(case.several_basins).size
+        others = [f", {number} {name}" for name, number in evidence.statuses.items() if number and name != "converged"]
         doubtful.append(
             f"instance {case.index}: {support} of {total} seeds support it ({evidence.statuses['converged']} converged, "
-            f"{good} of them where the theorem speaks)"
+            f"{good} of them where the theorem speaks{''.join(others)})"
         )
     return doubtful
 

@@ -28,7 +28,9 @@ def test_the_basin_is_that_of_the_flow():
     problem = SlowWells(jnp.asarray(RATES))
     ends = nct.solve(problem, 32)
     assert ends.converged.all()
-    assert np.sum(ends.handovers > LATE) >= 8  # that many went by the stabilised method where not all curvature is positive
+    assert (
+        np.sum(ends.handovers > LATE) >= 8
+    )  # that many went by the stabilised method where not all curvature is positive
     gradient = jax.jit(jax.grad(problem.objective))
     with jax.enable_x64(True):
         for start, end in zip(np.asarray(nct.starts(problem, 32)), np.asarray(ends.params), strict=True):

@@ -22,7 +22,7 @@ from nctheory.flow._items import default_chunk
 from nctheory.flow._lanes import run_lanes
 from nctheory.flow._record import Settings
 from nctheory.flow._single import Points, flow_chunk, halved, memory_budget
-from nctheory.problems import singleton
+from nctheory.problems import Scales, singleton
 from nctheory.theorems import Run, flow_fidelity
 from tests.helpers import LOSSES, first, model, usual_environment
 
@@ -275,7 +275,7 @@ def test_the_single_precision_program_holds_no_double():
     with jax.enable_x64(False):
         arguments = (
             halved(singleton(problem)),
-            halved(Points(points, np.ones(4, bool), np.zeros((4, 0)))),
+            halved(Points(points, np.ones(4, bool), np.zeros((4, 0)), Scales(np.ones(4), np.ones(4)))),
             halved(settings),
         )
         program = str(jax.make_jaxpr(lambda *a: flow_chunk(*a, devices=(jax.devices()[0],)))(*arguments))

@@ -136,7 +136,7 @@ class Chebyshev(diffrax.AbstractAdaptiveSolver):
             return jnp.clip(jnp.nan_to_num(wanted, nan=MOST), self.fewest, MOST)
 
         def running(s: _Loop) -> Bool[Array, ""]:
-            return s.count < s.powers + s.stages
+            return jnp.asarray(s.count < s.powers + s.stages)
 
         def evaluate(s: _Loop) -> _Loop:
             # One call of the gradient in the program serves the power iteration, the stages and the slope at the end.

@@ -1,6 +1,6 @@
 """What kept a seed from a critical point: a kink, a descent without end, or a minimum at infinity."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +41,7 @@ def _newton_contraction(family: Family, point: Array, context: Array) -> Scalar:
     value_and_grad = family_objective(family)
     probe = jnp.asarray(np.random.default_rng(7).normal(size=point.shape))
 
-    def step(y: Array, _: None) -> tuple[Array, Scalar]:
+    def step(y: Array, _: Any) -> tuple[Array, Array]:
         gradient, curvature = jax.linearize(lambda y: value_and_grad(y, context)[1], y)
         along = jnp.linalg.norm(gauge_penalty(family, y, probe, context))
         fixing = jnp.linalg.norm(curvature(probe)) / jnp.where(along > 0, along, 1.0)
@@ -55,17 +55,15 @@ def _newton_contraction(family: Family, point: Array, context: Array) -> Scalar:
         sound = ~negative & jnp.isfinite(length) & jnp.isfinite(residual)
         return y + found, jnp.where(sound, length, jnp.inf)
 
-    _, lengths = jax.lax.scan(step, point, None, length=2)
-    told = jnp.where(lengths[0] > 0, lengths[1] / lengths[0], 0.0)
-    return jnp.where(
-        jnp.isfinite(lengths[0]), told, jnp.inf
-    )  # not even the first step has positive curvature all along
+    _, (first, second) = jax.lax.scan(step, point, jnp.zeros(2))
+    # Where not even the first step has positive curvature all along there is no ratio.
+    return jnp.where(jnp.isfinite(first), jnp.where(first > 0, second / first, 0.0), jnp.inf)
 
 
 def _falls_along_its_ray(family: Family, point: Array, context: Array) -> Array:
-    values = jax.vmap(lambda t: family_objective(family)(t * point, context)[0])(jnp.asarray([1.0, 2.0, 4.0]))
-    slack = 8 * EPS * point.size**0.5 * jnp.max(jnp.abs(values))
-    return (values[1] < values[0] - slack) & (values[2] <= values[1] + slack)
+    here, twice, far = (jnp.asarray(family_objective(family)(t * point, context)[0]) for t in (1.0, 2.0, 4.0))
+    slack = 8 * EPS * point.size**0.5 * jnp.maximum(jnp.abs(here), jnp.maximum(jnp.abs(twice), jnp.abs(far)))
+    return (twice < here - slack) & (far <= twice + slack)
 
 
 def _kink(family: Family, record: Record) -> Array:

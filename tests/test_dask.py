@@ -17,8 +17,9 @@ import pytest
 
 import nctheory as nct
 from nctheory.cli import main
-from nctheory.sweeps import ClusterError, IncompleteSweep
+from nctheory.sweeps import ClusterError, IncompleteSweep, _workers
 from nctheory.sweeps._programs import running_code
+from nctheory.sweeps._tiles import Tile
 from tests.test_sweeps import cached
 
 distributed = pytest.importorskip("distributed")
@@ -189,7 +190,7 @@ def test_a_tile_that_fails_is_left_out_and_the_others_finish(harm, tmp_path):
 
 
 def test_a_tile_that_fails_here_is_left_out_as_well(tmp_path, monkeypatch):
-    compute = nct.sweeps._workers.compute_tile
+    compute = _workers.compute_tile
 
     def failing(tile, *arguments):
         if 3 in tile.problems[0].widths:
@@ -216,7 +217,7 @@ def test_a_worker_with_other_code_is_refused_before_anything_is_sent(tmp_path):
 
 
 def test_a_worker_that_comes_late_with_other_code_refuses_its_tile():
-    tile = nct.sweeps._tiles.Tile(("a",), (model(0),), (0,))
+    tile = Tile(("a",), (model(0),), (0,))
     for name, version in running_code().items():
         with pytest.raises(ClusterError, match=rf"{name} is another here, {re.escape(version)} on this one"):
             _cluster.on_worker({**running_code(), name: "another"}, tile, 0, {}, {})

@@ -46,7 +46,7 @@ def content(folder):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", [0, *(pytest.param(i, marks=pytest.mark.exhaustive) for i in range(1, 5))])
 def test_killed_ten_times_at_random_moments_and_resumed_it_is_the_undisturbed_sweep(
     number, tmp_path, tmp_path_factory, undisturbed
 ):
@@ -126,7 +126,7 @@ def corrupted(folder, other, kind, what, rng):
     return {first.name} if what == "tile" else set()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(1800)
 def test_every_corruption_is_found_and_no_number_is_wrong(tmp_path, undisturbed):
     whole, other, rng, found, refused = tmp_path / "whole", tmp_path / "other", random.Random(1), 0, 0

@@ -216,7 +216,7 @@ def test_mutated_files_end_without_a_traceback(files, tmp_path, rng):
     fuzzed(files, tmp_path, rng, 10)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(3600)
 def test_a_thousand_mutated_files_end_without_a_traceback(files, tmp_path):
     fuzzed(files, tmp_path, np.random.default_rng(1), 1000)

@@ -95,6 +95,7 @@ def test_verify_prints_it_so(verdict, width, capsys, monkeypatch):
 def test_lists_show_every_word(command, width, capsys, monkeypatch):
     known = {"list": nct.catalogue(), "phase": nct.diagrams(), "dynamics": nct.catalogue()}[command]
     monkeypatch.setattr("nctheory._grid_commands.configure", lambda: None)
+    monkeypatch.delenv("COLUMNS", raising=False)  # workers of pytest-xdist have one
     assert cli.main([command]) == 0
     piped = capsys.readouterr().out.splitlines()
     monkeypatch.setenv("COLUMNS", str(width))

@@ -1,5 +1,6 @@
 """Compiled programs are not free: they take seconds to make, and each holds about ten of a process's memory maps."""
 
+import collections
 import functools
 import gc
 import threading
@@ -15,8 +16,25 @@ from nctheory._concrete import is_traced
 LIGHT = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 """Compiler options that make a program for a CPU in a third of the time; it then runs at a third to a quarter of the speed."""
 
-LIMIT = 24_000
-"""Memory maps from which on compiled programs are dropped; the compiler crashes the process at Linux's limit of 65,530."""
+PART = 3 / 8
+"""Part of the memory maps that the system allows a process from which on compiled programs are dropped; the compiler
+crashes the process where there are no more (conventional: one call of a verb compiles programs of up to 2,000 maps)."""
+
+USUAL_MAPS = 65_530
+"""Linux's limit, where it cannot be read."""
+
+
+def most_maps() -> int:
+    """Memory maps from which on compiled programs are dropped.
+
+    >>> 0 < most_maps()
+    True
+    """
+    try:
+        allowed = int(Path("/proc/sys/vm/max_map_count").read_text())
+    except (OSError, ValueError):
+        allowed = USUAL_MAPS
+    return int(PART * allowed)
 
 
 def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str, ...] = ()) -> Callable[..., Any]:
@@ -32,14 +50,23 @@ def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str,
     usual = jax.jit(function, static_argnames=static_argnames)
 
     @functools.cache
-    def quickly() -> Any:
+    def quick() -> bool:
         if jax.default_backend() != "cpu":
-            return usual
+            return False
         try:
             jax.jit(lambda: 0, compiler_options=dict(LIGHT)).lower().compile()
         except jax.errors.JaxRuntimeError:  # a compiler that has renamed them
-            return usual
-        return jax.jit(function, static_argnames=static_argnames, compiler_options=dict(LIGHT))
+            return False
+        return True
+
+    def own_program(light: bool) -> Any:
+        # A function of its own: what JAX keeps for it is dropped with it.
+        @functools.wraps(function)
+        def own(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        options = dict(LIGHT) if light and quick() else None
+        return jax.jit(own, static_argnames=static_argnames, compiler_options=options)
 
     @functools.wraps(function)
     def call(*args: Any, light: bool = True, **kwargs: Any) -> Any:
@@ -47,12 +74,17 @@ def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str,
         leaves, structure = jax.tree.flatten((args, kwargs))
         if _inside() or any(map(is_traced, leaves)):
             return usual(*args, **kwargs)
-        program = quickly() if light else usual
-        kind = (program, structure, *map(_kind, leaves))
-        if kind not in _TRACED:
+        kind = (function, light, structure, *map(_kind, leaves))
+        program = _recent(kind)
+        if program is None:
             with _TRACING:
-                program.lower(*args, **kwargs)  # what the call below needs; JAX remembers it
-            _TRACED.add(kind)
+                program = _recent(kind)
+                if program is None:
+                    release_programs()
+                    program = own_program(light)
+                    program.lower(*args, **kwargs)  # what the call below needs; JAX remembers it
+                    with _BOOK:
+                        _PROGRAMS[kind] = program
         return program(*args, **kwargs)
 
     return call
@@ -61,8 +93,19 @@ def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str,
 _TRACING = threading.RLock()
 """Programs are traced one at a time: of two at once, under Python's own lock, neither is ready before both are."""
 
-_TRACED: set[Any] = set()
-"""Programs that have been, each with the kinds of its arguments."""
+_PROGRAMS: collections.OrderedDict[Any, Any] = collections.OrderedDict()
+"""Programs by function and kinds of its arguments, the one used last at the end."""
+
+_BOOK = threading.Lock()
+
+
+def _recent(kind: Any) -> Any:
+    """The program for this function and these arguments, which now is the one used last; None where there is none."""
+    with _BOOK:
+        if kind not in _PROGRAMS:
+            return None
+        _PROGRAMS.move_to_end(kind)
+        return _PROGRAMS[kind]
 
 
 def _inside() -> bool:
@@ -102,20 +145,33 @@ def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def release_programs(limit: int = LIMIT) -> bool:
-    """Drop all compiled programs of this process if it holds more than `limit` memory maps; whether it did.
-
-    What is still needed is compiled again, or comes from the persistent cache. Does nothing where the number of maps cannot
-    be read (anywhere but Linux).
-    """
+def held_maps() -> int | None:
+    """Memory maps of this process; None where they cannot be read (anywhere but Linux)."""
     try:
         with Path("/proc/self/maps").open("rb") as maps:
-            held = sum(1 for _ in maps)
+            return sum(1 for _ in maps)
     except OSError:
+        return None
+
+
+def release_programs(limit: int | None = None) -> bool:
+    """Drop compiled programs if this process holds more than `limit` memory maps (`most_maps`); whether it did.
+
+    Those used longest ago go first, half of all at a time; where none is left, all others that JAX keeps. Every program
+    that is compiled asks for it, so that a process may solve any number of shapes. What is still needed is compiled again,
+    or comes from the persistent cache. Does nothing where the number of maps cannot be read.
+    """
+    most, held = most_maps() if limit is None else limit, held_maps()
+    if held is None or held <= most:
         return False
-    if held <= limit:
-        return False
-    jax.clear_caches()
-    _TRACED.clear()
-    gc.collect()
+    while held is not None and held > most:
+        with _BOOK:
+            oldest = [_PROGRAMS.popitem(last=False) for _ in range(-(-len(_PROGRAMS) // 2))]
+        if not oldest:
+            jax.clear_caches()
+            gc.collect()
+            break
+        del oldest
+        gc.collect()
+        held = held_maps()
     return True

@@ -412,6 +412,51 @@ def test_releasing_programs_keeps_results():
     np.testing.assert_array_equal(double(jnp.ones(3)), before)
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="memory maps are read from Linux's /proc")
+def test_programs_used_long_ago_are_dropped(monkeypatch):
+    """Twelve shapes under a bound on the maps that is met before all are compiled: as many as fit are kept."""
+    from nctheory import _programs
+
+    def shape(width):
+        return nct.unconstrained_features(counts=(1, 1), dim=width, loss="mse", weight_decay=(0.1, 0.1))
+
+    release_programs(0)
+    begun = _programs.held_maps()
+    first_found = nct.solve(shape(2), 4, method="polish")
+    each = _programs.held_maps() - begun
+    assert each > 0
+    oldest = next(iter(_programs._PROGRAMS))
+    bound = begun + 4 * each
+    monkeypatch.setattr(_programs, "most_maps", lambda: bound)
+    held, kept = [], []
+    for width in range(3, 15):
+        nct.solve(shape(width), 4, method="polish")
+        held.append(_programs.held_maps())
+        kept.append(len(_programs._PROGRAMS))
+    assert oldest not in _programs._PROGRAMS
+    assert max(kept) < len(held)  # of the twelve and the first
+    assert max(held) <= bound + each  # a shape's own programs come on top
+    again = nct.solve(shape(2), 4, method="polish")
+    for x, y in zip(jax.tree.leaves(first_found), jax.tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_the_program_used_last_is_dropped_last(monkeypatch):
+    from nctheory import _programs
+
+    squares = light_jit(lambda x: jnp.sum(x**2))
+    monkeypatch.setattr(_programs, "_PROGRAMS", type(_programs._PROGRAMS)())
+    for n in (1, 2, 3, 1):
+        assert float(squares(jnp.ones(n))) == n
+    kinds = list(_programs._PROGRAMS)
+    assert [leaf.shape for kind in kinds for leaf in kind if hasattr(leaf, "shape")] == [(2,), (3,), (1,)]
+    answers = iter([100, 50, 50])
+    monkeypatch.setattr(_programs, "held_maps", lambda: next(answers))
+    assert release_programs(99)
+    assert list(_programs._PROGRAMS) == kinds[2:]
+    assert float(squares(jnp.ones(2))) == 2
+
+
 def test_the_stabilised_integrator_has_order_two_and_its_interval():
     matrix = jnp.asarray([[3.0, 1.0], [1.0, 2.0]])
     term = diffrax.ODETerm(lambda t, y, args: -matrix @ y - 0.1 * y**3)

@@ -19,7 +19,7 @@ class Bound(NamedTuple):
     gap: np.ndarray
     """Value at the point minus `lower_bound`: at least the distance of the value from the minimum."""
     valid: np.ndarray
-    """Whether `lower_bound` is a finite proved bound."""
+    """Whether `lower_bound` is a finite proved bound, proved up to what it `assumes`."""
     reason: str | None
     """Why there is no certificate, why a gap above zero may persist at a minimiser, or that some points are not shown to be
     one; None only where the gap closes at all of them."""
@@ -28,6 +28,8 @@ class Bound(NamedTuple):
 
     Where the bound is not positive (an interpolating minimum without decay), nothing is relative to the value: the terms
     are those of the objective at the origin."""
+    assumes: str | None = None
+    """What the bound rests on that was tested and not proved: the convexity of a user's own loss. None where all is proved."""
 
     @property
     def gap_rounding(self) -> np.ndarray:

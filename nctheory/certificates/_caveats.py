@@ -14,9 +14,7 @@ def missing_certificate(problem: DeepLinear) -> str | None:
     if bound_by_profile(problem):
         return missing_profile_bound(problem) or doubtful_profile(problem)
     if problem.factors <= 2:
-        if problem.loss.has_conjugate:
-            return doubtful_convexity(problem)
-        return f"the loss {problem.loss.name} defines no convex conjugate"
+        return doubtful_convexity(problem)
     if not is_loss(problem.loss, "mse"):
         return (
             f"{problem.factors} factors with {problem.loss.name}: the product's penalty is a Schatten quasi-norm, "
@@ -43,7 +41,12 @@ def _(problem: DeepLinear) -> str | None:
     narrow, needed = min(problem.widths[:-1]), problem.classes
     if bound_by_profile(problem):
         return profile_caveat(problem) if narrow >= needed - 1 else _too_narrow(narrow, needed - 1)
-    if problem.bias_decay is not None and not_positive(problem.bias_decay) and not recentres(problem.loss):
+    if (
+        problem.bias_decay is not None
+        and not_positive(problem.bias_decay)
+        and problem.loss.has_conjugate
+        and not recentres(problem.loss)
+    ):
         return f"the loss {problem.loss.name} defines no recentre, without which a free bias leaves a trivial bound"
     separable = is_loss(problem.loss, "mse") and (problem.bias_decay is None or not_positive(problem.bias_decay))
     if problem.inputs is not None:

@@ -13,9 +13,11 @@ from nctheory._programs import light_jit
 from nctheory._types import Array, Scalar
 from nctheory.certificates._bound import GAP_LEVEL, Bound, gap_closed
 from nctheory.certificates._caveats import bound_by_profile, bound_caveat, missing_certificate
+from nctheory.certificates._convexity import assumed_convexity
 from nctheory.certificates._duality import duality_bound, rounded_duality_bound
 from nctheory.certificates._profile import rounded_profile_bound
 from nctheory.certificates._separable import rounded_separable_bound
+from nctheory.certificates._tangents import rounded_tangent_bound
 from nctheory.problems import (
     DeepLinear,
     Family,
@@ -73,13 +75,18 @@ def _rounded_bound(problem: DeepLinear, params: Params) -> tuple[Scalar, Scalar]
     if bound_by_profile(problem):
         return rounded_profile_bound(problem)
     bounds = []
-    if problem.factors <= 2 and problem.loss.has_conjugate:
-        bounds.append(rounded_duality_bound(problem, params))
+    if problem.factors <= 2:
+        bounds.append((rounded_tangent_bound if _by_tangents(problem) else rounded_duality_bound)(problem, params))
     if is_loss(problem.loss, "mse"):
         bounds.append(rounded_separable_bound(problem))
     lower, error = (jnp.stack(column) for column in zip(*bounds, strict=True))
     best = jnp.argmax(lower)
     return lower[best], error[best]
+
+
+def _by_tangents(problem: DeepLinear) -> bool:
+    """Whether the bound is made of the loss's value and gradient alone."""
+    return not problem.loss.has_conjugate and not problem.loss.has_profile
 
 
 def _bound_with_rounding(problem: Problem, params: Params) -> tuple[Scalar, Scalar]:
@@ -119,7 +126,8 @@ def certify(problem: Problem, params: Params) -> Bound:
 
     `params` has a leading seeds axis on every leaf. The bound uses no theorem's formula: two-factor chains with a
     convex loss get the dual of the nuclear-norm program (any counts, any bias), squared-error chains of any depth the
-    separable scalar bound. It holds at **any** point, converged or not, zero or huge; at a global minimiser the
+    separable scalar bound. A user's own loss needs no conjugate; that it is convex is tested and not proved, which
+    `assumes` says. It holds at **any** point, converged or not, zero or huge; at a global minimiser the
     gap closes, unless `reason` says otherwise; it is not None wherever a gap is open. Where nothing is known (three or more
     factors with cross-entropy, say) `valid` is False, `lower_bound` is -inf and `reason` says why.
 
@@ -155,7 +163,7 @@ def certify_many(members: Sequence[Problem], params: Params) -> Bound:
     flat = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *np.shape(x)[2:]), params)
     bound = _certify(family, members, np.repeat(contexts, shape[1], axis=0), flat)
     lower, gap, valid, error = (np.reshape(x, shape) for x in (*bound[:3], np.asarray(bound.rounding)))
-    return Bound(lower, gap, valid, bound.reason, error)
+    return Bound(lower, gap, valid, bound.reason, error, bound.assumes)
 
 
 def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, params: Params) -> Bound:
@@ -178,8 +186,16 @@ def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, p
     gap = value - lower
     gap = np.where(np.isnan(gap), np.inf, gap)
     caveat = next((reason for reason in (*without, *map(bound_caveat, members)) if reason is not None), None)
-    found = Bound(lower, gap, np.isfinite(lower), caveat, rounding(members[0], terms) + error)
-    return found._replace(reason=caveat or (None if np.all(found.closed(value)) else OPEN))
+    parts = [part for part in _members(members[0]) if isinstance(part, DeepLinear) and _is_ours(part)]
+    assumes = next((words for part in parts if (words := assumed_convexity(part)) is not None), None)
+    bound = Bound(lower, gap, np.isfinite(lower), caveat, rounding(members[0], terms) + error, assumes)
+    if caveat is not None or bound.closed(value).all():
+        return bound
+    tangents = next((part.loss.name for part in parts if part.factors <= 2 and _by_tangents(part)), None)
+    at_kinks = (
+        f" (the bound of {tangents} is by tangents of the loss, which close no gap at a kink)" if tangents else ""
+    )
+    return bound._replace(reason=OPEN + at_kinks)
 
 
 def _missing(problem: Problem) -> str | None:

@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nctheory._concrete import is_traced
 from nctheory._precision import EPS
 from nctheory._programs import light_jit
 from nctheory._types import Array
+from nctheory.certificates._reach import at
 from nctheory.problems import CrossEntropy, DeepLinear, Focal, Loss, MeanSquaredError, PickAllLabel
 
 OUR_OWN = (MeanSquaredError, CrossEntropy, Focal, PickAllLabel)
@@ -15,6 +17,10 @@ SAMPLES = 512
 ROUNDING = 256 * EPS
 SIZES = (0.1, 1.0, 5.0, 20.0)
 """Typical sizes of the sampled logits."""
+SCALES = (1e-2, 0.1, 1.0, 5.0, 20.0, 100.0)
+"""Typical sizes of the ends of the sampled segments, in units of the targets."""
+ROUNDS = 12
+"""Least number of segments of every column."""
 
 
 @light_jit
@@ -22,33 +28,82 @@ def _value(loss: Loss, logits: Array, targets: Array) -> Array:
     return jnp.asarray(loss.value(logits, targets))
 
 
+@light_jit
+def _along(loss: Loss, centre: Array, step: Array, own: Array, targets: Array) -> tuple[Array, ...]:
+    r"""Steps taken, and at both ends of them $\ell(a)+\ell(b)-2\ell(c)$ and $\langle g(a)-g(b),a-b\rangle$; with
+    either the same and its rounding.
+
+    Where `own` holds a step goes along the eigenvector of the lowest curvature instead, with the length that it has.
+    """
+
+    def one(inputs: tuple[Array, Array, Array]) -> tuple[Array, ...]:
+        z, v, lowest = inputs
+        direction = jnp.linalg.eigh(at(loss, targets, z).hessian)[1][:, :, 0].T
+        v = jnp.where(lowest[None, :], jnp.linalg.norm(v, axis=0, keepdims=True) * direction, v)
+        points = z + v, z - v, z
+        value = [loss.value(x, targets) for x in points]
+        # The terms within a value are not known: those of its gradient at the origin, too, stand for them.
+        around = [at(loss, targets, x) for x in points]
+        terms = sum(
+            loss.value_terms(x, targets) + jnp.sum(a.size * jnp.abs(x), axis=0)
+            for x, a in zip(points, around, strict=True)
+        )
+        second = value[0] + value[1] - 2.0 * value[2]
+        turn = 2.0 * jnp.sum((around[0].gradient - around[1].gradient) * v, axis=0)
+        moved = 2.0 * jnp.sum((around[0].size + around[1].size) * jnp.abs(v), axis=0)
+        return v, second, second + ROUNDING * terms, turn, turn + ROUNDING * moved
+
+    return jax.lax.map(one, (centre, step, own))
+
+
 def doubtful_convexity(problem: DeepLinear) -> str | None:
     r"""Why duality must not be used with this loss, or None.
 
-    Convexity is tested by second differences $\ell(z+v)+\ell(z-v)-2\ell(z)\ge0$ at a fixed sample of points and directions
-    and the targets of the problem. A negative one beyond rounding disproves it; a sample cannot prove it.
+    Convexity is tested on a fixed sample of segments [a, b] with the targets of the problem, over six sizes of logits, half of
+    them along the lowest curvature at their middle: $\ell(a)+\ell(b)\ge2\ell(\tfrac{a+b}2)$, and
+    $\langle\nabla\ell(a)-\nabla\ell(b),a-b\rangle\ge0$. A violation beyond rounding disproves it, and the message names the
+    two points; a sample cannot prove it.
     """
     loss = problem.loss
     if loss.convex is False:
         return f"the loss {loss.name} is not convex in the logits, so that duality does not apply"
-    if type(loss) in OUR_OWN:
+    if type(loss) in OUR_OWN or any(map(is_traced, (*jax.tree.leaves(loss), problem.targets))):
         return None
+    centre, step, own, targets = _segments(problem)
     try:
-        centre, step, targets = _sample(problem)
-        values = [np.asarray(_value(loss, z, targets)) for z in (centre, centre + step, centre - step)]
+        found = [np.asarray(x) for x in _along(loss, centre, step, own, targets)]
     except jax.errors.TracerArrayConversionError:
         return None
-    second = values[1] + values[2] - 2.0 * values[0]
-    excess = second + ROUNDING * (np.abs(values[1]) + np.abs(values[2]) + 2.0 * np.abs(values[0]))
-    excess = np.where(np.isfinite(excess), excess, np.inf)
-    worst = int(np.argmin(excess))
-    if excess[worst] >= 0.0:
+    step, second, excess, turn, turned = found
+    claimed = "defines a conjugate but is" if loss.has_conjugate else "is"
+    for kind, value, beyond in (
+        ("l(z) + l(z') - 2 l((z+z')/2)", second, excess),
+        ("<grad l(z) - grad l(z'), z - z'>", turn, turned),
+    ):
+        beyond = np.where(np.isfinite(beyond), beyond, np.inf)
+        at_worst = np.unravel_index(np.argmin(beyond), beyond.shape)
+        if beyond[at_worst] < 0.0:
+            row, column = at_worst
+            ends = (centre[row][:, column] + sign * step[row][:, column] for sign in (1.0, -1.0))
+            first, second_end = map(_shown, ends)
+            return (
+                f"the loss {loss.name} {claimed} not convex in the logits, so that duality does not apply: between "
+                f"z = {first} and z' = {second_end}, for the target {_shown(targets[:, column])}, {kind} is "
+                f"{value[at_worst]:.3g}"
+            )
+    return None
+
+
+def assumed_convexity(problem: DeepLinear) -> str | None:
+    """What a certificate of a user's own loss rests on that is not proved, or None."""
+    loss = problem.loss
+    if problem.factors > 2 or type(loss).__module__.startswith("nctheory.") or loss.convex is False:
         return None
-    return (
-        f"the loss {loss.name} defines a conjugate but is not convex in the logits, so that duality does not apply: at "
-        f"z = {_shown(centre[:, worst])} with step v = {_shown(step[:, worst])} the second difference "
-        f"l(z+v) + l(z-v) - 2 l(z) is {second[worst]:.3g}"
-    )
+    if loss.has_profile and not loss.has_conjugate:
+        return f"that the loss {loss.name} lies above its profile was tested on {SAMPLES} logits, not proved"
+    segments = np.prod(_segments(problem)[2].shape) if not is_traced(problem.targets) else SAMPLES
+    other = ", and its conjugate is taken as given" if loss.has_conjugate else ""
+    return f"that the loss {loss.name} is convex was tested on {segments} segments between logits, not proved{other}"
 
 
 def doubtful_profile(problem: DeepLinear) -> str | None:
@@ -100,6 +155,28 @@ def _sample(problem: DeepLinear) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     step *= size * 10.0 ** rng.uniform(-2.0, 0.3, size=(1, SAMPLES))
     columns = rng.integers(problem.targets.shape[1], size=SAMPLES)
     return centre, step, np.asarray(problem.targets)[:, columns]
+
+
+def _segments(problem: DeepLinear) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Middles and steps, rounds x K x M, a mask of those along the lowest curvature, and targets, K x M.
+
+    All columns as they stand where the loss holds data of every one, else at most `SAMPLES` of them.
+    """
+    rng, targets = np.random.default_rng(5), np.asarray(problem.targets)
+    columns = targets.shape[1]
+    if columns > SAMPLES and not any(np.shape(x)[-1:] == (columns,) for x in jax.tree.leaves(problem.loss)):
+        targets = targets[:, np.sort(rng.choice(columns, SAMPLES, replace=False))]
+    rows, columns = targets.shape
+    shape = max(ROUNDS, -(-SAMPLES // columns)), rows, columns
+    which = np.arange(shape[0])[:, None, None] + np.arange(columns)[None, None, :]
+    unit = float(np.max(np.abs(targets))) or 1.0
+    size = unit * np.asarray(SCALES)[which % len(SCALES)]
+    centre, step = size * rng.normal(size=shape), rng.normal(size=shape)
+    axis = rng.random((shape[0], 1, columns)) < 0.3  # along one logit
+    single = np.moveaxis(np.eye(rows)[rng.integers(rows, size=(shape[0], columns))], 2, 1)
+    step = np.where(axis, np.sqrt(rows) * rng.choice([-1.0, 1.0], size=axis.shape) * single, step)
+    step *= size * 10.0 ** rng.uniform(-2.0, 0.3, size=(shape[0], 1, columns))
+    return centre, step, rng.random((shape[0], columns)) < 0.5, targets
 
 
 def _shown(vector: np.ndarray) -> str:

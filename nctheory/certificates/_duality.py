@@ -28,7 +28,7 @@ def duality_bound(problem: DeepLinear, params: ChainParams) -> Scalar:
 
     U is the loss gradient at `params`, recentred and shrunk until it is feasible; shrinking stays in the (convex)
     domain, because 0 and every loss gradient lie in it. Where the domain is known (`Loss.into_domain`), U is also the
-    aligned point of `_aligned`, whose gap is of second order in the distance of `params` from a minimiser. At a minimiser
+    aligned point of `aligned_dual`, whose gap is of second order in the distance of `params` from a minimiser. At a minimiser
     nothing needs shrinking and the bound is tight.
     The rounding error of the sum is bounded and subtracted. (Weak duality as in Haeffele and Vidal 2015, number
     unchecked; this form is our own.)
@@ -43,7 +43,10 @@ def rounded_duality_bound(problem: DeepLinear, params: ChainParams) -> tuple[Sca
     plain = _into_domain(problem, jnp.where(jnp.all(jnp.isfinite(plain)), plain, 0.0))
     directions = [plain]
     if problem.factors == 2 and problem.inputs is None and loss.into_domain(plain, problem.targets) is not None:
-        directions.append(_aligned(problem, params, plain))
+        product = problem.product(params)
+        if loss.shift_invariant:  # whose dual columns sum to zero
+            product = product - jnp.mean(product, axis=0, keepdims=True)
+        directions.append(aligned_dual(problem, product, plain))
     if problem.bias_decay is None:
         duals = [_into_domain(problem, dual) for dual in directions]
         return _best_multiple(problem, jnp.stack(duals), jnp.zeros(len(duals)))
@@ -53,11 +56,11 @@ def rounded_duality_bound(problem: DeepLinear, params: ChainParams) -> tuple[Sca
     duals, costs = [], []
     for index, dual in enumerate(directions):
         # The aligned point is of second order off G1 = 0 by an orthogonal projection, which keeps it feasible.
-        near = dual if index == 0 else _orthogonal(problem, dual, row)
+        near = dual if index == 0 else orthogonal_dual(problem, dual, row)
         duals.append(_into_domain(problem, dual))
         costs.append(per_unit)
         if problem.bias_row is not None:
-            duals.append(_orthogonal(problem, near, row))
+            duals.append(orthogonal_dual(problem, near, row))
             costs.append(jnp.zeros(()))
         elif recentres(loss):
             duals.append(_into_domain(problem, loss.recentre(near, problem.targets, q)))
@@ -75,14 +78,14 @@ def _into_domain(problem: DeepLinear, dual: Float[Array, "K M"]) -> Float[Array,
     return dual if inside is None else inside
 
 
-def _orthogonal(problem: DeepLinear, dual: Float[Array, "K M"], row: Float[Array, " M"]) -> Float[Array, "K M"]:
+def orthogonal_dual(problem: DeepLinear, dual: Float[Array, "K M"], row: Float[Array, " M"]) -> Float[Array, "K M"]:
     r"""The nearest dual point with $\sum_jq_ju_jr_j=0$: G times a projection of the columns, because $q\propto m$."""
     q = jnp.asarray(problem.column_weight)
     return dual - (dual @ (q * row))[:, None] * row[None, :] / (q @ row**2)
 
 
-def _aligned(problem: DeepLinear, params: ChainParams, dual: Float[Array, "K M"]) -> Float[Array, "K M"]:
-    r"""A dual point whose gap is of second order in the distance of `params` from a minimiser.
+def aligned_dual(problem: DeepLinear, product: Float[Array, "K M"], dual: Float[Array, "K M"]) -> Float[Array, "K M"]:
+    r"""A dual point whose gap is of second order in the distance of a point, of this `product` WH, from a minimiser.
 
     A minimiser has $-\tilde G\in\lambda\,\partial|\tilde Z|_*$, that is, $-\tilde G$ is the projection of
     $-\tilde G+t\tilde Z$ onto the ball $|\cdot|_2\le\lambda$, whatever t > 0. This projection is the point returned, with
@@ -92,9 +95,7 @@ def _aligned(problem: DeepLinear, params: ChainParams, dual: Float[Array, "K M"]
     """
     q, root = jnp.asarray(problem.column_weight), jnp.sqrt(jnp.asarray(problem.multiplicity))
     radius = jnp.sqrt(jnp.prod(jnp.asarray(problem.weight_decay)))
-    product = problem.product(params) * root[None, :]
-    if problem.loss.shift_invariant:  # whose dual columns sum to zero
-        product = product - jnp.mean(product, axis=0, keepdims=True)
+    product = product * root[None, :]
     length = jnp.sqrt(jnp.sum(product**2))
     moved = radius / jnp.where(length > 0, length, 1.0) * product - dual * (q / root)[None, :]
     # Singular values above the radius are cut by the eigenvectors of the smaller Gram matrix, scaled against overflow.

@@ -19,9 +19,10 @@ class Loss(eqx.Module):
     r"""A loss $\ell(z, y)$ on one column of logits, evaluated on all columns at once.
 
     A user's own loss needs only `value`: `gradient` is derived from it, and `name` is that of the class; a `gradient` of its
-    own is tried against that once. A convex loss that defines `conjugate` and `recentre` gets a duality certificate on
-    two-factor chains. `shift_invariant` says that adding a constant to a column changes nothing. `convex` False keeps a loss
-    from duality; where it is not False, losses that are not the library's own are tested.
+    own is tried against that once. A convex loss gets a duality certificate on chains of at most two factors, by its tangents;
+    by `conjugate`, `recentre` and `into_domain`, where it defines them, that is cheaper, and with a free bias tighter at
+    points far from a minimiser. `shift_invariant` says that adding a constant to a column changes nothing. `convex` False
+    keeps a loss from duality; where it is not False, losses that are not the library's own are tested.
 
     A loss for one-hot targets that is not convex gets a certificate of another kind where it has a *profile*
     $\varphi$: $\ell(z,y)\ge\varphi(m)$ for $m=z_y-\mathrm{mean}_{j\ne y}z_j$, non-negative, non-increasing, concave up to

@@ -1,0 +1,219 @@
+"""A lower bound for any convex loss, from its value and gradient alone: no conjugate is written by hand."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from nctheory._precision import EPS
+from nctheory._types import Array, Scalar
+from nctheory.certificates._duality import aligned_dual, orthogonal_dual, spectral_norm
+from nctheory.certificates._reach import Reached, at, attained, reach
+from nctheory.problems import ChainParams, DeepLinear
+
+SCALES = (1.0, 0.5)
+"""Multiples of the largest feasible scaling of a dual direction at which a tangent is sought."""
+GRADIENT = 8 * EPS
+"""Relative rounding of a gradient, of `Reached.size`."""
+EXACT = 64 * EPS
+"""Part of the terms up to which what a direction without decay costs counts as rounding."""
+PROBES = (1.0, 1e-3)
+"""Distances from the point, in units of its logits and targets, at which tangents are held against the loss."""
+
+
+class Tangents(NamedTuple):
+    """Candidates on a leading axis: what each bounds the minimum by, and what it takes of the ball."""
+
+    value: Float[Array, " C"]
+    error: Float[Array, " C"]
+    norm: Float[Array, " C"]
+
+
+def rounded_tangent_bound(problem: DeepLinear, params: ChainParams) -> tuple[Scalar, Scalar]:
+    r"""A lower bound on the global minimum for a convex loss of which only value and gradient are known, and its rounding.
+
+    A supremum that is computed is too small, and a dual value with it too high: $\ell^*$ is never computed here. A tangent
+    lies below a convex loss everywhere: for any logits $z_j$, with $g_j\in\partial\ell(z_j,y_j)$,
+
+    $$ \ell(x,y_j)\ge\ell(z_j,y_j)+\langle g_j,x-z_j\rangle=\langle g_j,x\rangle-\ell^*(g_j,y_j), $$
+
+    Fenchel and Young's equality. With the notation of `duality_bound` and $G=(q_jg_j)$, for every Z and b
+
+    $$ \sum_jq_j\ell(z'_j,y_j)+\lambda|\tilde Z|_*+\tfrac{\lambda_b}2|b|^2\ge
+       v(G):=\sum_jq_j[\ell(z_j,y_j)-\langle g_j,z_j\rangle]-\tfrac1{2\lambda_b}|G1|^2
+       \quad\text{if}\quad|G\,\mathrm{diag}(m)^{-1/2}|_2\le\lambda, $$
+
+    whatever the points z are: where the search for them ends early the bound is weaker, and still one. They are sought where
+    the gradient is a feasible multiple of the dual points of `duality_bound` (`reach`). What misses the ball by a little, as
+    by rounding, is mixed with what lies inside it: v is concave on the convex hull of tangents, and
+    $v(tG+(1-t)G')\ge tv(G)+(1-t)v(G')$ for the largest t with $t|G|+(1-t)|G'|\le\lambda$.
+
+    A free bias needs $G1=0$, and no decay $G=0$. There a rest r within `EXACT` of its terms counts as zero, and costs what
+    an exact zero nearby would: $|\langle r,z\rangle|$ and twice the decrement $r^\top A^{-1}r$ of the curvature A along the
+    bias (or column by column), which is how far below its tangents the loss still goes; without curvature in which it is
+    small there is no such bound, as of $1/z$, whose infimum is not attained to rounding.
+
+    Rounding is subtracted: of the values and products by their terms, and of the gradients by widening the norm. That the loss
+    is convex is tested beforehand on a sample (`doubtful_convexity`); and every tangent is held against the loss at the
+    other candidates' points and around the start, and dropped where it is above, as at kinks at which automatic
+    differentiation gives no subgradient. (Our own form.)
+    """
+    loss, targets = problem.loss, jnp.asarray(problem.targets)
+    start = problem.logits(params)
+    start = jnp.where(jnp.all(jnp.isfinite(start)), start, 0.0)
+    plain = loss.gradient(start, targets)
+    plain = jnp.where(jnp.all(jnp.isfinite(plain)), plain, 0.0)
+    here = at(loss, targets, start)
+    span = attained(loss, targets, here)
+    duals = [
+        scale * _feasible(problem, dual) * dual
+        for dual in _directions(problem, params, plain, span)
+        for scale in SCALES
+    ]
+    duals.append(jnp.zeros_like(plain))
+    wanted = plain[None] + jnp.einsum("mkl,clm->ckm", span, jnp.stack(duals) - plain[None])
+    reached = jax.vmap(lambda one: reach(loss, targets, here, span, one))(wanted)
+    points = jax.tree.map(lambda x, y: jnp.concatenate([x[None], y]), here, reached)
+    sound = _below(problem, points, start)
+    tangents = jax.vmap(lambda point: _tangent(problem, point))(points)
+    lowest = _undecayed(problem, jax.tree.map(lambda x: x[-1], reached))
+    value = jnp.append(jnp.where(sound, tangents.value, -jnp.inf), jnp.where(sound[-1], lowest.value, -jnp.inf))
+    error, norm = jnp.append(tangents.error, lowest.error), jnp.append(tangents.norm, lowest.norm)
+    return _best_mixture(problem, Tangents(jnp.where(jnp.isfinite(value), value, -jnp.inf), error, norm))
+
+
+def _directions(problem: DeepLinear, params: ChainParams, plain: Array, span: Array) -> list[Array]:
+    """Dual directions as `duality_bound` takes them, of which no domain is known but the span."""
+    directions = [plain]
+    if problem.factors == 2 and problem.inputs is None:
+        product = jnp.einsum("mkl,lm->km", span, problem.product(params))
+        directions.append(aligned_dual(problem, product, plain))
+    if problem.bias_decay is not None:
+        directions += [orthogonal_dual(problem, dual, _row(problem)) for dual in directions]
+    return directions
+
+
+def _row(problem: DeepLinear) -> Array:
+    return jnp.ones(problem.targets.shape[1]) if problem.bias_row is None else jnp.asarray(problem.bias_row)
+
+
+def _constrained(problem: DeepLinear, dual: Array) -> Array:
+    """The matrix whose norm the decay bounds."""
+    weighted = dual * jnp.asarray(problem.column_weight)[None, :]
+    if problem.inputs is None:
+        return weighted / jnp.sqrt(jnp.asarray(problem.multiplicity))[None, :]
+    return weighted @ jnp.asarray(problem.inputs).T
+
+
+def _radius(problem: DeepLinear) -> Array:
+    return jnp.sqrt(jnp.prod(jnp.asarray(problem.weight_decay))) if problem.factors == 2 else jnp.asarray(jnp.inf)
+
+
+def _feasible(problem: DeepLinear, dual: Array) -> Scalar:
+    """The largest feasible multiple, at most 1."""
+    norm = spectral_norm(_constrained(problem, dual))
+    return jnp.minimum(1.0, jnp.where(norm > 0, _radius(problem) / jnp.where(norm > 0, norm, 1.0), 1.0))
+
+
+def _rounding(problem: DeepLinear, terms: Array) -> Array:
+    return 8 * (problem.classes + np.sqrt(problem.targets.shape[1])) * EPS * terms
+
+
+def _tangent(problem: DeepLinear, point: Reached) -> Tangents:
+    """v(G) of the docstring above, less its rounding; -inf where the bias or a ridge has no finite price."""
+    q, decay, row = jnp.asarray(problem.column_weight), jnp.asarray(problem.weight_decay), _row(problem)
+    matrix = _constrained(problem, point.gradient)
+    # The gradient's rounding, in a norm that is at least the spectral one.
+    spread = GRADIENT * jnp.linalg.norm(_constrained_size(problem, point.size))
+    norm, ridge = jnp.zeros(()), jnp.zeros(())
+    if problem.factors == 2:
+        norm = spectral_norm(matrix) + spread
+    else:
+        length = jnp.linalg.norm(matrix) + spread
+        ridge = jnp.where(decay[0] > 0, 0.5 * length**2 / jnp.where(decay[0] > 0, decay[0], 1.0), jnp.inf)
+    bias, off = jnp.zeros(()), jnp.zeros(())
+    if problem.bias_decay is not None:
+        price = jnp.asarray(problem.bias_decay)
+        drift = (point.gradient * q[None, :]) @ row
+        terms = (point.size * q[None, :]) @ jnp.abs(row)
+        paid = 0.5 * jnp.sum((jnp.abs(drift) + GRADIENT * terms) ** 2) / jnp.where(price > 0, price, 1.0)
+        stiff = jnp.einsum("m,mkl->kl", q * row**2, point.hessian)
+        free = _as_zero(drift, stiff, jnp.max(jnp.abs(point.logits), axis=1))
+        small = jnp.all(jnp.abs(drift) <= EXACT * terms) & (free <= EXACT * (q @ _terms(problem, point)))
+        bias, off = jnp.where(price > 0, paid, 0.0), jnp.where(price > 0, 0.0, jnp.where(small, free, jnp.inf))
+    value = q @ (point.value - jnp.sum(point.gradient * point.logits, axis=0)) - ridge - bias
+    error = _rounding(problem, q @ _terms(problem, point) + ridge + bias) + off
+    return Tangents(value - error, error, norm)
+
+
+def _constrained_size(problem: DeepLinear, size: Array) -> Array:
+    if problem.inputs is None:
+        return _constrained(problem, size)
+    return (size * jnp.asarray(problem.column_weight)[None, :]) @ jnp.abs(jnp.asarray(problem.inputs)).T
+
+
+def _terms(problem: DeepLinear, point: Reached) -> Array:
+    """What the tangent's height at the origin is computed from, column by column."""
+    value = problem.loss.value_terms(point.logits, jnp.asarray(problem.targets))
+    return value + jnp.sum(point.size * jnp.abs(point.logits), axis=0)
+
+
+def _as_zero(rest: Array, stiff: Array, logits: Array) -> Scalar:
+    """What it may cost to take a gradient `rest` for zero: see the docstring above."""
+    size = jnp.max(jnp.abs(stiff)) + jnp.where(jnp.any(stiff != 0), 0.0, 1.0)
+    floor = 8 * rest.shape[0] * EPS * size  # above the rounding of the curvature, so that nothing is singular
+    inverse = jnp.linalg.solve(stiff + floor * jnp.eye(rest.shape[0]), rest[:, None])[:, 0]
+    return 2.0 * jnp.abs(rest @ inverse) + jnp.sum(jnp.abs(rest) * logits)
+
+
+def _undecayed(problem: DeepLinear, point: Reached) -> Tangents:
+    r"""The bound of G = 0, $\sum_jq_j\inf\ell(\cdot,y_j)$, where the infimum is attained to rounding."""
+    q = jnp.asarray(problem.column_weight)
+    cost = jax.vmap(_as_zero, in_axes=(1, 0, 1))(point.gradient, point.hessian, jnp.abs(point.logits))
+    terms = _terms(problem, point)
+    small = jnp.all(jnp.abs(point.gradient) <= EXACT * point.size) & jnp.all(cost <= EXACT * terms)
+    error = _rounding(problem, q @ terms) + q @ cost
+    return Tangents(jnp.where(small, q @ point.value - error, -jnp.inf), error, jnp.zeros(()))
+
+
+def _below(problem: DeepLinear, points: Reached, start: Array) -> Array:
+    """Mask of the candidates whose tangents lie below the loss at all others' points, the origin and around the start."""
+    loss, targets = problem.loss, jnp.asarray(problem.targets)
+    unit = jnp.maximum(jnp.max(jnp.abs(start)), jnp.max(jnp.abs(targets)))
+    side: np.ndarray = np.random.default_rng(3).normal(size=start.shape)
+    around = [start + sign * scale * unit * side for scale in PROBES for sign in (1.0, -1.0)]
+    probes = jnp.concatenate([points.logits, jnp.stack([jnp.zeros_like(start), *around])])
+    value, terms = jax.vmap(lambda z: (loss.value(z, targets), loss.value_terms(z, targets)))(probes)
+
+    def one(point: Reached) -> Array:
+        rise = jnp.sum(point.gradient[None] * (probes - point.logits[None]), axis=1)
+        size = jnp.sum(point.size[None] * (jnp.abs(probes) + jnp.abs(point.logits)[None]), axis=1)
+        allowed = EXACT * problem.classes * (terms + loss.value_terms(point.logits, targets)[None, :] + size)
+        above = point.value[None, :] + rise - value > allowed  # what is not finite says nothing
+        return ~jnp.any(above)
+
+    return jax.vmap(one)(points)
+
+
+def _best_mixture(problem: DeepLinear, found: Tangents) -> tuple[Scalar, Scalar]:
+    """The best of all candidates inside the ball, and of all mixtures of one outside it with one inside."""
+    radius = _radius(problem)
+    outer, inner = found.norm[:, None], found.norm[None, :]
+    usable = jnp.isfinite(found.value) & jnp.isfinite(found.norm)
+    inside = (found.norm <= radius) & usable
+    part = jnp.where(outer > radius, (radius - inner) / jnp.where(outer > inner, outer - inner, 1.0), 1.0)
+    part = jnp.clip(part, 0.0, 1.0) * jnp.where(outer > radius, 1.0 - 4 * EPS, 1.0)
+    of = jnp.where(jnp.isfinite(found.value), found.value, 0.0)
+    error = jnp.where(jnp.isfinite(found.error), found.error, 0.0)
+    mixed = part * of[:, None] + (1.0 - part) * of[None, :]
+    errors = part * error[:, None] + (1.0 - part) * error[None, :]
+    mixed = jnp.where(
+        usable[:, None] & inside[None, :], mixed - 4 * EPS * (jnp.abs(of[:, None]) + jnp.abs(of[None, :])), -jnp.inf
+    )
+    best = jnp.unravel_index(jnp.argmax(mixed), mixed.shape)
+    return mixed[best], jnp.where(jnp.isfinite(mixed[best]), errors[best], 0.0)
+
+
+__all__ = ["rounded_tangent_bound"]

@@ -92,6 +92,8 @@ class PointClaim(Claim):
         if evidence.uniqueness is None or not evidence.uniqueness.unique:
             why = evidence.uniqueness.reason if evidence.uniqueness is not None else "not examined"
             return "sampled", f"minimisers of other orbits are not excluded ({why})"
+        if evidence.bound.assumes is not None:
+            return "sampled", evidence.bound.assumes
         return "certified", None
 
     def recheck_points(

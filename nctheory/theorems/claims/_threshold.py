@@ -62,7 +62,8 @@ class Threshold(Claim):
             return nothing_checked(bracket.reason or "not located")
         return Check(
             evidence.seeds[:1], np.array([outside]), np.array([rounded]), np.array([rounded]),
-            0.5 * (bracket.low + bracket.high), wide, "certified", bracket.reason,
+            0.5 * (bracket.low + bracket.high), wide, "certified" if evidence.bound.assumes is None else "sampled",
+            bracket.reason or evidence.bound.assumes,
         )  # fmt: skip
 
     def wrong(self, evidence: EndStates, predicted: np.ndarray, scale: float) -> list[np.ndarray]:

@@ -60,8 +60,8 @@ class GlobalValue(Claim):
         best_found = isinstance(evidence, EndStates) and evidence.best_found
         return Check(
             ensemble.seeds[speaks], outside[speaks], noise[speaks], noise[speaks], abs(told), interval[speaks],
-            "certified" if bounded else "sampled",
-            None if bounded else "the best value found stands for the minimum",
+            "certified" if bounded and bound.assumes is None else "sampled",
+            bound.assumes if bounded else "the best value found stands for the minimum",
             conditional=(best_found & (below > 0))[speaks],
         )  # fmt: skip
 

@@ -33,6 +33,7 @@ def contradiction(problem: Problem, ensemble: Ensemble, bound: Bound, rounding: 
             raise EngineError(
                 f"the lower bound {lower[worst]:.17g} from {where} (seed {ensemble.seeds[worst]}) lies above the value "
                 f"{least:.17g} attained by seed {ensemble.seeds[at]}, by more than rounding ({noise:.1e})"
+                f"{f'; the bound rests on this: {bound.assumes}' if bound.assumes is not None else ''}"
             )
 
 

@@ -113,8 +113,8 @@ class Points:
 
     @property
     def at_minimum(self) -> np.ndarray:
-        """Mask of the seeds with a certificate that they are at the global minimum."""
-        return self.certified & self.bound.valid
+        """Mask of the seeds with a certificate that they are at the global minimum, which rests on nothing only tested."""
+        return self.certified & self.bound.valid & (self.bound.assumes is None)
 
     def candidates(self, several_basins: bool) -> np.ndarray:
         """Seeds that may support a theorem: certified ones or, where other basins are part of the theory, converged ones."""

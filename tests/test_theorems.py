@@ -14,6 +14,7 @@ import scipy.stats
 
 import nctheory as nct
 from nctheory.theorems import Run, TheoremFileError, corrected_bounds, failure_bound
+from tests.test_tangents import Own
 
 IDS = ("red-nuclear", "ufm-ce-balanced", "ufm-mse-nobias", "ufm-mse-bias")
 CHAPTERS = (
@@ -80,6 +81,27 @@ def small_theorem(predict=nct.squared_error_minimum, controls=None, claims=None,
         controls=controls or (double, *nct.collapse_controls(true, bias=False), general),
     )
     return nct.Theorem(**{**parts, **change})
+
+
+def test_what_rests_on_a_tested_convexity_is_sampled():
+    def exact(problem):
+        decay = tuple(float(x) for x in problem.weight_decay)
+        return nct.squared_error_minimum(
+            nct.unconstrained_features(counts=(2, 2), dim=3, loss="mse", weight_decay=decay)
+        )
+
+    def of(loss):
+        double = nct.Control(
+            "double", "twice the value", lambda p: exact(p)._replace(value=2 * exact(p).value), ("value",)
+        )
+        claims = tuple(claim for claim in nct.collapse_claims(bias=False) if claim.name == "value")
+        return small_theorem(exact, (double,), claims, loss)
+
+    proved, tested = (nct.verify(of(loss), seeds=8) for loss in ("mse", Own(nct.mse())))
+    assert proved.outcome == tested.outcome == "holds"
+    assert (proved.claims[0].evidence, tested.claims[0].evidence) == ("certified", "sampled")
+    assert "not proved" in str(tested.claims[0].why)
+    assert (proved.certified, tested.certified) == (16, 0)
 
 
 @pytest.mark.slow

@@ -77,6 +77,11 @@ class Ensemble(NamedTuple):
         """Mask of the seeds that may support a claim."""
         return self.status == Status.CONVERGED
 
+    @property
+    def critical(self) -> np.ndarray:
+        """Mask of the seeds at a critical point: converged, or at a saddle that their flow led to."""
+        return self.converged | (self.status == Status.SADDLE)
+
     def counts(self) -> dict[str, int]:
         """Number of seeds by status name."""
         return {status.name.lower(): int(np.sum(self.status == status)) for status in Status}

@@ -62,7 +62,7 @@ def descents(problem: Problem, census: CensusResult) -> tuple[Descent, ...]:
     invariants, own = type_invariants(problem, ends.params), invariant_units(problem)
     found = []
     for k, (i, side) in enumerate(origins):
-        at = _row(census, float(ends.value[k]), invariants[k], units, own) if ends.converged[k] else -1
+        at = _row(census, float(ends.value[k]), invariants[k], units, own) if ends.critical[k] else -1
         found.append(Descent(i, side, at, float(ends.value[k])))
     return tuple(found)
 

@@ -15,7 +15,7 @@ from nctheory.problems._base import Problem
 from nctheory.problems._gauge import ChainParams, chain_gauge_penalty, chain_tangents
 from nctheory.problems._hessian import chain_hessian
 from nctheory.problems._losses import Loss, is_loss
-from nctheory.problems._scales import Scales, nearest_scale
+from nctheory.problems._scales import ORDINARY, Scales, nearest_scale
 
 _OF_THE_OBJECTIVE = ("lowest", "product", "logits", "_with_bias", "regulariser", "objective", "value_and_grad")
 
@@ -90,7 +90,7 @@ class DeepLinear(Problem):
         if self._has_own_objective() or not is_loss(self.loss, "mse"):
             # Labels have no unit, and neither have logits; only a loss of a user's own may have one.
             ours = is_loss(self.loss, self.loss.name) and not self._has_own_objective()
-            return Scales(np.float64(1.0), np.float64(1.0)) if ours else super().characteristic_scales()
+            return ORDINARY if ours else super().characteristic_scales()
         squared, factors = self.column_weight @ (self.targets**2).sum(0), self.factors
         seen = 1.0 if self.inputs is None else (self.inputs**2).mean()
         length = nearest_scale((squared / seen) ** (0.5 / factors), bits=1)

@@ -15,6 +15,7 @@ from nctheory.problems._base import NoCertificate, Params, Problem
 from nctheory.problems._constructors import _decay, _whole
 from nctheory.problems._factorisation import matrix_and_range, nuclear_bound
 from nctheory.problems._gauge import skew_basis
+from nctheory.problems._scales import ORDINARY, Scales
 
 
 class MinimalChainFactorisation(Problem):
@@ -35,6 +36,10 @@ class MinimalChainFactorisation(Problem):
     def depth(self) -> int:
         """Number of weight layers M."""
         return len(self.widths)
+
+    def characteristic_scales(self) -> Scales:
+        """Those of ordinary numbers: the decays, which may differ by orders of magnitude, tell no size of a factor."""
+        return ORDINARY
 
     def init(self, key: PRNGKeyArray, scale: Scalar) -> Params:
         rows = (*self.widths[1:], self.basis.shape[1])

@@ -11,6 +11,7 @@ from nctheory._types import Array, Scalar
 from nctheory.problems._base import Params, Problem
 from nctheory.problems._constructors import _decay, _matrix, _whole
 from nctheory.problems._gauge import skew_basis
+from nctheory.problems._scales import ORDINARY, Scales
 
 
 class MinimalFactorisation(Problem):
@@ -25,6 +26,10 @@ class MinimalFactorisation(Problem):
     basis: Float[Array, "K r"]
     weight_decay: Float[Array, "2"]
     dim: int = eqx.field(static=True)
+
+    def characteristic_scales(self) -> Scales:
+        """Those of ordinary numbers: the decays, which may differ by orders of magnitude, tell no size of a factor."""
+        return ORDINARY
 
     def init(self, key: PRNGKeyArray, scale: Scalar) -> Params:
         shape = (self.basis.shape[1], self.dim)

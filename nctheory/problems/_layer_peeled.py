@@ -14,6 +14,7 @@ from nctheory.problems._base import Problem
 from nctheory.problems._constructors import _counts, _whole
 from nctheory.problems._gauge import ChainParams, skew_basis
 from nctheory.problems._losses import CrossEntropy, as_loss
+from nctheory.problems._scales import ORDINARY, Scales
 
 SHRINKS = (1.0, 0.5)
 """Multiples of the loss gradient at which the dual is evaluated; every multiple in [0, 1] is feasible."""
@@ -58,6 +59,10 @@ class LayerPeeled(Problem):
     def radius(self) -> Scalar:
         r"""$K\sqrt{E_WE_H}$, the nuclear norm allowed to the class-mean logits."""
         return self.classes * jnp.sqrt(self.energies[0] * self.energies[1])
+
+    def characteristic_scales(self) -> Scales:
+        """The energies say how large the factors are, and labels have no unit."""
+        return ORDINARY
 
     def init(self, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
         """Uniform on both spheres; W' and A have norm `scale`, which the flow preserves and which only sets its speed."""

@@ -26,6 +26,10 @@ class Scales(NamedTuple):
         return self.gradient * self.length
 
 
+ORDINARY = Scales(np.float64(1.0), np.float64(1.0))
+"""Of problems that are posed in ordinary numbers."""
+
+
 def nearest_scale(size: Array | float, bits: int = COARSE) -> Scalar:
     """The whole power of 2^`bits` nearest to a size, by ratio; 1 where that is not positive and finite.
 

@@ -136,7 +136,6 @@ DIFFERENT = {
     ),
     r"members\[1\]: .* with bias_decay None, got 0.3": lambda: chain((3, 1), bias=0.3),
     r"members\[1\]: .* with the type DeepLinear, got DoubleWells": lambda: model("()"),
-    r"members\[1\]: expected a Problem, got float": lambda: 0.1,
 }
 
 

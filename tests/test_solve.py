@@ -420,10 +420,15 @@ def test_programs_used_long_ago_are_dropped(monkeypatch):
     def shape(width):
         return nct.unconstrained_features(counts=(1, 1), dim=width, loss="mse", weight_decay=(0.1, 0.1))
 
+    def maps() -> int:
+        found = _programs.held_maps()
+        assert found is not None
+        return found
+
     release_programs(0)
-    begun = _programs.held_maps()
+    begun = maps()
     first_found = nct.solve(shape(2), 4, method="polish")
-    each = _programs.held_maps() - begun
+    each = maps() - begun
     assert each > 0
     oldest = next(iter(_programs._PROGRAMS))
     bound = begun + 4 * each
@@ -431,7 +436,7 @@ def test_programs_used_long_ago_are_dropped(monkeypatch):
     held, kept = [], []
     for width in range(3, 15):
         nct.solve(shape(width), 4, method="polish")
-        held.append(_programs.held_maps())
+        held.append(maps())
         kept.append(len(_programs._PROGRAMS))
     assert oldest not in _programs._PROGRAMS
     assert max(kept) < len(held)  # of the twelve and the first

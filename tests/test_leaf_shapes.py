@@ -51,7 +51,13 @@ def entries(params):
     return np.concatenate([np.asarray(x).reshape(len(x), -1) for x in jax.tree.leaves(params)], axis=1)
 
 
-@pytest.fixture(scope="module", params=CASES)
+USUAL = ("()", "(2,)", "dict")
+"""One number, a vector and a nest of both; the others take as long and are asked by --exhaustive."""
+
+
+@pytest.fixture(
+    scope="module", params=[one if one in USUAL else pytest.param(one, marks=pytest.mark.exhaustive) for one in CASES]
+)
 def solved(request):
     with jax.enable_x64(True):
         problem = model(request.param)

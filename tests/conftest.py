@@ -14,6 +14,7 @@ from tests.helpers import LIGHT_FLAGS
 # Compiling is most of the suite's time: every program as with `solve(light=True)`, read when the first is compiled. Tests
 # of the compiler's other programs start processes with `usual_environment`.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {LIGHT_FLAGS}".strip()
+os.environ.pop("COLUMNS", None)  # which workers of pytest-xdist have: lines end where a test says so
 gc.set_threshold(*RARELY)  # as in the command line
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # What `nctheory verify` has compiled before is not compiled again.

@@ -95,7 +95,9 @@ def test_an_interruption_says_what_is_kept(arguments, kept, capsys, monkeypatch)
 
 
 def started(*arguments, **environment):
-    code = "from nctheory.cli import entry; entry()"
+    # A shell starts what runs in its background, and so the whole suite there, deaf to Ctrl-C.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{listen}; from nctheory.cli import entry; entry()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | environment,

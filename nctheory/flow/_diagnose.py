@@ -1,5 +1,6 @@
 """What kept a seed from a critical point: a kink, a descent without end, or a minimum at infinity."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ from nctheory._batching import in_few_lengths, map_in_blocks
 from nctheory._precision import EPS
 from nctheory._programs import light_jit
 from nctheory._types import Array, Scalar
-from nctheory.flow._handover import FINAL_RESIDUAL, NEWTON_ITERATIONS, conjugate_gradients
+from nctheory.flow._handover import FINAL_RESIDUAL, NEWTON_ITERATIONS, conjugate_gradients, gauge_fixed
 from nctheory.flow._program import family_objective, gauge_penalty
 from nctheory.flow._record import ARRIVED, DONE, KINK, RECEDING, RUNAWAY, SPENT, STUCK, Record
 from nctheory.problems import Family
@@ -38,19 +39,9 @@ class _View(NamedTuple):
 
 
 def _newton_contraction(family: Family, point: Array, context: Array) -> Scalar:
-    value_and_grad = family_objective(family)
-    probe = jnp.asarray(np.random.default_rng(7).normal(size=point.shape))
-
     def step(y: Array, _: Any) -> tuple[Array, Array]:
-        gradient, curvature = jax.linearize(lambda y: value_and_grad(y, context)[1], y)
-        along = jnp.linalg.norm(gauge_penalty(family, y, probe, context))
-        fixing = jnp.linalg.norm(curvature(probe)) / jnp.where(along > 0, along, 1.0)
-        found, residual, _, negative = conjugate_gradients(
-            lambda v: curvature(v) + fixing * gauge_penalty(family, y, v, context),
-            -gradient,
-            FINAL_RESIDUAL,
-            NEWTON_ITERATIONS,
-        )
+        gradient, product, _ = gauge_fixed(family_objective(family), partial(gauge_penalty, family), y, context)
+        found, residual, _, negative = conjugate_gradients(product, -gradient, FINAL_RESIDUAL, NEWTON_ITERATIONS)
         length = jnp.linalg.norm(found)
         sound = ~negative & jnp.isfinite(length) & jnp.isfinite(residual)
         return y + found, jnp.where(sound, length, jnp.inf)

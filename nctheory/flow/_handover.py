@@ -116,6 +116,26 @@ class _Correction(NamedTuple):
     """Whether it stays near the point, or leads to the neighbourhood of zero."""
 
 
+def _probe(shape: tuple[int, ...]) -> np.ndarray:
+    """A random direction, a constant of the program."""
+    return np.random.default_rng(7).normal(size=shape)
+
+
+def gauge_fixed(
+    value_and_grad: ValueAndGrad, gauge_penalty: GaugePenalty, point: Array, context: Array
+) -> tuple[Array, Callable[[Array], Array], Array]:
+    """Gradient, product with the Hessian plus a multiple of the gauge penalty, and the Hessian's root-mean-square size.
+
+    The multiple makes the curvature along the symmetry orbit as large as that elsewhere, as a random direction has it.
+    """
+    gradient, curvature = jax.linearize(lambda y: value_and_grad(y, context)[1], point)
+    probe = jnp.asarray(_probe(point.shape))
+    along = jnp.linalg.norm(gauge_penalty(point, probe, context))
+    steep = jnp.linalg.norm(curvature(probe))
+    fixing = steep / jnp.where(along > 0, along, 1.0)
+    return gradient, lambda v: curvature(v) + fixing * gauge_penalty(point, v, context), steep / jnp.linalg.norm(probe)
+
+
 def newton_stage(
     value_and_grad: ValueAndGrad,
     gauge_penalty: GaugePenalty,
@@ -153,19 +173,13 @@ def newton_stage(
     def attempt(r: Record) -> Record:
         testing, refining, reached = r.phase == TEST, r.phase == REFINE, r.phase == REACHED
         confirming = ~testing
-        _, curvature = jax.linearize(lambda y: value_and_grad(y, r.context)[1], r.point)
+        _, product, size = gauge_fixed(value_and_grad, gauge_penalty, r.point, r.context)
+        probe = jnp.asarray(_probe(r.point.shape))
         wanted = jnp.where(confirming, FINAL_RESIDUAL, NEWTON_RESIDUAL)
         norm = jnp.linalg.norm(r.point)
         radius = jnp.where(reached, FARTHEST * norm, r.radius)
-        probe = jnp.asarray(np.random.default_rng(7).normal(size=r.point.shape))  # a constant of the program
-        along = jnp.linalg.norm(gauge_penalty(r.point, probe, r.context))
-        steep = jnp.linalg.norm(curvature(probe))
-        fixing = steep / jnp.where(along > 0, along, 1.0)
         usual = SHIFT * r.grad_norm / jnp.where(norm > 0, norm, 1.0)
-        least = jnp.minimum(usual, MOST_SHIFT * steep / jnp.linalg.norm(probe))
-
-        def product(v: Array) -> Array:
-            return curvature(v) + fixing * gauge_penalty(r.point, v, r.context)
+        least = jnp.minimum(usual, MOST_SHIFT * size)
 
         def correct(carry: tuple[Array, Array], task: Array) -> tuple[tuple[Array, Array], _Correction]:
             target, failed = carry

@@ -99,6 +99,12 @@ def _bound_with_rounding(problem: Problem, params: Params) -> tuple[Scalar, Scal
     return lower_bound(problem, params), jnp.zeros(())
 
 
+def _has_free_direction(problem: DeepLinear) -> bool:
+    """Whether a bias or a factor has no decay, so that the dual point has to meet a condition exactly."""
+    free_bias = problem.bias_decay is not None and not np.any(np.asarray(problem.bias_decay))
+    return free_bias or not np.all(np.asarray(problem.weight_decay))
+
+
 def _members(problem: Problem) -> list[Problem]:
     """The problems whose bounds add up to this one's: itself, unless several stand side by side."""
     if not isinstance(problem, SideBySide):
@@ -188,6 +194,10 @@ def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, p
     caveat = next((reason for reason in (*without, *map(bound_caveat, members)) if reason is not None), None)
     parts = [part for part in _members(members[0]) if isinstance(part, DeepLinear) and _is_ours(part)]
     assumes = next((words for part in parts if (words := assumed_convexity(part)) is not None), None)
+    if assumes is not None and any(_by_tangents(part) and _has_free_direction(part) for part in parts):
+        assumes += (
+            "; what a free bias or a zero decay leaves of the dual's conditions is estimated, by Newton's decrement"
+        )
     bound = Bound(lower, gap, np.isfinite(lower), caveat, rounding(members[0], terms) + error, assumes)
     if caveat is not None or bound.closed(value).all():
         return bound

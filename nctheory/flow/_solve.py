@@ -63,7 +63,8 @@ def solve(
     times its largest, and is granted only in a region of fast Newton convergence with positive curvature; see
     `Ensemble.handovers`. With `flow_precision` "float32" the flow runs in single precision down to the first hand-over
     (on devices without float64 that is all they do, and the host does the rest). `budget` bounds the gradient
-    evaluations of one seed. Seeds run in chunks of `chunk` (by default as many as `memory` bytes hold, by default a
+    evaluations of one seed, but for two stabilised steps under way (of 4,096 at the most). Seeds run in chunks of
+    `chunk` (by default as many as `memory` bytes hold, by default a
     quarter of what the devices report as free, else 512 MiB), split over `devices` (default: all local ones); `workers`
     chunks run at a time (default: one per core where the only device is a CPU). `progress` is called with the size of
     each finished chunk, possibly from another thread. With `light` the program is compiled for few seeds: on a CPU in a

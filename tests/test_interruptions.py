@@ -17,8 +17,8 @@ import pytest
 from nctheory.sweeps import StoreError
 from tests.test_sweeps import cached, run
 
-AXES = {"decay": [0.02, 0.03, 0.05, 0.1, 0.2, 0.3], "many": [2, 4]}
-TILES = 24
+AXES = {"decay": [0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], "many": [2, 4]}
+TILES = 48
 CODE = """
 import sys
 from tests.test_interruptions import AXES, run
@@ -51,16 +51,17 @@ def test_killed_ten_times_at_random_moments_and_resumed_it_is_the_undisturbed_sw
     number, tmp_path, tmp_path_factory, undisturbed
 ):
     folder, rng, kills, before = tmp_path / "run", random.Random(number), 0, {}
-    cache = tmp_path_factory.getbasetemp() / "compiled"
+    cache, until_tile = tmp_path_factory.getbasetemp() / "compiled", 8.0
     for kill in range(10):
         process, began = start(folder, cache), time.monotonic()
-        if kill % 5 == 4:  # at any moment, before there is a new tile too
-            time.sleep(8.0 * rng.random())
+        if kill % 5 == 4:  # at any moment before there is a new tile, as long as the last one took
+            time.sleep(0.9 * until_tile * rng.random())
         else:  # while a tile is computed or written
             while process.poll() is None and len(list((folder / "tiles").glob("*.tile"))) <= len(before):
                 time.sleep(0.002)
                 assert time.monotonic() - began < 300
-            time.sleep(0.15 * rng.random())
+            until_tile = time.monotonic() - began
+            time.sleep(0.05 * rng.random())  # some tiles long
         kills += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.communicate()

@@ -17,8 +17,10 @@ from nctheory.theorems._verdict import Outcome
 if TYPE_CHECKING:
     from nctheory.phase._diagram import Diagram, Loop
 
-STEPS = 41
-"""Values of the parameter, each way."""
+STEPS = 43
+"""Values of the parameter, each way: 42 steps, so that with the margin below both jumps fall in the middle of one.
+
+At a jump itself the nucleus is a critical point, a saddle, and the state says nothing."""
 MARGIN = 0.5
 """How far the loop goes beyond the predicted jumps, in multiples of their distance."""
 SHIFT = 2

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -31,9 +32,14 @@ def is_traced(value: object) -> bool:
     return isinstance(value, Tracer)
 
 
+def holds_traced(value: object) -> bool:
+    """Whether it or a part of it is traced."""
+    return any(map(is_traced, jax.tree.leaves(value)))
+
+
 def as_array(value: Any) -> Array:
-    """A float64 array: of NumPy's unless it is traced."""
-    return (jnp if is_traced(value) else np).asarray(value, dtype=np.float64)
+    """A float64 array: of NumPy's unless it, or a part of it, is traced."""
+    return (jnp if holds_traced(value) else np).asarray(value, dtype=np.float64)
 
 
 def stacked(parts: Sequence[Array]) -> Array:

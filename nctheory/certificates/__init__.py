@@ -13,12 +13,13 @@ from nctheory.certificates._certify import (
     lower_bound,
 )
 from nctheory.certificates._duality import duality_bound, spectral_norm
-from nctheory.certificates._hessian import HessianReport, hessian_report, sensitivity
+from nctheory.certificates._hessian import DENSE_LIMIT, HessianReport, hessian_report, sensitivity
 from nctheory.certificates._lowest import LowestCurvature, lowest_curvature
 from nctheory.certificates._separable import scalar_minimum, separable_bound
 from nctheory.certificates._uniqueness import Uniqueness, unique_minimiser
 
 __all__ = [
+    "DENSE_LIMIT",
     "GAP_LEVEL",
     "Bound",
     "HessianReport",

@@ -11,6 +11,7 @@ from nctheory._batching import in_few_lengths, map_in_blocks
 from nctheory._precision import float64
 from nctheory._programs import light_jit
 from nctheory._types import Array, Scalar
+from nctheory._untraced import untraced
 from nctheory.certificates._bound import GAP_LEVEL, Bound, gap_closed
 from nctheory.certificates._caveats import bound_by_profile, bound_caveat, missing_certificate
 from nctheory.certificates._convexity import assumed_convexity
@@ -126,6 +127,7 @@ def _bounds(family: Family, points: tuple[Array, Params]) -> tuple[Array, ...]:
     return map_in_blocks(one, points)
 
 
+@untraced("for many members there is `certify_many`")
 @float64
 def certify(problem: Problem, params: Params) -> Bound:
     r"""Bound the global minimum from below at every point of a batch.
@@ -147,6 +149,7 @@ def certify(problem: Problem, params: Params) -> Bound:
     return _certify(singleton(problem), [problem], np.zeros((seeds, 0)), params)
 
 
+@untraced()
 @float64
 def certify_many(members: Sequence[Problem], params: Params) -> Bound:
     """`certify` for problems that differ only in their numbers; leading axes members x seeds, one compiled program.

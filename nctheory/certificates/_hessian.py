@@ -10,6 +10,7 @@ from nctheory._precision import EPS, float64
 from nctheory._programs import light_jit
 from nctheory._shown import shown
 from nctheory._types import Array
+from nctheory._untraced import untraced
 from nctheory.certificates._split import Split
 from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
 
@@ -79,6 +80,7 @@ def _dense(problem: Problem, params: Params) -> tuple[Array, Array, Array]:
     return ravel(problem.value_and_grad(params)[1]), problem.hessian(params), tangents
 
 
+@untraced("`jax.hessian` of the problem's `objective` can be traced")
 @float64
 def hessian_report(problem: Problem, params: Params) -> HessianReport:
     """Index, nullity and spectrum at one point (no seeds axis), with the gauge directions projected out.

@@ -12,6 +12,7 @@ import numpy as np
 from nctheory._precision import EPS, float64
 from nctheory._shown import shown
 from nctheory._types import Array
+from nctheory._untraced import untraced
 from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
 
 POWER_STEPS = 60
@@ -62,6 +63,7 @@ def _products(problem: Problem, point: Array, block: Array, shift: Array, penali
     return jax.lax.map(one, block.T).T
 
 
+@untraced()
 @float64
 def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int = 0) -> LowestCurvature:
     r"""The `count` lowest eigenvalues of the Hessian at one point (no seeds axis), with the rotations lifted out of the way.

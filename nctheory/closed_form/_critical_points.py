@@ -10,6 +10,7 @@ import numpy as np
 from nctheory._precision import float64
 from nctheory._shown import shown
 from nctheory._types import Array
+from nctheory._untraced import untraced
 from nctheory.closed_form._deep_mse import BISECTIONS, directions, largest_root, spinodal
 from nctheory.problems import DeepLinear
 
@@ -58,6 +59,7 @@ def smaller_root(strength: Array, depth: int) -> Array:
     return jnp.where(exists, 0.5 * (low + high), 0.0)
 
 
+@untraced("`stationary_values` and `deep_mse_minimum` can be traced")
 @float64
 def critical_points(problem: DeepLinear) -> list[CriticalValue]:
     r"""All critical points of a squared-error chain up to symmetry: each singular direction of the targets is off, at the

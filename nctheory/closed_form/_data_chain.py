@@ -11,6 +11,7 @@ from nctheory._concrete import is_positive
 from nctheory._precision import float64
 from nctheory._shown import shown
 from nctheory._types import Array
+from nctheory._untraced import untraced
 from nctheory.closed_form._minimum import NoClosedForm
 from nctheory.problems import ChainParams, DeepLinear, is_loss, ravel, segment_ranks
 from nctheory.problems._gauge import RANK_DOUBT, RANK_TOLERANCE
@@ -36,6 +37,7 @@ class DataCriticalValue(NamedTuple):
         return len(self.directions)
 
 
+@untraced()
 @float64
 def data_critical_values(problem: DeepLinear) -> list[DataCriticalValue]:
     r"""All critical values of $\frac1{2N}|W_L\cdots W_1X-Y|_F^2$, ascending:

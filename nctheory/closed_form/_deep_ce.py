@@ -128,7 +128,10 @@ def _largest_minimum(decay: Array, total: Scalar, fit: Callable[[Array], Array],
         above = pull(middle) > level
         return jnp.where(above, middle, a), jnp.where(above, b, middle)
 
-    root = jnp.exp(jnp.mean(jnp.stack(jax.lax.fori_loop(0, HALVINGS, halve, (peak, high)))))
+    found = jax.lax.stop_gradient(jnp.mean(jnp.stack(jax.lax.fori_loop(0, HALVINGS, halve, (peak, high)))))
+    # One Newton step from a constant start: the halvings have no derivative, the step has that of the root.
+    slope = jax.lax.stop_gradient(jax.grad(pull)(found))
+    root = jnp.exp(found - jnp.where(slope < 0, (pull(found) - level) / jnp.where(slope < 0, slope, 1.0), 0.0))
     scale = jnp.where(pull(peak) > level, root, 0.0)
     safe = jnp.where(scale > 0, scale, 1.0)
     return scale, jnp.where(scale > 0, cost(safe), fit(jnp.zeros(())))

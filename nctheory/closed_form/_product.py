@@ -8,6 +8,8 @@ from jaxtyping import Float, PRNGKeyArray
 
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
+from nctheory._untraced import untraced
+from nctheory.closed_form._gram_powers import ROUNDING, gram_powers
 from nctheory.closed_form._minimum import Minimum, NoClosedForm
 from nctheory.problems import ChainParams, DeepLinear, random_gauge
 
@@ -19,7 +21,7 @@ def minimum_from_product(
 
     At a minimiser all $\lambda_l s_i(W_l)^2$ and $\lambda_Hs_i(H)^2$ are equal (lemmas `red-nuclear`, `red-schatten`), so
     with F factors $\lambda_l s_i(W_l)^2=(s_i(Z)^2\prod\lambda)^{1/F}$. Columns count with their multiplicity.
-    Differentiable where the singular values of the product differ, or in quantities that do not see them one by one.
+    Differentiable along changes that keep the rank of the product, equal singular values or not.
     """
     arrays = _from_product(problem, jnp.asarray(product), None if bias is None else jnp.asarray(bias))
     return Minimum(value=value, theorem=theorem, bias=bias if problem.bias_decay is not None else None, **arrays)
@@ -30,40 +32,38 @@ def _from_product(
     problem: DeepLinear, product: Float[Array, "K M"], bias: Float[Array, "K"] | None
 ) -> dict[str, Array]:
     root = jnp.sqrt(jnp.asarray(problem.multiplicity))
-    left, singular, right = jnp.linalg.svd(product * root[None, :], full_matrices=False)
-    singular = _without_rounding(singular)
-    rank = problem.classes
-    padded = jnp.zeros(rank).at[: singular.shape[0]].set(singular)
+    powers = gram_powers(product * root[None, :], problem.factors)
+    padded = jnp.zeros(problem.classes).at[: powers.singular.shape[0]].set(powers.singular)
     layers = layer_singular_values(problem, padded)
-    below = layers[-1, : singular.shape[0]]
-    above = jnp.where(below > 0, singular / jnp.where(below > 0, below, 1.0), 0.0)
-    features = below[:, None] * right / root[None, :]
+    # s_i(H)^2 = (common / lambda_H) s_i(Z)^(2/F), and s_i(W) = s_i(Z) / s_i(H).
+    share = _common(problem) / jnp.asarray(problem.weight_decay)[-1]
     logits = product if bias is None or problem.bias_decay is None else product + bias[:, None]
     return {
         "logits": logits,
         "product": product,
         "singular_values": padded,
-        "gram_weights": (left * above[None, :] ** 2) @ left.T,
-        "gram_features": features.T @ features,
+        "gram_weights": powers.left / share,
+        "gram_features": share * powers.right / (root[:, None] * root[None, :]),
         "weight_norm": jnp.sum(layers[:-1] ** 2),
         "feature_norm": jnp.sum(layers[-1] ** 2),
         "layer_singular_values": layers,
     }
 
 
-def _without_rounding(singular: Array) -> Array:
-    """Singular values with those that are rounding set to zero: their F-th root in a layer would not be small."""
-    return jnp.where(singular > 1e-13 * singular[0], singular, 0.0)
+def _common(problem: DeepLinear) -> Scalar:
+    """The geometric mean of the decays."""
+    return jnp.exp(jnp.mean(jnp.log(jnp.asarray(problem.weight_decay))))
 
 
 def layer_singular_values(problem: DeepLinear, singular: Float[Array, "K"]) -> Float[Array, "F K"]:
     """Singular values of W_1, …, W_L, H in the balanced factorisation of a product with the given singular values."""
-    decay = jnp.asarray(problem.weight_decay)
-    common = jnp.exp(jnp.mean(jnp.log(decay)))
-    share = jnp.where(singular > 0, jnp.where(singular > 0, singular, 1.0) ** (2.0 / problem.factors), 0.0)
-    return jnp.sqrt(common * share[None, :] / decay[:, None])
+    alive = singular > 0
+    # The F-th root before the square root: of zero that one has no derivative.
+    share = jnp.where(alive, jnp.where(alive, singular, 1.0) ** (1.0 / problem.factors), 0.0)
+    return share[None, :] * jnp.sqrt(_common(problem) / jnp.asarray(problem.weight_decay))[:, None]
 
 
+@untraced("`Minimum` itself can be traced")
 @float64
 def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0) -> ChainParams:
     """One global minimiser out of its symmetry orbit: balanced factors of `minimum.product`, turned at random by `key`.
@@ -82,7 +82,7 @@ def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0
     root = jnp.sqrt(jnp.asarray(problem.multiplicity))
     left, singular, right = jnp.linalg.svd(jnp.asarray(minimum.product) * root[None, :], full_matrices=False)
     narrow = min(problem.widths)
-    singular = _without_rounding(singular)
+    singular = jnp.where(singular > ROUNDING * singular[0], singular, 0.0)
     beyond = float(jnp.sum(singular[narrow:]))
     if beyond > 1e-9 * float(jnp.sum(singular)):
         raise NoClosedForm(f"problem: width {narrow} is less than the rank of the product")

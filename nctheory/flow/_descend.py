@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory._precision import EPS, float64
+from nctheory._untraced import untraced
 from nctheory.flow._path_blocks import as_paths, distances, flat_starts, in_blocks, observer, unknown
 from nctheory.flow._path_program import Followed, descent_block
 from nctheory.flow._path_types import Paths
@@ -15,6 +16,7 @@ from nctheory.flow._solve import as_key
 from nctheory.problems import Params, Problem, size
 
 
+@untraced()
 @float64
 def descend(
     problem: Problem,

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._precision import float64
+from nctheory._untraced import untraced
 from nctheory.flow._diagnose import told_apart
 from nctheory.flow._items import Options
 from nctheory.flow._program import Chunk, fresh, solve_chunk
@@ -14,6 +15,7 @@ from nctheory.flow._status import Ensemble
 from nctheory.problems import Params, Problem, check_points, ravel, scales_of, singleton
 
 
+@untraced("for many members of a family there are `solve_many` and `sweep`")
 @float64
 def solve_from(
     problem: Problem,

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory._precision import float64
+from nctheory._untraced import untraced
 from nctheory.flow._path_blocks import as_paths, distances, flat_starts, in_blocks, observer, unknown
 from nctheory.flow._path_program import Event, Followed, flow_block
 from nctheory.flow._path_types import Paths, PathStatus
@@ -23,6 +24,7 @@ IMPLICIT_MOST = 1000
 """Parameters up to which an implicit method, which factors a Jacobian, is tried."""
 
 
+@untraced()
 @float64
 def starts(
     problem: Problem,
@@ -40,6 +42,7 @@ def starts(
     return unravel(problem, np.asarray(start_vectors(problem, as_key(key), as_seeds(seeds), jnp.asarray(float(scale)))))
 
 
+@untraced("`follow_flow` can be traced")
 @float64
 def gradient_flow(
     problem: Problem,

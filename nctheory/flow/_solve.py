@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory._precision import float64
+from nctheory._untraced import untraced
 from nctheory.flow._items import FlowPrecision, Method, Options, solve_items
 from nctheory.flow._record import DONE, KINK, LOST, RECEDING, RUNAWAY, SADDLE, SPENT, STUCK, Record
 from nctheory.flow._status import Ensemble, Status
@@ -33,6 +34,7 @@ def as_seeds(seeds: int | Sequence[int] | np.ndarray) -> np.ndarray:
     return listed
 
 
+@untraced("for many members of a family there are `solve_many` and `sweep`, and `jax.grad` of `global_minimum`")
 @float64
 def solve(
     problem: Problem,
@@ -89,6 +91,7 @@ def solve(
     return gather_ensemble(problem, numbers, records)
 
 
+@untraced("for grids of members there is `sweep`")
 @float64
 def solve_many(
     members: Sequence[Problem],

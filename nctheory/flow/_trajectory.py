@@ -51,11 +51,11 @@ def follow_flow(problem: Problem, params: Params, duration: Scalar | float, tole
     if not tolerance > 0:
         raise ValueError(f"tolerance: expected a positive number, got {tolerance}")
     check_points(problem, params, ())
-    value_and_grad = flat_objective(problem)
     begin = jax.lax.stop_gradient(ravel(jax.tree.map(jnp.asarray, params)))
-    problem = jax.lax.stop_gradient(problem)
+    problem, duration = jax.lax.stop_gradient((problem, jnp.asarray(duration)))
+    value_and_grad = flat_objective(problem)
     length = jnp.asarray(problem.characteristic_scales().length)
-    horizon = jnp.asarray(duration, begin.dtype)
+    horizon = duration.astype(begin.dtype)
     found = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, y, args: -value_and_grad(y)[1]),
         diffrax.Dopri8(),

@@ -18,6 +18,7 @@ from nctheory._precision import float64
 from nctheory._programs import light_jit
 from nctheory._shown import shown
 from nctheory._types import Array
+from nctheory._untraced import untraced
 from nctheory.certificates import HessianReport, hessian_report
 from nctheory.flow import Ensemble, as_key, as_seeds
 from nctheory.flow._program import starts
@@ -134,6 +135,7 @@ class CensusResult(NamedTuple):
         return once * (once - 1) / (2 * (twice + 1))
 
 
+@untraced()
 @float64
 def census(
     problem: Problem,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nctheory._shown import shown
+from nctheory._untraced import untraced
 from nctheory.closed_form import CriticalValue, DataCriticalValue
 from nctheory.landscape._census import CensusResult, CriticalType
 
@@ -37,6 +38,7 @@ class Comparison(NamedTuple):
         return tuple(match for match in self.matched if not match.agrees)
 
 
+@untraced()
 def compare(census: CensusResult, listed: Sequence[CriticalValue | DataCriticalValue]) -> Comparison:
     """Match rows to entries by rank and by value, to the row's `slack`; several rows may match one entry, and the reverse.
 

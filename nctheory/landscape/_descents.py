@@ -8,6 +8,7 @@ import numpy as np
 
 from nctheory._precision import float64
 from nctheory._shown import shown
+from nctheory._untraced import untraced
 from nctheory.flow import solve_from
 from nctheory.landscape._census import CensusResult, invariant_units, type_invariants
 from nctheory.problems import Problem, Scales, ravel, scales_of, unravel
@@ -34,6 +35,7 @@ class Descent(NamedTuple):
     """Objective where it arrives."""
 
 
+@untraced()
 @float64
 def descents(problem: Problem, census: CensusResult) -> tuple[Descent, ...]:
     """Follow the gradient flow down both ends of the most negative direction of every strict saddle of a census.

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from nctheory._shown import shown
+from nctheory._untraced import untraced
 from nctheory.measures._inputs import as_head, as_labels, as_numpy, check_range, check_rows
 from nctheory.measures._moments import Moments
 from nctheory.measures._read_out import ReadOut
@@ -72,6 +73,7 @@ class NCMetrics(NamedTuple):
     """Names of the layers, where there are several."""
 
 
+@untraced("the measures one by one (`within_class_variability`, …) can be traced")
 def nc_metrics(
     features: Any,
     labels: Any = None,

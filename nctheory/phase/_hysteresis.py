@@ -9,6 +9,7 @@ import numpy as np
 
 from nctheory._precision import float64
 from nctheory._shown import shown
+from nctheory._untraced import untraced
 from nctheory.flow import as_seeds, solve_from
 from nctheory.problems import Params, Problem
 from nctheory.sweeps import Measure
@@ -66,6 +67,7 @@ class Hysteresis(NamedTuple):
         return self.judge(SHIFT) == "refuted" and self.judge(-SHIFT) == "refuted"
 
 
+@untraced()
 @float64
 def hysteresis(
     model: Callable[[float], Problem],

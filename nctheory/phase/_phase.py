@@ -9,6 +9,7 @@ import numpy as np
 
 from nctheory._precision import float64
 from nctheory._shown import shown
+from nctheory._untraced import untraced
 from nctheory.certificates import gap_closed
 from nctheory.flow import Status, as_seeds
 from nctheory.phase._diagram import Boundary, Diagram, find_diagram
@@ -82,6 +83,7 @@ def order_of(cells: Mapping[str, np.ndarray], boundary: Boundary, certified: boo
     return found
 
 
+@untraced()
 @float64
 def phase_diagram(
     diagram: str | Diagram,

@@ -11,6 +11,7 @@ from jaxtyping import Float, PRNGKeyArray
 from nctheory._concrete import stacked
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
+from nctheory._untraced import untraced
 from nctheory.problems._base import NoCertificate, Params, Problem
 from nctheory.problems._constructors import _decay, _whole
 from nctheory.problems._factorisation import matrix_and_range, nuclear_bound
@@ -108,6 +109,7 @@ class MinimalChainFactorisation(Problem):
         return nuclear_bound(self.target, weights, features, self.weight_decay)
 
 
+@untraced()
 @float64
 def minimal_chain_factorisation(
     target: np.ndarray | Array, *, widths: Sequence[int], weight_decay: Sequence[float]

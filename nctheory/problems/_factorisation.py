@@ -8,6 +8,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from nctheory._precision import EPS, float64
 from nctheory._types import Array, Scalar
+from nctheory._untraced import untraced
 from nctheory.problems._base import Params, Problem
 from nctheory.problems._constructors import _decay, _matrix, _whole
 from nctheory.problems._gauge import skew_basis
@@ -92,6 +93,7 @@ def matrix_and_range(target: np.ndarray | Array) -> tuple[Float[np.ndarray, "K N
     return z, left[:, :rank]
 
 
+@untraced()
 @float64
 def minimal_factorisation(
     target: np.ndarray | Array, *, dim: int, weight_decay: tuple[float, float]

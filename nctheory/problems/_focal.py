@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nctheory._concrete import is_traced
 from nctheory._types import Array, Scalar
 from nctheory.problems._losses import Columns, Logits, Loss
 
@@ -98,15 +99,16 @@ class Focal(Loss):
         return label - rest[0], share
 
 
-def focal(gamma: float) -> Focal:
+def focal(gamma: float | Scalar) -> Focal:
     r"""The focal loss $-(1-p_y)^\gamma\log p_y$; `gamma` >= 0, and 0 is cross-entropy.
 
-    Raises ValueError for a negative or infinite `gamma`. (Lin, Goyal, Girshick, He, Dollár, ICCV 2017.)
+    Raises ValueError for a negative or infinite `gamma`; of a traced one nothing is checked.
+    (Lin, Goyal, Girshick, He, Dollár, ICCV 2017.)
 
     >>> focal(2.0).name, float(focal(2.0).gamma)
     ('focal', 2.0)
     """
-    if not (np.isfinite(gamma) and gamma >= 0.0):
+    if not is_traced(gamma) and not (np.isfinite(gamma) and gamma >= 0.0):
         raise ValueError(f"gamma: expected a finite focusing parameter of at least 0, got {gamma}")
     with jax.enable_x64(True):
         return Focal(gamma=jnp.asarray(gamma, dtype=jnp.float64))

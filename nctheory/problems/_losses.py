@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Bool, Float
 
+from nctheory._concrete import as_array, is_traced
 from nctheory._types import Array, Scalar
 
 Logits = Float[Array, "K M"]
@@ -223,17 +223,17 @@ def mse() -> MeanSquaredError:
     return MeanSquaredError()
 
 
-def label_smoothing(alpha: float) -> CrossEntropy:
+def label_smoothing(alpha: float | Scalar) -> CrossEntropy:
     r"""Cross-entropy against $(1-\alpha)e_k + \alpha/K$; `alpha` in [0, 1).
 
-    Raises ValueError outside that range.
+    Raises ValueError outside that range; of a traced one nothing is checked.
 
     >>> float(label_smoothing(0.1).smoothing)
     0.1
     """
-    if not 0.0 <= alpha < 1.0:
+    if not is_traced(alpha) and not 0.0 <= alpha < 1.0:
         raise ValueError(f"alpha: expected a smoothing in [0, 1), got {alpha}")
-    return CrossEntropy(smoothing=np.asarray(alpha, dtype=np.float64))
+    return CrossEntropy(smoothing=as_array(alpha))
 
 
 def is_loss(loss: Loss, name: str) -> bool:

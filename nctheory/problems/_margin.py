@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
+from nctheory._concrete import as_array, is_traced
 from nctheory._precision import float64
-from nctheory._types import Array
+from nctheory._types import Array, Scalar
+from nctheory._untraced import untraced
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._constructors import reduce_to_class_means, unconstrained_features
 from nctheory.problems._margin_losses import MarginPenalty, ShiftPenalty, VectorScaling
@@ -16,10 +18,13 @@ from nctheory.problems._margin_losses import MarginPenalty, ShiftPenalty, Vector
 def _vector(name: str, value: Sequence[float] | Array | None, classes: int, *, positive: bool) -> Array:
     if value is None:
         return jnp.ones(classes) if positive else jnp.zeros(classes)
-    vector = np.asarray(value, dtype=np.float64)
+    vector = as_array(value)
     kind = "positive" if positive else "finite"
-    if vector.shape != (classes,) or not np.all(np.isfinite(vector)) or (positive and np.any(vector <= 0)):
-        raise ValueError(f"{name}: expected {classes} {kind} numbers, one per class, got {vector.tolist()}")
+    known = not is_traced(vector)
+    bad = known and (not np.all(np.isfinite(vector)) or (positive and np.any(vector <= 0)))
+    if vector.shape != (classes,) or bad:
+        got = vector.tolist() if known else f"shape {vector.shape}"
+        raise ValueError(f"{name}: expected {classes} {kind} numbers, one per class, got {got}")
     return jnp.asarray(vector)
 
 
@@ -30,28 +35,29 @@ def vector_scaling(
     class_scale: Sequence[float] | Array | None = None,
     label_scale: Sequence[float] | Array | None = None,
     offset: Sequence[float] | Array | None = None,
-    weight: float = 1.0,
+    weight: float | Scalar = 1.0,
 ) -> VectorScaling:
     r"""The loss $\omega\log(1+\sum_{c\ne y}e^{\iota_c-\iota_y-\gamma_y(\delta_yz_y-\delta_cz_c)})$ for K = `classes`.
 
     `class_scale` delta and `label_scale` gamma are positive (default 1), `offset` iota any (default 0), `weight` omega > 0.
-    Raises ValueError otherwise.
+    Raises ValueError otherwise; of traced numbers nothing but the shape is checked.
 
     >>> vector_scaling(3, offset=(1.0, 0.0, 0.0)).name
     'vector_scaling'
     """
     if isinstance(classes, bool) or not isinstance(classes, int | np.integer) or classes < 2:
         raise ValueError(f"classes: expected a whole number of at least 2, got {classes!r}")
-    if not (np.isfinite(weight) and weight > 0):
+    if not is_traced(weight) and not (np.isfinite(weight) and weight > 0):
         raise ValueError(f"weight: expected a finite positive number, got {weight}")
     return VectorScaling(
         class_scale=_vector("class_scale", class_scale, classes, positive=True),
         label_scale=_vector("label_scale", label_scale, classes, positive=True),
         offset=_vector("offset", offset, classes, positive=False),
-        weight=jnp.asarray(float(weight)),
+        weight=jnp.asarray(weight, float),
     )
 
 
+@untraced()
 @float64
 def support_vector_features(
     *,

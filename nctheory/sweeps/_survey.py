@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory._precision import float64
 from nctheory._shown import shown
+from nctheory._untraced import untraced
 from nctheory.certificates import certify, gap_closed
 from nctheory.flow import Ensemble, Status, as_key, as_seeds, solve
 from nctheory.problems import Problem
@@ -58,6 +59,7 @@ class Survey(NamedTuple):
         return dict(zip(values.tolist(), numbers.tolist(), strict=True))
 
 
+@untraced("for many members of a family there are `solve_many` and `sweep`")
 @float64
 def survey(
     problem: Problem,

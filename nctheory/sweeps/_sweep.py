@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nctheory._precision import float64
+from nctheory._untraced import untraced
 from nctheory.flow import as_seeds
 from nctheory.problems import Problem
 from nctheory.sweeps._cells import TAKEN, TILE, CellResults, CellRun, IncompleteSweep
@@ -15,6 +16,7 @@ from nctheory.sweeps._grid import Grid, as_grid
 from nctheory.sweeps._programs import Measure
 
 
+@untraced()
 @float64
 def sweep(
     model: Callable[..., Problem],

@@ -9,6 +9,7 @@ import numpy as np
 
 from nctheory._precision import float64
 from nctheory._shown import shown
+from nctheory._untraced import untraced
 from nctheory.flow import as_key, as_seeds
 from nctheory.theorems._evidence import Trajectories
 from nctheory.theorems._instance import TrajectorySpec
@@ -70,6 +71,7 @@ class Dynamics(NamedTuple):
         return dynamics_figure(self, path)
 
 
+@untraced()
 @float64
 def dynamics(
     theorem: str | Theorem,

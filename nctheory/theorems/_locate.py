@@ -10,9 +10,9 @@ import numpy as np
 from nctheory._batching import in_few_lengths, map_in_blocks
 from nctheory._programs import light_jit
 from nctheory._types import Array
-from nctheory.certificates import certify_many
+from nctheory.certificates import DENSE_LIMIT, certify_many, hessian_report
 from nctheory.flow import solve_many
-from nctheory.problems import Family, Problem, as_family
+from nctheory.problems import Family, Params, Problem, as_family, size
 from nctheory.theorems._evidence import Bracket
 from nctheory.theorems._run import Run
 from nctheory.theorems.claims import WIDTH, Threshold
@@ -35,9 +35,13 @@ def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
     """The bracket in which the order parameter of the certified minimiser changes, no wider than `WIDTH` where that can be.
 
     In the parameter's logarithm. A value at which no end state is certified, or certified ones lie on both sides, decides
-    nothing, and the bracket stays around it.
+    nothing, and the bracket stays around it. Next to a continuous transition the saddle at which the order is still zero lies
+    above the minimum by the square of the distance, within the relative gap of a certificate: an end counts only if no
+    other one at its value, converged or not, is lower by more than rounding, and what the ends of the bracket rest on must
+    be minima by their Hessians.
     """
     solves = 0
+    rests_on: dict[float, tuple[Problem, Params]] = {}
 
     def phases(values: np.ndarray) -> np.ndarray:
         """1 beyond the level, 0 not, NaN undecided."""
@@ -49,13 +53,28 @@ def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
             chunk=POINTS * SEEDS + SEEDS, workers=1,
         )  # fmt: skip
         bound = certify_many(members, found.params)
-        certified = found.converged & bound.closed(found.value)
+        least = np.min(np.where(np.isfinite(found.value), found.value, np.inf), axis=1, keepdims=True)
+        certified = found.converged & bound.closed(found.value) & (found.value <= least + bound.gap_rounding)
         family, contexts = as_family(members)
         flat = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *np.shape(x)[2:]), found.params)
         items = (np.repeat(contexts, SEEDS, axis=0), flat)
         order = in_few_lengths(lambda some: _orders(family, some, claim.order), items).reshape(certified.shape)
         beyond, short = (certified & (order > claim.level)).any(1), (certified & ~(order > claim.level)).any(1)
+        for i in np.flatnonzero(beyond != short):
+            seed = int(np.argmax(certified[i]))
+            rests_on[float(values[i])] = (
+                members[i],
+                jax.tree.map(lambda x, at=(i, seed): np.asarray(x)[at], found.params),
+            )
         return np.where(beyond == short, np.nan, beyond.astype(float))
+
+    def saddle() -> str | None:
+        """Whether an end of the bracket rests on a point that is no minimum."""
+        for place in (low, high):
+            member, point = rests_on[place]
+            if size(member) <= DENSE_LIMIT and hessian_report(member, point).index:
+                return f"the end state certified at {np.exp(place):g} is a saddle, next to the minimum in value"
+        return None
 
     low, high = (float(np.log(x)) for x in claim.between(problem))
     ends = np.concatenate([[low, high], np.linspace(low, high, POINTS + 2)[1:-1]])[: POINTS + 1]
@@ -77,6 +96,8 @@ def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
         stuck = stuck + 1 if narrowed == (low, high) else 0
         low, high = narrowed
     reason = None if high - low <= WIDTH else "no end state between the ends of the bracket is certified"
+    if (told := saddle()) is not None:
+        return Bracket(float(np.exp(low)), np.inf, solves, told)
     return Bracket(float(np.exp(low)), float(np.exp(high)), solves, reason)
 
 

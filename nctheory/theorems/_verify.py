@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from nctheory._precision import float64
 from nctheory._programs import release_programs
+from nctheory._untraced import untraced
 from nctheory.flow import as_key, as_seeds
 from nctheory.problems import shape_of, size
 from nctheory.theorems._compose import compose_verdict, failed_verdict
@@ -30,6 +31,7 @@ QUICKER = 8
 Numbered = tuple[int, Instance]
 
 
+@untraced()
 @float64
 def verify(
     theorem: str | Theorem,

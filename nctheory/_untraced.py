@@ -1,0 +1,74 @@
+"""Verbs that run programs of their own: what they say of traced arguments, within `jax.jit`, `vmap` and `grad`.
+
+A verb that searches, certifies or decides by looking at numbers cannot be a part of another program. Of stand-ins it is told
+so by name; within a trace whose numbers it is not given, it computes at once, as it does outside.
+"""
+
+import contextlib
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+
+from nctheory._concrete import is_traced
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEEPEST = 3
+"""How far fields of objects that are no pytrees, and functions, are looked into."""
+
+
+def untraced(instead: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A public verb that cannot be traced; `instead` says what to do in place of tracing it."""
+
+    def decorate(verb: Callable[P, R]) -> Callable[P, R]:
+        names = tuple(inspect.signature(verb).parameters)
+
+        @functools.wraps(verb)
+        def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+                for place in _traced_places(value, name):
+                    raise ValueError(_message(verb.__name__, f"{place} is traced", instead))
+            with jax.ensure_compile_time_eval():
+                return verb(*args, **kwargs)
+
+        setattr(wrapped, "untraced", True)  # noqa: B010  (a mark that the documentation and a test of all exports read)
+        return wrapped
+
+    return decorate
+
+
+def _message(verb: str, found: str, instead: str) -> str:
+    remedy = f"; {instead}" if instead else ""
+    return (
+        f"{found}, and `{verb}` runs programs of its own, which cannot be part of another: call it outside of jax.jit, "
+        f"jax.vmap and jax.grad{remedy} (docs/tracing.md lists what can be traced)"
+    )
+
+
+def _traced_places(value: Any, place: str, depth: int = 0) -> Iterator[str]:
+    """Where a value holds stand-ins: leaves of pytrees, fields of objects that are none, and what functions close over."""
+    for path, leaf in jax.tree.leaves_with_path(value):
+        here = place + jax.tree_util.keystr(path)
+        if is_traced(leaf):
+            yield here
+        elif depth < DEEPEST:
+            for name, inner in _parts(leaf):
+                yield from _traced_places(inner, f"{here}{name}", depth + 1)
+
+
+def _parts(leaf: Any) -> Iterator[tuple[str, Any]]:
+    """The parts of an object that is no pytree, with their names."""
+    if isinstance(leaf, functools.partial):
+        yield from (("'s function", leaf.func), ("'s arguments", (leaf.args, leaf.keywords)))
+    if inspect.isfunction(leaf):
+        for name, cell in zip(leaf.__code__.co_freevars, leaf.__closure__ or (), strict=True):
+            with contextlib.suppress(ValueError):  # a name that has no value yet
+                yield f"'s {name}", cell.cell_contents
+        yield "'s defaults", (leaf.__defaults__, leaf.__kwdefaults__)
+    elif isinstance(getattr(leaf, "__dict__", None), Mapping) and not isinstance(leaf, type | types.ModuleType):
+        yield from ((f".{name}", inner) for name, inner in vars(leaf).items())

@@ -1,0 +1,87 @@
+"""Powers of the two Gram matrices of a product, with derivatives that see no single singular vector."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from nctheory._types import Array
+
+ROUNDING = 1e-13
+"""Singular values below this part of the largest are rounding: their F-th root in a layer would not be small."""
+
+
+class GramPowers(NamedTuple):
+    """Of a product Z with singular values s_i: what the layers of a balanced factorisation are made of."""
+
+    singular: Float[Array, "r"]
+    """Descending; those that are rounding set to zero."""
+    left: Float[Array, "K K"]
+    r"""$(ZZ^\top)^{1-1/F}$."""
+    right: Float[Array, "M M"]
+    r"""$(Z^\top Z)^{1/F}$."""
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def gram_powers(product: Float[Array, "K M"], factors: int) -> GramPowers:
+    r"""$s$, $(ZZ^\top)^{1-1/F}$ and $(Z^\top Z)^{1/F}$ on the range of Z, F = `factors`.
+
+    The derivatives are those along changes that keep the rank: between two directions that are both zero they are 0. Equal
+    singular values do no harm (Daleckii and Krein: only divided differences of the power occur).
+    """
+    return _powers(_directions(product), factors)
+
+
+Directions = tuple[Array, Array, Array]
+
+
+def _directions(product: Array) -> Directions:
+    left, singular, right = jnp.linalg.svd(product, full_matrices=False)
+    return left, jnp.where(singular > ROUNDING * singular[0], singular, 0.0), right
+
+
+def _powers(directions: Directions, factors: int) -> GramPowers:
+    left, singular, right = directions
+    above, below = _power(singular, 2.0 - 2.0 / factors), _power(singular, 2.0 / factors)
+    return GramPowers(singular, (left * above) @ left.T, (right.T * below) @ right)
+
+
+def _power(singular: Array, exponent: float) -> Array:
+    """A power of what is not zero; zero stays zero whatever the exponent."""
+    alive = singular > 0
+    return jnp.where(alive, jnp.where(alive, singular, 1.0) ** exponent, 0.0)
+
+
+@gram_powers.defjvp
+def _gram_powers_jvp(factors: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[GramPowers, GramPowers]:
+    left, singular, right = directions = _directions(primals[0])
+    change = tangents[0]
+    moved = jnp.where(singular > 0, jnp.diag(left.T @ change @ right.T), 0.0)
+    return _powers(directions, factors), GramPowers(
+        moved,
+        _gram_tangent(left, singular, change @ right.T * singular, 1.0 - 1.0 / factors),
+        _gram_tangent(right.T, singular, change.T @ left * singular, 1.0 / factors),
+    )
+
+
+def _gram_tangent(vectors: Array, singular: Array, half: Array, power: float) -> Array:
+    r"""The change of $A^p$ with $A=\sum s_i^2u_iu_i^\top$ and $dA\,u_i$ = `half` $e_i$ + what lies in the range."""
+    inner = vectors.T @ half
+    within = vectors @ (_divided_differences(singular, power) * (inner + inner.T)) @ vectors.T
+    # Between the range and what is orthogonal to all vectors the divided difference is s^(2p) / s^2.
+    across = ((half - vectors @ inner) * _power(singular, 2.0 * power - 2.0)) @ vectors.T
+    return within + across + across.T
+
+
+def _divided_differences(singular: Array, power: float) -> Array:
+    r"""$(s_i^{2p}-s_j^{2p})/(s_i^2-s_j^2)$; $ps_i^{2p-2}$ on ties, and 0 where both are zero."""
+    alive = singular > 0
+    logs = 2.0 * jnp.log(jnp.where(alive, singular, 1.0))
+    apart = logs[:, None] - logs[None, :]
+    tied = jnp.abs(apart) < 1e-8  # the next term of the series is below rounding of the sum
+    ratio = jnp.where(tied, power, jnp.expm1(power * apart) / jnp.expm1(jnp.where(tied, 1.0, apart)))
+    both = jnp.exp((power - 1.0) * logs)[None, :] * ratio
+    one = _power(singular, 2.0 * power - 2.0)
+    return jnp.where(alive[:, None] & alive[None, :], both, one[:, None] + one[None, :])

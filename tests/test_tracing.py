@@ -1,0 +1,290 @@
+"""Which functions can be part of another program (`jax.jit`, `vmap`, `grad`), with the right derivatives; the others say so."""
+
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import nctheory as nct
+
+X = 0.05
+RNG = np.random.default_rng(0)
+FEATURES, WEIGHTS, LOGITS = RNG.normal(size=(3, 6)), RNG.normal(size=(3, 3)), RNG.normal(size=(3, 6))
+LABELS = np.array([0, 0, 1, 1, 2, 2])
+INPUTS, TARGETS = RNG.normal(size=(2, 8)), RNG.normal(size=(2, 8))
+TAGS = ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2))
+MARGINS = nct.support_vector_features(
+    counts=(2, 1), dim=2, multipliers=nct.hard_margin_multipliers(np.array([2.0, 1.0]))
+)
+PAGE = Path(__file__).parents[1] / "docs" / "tracing.md"
+
+
+def model(x, loss="mse", counts=(3, 3), bias=None):
+    return nct.unconstrained_features(counts=counts, dim=2, loss=loss, weight_decay=(x, x), bias=bias)
+
+
+def deep(x, loss="mse", widths=(3, 3, 2), counts=(2, 2)):
+    return nct.deep_linear(widths=widths, counts=counts, loss=loss, weight_decay=(x,) * len(widths))
+
+
+def chain(x):
+    return nct.deep_linear(widths=(2, 2, 2), inputs=INPUTS, targets=TARGETS, loss="mse", weight_decay=(x, x))
+
+
+def white():
+    inputs = np.sqrt(2) * np.eye(2)
+    return nct.deep_linear(
+        widths=(2, 2, 2), inputs=inputs, targets=np.diag([2.0, 1.0]), loss="mse", weight_decay=(0.0, 0.0)
+    )
+
+
+def regression(x):
+    return nct.deep_linear(widths=(3, 2), targets=TARGETS, loss="mse", weight_decay=(x, x))
+
+
+def balanced(x):
+    return nct.ChainParams((jnp.sqrt(x) * jnp.eye(2),) * 2, None, None)
+
+
+def several(x):
+    return nct.multi_label_features(tags=TAGS, dim=3, weight_decay=(x, x))
+
+
+def margins(x):
+    return dataclasses.replace(MARGINS, weight_decay=x * jnp.ones(2))
+
+
+def start(problem, scale=0.5):
+    return problem.init(jax.random.key(0), scale)
+
+
+def as_seed(tree):
+    return jax.tree.map(lambda leaf: leaf[None], tree)
+
+
+TRACED = {
+    "aligned_trajectory": lambda x: nct.aligned_trajectory(white(), balanced(x), np.array([0.0, 1.0])),
+    "balanced_chain": lambda x: nct.balanced_chain(chain(x)),
+    "balanced_trajectory": lambda x: nct.balanced_trajectory(white(), balanced(x), np.array([0.0, 1.0])),
+    "class_counts": lambda x: nct.class_counts(model(x)),
+    "class_mean_chain": lambda x: nct.class_mean_chain(sizes=(1, 2), widths=(2, 2), loss="mse", weight_decay=(x, x)),
+    "class_means": lambda x: nct.class_means(FEATURES * x, LABELS, 3),
+    "collapse_strength": lambda x: nct.collapse_strength(model(x, "cross_entropy")),
+    "cross_entropy_minimum": lambda x: nct.cross_entropy_minimum(model(x, "cross_entropy")),
+    "dang_minimum": lambda x: nct.dang_minimum(model(x, counts=(4, 2))),
+    "decay_strength": lambda x: nct.decay_strength(model(x, "cross_entropy")),
+    "deep_collapse": lambda x: nct.deep_collapse(deep(x, "cross_entropy")),
+    "deep_linear": deep,
+    "deep_mse_minimum": lambda x: nct.deep_mse_minimum(deep(x)),
+    "distance_to_frame": lambda x: nct.distance_to_frame(FEATURES[:, :3] * x + 1, np.eye(3)),
+    "distance_to_simplex_etf": lambda x: nct.distance_to_simplex_etf(FEATURES * x + FEATURES**2, LABELS, 3),
+    "expand_moments": lambda x: nct.expand_moments(
+        model(x), nct.moment_form(model(x)), start(nct.moment_form(model(x))), jax.random.key(0)
+    ),
+    "focal": lambda x: nct.focal_minimum(model(0.01, nct.focal(1 + x))).value,
+    "focal_minimum": lambda x: nct.focal_minimum(model(x, nct.focal(2.0))),
+    "focal_onset": lambda x: nct.focal_onset(20 * x, 3),
+    "focal_scales": lambda x: nct.focal_scales(x / 4, 2.0, 3),
+    "focal_strength": lambda x: nct.focal_strength(x, 2.0, 3),
+    "focal_value": lambda x: nct.focal_value(x, 2.0, 3),
+    "frame_minimum": lambda x: nct.frame_minimum(model(x), 10 * x, 0.1, x, None, "any"),
+    "global_minimum": lambda x: nct.global_minimum(model(x)),
+    "grouped_cross_entropy": lambda x: nct.grouped_cross_entropy((1, 2), (3.0, 1.0), x),
+    "hard_margin_logits": lambda x: nct.hard_margin_logits(3, x * np.arange(1.0, 4.0), np.ones(3)),
+    "hard_margin_multipliers": lambda x: nct.hard_margin_multipliers(np.ones(3), x * np.arange(1.0, 4.0)),
+    "imbalanced_cross_entropy_minimum": lambda x: nct.imbalanced_cross_entropy_minimum(
+        model(x, "cross_entropy", counts=(4, 2))
+    ),
+    "imbalanced_squared_error_minimum": lambda x: nct.imbalanced_squared_error_minimum(
+        model(x, counts=(4, 2), bias=0.0)
+    ),
+    "label_smoothing": lambda x: nct.label_smoothing_minimum(model(0.01, nct.label_smoothing(x))),
+    "label_smoothing_minimum": lambda x: nct.label_smoothing_minimum(model(x, nct.label_smoothing(0.1))),
+    "largest_root": lambda x: nct.largest_root(np.full(1, 1.0) * x, 2),
+    "layer_peeled": lambda x: nct.layer_peeled(counts=(2, 2), dim=2, energies=(x, x)),
+    "layer_singular_values": lambda x: nct.layer_singular_values(deep(x), np.array([1.0, 1.0])),
+    "lift_to_samples": lambda x: nct.lift_to_samples(model(x), start(nct.reduce_to_class_means(model(x)))),
+    "low_rank": lambda x: nct.low_rank(deep(x, "cross_entropy", (4, 4, 4), (1,) * 4)),
+    "margin": lambda x: nct.margin(LOGITS * x, LABELS),
+    "minimum_from_product": lambda x: nct.minimum_from_product(regression(x), TARGETS * x, x, None, "any"),
+    "mode_height": lambda x: nct.mode_height(2, 1.0, x, 1.0),
+    "moment_form": lambda x: nct.moment_form(model(x)),
+    "multi_label_features": several,
+    "nearest_centre_agreement": lambda x: nct.nearest_centre_agreement(LOGITS * x, FEATURES, LABELS, 3),
+    "pick_all_minimum": lambda x: nct.pick_all_minimum(several(x)),
+    "pivot_blocks": lambda x: nct.pivot_blocks(chain(x), start(chain(x))),
+    "principal_subspace_error": lambda x: nct.principal_subspace_error(FEATURES * x + FEATURES**2, 1),
+    "random_gauge": lambda x: nct.random_gauge(deep(x), start(deep(x)), jax.random.key(1)),
+    "ravel": lambda x: nct.ravel((FEATURES * x, WEIGHTS)),
+    "reduce_to_class_means": lambda x: nct.reduce_to_class_means(model(x)),
+    "regression_gram_distance": lambda x: nct.regression_gram_distance(WEIGHTS, np.eye(3), x),
+    "regression_minimum": lambda x: nct.regression_minimum(regression(x)),
+    "relative_cost": lambda x: nct.relative_cost(x, 0.1, 2),
+    "scaled_margin_minimum": lambda x: nct.scaled_margin_minimum(margins(x)),
+    "segment_ranks": lambda x: nct.segment_ranks(deep(x), start(deep(x))),
+    "self_duality_distance": lambda x: nct.self_duality_distance(WEIGHTS + x, FEATURES, LABELS, 3),
+    "seli_minimum": lambda x: nct.seli_minimum(margins(x)),
+    "side_by_side": lambda x: nct.side_by_side([model(x), model(x)]),
+    "squared_error_bias_minimum": lambda x: nct.squared_error_bias_minimum(model(x, bias=0.1)),
+    "squared_error_minimum": lambda x: nct.squared_error_minimum(model(x)),
+    "stationary_values": lambda x: nct.stationary_values(deep(x)),
+    "tag_frame_minimum": lambda x: nct.tag_frame_minimum(several(x), np.ones(2), np.ones(2) * x, x, "any"),
+    "tag_scales": lambda x: nct.tag_scales(several(x)),
+    "tilted_frame": lambda x: nct.tilted_frame(x, 0.1, 3),
+    "unconstrained_features": model,
+    "unravel": lambda x: nct.unravel(model(0.1), jnp.arange(16.0) * x),
+    "vector_scaling": lambda x: model(0.1, nct.vector_scaling(2, label_scale=jnp.stack([x, 1.0]))).objective(
+        start(model(0.1))
+    ),
+    "weight_subspace_error": lambda x: nct.weight_subspace_error(WEIGHTS * x, FEATURES),
+    "within_class_variability": lambda x: nct.within_class_variability(FEATURES * x, LABELS, 3),
+}
+STOPPED = {"follow_flow": lambda x: nct.follow_flow(model(x), start(model(x)), 1.0)}
+"""Traced, with derivatives that are stopped, as they say."""
+UNTRACED = {
+    "census": lambda x: nct.census(model(x), 8),
+    "certify": lambda x: nct.certify(model(x), as_seed(start(model(x)))),
+    "certify_many": lambda x: nct.certify_many([model(x)], as_seed(as_seed(start(model(x))))),
+    "critical_points": lambda x: nct.critical_points(deep(x)),
+    "data_critical_values": lambda x: nct.data_critical_values(chain(0.0 * x)),
+    "descend": lambda x: nct.descend(model(x), as_seed(start(model(x))), [0, 2], 0.1),
+    "gradient_flow": lambda x: nct.gradient_flow(model(x), as_seed(start(model(x))), [0.0, 1.0]),
+    "hessian_report": lambda x: nct.hessian_report(model(x), as_seed(start(model(x)))),
+    "hysteresis": lambda x: nct.hysteresis(lambda y: model(x), [0.1, 0.2], lambda p, q: 0.0, lambda p, k: start(p), 1),
+    "lowest_curvature": lambda x: nct.lowest_curvature(model(x), as_seed(start(model(x))), 2),
+    "minimal_chain_factorisation": lambda x: nct.minimal_chain_factorisation(
+        WEIGHTS, widths=(3, 3), weight_decay=(x, x, x)
+    ),
+    "minimal_factorisation": lambda x: nct.minimal_factorisation(WEIGHTS, dim=3, weight_decay=(x, x)),
+    "minimiser": lambda x: nct.minimiser(model(x), nct.global_minimum(model(0.1))),
+    "nc_metrics": lambda x: nct.nc_metrics(FEATURES.T * x, LABELS),
+    "solve": lambda x: nct.solve(model(x), 2),
+    "solve_from": lambda x: nct.solve_from(model(x), as_seed(start(model(x)))),
+    "solve_many": lambda x: nct.solve_many([model(x)], 2),
+    "starts": lambda x: nct.starts(model(x), 2),
+    "support_vector_features": lambda x: nct.support_vector_features(
+        counts=(2, 2), dim=2, multipliers=x * np.ones((2, 2))
+    ),
+    "survey": lambda x: nct.survey(model(x), 2),
+    "sweep": lambda x: nct.sweep(lambda y: model(x * y), {"y": [1.0]}, measures={}, seeds=1),
+}
+RESULTS_ONLY = {"compare", "descents", "dynamics", "phase_diagram", "verify"}
+"""Untraced too: they take identifiers or results, which hold no traced numbers."""
+NO_NUMBERS = {
+    *("balance_claim", "balance_control", "catalogue", "chain_claims", "chain_controls", "class_target_spectrum"),
+    *(
+        "collapse_claims",
+        "collapse_controls",
+        "corrected_bounds",
+        "count_groups",
+        "diagrams",
+        "errata",
+        "expected_gauge",
+    ),
+    *("find_diagram", "find_theorem", "is_loss", "load_theorem_file", "mse", "numpy_rng", "onset", "pick_all_label"),
+    *("register", "register_diagram", "register_erratum", "simplex_etf", "spinodal", "tag_indicators"),
+}
+"""Of whole numbers, names, or the parts of theorems: there is nothing to trace."""
+
+
+def total(result):
+    """The sum of all floating-point numbers of a result, however it is built."""
+    if hasattr(result, "_asdict"):
+        result = list(result._asdict().values())
+    if isinstance(result, dict):
+        result = list(result.values())
+    if isinstance(result, list | tuple):
+        return sum((total(part) for part in result), jnp.zeros(()))
+    if isinstance(result, jax.Array | np.ndarray | float):
+        array = jnp.asarray(result)
+        return jnp.sum(array) if jnp.issubdtype(array.dtype, jnp.floating) else jnp.zeros(())
+    leaves = jax.tree.leaves(result)
+    return jnp.zeros(()) if len(leaves) == 1 and leaves[0] is result else total(leaves)
+
+
+def functions():
+    return {name for name in nct.__all__ if inspect.isfunction(getattr(nct, name))}
+
+
+def test_every_function_is_in_one_of_the_lists():
+    lists = [set(TRACED), set(STOPPED), set(UNTRACED), RESULTS_ONLY, NO_NUMBERS]
+    assert sum(map(len, lists)) == len(set.union(*lists))
+    assert set.union(*lists) == functions()
+    assert {name for name in functions() if hasattr(getattr(nct, name), "untraced")} == set(UNTRACED) | RESULTS_ONLY
+
+
+def test_the_page_has_the_same_lists():
+    """docs/tracing.md: sections of the functions that can be traced and those that cannot."""
+    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.M | re.S))
+    listed = {title: set(re.findall(r"^\| `(\w+)` \|", text, re.M)) for title, text in sections.items()}
+    assert listed["Can be traced"] == set(TRACED) | set(STOPPED)
+    assert listed["Cannot be traced"] == set(UNTRACED) | RESULTS_ONLY
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRACED)
+def test_values_and_derivatives_are_those_outside(name):
+    function, step = TRACED[name], 1e-6
+    at = jnp.array([X, 1.2 * X])
+    values, slopes = jax.jit(jax.vmap(jax.value_and_grad(lambda x: total(function(x)))))(at)
+    outside = [float(total(function(float(x)))) for x in at]
+    assert np.all(np.isfinite(outside))
+    np.testing.assert_allclose(values, outside, rtol=1e-11, atol=1e-11)
+    differences = [
+        (float(total(function(float(x) + step))) - float(total(function(float(x) - step)))) / (2 * step) for x in at
+    ]
+    # Central differences: rounding over the step, and a third derivative times its square.
+    np.testing.assert_allclose(slopes, differences, rtol=1e-5, atol=1e-7 * (1 + np.max(np.abs(outside))))
+
+
+@pytest.mark.slow
+def test_derivatives_of_the_flow_are_stopped():
+    def end(x):
+        return jnp.sum(STOPPED["follow_flow"](x).params.weights[0])
+
+    value, slope = jax.jit(jax.value_and_grad(end))(X)
+    np.testing.assert_allclose(value, end(X), rtol=1e-11)
+    assert slope == 0.0
+
+
+@pytest.mark.parametrize("transform", [jax.jit, jax.grad, lambda f: lambda x: jax.vmap(f)(jnp.full(2, x))])
+@pytest.mark.parametrize("name", UNTRACED)
+def test_of_traced_numbers_a_verb_says_that_it_cannot_be_traced(name, transform):
+    with pytest.raises(ValueError, match=rf"traced.* `{name}` runs programs of its own.*call it outside of jax.jit"):
+        transform(lambda x: total(UNTRACED[name](x)))(X)
+
+
+@pytest.mark.parametrize("transform", [jax.jit, jax.grad, lambda f: lambda x: jax.vmap(f)(jnp.full(2, x))])
+def test_within_a_trace_of_other_numbers_a_verb_computes_at_once(transform):
+    expected = nct.solve(model(X), 2).value
+
+    def around(x):
+        found = nct.solve(model(X), 2)
+        assert type(found.value) is np.ndarray
+        np.testing.assert_array_equal(found.value, expected)
+        return x * float(found.value[0])
+
+    transform(around)(1.0)
+
+
+def test_it_names_the_place():
+    class Mine(nct.Problem):
+        inner: dict
+
+        def init(self, key, scale):
+            return key
+
+        def objective(self, params):
+            return 0.0
+
+    with pytest.raises(ValueError, match=r"^problem\.inner\['decay'\] is traced, and `solve`"):
+        jax.jit(lambda x: nct.solve(Mine({"decay": x})))(X)
+    with pytest.raises(ValueError, match=r"^model's x is traced, and `sweep`"):
+        jax.jit(UNTRACED["sweep"])(X)
+    with pytest.raises(ValueError, match=r"^key is traced, and `solve`"):
+        jax.vmap(lambda key: nct.solve(model(X), 2, key).value)(jax.random.split(jax.random.key(0), 2))

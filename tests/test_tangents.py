@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 
 import nctheory as nct
 from nctheory.certificates import _tangents, duality_bound
@@ -146,6 +147,36 @@ def test_without_decay_the_bound_is_the_infimum_or_below(rng):
         bound = nct.certify(problem, random_points(problem, 8, rng))
         assert np.all(bound.lower_bound <= 0.0)
         assert np.all(bound.lower_bound > -1e-12) or kind is Inverse
+
+
+class LogCosh(nct.Loss):
+    """Quadratic near zero, linear far away."""
+
+    def value(self, logits, targets):
+        return jnp.sum(jnp.logaddexp(logits - targets, targets - logits) - jnp.log(2.0), axis=0)
+
+
+@pytest.mark.parametrize(("widths", "decay"), [((3, 3, 2), (0.0, 0.0)), ((2, 2, 4), (0.0, 0.3))])
+def test_given_inputs_without_decay(widths, decay, rng):
+    """The minimum is that of the convex fit in the product, by SciPy: the gap closes at it and near it, never above it."""
+    inputs, targets = rng.normal(size=(widths[0], 7)), 2.0 * rng.normal(size=(widths[-1], 7))
+    problem = nct.deep_linear(widths=widths, inputs=inputs, targets=targets, loss=LogCosh(), weight_decay=decay)
+
+    def fit(flat):
+        apart = flat.reshape(widths[-1], widths[0]) @ inputs - targets
+        return np.mean(np.sum(np.logaddexp(apart, -apart) - np.log(2.0), axis=0))
+
+    least = scipy.optimize.minimize(fit, np.zeros(widths[-1] * widths[0]), options={"gtol": 1e-12}).fun
+    if not any(decay):
+        ends = nct.solve(problem, 8)
+        assert ends.converged.all()
+        assert nct.certify(problem, ends.params).closed(ends.value).all()
+        near = disturbed(ends.params, rng, np.full(8, 1e-6))
+        assert np.all(nct.certify(problem, near).gap < 1e-9)
+        np.testing.assert_allclose(ends.value, least, rtol=1e-9)
+    far = random_points(problem, 32, rng)
+    bound = nct.certify(problem, far)
+    assert np.all(bound.lower_bound <= least * (1 + 1e-9))
 
 
 def test_a_loss_that_is_unbounded_below(rng):

@@ -56,7 +56,7 @@ def several(x):
 
 
 def margins(x):
-    return dataclasses.replace(MARGINS, weight_decay=x * jnp.ones(2))
+    return dataclasses.replace(MARGINS, weight_decay=jnp.stack([x, 1.0 / x]))  # the multipliers see their product alone
 
 
 def start(problem, scale=0.5):
@@ -70,7 +70,7 @@ def as_seed(tree):
 TRACED = {
     "aligned_trajectory": lambda x: nct.aligned_trajectory(white(), balanced(x), np.array([0.0, 1.0])),
     "balanced_chain": lambda x: nct.balanced_chain(chain(x)),
-    "balanced_trajectory": lambda x: nct.balanced_trajectory(white(), balanced(x), np.array([0.0, 1.0])),
+    "balanced_trajectory": lambda x: nct.balanced_trajectory(white(), balanced(x), np.array([0.5, 1.0])),
     "class_counts": lambda x: nct.class_counts(model(x)),
     "class_mean_chain": lambda x: nct.class_mean_chain(sizes=(1, 2), widths=(2, 2), loss="mse", weight_decay=(x, x)),
     "class_means": lambda x: nct.class_means(FEATURES * x, LABELS, 3),
@@ -89,7 +89,7 @@ TRACED = {
     "focal": lambda x: nct.focal_minimum(model(0.01, nct.focal(1 + x))).value,
     "focal_minimum": lambda x: nct.focal_minimum(model(x, nct.focal(2.0))),
     "focal_onset": lambda x: nct.focal_onset(20 * x, 3),
-    "focal_scales": lambda x: nct.focal_scales(x / 4, 2.0, 3),
+    "focal_scales": lambda x: nct.focal_scales(1.158 + 0.1 * x, 3.0, 100),
     "focal_strength": lambda x: nct.focal_strength(x, 2.0, 3),
     "focal_value": lambda x: nct.focal_value(x, 2.0, 3),
     "frame_minimum": lambda x: nct.frame_minimum(model(x), 10 * x, 0.1, x, None, "any"),

@@ -11,6 +11,16 @@ from nctheory._precision import EPS
 from nctheory._types import Array, Scalar
 from nctheory.certificates._duality import aligned_dual, orthogonal_dual, spectral_norm
 from nctheory.certificates._reach import Reached, at, attained, reach
+from nctheory.certificates._zero_decay import (
+    as_zero,
+    constrained,
+    constrained_size,
+    in_the_product,
+    product_size,
+    settled,
+    stiffness,
+    tangent_terms,
+)
 from nctheory.problems import ChainParams, DeepLinear
 
 SCALES = (1.0, 0.5)
@@ -50,10 +60,11 @@ def rounded_tangent_bound(problem: DeepLinear, params: ChainParams) -> tuple[Sca
     by rounding, is mixed with what lies inside it: v is concave on the convex hull of tangents, and
     $v(tG+(1-t)G')\ge tv(G)+(1-t)v(G')$ for the largest t with $t|G|+(1-t)|G'|\le\lambda$.
 
-    A free bias needs $G1=0$, and no decay $G=0$. There a rest r within `EXACT` of its terms counts as zero, and costs what
-    an exact zero nearby would: $|\langle r,z\rangle|$ and twice the decrement $r^\top A^{-1}r$ of the curvature A along the
-    bias (or column by column), which is how far below its tangents the loss still goes; without curvature in which it is
-    small there is no such bound, as of $1/z$, whose infimum is not attained to rounding.
+    A free bias needs $G1=0$, and no decay $G=0$, or $GX^\top=0$ where inputs X are given. There a rest r within `EXACT` of
+    its terms counts as zero, and costs what an exact zero nearby would: $|\langle r,z\rangle|$ and twice the decrement
+    $r^\top A^{-1}r$ of the curvature A along the bias (column by column; in the product), which is how far below its
+    tangents the loss still goes; without curvature in which it is small there is no such bound, as of $1/z$, whose infimum
+    is not attained to rounding. With inputs and no decay Newton steps in the product bring r there (`settled`).
 
     Rounding is subtracted: of the values and products by their terms, and of the gradients by widening the norm. That the loss
     is convex is tested beforehand on a sample (`doubtful_convexity`); and every tangent is held against the loss at the
@@ -76,6 +87,8 @@ def rounded_tangent_bound(problem: DeepLinear, params: ChainParams) -> tuple[Sca
     wanted = plain[None] + jnp.einsum("mkl,clm->ckm", span, jnp.stack(duals) - plain[None])
     reached = jax.vmap(lambda one: reach(loss, targets, here, span, one))(wanted)
     points = jax.tree.map(lambda x, y: jnp.concatenate([x[None], y]), here, reached)
+    if in_the_product(problem):
+        points = jax.tree.map(lambda x, y: jnp.concatenate([x[None], y]), settled(problem, here), points)
     sound = _below(problem, points, start)
     tangents = jax.vmap(lambda point: _tangent(problem, point))(points)
     lowest = _undecayed(problem, jax.tree.map(lambda x: x[-1], reached))
@@ -99,21 +112,13 @@ def _row(problem: DeepLinear) -> Array:
     return jnp.ones(problem.targets.shape[1]) if problem.bias_row is None else jnp.asarray(problem.bias_row)
 
 
-def _constrained(problem: DeepLinear, dual: Array) -> Array:
-    """The matrix whose norm the decay bounds."""
-    weighted = dual * jnp.asarray(problem.column_weight)[None, :]
-    if problem.inputs is None:
-        return weighted / jnp.sqrt(jnp.asarray(problem.multiplicity))[None, :]
-    return weighted @ jnp.asarray(problem.inputs).T
-
-
 def _radius(problem: DeepLinear) -> Array:
     return jnp.sqrt(jnp.prod(jnp.asarray(problem.weight_decay))) if problem.factors == 2 else jnp.asarray(jnp.inf)
 
 
 def _feasible(problem: DeepLinear, dual: Array) -> Scalar:
     """The largest feasible multiple, at most 1."""
-    norm = spectral_norm(_constrained(problem, dual))
+    norm = spectral_norm(constrained(problem, dual))
     return jnp.minimum(1.0, jnp.where(norm > 0, _radius(problem) / jnp.where(norm > 0, norm, 1.0), 1.0))
 
 
@@ -124,55 +129,46 @@ def _rounding(problem: DeepLinear, terms: Array) -> Array:
 def _tangent(problem: DeepLinear, point: Reached) -> Tangents:
     """v(G) of the docstring above, less its rounding; -inf where the bias or a ridge has no finite price."""
     q, decay, row = jnp.asarray(problem.column_weight), jnp.asarray(problem.weight_decay), _row(problem)
-    matrix = _constrained(problem, point.gradient)
+    matrix = constrained(problem, point.gradient)
     # The gradient's rounding, in a norm that is at least the spectral one.
-    spread = GRADIENT * jnp.linalg.norm(_constrained_size(problem, point.size))
-    norm, ridge = jnp.zeros(()), jnp.zeros(())
+    spread = GRADIENT * jnp.linalg.norm(constrained_size(problem, point.size))
+    norm, ridge, off = jnp.zeros(()), jnp.zeros(()), jnp.zeros(())
     if problem.factors == 2:
         norm = spectral_norm(matrix) + spread
+        if in_the_product(problem):
+            rest, size, heights = (
+                jnp.ravel(matrix),
+                constrained_size(problem, point.size),
+                q @ tangent_terms(problem, point),
+            )
+            free = as_zero(rest, stiffness(problem, point), product_size(problem, point))
+            exact = jnp.all(jnp.abs(rest) <= EXACT * jnp.ravel(size)) & (free <= EXACT * heights)
+            none = (_radius(problem) <= 0) & exact
+            norm, off = jnp.where(none, 0.0, norm), jnp.where(none, free, 0.0)
     else:
         length = jnp.linalg.norm(matrix) + spread
         ridge = jnp.where(decay[0] > 0, 0.5 * length**2 / jnp.where(decay[0] > 0, decay[0], 1.0), jnp.inf)
-    bias, off = jnp.zeros(()), jnp.zeros(())
+    bias = jnp.zeros(())
     if problem.bias_decay is not None:
         price = jnp.asarray(problem.bias_decay)
         drift = (point.gradient * q[None, :]) @ row
         terms = (point.size * q[None, :]) @ jnp.abs(row)
         paid = 0.5 * jnp.sum((jnp.abs(drift) + GRADIENT * terms) ** 2) / jnp.where(price > 0, price, 1.0)
         stiff = jnp.einsum("m,mkl->kl", q * row**2, point.hessian)
-        free = _as_zero(drift, stiff, jnp.max(jnp.abs(point.logits), axis=1))
-        small = jnp.all(jnp.abs(drift) <= EXACT * terms) & (free <= EXACT * (q @ _terms(problem, point)))
-        bias, off = jnp.where(price > 0, paid, 0.0), jnp.where(price > 0, 0.0, jnp.where(small, free, jnp.inf))
+        free = as_zero(drift, stiff, jnp.max(jnp.abs(point.logits), axis=1))
+        small = jnp.all(jnp.abs(drift) <= EXACT * terms) & (free <= EXACT * (q @ tangent_terms(problem, point)))
+        bias = jnp.where(price > 0, paid, 0.0)
+        off = off + jnp.where(price > 0, 0.0, jnp.where(small, free, jnp.inf))
     value = q @ (point.value - jnp.sum(point.gradient * point.logits, axis=0)) - ridge - bias
-    error = _rounding(problem, q @ _terms(problem, point) + ridge + bias) + off
+    error = _rounding(problem, q @ tangent_terms(problem, point) + ridge + bias) + off
     return Tangents(value - error, error, norm)
-
-
-def _constrained_size(problem: DeepLinear, size: Array) -> Array:
-    if problem.inputs is None:
-        return _constrained(problem, size)
-    return (size * jnp.asarray(problem.column_weight)[None, :]) @ jnp.abs(jnp.asarray(problem.inputs)).T
-
-
-def _terms(problem: DeepLinear, point: Reached) -> Array:
-    """What the tangent's height at the origin is computed from, column by column."""
-    value = problem.loss.value_terms(point.logits, jnp.asarray(problem.targets))
-    return value + jnp.sum(point.size * jnp.abs(point.logits), axis=0)
-
-
-def _as_zero(rest: Array, stiff: Array, logits: Array) -> Scalar:
-    """What it may cost to take a gradient `rest` for zero: see the docstring above."""
-    size = jnp.max(jnp.abs(stiff)) + jnp.where(jnp.any(stiff != 0), 0.0, 1.0)
-    floor = 8 * rest.shape[0] * EPS * size  # above the rounding of the curvature, so that nothing is singular
-    inverse = jnp.linalg.solve(stiff + floor * jnp.eye(rest.shape[0]), rest[:, None])[:, 0]
-    return 2.0 * jnp.abs(rest @ inverse) + jnp.sum(jnp.abs(rest) * logits)
 
 
 def _undecayed(problem: DeepLinear, point: Reached) -> Tangents:
     r"""The bound of G = 0, $\sum_jq_j\inf\ell(\cdot,y_j)$, where the infimum is attained to rounding."""
     q = jnp.asarray(problem.column_weight)
-    cost = jax.vmap(_as_zero, in_axes=(1, 0, 1))(point.gradient, point.hessian, jnp.abs(point.logits))
-    terms = _terms(problem, point)
+    cost = jax.vmap(as_zero, in_axes=(1, 0, 1))(point.gradient, point.hessian, jnp.abs(point.logits))
+    terms = tangent_terms(problem, point)
     small = jnp.all(jnp.abs(point.gradient) <= EXACT * point.size) & jnp.all(cost <= EXACT * terms)
     error = _rounding(problem, q @ terms) + q @ cost
     return Tangents(jnp.where(small, q @ point.value - error, -jnp.inf), error, jnp.zeros(()))

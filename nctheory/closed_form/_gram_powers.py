@@ -45,7 +45,7 @@ def _directions(product: Array) -> Directions:
 def _powers(directions: Directions, factors: int) -> GramPowers:
     left, singular, right = directions
     above, below = _power(singular, 2.0 - 2.0 / factors), _power(singular, 2.0 / factors)
-    return GramPowers(singular, (left * above) @ left.T, (right.T * below) @ right)
+    return GramPowers(singular, (left * above[None, :]) @ left.T, (right.T * below[None, :]) @ right)
 
 
 def _power(singular: Array, exponent: float) -> Array:
@@ -61,8 +61,8 @@ def _gram_powers_jvp(factors: int, primals: tuple[Array], tangents: tuple[Array]
     moved = jnp.where(singular > 0, jnp.diag(left.T @ change @ right.T), 0.0)
     return _powers(directions, factors), GramPowers(
         moved,
-        _gram_tangent(left, singular, change @ right.T * singular, 1.0 - 1.0 / factors),
-        _gram_tangent(right.T, singular, change.T @ left * singular, 1.0 / factors),
+        _gram_tangent(left, singular, (change @ right.T) * singular[None, :], 1.0 - 1.0 / factors),
+        _gram_tangent(right.T, singular, (change.T @ left) * singular[None, :], 1.0 / factors),
     )
 
 
@@ -71,7 +71,7 @@ def _gram_tangent(vectors: Array, singular: Array, half: Array, power: float) ->
     inner = vectors.T @ half
     within = vectors @ (_divided_differences(singular, power) * (inner + inner.T)) @ vectors.T
     # Between the range and what is orthogonal to all vectors the divided difference is s^(2p) / s^2.
-    across = ((half - vectors @ inner) * _power(singular, 2.0 * power - 2.0)) @ vectors.T
+    across = ((half - vectors @ inner) * _power(singular, 2.0 * power - 2.0)[None, :]) @ vectors.T
     return within + across + across.T
 
 

@@ -82,18 +82,19 @@ def _frame_arrays(
     means = tilted_frame(simplex, mean, classes)
     labels = np.arange(classes) if reduced else np.repeat(np.arange(classes), n)
     product = means[:, labels]
-    spectrum = root * jnp.append(jnp.full((classes - 1,), simplex), mean)
+    spectrum = -jnp.sort(-root * jnp.append(jnp.full((classes - 1,), simplex), mean))
+    roots = jnp.where(spectrum > 0, jnp.sqrt(jnp.where(spectrum > 0, spectrum, 1.0)), 0.0)  # zero stays zero: no derivative
     trace = simplex * (classes - 1) + mean
     return {
         "logits": product + offset,
         "product": product,
-        "singular_values": -jnp.sort(-spectrum),
+        "singular_values": spectrum,
         "gram_weights": ratio * root * means,
         "gram_features": means[labels][:, labels] / (ratio * root),
         "weight_norm": ratio * root * trace,
         "feature_norm": root * trace / ratio,
         "bias": jnp.full((classes,), offset),
-        "layer_singular_values": jnp.sqrt(-jnp.sort(-spectrum)[None, :] * jnp.stack([ratio, 1.0 / ratio])[:, None]),
+        "layer_singular_values": roots[None, :] * jnp.sqrt(jnp.stack([ratio, 1.0 / ratio]))[:, None],
     }
 
 

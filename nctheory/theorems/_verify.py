@@ -138,7 +138,14 @@ def _group_cases(theorem: Theorem, group: list[Numbered], run: Run) -> list[Case
 
 
 def _locating(theorem: Theorem, group: Sequence[Numbered], middle: int) -> dict[int, list[Any]]:
-    """At which position of a group each threshold is located: the one nearest to the middle to which it applies."""
+    """At which position of a group each threshold is located: of those to which it applies, and most of the controls that
+    name it, the one nearest to the middle."""
+
+    def usefulness(claim: Any, position: int) -> tuple[int, int]:
+        one = group[position][1]
+        controls = [control for control in theorem.controls if control.claims and claim.name in control.claims]
+        return -sum(control.applies(one) for control in controls), abs(position - middle)
+
     located: dict[int, list[Any]] = {}
     places = set()
     for claim in theorem.claims:
@@ -148,7 +155,7 @@ def _locating(theorem: Theorem, group: Sequence[Numbered], middle: int) -> dict[
         fitting = [i for i, (_, one) in enumerate(group) if claim.applies(one)]
         if fitting:
             places.add(place)
-            located.setdefault(min(fitting, key=lambda i: abs(i - middle)), []).append(claim)
+            located.setdefault(min(fitting, key=lambda i, claim=claim: usefulness(claim, i)), []).append(claim)
     return located
 
 

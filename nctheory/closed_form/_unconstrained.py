@@ -83,7 +83,9 @@ def _frame_arrays(
     labels = np.arange(classes) if reduced else np.repeat(np.arange(classes), n)
     product = means[:, labels]
     spectrum = -jnp.sort(-root * jnp.append(jnp.full((classes - 1,), simplex), mean))
-    roots = jnp.where(spectrum > 0, jnp.sqrt(jnp.where(spectrum > 0, spectrum, 1.0)), 0.0)  # zero stays zero: no derivative
+    roots = jnp.where(
+        spectrum > 0, jnp.sqrt(jnp.where(spectrum > 0, spectrum, 1.0)), 0.0
+    )  # zero stays zero: no derivative
     trace = simplex * (classes - 1) + mean
     return {
         "logits": product + offset,

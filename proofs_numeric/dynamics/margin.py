@@ -14,7 +14,7 @@ from proofs_numeric.pool import log_uniform, pick
 SHAPES = (((2, 1, 2), (2, 4, 1), (4, 1, 4)), ((3, 2, 3), (3, 3, 2), (4, 2, 3), (5, 2, 4)))
 RADIUS = 50.0
 """R, the squared norm from which on time is slowed."""
-LAST = 1600.0
+LAST = 6400.0
 LINEAR = 30.0
 """Log-loss below minus this is computed from its first-order form."""
 

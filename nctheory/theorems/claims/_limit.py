@@ -72,13 +72,23 @@ class Limit(PathClaim):
         if times.size < ENDS + 2 or not np.allclose(np.diff(times)[-ENDS - 1 :], times[-1] - times[-2], rtol=1e-9):
             raise ValueError(f"times: claim {self.name!r} needs {ENDS + 2} evenly spaced times at the end, got {times}")
 
+        change, open_ = np.diff(curve), 2.0 * (noise[:, 1:] + noise[:, :-1])
+        told = np.abs(change) > open_
+        # The ratio of two changes, the last ones that are told from noise: a ratio of noise may be anything.
+        ratios = np.where(
+            told[:, 1:] & told[:, :-1], change[:, 1:] / np.where(told[:, :-1], change[:, :-1], 1.0), np.nan
+        )
+
         def limit(end: int) -> tuple[np.ndarray, np.ndarray]:
-            a, b, c = (curve[:, end - k] for k in (2, 1, 0))
-            ratio = np.where(b != a, (c - b) / np.where(b != a, b - a, 1.0), 0.0)
-            ratio = np.clip(ratio, -0.95, 0.95)
-            return c + (c - b) * ratio / (1.0 - ratio), noise[:, end] * (1.0 + np.abs(ratio)) / (
-                1.0 - np.abs(ratio)
-            ) ** 2
+            known = np.isfinite(ratios[:, : end - 1])
+            last = known.shape[1] - 1 - np.argmax(known[:, ::-1], axis=1)
+            ratio = np.where(known.any(axis=1), np.take_along_axis(ratios, last[:, None], axis=1)[:, 0], 0.0)
+            ratio, seeds = np.clip(ratio, -0.95, 0.95), np.arange(len(curve))
+            # Where the last change is not told from noise the path has arrived, but for as much again as noise may hide.
+            still = told[seeds, end - 1]
+            step = np.where(still, curve[:, end] - curve[:, end - 1], 0.0)
+            rest = np.where(still, noise[:, end] * (1.0 + np.abs(ratio)) / (1.0 - np.abs(ratio)), open_[:, end - 1])
+            return curve[:, end] + step * ratio / (1.0 - ratio), rest / (1.0 - np.abs(ratio))
 
         (last, error), *before = (limit(end) for end in range(times.size - 1, times.size - 1 - ENDS, -1))
         moved = [np.abs(last - sooner) for sooner, _ in before]

@@ -16,7 +16,7 @@ from nctheory._outputs import Outputs
 if TYPE_CHECKING:
     from rich.console import Console
 
-EXIT = {"holds": 0, "refuted": 1, "inconclusive": 3, "engine error": ERROR}
+EXIT = {"holds": 0, "observed": 0, "refuted": 1, "inconclusive": 3, "engine error": ERROR}
 
 
 def exit_status(outcomes: Iterable[str]) -> int:

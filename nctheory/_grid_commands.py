@@ -2,6 +2,8 @@
 
 import argparse
 import importlib.util
+import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +15,17 @@ from nctheory._outputs import Outputs
 if TYPE_CHECKING:
     import numpy as np
 
+    from nctheory.phase import Diagram
+
+
+FIGURES = (".png", ".svg", ".pdf")
+
 
 def phase_command(args: argparse.Namespace) -> int:
     """One phase diagram, or the list of them; the exit status says how its boundaries compare."""
     from threadpoolctl import threadpool_limits
 
-    from nctheory.phase import diagrams, find_diagram, phase_diagram
+    from nctheory.phase import diagrams, phase_diagram
     from nctheory.report import TileProgress, phase_figure, phase_json, phase_lines, phase_table
     from nctheory.theorems import write_atomically
 
@@ -28,7 +35,7 @@ def phase_command(args: argparse.Namespace) -> int:
     folder = None if args.out is None else output_folder(args.out)
     configure()
     with wrong_arguments():
-        diagram = find_diagram(args.diagram)
+        diagram = _diagram(args.diagram)
         with TileProgress() as progress, threadpool_limits(1, user_api="blas"):
             found = phase_diagram(
                 diagram,
@@ -99,16 +106,18 @@ def sweep_command(args: argparse.Namespace) -> int:
     """A diagram's model over a grid; 0 when every seed converged, else 3."""
     from threadpoolctl import threadpool_limits
 
-    from nctheory.phase import find_diagram
     from nctheory.report import TileProgress
     from nctheory.sweeps import IncompleteSweep, sweep
 
-    for name in ("netcdf", "parquet"):
+    libraries = {"figure": (), "netcdf": ("xarray", "h5netcdf"), "parquet": ("xarray", "pyarrow")}
+    for name, needed in libraries.items():
         file = getattr(args, name)
         if file is not None:
             if Path(file).is_dir():
                 raise Misuse(f"--{name}: {file} is a folder; expected a file name")
-            for library in ("xarray", "h5netcdf" if name == "netcdf" else "pyarrow"):
+            if name == "figure" and Path(file).suffix not in FIGURES:
+                raise Misuse(f"--figure: expected a file name that ends in {', '.join(FIGURES)}, got {file}")
+            for library in needed:
                 if importlib.util.find_spec(library) is None:
                     raise Misuse(f"--{name}: needs {library} (pip install 'nctheory[data]')")
             try:
@@ -118,7 +127,7 @@ def sweep_command(args: argparse.Namespace) -> int:
     configure()
     stopped = None
     with wrong_arguments():
-        diagram = find_diagram(args.diagram)
+        diagram = _diagram(args.diagram)
         grid = {axis.name: axis.points(16) for axis in (diagram.along, diagram.across)}
         for text in args.axis:
             name, values = _axis(text, {axis.name: axis for axis in (diagram.along, diagram.across)})
@@ -152,7 +161,8 @@ def sweep_command(args: argparse.Namespace) -> int:
         markup=False,
     )
     outputs = Outputs()
-    for file, write in ((args.netcdf, found.to_netcdf), (args.parquet, found.to_parquet)):
+    writers = ((args.figure, found.plot), (args.netcdf, found.to_netcdf), (args.parquet, found.to_parquet))
+    for file, write in writers:
         if file and (place := outputs.rescue(Path(file), write)):
             say_file("written", place)
     kept = (
@@ -164,6 +174,18 @@ def sweep_command(args: argparse.Namespace) -> int:
         raise Failure("; ".join(part for part in (str(stopped), outputs.said, kept) if part)) from stopped
     outputs.settle(kept or "with --resume DIR finished tiles are kept")
     return 0 if converged == solves else EXIT["inconclusive"]
+
+
+def _diagram(identifier: str) -> "Diagram":
+    """The diagram named; what its file leaves out is said."""
+    from nctheory.phase import find_diagram
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        found = find_diagram(identifier)
+    for one in told:
+        print(f"warning: {one.message}", file=sys.stderr)
+    return found
 
 
 def _axis(text: str, axes: dict[str, Any]) -> tuple[str, "np.ndarray"]:

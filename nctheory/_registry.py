@@ -66,12 +66,27 @@ class Registry(Generic[T]):
 
         Raises TheoremFileError when the file is missing, fails to import, or registers nothing of this kind.
         """
-        before = self.all()  # so that an identifier of the package is not taken unawares
-        import_file(path, f"{self.what} file")
+        new, failed = self.load_some(path)
+        if failed is not None:
+            raise failed
+        return new
+
+    def load_some(self, path: str | Path) -> tuple[list[T], TheoremFileError | None]:
+        """What a file registers before it ends, or fails, with the error in that case.
+
+        Raises TheoremFileError when there is nothing.
+        """
+        before, failed = self.all(), None  # so that an identifier of the package is not taken unawares
+        try:
+            import_file(path, f"{self.what} file")
+        except TheoremFileError as error:
+            failed = error
         new = [one for name, one in self._known.items() if before.get(name) is not one]
         if not new:
-            raise TheoremFileError(f"{self.what} file: {path} registers no {self.what}; call {self._register} in it")
-        return new
+            raise failed or TheoremFileError(
+                f"{self.what} file: {path} registers no {self.what}; call {self._register} in it"
+            )
+        return new, failed
 
 
 def import_proofs() -> None:

@@ -85,9 +85,9 @@ def parser() -> argparse.ArgumentParser:
     count.add_argument("--starts", type=_whole(1), default=2000, metavar="N", help="random starts (default 2000)")
     count.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
     count.add_argument("--out", metavar="DIR", help="write census.json and the figure (PNG, SVG, PDF) into a folder")
-    drawn = commands.add_parser("phase", help="phase diagrams with predicted boundaries (without a name: the list)")
+    drawn = commands.add_parser("phase", help="phase diagrams, boundaries located (without a name: the list)")
     drawn.add_argument(
-        "diagram", nargs="?", metavar="ID|FILE.py", help="identifier, or a file that registers a diagram"
+        "diagram", nargs="?", metavar="ID|FILE.py[:ID]", help="identifier, or a file that registers diagrams"
     )
     drawn.add_argument("--grid", type=_whole(2), default=24, metavar="N", help="cells on each axis of the picture")
     drawn.add_argument("--rows", type=_whole(2), default=33, metavar="N", help="rows on which boundaries are located")
@@ -100,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     moving.add_argument("--out", metavar="DIR", help="write dynamics.json and the figure (PNG, SVG, PDF) into a folder")
     moving.add_argument("--animate", metavar="FILE.gif", help="features of three classes on their way to the simplex")
     swept = commands.add_parser("sweep", help="the model of a phase diagram over any grid, resumable")
-    swept.add_argument("diagram", metavar="ID|FILE.py", help="identifier, or a file that registers a diagram")
+    swept.add_argument("diagram", metavar="ID|FILE.py[:ID]", help="identifier, or a file that registers diagrams")
     swept.add_argument(
         "--axis",
         action="append",
@@ -108,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUES",
         help="values of one parameter: 0.1,0.2,0.5 or LOW:HIGH:NUMBER (as the diagram spreads that axis)",
     )
+    swept.add_argument("--figure", metavar="FILE", help="draw the measures over the grid (PNG, SVG, PDF)")
     swept.add_argument("--netcdf", metavar="FILE", help="write the results as NetCDF")
     swept.add_argument("--parquet", metavar="FILE", help="write the results as Parquet")
     for one in (drawn, swept):

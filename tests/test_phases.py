@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from filelock import FileLock, Timeout
@@ -11,7 +13,8 @@ from filelock import FileLock, Timeout
 import nctheory as nct
 from nctheory.cli import main
 from nctheory.phase import locate, order_of
-from nctheory.report import phase_json
+from nctheory.report import phase_figure, phase_json, phase_table
+from nctheory.report._tables import as_text
 
 QUICK = ("mse-collapse", "ce-collapse", "bias-frame", "minority-collapse")
 
@@ -395,3 +398,95 @@ def test_an_axis_with_a_step_has_its_own_values():
     for wrong in wrongs:
         with pytest.raises(ValueError, match="axis 'K': expected 0 < step <= high - low on an even axis"):
             nct.Axis("K", "K", 4.0, 10.0, **wrong)
+
+
+def observed(**changes):
+    """A diagram of which the theory says nothing: how large the logits are, over decay and samples."""
+    diagram = nct.find_diagram("mse-collapse")
+    return dataclasses.replace(diagram, id="seen", **changes)
+
+
+def test_a_boundary_of_which_nothing_is_predicted_is_located_and_drawn(tmp_path):
+    diagram = nct.find_diagram("mse-collapse")
+    free = dataclasses.replace(diagram.boundaries[0], predicted=None, within=1e-3)
+    found = nct.phase_diagram(observed(boundaries=(free,)), grid=2, rows=2, seeds=2)
+    (one,) = found.located
+    line = diagram.boundaries[0].predicted(one.along)
+    assert (found.outcome, one.judge(), found.control_refuted) == ("observed", "observed", True)
+    assert np.all((one.low < line) & (line < one.high))
+    assert np.all(one.band <= 1e-3)
+    assert np.isnan(one.distance).all()
+    data = json.loads(phase_json(found))
+    assert data["outcome"] == data["boundaries"][0]["outcome"] == "observed"
+    assert data["boundaries"][0]["predicted"] == [None, None]
+    assert "located" in phase_figure(found, tmp_path / "phase.svg").read_text()
+    row = [line for line in as_text(phase_table(found), 120).splitlines() if "observed" in line]
+    assert len(row) == 1
+    assert "REFUTED" not in row[0]
+    # Beside a judged one it changes nothing.
+    both = nct.phase_diagram(observed(boundaries=(free, diagram.boundaries[0])), grid=2, rows=2, seeds=2)
+    assert [part.judge() for part in both.located] == ["observed", "holds"]
+    assert both.outcome == "holds"
+    assert both.control_refuted
+
+
+def test_without_boundaries_the_measures_are_drawn(tmp_path):
+    found = nct.phase_diagram(observed(boundaries=()), grid=3, rows=2, seeds=2)
+    assert (found.outcome, found.located, found.solves) == ("observed", (), 0)
+    data = json.loads(phase_json(found))
+    assert [one["order"] for one in data["pictures"]] == list(found.diagram.measures)
+    assert phase_figure(found, tmp_path / "phase.png").stat().st_size > 1000
+    with pytest.raises(ValueError, match="measures: expected at least one in diagram 'seen'"):
+        observed(boundaries=(), measures={})
+
+
+MANY = """
+import dataclasses, nctheory as nct
+d = nct.find_diagram("mse-collapse")
+for name in ("first", "second"):
+    nct.register_diagram(dataclasses.replace(d, id=f"{name}-of-two", title=name, boundaries=()))
+"""
+
+
+def test_a_file_of_several_diagrams(tmp_path, capsys):
+    file = tmp_path / "two.py"
+    file.write_text(MANY)
+    assert main(["phase", str(file)]) == 2
+    assert f"2 diagrams; choose one by {file}:ID (first-of-two, second-of-two)" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    quick = ["--grid", "2", "--rows", "2", "--seeds", "2"]
+    assert main(["phase", f"{file}:second-of-two", *quick, "--out", str(tmp_path / "out")]) == 0
+    assert "second-of-two: second" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "phase.json").read_text())["outcome"] == "observed"
+    assert main(["phase", f"{file}:third", *quick]) == 2
+    file.write_text(MANY + "nct.register_diagram(dataclasses.replace(d, id='bad', boundaries=(), measures={}))\n")
+    assert main(["phase", f"{file}:first-of-two", *quick]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "measures: expected at least one in diagram 'bad', which has no boundary" in said
+    assert "left out is what stands after first-of-two, second-of-two" in said
+    assert main(["phase", f"{file}:bad", *quick]) == 2
+
+
+def test_sweeps_have_pictures(tmp_path, capsys):
+    def decayed(decay, many=2):
+        return nct.unconstrained_features(counts=(many,) * 2, dim=2, loss="mse", weight_decay=(decay, decay))
+
+    def height(problem, params):
+        return jnp.max(jnp.abs(problem.logits(params)))
+
+    one = nct.sweep(decayed, {"decay": [0.1, 0.2, 0.4, 0.8]}, measures={"height": height}, seeds=3)
+    drawn = one.plot(tmp_path / "one.svg").read_text()
+    assert {"height", "value", "decay"} <= set(re.findall(r"<!-- (\w+) -->", drawn))
+    two = nct.sweep(decayed, {"decay": [0.1, 0.2], "many": [2, 4]}, measures={"height": height}, seeds=2)
+    assert two.plot(tmp_path / "two.png", ("height",)).stat().st_size > 1000
+    with pytest.raises(ValueError, match=r"measures: expected some of value, .*, got 'width'"):
+        two.plot(tmp_path / "two.png", ("width",))
+    three = two._replace(grid=two.grid._replace(names=("a", "b", "c")))
+    with pytest.raises(ValueError, match="one or two hyperparameters, got 3"):
+        three.plot(tmp_path / "three.png")
+    small = ["sweep", "mse-collapse", "--axis", "samples=2,4", "--axis", "decay=0.1,0.2", "--seeds", "2"]
+    assert main([*small, "--figure", str(tmp_path / "swept.png")]) == 0
+    assert (tmp_path / "swept.png").stat().st_size > 1000
+    assert main([*small, "--figure", str(tmp_path / "swept.bmp")]) == 2
+    assert "--figure: expected a file name that ends in .png, .svg, .pdf" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Which functions can be part of another program (`jax.jit`, `vmap`, `grad`), with the right derivatives; the others say so."""
+"""Which functions can be part of a program (`jax.jit`, `vmap`, `grad`), with the right derivatives; the others say so."""
 
 import dataclasses
 import inspect

@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from nctheory._precision import EPS
 from nctheory._types import Array, Scalar
@@ -48,7 +47,7 @@ def stiffness(problem: DeepLinear, point: Reached) -> Array:
 
 def settled(problem: DeepLinear, here: Reached) -> Reached:
     """Newton steps of the fit in the product: at a minimiser without decay the rest G X^T falls to rounding."""
-    shape = here.gradient.shape[0], np.shape(problem.inputs)[0]
+    shape = here.gradient.shape[0], jnp.asarray(problem.inputs).shape[0]
 
     def move(_: Array, point: Reached) -> Reached:
         rest = jnp.ravel(constrained(problem, point.gradient))

@@ -1,6 +1,7 @@
 """What a phase diagram is to the engine: a model over two parameters, order parameters, and predicted boundaries."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -70,13 +71,14 @@ class Boundary:
     or the share of its converged seeds certified at the global minimum ("fraction"; `order` is then only a name), exceeds
     `level`; the theory says that it is below the line (`ordered`), or above. `predicted` maps values of the axis `along` to
     the boundary's place on the axis `across`, and `level` may be such a function too: the transition jumps at least as high
-    as a level whose boundary is that of the onset. A boundary "any" is refuted only by ordered cells beyond it: that no seed
+    as a level whose boundary is that of the onset. Without `predicted` it is located and drawn, and nothing is judged: its
+    outcome is "observed". A boundary "any" is refuted only by ordered cells beyond it: that no seed
     reached an ordered state is no proof that there is none.
     """
 
     name: str
     order: str
-    predicted: Callable[[np.ndarray], np.ndarray]
+    predicted: Callable[[np.ndarray], np.ndarray] | None = None
     level: float | Callable[[np.ndarray], np.ndarray] = 1e-6
     of: Of = "minimum"
     ordered: Literal["below", "above"] = "below"
@@ -104,6 +106,12 @@ class Boundary:
         """Part of itself by which the wrong version of it is off: ten tolerances, or three where seeds are counted."""
         return MOVED_BY[self.of] * self.tolerance
 
+    def predicted_at(self, along: np.ndarray) -> np.ndarray:
+        """The prediction at values of the axis `along`; NaN where there is none."""
+        if self.predicted is None:
+            return np.full(np.shape(along), np.nan)
+        return np.broadcast_to(np.asarray(self.predicted(np.asarray(along, float)), float), np.shape(along))
+
     def level_at(self, along: np.ndarray) -> np.ndarray:
         """The level at values of the axis `along`."""
         level = self.level(np.asarray(along, float)) if callable(self.level) else self.level
@@ -129,7 +137,11 @@ class Loop:
 @shown()
 @dataclasses.dataclass(frozen=True)
 class Diagram:
-    """A phase diagram with its prediction; `model(**{along.name: x, across.name: y})` is the problem of a cell."""
+    """A phase diagram with its predictions; `model(**{along.name: x, across.name: y})` is the problem of a cell.
+
+    Boundaries of which nothing is predicted are located and drawn; without any boundary the measures are drawn, at the seed of
+    least value. Where nothing is predicted at all the outcome is "observed".
+    """
 
     id: str
     title: str
@@ -139,6 +151,7 @@ class Diagram:
     model: Callable[..., Problem]
     measures: Mapping[str, Measure]
     boundaries: tuple[Boundary, ...]
+    """May be empty."""
     hypotheses: tuple[str, ...]
     sources: tuple[Source, ...]
     certified: bool = True
@@ -165,8 +178,8 @@ class Diagram:
             raise ValueError(
                 f"certified: diagram {self.id!r} counts seeds at the minimum, which only a certificate tells"
             )
-        if not self.boundaries:
-            raise ValueError(f"boundaries: expected at least one in diagram {self.id!r}")
+        if not self.boundaries and not self.measures:
+            raise ValueError(f"measures: expected at least one in diagram {self.id!r}, which has no boundary")
         if self.loop is not None and self.loop.order not in self.measures:
             raise ValueError(f"loop: {self.loop.order!r} is no measure of diagram {self.id!r}")
 
@@ -185,10 +198,21 @@ def diagrams() -> dict[str, Diagram]:
 
 
 def find_diagram(identifier: str) -> Diagram:
-    """The diagram of that identifier, or the one that a file `….py` registers; ValueError lists the known ones."""
-    if not identifier.endswith(".py"):
+    """The diagram of that identifier; or the one that a file `….py` registers, or of several `….py:ID`.
+
+    ValueError lists the known ones. A file that fails after it has registered the diagram asked for is warned of.
+    """
+    file, colon, chosen = identifier.rpartition(":")
+    if not (colon and file.endswith(".py")):
+        file, chosen = identifier, ""
+    if not file.endswith(".py"):
         return _DIAGRAMS.find(identifier)
-    new = _DIAGRAMS.load(identifier)
-    if len(new) > 1:
-        raise TheoremFileError(f"diagram file: {identifier} registers {len(new)} diagrams; expected one")
-    return new[0]
+    new, failed = _DIAGRAMS.load_some(file)
+    found = [one for one in new if one.id == chosen or not chosen]
+    names = ", ".join(one.id for one in new)
+    if len(found) != 1:
+        told = f"no {chosen!r}" if chosen else f"{len(new)} diagrams; choose one by {file}:ID"
+        raise TheoremFileError(f"diagram file: {file} registers {told} ({names})") from failed
+    if failed is not None:
+        warnings.warn(f"{failed}; left out is what stands after {names}", UserWarning, stacklevel=2)
+    return found[0]

@@ -1,12 +1,15 @@
 """A boundary as computed, held against its prediction."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from nctheory._shown import shown
 from nctheory.phase._diagram import Boundary
 from nctheory.theorems._verdict import Outcome
+
+PhaseOutcome = Outcome | Literal["observed"]
+"""Of boundaries and diagrams; "observed" where nothing was predicted, so that nothing is held against anything."""
 
 
 @shown()
@@ -23,10 +26,16 @@ class LocatedBoundary(NamedTuple):
     phase: np.ndarray
     """The phase on the low side of the bracket, or of the whole range: 1 ordered, 0 not."""
     predicted: np.ndarray
+    """NaN where nothing is predicted."""
     cells: tuple[np.ndarray, np.ndarray, np.ndarray]
     """Cells of the picture: their values on both axes, and their phases."""
     step: float | None = None
     """Of an axis `across` that has one: the boundary lies between two of its values, and every cell is judged."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether there is a prediction."""
+        return self.boundary.predicted is not None
 
     @property
     def tolerance(self) -> float:
@@ -43,13 +52,14 @@ class LocatedBoundary(NamedTuple):
 
     @property
     def band(self) -> np.ndarray:
-        """Half the bracket, relative to the prediction: the boundary is known to distance plus or minus this."""
-        return 0.5 * (self.high - self.low) / np.abs(self.predicted)
+        """Half the bracket, relative to the prediction (or to its middle): the boundary is known to distance +/- this."""
+        place = self.predicted if self.judged else 0.5 * (self.low + self.high)
+        return 0.5 * (self.high - self.low) / np.abs(place)
 
     def misplaced(self, factor: float = 1.0) -> int:
         """Cells of the picture on the wrong side of `factor` times the prediction by more than the tolerance."""
         along, across, phase = self.cells
-        line = np.asarray(self.boundary.predicted(along.ravel()), float).reshape(along.shape)
+        line = self.boundary.predicted_at(along.ravel()).reshape(along.shape)
         slack = self.tolerance
         if self.step is None:
             line = factor * line
@@ -63,12 +73,14 @@ class LocatedBoundary(NamedTuple):
             wrong |= (phase == 0) & inside
         return int(np.sum(wrong))
 
-    def judge(self, factor: float = 1.0) -> Outcome:
+    def judge(self, factor: float = 1.0) -> PhaseOutcome:
         """Is the boundary within the tolerance of `factor` times the prediction on every row, ordered on the right side?
 
         "refuted" if it is certainly not on one row, or a cell of the picture is misplaced; "inconclusive" if a row is
-        undecided. On an axis with a step: is every cell on its side of the line?
+        undecided. On an axis with a step: is every cell on its side of the line? "observed" if nothing is predicted.
         """
+        if not self.judged:
+            return "observed"
         if self.step is not None:
             if self.misplaced(factor):
                 return "refuted"
@@ -91,7 +103,7 @@ class LocatedBoundary(NamedTuple):
     def control_refuted(self) -> bool:
         """Whether the same check refutes the boundary `moved` (by a step, where the axis has one).
 
-        To both sides, or into the ordered phase for "any".
+        To both sides, or into the ordered phase for "any". False where there is nothing to move.
         """
         moved = self.boundary.moved
         inward = 1 - moved if self.boundary.ordered == "below" else 1 + moved

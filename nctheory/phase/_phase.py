@@ -14,10 +14,9 @@ from nctheory.certificates import gap_closed
 from nctheory.flow import Status, as_seeds
 from nctheory.phase._diagram import Boundary, Diagram, find_diagram
 from nctheory.phase._hysteresis import Hysteresis, follow_loop
-from nctheory.phase._judge import LocatedBoundary
+from nctheory.phase._judge import LocatedBoundary, PhaseOutcome
 from nctheory.phase._locate import Located, between_cells, locate
 from nctheory.sweeps import TILE, CellRun, Grid, SweepResult, as_grid, over_grid
-from nctheory.theorems._verdict import Outcome
 
 CHUNK = 256
 """Seeds of a compiled call: rounds of a refinement are of many sizes, and each size would be a compilation."""
@@ -40,7 +39,19 @@ class PhaseDiagram(NamedTuple):
     @property
     def control_refuted(self) -> bool:
         """Whether the same check refutes every boundary moved (see `Boundary.moved`), and every loop, by two steps."""
-        return all(one.control_refuted for one in (*self.located, *self.loops))
+        return all(one.control_refuted for one in self.judged)
+
+    @property
+    def judged(self) -> tuple[LocatedBoundary | Hysteresis, ...]:
+        """The boundaries of which something is predicted, and the loops."""
+        return (*(one for one in self.located if one.judged), *self.loops)
+
+    @property
+    def pictured(self) -> tuple[Boundary, ...]:
+        """What is drawn over the grid: a boundary for each order parameter, or without boundaries every measure."""
+        if not self.diagram.boundaries:
+            return tuple(Boundary(name, name) for name in self.diagram.measures)
+        return tuple({(one.order, one.of): one for one in reversed(self.diagram.boundaries)}.values())[::-1]
 
     @property
     def loops(self) -> tuple[Hysteresis, ...]:
@@ -48,9 +59,14 @@ class PhaseDiagram(NamedTuple):
         return () if self.loop is None else (self.loop,)
 
     @property
-    def outcome(self) -> Outcome:
-        """ "holds" when every boundary lies within its tolerance and the control is refuted."""
-        judged = [one.judge() for one in (*self.located, *self.loops)]
+    def outcome(self) -> PhaseOutcome:
+        """ "holds" when every predicted boundary lies within its tolerance and the control is refuted.
+
+        "observed" when nothing is predicted.
+        """
+        judged = [one.judge() for one in self.judged]
+        if not judged:
+            return "observed"
         if "refuted" in judged:
             return "refuted"
         return "holds" if all(one == "holds" for one in judged) and self.control_refuted else "inconclusive"
@@ -99,7 +115,8 @@ def phase_diagram(
 ) -> PhaseDiagram:
     """Compute a phase diagram: a grid of cells for the picture, and the boundaries located on `rows` rows.
 
-    `diagram` is an identifier (see `nct.diagrams()`) or a `Diagram` of your own. `grid` gives values of both axes, or one
+    `diagram` is an identifier (see `nct.diagrams()`), a file that registers one (`FILE.py`, of several `FILE.py:ID`), or a
+    `Diagram` of your own. `grid` gives values of both axes, or one
     number for each, and `seeds` the starts of every cell (by default as many as the diagram says). On each row, a value of
     the axis `along`, every boundary is bracketed to the relative width `fineness` (by default half of the boundary's
     tolerance) on the axis `across`, by halving cells across which the phase changes; rows between located ones begin at
@@ -124,7 +141,7 @@ def phase_diagram(
     if rows < 2:
         raise ValueError(f"rows: expected at least 2, got {rows}")
     number = chosen.seeds if seeds is None else seeds
-    least = min(boundary.tolerance for boundary in chosen.boundaries)
+    least = min((boundary.tolerance for boundary in chosen.boundaries), default=1.0)
     if fineness is not None and not 0 < fineness < least:
         raise ValueError(f"fineness: expected a positive number below the least tolerance {least}, got {fineness}")
     values = along.points(rows)
@@ -156,12 +173,14 @@ def _computed(
         cells_seen = (here, there, phases)
         if across.step is not None:  # a lattice
             ends = between_cells(axes[1], phases)
-            line = np.asarray(boundary.predicted(axes[0]), float)
+            line = boundary.predicted_at(axes[0])
             located.append(LocatedBoundary(boundary, axes[0], *ends, line, cells_seen, across.step))
             continue
         fine = boundary.tolerance / 2 if fineness is None else fineness
         # A width in the coordinate that is `fine` of the prediction where the axis is even in its logarithm.
-        width = float(np.log1p(fine)) if across.log else fine * float(np.min(np.abs(predicted)))
+        # Of no prediction it is that part of the whole axis.
+        size = float(np.min(np.abs(predicted))) if boundary.predicted is not None else across.high - across.low
+        width = float(np.log1p(fine)) if across.log else fine * size
         ends, asked = _follow(run, chosen, boundary, values, range_, width, progress)
         solves += asked * len(run.numbers)
         as_fine = values.size * int(np.ceil((range_[1] - range_[0]) / width) + 1)
@@ -205,7 +224,9 @@ def _phases(order: np.ndarray, boundary: Boundary, along: np.ndarray) -> np.ndar
 
 def _predicted(boundary: Boundary, values: np.ndarray, diagram: Diagram) -> np.ndarray:
     """The prediction on the rows, after checking that it is a line within the axis (unless that has a step)."""
-    found = np.broadcast_to(np.asarray(boundary.predicted(values), float), values.shape)
+    found = boundary.predicted_at(values)
+    if boundary.predicted is None:
+        return found
     if diagram.across.step is not None and not np.any(np.isnan(found)):
         return found
     low, high = diagram.across.low, diagram.across.high

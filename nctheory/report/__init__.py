@@ -8,6 +8,7 @@ from nctheory.report._load import Results, load_results
 from nctheory.report._page import html_page, write_report
 from nctheory.report._phase import phase_data, phase_figure, phase_json, phase_lines, phase_table
 from nctheory.report._progress import SeedProgress, TileProgress
+from nctheory.report._sweep import sweep_figure
 from nctheory.report._tables import render_verdict, summary_table, verdict_text
 from nctheory.report._text import show_erratum, show_erratum_result, show_theorem, to_unicode
 
@@ -39,6 +40,7 @@ __all__ = [
     "show_erratum_result",
     "show_theorem",
     "summary_table",
+    "sweep_figure",
     "to_unicode",
     "tolerance_figure",
     "verdict_text",

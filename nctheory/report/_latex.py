@@ -102,7 +102,7 @@ def _boundary_rows(phase: dict) -> list[tuple[str, ...]]:
                 escape(one["name"]),
                 str(len(distances)),
                 percent(distances).replace("%", r"\,\%").replace("-", "--"),
-                percent([one["tolerance"]]).replace("%", r"\,\%"),
+                "--" if one["outcome"] == "observed" else percent([one["tolerance"]]).replace("%", r"\,\%"),
                 escape(one["outcome"]),
             )
         )

@@ -21,9 +21,6 @@ def phase_data(found: PhaseDiagram) -> dict[str, Any]:
     """Outcome, cells of the picture and located boundaries as plain values; None for what is undecided or not finite."""
     diagram, grid = found.diagram, found.sweep.grid
     values = dict(zip(grid.names, grid.values, strict=True))
-    pictures: dict[tuple[str, str], LocatedBoundary] = {}
-    for one in found.located:
-        pictures.setdefault((one.boundary.order, one.boundary.of), one)
 
     def axis(which: Any) -> dict[str, Any]:
         return {
@@ -76,11 +73,11 @@ def phase_data(found: PhaseDiagram) -> dict[str, Any]:
         "across": axis(diagram.across),
         "pictures": [
             {
-                "order": order,
-                "of": of,
-                "cells": [_numbers(row) for row in order_of(found.sweep.arrays, one.boundary, found.diagram.certified)],
+                "order": one.order,
+                "of": one.of,
+                "cells": [_numbers(row) for row in order_of(found.sweep.arrays, one, found.diagram.certified)],
             }
-            for (order, of), one in pictures.items()
+            for one in found.pictured
         ],
         "solves": found.solves,
         "uniform": found.uniform,
@@ -118,22 +115,20 @@ def draw_phase(data: Mapping[str, Any]) -> Drawing:
     for panel, picture in zip(panels[: len(data["pictures"])], data["pictures"], strict=True):
         order, of = picture["order"], picture["of"]
         cells = np.array([_array(row) for row in picture["cells"]])
-        colours = panel.pcolormesh(x, y, cells.T, cmap="Blues", shading="nearest", vmin=0.0)
+        least = min(float(np.nanmin(cells, initial=0.0)), 0.0)  # order parameters begin at 0
+        colours = panel.pcolormesh(x, y, cells.T, cmap="Blues", shading="nearest", vmin=least)
         panel.set_facecolor("0.85")  # what is undecided
         figure.colorbar(colours, ax=panel, label=literal(order) + (" (largest of any seed)" if of == "any" else ""))
         mine = [one for one in data["boundaries"] if (one["order"], one["of"]) == (order, of)]
         for one, colour in zip(mine, itertools.cycle(LINES), strict=False):
             low, high = _array(one["low"]), _array(one["high"])
-            panel.plot(
-                _array(one["along"]),
-                _array(one["predicted"]),
-                color=colour,
-                lw=1.2,
-                label=f"{literal(one['name'])}, predicted",
-            )
+            predicted, name = _array(one["predicted"]), literal(one["name"])
+            if one["outcome"] != "observed":
+                panel.plot(_array(one["along"]), predicted, color=colour, lw=1.2, label=f"{name}, predicted")
             panel.errorbar(
                 _array(one["along"]), 0.5 * (low + high), 0.5 * (high - low),
-                fmt="o", ms=2.6, lw=0.8, color=colour, mfc="white", label="located",
+                fmt="o", ms=2.6, lw=0.8, color=colour, mfc="white",
+                label=f"{name}, located" if one["outcome"] == "observed" else "located",
             )  # fmt: skip
         for axis, name in ((along, "x"), (across, "y")):
             getattr(panel, f"set_{name}scale")("log" if axis["log"] else "linear")
@@ -144,7 +139,8 @@ def draw_phase(data: Mapping[str, Any]) -> Drawing:
                 getattr(panel, f"set_{name}ticks")(_array(axis["values"]))
                 getattr(panel, f"set_{name}lim")(axis["low"] - half, axis["high"] + half)
             getattr(panel, f"set_{name}label")(axis["label"])
-        panel.legend(fontsize=7, loc="best", frameon=True, framealpha=0.8)
+        if mine:
+            panel.legend(fontsize=7, loc="best", frameon=True, framealpha=0.8)
         spots += [
             Spot(panel, float(a), float(b), f"{along['name']} = {a:.4g}, {across['name']} = {b:.4g}: {order} "
                  + ("undecided" if np.isnan(cells[i, j]) else f"{cells[i, j]:.4g}"))
@@ -193,8 +189,8 @@ def phase_table(found: PhaseDiagram) -> FittedTable:
             str(int(np.sum(one.state == "found"))),
             percent(one.distance),
             percent(one.band),
-            percent([one.tolerance]),
-            f"{'refuted' if one.control_refuted else 'NOT REFUTED'} ({_by(one)})",
+            percent([one.tolerance]) if one.judged else "-",
+            f"{'refuted' if one.control_refuted else 'NOT REFUTED'} ({_by(one)})" if one.judged else "-",
             one.judge(),
         )
         for one in found.located

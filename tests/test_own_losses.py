@@ -160,3 +160,47 @@ def test_a_loss_with_data_of_every_column_is_tried_on_all_of_them():
     assert nct.solve(model(Weighted(np.linspace(0.5, 1.0, 12).reshape(2, 6))), 2).converged.all()
     with pytest.raises(ValueError, match="loss: Weighted cannot be evaluated"):
         model(Weighted(np.ones((3, 6))))
+
+
+@pytest.mark.parametrize(("factor", "told"), [(1.0, None), (0.9, "too small"), (1.5, None)])
+def test_a_conjugate_is_held_against_fenchel_and_young(factor, told):
+    """One that is too small would put the bound above the minimum; one that is too large only leaves a gap."""
+
+    class Squared(nct.Loss):
+        name = "squared"
+        has_conjugate = True
+
+        def value(self, logits, targets):
+            return 0.5 * jnp.sum((logits - targets) ** 2, axis=0)
+
+        def conjugate(self, dual, targets):
+            return factor * 0.5 * jnp.sum(dual**2, axis=0) + jnp.sum(dual * targets, axis=0)
+
+        def into_domain(self, dual, targets):
+            return dual
+
+    problem = model(Squared())
+    ensemble = nct.solve(problem, 2)
+    bound = nct.certify(problem, ensemble.params)
+    if told is None:
+        assert bound.valid.all()
+        assert np.all(bound.lower_bound <= ensemble.value)
+        assert "its conjugate against Fenchel and Young's inequality" in str(bound.assumes)
+        assert bound.closed(ensemble.value).all() == (factor == 1.0)
+    else:
+        assert not bound.valid.any()
+        assert f"the conjugate of squared is {told}" in str(bound.reason)
+
+
+def test_a_bound_by_tangents_says_what_it_estimates(rng):
+    """With a free bias, and without decay; not otherwise."""
+
+    class Own(nct.Loss):
+        def value(self, logits, targets):
+            return 0.5 * jnp.sum((logits - targets) ** 2, axis=0)
+
+    for change, estimated in (({"bias": 0.0}, True), ({"weight_decay": (0.0, 0.05)}, True), ({"bias": 0.1}, False)):
+        problem = model(Own(), **change)
+        points = jax.tree.map(lambda x: x[None], problem.init(jax.random.key(0), 1.0))
+        assumed = str(nct.certify(problem, points).assumes)
+        assert ("is estimated, by Newton's decrement" in assumed) == estimated

@@ -8,6 +8,7 @@ from nctheory._concrete import is_traced
 from nctheory._precision import EPS
 from nctheory._programs import light_jit
 from nctheory._types import Array
+from nctheory.certificates._fenchel import wrong_conjugate
 from nctheory.certificates._reach import at
 from nctheory.problems import CrossEntropy, DeepLinear, Focal, Loss, MeanSquaredError, PickAllLabel
 
@@ -62,7 +63,7 @@ def doubtful_convexity(problem: DeepLinear) -> str | None:
     Convexity is tested on a fixed sample of segments [a, b] with the targets of the problem, over six sizes of logits, half of
     them along the lowest curvature at their middle: $\ell(a)+\ell(b)\ge2\ell(\tfrac{a+b}2)$, and
     $\langle\nabla\ell(a)-\nabla\ell(b),a-b\rangle\ge0$. A violation beyond rounding disproves it, and the message names the
-    two points; a sample cannot prove it.
+    two points; a sample cannot prove it. A conjugate is held against Fenchel and Young's inequality on it.
     """
     loss = problem.loss
     if loss.convex is False:
@@ -91,7 +92,7 @@ def doubtful_convexity(problem: DeepLinear) -> str | None:
                 f"z = {first} and z' = {second_end}, for the target {_shown(targets[:, column])}, {kind} is "
                 f"{value[at_worst]:.3g}"
             )
-    return None
+    return wrong_conjugate(loss, centre, targets) if loss.has_conjugate else None
 
 
 def assumed_convexity(problem: DeepLinear) -> str | None:
@@ -102,7 +103,7 @@ def assumed_convexity(problem: DeepLinear) -> str | None:
     if loss.has_profile and not loss.has_conjugate:
         return f"that the loss {loss.name} lies above its profile was tested on {SAMPLES} logits, not proved"
     segments = np.prod(_segments(problem)[2].shape) if not is_traced(problem.targets) else SAMPLES
-    other = ", and its conjugate is taken as given" if loss.has_conjugate else ""
+    other = ", and its conjugate against Fenchel and Young's inequality" if loss.has_conjugate else ""
     return f"that the loss {loss.name} is convex was tested on {segments} segments between logits, not proved{other}"
 
 

@@ -12,16 +12,20 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory._programs import light_jit, one_at_a_time
 from nctheory._types import Array, Scalar
-from nctheory.flow._handover import newton_stage
-from nctheory.flow._ode import ACCURATE, STABILISED, ValueAndGrad, flow_stage
+from nctheory.flow._handover import GaugePenalty, newton_stage
+from nctheory.flow._lanes import Runner, run_lanes
+from nctheory.flow._lockstep import run_lockstep
+from nctheory.flow._ode import ACCURATE, STABILISED, UNROLLED, Integrator, ValueAndGrad, flow_stage
 from nctheory.flow._polish import polish_stage
 from nctheory.flow._record import CONFIRM, FLOW, POLISH, REACHED, REFINE, TEST, VALLEY, Record, Settings
-from nctheory.problems import Family, Problem, Scales, ravel, singleton, size, unravel
+from nctheory.problems import Family, Params, Problem, Scales, ravel, singleton, size, template, unravel
 
 LANE_NUMBERS = 7000
 """Parameters worked on at a time on a CPU, so that the dozen vectors of every lane stay in its cache (measured)."""
 MOST_NUMBERS = 2**26
 """The same elsewhere, where many lanes are needed to fill the device."""
+TILE_NUMBERS = 2**23
+"""Parameters of the seeds that go in lockstep elsewhere (measured)."""
 
 
 def lane_count(parameters: int, items: int, platform: str) -> int:
@@ -32,6 +36,26 @@ def lane_count(parameters: int, items: int, platform: str) -> int:
     """
     most = int(np.clip(LANE_NUMBERS // parameters, 2, 32)) if platform == "cpu" else max(1, MOST_NUMBERS // parameters)
     return min(most, items)
+
+
+class Road(NamedTuple):
+    """How the stages run on a platform: what they see of points and of the problem, and how many at a time."""
+
+    value_and_grad: ValueAndGrad
+    gauge_penalty: GaugePenalty
+    follow: Integrator
+    run: Runner
+
+
+def road(family: Family, items: int, platform: str) -> Road:
+    """On a CPU flat vectors in lanes that are filled anew; elsewhere points as their arrays, in lockstep."""
+    if platform == "cpu":
+        lanes = lane_count(size(family.template), items, platform)
+        run = partial(run_lanes, lanes=lanes)
+        return Road(family_objective(family), partial(gauge_penalty, family), ACCURATE, run)
+    wide = 1 << max(0, (TILE_NUMBERS // size(family.template)).bit_length() - 1)
+    run = partial(run_lockstep, lanes=min(wide, items))
+    return Road(partial(_evaluate_apart, family), partial(_penalty_apart, family), UNROLLED, run)
 
 
 def start(problem: Problem, key: PRNGKeyArray, seed: Array, scale: Array) -> Array:
@@ -83,6 +107,30 @@ def gauge_penalty(family: Family, point: Array, vector: Array, context: Array) -
     return ravel(problem.gauge_penalty(unravel(problem, point), unravel(problem, vector)))
 
 
+def apart(family: Family, vector: Array) -> tuple[Array, ...]:
+    """A flat vector as the tuple of a problem's parameter arrays; leading axes are kept."""
+    return tuple(jax.tree.leaves(unravel(family.template, vector)))
+
+
+def whole(family: Family, point: tuple[Array, ...]) -> Params:
+    """The parameters that are made of these arrays."""
+    return jax.tree.unflatten(jax.tree.structure(template(family.template)), point)
+
+
+@jax.jit
+def _evaluate_apart(family: Family, point: tuple[Array, ...], context: Array) -> tuple[Scalar, tuple[Array, ...]]:
+    value, gradient = family.at(context).value_and_grad(whole(family, point))
+    return value, tuple(jax.tree.leaves(gradient))
+
+
+@jax.jit
+def _penalty_apart(
+    family: Family, point: tuple[Array, ...], vector: tuple[Array, ...], context: Array
+) -> tuple[Array, ...]:
+    """`gauge_penalty` on points as their arrays."""
+    return tuple(jax.tree.leaves(family.at(context).gauge_penalty(whole(family, point), whole(family, vector))))
+
+
 def flat_objective(problem: Problem) -> Callable[[Array], tuple[Scalar, Array]]:
     """Objective and gradient on flat vectors."""
     objective = family_objective(singleton(problem))
@@ -126,10 +174,9 @@ def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Sett
         phase = jnp.where(settings.flow, FLOW, POLISH)
         return fresh(point, settings, phase, context, family.at(context).characteristic_scales())
 
-    value_and_grad = family_objective(family)
-    lanes = lane_count(size(family.template), seeds.shape[0], platform)
-    test = partial(newton_stage, gauge_penalty=partial(gauge_penalty, family))
-    follow, descend = (partial(flow_stage, integrator=one) for one in (ACCURATE, STABILISED))
+    way = road(family, seeds.shape[0], platform)
+    test = partial(newton_stage, gauge_penalty=way.gauge_penalty)
+    follow, descend = (partial(flow_stage, integrator=one) for one in (way.follow, STABILISED))
     stages: tuple[tuple[tuple[int, ...], Callable[..., Record]], ...] = (
         ((FLOW,), follow),
         ((VALLEY,), descend),
@@ -143,11 +190,27 @@ def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Sett
     def round_(records: Record) -> Record:
         for phases, stage in stages:
             waiting = jnp.isin(records.phase, jnp.asarray(phases))
-            records = stage(value_and_grad, records=records, active=live & waiting, settings=settings, lanes=lanes)
+            records = stage(way.value_and_grad, records=records, active=live & waiting, settings=settings, run=way.run)
         return records
 
     records = jax.vmap(begin)(seeds, contexts) if begun is None else begun
-    return jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, records)
+    if platform == "cpu":
+        return jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, records)
+    return joined(jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, divided(family, records)))
+
+
+def divided(family: Family, records: Record) -> Record:
+    """Records whose points are the tuples of their arrays; leading axes are kept."""
+    return records._replace(point=apart(family, records.point), anchor=apart(family, records.anchor))
+
+
+def joined(records: Record) -> Record:
+    """Records with a leading axis whose points are flat vectors again."""
+
+    def flat(point: tuple[Array, ...]) -> Array:
+        return jnp.concatenate([x.reshape(x.shape[0], -1) for x in point], axis=1)
+
+    return records._replace(point=flat(records.point), anchor=flat(records.anchor))
 
 
 def over_devices(function: Callable[..., Record], devices: tuple[Any, ...], split: tuple[bool, ...]) -> Any:
@@ -160,10 +223,16 @@ def over_devices(function: Callable[..., Record], devices: tuple[Any, ...], spli
     return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=seeds, check_vma=False)
 
 
-@partial(light_jit, static_argnames="devices")
+@partial(light_jit, static_argnames=("devices", "platform"))
 def solve_chunk(
-    family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Settings, devices: tuple[Any, ...]
+    family: Family,
+    key: PRNGKeyArray,
+    chunk: Chunk,
+    settings: Settings,
+    devices: tuple[Any, ...],
+    platform: str | None = None,
 ) -> Record:
-    """Bring one chunk of seeds to its end on `devices`."""
-    block = over_devices(partial(_solve_block, platform=devices[0].platform), devices, (False, False, True, False))
+    """Bring one chunk of seeds to its end on `devices`, by the road of their platform unless another is named."""
+    block = partial(_solve_block, platform=platform or devices[0].platform)
+    block = over_devices(block, devices, (False, False, True, False))
     return block(family, key, chunk, settings)

@@ -17,6 +17,8 @@ SMALL = 64
 """Numbers of an array of one item up to which it is held in one matrix with all others of the item."""
 NARROWER = 8
 """The last items go on in tiles narrower by this factor: one more program, and a tail that is so much cheaper."""
+NARROWEST = 512
+"""But not in tiles narrower than this, which take as long: there a device waits for its next program (measured)."""
 
 
 def run_lockstep(
@@ -40,7 +42,7 @@ def run_lockstep(
     """
     items = active.shape[0]
     width = min(lanes, items)
-    narrow = max(1, width // NARROWER)
+    narrow = width // NARROWER if width >= NARROWER * NARROWEST else width
     several = several_steps(advance, steps, settle)
     order, total = _packed(active)
     kept, held = _Shelf(records), _Shelf(jax.eval_shape(jax.vmap(load), records))

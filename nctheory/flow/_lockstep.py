@@ -15,10 +15,6 @@ STAY = 0.25
 """A visit of a tile ends when this part of its items is still at work, so that fuller tiles are made of them (measured)."""
 SMALL = 64
 """Numbers of an array of one item up to which it is held in one matrix with all others of the item."""
-NARROWER = 8
-"""The last items go on in tiles narrower by this factor: one more program, and a tail that is so much cheaper."""
-NARROWEST = 512
-"""But not in tiles narrower than this, which take as long: there a device waits for its next program (measured)."""
 
 
 def run_lockstep(
@@ -37,12 +33,10 @@ def run_lockstep(
 
     The active items are loaded. Then they are visited in tiles of `lanes` of them: a tile's states are gathered, blocks of
     `steps` are done until no more than `STAY` of them are at work, and the states are put back. What is left over is
-    packed into fewer tiles, and visited again, in the end in tiles `NARROWER` times narrower. Whatever the width and the
-    order, an item does what it would do alone.
+    packed into fewer tiles, and visited again. Whatever the width and the order, an item does what it would do alone.
     """
     items = active.shape[0]
     width = min(lanes, items)
-    narrow = width // NARROWER if width >= NARROWER * NARROWEST else width
     several = several_steps(advance, steps, settle)
     order, total = _packed(active)
     kept, held = _Shelf(records), _Shelf(jax.eval_shape(jax.vmap(load), records))
@@ -65,17 +59,12 @@ def run_lockstep(
     def left_over(state: _Shelved) -> tuple[_Shelved, Array, Scalar]:
         return state, *_packed(active & ~jax.vmap(finished)(held.unpack(state)))
 
-    def visits(state: _Shelved, wide: int, until: int) -> _Shelved:
-        def once(carry: tuple) -> tuple:
-            return left_over(_over_tiles(visit, *carry, wide))
-
-        return jax.lax.while_loop(lambda carry: carry[2] > until, once, left_over(state))[0]
+    def visits(carry: tuple) -> tuple:
+        return left_over(_over_tiles(visit, *carry, width))
 
     table = kept.pack(records)
     state = _over_tiles(loading, held.blank(items), order, total, width)
-    if narrow < width:
-        state = visits(state, width, narrow)
-    state = visits(state, narrow, 0)
+    state = jax.lax.while_loop(lambda carry: carry[2] > 0, visits, left_over(state))[0]
     return kept.unpack(_over_tiles(unloading, table, order, total, width))
 
 

@@ -32,6 +32,8 @@ class _Lane(NamedTuple):
     shrink: Array
     """Factor by which the acceptance test has shortened it."""
     recent: Array
+    trial: Point | None
+    """Of points as their arrays, where the next step is tried: made in the pass that takes or leaves the last one."""
 
 
 def polish_stage(
@@ -49,14 +51,15 @@ def polish_stage(
         scale = jnp.where(r.phase == POLISH, jnp.minimum(r.radius, r.length), r.length)
         first = 0.1 * scale / jnp.where(length > 0, length, 1.0)
         r = r._replace(value=value, grad_norm=length, steps=r.steps + 1, peak=jnp.maximum(r.peak, length))
-        lane = _Lane(r, r.point, r.steps, gradient, first, jnp.asarray(1.0), jnp.full((MEMORY,), value))
-        return lane._replace(record=_judge(r, jnp.asarray(1.0), jnp.asarray(0), settings))
+        lane = _Lane(r, r.point, r.steps, gradient, first, jnp.asarray(1.0), jnp.full((MEMORY,), value), None)
+        lane = lane._replace(record=_judge(r, jnp.asarray(1.0), jnp.asarray(0), settings))
+        return lane._replace(trial=_ahead(lane, first)) if isinstance(r.point, tuple) else lane
 
     def one_step(lane: _Lane) -> _Lane:
         r = lane.record
         reach = lane.shrink * lane.length
-        new = jax.tree.map(lambda x, g: x - reach * g, r.point, lane.gradient)
-        value, gradient = value_and_grad(new, r.context)
+        new = _ahead(lane, reach)
+        value, gradient = value_and_grad(new if lane.trial is None else lane.trial, r.context)
         squared, before = dot(gradient, gradient), r.grad_norm**2
         slack = 8 * EPS * numbers(r.point) ** 0.5 * jnp.abs(r.value)
         wanted = jnp.max(lane.recent) - DECREASE * reach * before + slack
@@ -81,7 +84,7 @@ def polish_stage(
         )
         shrink = jnp.where(keep, 1.0, jnp.where(running, 0.25, 1.0) * lane.shrink)
         ended = _judge(moved, shrink, moved.steps - lane.begun, settings)
-        return _Lane(
+        after = _Lane(
             moved._replace(phase=jnp.where(running, ended.phase, r.phase)),
             lane.start,
             lane.begun,
@@ -89,7 +92,9 @@ def polish_stage(
             jnp.where(keep, length, lane.length),
             shrink,
             jnp.where(keep, jnp.roll(lane.recent, 1).at[0].set(value), lane.recent),
+            None,
         )
+        return after if lane.trial is None else after._replace(trial=_ahead(after, shrink * after.length))
 
     return run(
         records,
@@ -101,6 +106,10 @@ def polish_stage(
         finished=lambda lane: lane.record.phase != POLISH,
         unload=lambda lane: _settle(lane.record, lane.start),
     )
+
+
+def _ahead(lane: _Lane, reach: Array) -> Point:
+    return jax.tree.map(lambda x, g: x - reach * g, lane.record.point, lane.gradient)
 
 
 def _judge(r: Record, shrink: Array, taken: Array, settings: Settings) -> Record:

@@ -18,14 +18,26 @@ from nctheory.flow._lockstep import run_lockstep
 from nctheory.flow._ode import ACCURATE, STABILISED, UNROLLED, Integrator, ValueAndGrad, flow_stage
 from nctheory.flow._polish import polish_stage
 from nctheory.flow._record import CONFIRM, FLOW, POLISH, REACHED, REFINE, TEST, VALLEY, Record, Settings
-from nctheory.problems import Family, Params, Problem, Scales, ravel, singleton, size, template, unravel
+from nctheory.problems import (
+    DeepLinear,
+    Family,
+    Params,
+    Problem,
+    Scales,
+    chain_gauge_penalty,
+    ravel,
+    singleton,
+    size,
+    template,
+    unravel,
+)
 
 LANE_NUMBERS = 7000
 """Parameters worked on at a time on a CPU, so that the dozen vectors of every lane stay in its cache (measured)."""
 MOST_NUMBERS = 2**26
 """The same elsewhere, where many lanes are needed to fill the device."""
-TILE_NUMBERS = 2**23
-"""Parameters of the seeds that go in lockstep elsewhere (measured)."""
+TILE_NUMBERS = 2**22
+"""Parameters of the seeds that go in lockstep elsewhere: from there on wider tiles are no quicker (measured)."""
 
 
 def lane_count(parameters: int, items: int, platform: str) -> int:
@@ -127,8 +139,11 @@ def _evaluate_apart(family: Family, point: tuple[Array, ...], context: Array) ->
 def _penalty_apart(
     family: Family, point: tuple[Array, ...], vector: tuple[Array, ...], context: Array
 ) -> tuple[Array, ...]:
-    """`gauge_penalty` on points as their arrays."""
-    return tuple(jax.tree.leaves(family.at(context).gauge_penalty(whole(family, point), whole(family, vector))))
+    """`gauge_penalty` on points as their arrays; of chains in the form that reads the factors least often."""
+    problem, at, along = family.at(context), whole(family, point), whole(family, vector)
+    if isinstance(problem, DeepLinear) and type(problem).gauge_penalty is DeepLinear.gauge_penalty:
+        return tuple(jax.tree.leaves(chain_gauge_penalty(problem, at, along, direct=True)))
+    return tuple(jax.tree.leaves(problem.gauge_penalty(at, along)))
 
 
 def flat_objective(problem: Problem) -> Callable[[Array], tuple[Scalar, Array]]:

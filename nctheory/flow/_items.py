@@ -98,7 +98,7 @@ def solve_items(
 class Plan:
     """How items are cut into chunks, and where these run; raises ValueError for options out of range.
 
-    `platform` names another road than the devices' own, to try it on a CPU.
+    `platform` names another road than the devices' own, to try it on a CPU; `most` bounds a chunk's items by default.
     """
 
     def __init__(
@@ -109,6 +109,7 @@ class Plan:
         root: PRNGKeyArray,
         options: Options,
         platform: str | None = None,
+        most: int | None = None,
     ) -> None:
         options.check()
         self.family, self.contexts, self.numbers, self.root = family, contexts, numbers, root
@@ -124,7 +125,7 @@ class Plan:
         share = -(-len(numbers) // self.threads)
         bytes_each = (options.memory or memory_budget(self.used)) // self.threads
         fitting = default_chunk(family.template, bytes_each, self.used[0].platform)
-        width = options.chunk if options.chunk is not None else min(fitting, rounded_up(share))
+        width = options.chunk if options.chunk is not None else min(fitting, rounded_up(share), most or fitting)
         several = np.lcm(len(self.used), len(self.double))
         self.width = int(-(-width // several) * several)
 

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int
 
-from nctheory._types import Array, Scalar
+from nctheory._types import Array
 from nctheory.flow._lanes import Lane, Record, several_steps
 
+Count = Int[Array, ""]
 STAY = 0.25
 """A visit of a tile ends when this part of its items is still at work, so that fuller tiles are made of them (measured)."""
 SMALL = 64
@@ -47,7 +48,7 @@ def run_lockstep(
     def visit(index: Int[Array, "width"], state: _Shelved) -> _Shelved:
         lane = held.unpack(_take(state, index))
 
-        def at_work(lane: Lane) -> Scalar:
+        def at_work(lane: Lane) -> Count:
             return jnp.sum((index < items) & ~jax.vmap(finished)(lane))
 
         least = jnp.floor(STAY * at_work(lane))
@@ -56,7 +57,7 @@ def run_lockstep(
     def unloading(index: Int[Array, "width"], table: _Shelved) -> _Shelved:
         return _put(table, index, kept.pack(jax.vmap(unload)(held.unpack(_take(state, index)))))
 
-    def left_over(state: _Shelved) -> tuple[_Shelved, Array, Scalar]:
+    def left_over(state: _Shelved) -> tuple[_Shelved, Array, Count]:
         return state, *_packed(active & ~jax.vmap(finished)(held.unpack(state)))
 
     def visits(carry: tuple) -> tuple:
@@ -112,7 +113,7 @@ class _Shelf:
 
 
 def _over_tiles(
-    work: Callable[[Array, Any], Any], rows: Any, order: Int[Array, "items"], total: Scalar, width: int
+    work: Callable[[Array, Any], Any], rows: Any, order: Int[Array, "items"], total: Count, width: int
 ) -> Any:
     """`work(index, rows)` for the first `total` of `order`, `width` at a time.
 
@@ -129,7 +130,7 @@ def _over_tiles(
     return jax.lax.while_loop(lambda carry: carry[0] < total, tile, (jnp.zeros_like(total), rows))[1]
 
 
-def _packed(active: Bool[Array, "items"]) -> tuple[Int[Array, "items"], Scalar]:
+def _packed(active: Bool[Array, "items"]) -> tuple[Int[Array, "items"], Count]:
     """The active items to the front, in order, and their number."""
     return jnp.argsort(~active, stable=True), jnp.sum(active)
 

@@ -21,8 +21,9 @@ def dot(a: Point, b: Point) -> Scalar:
     """The inner product.
 
     >>> import jax.numpy as jnp
-    >>> int(dot(jnp.arange(3), jnp.arange(3))), int(dot((jnp.arange(2), jnp.eye(2)), (jnp.arange(2), jnp.eye(2))))
-    (5, 3)
+    >>> vector, apart = jnp.ones(6), (jnp.ones(2), jnp.ones((2, 2)))
+    >>> float(dot(vector, vector)), float(dot(apart, apart))
+    (6.0, 6.0)
     """
     if not isinstance(a, tuple):
         return a @ b

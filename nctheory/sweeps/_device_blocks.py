@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -34,17 +35,27 @@ def worst_first(value: np.ndarray, gap: np.ndarray, converged: np.ndarray, keep:
 
 
 def on_accelerator(
-    problem: Problem, numbers: np.ndarray, root: PRNGKeyArray, keep: int, options: Options, platform: str | None = None
+    problem: Problem,
+    numbers: np.ndarray,
+    root: PRNGKeyArray,
+    keep: int,
+    options: Options,
+    *,
+    block: int | None = None,
+    platform: str | None = None,
 ) -> Iterator[Seen]:
-    """The survey's blocks, each solved by one program and certified by another on what lies on the device already."""
+    """The survey's blocks, each solved by one program and certified by another on what lies on the device already.
+
+    They are of one length, the last being filled up, so that each program is compiled once.
+    """
     family = singleton(problem)
-    plan = Plan(family, np.zeros((len(numbers), 0)), numbers, root, options, platform)
+    contexts = np.zeros((len(numbers), 0))
+    plan = Plan(family, contexts, numbers, root, options, platform, DEVICE_BLOCK if block is None else block)
     for begin in plan.begins:
         count = plan.count(begin)
         records = plan.on_devices(begin)
         told = told_apart(family, records._replace(phase=np.asarray(records.phase)))
-        # Asked of all of the chunk, filled up as it is: one length, one program.
-        bound = certify(problem, _params(problem, records.point))
+        bound = certify(problem, _points(problem, records.point, count))
         value, grad_norm, phase, steps = (np.asarray(getattr(told, name))[:count] for name in COLUMNS)
         gap, rounding, status = bound.gap[:count], bound.gap_rounding[:count], status_of(phase)
         first = worst_first(value, gap, status == 0, keep)
@@ -55,5 +66,6 @@ def on_accelerator(
 
 
 @jax.jit
-def _params(problem: Problem, points: Array) -> Params:
-    return unravel(problem, points)
+def _points(problem: Problem, points: Array, count: Array | int) -> Params:
+    """The first points, filled up with the last of them: what was not solved is not certified either."""
+    return unravel(problem, points[jnp.minimum(jnp.arange(points.shape[0]), count - 1)])

@@ -12,7 +12,7 @@ from nctheory._shown import shown
 from nctheory.certificates import certify, gap_closed
 from nctheory.flow import Ensemble, Options, Status, as_key, as_seeds, solve
 from nctheory.problems import Problem
-from nctheory.sweeps._device_blocks import DEVICE_BLOCK, Seen, on_accelerator, worst_first
+from nctheory.sweeps._device_blocks import Seen, on_accelerator, worst_first
 
 BLOCK = 4_096
 """Seeds whose parameters are held at a time on a CPU."""
@@ -103,21 +103,18 @@ def survey_blocks(
     platform: str | None,
 ) -> Survey:
     """`survey` by the road of a platform: of "cpu", or of an accelerator, None being that of the devices."""
-    cpu = platform == "cpu"
-    size = block if block is not None else BLOCK if cpu else DEVICE_BLOCK
+    if platform == "cpu":
+        size = BLOCK if block is None else block
+        begins = range(0, len(numbers), size)
+        blocks = (_on_host(problem, numbers[begin : begin + size], root, keep, options) for begin in begins)
+    else:
+        blocks = on_accelerator(problem, numbers, root, keep, options, block=block, platform=platform)
     parts, worst, reason = [], None, None
-    for begin in range(0, len(numbers), size):
-        some = numbers[begin : begin + size]
-        seen = (
-            [_on_host(problem, some, root, keep, options)]
-            if cpu
-            else (on_accelerator(problem, some, root, keep, options, platform))
-        )
-        for one in seen:
-            parts.append(one.columns)
-            reason = reason or one.reason
-            candidates = (one.worst, one.gap) if worst is None else _joined(worst, (one.worst, one.gap))
-            worst = _worst(*candidates, keep)
+    for seen in blocks:
+        parts.append(seen.columns)
+        reason = reason or seen.reason
+        candidates = (seen.worst, seen.gap) if worst is None else _joined(worst, (seen.worst, seen.gap))
+        worst = _worst(*candidates, keep)
     assert worst is not None  # there is at least one seed
     value, grad_norm, gap, rounding, status, steps = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Survey(numbers, value, grad_norm, gap, rounding, status, steps, worst[0], reason)

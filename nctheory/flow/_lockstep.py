@@ -61,7 +61,8 @@ def run_lockstep(
         return state, *_packed(active & ~jax.vmap(finished)(held.unpack(state)))
 
     def visits(carry: tuple) -> tuple:
-        return left_over(_over_tiles(visit, *carry, width))
+        state, order, total = carry
+        return left_over(_over_tiles(visit, state, order, total, width))
 
     table = kept.pack(records)
     state = _over_tiles(loading, held.blank(items), order, total, width)
@@ -144,6 +145,8 @@ def _take(rows: Any, index: Int[Array, "width"]) -> Any:
 
 def _put(rows: Any, index: Int[Array, "width"], new: Any) -> Any:
     def one(x: Array, y: Array) -> Array:
-        return x.at[index].set(y.astype(x.dtype), mode="drop", unique_indices=True, indices_are_sorted=True)
+        return (
+            jnp.asarray(x).at[index].set(y.astype(x.dtype), mode="drop", unique_indices=True, indices_are_sorted=True)
+        )
 
     return jax.tree.map(one, rows, new)

@@ -149,7 +149,7 @@ def gather_ensemble(problem: Problem, numbers: np.ndarray, records: Record) -> E
         seeds=numbers,
         value=np.asarray(records.value),
         grad_norm=np.asarray(records.grad_norm),
-        status=status_of(records.phase),
+        status=status_of(np.asarray(records.phase)),
         params=params,
         steps=np.asarray(records.steps),
         flow_time=np.asarray(records.time),

@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._types import Array, Scalar
+from nctheory._types import Array
 
 Point = Any
 """A vector, or a tuple of arrays."""
 
 
-def dot(a: Point, b: Point) -> Scalar:
+def dot(a: Point, b: Point) -> Array:
     """The inner product.
 
     >>> import jax.numpy as jnp
@@ -30,12 +30,12 @@ def dot(a: Point, b: Point) -> Scalar:
     return sum((jnp.sum(x * y) for x, y in zip(a, b, strict=True)), jnp.zeros(()))
 
 
-def norm(a: Point) -> Scalar:
+def norm(a: Point) -> Array:
     """The Euclidean norm."""
     return jnp.sqrt(dot(a, a)) if isinstance(a, tuple) else jnp.linalg.norm(a)
 
 
-def rms(a: Point) -> Scalar:
+def rms(a: Point) -> Array:
     """The root mean square, the norm of step-size controllers."""
     if not isinstance(a, tuple):
         return jnp.sqrt(jnp.mean(a**2))
@@ -47,7 +47,7 @@ def numbers(a: Point) -> int:
     return sum(x.size for x in jax.tree.leaves(a))
 
 
-def plus(a: Point, factor: Array | float, b: Point) -> Point:
+def plus(a: Point, factor: Any, b: Point) -> Point:
     """a + factor b."""
     return jax.tree.map(lambda x, y: x + factor * y, a, b)
 
@@ -57,12 +57,12 @@ def minus(a: Point, b: Point) -> Point:
     return jax.tree.map(lambda x, y: x - y, a, b)
 
 
-def times(factor: Array | float, a: Point) -> Point:
+def times(factor: Any, a: Point) -> Point:
     """factor a."""
     return jax.tree.map(lambda x: factor * x, a)
 
 
-def pick(condition: Array, a: Any, b: Any) -> Any:
+def pick(condition: Any, a: Any, b: Any) -> Any:
     """a where the condition holds, else b, array by array."""
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
 

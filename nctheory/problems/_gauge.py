@@ -112,7 +112,7 @@ def chain_gauge_penalty(
     the rotations. The result is the tangent of $SG+GS$ with $S=A^\top A$, of which only $C=AG$ is ever formed; but with
     `direct` $SG+GS$ itself, in spaces so narrow that this is less work: there large factors are read half as often.
     """
-    weights = [jnp.zeros_like(w) for w in params.weights]
+    weights: list[Array] = [jnp.zeros_like(w) for w in params.weights]
     features = None if params.features is None else jnp.zeros_like(params.features)
     for space in internal_spaces(problem):
         above, moved_above = params.weights[space], vector.weights[space]
@@ -124,24 +124,24 @@ def chain_gauge_penalty(
             generator = half - half.T
             weights[space] -= above @ generator
             along = generator @ below
-            features, weights = _added(features, weights, space, along)
+            features = _added(features, weights, space, along)
             continue
         product, gram = above @ below, above @ above.T
         c = (above @ moved_below) @ below.T - product @ moved_below.T
         c = c - gram @ moved_above + (above @ moved_above.T) @ above
         weights[space] += (above @ c.T) @ above - gram @ c
         along = above.T @ (c @ below) - c.T @ product
-        features, weights = _added(features, weights, space, along)
+        features = _added(features, weights, space, along)
     bias = None if params.bias is None else jnp.zeros_like(params.bias)
     return ChainParams(tuple(weights), features, bias)
 
 
-def _added(features: Array | None, weights: list[Array], space: int, along: Array) -> tuple[Array | None, list[Array]]:
-    """With what a factor below a space moves along the orbit."""
+def _added(features: Array | None, weights: list[Array], space: int, along: Array) -> Array | None:
+    """The features' move, with what the factor below a space moves along the orbit; a layer's is added to `weights`."""
     if space == 0:
-        return along, weights
+        return along
     weights[space - 1] += along
-    return features, weights
+    return features
 
 
 def chain_tangents(problem: DeepLinear, params: ChainParams) -> ChainParams:

@@ -37,7 +37,7 @@ LANE_NUMBERS = 7000
 MOST_NUMBERS = 2**26
 """The same elsewhere, where many lanes are needed to fill the device."""
 TILE_NUMBERS = 2**22
-"""Parameters of the seeds that go in lockstep elsewhere: from there on wider tiles are no quicker (measured)."""
+"""Parameters of the seeds that go in lockstep elsewhere (measured: wider tiles are no quicker, of small problems slower)."""
 
 
 def lane_count(parameters: int, items: int, platform: str) -> int:

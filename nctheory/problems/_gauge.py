@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 NARROW = 3
-"""A space is narrow that is no wider than this many times the rows of the factor above: of six products of a row's size with
-the factor below two are left, of a column's size."""
+"""A space is narrow that is no wider than this many times the rows of the factor above: two products of that width with the
+factor below take the place of six with as many rows."""
 RANK_TOLERANCE, RANK_DOUBT = 1e-3, 1e-5
 """Relative size from which on a singular value counts, and the fraction of it below which it surely does not."""
 

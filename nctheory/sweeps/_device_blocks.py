@@ -14,7 +14,7 @@ from nctheory.flow import Ensemble, Options, Plan, gather_ensemble, rows, status
 from nctheory.problems import Params, Problem, singleton, unravel
 
 DEVICE_BLOCK = 65_536
-"""Seeds whose parameters an accelerator holds at a time, by default; fewer where memory asks for it (measured)."""
+"""Seeds whose parameters an accelerator holds at a time, by default; fewer where memory asks for it (conventional)."""
 COLUMNS = ("value", "grad_norm", "phase", "steps")
 
 

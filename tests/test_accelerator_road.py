@@ -9,7 +9,8 @@ import nctheory as nct
 from nctheory.flow import Options, Plan, Status, as_key, gather_ensemble, told_apart
 from nctheory.flow._lanes import run_lanes
 from nctheory.flow._lockstep import run_lockstep
-from nctheory.flow._program import divided, fresh, joined
+from nctheory.flow._program import fresh
+from nctheory.flow._road import divided, joined
 from nctheory.flow._tsit5 import UnrolledTsit5
 from nctheory.problems import chain_gauge_penalty, singleton
 from nctheory.problems._scales import ORDINARY

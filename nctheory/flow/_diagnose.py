@@ -12,8 +12,8 @@ from nctheory._precision import EPS
 from nctheory._programs import light_jit
 from nctheory._types import Array, Scalar
 from nctheory.flow._handover import FINAL_RESIDUAL, NEWTON_ITERATIONS, conjugate_gradients, gauge_fixed
-from nctheory.flow._program import family_objective, gauge_penalty
 from nctheory.flow._record import ARRIVED, DONE, KINK, RECEDING, RUNAWAY, SPENT, STUCK, Record
+from nctheory.flow._road import family_objective, gauge_penalty
 from nctheory.problems import Family
 
 APART = (1e-10, 1e-8, 1e-6, 1e-4)

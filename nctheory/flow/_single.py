@@ -8,8 +8,9 @@ import numpy as np
 
 from nctheory._types import Array
 from nctheory.flow._ode import flow_stage
-from nctheory.flow._program import divided, fresh, joined, over_devices, road
+from nctheory.flow._program import fresh, over_devices
 from nctheory.flow._record import FLOW, TEST, Record, Settings
+from nctheory.flow._road import divided, joined, road
 from nctheory.problems import Family, Scales
 
 DOUBLE_PLATFORMS = ("cpu", "gpu", "cuda", "rocm")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._batching import in_few_lengths, map_in_blocks
+from nctheory._batching import in_few_lengths, map_in_blocks, usual_block
 from nctheory._precision import float64
 from nctheory._programs import light_jit
 from nctheory._types import Array, Scalar
@@ -31,6 +31,7 @@ from nctheory.problems import (
     is_loss,
     rounding,
     singleton,
+    size,
 )
 
 __all__ = [
@@ -48,6 +49,8 @@ OPEN = (
     f"some of these points are not shown to be global minimisers: there the gap is above {GAP_LEVEL:g} of the value and the "
     "rounding, because they are none or have not come close enough to one (a smaller tolerance of solve brings them closer)"
 )
+DUALS = 8
+"""Points' worth of numbers that the bound at one point works on."""
 FEW = 4096
 """Points up to which compiling the bounds takes longer than computing them."""
 
@@ -124,7 +127,7 @@ def _bounds(family: Family, points: tuple[Array, Params]) -> tuple[Array, ...]:
         terms = jnp.maximum(terms, jnp.where((lower <= 0.0) & jnp.isfinite(at_origin), at_origin, 0.0))
         return lower, problem.objective(point), terms, error
 
-    return map_in_blocks(one, points)
+    return map_in_blocks(one, points, usual_block(DUALS * size(family.template)))
 
 
 @untraced("for many members there is `certify_many`")

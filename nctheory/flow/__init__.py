@@ -4,12 +4,13 @@
 """
 
 from nctheory.flow._descend import descend
+from nctheory.flow._diagnose import rows, told_apart
 from nctheory.flow._from_points import solve_from
-from nctheory.flow._items import FlowPrecision, Method, Options
+from nctheory.flow._items import FlowPrecision, Method, Options, Plan
 from nctheory.flow._path_types import Paths, PathStatus
 from nctheory.flow._paths import COARSE, gradient_flow, starts
 from nctheory.flow._program import starts as start_vectors
-from nctheory.flow._solve import as_key, as_seeds, solve, solve_many
+from nctheory.flow._solve import as_key, as_seeds, gather_ensemble, solve, solve_many, status_of
 from nctheory.flow._status import Ensemble, Status
 from nctheory.flow._trajectory import FlowEnd, follow_flow
 
@@ -22,15 +23,20 @@ __all__ = [
     "Options",
     "PathStatus",
     "Paths",
+    "Plan",
     "Status",
     "as_key",
     "as_seeds",
     "descend",
     "follow_flow",
+    "gather_ensemble",
     "gradient_flow",
+    "rows",
     "solve",
     "solve_from",
     "solve_many",
     "start_vectors",
     "starts",
+    "status_of",
+    "told_apart",
 ]

@@ -12,6 +12,7 @@ from jaxtyping import Bool
 
 from nctheory._precision import EPS
 from nctheory._types import Array, Scalar
+from nctheory.flow._vectors import Point, like, norm, numbers, pick, plus
 
 DAMPING = 2.0 / 13.0
 REACH = 0.65
@@ -27,9 +28,9 @@ FIRST_POWERS, POWERS = 12, 2
 class _State(NamedTuple):
     """What one step leaves to the next."""
 
-    slope: Array
+    slope: Point
     """The vector field at the start of the step."""
-    direction: Array
+    direction: Point
     """Unit vector of the power iteration."""
     curvature: Scalar
     """Size of the field's stiffest rate there; 0 before the first step."""
@@ -43,11 +44,11 @@ class _Loop(NamedTuple):
     count: Scalar
     powers: Scalar
     stages: Scalar
-    direction: Array
+    direction: Point
     curvature: Scalar
-    before: Array
-    last: Array
-    slope: Array
+    before: Point
+    last: Point
+    slope: Point
     polynomials: Array
     """Rows $(T_j,T_j',T_j'')(w_0)$ for j-2, j-1 and j, where stage j is the one that is next."""
 
@@ -120,15 +121,17 @@ class Chebyshev(diffrax.AbstractAdaptiveSolver):
         return 3.0
 
     def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> _State:
-        direction = np.random.default_rng(11).normal(size=y0.shape)  # a constant of the program
-        direction = jnp.asarray(direction / max(np.linalg.norm(direction), 1e-300), y0.dtype)
-        return _State(terms.vf(t0, y0, args), direction, jnp.zeros((), y0.dtype), jnp.asarray(0))
+        direction = np.random.default_rng(11).normal(size=numbers(y0))  # a constant of the program
+        direction = like(y0, direction / max(np.linalg.norm(direction), 1e-300))
+        direction = jax.tree.map(lambda x, y: jnp.asarray(x, y.dtype), direction, y0)
+        zero = jnp.zeros((), jax.tree.leaves(y0)[0].dtype)
+        return _State(terms.vf(t0, y0, args), direction, zero, jnp.asarray(0))
 
     def step(
         self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any, solver_state: _State, made_jump: Any
     ) -> tuple[Any, Any, Any, Any, Any]:
         h, f0 = t1 - t0, solver_state.slope
-        size = jnp.linalg.norm(y0)
+        size = norm(y0)
         apart = jnp.sqrt(EPS) * jnp.where(size > 0, size, 1.0)
 
         def stages_for(curvature: Scalar) -> Scalar:
@@ -141,11 +144,12 @@ class Chebyshev(diffrax.AbstractAdaptiveSolver):
         def evaluate(s: _Loop) -> _Loop:
             # One call of the gradient in the program serves the power iteration, the stages and the slope at the end.
             powering, ending = s.count < s.powers, s.count == s.powers + s.stages - 1
-            slope = terms.vf(t0, jnp.where(powering, y0 + apart * s.direction, s.last), args)
-            image = (slope - f0) / apart
-            length = jnp.linalg.norm(image)
+            slope = terms.vf(t0, pick(powering, plus(y0, apart, s.direction), s.last), args)
+            image = jax.tree.map(lambda x, y: (x - y) / apart, slope, f0)
+            length = norm(image)
             usable = powering & (length > 0) & jnp.isfinite(length)
-            direction = jnp.where(usable, image / jnp.where(usable, length, 1.0), s.direction)
+            unit = jnp.where(usable, length, 1.0)
+            direction = jax.tree.map(lambda x, y: jnp.where(usable, x / unit, y), image, s.direction)
             curvature = jnp.where(usable, length, s.curvature)
             stages = jnp.where(powering, stages_for(curvature), s.stages)
             w0, w1 = _ends(stages)
@@ -153,8 +157,11 @@ class Chebyshev(diffrax.AbstractAdaptiveSolver):
             rows = jnp.where(powering, _beginning(w0), s.polynomials)
             # Stage 1 follows the last power iteration, stage j >= 2 the slope at stage j - 1.
             mu, nu, scaled, start = coefficients(w0, w1, rows)
-            first = y0 + _weights(rows)[0] * w1 * h * f0
-            onwards = (1.0 - mu - nu) * y0 + mu * s.last + nu * s.before + h * (scaled * slope + start * f0)
+            first = plus(y0, _weights(rows)[0] * w1 * h, f0)
+            onwards = jax.tree.map(
+                lambda y, last, before, f, g: (1.0 - mu - nu) * y + mu * last + nu * before + h * (scaled * f + start * g),
+                y0, s.last, s.before, slope, f0,
+            )  # fmt: skip
             moves = ~powering & ~ending
             return _Loop(
                 s.count + 1,
@@ -162,8 +169,8 @@ class Chebyshev(diffrax.AbstractAdaptiveSolver):
                 stages,
                 direction,
                 curvature,
-                jnp.where(moves, s.last, y0),
-                jnp.where(begin, first, jnp.where(moves, onwards, s.last)),
+                pick(moves, s.last, y0),
+                jax.tree.map(lambda a, b, c: jnp.where(begin, a, jnp.where(moves, b, c)), first, onwards, s.last),
                 slope,
                 jnp.where(moves, _following(w0, rows), rows),
             )
@@ -175,7 +182,7 @@ class Chebyshev(diffrax.AbstractAdaptiveSolver):
         )  # fmt: skip
         end = jax.lax.while_loop(running, evaluate, loop)
         y1, f1 = end.last, end.slope
-        error = 0.8 * (y0 - y1) + 0.4 * h * (f0 + f1)
+        error = jax.tree.map(lambda a, b, f, g: 0.8 * (a - b) + 0.4 * h * (f + g), y0, y1, f0, f1)
         state = _State(f1, end.direction, end.curvature, end.count)
         return y1, error, {"y0": y0, "y1": y1}, state, diffrax.RESULTS.successful
 

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._batching import in_few_lengths, map_in_blocks
+from nctheory._batching import in_few_lengths, map_in_blocks, rounded_up, usual_block
 from nctheory._precision import EPS
 from nctheory._programs import light_jit
 from nctheory._types import Array, Scalar
 from nctheory.flow._handover import FINAL_RESIDUAL, NEWTON_ITERATIONS, conjugate_gradients, gauge_fixed
-from nctheory.flow._program import family_objective, gauge_penalty
 from nctheory.flow._record import ARRIVED, DONE, KINK, RECEDING, RUNAWAY, SPENT, STUCK, Record
+from nctheory.flow._road import family_objective, gauge_penalty
 from nctheory.problems import Family
 
 APART = (1e-10, 1e-8, 1e-6, 1e-4)
@@ -25,6 +25,8 @@ SEEN = 1e-3
 CONTRACTS = 0.9
 """Newton's steps towards a minimum of order p shrink by (p-2)/(p-1) each, for p = 4 by 2/3, and do not shrink on the way to
 infinity: by 1 for an exponential, by more than 1 for a power."""
+SIDES = 32
+"""Points next to one at which the gradient is evaluated at a time."""
 FAR = 1e3
 """A runaway is that many times as far out as where its flow was last tested."""
 
@@ -89,11 +91,11 @@ def _views(family: Family, records: Record) -> _View:
             _kink(family, r),
         )
 
-    return map_in_blocks(one, records)
+    return map_in_blocks(one, records, usual_block(SIDES * records.point.shape[1]))
 
 
 def told_apart(family: Family, records: Record) -> Record:
-    r"""Records (NumPy arrays, leading axis seeds) with the ends that look alike told apart.
+    r"""Records (arrays with a leading axis seeds) with the ends that look alike told apart.
 
     * A seed that ARRIVED at a small gradient is DONE, unless it is RECEDING: the value goes on falling along
       the ray through the point, and Newton's steps do not get shorter, so that no critical point lies ahead.
@@ -106,7 +108,7 @@ def told_apart(family: Family, records: Record) -> Record:
     asked = np.flatnonzero(np.isin(phase, (ARRIVED, STUCK, SPENT)))
     if asked.size == 0:
         return records
-    some = jax.tree.map(lambda x: np.asarray(x)[asked], records)
+    some = rows(records, asked)
     view = in_few_lengths(lambda r: _views(family, r, light=True), some)
     arrived = some.phase == ARRIVED
     norm, before = np.max(np.abs(some.point), axis=1), np.max(np.abs(some.anchor), axis=1)
@@ -115,3 +117,16 @@ def told_apart(family: Family, records: Record) -> Record:
     failed = np.where(ran, RUNAWAY, np.where(view.kink, KINK, some.phase))
     phase[asked] = np.where(arrived, np.where(receding, RECEDING, DONE), failed)
     return records._replace(phase=phase)
+
+
+@jax.jit
+def _taken(records: Record, index: Array) -> Record:
+    return jax.tree.map(lambda x: x[index], records)
+
+
+def rows(records: Record, index: np.ndarray) -> Record:
+    """Some records as NumPy arrays: of those on a device only these are carried over."""
+    if isinstance(records.point, np.ndarray):
+        return jax.tree.map(lambda x: np.asarray(x)[index], records)
+    padded = np.resize(index, rounded_up(len(index)))  # few lengths, each of which is a compilation
+    return jax.tree.map(lambda x: np.asarray(x)[: len(index)], _taken(records, padded))

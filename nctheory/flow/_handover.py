@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from nctheory._precision import EPS
 from nctheory._types import Array
-from nctheory.flow._lanes import run_lanes
+from nctheory.flow._lanes import Runner
 from nctheory.flow._ode import ValueAndGrad
 from nctheory.flow._record import (
     ARRIVED,
@@ -28,9 +28,10 @@ from nctheory.flow._record import (
     Record,
     Settings,
 )
+from nctheory.flow._vectors import Point, dot, like, norm, numbers, pick, plus, times
 
-GaugePenalty = Callable[[Array, Array, Array], Array]
-"""`Problem.gauge_penalty` on flat vectors: of a point, a direction and a context."""
+GaugePenalty = Callable[[Point, Point, Array], Point]
+"""`Problem.gauge_penalty`: of a point, a direction and a context."""
 
 NEWTON_ITERATIONS = 120
 PROBE_ITERATIONS = 40
@@ -64,45 +65,45 @@ MAX_ATTEMPTS = 24
 
 
 class _CG(NamedTuple):
-    solution: Array
-    residual: Array
-    direction: Array
+    solution: Point
+    residual: Point
+    direction: Point
     squared: Array
     iteration: Array
     negative: Array
 
 
 def conjugate_gradients(
-    product: Callable[[Array], Array],
-    rhs: Array,
+    product: Callable[[Point], Point],
+    rhs: Point,
     residual: float | Array,
     iterations: int | Array,
     longest: float | Array = jnp.inf,
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[Point, Array, Array, Array]:
     """CG for `product(x) = rhs`: solution, relative residual, iterations, and whether a direction of curvature <= 0
     turned up (CG meets one exactly when the operator is not positive definite on the Krylov space built so far).
 
     The iterates only grow, so that it gives up, its residual unmet, as soon as one is longer than `longest`.
     """
-    target = residual**2 * (rhs @ rhs)
+    target = residual**2 * dot(rhs, rhs)
 
     def going(s: _CG) -> Array:
-        short = s.solution @ s.solution <= longest**2
+        short = dot(s.solution, s.solution) <= longest**2
         return (s.squared > target) & (s.iteration < iterations) & ~s.negative & short
 
     def step(s: _CG) -> _CG:
         image = product(s.direction)
-        curvature = s.direction @ image
+        curvature = dot(s.direction, image)
         negative = ~(curvature > 0.0)
         length = jnp.where(negative, 0.0, s.squared / jnp.where(negative, 1.0, curvature))
-        left = s.residual - length * image
-        squared = left @ left
-        direction = left + squared / s.squared * s.direction
-        return _CG(s.solution + length * s.direction, left, direction, squared, s.iteration + 1, negative)
+        left = jax.tree.map(lambda x, y: x - length * y, s.residual, image)
+        squared = dot(left, left)
+        direction = plus(left, squared / s.squared, s.direction)
+        return _CG(plus(s.solution, length, s.direction), left, direction, squared, s.iteration + 1, negative)
 
-    start = _CG(jnp.zeros_like(rhs), rhs, rhs, rhs @ rhs, jnp.asarray(0), jnp.asarray(False))
+    start = _CG(jax.tree.map(jnp.zeros_like, rhs), rhs, rhs, dot(rhs, rhs), jnp.asarray(0), jnp.asarray(False))
     end = jax.lax.while_loop(going, step, start)
-    return end.solution, jnp.sqrt(end.squared / (rhs @ rhs)), end.iteration, end.negative
+    return end.solution, jnp.sqrt(end.squared / dot(rhs, rhs)), end.iteration, end.negative
 
 
 class _Correction(NamedTuple):
@@ -116,24 +117,24 @@ class _Correction(NamedTuple):
     """Whether it stays near the point, or leads to the neighbourhood of zero."""
 
 
-def _probe(shape: tuple[int, ...]) -> np.ndarray:
-    """A random direction, a constant of the program."""
-    return np.random.default_rng(7).normal(size=shape)
+def _probe(point: Point) -> Point:
+    """A random direction at a point, a constant of the program."""
+    return jax.tree.map(jnp.asarray, like(point, np.random.default_rng(7).normal(size=numbers(point))))
 
 
 def gauge_fixed(
-    value_and_grad: ValueAndGrad, gauge_penalty: GaugePenalty, point: Array, context: Array
-) -> tuple[Array, Callable[[Array], Array], Array]:
+    value_and_grad: ValueAndGrad, gauge_penalty: GaugePenalty, point: Point, context: Array
+) -> tuple[Point, Callable[[Point], Point], Array]:
     """Gradient, product with the Hessian plus a multiple of the gauge penalty, and the Hessian's root-mean-square size.
 
     The multiple makes the curvature along the symmetry orbit as large as that elsewhere, as a random direction has it.
     """
     gradient, curvature = jax.linearize(lambda y: value_and_grad(y, context)[1], point)
-    probe = jnp.asarray(_probe(point.shape))
-    along = jnp.linalg.norm(gauge_penalty(point, probe, context))
-    steep = jnp.linalg.norm(curvature(probe))
+    probe = _probe(point)
+    along = norm(gauge_penalty(point, probe, context))
+    steep = norm(curvature(probe))
     fixing = steep / jnp.where(along > 0, along, 1.0)
-    return gradient, lambda v: curvature(v) + fixing * gauge_penalty(point, v, context), steep / jnp.linalg.norm(probe)
+    return gradient, lambda v: plus(curvature(v), fixing, gauge_penalty(point, v, context)), steep / norm(probe)
 
 
 def newton_stage(
@@ -142,7 +143,7 @@ def newton_stage(
     records: Record,
     active: Bool[Array, "items"],
     settings: Settings,
-    lanes: int,
+    run: Runner,
 ) -> Record:
     r"""Decide where the flow has chosen its basin (phase TEST), speed a slow polish (phase REFINE), and accept points
     (phase CONFIRM after the polish, REACHED after the flow alone).
@@ -174,33 +175,34 @@ def newton_stage(
         testing, refining, reached = r.phase == TEST, r.phase == REFINE, r.phase == REACHED
         confirming = ~testing
         _, product, size = gauge_fixed(value_and_grad, gauge_penalty, r.point, r.context)
-        probe = jnp.asarray(_probe(r.point.shape))
+        probe = _probe(r.point)
         wanted = jnp.where(confirming, FINAL_RESIDUAL, NEWTON_RESIDUAL)
-        norm = jnp.linalg.norm(r.point)
-        radius = jnp.where(reached, FARTHEST * norm, r.radius)
-        usual = SHIFT * r.grad_norm / jnp.where(norm > 0, norm, 1.0)
+        far = norm(r.point)
+        radius = jnp.where(reached, FARTHEST * far, r.radius)
+        usual = SHIFT * r.grad_norm / jnp.where(far > 0, far, 1.0)
         least = jnp.minimum(usual, MOST_SHIFT * size)
 
-        def correct(carry: tuple[Array, Array], task: Array) -> tuple[tuple[Array, Array], _Correction]:
+        def correct(carry: tuple[Point, Array], task: Array) -> tuple[tuple[Point, Array], _Correction]:
             target, failed = carry
-            value, gradient = value_and_grad(jnp.where(task == 3, 2.0 * r.point, target), r.context)
-            reduced, probing = jnp.linalg.norm(gradient), task == 2
-            shift = jnp.where(jnp.linalg.norm(target) <= FARTHEST * norm, least, usual)
+            value, gradient = value_and_grad(pick(task == 3, times(2.0, r.point), target), r.context)
+            reduced, probing = norm(gradient), task == 2
+            shift = jnp.where(norm(target) <= FARTHEST * far, least, usual)
             # A gradient at the tolerance is too close to rounding, which lies along the gauge too, to be solved for again.
             again = jnp.where(confirming | failed | (reduced <= r.tolerance), 0, NEWTON_ITERATIONS)
             probes = jnp.where(confirming & ~refining & settings.flow, PROBE_ITERATIONS, 0)
             step, residual, used, negative = conjugate_gradients(
-                lambda v: product(v) + jnp.where(probing, shift, 0.0) * v,
-                jnp.where(probing, probe, -gradient),
+                lambda v: plus(product(v), jnp.where(probing, shift, 0.0), v),
+                pick(probing, probe, jax.tree.map(lambda g: -g, gradient)),
                 jnp.where(probing, PROBE_RESIDUAL, wanted),
                 jnp.stack([jnp.asarray(NEWTON_ITERATIONS), again, probes, jnp.asarray(0)])[task],
-                jnp.where(confirming | probing, jnp.inf, jnp.where(r.attempts >= LATE, WHOLE, FARTHEST) * norm),
+                jnp.where(confirming | probing, jnp.inf, jnp.where(r.attempts >= LATE, WHOLE, FARTHEST) * far),
             )
-            length = jnp.linalg.norm(step)
-            local = confirming | (length <= FARTHEST * norm) | (jnp.linalg.norm(target + step) <= FARTHEST * norm)
+            length = norm(step)
+            ahead = jax.tree.map(lambda x, y: x + y, target, step)
+            local = confirming | (length <= FARTHEST * far) | (norm(ahead) <= FARTHEST * far)
             found = _Correction(jnp.asarray(value), reduced, length, residual, used, negative, local)
             failed = failed | negative | ~(residual <= wanted) | ~local
-            return (jnp.where(task >= 2, target, target + step), failed), found
+            return (pick(task >= 2, target, ahead), failed), found
 
         # Three solves with one Hessian in one loop, because its body is expensive to compile: the Newton correction, the
         # simplified one after it, and the saddle probe; and a look at the value at twice the point.
@@ -210,7 +212,7 @@ def newton_stage(
         safe = solved & found.local[0] & (found.length[1] <= CONTRACTION * length)
         better = (reduced < r.grad_norm) & (length <= radius) & settings.polish
         moves, saddle = jnp.where(confirming, better, safe), found.negative[2]
-        again = ~refining & better & (reduced <= ONCE_MORE * r.grad_norm) & (length > RESOLVED * norm)
+        again = ~refining & better & (reduced <= ONCE_MORE * r.grad_norm) & (length > RESOLVED * far)
         faster = better & ~found.negative[0] & (reduced <= LEAST * r.grad_norm)
 
         attempts = r.attempts + jnp.where(confirming, 0, 1)
@@ -223,14 +225,14 @@ def newton_stage(
         resume = jnp.where(reached, SADDLE, resume)
         resume = jnp.where((steps >= settings.budget) & ~reached, SPENT, resume)
         accepted = jnp.where(testing, safe, ~refining & ~saddle)
-        falls = found.value[3] < r.value - 8 * EPS * r.point.size**0.5 * jnp.abs(r.value)
+        falls = found.value[3] < r.value - 8 * EPS * numbers(r.point) ** 0.5 * jnp.abs(r.value)
         end = jnp.where(again & (steps < settings.budget), r.phase, jnp.where(reached | falls, ARRIVED, DONE))
         end = jnp.where(testing, POLISH, end)
-        point = jnp.where(moves, target, r.point)
+        point = pick(moves, target, r.point)
         relative = r.grad_norm / jnp.where(r.peak > 0, r.peak, 1.0)
         return r._replace(
-            anchor=jnp.where(confirming, r.anchor, r.point),
-            point=jnp.where(confirming & saddle & ~reached, r.anchor, point),
+            anchor=pick(confirming, r.anchor, r.point),
+            point=pick(confirming & saddle & ~reached, r.anchor, point),
             value=jnp.where(moves, value, r.value),
             grad_norm=jnp.where(moves, reduced, r.grad_norm),
             radius=jnp.where(testing, CONTAINMENT * length, r.radius - jnp.where(moves, length, 0.0)),
@@ -243,12 +245,11 @@ def newton_stage(
     def waiting(r: Record) -> Bool[Array, ""]:
         return (r.phase == TEST) | (r.phase == REFINE) | (r.phase == CONFIRM) | (r.phase == REACHED)
 
-    return run_lanes(
+    return run(
         records,
         active,
         load=lambda r: r,
         advance=lambda r: jax.tree.map(lambda a, b: jnp.where(waiting(r), a, b), attempt(r), r),
         finished=lambda r: ~waiting(r),
         unload=lambda r: r,
-        lanes=lanes,
     )

@@ -89,40 +89,82 @@ def solve_items(
     family: Family, contexts: np.ndarray, numbers: np.ndarray, root: PRNGKeyArray, options: Options
 ) -> Record:
     """Solve item i: seed `numbers[i]` of the member with context `contexts[i]`."""
-    options.check()
-    used = tuple(options.devices) if options.devices is not None else tuple(jax.local_devices())
-    single = options.flow_precision == "float32" and options.method != "polish"
-    double = tuple(d for d in used if d.platform in DOUBLE_PLATFORMS) or (jax.devices("cpu")[0],)
-    if double != used and not single and options.method != "polish":
-        raise ValueError(f"flow_precision: {used[0].platform} has no float64; ask for flow_precision='float32'")
-    threads = options.workers if options.workers is not None else _default_workers(used)
-    share = -(-len(numbers) // threads)
-    bytes_each = (options.memory or memory_budget(used)) // threads
-    fitting = default_chunk(family.template, bytes_each, used[0].platform)
-    width = options.chunk if options.chunk is not None else min(fitting, rounded_up(share))
-    several = np.lcm(len(used), len(double))
-    width = int(-(-width // several) * several)
-    settings = options.settings()
+    plan = Plan(family, contexts, numbers, root, options)
+    with ThreadPoolExecutor(plan.threads) as pool:
+        parts = list(pool.map(plan.on_host, plan.begins))
+    return told_apart(family, jax.tree.map(lambda *xs: np.concatenate(xs), *parts))
+
+
+class Plan:
+    """How items are cut into chunks, and where these run; raises ValueError for options out of range.
+
+    `platform` names another road than the devices' own, to try it on a CPU; `most` bounds a chunk's items by default.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        contexts: np.ndarray,
+        numbers: np.ndarray,
+        root: PRNGKeyArray,
+        options: Options,
+        platform: str | None = None,
+        most: int | None = None,
+    ) -> None:
+        options.check()
+        self.family, self.contexts, self.numbers, self.root = family, contexts, numbers, root
+        self.options, self.settings, self.platform = options, options.settings(), platform
+        self.used = tuple(options.devices) if options.devices is not None else tuple(jax.local_devices())
+        self.single = options.flow_precision == "float32" and options.method != "polish"
+        self.double = tuple(d for d in self.used if d.platform in DOUBLE_PLATFORMS) or (jax.devices("cpu")[0],)
+        if self.double != self.used and not self.single and options.method != "polish":
+            raise ValueError(
+                f"flow_precision: {self.used[0].platform} has no float64; ask for flow_precision='float32'"
+            )
+        self.threads = options.workers if options.workers is not None else _default_workers(self.used)
+        share = -(-len(numbers) // self.threads)
+        bytes_each = (options.memory or memory_budget(self.used)) // self.threads
+        fitting = default_chunk(family.template, bytes_each, self.used[0].platform)
+        width = options.chunk if options.chunk is not None else min(fitting, rounded_up(share), most or fitting)
+        several = np.lcm(len(self.used), len(self.double))
+        self.width = int(-(-width // several) * several)
+
+    @property
+    def begins(self) -> range:
+        """Where the chunks begin."""
+        return range(0, len(self.numbers), self.width)
+
+    def count(self, begin: int) -> int:
+        """Items of the chunk that begins there."""
+        return min(self.width, len(self.numbers) - begin)
 
     @float64
-    def run(begin: int) -> Record:
-        count = min(width, len(numbers) - begin)
-        padded = np.resize(np.arange(begin, begin + count), width)
-        live, seeds, context = np.arange(width) < count, jnp.asarray(numbers[padded]), jnp.asarray(contexts[padded])
-        begun = None
-        with jax.default_device(double[0]):  # a device asked for, or the host, need not be JAX's own choice
-            if single:
-                drawn = np.asarray(member_starts(family, root, seeds, context, settings.scale))
-                units = jax.tree.map(np.asarray, member_scales(family, context))
-                points = Points(drawn, live, np.asarray(context), units)
-                begun = jax.tree.map(jnp.asarray, flow_in_single(family, points, settings, used))
-            some = Chunk(seeds, jnp.asarray(live), context, begun)
-            records = solve_chunk(family, root, some, settings, double, light=options.light)
-        part = jax.tree.map(lambda x: np.asarray(x)[:count], records)
-        if options.progress is not None:
-            options.progress(count)
+    def on_host(self, begin: int) -> Record:
+        """The records of a chunk as NumPy arrays."""
+        count = self.count(begin)
+        part = jax.tree.map(lambda x: np.asarray(x)[:count], self.on_devices(begin))
+        self.report(count)
         return part
 
-    with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(run, range(0, len(numbers), width)))
-    return told_apart(family, jax.tree.map(lambda *xs: np.concatenate(xs), *parts))
+    def on_devices(self, begin: int) -> Record:
+        """The records of a chunk where they were computed, filled up to the width of all chunks."""
+        count = self.count(begin)
+        padded = np.resize(np.arange(begin, begin + count), self.width)
+        live, seeds = np.arange(self.width) < count, jnp.asarray(self.numbers[padded])
+        context = jnp.asarray(self.contexts[padded])
+        begun = None
+        with jax.default_device(self.double[0]):  # a device asked for, or the host, need not be JAX's own choice
+            if self.single:
+                drawn = np.asarray(member_starts(self.family, self.root, seeds, context, self.settings.scale))
+                units = jax.tree.map(np.asarray, member_scales(self.family, context))
+                points = Points(drawn, live, np.asarray(context), units)
+                begun = jax.tree.map(jnp.asarray, flow_in_single(self.family, points, self.settings, self.used))
+            some = Chunk(seeds, jnp.asarray(live), context, begun)
+            return solve_chunk(
+                self.family, self.root, some, self.settings, self.double, self.platform, light=self.options.light
+            )
+
+    def report(self, count: int) -> None:
+        """Say that so many items are done."""
+        if self.options.progress is not None:
+            self.options.progress(count)

@@ -16,6 +16,8 @@ Record = Any
 """Pytree of one item's data; stacked on a leading axis for all items."""
 Lane = Any
 """Pytree of one item's working state while it occupies a lane."""
+Runner = Callable[..., Record]
+"""`run_lanes`, or `run_lockstep`, with its number of lanes."""
 
 
 def run_lanes(
@@ -55,15 +57,10 @@ def run_lanes(
         return jax.vmap(lambda row: load(unpack(row)))(rows)
 
     table = pack(records)
+    several = several_steps(advance, steps, settle)
 
     def unfinished(carry: tuple) -> Bool[Array, ""]:
         return jnp.any(carry[1] < total)
-
-    def several(before: Lane) -> Lane:
-        # The loop outside the map: a loop inside would be traced twice.
-        step = jax.vmap(advance)
-        after = step(before) if steps == 1 else jax.lax.fori_loop(0, steps, lambda _, lane: step(lane), before)
-        return after if settle is None else jax.vmap(settle)(before, after)
 
     def block(carry: tuple) -> tuple:
         table, slot, vacant, lane, upcoming = carry
@@ -86,3 +83,17 @@ def run_lanes(
     blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), blank)
     carry = (table, jnp.arange(lanes), jnp.ones(lanes, bool), blank, jnp.asarray(lanes))
     return jax.vmap(unpack)(jax.lax.while_loop(unfinished, block, carry)[0])
+
+
+def several_steps(
+    advance: Callable[[Lane], Lane], steps: int, settle: Callable[[Lane, Lane], Lane] | None
+) -> Callable[[Lane], Lane]:
+    """A block of steps on stacked lanes, settled."""
+
+    def several(before: Lane) -> Lane:
+        # The loop outside the map: a loop inside would be traced twice.
+        step = jax.vmap(advance)
+        after = step(before) if steps == 1 else jax.lax.fori_loop(0, steps, lambda _, lane: step(lane), before)
+        return after if settle is None else jax.vmap(settle)(before, after)
+
+    return several

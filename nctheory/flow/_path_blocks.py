@@ -11,7 +11,7 @@ import numpy as np
 
 from nctheory.flow._path_program import Followed, Observe
 from nctheory.flow._path_types import Paths, PathStatus
-from nctheory.flow._program import lane_count
+from nctheory.flow._road import lane_count
 from nctheory.problems import Params, Problem, check_points
 
 

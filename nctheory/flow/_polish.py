@@ -2,14 +2,16 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
 
 from nctheory._precision import EPS
 from nctheory._types import Array
-from nctheory.flow._lanes import run_lanes
+from nctheory.flow._lanes import Runner
 from nctheory.flow._ode import ValueAndGrad
 from nctheory.flow._record import CONFIRM, FLOW, LOST, POLISH, REFINE, SPENT, STUCK, Record, Settings
+from nctheory.flow._vectors import Point, dot, minus, norm, numbers, pick
 
 STEPS_PER_BLOCK = 16
 MEMORY = 8
@@ -21,15 +23,17 @@ PATIENCE = 600
 
 class _Lane(NamedTuple):
     record: Record
-    start: Array
+    start: Point
     begun: Array
     """Gradients spent before it."""
-    gradient: Array
+    gradient: Point
     length: Array
     """Step length of Barzilai and Borwein (1988)."""
     shrink: Array
     """Factor by which the acceptance test has shortened it."""
     recent: Array
+    trial: Point | None
+    """Of points as their arrays, where the next step is tried: made in the pass that takes or leaves the last one."""
 
 
 def polish_stage(
@@ -37,31 +41,32 @@ def polish_stage(
     records: Record,
     active: Bool[Array, "items"],
     settings: Settings,
-    lanes: int,
+    run: Runner,
 ) -> Record:
     """Polish every active record; one that leaves its ball goes back to the flow at its anchor."""
 
     def load(r: Record) -> _Lane:
         value, gradient = value_and_grad(r.point, r.context)
-        norm = jnp.linalg.norm(gradient)
+        length = norm(gradient)
         scale = jnp.where(r.phase == POLISH, jnp.minimum(r.radius, r.length), r.length)
-        first = 0.1 * scale / jnp.where(norm > 0, norm, 1.0)
-        r = r._replace(value=value, grad_norm=norm, steps=r.steps + 1, peak=jnp.maximum(r.peak, norm))
-        lane = _Lane(r, r.point, r.steps, gradient, first, jnp.asarray(1.0), jnp.full((MEMORY,), value))
-        return lane._replace(record=_judge(r, jnp.asarray(1.0), jnp.asarray(0), settings))
+        first = 0.1 * scale / jnp.where(length > 0, length, 1.0)
+        r = r._replace(value=value, grad_norm=length, steps=r.steps + 1, peak=jnp.maximum(r.peak, length))
+        lane = _Lane(r, r.point, r.steps, gradient, first, jnp.asarray(1.0), jnp.full((MEMORY,), value), None)
+        lane = lane._replace(record=_judge(r, jnp.asarray(1.0), jnp.asarray(0), settings))
+        return lane._replace(trial=_ahead(lane, first)) if isinstance(r.point, tuple) else lane
 
     def one_step(lane: _Lane) -> _Lane:
         r = lane.record
         reach = lane.shrink * lane.length
-        new = r.point - reach * lane.gradient
-        value, gradient = value_and_grad(new, r.context)
-        squared, before = gradient @ gradient, r.grad_norm**2
-        slack = 8 * EPS * r.point.size**0.5 * jnp.abs(r.value)
+        new = _ahead(lane, reach)
+        value, gradient = value_and_grad(new if lane.trial is None else lane.trial, r.context)
+        squared, before = dot(gradient, gradient), r.grad_norm**2
+        slack = 8 * EPS * numbers(r.point) ** 0.5 * jnp.abs(r.value)
         wanted = jnp.max(lane.recent) - DECREASE * reach * before + slack
         running = r.phase == POLISH
         keep = running & (value <= wanted)
         # The move is -reach times the old gradient, so its products with the change of the gradient need one more.
-        across = gradient @ lane.gradient
+        across = dot(gradient, lane.gradient)
         along = reach * (before - across)
         change = squared - 2 * across + before
         even = (r.steps % 2) == 0
@@ -72,24 +77,26 @@ def polish_stage(
         length = jnp.where(along > 0, jnp.where(even, long, short), turn)
         length = jnp.where(jnp.isfinite(length) & (length > 0), length, lane.length)
         moved = r._replace(
-            point=jnp.where(keep, new, r.point),
+            point=pick(keep, new, r.point),
             value=jnp.where(keep, value, r.value),
             grad_norm=jnp.where(keep, jnp.sqrt(squared), r.grad_norm),
             steps=r.steps + running,
         )
         shrink = jnp.where(keep, 1.0, jnp.where(running, 0.25, 1.0) * lane.shrink)
         ended = _judge(moved, shrink, moved.steps - lane.begun, settings)
-        return _Lane(
+        after = _Lane(
             moved._replace(phase=jnp.where(running, ended.phase, r.phase)),
             lane.start,
             lane.begun,
-            jnp.where(keep, gradient, lane.gradient),
+            pick(keep, gradient, lane.gradient),
             jnp.where(keep, length, lane.length),
             shrink,
             jnp.where(keep, jnp.roll(lane.recent, 1).at[0].set(value), lane.recent),
+            None,
         )
+        return after if lane.trial is None else after._replace(trial=_ahead(after, shrink * after.length))
 
-    return run_lanes(
+    return run(
         records,
         active,
         load=load,
@@ -98,8 +105,11 @@ def polish_stage(
         settle=lambda _, lane: lane._replace(record=_contain(lane.record, lane.start)),
         finished=lambda lane: lane.record.phase != POLISH,
         unload=lambda lane: _settle(lane.record, lane.start),
-        lanes=lanes,
     )
+
+
+def _ahead(lane: _Lane, reach: Array) -> Point:
+    return jax.tree.map(lambda x, g: x - reach * g, lane.record.point, lane.gradient)
 
 
 def _judge(r: Record, shrink: Array, taken: Array, settings: Settings) -> Record:
@@ -112,16 +122,16 @@ def _judge(r: Record, shrink: Array, taken: Array, settings: Settings) -> Record
     return r._replace(phase=phase)
 
 
-def _contain(r: Record, start: Array) -> Record:
+def _contain(r: Record, start: Point) -> Record:
     """Whatever a polish came to outside its ball, the flow goes on."""
-    outside = (jnp.linalg.norm(r.point - start) > r.radius) & (r.phase != LOST) & (r.phase != SPENT)
+    outside = (norm(minus(r.point, start)) > r.radius) & (r.phase != LOST) & (r.phase != SPENT)
     return r._replace(phase=jnp.where(outside, FLOW, r.phase))
 
 
-def _settle(r: Record, start: Array) -> Record:
+def _settle(r: Record, start: Point) -> Record:
     """Send a rejected polish back to where the flow stood; one that is to be refined keeps what is left of its ball."""
-    left = r.radius - jnp.linalg.norm(r.point - start)
+    left = r.radius - norm(minus(r.point, start))
     return r._replace(
-        point=jnp.where(r.phase == FLOW, r.anchor, r.point),
+        point=pick(r.phase == FLOW, r.anchor, r.point),
         radius=jnp.where(r.phase == REFINE, left, r.radius),
     )

@@ -6,32 +6,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
 from nctheory._programs import light_jit, one_at_a_time
 from nctheory._types import Array, Scalar
 from nctheory.flow._handover import newton_stage
-from nctheory.flow._ode import ACCURATE, STABILISED, ValueAndGrad, flow_stage
+from nctheory.flow._ode import STABILISED, flow_stage
 from nctheory.flow._polish import polish_stage
 from nctheory.flow._record import CONFIRM, FLOW, POLISH, REACHED, REFINE, TEST, VALLEY, Record, Settings
-from nctheory.problems import Family, Problem, Scales, ravel, singleton, size, unravel
-
-LANE_NUMBERS = 7000
-"""Parameters worked on at a time on a CPU, so that the dozen vectors of every lane stay in its cache (measured)."""
-MOST_NUMBERS = 2**26
-"""The same elsewhere, where many lanes are needed to fill the device."""
-
-
-def lane_count(parameters: int, items: int, platform: str) -> int:
-    """Seeds worked on at a time.
-
-    >>> lane_count(196, 1024, "cpu"), lane_count(32_650, 1024, "cpu"), lane_count(196, 1024, "gpu")
-    (32, 2, 1024)
-    """
-    most = int(np.clip(LANE_NUMBERS // parameters, 2, 32)) if platform == "cpu" else max(1, MOST_NUMBERS // parameters)
-    return min(most, items)
+from nctheory.flow._road import divided, family_objective, joined, road
+from nctheory.problems import Family, Problem, Scales, ravel, singleton
 
 
 def start(problem: Problem, key: PRNGKeyArray, seed: Array, scale: Array) -> Array:
@@ -61,26 +46,6 @@ class Chunk(NamedTuple):
     """Seeds x C: which member of the family each is a start of."""
     begun: Record | None
     """Where the seeds stand already; None for their starts."""
-
-
-def family_objective(family: Family) -> ValueAndGrad:
-    """Objective and gradient on flat vectors, for the member that a context names."""
-    return partial(_evaluate, family)
-
-
-# Functions within the compiled program, so that they are traced once for all the places that they are called from.
-@jax.jit
-def _evaluate(family: Family, vector: Array, context: Array) -> tuple[Scalar, Array]:
-    problem = family.at(context)
-    value, gradient = problem.value_and_grad(unravel(problem, vector))
-    return value, ravel(gradient)
-
-
-@jax.jit
-def gauge_penalty(family: Family, point: Array, vector: Array, context: Array) -> Array:
-    """`Problem.gauge_penalty` on flat vectors, of the member that a context names."""
-    problem = family.at(context)
-    return ravel(problem.gauge_penalty(unravel(problem, point), unravel(problem, vector)))
 
 
 def flat_objective(problem: Problem) -> Callable[[Array], tuple[Scalar, Array]]:
@@ -126,10 +91,9 @@ def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Sett
         phase = jnp.where(settings.flow, FLOW, POLISH)
         return fresh(point, settings, phase, context, family.at(context).characteristic_scales())
 
-    value_and_grad = family_objective(family)
-    lanes = lane_count(size(family.template), seeds.shape[0], platform)
-    test = partial(newton_stage, gauge_penalty=partial(gauge_penalty, family))
-    follow, descend = (partial(flow_stage, integrator=one) for one in (ACCURATE, STABILISED))
+    way = road(family, seeds.shape[0], platform)
+    test = partial(newton_stage, gauge_penalty=way.gauge_penalty)
+    follow, descend = (partial(flow_stage, integrator=one) for one in (way.follow, STABILISED))
     stages: tuple[tuple[tuple[int, ...], Callable[..., Record]], ...] = (
         ((FLOW,), follow),
         ((VALLEY,), descend),
@@ -143,11 +107,13 @@ def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Sett
     def round_(records: Record) -> Record:
         for phases, stage in stages:
             waiting = jnp.isin(records.phase, jnp.asarray(phases))
-            records = stage(value_and_grad, records=records, active=live & waiting, settings=settings, lanes=lanes)
+            records = stage(way.value_and_grad, records=records, active=live & waiting, settings=settings, run=way.run)
         return records
 
     records = jax.vmap(begin)(seeds, contexts) if begun is None else begun
-    return jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, records)
+    if platform == "cpu":
+        return jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, records)
+    return joined(jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, divided(family, records)))
 
 
 def over_devices(function: Callable[..., Record], devices: tuple[Any, ...], split: tuple[bool, ...]) -> Any:
@@ -160,10 +126,16 @@ def over_devices(function: Callable[..., Record], devices: tuple[Any, ...], spli
     return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=seeds, check_vma=False)
 
 
-@partial(light_jit, static_argnames="devices")
+@partial(light_jit, static_argnames=("devices", "platform"))
 def solve_chunk(
-    family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Settings, devices: tuple[Any, ...]
+    family: Family,
+    key: PRNGKeyArray,
+    chunk: Chunk,
+    settings: Settings,
+    devices: tuple[Any, ...],
+    platform: str | None = None,
 ) -> Record:
-    """Bring one chunk of seeds to its end on `devices`."""
-    block = over_devices(partial(_solve_block, platform=devices[0].platform), devices, (False, False, True, False))
+    """Bring one chunk of seeds to its end on `devices`, by the road of their platform unless another is named."""
+    block = partial(_solve_block, platform=platform or devices[0].platform)
+    block = over_devices(block, devices, (False, False, True, False))
     return block(family, key, chunk, settings)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from nctheory._types import Array
+from nctheory.flow._vectors import Point
 
 
 class Settings(NamedTuple):
@@ -27,8 +28,8 @@ class Settings(NamedTuple):
 class Record(NamedTuple):
     """One seed between stages."""
 
-    point: Array
-    anchor: Array
+    point: Point
+    anchor: Point
     """Where the flow stood when it handed over; it resumes there if the polish is rejected."""
     step: Array
     """Step size of the integrator."""

@@ -7,10 +7,11 @@ import jax
 import numpy as np
 
 from nctheory._types import Array
-from nctheory.flow._ode import ACCURATE, flow_stage
-from nctheory.flow._program import family_objective, fresh, lane_count, over_devices
+from nctheory.flow._ode import flow_stage
+from nctheory.flow._program import fresh, over_devices
 from nctheory.flow._record import FLOW, TEST, Record, Settings
-from nctheory.problems import Family, Scales, size
+from nctheory.flow._road import divided, joined, road
+from nctheory.problems import Family, Scales
 
 DOUBLE_PLATFORMS = ("cpu", "gpu", "cuda", "rocm")
 """Platforms whose devices compute in float64."""
@@ -30,8 +31,11 @@ def _flow_block(family: Family, points: Points, settings: Settings, platform: st
     records = jax.vmap(lambda point, context, scales: fresh(point, settings, FLOW, context, scales))(
         points.point, points.context, points.scales
     )
-    lanes = lane_count(size(family.template), points.live.shape[0], platform)
-    return flow_stage(family_objective(family), records, points.live, settings, lanes, ACCURATE)
+    way = road(family, points.live.shape[0], platform)
+    if platform == "cpu":
+        return flow_stage(way.value_and_grad, records, points.live, settings, way.run, way.follow)
+    apart = divided(family, records)
+    return joined(flow_stage(way.value_and_grad, apart, points.live, settings, way.run, way.follow))
 
 
 @partial(jax.jit, static_argnames="devices")

@@ -137,17 +137,22 @@ _STATUS = {
 }
 
 
+def status_of(phases: np.ndarray) -> np.ndarray:
+    """`Status` by how records ended."""
+    status = np.full(len(phases), int(Status.STALLED), dtype=np.int8)
+    for phase, code in _STATUS.items():
+        status[phases == phase] = code
+    return status
+
+
 def gather_ensemble(problem: Problem, numbers: np.ndarray, records: Record) -> Ensemble:
     """The records of finished seeds as an `Ensemble`."""
-    status = np.full(len(numbers), int(Status.STALLED), dtype=np.int8)
-    for phase, code in _STATUS.items():
-        status[records.phase == phase] = code
     params = unravel(problem, records.point)
     return Ensemble(
         seeds=numbers,
         value=np.asarray(records.value),
         grad_norm=np.asarray(records.grad_norm),
-        status=status,
+        status=status_of(np.asarray(records.phase)),
         params=params,
         steps=np.asarray(records.steps),
         flow_time=np.asarray(records.time),

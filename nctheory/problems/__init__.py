@@ -30,7 +30,14 @@ from nctheory.problems._constructors import (
 from nctheory.problems._factorisation import MinimalFactorisation, minimal_factorisation
 from nctheory.problems._family import Family, as_family, singleton, without_counts
 from nctheory.problems._focal import Focal, focal
-from nctheory.problems._gauge import ChainParams, internal_spaces, random_gauge, segment_ranks, undecayed
+from nctheory.problems._gauge import (
+    ChainParams,
+    chain_gauge_penalty,
+    internal_spaces,
+    random_gauge,
+    segment_ranks,
+    undecayed,
+)
 from nctheory.problems._layer_peeled import LayerPeeled, layer_peeled
 from nctheory.problems._losses import CrossEntropy, Loss, MeanSquaredError, is_loss, label_smoothing, mse
 from nctheory.problems._margin import support_vector_features, vector_scaling
@@ -63,6 +70,7 @@ __all__ = [
     "VectorScaling",
     "as_family",
     "balanced_chain",
+    "chain_gauge_penalty",
     "check_points",
     "class_mean_chain",
     "deep_linear",

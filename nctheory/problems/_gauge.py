@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from nctheory.problems._chain import DeepLinear
 
 
+NARROW = 3
+"""A space is narrow that is no wider than this many times the rows of the factor above: two products of that width with the
+factor below take the place of six with as many rows."""
 RANK_TOLERANCE, RANK_DOUBT = 1e-3, 1e-5
 """Relative size from which on a singular value counts, and the fraction of it below which it surely does not."""
 
@@ -100,29 +103,45 @@ def _tangent(problem: DeepLinear, params: ChainParams, space: int, skew: Array) 
     return ChainParams(tuple(weights), features, zero.bias)
 
 
-def chain_gauge_penalty(problem: DeepLinear, params: ChainParams, vector: ChainParams) -> ChainParams:
+def chain_gauge_penalty(
+    problem: DeepLinear, params: ChainParams, vector: ChainParams, *, direct: bool = False
+) -> ChainParams:
     r"""A positive semidefinite form on the rotations' tangents, at the cost of a Hessian product.
 
     In a space between A above and F below let $M=v_FF^\top-A^\top v_A$ and $G=M-M^\top$, the vector's components along
-    the rotations. The result is the tangent of $SG+GS$ with $S=A^\top A$, of which only $C=AG$ is ever formed.
+    the rotations. The result is the tangent of $SG+GS$ with $S=A^\top A$, of which only $C=AG$ is ever formed; but with
+    `direct` $SG+GS$ itself, in spaces so narrow that this is less work: there large factors are read half as often.
     """
-    weights = [jnp.zeros_like(w) for w in params.weights]
+    weights: list[Array] = [jnp.zeros_like(w) for w in params.weights]
     features = None if params.features is None else jnp.zeros_like(params.features)
     for space in internal_spaces(problem):
         above, moved_above = params.weights[space], vector.weights[space]
         below = problem.lowest(params) if space == 0 else params.weights[space - 1]
         moved_below = problem.lowest(vector) if space == 0 else vector.weights[space - 1]
+        if direct and above.shape[1] <= NARROW * above.shape[0]:
+            m = moved_below @ below.T - above.T @ moved_above
+            half = (above.T @ above) @ (m - m.T)
+            generator = half - half.T
+            weights[space] -= above @ generator
+            along = generator @ below
+            features = _added(features, weights, space, along)
+            continue
         product, gram = above @ below, above @ above.T
         c = (above @ moved_below) @ below.T - product @ moved_below.T
         c = c - gram @ moved_above + (above @ moved_above.T) @ above
         weights[space] += (above @ c.T) @ above - gram @ c
         along = above.T @ (c @ below) - c.T @ product
-        if space == 0:
-            features = along
-        else:
-            weights[space - 1] += along
+        features = _added(features, weights, space, along)
     bias = None if params.bias is None else jnp.zeros_like(params.bias)
     return ChainParams(tuple(weights), features, bias)
+
+
+def _added(features: Array | None, weights: list[Array], space: int, along: Array) -> Array | None:
+    """The features' move, with what the factor below a space moves along the orbit; a layer's is added to `weights`."""
+    if space == 0:
+        return along
+    weights[space - 1] += along
+    return features
 
 
 def chain_tangents(problem: DeepLinear, params: ChainParams) -> ChainParams:

@@ -11,11 +11,12 @@ from nctheory._precision import float64
 from nctheory._shown import shown
 from nctheory._untraced import untraced
 from nctheory.certificates import certify, gap_closed
-from nctheory.flow import Ensemble, Status, as_key, as_seeds, solve
+from nctheory.flow import Ensemble, Options, Status, as_key, as_seeds, solve
 from nctheory.problems import Problem
+from nctheory.sweeps._device_blocks import Seen, on_accelerator, worst_first
 
 BLOCK = 4_096
-"""Seeds whose parameters are held at a time."""
+"""Seeds whose parameters are held at a time on a CPU."""
 
 
 @shown()
@@ -67,15 +68,16 @@ def survey(
     key: int | PRNGKeyArray = 0,
     *,
     keep: int = 16,
-    block: int = BLOCK,
+    block: int | None = None,
     progress: Callable[[int], None] | None = None,
     **options: Any,
 ) -> Survey:
     """Solve and certify very many seeds in bounded memory: everything scalar is kept, of the parameters only the worst.
 
-    Seeds run in blocks of `block`; what each block leaves behind are value, gradient norm, duality gap, status and step
-    count of each seed, and the parameters of the `keep` worst so far. `options` go to `solve`; a seed's outcome is the same
-    as there. Time is linear in the number of seeds. Raises ValueError for `keep` or `block` below 1 and for what `solve`
+    Seeds run in blocks of `block`, by default 4,096 on a CPU and 65,536 elsewhere; what each block leaves behind are value,
+    gradient norm, duality gap, status and step count of each seed, and the parameters of the `keep` worst so far. `options`
+    go to `solve`; a seed's outcome is the same as there. Time is linear in the number of seeds. Raises ValueError for `keep`
+    or `block` below 1 and for what `solve`
     refuses.
 
     >>> import nctheory as nct
@@ -86,25 +88,50 @@ def survey(
     """
     numbers, root = as_seeds(seeds), as_key(key)
     for name, number in (("keep", keep), ("block", block)):
-        if number < 1:
+        if number is not None and number < 1:
             raise ValueError(f"{name}: expected at least 1, got {number}")
+    devices = options.get("devices") or jax.local_devices()
+    platform = "cpu" if any(device.platform == "cpu" for device in devices) else None
+    return survey_blocks(problem, numbers, root, keep, block, Options(progress=progress, **options), platform)
+
+
+def survey_blocks(
+    problem: Problem,
+    numbers: np.ndarray,
+    root: PRNGKeyArray,
+    keep: int,
+    block: int | None,
+    options: Options,
+    platform: str | None,
+) -> Survey:
+    """`survey` by the road of a platform: of "cpu", or of an accelerator, None being that of the devices."""
+    if platform == "cpu":
+        size = BLOCK if block is None else block
+        begins = range(0, len(numbers), size)
+        blocks = (_on_host(problem, numbers[begin : begin + size], root, keep, options) for begin in begins)
+    else:
+        blocks = on_accelerator(problem, numbers, root, keep, options, block=block, platform=platform)
     parts, worst, reason = [], None, None
-    for begin in range(0, len(numbers), block):
-        ensemble = solve(problem, numbers[begin : begin + block], root, progress=progress, **options)
-        bound = certify(problem, ensemble.params)
-        parts.append(
-            (ensemble.value, ensemble.grad_norm, bound.gap, bound.gap_rounding, ensemble.status, ensemble.steps)
-        )
-        reason = reason or bound.reason
-        candidates = (ensemble, bound.gap) if worst is None else _joined(worst, (ensemble, bound.gap))
+    for seen in blocks:
+        parts.append(seen.columns)
+        reason = reason or seen.reason
+        candidates = (seen.worst, seen.gap) if worst is None else _joined(worst, (seen.worst, seen.gap))
         worst = _worst(*candidates, keep)
     assert worst is not None  # there is at least one seed
     value, grad_norm, gap, rounding, status, steps = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Survey(numbers, value, grad_norm, gap, rounding, status, steps, worst[0], reason)
 
 
+def _on_host(problem: Problem, numbers: np.ndarray, root: PRNGKeyArray, keep: int, options: Options) -> Seen:
+    """A block by way of `solve`, whose ensemble is certified."""
+    ensemble = solve(problem, numbers, root, **options._asdict())
+    bound = certify(problem, ensemble.params)
+    columns = (ensemble.value, ensemble.grad_norm, bound.gap, bound.gap_rounding, ensemble.status, ensemble.steps)
+    return Seen(columns, *_worst(ensemble, bound.gap, keep), bound.reason)
+
+
 def _worst(ensemble: Ensemble, gap: np.ndarray, keep: int) -> tuple[Ensemble, np.ndarray]:
-    order = np.lexsort((-gap / np.maximum(np.abs(ensemble.value), np.finfo(float).tiny), ensemble.converged))[:keep]
+    order = worst_first(ensemble.value, gap, ensemble.converged, keep)
     return _map(lambda x: x[order], ensemble), gap[order]
 
 

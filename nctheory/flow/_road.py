@@ -1,0 +1,114 @@
+"""How the stages of a solve run on a platform: in what form they see points and the problem, and how many items at a time."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._types import Array, Scalar
+from nctheory.flow._handover import GaugePenalty
+from nctheory.flow._lanes import Runner, run_lanes
+from nctheory.flow._lockstep import run_lockstep
+from nctheory.flow._ode import ACCURATE, UNROLLED, Integrator, ValueAndGrad
+from nctheory.flow._record import Record
+from nctheory.problems import DeepLinear, Family, Params, chain_gauge_penalty, ravel, size, template, unravel
+
+LANE_NUMBERS = 7000
+"""Parameters worked on at a time on a CPU, so that the dozen vectors of every lane stay in its cache (measured)."""
+MOST_NUMBERS = 2**26
+"""The same elsewhere, where many lanes are needed to fill the device."""
+TILE_NUMBERS = 2**22
+"""Parameters of the seeds that go in lockstep elsewhere (measured: wider tiles are no quicker, of small problems slower)."""
+
+
+def lane_count(parameters: int, items: int, platform: str) -> int:
+    """Seeds worked on at a time.
+
+    >>> lane_count(196, 1024, "cpu"), lane_count(32_650, 1024, "cpu"), lane_count(196, 1024, "gpu")
+    (32, 2, 1024)
+    """
+    most = int(np.clip(LANE_NUMBERS // parameters, 2, 32)) if platform == "cpu" else max(1, MOST_NUMBERS // parameters)
+    return min(most, items)
+
+
+class Road(NamedTuple):
+    """How the stages run on a platform: what they see of points and of the problem, and how many at a time."""
+
+    value_and_grad: ValueAndGrad
+    gauge_penalty: GaugePenalty
+    follow: Integrator
+    run: Runner
+
+
+def road(family: Family, items: int, platform: str) -> Road:
+    """On a CPU flat vectors in lanes that are filled anew; elsewhere points as their arrays, in lockstep."""
+    if platform == "cpu":
+        lanes = lane_count(size(family.template), items, platform)
+        run = partial(run_lanes, lanes=lanes)
+        return Road(family_objective(family), partial(gauge_penalty, family), ACCURATE, run)
+    wide = 1 << max(0, (TILE_NUMBERS // size(family.template)).bit_length() - 1)
+    run = partial(run_lockstep, lanes=min(wide, items))
+    return Road(partial(_evaluate_apart, family), partial(_penalty_apart, family), UNROLLED, run)
+
+
+def family_objective(family: Family) -> ValueAndGrad:
+    """Objective and gradient on flat vectors, for the member that a context names."""
+    return partial(_evaluate, family)
+
+
+# Functions within the compiled program, so that they are traced once for all the places that they are called from.
+@jax.jit
+def _evaluate(family: Family, vector: Array, context: Array) -> tuple[Scalar, Array]:
+    problem = family.at(context)
+    value, gradient = problem.value_and_grad(unravel(problem, vector))
+    return value, ravel(gradient)
+
+
+@jax.jit
+def gauge_penalty(family: Family, point: Array, vector: Array, context: Array) -> Array:
+    """`Problem.gauge_penalty` on flat vectors, of the member that a context names."""
+    problem = family.at(context)
+    return ravel(problem.gauge_penalty(unravel(problem, point), unravel(problem, vector)))
+
+
+def apart(family: Family, vector: Array) -> tuple[Array, ...]:
+    """A flat vector as the tuple of a problem's parameter arrays; leading axes are kept."""
+    return tuple(jax.tree.leaves(unravel(family.template, vector)))
+
+
+def whole(family: Family, point: tuple[Array, ...]) -> Params:
+    """The parameters that are made of these arrays."""
+    return jax.tree.unflatten(jax.tree.structure(template(family.template)), point)
+
+
+@jax.jit
+def _evaluate_apart(family: Family, point: tuple[Array, ...], context: Array) -> tuple[Scalar, tuple[Array, ...]]:
+    value, gradient = family.at(context).value_and_grad(whole(family, point))
+    return value, tuple(jax.tree.leaves(gradient))
+
+
+@jax.jit
+def _penalty_apart(
+    family: Family, point: tuple[Array, ...], vector: tuple[Array, ...], context: Array
+) -> tuple[Array, ...]:
+    """`gauge_penalty` on points as their arrays; of chains in the form that reads the factors least often."""
+    problem, at, along = family.at(context), whole(family, point), whole(family, vector)
+    if isinstance(problem, DeepLinear) and type(problem).gauge_penalty is DeepLinear.gauge_penalty:
+        return tuple(jax.tree.leaves(chain_gauge_penalty(problem, at, along, direct=True)))
+    return tuple(jax.tree.leaves(problem.gauge_penalty(at, along)))
+
+
+def divided(family: Family, records: Record) -> Record:
+    """Records whose points are the tuples of their arrays; leading axes are kept."""
+    return records._replace(point=apart(family, records.point), anchor=apart(family, records.anchor))
+
+
+def joined(records: Record) -> Record:
+    """Records with a leading axis whose points are flat vectors again."""
+
+    def flat(point: tuple[Array, ...]) -> Array:
+        return jnp.concatenate([x.reshape(x.shape[0], -1) for x in point], axis=1)
+
+    return records._replace(point=flat(records.point), anchor=flat(records.anchor))

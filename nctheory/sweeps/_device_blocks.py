@@ -1,0 +1,71 @@
+"""A survey on an accelerator: the records stay there, are certified there, and only numbers and the worst points come back."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from nctheory._types import Array
+from nctheory.certificates import certify
+from nctheory.flow import Ensemble, Options, Plan, gather_ensemble, rows, status_of, told_apart
+from nctheory.problems import Params, Problem, singleton, unravel
+
+DEVICE_BLOCK = 65_536
+"""Seeds whose parameters an accelerator holds at a time, by default; fewer where memory asks for it (conventional)."""
+COLUMNS = ("value", "grad_norm", "phase", "steps")
+
+
+class Seen(NamedTuple):
+    """What a block leaves behind: numbers of every seed, and the seeds to look at first."""
+
+    columns: tuple[np.ndarray, ...]
+    """Value, gradient norm, gap, its rounding, status, steps."""
+    worst: Ensemble
+    gap: np.ndarray
+    """Of the worst."""
+    reason: str | None
+
+
+def worst_first(value: np.ndarray, gap: np.ndarray, converged: np.ndarray, keep: int) -> np.ndarray:
+    """The first `keep` seeds to look at: those that did not converge, then those of the largest gap."""
+    return np.lexsort((-gap / np.maximum(np.abs(value), np.finfo(float).tiny), converged))[:keep]
+
+
+def on_accelerator(
+    problem: Problem,
+    numbers: np.ndarray,
+    root: PRNGKeyArray,
+    keep: int,
+    options: Options,
+    *,
+    block: int | None = None,
+    platform: str | None = None,
+) -> Iterator[Seen]:
+    """The survey's blocks, each solved by one program and certified by another on what lies on the device already.
+
+    They are of one length, the last being filled up, so that each program is compiled once.
+    """
+    family = singleton(problem)
+    contexts = np.zeros((len(numbers), 0))
+    plan = Plan(family, contexts, numbers, root, options, platform, DEVICE_BLOCK if block is None else block)
+    for begin in plan.begins:
+        count = plan.count(begin)
+        records = plan.on_devices(begin)
+        told = told_apart(family, records._replace(phase=np.asarray(records.phase)))
+        bound = certify(problem, _points(problem, records.point, count))
+        value, grad_norm, phase, steps = (np.asarray(getattr(told, name))[:count] for name in COLUMNS)
+        gap, rounding, status = bound.gap[:count], bound.gap_rounding[:count], status_of(phase)
+        first = worst_first(value, gap, status == 0, keep)
+        some = rows(records, first)._replace(phase=phase[first])
+        worst = gather_ensemble(problem, numbers[begin : begin + count][first], some)
+        plan.report(count)
+        yield Seen((value, grad_norm, gap, rounding, status, steps), worst, gap[first], bound.reason)
+
+
+@jax.jit
+def _points(problem: Problem, points: Array, count: Array | int) -> Params:
+    """The first points, filled up with the last of them: what was not solved is not certified either."""
+    return unravel(problem, points[jnp.minimum(jnp.arange(points.shape[0]), count - 1)])

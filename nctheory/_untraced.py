@@ -5,10 +5,10 @@ so by name; within a trace whose numbers it is not given, it computes at once, a
 """
 
 import contextlib
+import dataclasses
 import functools
 import inspect
-import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -19,7 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DEEPEST = 3
-"""How far fields of objects that are no pytrees, and functions, are looked into."""
+"""How far functions and dataclasses are looked into."""
 
 
 def untraced(instead: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -51,8 +51,12 @@ def _message(verb: str, found: str, instead: str) -> str:
 
 
 def _traced_places(value: Any, place: str, depth: int = 0) -> Iterator[str]:
-    """Where a value holds stand-ins: leaves of pytrees, fields of objects that are none, and what functions close over."""
-    for path, leaf in jax.tree.leaves_with_path(value):
+    """Where a value holds stand-ins: leaves of pytrees, fields of dataclasses that are none, and what functions close over."""
+    try:
+        leaves = jax.tree.leaves_with_path(value)
+    except (TypeError, ValueError):  # a dictionary whose keys have no order, say, is nothing that JAX could trace
+        return
+    for path, leaf in leaves:
         here = place + jax.tree_util.keystr(path)
         if is_traced(leaf):
             yield here
@@ -62,13 +66,13 @@ def _traced_places(value: Any, place: str, depth: int = 0) -> Iterator[str]:
 
 
 def _parts(leaf: Any) -> Iterator[tuple[str, Any]]:
-    """The parts of an object that is no pytree, with their names."""
+    """The parts of a function, or of a dataclass that is no pytree, with their names; of other objects nothing is known."""
     if isinstance(leaf, functools.partial):
         yield from (("'s function", leaf.func), ("'s arguments", (leaf.args, leaf.keywords)))
-    if inspect.isfunction(leaf):
+    elif inspect.isfunction(leaf):
         for name, cell in zip(leaf.__code__.co_freevars, leaf.__closure__ or (), strict=True):
             with contextlib.suppress(ValueError):  # a name that has no value yet
                 yield f"'s {name}", cell.cell_contents
         yield "'s defaults", (leaf.__defaults__, leaf.__kwdefaults__)
-    elif isinstance(getattr(leaf, "__dict__", None), Mapping) and not isinstance(leaf, type | types.ModuleType):
-        yield from ((f".{name}", inner) for name, inner in vars(leaf).items())
+    elif dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
+        yield from ((f".{field.name}", getattr(leaf, field.name, None)) for field in dataclasses.fields(leaf))

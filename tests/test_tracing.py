@@ -288,3 +288,20 @@ def test_it_names_the_place():
         jax.jit(UNTRACED["sweep"])(X)
     with pytest.raises(ValueError, match=r"^key is traced, and `solve`"):
         jax.vmap(lambda key: nct.solve(model(X), 2, key).value)(jax.random.split(jax.random.key(0), 2))
+
+
+def test_objects_of_other_libraries_are_not_searched():
+    class Foreign:
+        def __init__(self):
+            self.mixed = {1: self, "one": self}
+
+        @property
+        def trap(self):
+            raise AssertionError("looked into")
+
+    foreign = Foreign()
+
+    def progress(done):
+        assert foreign.mixed
+
+    assert nct.solve(model(X), 2, progress=progress).converged.all()

@@ -197,6 +197,18 @@ def test_a_limit_is_extrapolated_and_one_that_is_far_off_supports_nothing():
     judged = checked("limit", crossing, np.zeros(crossing.shape), [0.3], times=even, vanishing="geometric")
     assert judged.seeds.size > 300
     assert not judged.violated.any()
+    # A path that has arrived: the ratio of two changes that are noise says nothing, and may be near 1.
+    noise = np.full((300, 12), 1e-9)
+    shaken = np.random.default_rng(0).uniform(-1e-9, 1e-9, size=(300, 12))
+    arrived = checked("limit", 0.3 + np.exp(-4 * even) + shaken, noise, [0.3], times=even, vanishing="geometric")
+    assert arrived.seeds.size == 300
+    assert not arrived.violated.any()
+    assert np.max(arrived.tolerance) < 2e-8
+    # Ones whose changes fall below the noise while ten times as much is left.
+    slowly = 0.3 + np.geomspace(1e-9, 1e-5, 300)[:, None] * 0.9 ** (even - 12.0)[None, :] + shaken
+    judged = checked("limit", slowly, noise, [0.3], times=even, vanishing="geometric")
+    assert judged.seeds.size == 300
+    assert not judged.violated.any()
     with pytest.raises(ValueError, match="times: claim 'it' wants to see where 16 times"):
         checked("limit", curve[:, -2:], tiny[:, -2:], [0.7], times=times[-2:], **slow)
 

@@ -11,7 +11,8 @@ from nctheory._batching import in_few_lengths, map_in_blocks, rounded_up, usual_
 from nctheory._precision import EPS
 from nctheory._programs import light_jit
 from nctheory._types import Array, Scalar
-from nctheory.flow._handover import FINAL_RESIDUAL, NEWTON_ITERATIONS, conjugate_gradients, gauge_fixed
+from nctheory.flow._handover import FINAL_RESIDUAL, NEWTON_ITERATIONS
+from nctheory.flow._newton import conjugate_gradients, gauge_fixed
 from nctheory.flow._record import ARRIVED, DONE, KINK, RECEDING, RUNAWAY, SPENT, STUCK, Record
 from nctheory.flow._road import family_objective, gauge_penalty
 from nctheory.problems import Family

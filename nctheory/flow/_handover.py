@@ -1,16 +1,15 @@
 """When may a polish replace the flow? A Newton step with positive curvature, checked before and after."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Bool
 
 from nctheory._precision import EPS
 from nctheory._types import Array
 from nctheory.flow._lanes import Runner
+from nctheory.flow._newton import GaugePenalty, conjugate_gradients, gauge_fixed, random_direction
 from nctheory.flow._ode import ValueAndGrad
 from nctheory.flow._record import (
     ARRIVED,
@@ -28,10 +27,7 @@ from nctheory.flow._record import (
     Record,
     Settings,
 )
-from nctheory.flow._vectors import Point, dot, like, norm, numbers, pick, plus, times
-
-GaugePenalty = Callable[[Point, Point, Array], Point]
-"""`Problem.gauge_penalty`: of a point, a direction and a context."""
+from nctheory.flow._vectors import Point, norm, numbers, pick, plus, times
 
 NEWTON_ITERATIONS = 120
 PROBE_ITERATIONS = 40
@@ -64,48 +60,6 @@ MAX_ATTEMPTS = 24
 """Rejected hand-overs after which a seed counts as stalled."""
 
 
-class _CG(NamedTuple):
-    solution: Point
-    residual: Point
-    direction: Point
-    squared: Array
-    iteration: Array
-    negative: Array
-
-
-def conjugate_gradients(
-    product: Callable[[Point], Point],
-    rhs: Point,
-    residual: float | Array,
-    iterations: int | Array,
-    longest: float | Array = jnp.inf,
-) -> tuple[Point, Array, Array, Array]:
-    """CG for `product(x) = rhs`: solution, relative residual, iterations, and whether a direction of curvature <= 0
-    turned up (CG meets one exactly when the operator is not positive definite on the Krylov space built so far).
-
-    The iterates only grow, so that it gives up, its residual unmet, as soon as one is longer than `longest`.
-    """
-    target = residual**2 * dot(rhs, rhs)
-
-    def going(s: _CG) -> Array:
-        short = dot(s.solution, s.solution) <= longest**2
-        return (s.squared > target) & (s.iteration < iterations) & ~s.negative & short
-
-    def step(s: _CG) -> _CG:
-        image = product(s.direction)
-        curvature = dot(s.direction, image)
-        negative = ~(curvature > 0.0)
-        length = jnp.where(negative, 0.0, s.squared / jnp.where(negative, 1.0, curvature))
-        left = jax.tree.map(lambda x, y: x - length * y, s.residual, image)
-        squared = dot(left, left)
-        direction = plus(left, squared / s.squared, s.direction)
-        return _CG(plus(s.solution, length, s.direction), left, direction, squared, s.iteration + 1, negative)
-
-    start = _CG(jax.tree.map(jnp.zeros_like, rhs), rhs, rhs, dot(rhs, rhs), jnp.asarray(0), jnp.asarray(False))
-    end = jax.lax.while_loop(going, step, start)
-    return end.solution, jnp.sqrt(end.squared / dot(rhs, rhs)), end.iteration, end.negative
-
-
 class _Correction(NamedTuple):
     value: Array
     grad_norm: Array
@@ -115,26 +69,6 @@ class _Correction(NamedTuple):
     negative: Array
     local: Array
     """Whether it stays near the point, or leads to the neighbourhood of zero."""
-
-
-def _probe(point: Point) -> Point:
-    """A random direction at a point, a constant of the program."""
-    return jax.tree.map(jnp.asarray, like(point, np.random.default_rng(7).normal(size=numbers(point))))
-
-
-def gauge_fixed(
-    value_and_grad: ValueAndGrad, gauge_penalty: GaugePenalty, point: Point, context: Array
-) -> tuple[Point, Callable[[Point], Point], Array]:
-    """Gradient, product with the Hessian plus a multiple of the gauge penalty, and the Hessian's root-mean-square size.
-
-    The multiple makes the curvature along the symmetry orbit as large as that elsewhere, as a random direction has it.
-    """
-    gradient, curvature = jax.linearize(lambda y: value_and_grad(y, context)[1], point)
-    probe = _probe(point)
-    along = norm(gauge_penalty(point, probe, context))
-    steep = norm(curvature(probe))
-    fixing = steep / jnp.where(along > 0, along, 1.0)
-    return gradient, lambda v: plus(curvature(v), fixing, gauge_penalty(point, v, context)), steep / norm(probe)
 
 
 def newton_stage(
@@ -175,7 +109,7 @@ def newton_stage(
         testing, refining, reached = r.phase == TEST, r.phase == REFINE, r.phase == REACHED
         confirming = ~testing
         _, product, size = gauge_fixed(value_and_grad, gauge_penalty, r.point, r.context)
-        probe = _probe(r.point)
+        probe = random_direction(r.point)
         wanted = jnp.where(confirming, FINAL_RESIDUAL, NEWTON_RESIDUAL)
         far = norm(r.point)
         radius = jnp.where(reached, FARTHEST * far, r.radius)

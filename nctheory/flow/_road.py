@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory._types import Array, Scalar
-from nctheory.flow._handover import GaugePenalty
 from nctheory.flow._lanes import Runner, run_lanes
 from nctheory.flow._lockstep import run_lockstep
+from nctheory.flow._newton import GaugePenalty
 from nctheory.flow._ode import ACCURATE, UNROLLED, Integrator, ValueAndGrad
 from nctheory.flow._record import Record
 from nctheory.problems import DeepLinear, Family, Params, chain_gauge_penalty, ravel, size, template, unravel

@@ -72,23 +72,28 @@ class Limit(PathClaim):
         if times.size < ENDS + 2 or not np.allclose(np.diff(times)[-ENDS - 1 :], times[-1] - times[-2], rtol=1e-9):
             raise ValueError(f"times: claim {self.name!r} needs {ENDS + 2} evenly spaced times at the end, got {times}")
 
-        change, open_ = np.diff(curve), 2.0 * (noise[:, 1:] + noise[:, :-1])
-        told = np.abs(change) > open_
-        # The ratio of two changes, the last ones that are told from noise: a ratio of noise may be anything.
-        ratios = np.where(
-            told[:, 1:] & told[:, :-1], change[:, 1:] / np.where(told[:, :-1], change[:, :-1], 1.0), np.nan
-        )
+        # Changes from one end to the next, and their noise; a ratio of noise may be anything.
+        change, blur = np.diff(curve), noise[:, 1:] + noise[:, :-1]
+        told = np.abs(change) > 2.0 * blur
+        before_it = np.where(told[:, :-1], change[:, :-1], 1.0)
+        ratios = np.where(told[:, 1:] & told[:, :-1], change[:, 1:] / before_it, np.nan)
+        # |d(c/b)| <= (|dc| + |c/b| |db|) / |b|
+        doubts = (blur[:, 1:] + np.abs(ratios) * blur[:, :-1]) / np.abs(before_it)
 
         def limit(end: int) -> tuple[np.ndarray, np.ndarray]:
-            known = np.isfinite(ratios[:, : end - 1])
+            known, seeds = np.isfinite(ratios[:, : end - 1]), np.arange(len(curve))
             last = known.shape[1] - 1 - np.argmax(known[:, ::-1], axis=1)
-            ratio = np.where(known.any(axis=1), np.take_along_axis(ratios, last[:, None], axis=1)[:, 0], 0.0)
-            ratio, seeds = np.clip(ratio, -0.95, 0.95), np.arange(len(curve))
-            # Where the last change is not told from noise the path has arrived, but for as much again as noise may hide.
-            still = told[seeds, end - 1]
-            step = np.where(still, curve[:, end] - curve[:, end - 1], 0.0)
-            rest = np.where(still, noise[:, end] * (1.0 + np.abs(ratio)) / (1.0 - np.abs(ratio)), open_[:, end - 1])
-            return curve[:, end] + step * ratio / (1.0 - ratio), rest / (1.0 - np.abs(ratio))
+            some = known.any(axis=1)
+            ratio, doubt = (
+                np.where(some, one[seeds, last], nothing) for one, nothing in ((ratios, 0.0), (doubts, 1.0))
+            )
+            ratio, most = np.clip(ratio, -0.95, 0.95), np.clip(np.abs(ratio) + doubt, 0.0, 0.95)
+            # The limit is c + (c - b) r / (1 - r). Where the last change is not told from noise it is at most three times
+            # that, and what is left of the way comes to as much.
+            still, more = told[seeds, end - 1], most / (1.0 - most)
+            step = np.where(still, change[:, end - 1], 0.0)
+            error = np.where(still, 1.0, 3.0) * blur[:, end - 1] * more + np.abs(step) * doubt / (1.0 - most) ** 2
+            return curve[:, end] + step * ratio / (1.0 - ratio), noise[:, end] + error
 
         (last, error), *before = (limit(end) for end in range(times.size - 1, times.size - 1 - ENDS, -1))
         moved = [np.abs(last - sooner) for sooner, _ in before]

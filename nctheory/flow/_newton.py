@@ -1,0 +1,80 @@
+"""Newton's equation at a point: conjugate gradients on the Hessian with its gauge fixed."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nctheory._types import Array
+from nctheory.flow._ode import ValueAndGrad
+from nctheory.flow._vectors import Point, dot, like, norm, numbers, plus
+
+GaugePenalty = Callable[[Point, Point, Array], Point]
+"""`Problem.gauge_penalty`: of a point, a direction and a context."""
+
+
+class _CG(NamedTuple):
+    solution: Point
+    residual: Point
+    direction: Point
+    squared: Array
+    iteration: Array
+    negative: Array
+
+
+def conjugate_gradients(
+    product: Callable[[Point], Point],
+    rhs: Point,
+    residual: float | Array,
+    iterations: int | Array,
+    longest: float | Array = jnp.inf,
+) -> tuple[Point, Array, Array, Array]:
+    """CG for `product(x) = rhs`: solution, relative residual, iterations, and whether a direction of curvature <= 0
+    turned up (CG meets one exactly when the operator is not positive definite on the Krylov space built so far).
+
+    The iterates only grow, so that it gives up, its residual unmet, as soon as one is longer than `longest`.
+    """
+    target = residual**2 * dot(rhs, rhs)
+
+    def going(s: _CG) -> Array:
+        short = dot(s.solution, s.solution) <= longest**2
+        return (s.squared > target) & (s.iteration < iterations) & ~s.negative & short
+
+    def step(s: _CG) -> _CG:
+        image = product(s.direction)
+        curvature = dot(s.direction, image)
+        negative = ~(curvature > 0.0)
+        length = jnp.where(negative, 0.0, s.squared / jnp.where(negative, 1.0, curvature))
+        left = jax.tree.map(lambda x, y: x - length * y, s.residual, image)
+        squared = dot(left, left)
+        direction = plus(left, squared / s.squared, s.direction)
+        return _CG(plus(s.solution, length, s.direction), left, direction, squared, s.iteration + 1, negative)
+
+    start = _CG(jax.tree.map(jnp.zeros_like, rhs), rhs, rhs, dot(rhs, rhs), jnp.asarray(0), jnp.asarray(False))
+    end = jax.lax.while_loop(going, step, start)
+    return end.solution, jnp.sqrt(end.squared / dot(rhs, rhs)), end.iteration, end.negative
+
+
+def random_direction(point: Point) -> Point:
+    """A random direction at a point, a constant of the program."""
+    return jax.tree.map(jnp.asarray, like(point, np.random.default_rng(7).normal(size=numbers(point))))
+
+
+def gauge_fixed(
+    value_and_grad: ValueAndGrad, gauge_penalty: GaugePenalty, point: Point, context: Array
+) -> tuple[Point, Callable[[Point], Point], Array]:
+    """Gradient, product with the Hessian plus a multiple of the gauge penalty, and the Hessian's root-mean-square size.
+
+    The multiple makes the curvature along the symmetry orbit as large as that elsewhere, as a random direction has it.
+    """
+    gradient, curvature = jax.linearize(lambda y: value_and_grad(y, context)[1], point)
+    probe = random_direction(point)
+    along = norm(gauge_penalty(point, probe, context))
+    steep = norm(curvature(probe))
+    fixing = steep / jnp.where(along > 0, along, 1.0)
+    return gradient, lambda v: plus(curvature(v), fixing, gauge_penalty(point, v, context)), steep / norm(probe)
+
+
+__all__ = ["GaugePenalty", "conjugate_gradients", "gauge_fixed", "random_direction"]

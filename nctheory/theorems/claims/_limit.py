@@ -76,9 +76,12 @@ class Limit(PathClaim):
         change, blur = np.diff(curve), noise[:, 1:] + noise[:, :-1]
         told = np.abs(change) > 2.0 * blur
         before_it = np.where(told[:, :-1], change[:, :-1], 1.0)
-        ratios = np.where(told[:, 1:] & told[:, :-1], change[:, 1:] / before_it, np.nan)
-        # |d(c/b)| <= (|dc| + |c/b| |db|) / |b|
-        doubts = (blur[:, 1:] + np.abs(ratios) * blur[:, :-1]) / np.abs(before_it)
+        ratios = np.where(told[:, :-1], np.where(told[:, 1:], change[:, 1:] / before_it, 0.0), np.nan)
+        # |d(c/b)| <= (|dc| + |c/b| |db|) / |b|; of a change within its noise, as that of a path that has just arrived, all.
+        inside = np.where(told[:, 1:], 0.0, np.abs(change[:, 1:]))
+        doubts = (blur[:, 1:] + inside + np.abs(ratios) * blur[:, :-1]) / np.maximum(
+            np.abs(before_it) - blur[:, :-1], 0.0
+        )
 
         def limit(end: int) -> tuple[np.ndarray, np.ndarray]:
             known, seeds = np.isfinite(ratios[:, : end - 1]), np.arange(len(curve))

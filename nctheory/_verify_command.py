@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,16 @@ from nctheory._outputs import Outputs
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+    from nctheory.report import SeedProgress
+    from nctheory.theorems import Theorem, Verdict
+
 
 def verify_command(args: argparse.Namespace) -> int:
     """Run verifications with a progress bar, print tables, write files; the exit status says how they ended."""
     from threadpoolctl import threadpool_limits
 
     from nctheory.report import SeedProgress, render_verdict, summary_table, tolerance_figure
-    from nctheory.theorems import Theorem, Verdict, VerifyOptions, verify, write_atomically
+    from nctheory.theorems import VerifyOptions, write_atomically
 
     _outputs(args)
     if args.seed is not None and args.instance is None:
@@ -37,33 +40,28 @@ def verify_command(args: argparse.Namespace) -> int:
     if args.quick:
         options = options._replace(fidelity_seeds=4)
 
-    def run(theorem: Theorem, file: str | None) -> Verdict:
-        total = _planned_seeds(theorem, args) if progress.shown else None
-        with progress.bar(theorem.id, total) as advance:
-            verdict = verify(
-                theorem,
-                seeds,
-                args.key,
-                instance=args.instance,
-                quick=args.quick,
-                options=options,
-                progress=advance,
-                file=file,
-            )
+    arguments = {
+        "seeds": seeds,
+        "key": args.key,
+        "instance": args.instance,
+        "quick": args.quick,
+        "options": options,
+    }
+    verdicts, outputs = [], Outputs()
+
+    def save(verdict: "Verdict") -> None:
         if args.out is not None:
             with outputs.attempt():
-                verdict.to_json(Path(args.out) / f"{theorem.id}.json")
-        return verdict
+                verdict.to_json(Path(args.out) / f"{verdict.theorem}.json")
 
-    verdicts, outputs = [], Outputs()
     with (
         wrong_arguments(through_files=False),
         SeedProgress() as progress,
         threadpool_limits(1, user_api="blas"),
-        _pool(workers) as pool,
+        _verdicts(chosen, arguments, progress, lambda theorem: _planned_seeds(theorem, args), save) as arriving,
     ):
         # In the order asked for, each as soon as it is there.
-        for verdict in pool.map(lambda job: run(*job), chosen):
+        for verdict in arriving:
             verdicts.append(verdict)
             if not args.quiet or verdict.outcome != "holds":
                 with progress.paused():
@@ -79,6 +77,39 @@ def verify_command(args: argparse.Namespace) -> int:
             say_file("figure", file)
     outputs.settle()
     return exit_status(verdict.outcome for verdict in verdicts)
+
+
+@contextlib.contextmanager
+def _verdicts(
+    chosen: list[tuple["Theorem", str | None]],
+    arguments: dict[str, Any],
+    progress: "SeedProgress",
+    planned: Callable[["Theorem"], int | None],
+    save: Callable[["Verdict"], None],
+) -> Iterator[Iterator["Verdict"]]:
+    """The verdicts in order, each saved as soon as it is there: of one or few theorems in this process, of many in several."""
+    from nctheory._verify_pool import Job, processes, verdicts_of
+    from nctheory.theorems import verify
+
+    workers = processes(len(chosen))
+    if workers > 1:
+        jobs = [Job(theorem.id, file, arguments) for theorem, file in chosen]
+        totals = {theorem.id: planned(theorem) if progress.shown else None for theorem, _ in chosen}
+        with (
+            contextlib.ExitStack() as bars,
+            verdicts_of(jobs, workers, progress.listener(bars, totals), save) as arriving,
+        ):
+            yield arriving
+        return
+
+    def run(theorem: "Theorem", file: str | None) -> "Verdict":
+        with progress.bar(theorem.id, planned(theorem) if progress.shown else None) as advance:
+            verdict = verify(theorem, progress=advance, file=file, **arguments)
+        save(verdict)
+        return verdict
+
+    with _pool(min(os.cpu_count() or 1, len(chosen))) as pool:
+        yield pool.map(lambda job: run(*job), chosen)
 
 
 @contextlib.contextmanager

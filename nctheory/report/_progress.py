@@ -1,7 +1,7 @@
 """Progress over seeds and over tiles: bars on a terminal, a line now and then elsewhere."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from time import monotonic
 
 from rich.console import Console
@@ -73,6 +73,21 @@ class SeedProgress:
 
         yield advance
         self._bars.stop_task(task)
+
+    def listener(self, stack: ExitStack, totals: Mapping[str, int | None]) -> Callable[[str, int | None], None]:
+        """What hears of theorems in other processes: None when one begins, then numbers of finished seeds, -1 at its end."""
+        open_: dict[str, tuple[ExitStack, Callable[[int], None]]] = {}
+
+        def hear(name: str, finished: int | None) -> None:
+            if finished is None:
+                own = stack.enter_context(ExitStack())
+                open_[name] = own, own.enter_context(self.bar(name, totals[name]))
+            elif name in open_ and finished < 0:
+                open_.pop(name)[0].close()
+            elif name in open_:
+                open_[name][1](finished)
+
+        return hear
 
 
 class TileProgress:

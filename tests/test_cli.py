@@ -61,7 +61,7 @@ def test_a_starved_solver_exits_3():
 
 
 def test_an_engine_error_beats_refuted_and_that_beats_inconclusive_in_the_exit_status(capsys):
-    assert EXIT == {"holds": 0, "refuted": 1, "inconclusive": 3, "engine error": 4}
+    assert EXIT == {"holds": 0, "observed": 0, "refuted": 1, "inconclusive": 3, "engine error": 4}
     assert exit_status(["holds", "holds"]) == 0
     assert exit_status(["inconclusive", "holds"]) == 3
     assert exit_status(["inconclusive", "refuted", "holds"]) == 1

@@ -226,3 +226,25 @@ def test_figures_are_the_same_bytes(results):
     first, second = _page(results), _page(results)
     assert first == second
     assert np.all([part in first for part in ("data:image/svg+xml;base64,", 'class="mark"')])
+
+
+def test_diagrams_of_which_nothing_is_predicted_are_on_the_page(folder):
+    diagram = nct.find_diagram("mse-collapse")
+    free = dataclasses.replace(diagram.boundaries[0], predicted=None, within=1e-2)
+    for name, boundaries in (("free", (free,)), ("bare", ())):
+        found = nct.phase_diagram(dataclasses.replace(diagram, id=name, boundaries=boundaries), grid=2, rows=2, seeds=2)
+        (folder / f"{name}.json").write_text(phase_json(found))
+    assert write_report(folder).left_out == ()
+    page = (folder / "report.html").read_text()
+    for name in ("free", "bare"):
+        assert f'{name}: {diagram.title} <span class="observed">observed</span>' in page
+    assert r"free & onset of collapse & 0 & -- & -- & observed" in (folder / "report.tex").read_text()
+
+
+def test_a_file_that_cannot_be_written_keeps_no_other(folder):
+    (folder / "report.html").mkdir()
+    (folder / "report.html" / "in the way").touch()
+    with pytest.raises(OSError, match=r"report\.html"):
+        write_report(folder)
+    assert (folder / "report.tex").is_file()
+    assert (folder / "report.bib").is_file()

@@ -51,15 +51,22 @@ def write_report(folder: str | Path, title: str = "nctheory report") -> Report:
     """Write report.html, report.tex and report.bib into a folder of results (see `load_results`).
 
     The page holds everything it shows. The files are written atomically, the same bytes for the same results. What cannot be
-    shown is left out, and said to be, and the rest is shown. Raises ValueError for a folder that holds no results.
+    shown is left out, and said to be, and the rest is shown. Raises ValueError for a folder that holds no results, and the
+    first OSError of a file that cannot be written, when the others are.
     """
     root = Path(folder)
     page, results = _shown_page(load_results(folder), title)
     written = {"report.html": page, "report.tex": latex_tables(results)}
     if results.verdicts:
         written["report.bib"] = bibliography(results.verdicts)
+    failed = []
     for name, text in written.items():
-        write_atomically(root / name, text)
+        try:
+            write_atomically(root / name, text)
+        except OSError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
     commands = [
         f"{verdict.theorem}: a BibTeX entry with commands of TeX is not in report.bib"
         for verdict in results.verdicts

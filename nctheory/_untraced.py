@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 import jax
+import jax.numpy as jnp
 
 from nctheory._concrete import is_traced
 
@@ -33,6 +34,8 @@ def untraced(instead: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
             for name, value in (*zip(names, args, strict=False), *kwargs.items()):
                 for place in _traced_places(value, name):
                     raise ValueError(_message(verb.__name__, f"{place} is traced", instead))
+            if not is_traced(jnp.zeros(())):  # no program is being traced
+                return verb(*args, **kwargs)
             with jax.ensure_compile_time_eval():
                 return verb(*args, **kwargs)
 

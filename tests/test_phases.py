@@ -144,7 +144,7 @@ def test_active_and_metastable_phases_of_a_deep_chain():
 def test_starts_of_the_deep_phases_reach_every_local_minimum(depth):
     diagram = nct.find_diagram(f"deep-phases-{depth}")
     active = next(one for one in diagram.boundaries if one.name == "majority active")
-    cell = diagram.model(ratio=1.2, decay=float(active.predicted(np.array(1.2))))
+    cell = diagram.model(ratio=1.2, decay=float(active.predicted_at(np.array(1.2))))
     found = nct.solve(cell, seeds=diagram.seeds, method=diagram.method)
     on = np.stack(
         [np.asarray(jax.vmap(lambda x, m=m: m(cell, x))(found.params)) > 0.1 for m in diagram.measures.values()]
@@ -159,7 +159,7 @@ def test_starts_of_the_deep_phases_reach_every_local_minimum(depth):
 def test_a_boundary_moved_by_a_thousandth_is_refuted_and_the_command_says_so(tmp_path, capsys):
     diagram = nct.find_diagram("mse-collapse")
     line = diagram.boundaries[0]
-    moved = dataclasses.replace(line, predicted=lambda n: 1.001 * line.predicted(n))
+    moved = dataclasses.replace(line, predicted=lambda n: 1.001 * line.predicted_at(n))
     wrong = nct.phase_diagram(dataclasses.replace(diagram, boundaries=(moved,)), grid=2, rows=2, seeds=2)
     assert wrong.outcome == "refuted"
     file = tmp_path / "mine.py"
@@ -205,7 +205,7 @@ def test_a_phase_on_the_wrong_side_or_nowhere_or_an_island_is_refuted():
 def test_what_no_seed_reached_refutes_nothing():
     line = dataclasses.replace(nct.find_diagram("mse-collapse").boundaries[0], of="any")
     rows = np.array([1.0, 2.0])
-    predicted = line.predicted(rows)
+    predicted = line.predicted_at(rows)
     none = (np.zeros(0), np.zeros(0), np.zeros(0))
 
     def judged(factor, state="found", phase=1.0):
@@ -308,7 +308,7 @@ def test_every_diagram_is_written_to_the_standard():
         assert all(source.bibtex.startswith("@") for source in one.sources)
         values = one.along.points(9)
         for boundary in one.boundaries:
-            line = boundary.predicted(values)
+            line = boundary.predicted_at(values)
             inside = (line > one.across.low) & (line < one.across.high)
             # Between whole numbers a phase may fill a row.
             assert np.all(inside) if one.across.step is None else np.any(inside) and not np.any(np.isnan(line))
@@ -411,7 +411,7 @@ def test_a_boundary_of_which_nothing_is_predicted_is_located_and_drawn(tmp_path)
     free = dataclasses.replace(diagram.boundaries[0], predicted=None, within=1e-3)
     found = nct.phase_diagram(observed(boundaries=(free,)), grid=2, rows=2, seeds=2)
     (one,) = found.located
-    line = diagram.boundaries[0].predicted(one.along)
+    line = diagram.boundaries[0].predicted_at(one.along)
     assert (found.outcome, one.judge(), found.control_refuted) == ("observed", "observed", True)
     assert np.all((one.low < line) & (line < one.high))
     assert np.all(one.band <= 1e-3)

@@ -24,11 +24,11 @@ MARGINS = nct.support_vector_features(
 PAGE = Path(__file__).parents[1] / "docs" / "tracing.md"
 
 
-def model(x, loss="mse", counts=(3, 3), bias=None):
+def model(x, loss: str | nct.Loss = "mse", counts=(3, 3), bias=None):
     return nct.unconstrained_features(counts=counts, dim=2, loss=loss, weight_decay=(x, x), bias=bias)
 
 
-def deep(x, loss="mse", widths=(3, 3, 2), counts=(2, 2)):
+def deep(x, loss: str | nct.Loss = "mse", widths=(3, 3, 2), counts=(2, 2)):
     return nct.deep_linear(widths=widths, counts=counts, loss=loss, weight_decay=(x,) * len(widths))
 
 

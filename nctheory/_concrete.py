@@ -32,6 +32,11 @@ def is_traced(value: object) -> bool:
     return isinstance(value, Tracer)
 
 
+def within_trace() -> bool:
+    """Whether a program is being traced: in that a new array has no numbers."""
+    return is_traced(jnp.zeros(()))
+
+
 def holds_traced(value: object) -> bool:
     """Whether it or a part of it is traced."""
     return any(map(is_traced, jax.tree.leaves(value)))

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from nctheory._concrete import is_traced
+from nctheory._concrete import is_traced, within_trace
 
 LIGHT = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 """Compiler options that make a program for a CPU in a third of the time; it then runs at a third to a quarter of the speed."""
@@ -65,7 +64,7 @@ def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str,
     def call(*args: Any, light: bool = True, **kwargs: Any) -> Any:
         # Options are for whole programs.
         leaves, structure = jax.tree.flatten((args, kwargs))
-        if _inside() or any(map(is_traced, leaves)):
+        if within_trace() or any(map(is_traced, leaves)):
             return usual(*args, **kwargs)
         kind = (function, light, structure, *map(_kind, leaves))
         program = _recent(kind)
@@ -114,11 +113,6 @@ def _recent(kind: Any) -> Any:
         return _PROGRAMS[kind]
 
 
-def _inside() -> bool:
-    """Whether another program is being traced: in that a new array has no numbers."""
-    return is_traced(jnp.zeros(()))
-
-
 def _kind(leaf: Any) -> Any:
     """What a program depends on: type and shape of an array, or a static argument as it is."""
     try:
@@ -143,7 +137,7 @@ def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if _inside():  # nothing runs
+        if within_trace():  # nothing runs
             return function(*args, **kwargs)
         with _FACTORISATIONS:
             return jax.block_until_ready(function(*args, **kwargs))

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 import jax
-import jax.numpy as jnp
 
-from nctheory._concrete import is_traced
+from nctheory._concrete import is_traced, within_trace
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +33,7 @@ def untraced(instead: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
             for name, value in (*zip(names, args, strict=False), *kwargs.items()):
                 for place in _traced_places(value, name):
                     raise ValueError(_message(verb.__name__, f"{place} is traced", instead))
-            if not is_traced(jnp.zeros(())):  # no program is being traced
+            if not within_trace():
                 return verb(*args, **kwargs)
             with jax.ensure_compile_time_eval():
                 return verb(*args, **kwargs)

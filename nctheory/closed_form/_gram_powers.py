@@ -39,7 +39,12 @@ Directions = tuple[Array, Array, Array]
 
 def _directions(product: Array) -> Directions:
     left, singular, right = jnp.linalg.svd(product, full_matrices=False)
-    return left, jnp.where(singular > ROUNDING * singular[0], singular, 0.0), right
+    return left, without_rounding(singular), right
+
+
+def without_rounding(singular: Float[Array, "r"]) -> Float[Array, "r"]:
+    """Descending singular values with those that are rounding set to zero."""
+    return jnp.where(singular > ROUNDING * singular[0], singular, 0.0)
 
 
 def _powers(directions: Directions, factors: int) -> GramPowers:

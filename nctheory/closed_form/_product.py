@@ -9,7 +9,7 @@ from jaxtyping import Float, PRNGKeyArray
 from nctheory._precision import float64
 from nctheory._types import Array, Scalar
 from nctheory._untraced import untraced
-from nctheory.closed_form._gram_powers import ROUNDING, gram_powers
+from nctheory.closed_form._gram_powers import gram_powers, without_rounding
 from nctheory.closed_form._minimum import Minimum, NoClosedForm
 from nctheory.problems import ChainParams, DeepLinear, random_gauge
 
@@ -82,7 +82,7 @@ def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0
     root = jnp.sqrt(jnp.asarray(problem.multiplicity))
     left, singular, right = jnp.linalg.svd(jnp.asarray(minimum.product) * root[None, :], full_matrices=False)
     narrow = min(problem.widths)
-    singular = jnp.where(singular > ROUNDING * singular[0], singular, 0.0)
+    singular = without_rounding(singular)
     beyond = float(jnp.sum(singular[narrow:]))
     if beyond > 1e-9 * float(jnp.sum(singular)):
         raise NoClosedForm(f"problem: width {narrow} is less than the rank of the product")

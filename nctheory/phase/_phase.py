@@ -38,8 +38,11 @@ class PhaseDiagram(NamedTuple):
 
     @property
     def control_refuted(self) -> bool:
-        """Whether the same check refutes every boundary moved (see `Boundary.moved`), and every loop, by two steps."""
-        return all(one.control_refuted for one in self.judged)
+        """Whether the same check refutes every boundary moved (see `Boundary.moved`), and every loop, by two steps.
+
+        False where nothing is predicted, so that there is nothing to move.
+        """
+        return bool(self.judged) and all(one.control_refuted for one in self.judged)
 
     @property
     def judged(self) -> tuple[LocatedBoundary | Hysteresis, ...]:

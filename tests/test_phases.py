@@ -490,3 +490,16 @@ def test_sweeps_have_pictures(tmp_path, capsys):
     assert (tmp_path / "swept.png").stat().st_size > 1000
     assert main([*small, "--figure", str(tmp_path / "swept.bmp")]) == 2
     assert "--figure: expected a file name that ends in .png, .svg, .pdf" in capsys.readouterr().err
+
+
+def test_an_end_above_one_that_did_not_converge_decides_nothing():
+    """Of two ends within a certificate's gap the lower one, which did not converge, shows that the other is a saddle."""
+    boundary = nct.find_diagram("mse-collapse").boundaries[0]
+    cells = {
+        "value": np.array([[1.0, 1.0 - 1e-10], [1.0, 1.0 - 1e-16], [1.0, np.nan]]),
+        "lower_bound": np.full((3, 2), 1.0 - 2e-10),
+        "gap_rounding": np.full((3, 2), 1e-13),
+        "status": np.array([[int(nct.Status.CONVERGED), int(nct.Status.STALLED)]] * 3),
+        boundary.order: np.array([[0.0, 1e-3]] * 3),
+    }
+    assert np.isnan(order_of(cells, boundary, certified=True)).tolist() == [True, False, False]

@@ -98,7 +98,10 @@ def order_of(cells: Mapping[str, np.ndarray], boundary: Boundary, certified: boo
     found = np.take_along_axis(measured, best, axis=-1)[..., 0]
     if certified:
         gap, rounding = (np.take_along_axis(one, best, axis=-1)[..., 0] for one in (gaps, cells["gap_rounding"]))
-        found = np.where(gap_closed(gap, np.min(value, axis=-1), rounding), found, np.nan)
+        # Next to a continuous transition a saddle may be within the gap of a certificate (see `locate_threshold`).
+        least = np.min(np.where(np.isfinite(cells["value"]), cells["value"], np.inf), axis=-1)
+        reached = np.min(value, axis=-1)
+        found = np.where(gap_closed(gap, reached, rounding) & (reached <= least + rounding), found, np.nan)
     return found
 
 

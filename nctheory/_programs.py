@@ -130,6 +130,7 @@ def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
     On a CPU LAPACK's routines, called by JAX on many matrices at once (0.10), share them out over the very threads that call
     them, and two programs that run at a time have been seen to wait for each other for ever.
 
+    >>> import jax.numpy as jnp
     >>> double = one_at_a_time(lambda x: 2 * x)
     >>> int(double(jnp.ones(())))
     2

@@ -9,6 +9,10 @@ import pytest
 
 from nctheory._environment import RARELY, cache_directory
 from nctheory._programs import release_programs
+from nctheory._registry import import_proofs
+from nctheory.phase._diagram import _DIAGRAMS
+from nctheory.theorems._erratum import _ERRATA
+from nctheory.theorems._registry import _THEOREMS
 from tests.helpers import LIGHT_FLAGS
 
 # Compiling is most of the suite's time: every program as with `solve(light=True)`, read when the first is compiled. Tests
@@ -39,6 +43,16 @@ def _float64():
     with jax.enable_x64(True):
         yield
     release_programs()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_registered():
+    """What a test registers, or replaces, is gone after it: others may use the same identifier."""
+    import_proofs()
+    held = [dict(registry._known) for registry in (_THEOREMS, _ERRATA, _DIAGRAMS)]
+    yield
+    for registry, known in zip((_THEOREMS, _ERRATA, _DIAGRAMS), held, strict=True):
+        registry._known = known
 
 
 @pytest.fixture

@@ -108,6 +108,16 @@ def test_the_stable_manifold_of_a_saddle_leads_to_it():
     assert nct.solve_from(problem, beside * np.array([0.0, 1.0, 1.0])).counts()["saddle"] == 4
 
 
+def test_layers_of_width_one_have_no_rotation_that_could_hide_a_minimum():
+    problem = nct.deep_linear(
+        widths=(1,) * 5, inputs=np.ones((1, 1)), targets=np.full((1, 1), 0.6), loss="mse", weight_decay=(0.1,) * 4
+    )
+    start = np.linspace(0.75, 0.8, 64)[:, None, None]
+    found = nct.solve_from(problem, nct.ChainParams((start,) * 4, None, None))
+    assert found.converged.all()
+    assert found.steps.max() < 200
+
+
 def test_a_converged_ensemble_has_no_caveat():
     found = nct.solve(model("mse", counts=(2, 2), dim=2, decay=(0.05, 0.05)), 8)
     assert found.caveat is None

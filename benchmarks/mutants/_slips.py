@@ -70,10 +70,10 @@ SLIPS = (
     Slip("deep-mse-linear", DEEP, "chain_minimum", "found.cost < 1.0", "found.cost < 1.01"),
     Slip("deep-mse-linear", DEEP, "chain_minimum", "powered / (1.0 + powered)", "powered / (2.0 + powered)"),
     Slip("deep-mse-linear", DEEP, "relative_cost", "** depth + 1.0)", "** (depth + 1) + 1.0)"),
-    Slip("deep-mse-linear", PRODUCT, "layer_singular_values", "2.0 / problem.factors", "2.0 / (problem.factors + 1)"),
+    Slip("deep-mse-linear", PRODUCT, "layer_singular_values", "1.0 / problem.factors", "1.0 / (problem.factors + 1)"),
     Slip("dang-mse-imb", DEEP, "directions", "/ safe**2, jnp.inf", "/ safe, jnp.inf"),
     Slip("dang-mse-imb", DEEP, "chain_minimum", "found.cost < 1.0", "found.cost < jnp.inf"),
-    Slip("dang-mse-imb", PRODUCT, "layer_singular_values", "jnp.mean(jnp.log(decay))", "jnp.log(jnp.mean(decay))"),
+    Slip("dang-mse-imb", PRODUCT, "_common", "jnp.mean(jnp.log(jnp", "jnp.log(jnp.mean(jnp"),
     Slip("gk-deep-ce-linear", LOW_RANK, "_largest_minimum", "0.5 * factors * common", "factors * common"),
     Slip("gk-deep-ce-linear", LOW_RANK, "_at_scale", "2.0 / problem.factors", "1.0 / problem.factors"),
     # imbalanced

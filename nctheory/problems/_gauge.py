@@ -115,6 +115,8 @@ def chain_gauge_penalty(
     weights: list[Array] = [jnp.zeros_like(w) for w in params.weights]
     features = None if params.features is None else jnp.zeros_like(params.features)
     for space in internal_spaces(problem):
+        if problem.widths[space] == 1:
+            continue  # no rotation but rounding, which the solver would scale up to the Hessian's size
         above, moved_above = params.weights[space], vector.weights[space]
         below = problem.lowest(params) if space == 0 else params.weights[space - 1]
         moved_below = problem.lowest(vector) if space == 0 else vector.weights[space - 1]

@@ -30,7 +30,6 @@ from nctheory.problems import (
     check_points,
     is_loss,
     rounding,
-    singleton,
     size,
 )
 
@@ -149,7 +148,8 @@ def certify(problem: Problem, params: Params) -> Bound:
     (True, None)
     """
     (seeds,) = check_points(problem, params)
-    return _certify(singleton(problem), [problem], np.zeros((seeds, 0)), params)
+    family, contexts = as_family([problem])
+    return _certify(family, [problem], np.repeat(contexts, seeds, axis=0), params)
 
 
 @untraced()

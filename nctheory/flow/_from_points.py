@@ -12,7 +12,7 @@ from nctheory.flow._program import Chunk, fresh, solve_chunk
 from nctheory.flow._record import FLOW
 from nctheory.flow._solve import gather_ensemble
 from nctheory.flow._status import Ensemble
-from nctheory.problems import Params, Problem, check_points, ravel, scales_of, singleton
+from nctheory.problems import Params, Problem, as_family, check_points, ravel, scales_of
 
 
 @untraced("for many members of a family there are `solve_many` and `sweep`")
@@ -44,11 +44,11 @@ def solve_from(
         raise ValueError("points: expected at least one, got none")
     flat = jax.vmap(ravel)(jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), points))
     settings = Options(tolerance=tolerance, rtol=rtol, switch=switch, budget=budget).settings()
-    none = jnp.zeros((count, 0))
+    family, contexts = as_family([problem])
+    context = jnp.asarray(np.repeat(contexts, count, axis=0))
     scales = scales_of(problem)
-    begun = jax.vmap(lambda point, context: fresh(point, settings, FLOW, context, scales))(flat, none)
-    chunk = Chunk(jnp.arange(count), jnp.ones(count, bool), none, begun)
-    family = singleton(problem)
+    begun = jax.vmap(lambda point, context: fresh(point, settings, FLOW, context, scales))(flat, context)
+    chunk = Chunk(jnp.arange(count), jnp.ones(count, bool), context, begun)
     records = solve_chunk(family, jax.random.key(0), chunk, settings, (jax.local_devices()[0],), light=False)
     found = told_apart(family, jax.tree.map(np.asarray, records))
     return gather_ensemble(problem, np.arange(count), found)

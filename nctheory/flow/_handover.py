@@ -112,7 +112,7 @@ def newton_stage(
         probe = random_direction(r.point)
         wanted = jnp.where(confirming, FINAL_RESIDUAL, NEWTON_RESIDUAL)
         far = norm(r.point)
-        radius = jnp.where(reached, FARTHEST * far, r.radius)
+        radius = jnp.where(reached | (refining & ~settings.flow), FARTHEST * far, r.radius)
         usual = SHIFT * r.grad_norm / jnp.where(far > 0, far, 1.0)
         least = jnp.minimum(usual, MOST_SHIFT * size)
 
@@ -123,7 +123,7 @@ def newton_stage(
             shift = jnp.where(norm(target) <= FARTHEST * far, least, usual)
             # A gradient at the tolerance is too close to rounding, which lies along the gauge too, to be solved for again.
             again = jnp.where(confirming | failed | (reduced <= r.tolerance), 0, NEWTON_ITERATIONS)
-            probes = jnp.where(confirming & ~refining & settings.flow, PROBE_ITERATIONS, 0)
+            probes = jnp.where(confirming & (refining ^ settings.flow), PROBE_ITERATIONS, 0)
             step, residual, used, negative = conjugate_gradients(
                 lambda v: plus(product(v), jnp.where(probing, shift, 0.0), v),
                 pick(probing, probe, jax.tree.map(lambda g: -g, gradient)),
@@ -146,7 +146,10 @@ def newton_stage(
         safe = solved & found.local[0] & (found.length[1] <= CONTRACTION * length)
         better = (reduced < r.grad_norm) & (length <= radius) & settings.polish
         moves, saddle = jnp.where(confirming, better, safe), found.negative[2]
-        again = ~refining & better & (reduced <= ONCE_MORE * r.grad_norm) & (length > RESOLVED * far)
+        # Next to zero, where every step is as long as the point, until the numbers underflow, it is the unit that counts.
+        resolved = RESOLVED * jnp.maximum(far, r.length)
+        again = ~refining & better & (reduced <= ONCE_MORE * r.grad_norm) & (length > resolved)
+        better = better & ~(refining & saddle)
         faster = better & ~found.negative[0] & (reduced <= LEAST * r.grad_norm)
 
         attempts = r.attempts + jnp.where(confirming, 0, 1)

@@ -29,15 +29,22 @@ class Integrator(NamedTuple):
     """Steps between two observations."""
     evaluations: Callable[[Any], Scalar | int]
     """Gradients that a step took, from the state of the solver after it."""
-    slack: float
-    """Factor on `Settings.rtol`."""
+    tolerance: Callable[[Array], Array]
+    """The local error allowed, of `Settings.rtol`."""
 
 
-ACCURATE = Integrator(diffrax.Tsit5(), FLOW, steps=8, evaluations=lambda _: 6, slack=1.0)
-UNROLLED = Integrator(UnrolledTsit5(), FLOW, steps=8, evaluations=lambda _: 6, slack=1.0)
+ACCURATE = Integrator(diffrax.Tsit5(), FLOW, steps=8, evaluations=lambda _: 6, tolerance=lambda rtol: rtol)
+UNROLLED = Integrator(UnrolledTsit5(), FLOW, steps=8, evaluations=lambda _: 6, tolerance=lambda rtol: rtol)
 """The same method where all items go in lockstep."""
-STABILISED = Integrator(Chebyshev(), VALLEY, steps=2, evaluations=lambda state: state.evaluations, slack=10.0)
-"""In a valley the flow contracts, so that a larger error is forgotten, and the step is limited by stability;
+STABILISED = Integrator(
+    Chebyshev(),
+    VALLEY,
+    steps=2,
+    evaluations=lambda state: state.evaluations,
+    tolerance=lambda rtol: jnp.sqrt(0.1 * rtol),
+)
+"""In a valley the flow contracts, so that a larger error is forgotten, and the step is limited by stability; the method's
+order is low, so that an error as small as asked for elsewhere would cost more than the rest of the way (conventional);
 so it is in passages that are slow (see `LATE` of the hand-over)."""
 
 ValueAndGrad = Callable[[Point, Array], tuple[Scalar, Point]]
@@ -71,7 +78,7 @@ def flow_stage(
 
     def controller(displacement: Array) -> diffrax.PIDController:
         # diffrax's default norm is the root mean square.
-        return diffrax.PIDController(rtol=0.0, atol=integrator.slack * settings.rtol * displacement, norm=rms)
+        return diffrax.PIDController(rtol=0.0, atol=integrator.tolerance(settings.rtol) * displacement, norm=rms)
 
     def load(record: Record) -> _Lane:
         record = _observe(record._replace(steps=record.steps + 1), value_and_grad, settings, phase)

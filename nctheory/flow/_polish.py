@@ -114,7 +114,7 @@ def _ahead(lane: _Lane, reach: Array) -> Point:
 
 def _judge(r: Record, shrink: Array, taken: Array, settings: Settings) -> Record:
     phase = jnp.asarray(POLISH)
-    phase = jnp.where(settings.flow & (taken >= PATIENCE), REFINE, phase)
+    phase = jnp.where(taken >= PATIENCE, REFINE, phase)
     phase = jnp.where(shrink < 1e-12, STUCK, phase)
     phase = jnp.where(r.steps >= settings.budget, SPENT, phase)
     phase = jnp.where(r.grad_norm <= r.tolerance, CONFIRM, phase)

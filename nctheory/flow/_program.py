@@ -16,7 +16,7 @@ from nctheory.flow._ode import STABILISED, flow_stage
 from nctheory.flow._polish import polish_stage
 from nctheory.flow._record import CONFIRM, FLOW, POLISH, REACHED, REFINE, TEST, VALLEY, Record, Settings
 from nctheory.flow._road import divided, family_objective, joined, road
-from nctheory.problems import Family, Problem, Scales, ravel, singleton
+from nctheory.problems import Family, Problem, Scales, as_family, ravel, singleton
 
 
 def start(problem: Problem, key: PRNGKeyArray, seed: Array, scale: Array) -> Array:
@@ -26,7 +26,8 @@ def start(problem: Problem, key: PRNGKeyArray, seed: Array, scale: Array) -> Arr
 
 def starts(problem: Problem, key: PRNGKeyArray, seeds: Array, scale: Array) -> Array:
     """Starts of many seeds as flat vectors, seeds x P."""
-    return member_starts(singleton(problem), key, seeds, jnp.zeros((seeds.shape[0], 0)), scale)
+    family, contexts = as_family([problem])
+    return member_starts(family, key, seeds, jnp.repeat(jnp.asarray(contexts), seeds.shape[0], axis=0), scale)
 
 
 @one_at_a_time  # a start may well be drawn with factorisations

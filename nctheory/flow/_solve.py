@@ -12,7 +12,7 @@ from nctheory._untraced import untraced
 from nctheory.flow._items import FlowPrecision, Method, Options, solve_items
 from nctheory.flow._record import DONE, KINK, LOST, RECEDING, RUNAWAY, SADDLE, SPENT, STUCK, Record
 from nctheory.flow._status import Ensemble, Status
-from nctheory.problems import Problem, as_family, singleton, unravel
+from nctheory.problems import Problem, as_family, unravel
 
 
 def as_key(key: int | PRNGKeyArray) -> PRNGKeyArray:
@@ -86,8 +86,8 @@ def solve(
         method, tolerance, scale, rtol, switch, budget, chunk, memory, devices, flow_precision, workers, progress, light
     )
     numbers, root = as_seeds(seeds), as_key(key)
-    family = singleton(problem)
-    records = solve_items(family, np.zeros((len(numbers), 0)), numbers, root, options)
+    family, contexts = as_family([problem])
+    records = solve_items(family, np.repeat(contexts, len(numbers), axis=0), numbers, root, options)
     return gather_ensemble(problem, numbers, records)
 
 

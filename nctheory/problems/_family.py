@@ -14,6 +14,10 @@ from nctheory.problems._base import Problem, shape_of
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._difference import difference
 
+SHORT = 16
+"""Numbers up to which a leaf (decays, a loss's parameters, the weights of a few classes) is always in the context: one program
+serves whichever of them vary, or none does (conventional)."""
+
 
 class Family(eqx.Module):
     """A problem with a hole for every number that differs between its members.
@@ -23,7 +27,7 @@ class Family(eqx.Module):
 
     template: Problem
     varying: tuple[bool, ...] = eqx.field(static=True)
-    """For each leaf of the template, whether members differ in it."""
+    """For each leaf of the template, whether it is in the context: members differ in it, or it is short."""
 
     def at(self, context: Float[Array, "C"]) -> Problem:
         """The member with these numbers."""
@@ -38,7 +42,7 @@ class Family(eqx.Module):
 
 
 def singleton(problem: Problem) -> Family:
-    """The family that has one member, whose context is empty."""
+    """The family that has one member, whose context is empty, for what is not compiled or compiled within something else."""
     return Family(problem, (False,) * len(jax.tree.leaves(problem)))
 
 
@@ -63,11 +67,11 @@ def _hint(one: Problem, other: Problem) -> str:
     return "; of other numbers of samples, one column a class has one shape (nct.reduce_to_class_means)"
 
 
-def as_family(members: Sequence[Problem]) -> tuple[Family, np.ndarray]:
+def as_family(members: Sequence[Problem], *, counts: bool = False) -> tuple[Family, np.ndarray]:
     """The members as a family and their contexts, members x C.
 
     Chains that differ in class counts alone, one column a class or as many samples in all, are one family: the counts are
-    only read by theorems, which are not asked here.
+    only read by theorems, which are not asked here. With `counts` they are kept where all members have the same.
 
     Raises ValueError, naming the first field that differs and both its values, where they are of different shapes or kinds
     (see `shape_of`), and where there is none.
@@ -77,14 +81,14 @@ def as_family(members: Sequence[Problem]) -> tuple[Family, np.ndarray]:
     ...     return nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(decay, 0.1))
     >>> family, contexts = as_family([model(0.1), model(0.2)])
     >>> contexts.shape, round(float(family.at(contexts[1]).weight_decay[0]), 6)
-    ((2, 2), 0.2)
+    ((2, 10), 0.2)
     """
     if not members:
         raise ValueError("members: expected at least one problem, got none")
     for index, one in enumerate(members):
         if not isinstance(one, Problem):
             raise ValueError(f"members[{index}]: expected a Problem, got {type(one).__name__}")
-    if len({shape_of(one) for one in members}) > 1:
+    if not counts or len({shape_of(one) for one in members}) > 1:
         members = [without_counts(one) for one in members]
     form = shape_of(members[0])
     for index, one in enumerate(members):
@@ -94,7 +98,9 @@ def as_family(members: Sequence[Problem]) -> tuple[Family, np.ndarray]:
                 f"{difference(members[0], one)}{_hint(members[0], one)}"
             )
     columns = [[np.asarray(x) for x in column] for column in zip(*map(jax.tree.leaves, members), strict=True)]
-    varying = tuple(any(not np.array_equal(x, column[0]) for x in column) for column in columns)
+    varying = tuple(
+        column[0].size <= SHORT or any(not np.array_equal(x, column[0]) for x in column) for column in columns
+    )
     parts = [np.stack([x.ravel() for x in column]) for column, varies in zip(columns, varying, strict=True) if varies]
     contexts = np.concatenate(parts, axis=1) if parts else np.zeros((len(members), 0))
     return Family(members[0], varying), np.asarray(contexts, np.float64)

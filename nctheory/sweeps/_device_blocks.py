@@ -11,7 +11,7 @@ from jaxtyping import PRNGKeyArray
 from nctheory._types import Array
 from nctheory.certificates import certify
 from nctheory.flow import Ensemble, Options, Plan, gather_ensemble, rows, status_of, told_apart
-from nctheory.problems import Params, Problem, singleton, unravel
+from nctheory.problems import Params, Problem, as_family, unravel
 
 DEVICE_BLOCK = 65_536
 """Seeds whose parameters an accelerator holds at a time, by default; fewer where memory asks for it (conventional)."""
@@ -48,8 +48,8 @@ def on_accelerator(
 
     They are of one length, the last being filled up, so that each program is compiled once.
     """
-    family = singleton(problem)
-    contexts = np.zeros((len(numbers), 0))
+    family, contexts = as_family([problem])
+    contexts = np.repeat(contexts, len(numbers), axis=0)
     plan = Plan(family, contexts, numbers, root, options, platform, DEVICE_BLOCK if block is None else block)
     for begin in plan.begins:
         count = plan.count(begin)

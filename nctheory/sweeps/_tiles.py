@@ -83,7 +83,7 @@ def compute_tile(tile: Tile, key: int, measures: Mapping[str, Measure], options:
         "steps": ensemble.steps,
     }
     if measures:
-        family, contexts = as_family(members)
+        family, contexts = as_family(members, counts=True)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), ensemble.params)
         items = (np.repeat(contexts, shape[1], axis=0), flat)
         measured = in_few_lengths(lambda some: _measured(family, some, tuple(measures.items())), items)

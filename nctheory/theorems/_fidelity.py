@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._batching import in_few_lengths, rounded_up
+from nctheory._batching import in_few_lengths
 from nctheory._programs import light_jit
 from nctheory.flow import Ensemble, solve
 from nctheory.problems import Params, Problem
-from nctheory.theorems._methods import CHUNK
 from nctheory.theorems._run import Run
 
 REFERENCE: dict[str, Any] = {"rtol": 1e-6, "switch": 1e-3}
@@ -41,7 +40,7 @@ def flow_fidelity(problem: Problem, ensemble: Ensemble, run: Run, count: int) ->
         scale=run.scale,
         budget=10 * run.options.budget,
         # As in the solve itself, whose compiled program is used again.
-        chunk=min(CHUNK, rounded_up(len(ensemble.seeds))),
+        chunk=run.width,
         workers=1,
         light=run.light,
         **REFERENCE,

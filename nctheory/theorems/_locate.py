@@ -23,7 +23,7 @@ SEEDS = 8
 """Starts at each (conventional): one that is certified decides."""
 MAX_ROUNDS = 9
 POLISH_BUDGET = 50_000
-"""Gradient evaluations per start: next to a continuous transition some do not get there, and are not waited for."""
+"""Gradient evaluations per start: next to a continuous transition some may not get there, and are not waited for."""
 
 
 @partial(light_jit, static_argnames="order")
@@ -42,6 +42,7 @@ def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
     """
     solves = 0
     rests_on: dict[float, tuple[Problem, Params]] = {}
+    minima: dict[float, bool] = {}
 
     def phases(values: np.ndarray) -> np.ndarray:
         """1 beyond the level, 0 not, NaN undecided."""
@@ -50,31 +51,38 @@ def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
         members = [claim.at(problem, float(x)) for x in np.exp(values)]
         found = solve_many(
             members, SEEDS, run.key, method="polish", scale=run.scale, budget=POLISH_BUDGET, light=True,
-            chunk=POINTS * SEEDS + SEEDS, workers=1,
+            chunk=run.width, workers=1,
         )  # fmt: skip
         bound = certify_many(members, found.params)
         least = np.min(np.where(np.isfinite(found.value), found.value, np.inf), axis=1, keepdims=True)
         certified = found.converged & bound.closed(found.value) & (found.value <= least + bound.gap_rounding)
-        family, contexts = as_family(members)
+        family, contexts = as_family(members, counts=True)
         flat = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *np.shape(x)[2:]), found.params)
         items = (np.repeat(contexts, SEEDS, axis=0), flat)
         order = in_few_lengths(lambda some: _orders(family, some, claim.order), items).reshape(certified.shape)
         beyond, short = (certified & (order > claim.level)).any(1), (certified & ~(order > claim.level)).any(1)
         for i in np.flatnonzero(beyond != short):
             seed = int(np.argmax(certified[i]))
-            rests_on[float(values[i])] = (
-                members[i],
-                jax.tree.map(lambda x, at=(i, seed): np.asarray(x)[at], found.params),
-            )
+            place = float(values[i])
+            rests_on[place] = (members[i], jax.tree.map(lambda x, at=(i, seed): np.asarray(x)[at], found.params))
+            minima.pop(place, None)
         return np.where(beyond == short, np.nan, beyond.astype(float))
 
-    def saddle() -> str | None:
-        """Whether an end of the bracket rests on a point that is no minimum."""
-        for place in (low, high):
+    def is_minimum(place: float) -> bool:
+        """Whether what was certified at a value is a minimum, as far as its Hessian can be had."""
+        if place not in minima:
             member, point = rests_on[place]
-            if size(member) <= DENSE_LIMIT and hessian_report(member, point).index:
-                return f"the end state certified at {np.exp(place):g} is a saddle, next to the minimum in value"
-        return None
+            minima[place] = size(member) > DENSE_LIMIT or not hessian_report(member, point).index
+        return minima[place]
+
+    def narrowed(places: np.ndarray, at: np.ndarray, side: float, low: float, high: float) -> tuple[float, float]:
+        """The bracket after these values, of which those that rest on a saddle decide nothing."""
+        while True:
+            ends = _narrowed(places, at, side, low, high)
+            saddles = [place for place in ends if place not in (low, high) and not is_minimum(place)]
+            if not saddles:
+                return ends
+            at = np.where(np.isin(places, saddles), np.nan, at)
 
     low, high = (float(np.log(x)) for x in claim.between(problem))
     ends = np.concatenate([[low, high], np.linspace(low, high, POINTS + 2)[1:-1]])[: POINTS + 1]
@@ -85,19 +93,21 @@ def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
             np.exp(low), np.inf, solves, f"both ends of the range ({np.exp(low):g}, {np.exp(high):g}) are {told}"
         )
     side = at[0]
-    low, high = _narrowed(ends, at, side, low, high)
+    low, high = narrowed(ends, at, side, low, high)
     stuck = 0
     for round_ in range(MAX_ROUNDS):
         if high - low <= WIDTH or stuck > 2:
             break
         # From the second failure on at other places: one of them may lie on the threshold itself.
         places = low + (high - low) * (np.arange(1, POINTS + 2) - 0.37 * (stuck > 0) * (round_ % 2)) / (POINTS + 2)
-        narrowed = _narrowed(places, phases(places), side, low, high)
-        stuck = stuck + 1 if narrowed == (low, high) else 0
-        low, high = narrowed
+        before = (low, high)
+        low, high = narrowed(places, phases(places), side, low, high)
+        stuck = stuck + 1 if before == (low, high) else 0
     reason = None if high - low <= WIDTH else "no end state between the ends of the bracket is certified"
-    if (told := saddle()) is not None:
-        return Bracket(float(np.exp(low)), np.inf, solves, told)
+    for place in (low, high):
+        if not is_minimum(place):
+            told = f"the end state certified at {np.exp(place):g} is a saddle, next to the minimum in value"
+            return Bracket(float(np.exp(low)), np.inf, solves, told)
     return Bracket(float(np.exp(low)), float(np.exp(high)), solves, reason)
 
 

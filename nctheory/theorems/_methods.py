@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._batching import in_few_lengths, rounded_up
+from nctheory._batching import in_few_lengths
 from nctheory.certificates import GAP_LEVEL, Bound, Uniqueness, certify, unique_minimiser
 from nctheory.flow import Ensemble, solve, start_vectors
 from nctheory.landscape import search
@@ -21,8 +21,6 @@ from nctheory.theorems._observe import measured
 from nctheory.theorems._run import Run
 from nctheory.theorems.claims import Claim, PathClaim
 
-CHUNK = 256
-"""Seeds of one call of the compiled solve."""
 LEAST_SEARCH = 32
 """Seeds from which on the best point found may stand for the minimum: of fewer than one start in ten that ends lower, none is
 met with probability 0.03 (derived)."""
@@ -62,7 +60,7 @@ class Solve:
             method="flow+polish" if self.flow else "polish",
             scale=run.scale,
             budget=run.options.budget,
-            chunk=min(CHUNK, rounded_up(len(run.seeds))),
+            chunk=run.width,
             devices=run.devices,
             workers=run.workers,
             progress=run.progress,
@@ -206,4 +204,4 @@ def _uniqueness(problem: Problem, ensemble: Ensemble, certified: np.ndarray, exa
     return None
 
 
-__all__ = ["CHUNK", "Census", "Solve"]
+__all__ = ["Census", "Solve"]

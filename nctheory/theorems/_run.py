@@ -20,6 +20,8 @@ LIGHT_NUMBERS = 100_000
 """The same for solves: parameters times seeds of all instances that share a program. Measured, usual programs against light
 ones: mostly above it, `ufm-ce-balanced` takes 40 s against 38 from an empty cache and 17 against 28 from a full one,
 `ufm-mse-nobias` 35 against 30 from an empty one; below it, `deep-mse-linear` 79 against 70 and 26 against 51."""
+WIDTHS = (32, 256)
+"""Seeds of one call of the compiled solve, be they fewer: of few widths few programs are compiled (conventional)."""
 FEW_SEEDS = 64
 """Seeds of a quick run, to which a usual program of a large shape (40 s of `ufm-focal`) never pays."""
 
@@ -78,6 +80,11 @@ class Run:
     def light(self) -> bool:
         """Whether programs are compiled for few seeds."""
         return bool(self.options.light)
+
+    @property
+    def width(self) -> int:
+        """Seeds of one call of the compiled solve."""
+        return next((width for width in WIDTHS if len(self.seeds) <= width), WIDTHS[-1])
 
 
 def instance_key(root: PRNGKeyArray, index: int) -> PRNGKeyArray:

@@ -1,8 +1,9 @@
-"""The command `verify`."""
+"""The commands `verify` and `tour`."""
 
 import argparse
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
 
     from nctheory.report import SeedProgress
     from nctheory.theorems import Theorem, Verdict
+
+
+QUICK_WORK, FULL_WORK = 25.0, 100.0
+"""Seconds of one core that a theorem takes on average, quick and in full, from an empty cache (measured)."""
+
+
+def tour_command(args: argparse.Namespace) -> int:
+    """A quick verification of one theorem of each chapter, and what to do next."""
+    from proofs_numeric import TOUR
+
+    args.theorems = TOUR
+    status = verify_command(args)
+    print(f"One theorem of each of the {len(TOUR)} chapters. `nctheory list` names them all, `nctheory show ID` tells")
+    print("one in full, and `nctheory verify --quick` verifies the whole catalogue.")
+    return status
 
 
 def verify_command(args: argparse.Namespace) -> int:
@@ -35,6 +51,8 @@ def verify_command(args: argparse.Namespace) -> int:
     chosen = selected_theorems(args.theorems)
     seeds = args.seeds if args.seed is None else [args.seed]
     console = report_console()
+    if not args.quiet and seeds is None:
+        announce(len(chosen), args.quick)
     workers = min(os.cpu_count() or 1, len(chosen))
     options = VerifyOptions(budget=args.budget, workers=1 if workers > 1 else None)
     if args.quick:
@@ -77,6 +95,19 @@ def verify_command(args: argparse.Namespace) -> int:
             say_file("figure", file)
     outputs.settle()
     return exit_status(verdict.outcome for verdict in verdicts)
+
+
+def announce(theorems: int, quick: bool) -> None:
+    """Say on standard error how long many theorems are going to take."""
+    from nctheory._verify_pool import MANY, processes
+
+    if theorems >= MANY:
+        at_a_time = processes(theorems)
+        minutes = (QUICK_WORK if quick else FULL_WORK) * theorems / at_a_time / 60
+        print(
+            f"{theorems} theorems, {at_a_time} at a time: some {minutes:.0f} minutes, less with what was compiled before",
+            file=sys.stderr,
+        )
 
 
 @contextlib.contextmanager

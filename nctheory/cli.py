@@ -1,4 +1,4 @@
-"""The command line: list, show, verify, census, phase, sweep, dynamics, report, errata, doctor."""
+"""The command line: tour, list, show, verify, census, phase, sweep, dynamics, report, errata, doctor."""
 
 import argparse
 import os
@@ -15,7 +15,10 @@ from nctheory._commands import (
 )
 from nctheory._failures import INTERRUPTED, guarded
 from nctheory._grid_commands import dynamics_command, phase_command, sweep_command
-from nctheory._verify_command import verify_command
+from nctheory._verify_command import tour_command, verify_command
+
+BUDGET = 200_000
+"""Gradient evaluations per seed."""
 
 
 def _whole(least: int) -> Callable[[str], int]:
@@ -55,6 +58,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     top.add_argument("--verbose", action="store_true", help="show the traceback of an error")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    first = commands.add_parser("tour", help="one theorem of each chapter, quickly verified: where to begin")
+    first.set_defaults(seeds=None, quick=True, instance=None, seed=None, budget=BUDGET)
     listing = commands.add_parser("list", help="the theorems of the catalogue")
     listing.add_argument("--errata", action="store_true", help="false or misprinted claims of the literature instead")
     wrong = commands.add_parser("errata", help="compute the counterexamples to false claims anew (default: all)")
@@ -72,13 +77,14 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--quick", action="store_true", help="an eighth of the seeds, on instances of as few shapes as will do"
     )
-    check.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
     check.add_argument("--instance", type=_whole(0), metavar="I", help="one instance only")
     check.add_argument("--seed", type=_whole(0), metavar="S", help="one seed only: reproduces a worst case")
-    check.add_argument("--budget", type=_whole(1), default=200_000, metavar="B", help="gradient evaluations per seed")
-    check.add_argument("--json", metavar="FILE", help="write the verdicts as JSON")
-    check.add_argument("--out", metavar="DIR", help="write verdicts and the figure of tolerances into a folder")
-    check.add_argument("-q", "--quiet", action="store_true", help="the summary table only")
+    check.add_argument("--budget", type=_whole(1), default=BUDGET, metavar="B", help="gradient evaluations per seed")
+    for one in (first, check):
+        one.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+        one.add_argument("--json", metavar="FILE", help="write the verdicts as JSON")
+        one.add_argument("--out", metavar="DIR", help="write verdicts and the figure of tolerances into a folder")
+        one.add_argument("-q", "--quiet", action="store_true", help="the summary table only")
     count = commands.add_parser("census", help="critical points of every index of one instance of a theorem")
     count.add_argument("theorem", metavar="ID")
     count.add_argument("--instance", type=_whole(0), default=0, metavar="I", help="which instance (default 0)")
@@ -136,7 +142,7 @@ def _kept(args: argparse.Namespace) -> str:
     folder = getattr(args, "resume", None)
     if folder is not None:
         return f"finished tiles are kept in {folder}, and the same command goes on from there"
-    if args.command == "verify" and args.out is not None:
+    if args.command in ("tour", "verify") and args.out is not None:
         return f"verdicts finished so far are in {args.out}"
     return (
         "nothing was kept (--resume DIR would have kept finished tiles)" if args.command in ("phase", "sweep") else ""
@@ -146,6 +152,8 @@ def _kept(args: argparse.Namespace) -> str:
 def _run(args: argparse.Namespace) -> int:
     """The command that was asked for."""
     match args.command:
+        case "tour":
+            return tour_command(args)
         case "list":
             return list_command(args.errata)
         case "errata":

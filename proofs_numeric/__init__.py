@@ -2,3 +2,17 @@
 
 Theorem files use the public API only, as a user's own file does; `template.py` is the place to start from.
 """
+
+TOUR = (
+    "kawaguchi",
+    "ufm-ce-balanced",
+    "saxe-2layer",
+    "red-nuclear",
+    "ufm-ls",
+    "deep-mse-linear",
+    "mlab-pal",
+    "conservation",
+    "ufm-mse-bias-imbalanced",
+    "nrc",
+)
+"""One theorem of each chapter, what takes least time first: those that `nctheory tour` verifies."""

@@ -81,7 +81,7 @@ def as_family(members: Sequence[Problem], *, counts: bool = False) -> tuple[Fami
     ...     return nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(decay, 0.1))
     >>> family, contexts = as_family([model(0.1), model(0.2)])
     >>> contexts.shape, round(float(family.at(contexts[1]).weight_decay[0]), 6)
-    ((2, 10), 0.2)
+    ((2, 18), 0.2)
     """
     if not members:
         raise ValueError("members: expected at least one problem, got none")

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
@@ -27,7 +28,7 @@ def start(problem: Problem, key: PRNGKeyArray, seed: Array, scale: Array) -> Arr
 def starts(problem: Problem, key: PRNGKeyArray, seeds: Array, scale: Array) -> Array:
     """Starts of many seeds as flat vectors, seeds x P."""
     family, contexts = as_family([problem])
-    return member_starts(family, key, seeds, jnp.repeat(jnp.asarray(contexts), seeds.shape[0], axis=0), scale)
+    return member_starts(family, key, seeds, np.repeat(contexts, seeds.shape[0], axis=0), scale)
 
 
 @one_at_a_time  # a start may well be drawn with factorisations

@@ -68,17 +68,7 @@ class Problem(eqx.Module):
         least of |g|/t counts, which about a critical point at zero is what the curvature there makes of a start of scale 1.
         Override where the problem's data tell, or where the starts are far from what is sought.
         """
-
-        def sizes(seed: Array, scale: Array) -> Array:
-            point = self.init(jax.random.fold_in(jax.random.key(0), seed), scale)
-            pair = (point, self.value_and_grad(point)[1])
-            return jnp.stack([jnp.sqrt(jnp.mean(ravel_pytree(one)[0] ** 2)) for one in pair])
-
-        scales, seeds = jnp.asarray(NEARER, jnp.float64), jnp.arange(SCALE_STARTS)
-        seen = jax.vmap(lambda scale: jnp.median(jax.vmap(lambda seed: sizes(seed, scale))(seeds), axis=0))(scales)
-        slopes = seen[:, 1] / scales
-        slope = jnp.min(jnp.where(slopes > 0, slopes, jnp.inf))  # not a number, or no slope: nothing is known
-        return Scales(nearest_scale(seen[0, 0]), nearest_scale(slope))
+        return _scales_of_starts(self)
 
     def hessian(self, params: Params) -> Float[Array, "P P"]:
         """Second derivatives in the order of `ravel`, by products with the columns of I; override where a form is known."""
@@ -193,14 +183,22 @@ def rounding(problem: Problem, scale: np.ndarray | float) -> Any:
 
 
 @light_jit
-def _scales(problem: Problem) -> Scales:
-    return problem.characteristic_scales()
+def _scales_of_starts(problem: Problem) -> Scales:
+    def sizes(seed: Array, scale: Array) -> Array:
+        point = problem.init(jax.random.fold_in(jax.random.key(0), seed), scale)
+        pair = (point, problem.value_and_grad(point)[1])
+        return jnp.stack([jnp.sqrt(jnp.mean(ravel_pytree(one)[0] ** 2)) for one in pair])
+
+    scales, seeds = jnp.asarray(NEARER, jnp.float64), jnp.arange(SCALE_STARTS)
+    seen = jax.vmap(lambda scale: jnp.median(jax.vmap(lambda seed: sizes(seed, scale))(seeds), axis=0))(scales)
+    slopes = seen[:, 1] / scales
+    slope = jnp.min(jnp.where(slopes > 0, slopes, jnp.inf))  # not a number, or no slope: nothing is known
+    return Scales(nearest_scale(seen[0, 0]), nearest_scale(slope))
 
 
 def scales_of(problem: Problem) -> Scales:
     """`Problem.characteristic_scales` as plain numbers."""
-    data = type(problem).characteristic_scales is not Problem.characteristic_scales
-    return Scales(*map(float, problem.characteristic_scales() if data else _scales(problem)))
+    return Scales(*map(float, problem.characteristic_scales()))
 
 
 @light_jit

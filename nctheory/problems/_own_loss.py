@@ -34,7 +34,7 @@ def check_loss(loss: Loss, targets: Array) -> None:
             # It holds data of every column, and the sample must be of them all.
             which, logits = np.arange(given.shape[1]), np.resize(logits, given.shape)
         z, y = jnp.asarray(logits), jnp.asarray(given[:, which])
-        value, slope = loss.value(z, y), loss.gradient(z, y)
+        value, slope = _value_and_slope(loss, z, y)
     except (TypeError, ValueError, AttributeError, IndexError) as error:
         raise ValueError(
             f"loss: {name} cannot be evaluated on logits and targets of K x M = {logits.shape[0]} x {logits.shape[1]}: "
@@ -49,13 +49,24 @@ def check_loss(loss: Loss, targets: Array) -> None:
         raise ValueError(
             f"loss: {name}.gradient must return K x M = {logits.shape[0]} x {columns} numbers, got shape {np.shape(slope)}"
         )
-    derived = np.asarray(jax.grad(lambda z: jnp.sum(loss.value(z, y)))(z))
+    derived = np.asarray(_derived_slope(loss, z, y))
     apart, size = np.linalg.norm(slope - derived), np.linalg.norm(derived)
     if np.isfinite(size) and not apart <= GRADIENT_ERROR * size:
         raise ValueError(
             f"loss: {name}.gradient is not the gradient of {name}.value: at random logits they differ by a relative "
             f"{apart / size if size else np.inf:.2g}; leave `gradient` out and it is derived from `value`"
         )
+
+
+# One program for all losses of a kind and targets of a shape, in place of one for every operation.
+@jax.jit
+def _value_and_slope(loss: Loss, z: Array, y: Array) -> tuple[Array, Array]:
+    return loss.value(z, y), loss.gradient(z, y)
+
+
+@jax.jit
+def _derived_slope(loss: Loss, z: Array, y: Array) -> Array:
+    return jax.grad(lambda z: jnp.sum(loss.value(z, y)))(z)
 
 
 __all__ = ["check_loss"]

@@ -79,10 +79,14 @@ def unequal(instance):
 
 def smooth(instance):
     """Whether the slope that the loss states is that of its value, at random logits."""
-    problem = instance.problem
-    logits = jax.random.normal(jax.random.key(0), problem.targets.shape, jnp.float64)
-    slope = jax.grad(lambda z: jnp.sum(problem.loss.value(z, jnp.asarray(problem.targets))))(logits)
-    return float(jnp.max(jnp.abs(slope - problem.loss.gradient(logits, jnp.asarray(problem.targets))))) < 1e-8
+    return float(_unlike(instance.problem.loss, instance.problem.targets)) < 1e-8
+
+
+@jax.jit
+def _unlike(loss, targets):
+    logits = jax.random.normal(jax.random.key(0), targets.shape, jnp.float64)
+    slope = jax.grad(lambda z: jnp.sum(loss.value(z, targets)))(logits)
+    return jnp.max(jnp.abs(slope - loss.gradient(logits, targets)))
 
 
 FREE_CHAIN = nct.Hypothesis(

@@ -84,12 +84,17 @@ def instance(rng, widths, loss, samples=None):
 def convex(instance):
     """Whether the loss is convex, and its gradient that of its value, tried at random logits."""
     problem, rng = instance.problem, np.random.default_rng(0)
-    z = jnp.asarray(3.0 * rng.normal(size=(2, 50, *np.shape(problem.targets))))
-    of = jax.vmap(lambda one: problem.loss.value(one, problem.targets))
+    z = 3.0 * rng.normal(size=(2, 50, *np.shape(problem.targets)))
+    return bool(_convex(problem.loss, problem.targets, z))
+
+
+@jax.jit
+def _convex(loss, targets, z):
+    of = jax.vmap(lambda one: loss.value(one, targets))
     rise = jax.jvp(of, (z[0],), (z[1] - z[0],))[1]
-    slope = jax.vmap(lambda one: problem.loss.gradient(one, problem.targets))(z[0])
+    slope = jax.vmap(lambda one: loss.gradient(one, targets))(z[0])
     differentiable = jnp.allclose(rise, jnp.sum(slope * (z[1] - z[0]), axis=1), rtol=1e-9, atol=1e-9)
-    return bool(differentiable & jnp.all(of(z[1]) >= of(z[0]) + rise - 1e-9 * (1 + jnp.abs(rise))))
+    return differentiable & jnp.all(of(z[1]) >= of(z[0]) + rise - 1e-9 * (1 + jnp.abs(rise)))
 
 
 def no_bottleneck(instance):
@@ -102,6 +107,7 @@ def predict(problem):
     """The minimum over the product as one free matrix, a convex problem, by damped Newton steps."""
     inputs, shape = jnp.asarray(problem.inputs), (problem.widths[-1], problem.widths[0])
 
+    @jax.jit
     def fit(flat):
         return problem.column_weight @ problem.loss.value(flat.reshape(shape) @ inputs, problem.targets)
 

@@ -145,11 +145,12 @@ def newton_stage(
         solved = ~found.negative[0] & ~found.negative[1] & (found.residual[0] <= wanted) & jnp.isfinite(value)
         safe = solved & found.local[0] & (found.length[1] <= CONTRACTION * length)
         better = (reduced < r.grad_norm) & (length <= radius) & settings.polish
-        moves, saddle = jnp.where(confirming, better, safe), found.negative[2]
+        saddle, slack = found.negative[2], 8 * EPS * numbers(r.point) ** 0.5 * jnp.abs(r.value)
+        better = better & ~(refining & (saddle | ~(value <= r.value + slack)))
+        moves = jnp.where(confirming, better, safe)
         # Next to zero, where every step is as long as the point, until the numbers underflow, it is the unit that counts.
         resolved = RESOLVED * jnp.maximum(far, r.length)
         again = ~refining & better & (reduced <= ONCE_MORE * r.grad_norm) & (length > resolved)
-        better = better & ~(refining & saddle)
         faster = better & ~found.negative[0] & (reduced <= LEAST * r.grad_norm)
 
         attempts = r.attempts + jnp.where(confirming, 0, 1)
@@ -162,14 +163,14 @@ def newton_stage(
         resume = jnp.where(reached, SADDLE, resume)
         resume = jnp.where((steps >= settings.budget) & ~reached, SPENT, resume)
         accepted = jnp.where(testing, safe, ~refining & ~saddle)
-        falls = found.value[3] < r.value - 8 * EPS * numbers(r.point) ** 0.5 * jnp.abs(r.value)
+        falls = found.value[3] < r.value - slack
         end = jnp.where(again & (steps < settings.budget), r.phase, jnp.where(reached | falls, ARRIVED, DONE))
         end = jnp.where(testing, POLISH, end)
         point = pick(moves, target, r.point)
         relative = r.grad_norm / jnp.where(r.peak > 0, r.peak, 1.0)
         return r._replace(
             anchor=pick(confirming, r.anchor, r.point),
-            point=pick(confirming & saddle & ~reached, r.anchor, point),
+            point=pick(confirming & ~refining & saddle & ~reached, r.anchor, point),
             value=jnp.where(moves, value, r.value),
             grad_norm=jnp.where(moves, reduced, r.grad_norm),
             radius=jnp.where(testing, CONTAINMENT * length, r.radius - jnp.where(moves, length, 0.0)),

@@ -14,9 +14,10 @@ import pytest
 import scipy.optimize
 
 import nctheory as nct
+from nctheory._programs import LIGHT
 from nctheory.certificates import bound_caveat
 from nctheory.certificates._profile import scalar_bound
-from nctheory.problems import CrossEntropy
+from nctheory.problems import CrossEntropy, Focal, MeanSquaredError, PickAllLabel, VectorScaling
 from tests.helpers import model, random_points
 
 GAMMAS = (0.0, 0.5, 1.0, 3.0, 5.0)
@@ -447,3 +448,33 @@ def test_the_jump_of_the_focal_loss():
         steep = float(nct.focal_strength(0.0, 3.0, classes))
         assert (float(nct.focal_onset(3.0, classes)) > steep * (1 + 1e-9)) == jumps
         assert (3 * np.log(classes) * (classes - 4) > 7 * (classes - 1)) == jumps
+
+
+def shipped(kind, rng):
+    """A loss of the library, with numbers of its own where it has any."""
+    numbers = {"class_scale": rng.uniform(0.5, 2.0, 4), "label_scale": rng.uniform(0.5, 2.0, 4)}
+    made = {
+        "mse": MeanSquaredError,
+        "cross-entropy": lambda: CrossEntropy(0.1),
+        "focal": lambda: Focal(2.0),
+        "pick-all": PickAllLabel,
+        "vector scaling": lambda: VectorScaling(**numbers, offset=rng.normal(size=4), weight=np.asarray(63.0)),
+    }
+    return made[kind]()
+
+
+@pytest.mark.parametrize("kind", ["mse", "cross-entropy", "focal", "pick-all", "vector scaling"])
+def test_curvature_is_finite_in_light_programs_too(kind, rng):
+    loss, targets = shipped(kind, rng), jnp.eye(4)
+    many = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * 5), loss)
+    logits, moves = 3.0 * rng.normal(size=(2, 8, 5, 4, 4))
+
+    def curvature(one, at, along):
+        return jax.jvp(lambda z: one.gradient(z, targets), (at,), (along,))[1]
+
+    def every(many, logits, moves):
+        return jax.vmap(jax.vmap(curvature), (None, 0, 0))(many, logits, moves)
+
+    usual, light = (jax.jit(every, compiler_options=options)(many, logits, moves) for options in (None, dict(LIGHT)))
+    assert np.isfinite(np.stack([usual, light])).all()
+    np.testing.assert_allclose(light, usual, rtol=1e-12, atol=1e-12)

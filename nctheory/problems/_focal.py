@@ -39,7 +39,7 @@ class Focal(Loss):
         # t is rounded relative to the logits' distances from the largest of the others, the exponent gamma softplus(t)
         # relative to itself; the rest is relative to the value.
         logit, share = self._label_logit(logits, targets)
-        top = jnp.max(jnp.where(targets > 0.5, -jnp.inf, logits), axis=0, keepdims=True)
+        top = jax.lax.stop_gradient(jnp.max(jnp.where(targets > 0.5, -jnp.inf, logits), axis=0, keepdims=True))
         distance = jnp.abs(logits - jnp.where(jnp.isfinite(top), top, 0.0))
         size = 1.0 + jnp.log(1.0 * logits.shape[0]) + jnp.sum((share + targets) * distance, axis=0)
         return self._of_logit(logit) * (1.0 + self.gamma * jax.nn.softplus(logit)) + self._steepness(logit) * size

@@ -166,7 +166,7 @@ class CrossEntropy(Loss):
     def value_terms(self, logits: Logits, targets: Logits) -> Columns:
         # S = sum_k e^(z_k - max z) is at least 1 and rounded as such, which moves log S by the unit; a rounding of the
         # shifted logits moves log S by their mean under the softmax, and <y, z> by their mean under y.
-        shifted = logits - jnp.max(logits, axis=0, keepdims=True)
+        shifted = logits - jax.lax.stop_gradient(jnp.max(logits, axis=0, keepdims=True))
         logarithm = jnp.log(jnp.sum(jnp.exp(shifted), axis=0))
         means = jnp.sum((jnp.exp(shifted - logarithm[None, :]) + targets) * jnp.abs(shifted), axis=0)
         return 1.0 + logarithm + means

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
@@ -128,7 +129,7 @@ class VectorScaling(MarginLoss):
 
     def value(self, logits: Logits, targets: Logits) -> Columns:
         exponents = self._exponents(logits, targets)
-        top = jnp.maximum(jnp.max(exponents, axis=0), 0.0)
+        top = jax.lax.stop_gradient(jnp.maximum(jnp.max(exponents, axis=0), 0.0))
         # log(1 + sum e^x) = top + log(e^-top + sum e^(x - top)); the first branch keeps a tiny loss to full precision.
         small = jnp.log1p(jnp.sum(jnp.exp(jnp.minimum(exponents, 0.0)), axis=0))
         large = top + jnp.log(jnp.exp(-top) + jnp.sum(jnp.exp(exponents - top[None, :]), axis=0))
@@ -147,7 +148,9 @@ class VectorScaling(MarginLoss):
     def _probabilities(self, logits: Logits, targets: Logits) -> Logits:
         """Of the classes other than the label; zero in its row."""
         exponents = self._exponents(logits, targets)
-        top = jnp.maximum(jnp.max(exponents, axis=0), 0.0)[None, :]
+        # On which the probabilities do not depend; and the derivative of a maximum is 0/0 in programs that compute what it is
+        # compared with twice, once with products contracted into sums.
+        top = jax.lax.stop_gradient(jnp.maximum(jnp.max(exponents, axis=0), 0.0))[None, :]
         parts = jnp.exp(exponents - top)
         return parts / (jnp.exp(-top) + jnp.sum(parts, axis=0)[None, :])
 

@@ -47,7 +47,7 @@ class PickAllLabel(Loss):
 
     def value_terms(self, logits: Logits, targets: Logits) -> Columns:
         # As for cross-entropy, with the number of tags in front of the logarithm.
-        shifted = logits - jnp.max(logits, axis=0, keepdims=True)
+        shifted = logits - jax.lax.stop_gradient(jnp.max(logits, axis=0, keepdims=True))
         logarithm, tags = jnp.log(jnp.sum(jnp.exp(shifted), axis=0)), jnp.sum(targets, axis=0)
         weights = tags[None, :] * jnp.exp(shifted - logarithm[None, :]) + targets
         return tags * (1.0 + logarithm) + jnp.sum(weights * jnp.abs(shifted), axis=0)

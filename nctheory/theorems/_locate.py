@@ -47,9 +47,9 @@ def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
     def phases(values: np.ndarray) -> np.ndarray:
         """1 beyond the level, 0 not, NaN undecided; as many values at a time as fill a call of the programs of the seeds."""
         at_a_time = max(1, run.width // SEEDS)
-        return np.concatenate([_phases(values[i : i + at_a_time]) for i in range(0, len(values), at_a_time)])
+        return np.concatenate([of_some(values[i : i + at_a_time]) for i in range(0, len(values), at_a_time)])
 
-    def _phases(values: np.ndarray) -> np.ndarray:
+    def of_some(values: np.ndarray) -> np.ndarray:
         nonlocal solves
         solves += values.size * SEEDS
         members = [claim.at(problem, float(x)) for x in np.exp(values)]

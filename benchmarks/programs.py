@@ -7,6 +7,7 @@ numbers, or their class counts, alone.
 
 import argparse
 from collections import Counter
+from functools import partial
 
 import jax
 
@@ -17,8 +18,8 @@ from nctheory.theorems._verify import covering_instances
 
 def programs(theorem: nct.Theorem, key: int = 0, quick: bool = True) -> set[object]:
     """What tells apart the programs that the end states, critical points or paths of a theorem ask for."""
-    drawn = list(enumerate(theorem.draw(jax.random.fold_in(jax.random.key(key), 0))))
-    chosen = covering_instances(theorem, drawn) if quick else drawn
+    pick = partial(covering_instances, theorem) if quick else list
+    chosen = theorem.draw_some(jax.random.fold_in(jax.random.key(key), 0), pick)
     families = [as_family([one.problem])[0] for _, one in chosen]
     return {(theorem.method.name.split()[0], shape_of(one.template), one.varying) for one in families}
 

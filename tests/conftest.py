@@ -2,6 +2,7 @@
 
 import gc
 import os
+from typing import Any
 
 import jax
 import numpy as np
@@ -49,9 +50,10 @@ def _float64():
 def _nothing_stays_registered():
     """What a test registers, or replaces, is gone after it: others may use the same identifier."""
     import_proofs()
-    held = [dict(registry._known) for registry in (_THEOREMS, _ERRATA, _DIAGRAMS)]
+    registries: list[Any] = [_THEOREMS, _ERRATA, _DIAGRAMS]
+    held = [dict(registry._known) for registry in registries]
     yield
-    for registry, known in zip((_THEOREMS, _ERRATA, _DIAGRAMS), held, strict=True):
+    for registry, known in zip(registries, held, strict=True):
         registry._known = known
 
 

@@ -17,7 +17,7 @@ def held(function):
     return sum(kind[0].__name__ == function for kind in _programs._PROGRAMS)
 
 
-def ufm(counts, decay=(0.05, 0.04), bias=0.1, loss="cross_entropy"):
+def ufm(counts, decay=(0.05, 0.04), bias: float | None = 0.1, loss="cross_entropy"):
     return nct.unconstrained_features(counts=counts, dim=3, loss=loss, weight_decay=decay, bias=bias)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -42,7 +43,7 @@ def keep(theorem: Theorem, key: int = 0, seeds: int | None = None) -> Kept:
     """Gather the evidence of a quick run of a theorem."""
     root = jax.random.key(key)
     run = Run(root, np.arange(seeds or quick_seeds(theorem)), VerifyOptions(fidelity_seeds=0))
-    drawn = covering_instances(theorem, list(enumerate(theorem.draw(jax.random.fold_in(root, 0)))))
+    drawn = theorem.draw_some(jax.random.fold_in(root, 0), partial(covering_instances, theorem))
     cases, outside = gather_cases(theorem, drawn, run, beyond=True)
     return Kept(theorem, cases, outside, run, key)
 

@@ -93,8 +93,8 @@ def newton_stage(
     no safe sign, and in a narrow curved valley a large one is no danger.
 
     **In it.** Steps of Newton's method, by conjugate gradients that meet no curvature <= 0, as long as each halves the
-    gradient norm, raises no value and stays in the ball; without the flow (`method="polish"`), which gives no ball, each within
-    0.3 of the point and only where no saddle shows.
+    gradient norm, raises no value and stays in the ball; without the flow (`method="polish"`), which gives no ball, each
+    within 0.3 of the point and only where no saddle shows.
 
     **After it.** One Newton correction (more where the first is long), kept if it lowers the gradient norm, closes the
     certificate's gap. Then the point is accepted unless it is a saddle, which the flow would have left: conjugate

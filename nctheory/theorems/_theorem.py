@@ -159,14 +159,29 @@ class Theorem:
         Raises ValueError, with the file and the hypothesis, for an instance outside the hypotheses, none at all, or a claim
         whose resolution is finer than float64 can tell on it.
         """
-        with jax.enable_x64(True):
-            return self._draw(key)
+        return [instance for _, instance in self.draw_some(key, lambda drawn: drawn)]
 
-    def _draw(self, key: PRNGKeyArray) -> list[Instance]:
-        drawn = list(self._evaluated("instances", "instances(key)", lambda: self.instances(key)))
-        if not drawn:
-            raise ValueError(f"instances: theorem {self.id!r} draws none, in {self.file}")
-        for number, instance in enumerate(drawn):
+    def draw_some(
+        self, key: PRNGKeyArray, pick: Callable[[list[tuple[int, Instance]]], list[tuple[int, Instance]]]
+    ) -> list[tuple[int, Instance]]:
+        """Those that `pick` takes of the numbered instances that a key draws; these alone are held against the hypotheses.
+
+        Raises ValueError as `draw` does.
+        """
+        with jax.enable_x64(True):
+            drawn = list(enumerate(self._evaluated("instances", "instances(key)", lambda: self.instances(key))))
+            if not drawn:
+                raise ValueError(f"instances: theorem {self.id!r} draws none, in {self.file}")
+            try:
+                picked = pick(drawn)
+            except Exception:
+                self._check(drawn)  # which may say why
+                raise
+            self._check(picked)
+        return picked
+
+    def _check(self, drawn: Sequence[tuple[int, Instance]]) -> None:
+        for number, instance in drawn:
             for hypothesis in self.hypotheses:
                 what = f"{hypothesis.text!r} on instance {number}"
                 if not self._evaluated("hypotheses", what, lambda h=hypothesis, i=instance: h.holds(i)):
@@ -176,7 +191,6 @@ class Theorem:
                         f"{hypothesis.text!r}, in {self.file}"
                     )
             self._check_resolutions(instance.problem)
-        return drawn
 
     def _evaluated(self, part: str, what: str, call: Callable[[], Any]) -> Any:
         """What a function of the theorem file returns; an error in it becomes a ValueError that names the file."""

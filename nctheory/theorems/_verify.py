@@ -69,13 +69,19 @@ def verify(
         seeds = quick_seeds(chosen) if quick else chosen.seeds
     root = as_key(key)
     run = Run(root, as_seeds(seeds), options, None if devices is None else tuple(devices), progress)
-    drawn = list(enumerate(chosen.draw(jax.random.fold_in(root, 0))))
-    if instance is not None:
-        if not 0 <= instance < len(drawn):
-            raise ValueError(f"instance: expected 0 to {len(drawn) - 1} for {chosen.id}, got {instance}")
-        drawn = [drawn[instance]]
-    elif quick:
-        drawn = covering_instances(chosen, drawn)
+
+    number = 0
+
+    def pick(drawn: list[Numbered]) -> list[Numbered]:
+        nonlocal number
+        number = len(drawn)
+        if instance is None:
+            return covering_instances(chosen, drawn) if quick else drawn
+        return [pair for pair in drawn if pair[0] == instance]
+
+    drawn = chosen.draw_some(jax.random.fold_in(root, 0), pick)
+    if not drawn:
+        raise ValueError(f"instance: expected 0 to {number - 1} for {chosen.id}, got {instance}")
     partial = instance is not None
     try:
         cases, outside = gather_cases(chosen, drawn, run, beyond=not partial)

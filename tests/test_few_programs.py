@@ -24,13 +24,16 @@ def ufm(counts, decay=(0.05, 0.04), bias: float | None = 0.1, loss="cross_entrop
 def test_one_program_for_all_counts_and_decays_of_a_shape():
     solved = nct.solve(ufm((2, 2, 3)), 8, chunk=8, light=True)
     nct.certify(ufm((2, 2, 3)), solved.params)
+    nct.starts(ufm((2, 2, 3)), 8)
     programs_before = held("solve_chunk"), held("_bounds"), held("member_starts")
+    assert min(programs_before) >= 1
     for counts, decay, bias in (((1, 3, 3), (0.05, 0.04), 0.1), ((5, 1, 1), (0.02, 0.3), 0.7)):
         other = ufm(counts, decay, bias)
         ends = nct.solve(other, 8, chunk=8, light=True)
         assert nct.certify(other, ends.params).closed(ends.value).all()
         alone = nct.solve_many([other], 8, chunk=8, light=True)
         np.testing.assert_array_equal(alone.value[0], ends.value)
+        nct.starts(other, 8)
     nct.solve_many([ufm((2, 2, 3)), ufm((2, 2, 3), (0.1, 0.2)), ufm((2, 2, 3), bias=0.3)], 8, chunk=8, light=True)
     assert (held("solve_chunk"), held("_bounds"), held("member_starts")) == programs_before
 

@@ -252,23 +252,41 @@ def test_a_scheduler_without_workers_and_a_worker_in_its_place(monkeypatch, caps
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lost", ["scheduler", "workers"])
-def test_what_is_finished_is_kept_when_the_cluster_is_killed(lost, tmp_path, monkeypatch):
+@pytest.mark.parametrize("lost", ["scheduler", "workers", "answers"])
+def test_what_is_finished_is_kept_when_the_cluster_is_lost(lost, tmp_path, monkeypatch):
     monkeypatch.setattr(_cluster, "WORKERS_WITHIN", 120.0)  # a worker takes its time to start
     with cluster(1) as (address, scheduler, workers):
 
         def lose(finished, total):
             if finished == 2:
-                monkeypatch.setattr(_cluster, "WORKERS_WITHIN", 2.0)
-                (scheduler if lost == "scheduler" else workers[0]).send_signal(signal.SIGKILL)
+                for limit in ("WORKERS_WITHIN", "ANSWER_WITHIN", "CLOSE_WITHIN"):
+                    monkeypatch.setattr(_cluster, limit, 2.0)
+                (workers[0] if lost == "workers" else scheduler).send_signal(signals[lost])
 
-        said = "the connection to .* was lost" if lost == "scheduler" else "no worker at .* for 2 s"
+        signals = {"scheduler": signal.SIGKILL, "workers": signal.SIGKILL, "answers": signal.SIGSTOP}
+        said = {
+            "scheduler": "the connection to .* was lost",
+            "workers": "no worker at .* for 2 s",
+            "answers": "no answer from tcp://.* for 2 s",
+        }[lost]
         with pytest.raises(IncompleteSweep, match=rf"client \(--scheduler\): {said}.* of 6 tiles were comp") as ended:
             run(folder=tmp_path, client=address, progress=lose)
     computed = ended.value.partial.computed  # tiles that were on their way when it happened may have come
     assert 2 <= computed < 6, str(ended.value)
     assert int(ended.value.partial.missing.sum()) == 12 - 2 * computed
     assert run(folder=tmp_path).reused == 2 * computed
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_stopped_from_the_beginning_is_not_waited_for(monkeypatch):
+    with cluster(1) as (address, _, workers):
+        with distributed.Client(address, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=120)
+        workers[0].send_signal(signal.SIGSTOP)
+        monkeypatch.setattr(_cluster, "ANSWER_WITHIN", 2.0)
+        monkeypatch.setattr(_cluster, "CLOSE_WITHIN", 2.0)
+        with pytest.raises(ClusterError, match=r"client \(--scheduler\): no answer from tcp://.* for 2 s"):
+            run(client=address)
 
 
 @pytest.mark.slow

@@ -1,24 +1,18 @@
 """A Dask cluster: found within a time, with workers that run the same code, and any of which may be lost."""
 
-import asyncio
+import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from typing import Any
 
-import dask
 import jax
 import numpy as np
-from dask.utils import parse_timedelta
 from distributed import Client, Future, wait
-from distributed.comm import parse_host_port
-from distributed.comm.addressing import parse_address
-from distributed.comm.registry import get_backend
-from distributed.core import connect
 from distributed.scheduler import KilledWorker
-from distributed.security import Security
 
 from nctheory.sweeps._programs import running_code
+from nctheory.sweeps._scheduler import ARGUMENT, answer_within, check_address, reach
 from nctheory.sweeps._tiles import Tile, compute_tile
 from nctheory.sweeps._workers import ClusterError, Outcome, Workers
 
@@ -26,10 +20,13 @@ AHEAD = 4
 """Tiles that are handed to the cluster for each worker, so that none waits and results do not pile up."""
 WORKERS_WITHIN = 60.0
 """Seconds within which there must be a worker, at the beginning and whenever all are gone."""
+ANSWER_WITHIN = 60.0
+"""Seconds within which the scheduler, and at the beginning the workers, must answer a question."""
 LOOK = 2.0
 """Seconds without a finished tile after which to see whether the cluster is still there."""
+CLOSE_WITHIN = 5.0
+"""Seconds that a scheduler has to say good-bye."""
 COMPARED = ("python", "nctheory", "jax", "jaxlib", "numpy")
-_ARGUMENT = "client (--scheduler)"
 
 
 class Cluster(Workers):
@@ -40,9 +37,9 @@ class Cluster(Workers):
 
     def __init__(self, client: Any) -> None:
         if isinstance(client, str):
-            _check_address(client)
+            check_address(client)
         elif not isinstance(client, Client) and not hasattr(client, "scheduler_address"):
-            raise ValueError(f"{_ARGUMENT}: expected a Dask client or an address, got {type(client).__name__}")
+            raise ValueError(f"{ARGUMENT}: expected a Dask client or an address, got {type(client).__name__}")
         self._given: Any = client
         self._client: Any = None
         self._code: dict[str, str] = {}
@@ -56,13 +53,13 @@ class Cluster(Workers):
         self._own = not isinstance(self._given, Client)
         if self._own:
             address = self._given if isinstance(self._given, str) else self._given.scheduler_address
-            _reach(address)
+            reach(address)
             self._client = Client(self._given, set_as_default=False)
         else:
             self._client = self._given
         try:
             if self._client.status != "running":
-                raise ClusterError(f"{_ARGUMENT}: the Dask client is {self._client.status}, expected a running one")
+                raise ClusterError(f"{ARGUMENT}: the Dask client is {self._client.status}, expected a running one")
             self._code = self._compared()
         except BaseException:
             self.__exit__()
@@ -71,7 +68,8 @@ class Cluster(Workers):
 
     def __exit__(self, *error: object) -> None:
         if self._own:
-            self._client.close()
+            with contextlib.suppress(TimeoutError):  # of a scheduler that does not answer any more
+                self._client.close(timeout=CLOSE_WITHIN)
 
     @property
     def _address(self) -> str:
@@ -83,23 +81,23 @@ class Cluster(Workers):
         The device may be another than here, and must be the same for all.
         """
         try:
-            self._client.wait_for_workers(1, timeout=WORKERS_WITHIN)
+            answer_within(2 * WORKERS_WITHIN, lambda: self._client.wait_for_workers(1, timeout=WORKERS_WITHIN))
         except TimeoutError:
             raise self._deserted() from None
-        versions: Any = self._client.get_versions(packages=list(COMPARED[1:]))
+        versions = self._asked(lambda: self._client.get_versions(packages=list(COMPARED[1:])))
         here, there = (_packages(versions[side]) for side in ("client", "workers"))
         refuse_others(here[""], there)
-        codes: Any = self._client.run(running_code, on_error="return")
+        codes = self._asked(lambda: self._client.run(running_code, on_error="return"))
         for worker, code in codes.items():
             if isinstance(code, Exception):
-                raise ClusterError(f"{_ARGUMENT}: worker {worker} cannot say what it runs: {code!r}")
+                raise ClusterError(f"{ARGUMENT}: worker {worker} cannot say what it runs: {code!r}")
         first = next(iter(codes.values()))
         refuse_others({**running_code(), "device": first["device"]}, codes)
         return first
 
     def _deserted(self) -> ClusterError:
         return ClusterError(
-            f"{_ARGUMENT}: no worker at {self._address} for {WORKERS_WITHIN:g} s; start some with `dask worker "
+            f"{ARGUMENT}: no worker at {self._address} for {WORKERS_WITHIN:g} s; start some with `dask worker "
             f"{self._address}`"
         )
 
@@ -128,11 +126,21 @@ class Cluster(Workers):
                 running[future.key] = (future, tile)
             for future in self._finished([future for future, _ in running.values()]):
                 _, tile = running.pop(future.key)
-                try:
-                    outcome: Outcome = future.result()
-                except Exception as error:  # what cannot be imported there is the cause of Dask's own error
-                    outcome = error.__cause__ if isinstance(error.__cause__, ImportError) else error
-                yield tile, outcome
+                yield tile, self._outcome(future)
+
+    def _outcome(self, future: Future) -> Outcome:
+        """What a finished future holds, fetched from its worker by way of the scheduler."""
+        while True:
+            try:
+                return future.result(timeout=LOOK)
+            except TimeoutError as error:
+                if future.status == "error":  # a tile's own
+                    return error
+                self._number()  # the scheduler is still there
+            except CancelledError as error:
+                raise self._lost() from error
+            except Exception as error:  # what cannot be imported there is the cause of Dask's own error
+                return error.__cause__ if isinstance(error.__cause__, ImportError) else error
 
     def _finished(self, futures: list[Future]) -> list[Future]:
         """Those of some futures that are finished, at least one."""
@@ -157,12 +165,22 @@ class Cluster(Workers):
     def _number(self) -> int:
         """How many workers there are now."""
         try:
-            return len(self._client.scheduler_info(n_workers=-1)["workers"])
-        except (OSError, TimeoutError) as error:
+            return len(self._asked(lambda: self._client.scheduler_info(n_workers=-1))["workers"])
+        except OSError as error:
             raise self._lost() from error
 
+    def _asked(self, question: Callable[[], Any]) -> Any:
+        """The answer of the cluster; `ClusterError` where none comes within `ANSWER_WITHIN`.
+
+        Dask itself waits for ever for a scheduler, or worker, that is stopped or cut off and still holds its connections.
+        """
+        try:
+            return answer_within(ANSWER_WITHIN, question)
+        except TimeoutError:
+            raise ClusterError(f"{ARGUMENT}: no answer from {self._address} for {ANSWER_WITHIN:g} s") from None
+
     def _lost(self) -> ClusterError:
-        return ClusterError(f"{_ARGUMENT}: the connection to {self._address} was lost")
+        return ClusterError(f"{ARGUMENT}: the connection to {self._address} was lost")
 
 
 def on_worker(code: Mapping[str, str], tile: Tile, *arguments: Any) -> dict[str, Any]:
@@ -179,7 +197,7 @@ def refuse_others(here: Mapping[str, str], workers: Mapping[str, Mapping[str, st
             some = ", ".join(f"{found or 'missing'} on {worker}" for worker, found in list(others.items())[:3])
             more = f" and {len(others) - 3} more" if len(others) > 3 else ""
             raise ClusterError(
-                f"{_ARGUMENT}: workers must run what runs here: {name} is {expected or 'missing'} here, {some}{more}"
+                f"{ARGUMENT}: workers must run what runs here: {name} is {expected or 'missing'} here, {some}{more}"
             )
 
 
@@ -191,42 +209,3 @@ def _packages(versions: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         worker: {name: ".".join(one[name].split(".")[:2]) if name == "python" else one.get(name) for name in COMPARED}
         for worker, one in packages.items()
     }
-
-
-def _check_address(address: str) -> None:
-    """Raise ValueError for what is no address."""
-    try:
-        scheme, place = parse_address(address)
-        get_backend(scheme)
-        if scheme != "inproc":
-            parse_host_port(place)
-    except ValueError as error:
-        raise ValueError(
-            f"{_ARGUMENT}: expected the address of a Dask scheduler, such as tcp://host:8786, got {address!r}: {error}"
-        ) from None
-
-
-def _reach(address: str) -> None:
-    """Raise `ClusterError` where no scheduler answers within Dask's time-out for connections.
-
-    `Client` itself waits for ever for a port that accepts and says nothing.
-    """
-    seconds = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect", "30s"))
-
-    async def ask() -> Any:
-        comm = await connect(address, timeout=seconds, **Security().get_connection_args("client"))
-        try:
-            await comm.write({"op": "identity", "reply": True})
-            return await comm.read()
-        finally:
-            comm.abort()
-
-    try:
-        with ThreadPoolExecutor(1) as thread:  # a notebook has a loop of its own in this one
-            answer = thread.submit(lambda: asyncio.run(asyncio.wait_for(ask(), seconds))).result()
-    except Exception as error:
-        why = f": {error.__cause__ or error}".removesuffix(": ").removesuffix(": TimeoutError()")
-        raise ClusterError(f"{_ARGUMENT}: no Dask scheduler answers at {address} within {seconds:g} s{why}") from error
-    kind = answer.get("type") if isinstance(answer, dict) else type(answer).__name__
-    if kind != "Scheduler":
-        raise ClusterError(f"{_ARGUMENT}: expected a Dask scheduler at {address}, found a {kind}")

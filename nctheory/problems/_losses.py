@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from nctheory._concrete import as_array, is_traced
 from nctheory._types import Array, Scalar
+from nctheory.problems._rounding_terms import intermediate_terms
 
 Logits = Float[Array, "K M"]
 Columns = Float[Array, "M"]
@@ -58,9 +59,10 @@ class Loss(eqx.Module):
     def value_terms(self, logits: Logits, targets: Logits) -> Columns:
         r"""The size of what `value` is computed from: its rounding error is a few $\varepsilon$ times this, column by column.
 
-        By default $2|\ell|+\sum_k|\partial_k\ell||z_k|$: what a relative rounding of the value, and of every logit, does to
-        it to first order. A loss that is a difference of larger terms overrides it, as cross-entropy does: its value at
-        confident logits is as small as one likes, while the logarithm's argument is rounded next to 1.
+        By default $2|\ell|+\sum_k|\partial_k\ell||z_k|$, what a relative rounding of the value and of every logit does to it
+        to first order, and the same of every intermediate result in the program of `value` (where that is finite). So a
+        loss that is a difference of larger terms is known to be one; cross-entropy's value at confident logits, for
+        instance, is as small as one likes, while the logarithm's argument is rounded next to 1.
 
         >>> import jax.numpy as jnp
         >>> z, y = jnp.array([[20.0], [0.0]]), jnp.array([[1.0], [0.0]])
@@ -69,7 +71,8 @@ class Loss(eqx.Module):
         (True, True)
         """
         slope = jnp.sum(jnp.abs(self.gradient(logits, targets) * logits), axis=0)
-        return 2.0 * jnp.abs(self.value(logits, targets)) + slope
+        inside = intermediate_terms(lambda z: self.value(z, targets), logits)
+        return 2.0 * jnp.abs(self.value(logits, targets)) + slope + jnp.where(jnp.isfinite(inside), inside, 0.0)
 
     def check_targets(self, targets: Logits) -> None:
         """Raise ValueError where this loss cannot have these targets; by default any will do."""

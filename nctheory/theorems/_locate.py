@@ -54,7 +54,7 @@ def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
         solves += values.size * SEEDS
         members = [claim.at(problem, float(x)) for x in np.exp(values)]
         found = solve_many(
-            members, SEEDS, run.key, method="polish", scale=run.scale, budget=POLISH_BUDGET, light=True,
+            members, SEEDS, run.key, method="polish", scale=run.scale, budget=POLISH_BUDGET, light=run.light,
             chunk=run.width, workers=1,
         )  # fmt: skip
         bound = certify_many(members, found.params)

@@ -11,6 +11,10 @@ from nctheory._concrete import is_traced
 
 BLOCK_NUMBERS = 2**26
 """Numbers in one block of a map on an accelerator."""
+WIDTHS = (32, 256, 1024)
+"""Lengths of a leading axis (of seeds, points) where little is computed (conventional)."""
+FEW_NUMBERS = 2**16
+"""Numbers along such an axis that take less time to compute with once than a program takes to compile (conventional)."""
 
 
 def usual_block(numbers: int) -> int:
@@ -36,12 +40,29 @@ def map_in_blocks(function: Callable[[Any], Any], xs: Any, block: int = 64) -> A
     return jax.tree.map(lambda y: y.reshape(blocks * block, *y.shape[2:])[:items], out)
 
 
-def rounded_up(count: int) -> int:
+def fixed_width(count: int, numbers: int, few: int = FEW_NUMBERS) -> int | None:
+    """The least of `WIDTHS` that so many items fit in, of so many numbers each; None where that makes more than `few`.
+
+    >>> fixed_width(5, 20), fixed_width(100, 20), fixed_width(100, 20_000), fixed_width(2000, 20)
+    (32, 256, None, None)
+    """
+    width = next((width for width in WIDTHS if width >= count), None)
+    return width if width is not None and width * numbers <= few else None
+
+
+def rounded_up(count: int, numbers: int | None = None) -> int:
     """The length up to which a leading axis is filled, so that few lengths are ever compiled.
+
+    Where the `numbers` of one item are given, and all together are few, it is a `fixed_width`.
 
     >>> [rounded_up(n) for n in (1, 8, 9, 100, 3000)]
     [8, 8, 16, 128, 3072]
+    >>> rounded_up(9, 20), rounded_up(9, 20_000)
+    (32, 16)
     """
+    width = None if numbers is None else fixed_width(count, numbers)
+    if width is not None:
+        return width
     return max(8, 1 << (count - 1).bit_length()) if count <= 1024 else -(-count // 1024) * 1024
 
 
@@ -50,10 +71,12 @@ def in_few_lengths(function: Callable[[Any], Any], xs: Any) -> Any:
 
     Arrays that lie on an accelerator stay there where nothing is filled up.
     """
-    items = np.shape(jax.tree.leaves(xs)[0])[0]
-    if items == rounded_up(items):
+    leaves = jax.tree.leaves(xs)
+    items = np.shape(leaves[0])[0]
+    length = rounded_up(items, sum(int(np.prod(np.shape(x)[1:])) for x in leaves))
+    if items == length:
         return jax.tree.map(np.asarray, function(jax.tree.map(_at_hand, xs)))
-    index = np.minimum(np.arange(rounded_up(items)), items - 1)
+    index = np.minimum(np.arange(length), items - 1)
     out = function(jax.tree.map(lambda x: np.asarray(x)[index], xs))
     return jax.tree.map(lambda y: np.asarray(y)[:items], out)
 

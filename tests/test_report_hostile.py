@@ -218,5 +218,6 @@ def test_mutated_files_end_without_a_traceback(files, tmp_path, rng):
 
 @pytest.mark.exhaustive
 @pytest.mark.timeout(3600)
-def test_a_thousand_mutated_files_end_without_a_traceback(files, tmp_path):
-    fuzzed(files, tmp_path, np.random.default_rng(1), 1000)
+@pytest.mark.parametrize("part", range(4))
+def test_a_thousand_mutated_files_end_without_a_traceback(part, files, tmp_path):
+    fuzzed(files, tmp_path, np.random.default_rng([1, part]), 250)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._batching import rounded_up
+from nctheory._batching import fixed_width, rounded_up
 from nctheory._precision import float64
 from nctheory.flow._diagnose import told_apart
 from nctheory.flow._program import Chunk, member_scales, member_starts, solve_chunk
@@ -22,6 +22,10 @@ Method = Literal["flow+polish", "flow", "polish"]
 FlowPrecision = Literal["float64", "float32"]
 WORKING_COPIES = 24
 """Vectors of the size of one point that a seed needs while it is worked on."""
+
+FEW_NUMBERS = 2**14
+"""Parameters of all seeds together up to which they go in one call, of a width that does not depend on the machine's cores:
+a solve looks at them a thousand times, in less time than a program takes to compile (conventional)."""
 
 
 class Options(NamedTuple):
@@ -125,7 +129,11 @@ class Plan:
         share = -(-len(numbers) // self.threads)
         bytes_each = (options.memory or memory_budget(self.used)) // self.threads
         fitting = default_chunk(family.template, bytes_each, self.used[0].platform)
-        width = options.chunk if options.chunk is not None else min(fitting, rounded_up(share), most or fitting)
+        width = fixed_width(len(numbers), size(family.template), FEW_NUMBERS)
+        if width is None or width > fitting or len(self.used) > 1:
+            width = min(fitting, rounded_up(share), most or fitting)
+        if options.chunk is not None:
+            width = options.chunk
         several = np.lcm(len(self.used), len(self.double))
         self.width = int(-(-width // several) * several)
 

@@ -97,7 +97,7 @@ def search(
     workers = os.cpu_count() or 1 if jax.default_backend() == "cpu" else 1
     rounds = -(-len(seeds) // (workers * BLOCK))
     blocks = np.array_split(np.asarray(seeds), min(len(seeds), workers * rounds))
-    width = max(rounded_up(len(blocks[0])), lanes)
+    width = max(rounded_up(len(blocks[0]), parameters), lanes)
 
     # Objectives of other problems may hold factorisations.
     stroll = _walk if isinstance(problem, DeepLinear) else one_at_a_time(_walk)

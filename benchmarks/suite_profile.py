@@ -1,0 +1,125 @@
+"""Where the suite's time goes: `pytest -p benchmarks.suite_profile [FILE …]` prints it after the tests.
+
+For every test file, over all its tests and in seconds of a worker: the tests' own time, what of it JAX spent on tracing,
+lowering and compiling (or fetching from the cache on disk), and the rest, which is running, starting processes and
+waiting; how many programs were compiled; and how many distinct solve programs the suite asks for, of how many
+families of problems. Processes that tests start count as the rest.
+"""
+
+import collections
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import pytest
+
+KINDS = {
+    "/jax/core/compile/jaxpr_trace_duration": "trace",
+    "/jax/core/compile/jaxpr_to_mlir_module_duration": "lower",
+    "/jax/core/compile/backend_compile_duration": "compile",
+}
+"""Events of JAX by what they are called here."""
+COLUMNS = ("tests", "seconds", *KINDS.values(), "rest", "compiled")
+
+
+def covered(spans: Iterable[tuple[float, float]]) -> float:
+    """Length of a union of intervals: what is traced within another trace counts once.
+
+    >>> covered([(0, 1), (0.5, 2), (3, 4)])
+    3.0
+    """
+    total, last = 0.0, float("-inf")
+    for begin, end in sorted(spans):
+        total += max(0.0, end - max(begin, last))
+        last = max(last, end)
+    return total
+
+
+class Profile:
+    """What one process has seen; a plugin of pytest."""
+
+    def __init__(self) -> None:
+        from nctheory import _programs  # once jaxtyping is told to check it
+
+        self.spans: dict[tuple[str, int], list[tuple[float, float]]] = collections.defaultdict(list)
+        self.table: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        self.solves: set[str] = set()
+        jax.monitoring.register_event_duration_secs_listener(self.listen)
+        _programs._PROGRAMS = _Watched(self.solves)
+
+    def listen(self, event: str, seconds: float, **_: Any) -> None:
+        """Note an event, which has just ended."""
+        if event in KINDS:
+            now = time.perf_counter()
+            self.spans[KINDS[event], threading.get_ident()].append((now - seconds, now))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item):
+        """A test with its fixtures."""
+        self.spans.clear()
+        began = time.perf_counter()
+        try:
+            return (yield)
+        finally:
+            row = self.table[item.nodeid.split("::")[0]]
+            spans = dict(self.spans)
+            row["tests"] += 1
+            row["seconds"] += time.perf_counter() - began
+            for (kind, _), found in spans.items():
+                row[kind] += covered(found)
+                row["compiled"] += len(found) if kind == "compile" else 0
+
+    def add(self, table: dict[str, dict[str, float]], solves: Iterable[str]) -> None:
+        """Take in what another process has seen."""
+        for file, row in table.items():
+            self.table[file].update(row)
+        self.solves.update(solves)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A worker of pytest-xdist hands over what it has."""
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output["suite_profile"] = ({file: dict(row) for file, row in self.table.items()}, sorted(self.solves))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """The process that runs no tests takes it."""
+        self.add(*getattr(node, "workeroutput", {}).get("suite_profile", ({}, ())))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """The table, the files that take longest first."""
+        whole: collections.Counter[str] = collections.Counter()
+        for row in self.table.values():
+            whole.update(row)
+        rows = sorted(self.table.items(), key=lambda pair: -pair[1]["seconds"])
+        terminalreporter.write_line("| file | " + " | ".join(COLUMNS) + " |\n|" + "---|" * (len(COLUMNS) + 1))
+        for file, row in [*rows, ("all", whole)]:
+            rest = row["seconds"] - sum(row[kind] for kind in KINDS.values())
+            cells = [f"{rest if name == 'rest' else row[name]:.0f}" for name in COLUMNS]
+            terminalreporter.write_line(f"| {file} | " + " | ".join(cells) + " |")
+        families = {solve.split(" @ ")[0] for solve in self.solves}
+        terminalreporter.write_line(f"{len(self.solves)} solve programs of {len(families)} families")
+
+
+class _Watched(collections.OrderedDict[Any, Any]):
+    """The book of programs, which notes those of solves: family, then what else they depend on."""
+
+    def __init__(self, solves: set[str]) -> None:
+        super().__init__()
+        self._solves = solves
+
+    def __setitem__(self, kind: Any, program: Any) -> None:
+        super().__setitem__(kind, program)
+        function, light, structure, *leaves = kind
+        if function.__name__ == "solve_chunk":
+            width = next((leaf.shape[0] for leaf in leaves if _is_mask(leaf)), 0)
+            shapes = [str(leaf) for leaf in leaves if str(width) not in str(leaf)]
+            family = f"{structure} {shapes}"
+            self._solves.add(f"{family} @ {width} {light}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Enter the plugin's hooks."""
+    config.pluginmanager.register(Profile(), "suite-profile-of-this-process")

@@ -40,19 +40,60 @@ def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
     other one at its value, converged or not, is lower by more than rounding, and what the ends of the bracket rest on must
     be minima by their Hessians.
     """
-    solves = 0
-    rests_on: dict[float, tuple[Problem, Params]] = {}
-    minima: dict[float, bool] = {}
+    return _Location(claim, problem, run).bracket()
 
-    def phases(values: np.ndarray) -> np.ndarray:
+
+class _Location:
+    """A threshold that is being located; values of its parameter are logarithms."""
+
+    def __init__(self, claim: Threshold, problem: Problem, run: Run) -> None:
+        self.claim, self.problem, self.run = claim, problem, run
+        self.solves = 0
+        self.rests_on: dict[float, tuple[Problem, Params]] = {}
+        """By value what its phase was decided by."""
+        self.minima: dict[float, bool] = {}
+
+    def bracket(self) -> Bracket:
+        """The bracket, once it is narrow enough or nothing more is decided."""
+        low, high = (float(np.log(x)) for x in self.claim.between(self.problem))
+        ends = np.concatenate([[low, high], np.linspace(low, high, POINTS + 2)[1:-1]])[: POINTS + 1]
+        at = self.phases(ends)
+        if not np.isfinite(at[:2]).all() or at[0] == at[1]:
+            told = "undecided" if not np.isfinite(at[:2]).all() else "on one side of it"
+            return self.failed(low, f"both ends of the range ({np.exp(low):g}, {np.exp(high):g}) are {told}")
+        side = at[0]
+        low, high = self.narrowed(ends, at, side, low, high)
+        stuck = 0
+        for round_ in range(MAX_ROUNDS):
+            if high - low <= WIDTH or stuck > 2:
+                break
+            # From the second failure on at other places: one of them may lie on the threshold itself.
+            shift = 0.37 * (stuck > 0) * (round_ % 2)
+            places = low + (high - low) * (np.arange(1, POINTS + 2) - shift) / (POINTS + 2)
+            before = (low, high)
+            low, high = self.narrowed(places, self.phases(places), side, low, high)
+            stuck = stuck + 1 if before == (low, high) else 0
+        for place in (low, high):
+            if not self.is_minimum(place):
+                told = f"the end state certified at {np.exp(place):g} is a saddle, next to the minimum in value"
+                return self.failed(low, told)
+        reason = None if high - low <= WIDTH else "no end state between the ends of the bracket is certified"
+        return Bracket(float(np.exp(low)), float(np.exp(high)), self.solves, reason)
+
+    def failed(self, low: float, reason: str) -> Bracket:
+        """No bracket, and why."""
+        return Bracket(float(np.exp(low)), np.inf, self.solves, reason)
+
+    def phases(self, values: np.ndarray) -> np.ndarray:
         """1 beyond the level, 0 not, NaN undecided; as many values at a time as fill a call of the programs of the seeds."""
-        at_a_time = max(1, run.width // SEEDS)
-        return np.concatenate([of_some(values[i : i + at_a_time]) for i in range(0, len(values), at_a_time)])
+        at_a_time = max(1, self.run.width // SEEDS)
+        return np.concatenate([self.some_phases(values[i : i + at_a_time]) for i in range(0, len(values), at_a_time)])
 
-    def of_some(values: np.ndarray) -> np.ndarray:
-        nonlocal solves
-        solves += values.size * SEEDS
-        members = [claim.at(problem, float(x)) for x in np.exp(values)]
+    def some_phases(self, values: np.ndarray) -> np.ndarray:
+        """The same, in one call: an end state counts where it is certified and none at its value is lower."""
+        run, claim = self.run, self.claim
+        self.solves += values.size * SEEDS
+        members = [claim.at(self.problem, float(x)) for x in np.exp(values)]
         found = solve_many(
             members, SEEDS, run.key, method="polish", scale=run.scale, budget=POLISH_BUDGET, light=run.light,
             chunk=run.width, workers=1,
@@ -68,51 +109,25 @@ def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
         for i in np.flatnonzero(beyond != short):
             seed = int(np.argmax(certified[i]))
             place = float(values[i])
-            rests_on[place] = (members[i], jax.tree.map(lambda x, at=(i, seed): np.asarray(x)[at], found.params))
-            minima.pop(place, None)
+            self.rests_on[place] = (members[i], jax.tree.map(lambda x, at=(i, seed): np.asarray(x)[at], found.params))
+            self.minima.pop(place, None)
         return np.where(beyond == short, np.nan, beyond.astype(float))
 
-    def is_minimum(place: float) -> bool:
+    def is_minimum(self, place: float) -> bool:
         """Whether what was certified at a value is a minimum, as far as its Hessian can be had."""
-        if place not in minima:
-            member, point = rests_on[place]
-            minima[place] = size(member) > DENSE_LIMIT or not hessian_report(member, point).index
-        return minima[place]
+        if place not in self.minima:
+            member, point = self.rests_on[place]
+            self.minima[place] = size(member) > DENSE_LIMIT or not hessian_report(member, point).index
+        return self.minima[place]
 
-    def narrowed(places: np.ndarray, at: np.ndarray, side: float, low: float, high: float) -> tuple[float, float]:
+    def narrowed(self, places: np.ndarray, at: np.ndarray, side: float, low: float, high: float) -> tuple[float, float]:
         """The bracket after these values, of which those that rest on a saddle decide nothing."""
         while True:
             ends = _narrowed(places, at, side, low, high)
-            saddles = [place for place in ends if place not in (low, high) and not is_minimum(place)]
+            saddles = [place for place in ends if place not in (low, high) and not self.is_minimum(place)]
             if not saddles:
                 return ends
             at = np.where(np.isin(places, saddles), np.nan, at)
-
-    low, high = (float(np.log(x)) for x in claim.between(problem))
-    ends = np.concatenate([[low, high], np.linspace(low, high, POINTS + 2)[1:-1]])[: POINTS + 1]
-    at = phases(ends)
-    if not np.isfinite(at[:2]).all() or at[0] == at[1]:
-        told = "undecided" if not np.isfinite(at[:2]).all() else "on one side of it"
-        return Bracket(
-            np.exp(low), np.inf, solves, f"both ends of the range ({np.exp(low):g}, {np.exp(high):g}) are {told}"
-        )
-    side = at[0]
-    low, high = narrowed(ends, at, side, low, high)
-    stuck = 0
-    for round_ in range(MAX_ROUNDS):
-        if high - low <= WIDTH or stuck > 2:
-            break
-        # From the second failure on at other places: one of them may lie on the threshold itself.
-        places = low + (high - low) * (np.arange(1, POINTS + 2) - 0.37 * (stuck > 0) * (round_ % 2)) / (POINTS + 2)
-        before = (low, high)
-        low, high = narrowed(places, phases(places), side, low, high)
-        stuck = stuck + 1 if before == (low, high) else 0
-    reason = None if high - low <= WIDTH else "no end state between the ends of the bracket is certified"
-    for place in (low, high):
-        if not is_minimum(place):
-            told = f"the end state certified at {np.exp(place):g} is a saddle, next to the minimum in value"
-            return Bracket(float(np.exp(low)), np.inf, solves, told)
-    return Bracket(float(np.exp(low)), float(np.exp(high)), solves, reason)
 
 
 def _narrowed(places: np.ndarray, at: np.ndarray, side: float, low: float, high: float) -> tuple[float, float]:

@@ -72,7 +72,7 @@ def _solve(program: GroupedProgram) -> Float[Array, "P"]:
 
     The factors are square, so that a point of second order is global (Haeffele and Vidal 2015, number unchecked).
     """
-    shorter = 2.0 ** -jnp.arange(BACKTRACKS)
+    shorter = 2.0 ** -jnp.arange(1.0 * BACKTRACKS)
 
     def objective(vector: Array) -> Scalar:
         return program.objective(program.unravel(vector))

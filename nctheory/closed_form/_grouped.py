@@ -44,7 +44,7 @@ class Grouped(NamedTuple):
         group = np.repeat(np.arange(len(sizes)), sizes)
         gaps = jnp.asarray(self.gaps)
         same = jnp.asarray(group[:, None] == group[None, :])
-        shared = jnp.where(same, (gaps / np.asarray(sizes))[group][None, :], 0.0)
+        shared = jnp.where(same, (gaps / np.asarray(sizes, float))[group][None, :], 0.0)
         return jnp.asarray(self.means)[group][:, group] - shared + jnp.diag(gaps[group])
 
 

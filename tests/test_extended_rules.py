@@ -85,7 +85,12 @@ def test_moving_reducing_sorting(rng):
     both_ways(lambda x: [jnp.argmax(x, 1), jnp.argmin(x), x.max(0), jnp.sort(x), jnp.argsort(x, axis=0)], holes)
     both_ways(lambda x: [jnp.cumsum(x, 1), jnp.cumprod(x, 0), jax.lax.cummax(x, 1, reverse=True), jax.lax.cummin(x)], x)
     both_ways(
-        lambda x: [jnp.arange(3.0) + x[:, 0], jnp.arange(-5, 5) // 2 * x[0, 0], jnp.linspace(0.0, 1.0, 4) @ x.T], x
+        lambda x: [
+            jnp.arange(3.0) + x[:, 0],
+            (jnp.arange(-5, 5) // 2).astype(float) * x[0, 0],
+            jnp.linspace(0.0, 1.0, 4) @ x.T,
+        ],
+        x,
     )
     both_ways(lambda x: [jnp.arange(-5, 5) % 3, jnp.searchsorted(jnp.sort(x[0]), 0.1), jnp.eye(3, dtype=int)], x)
     both_ways(

@@ -62,7 +62,7 @@ def attained(loss: Loss, targets: Stack, here: Reached) -> Float[Array, "M K K"]
     bent = unit * here.hessian
     spread = jnp.einsum("pkm,plm->mkl", change, change) + bent @ jnp.swapaxes(bent, 1, 2)
     values, vectors = jnp.linalg.eigh(spread)
-    kept = vectors * (values > 64 * EPS * values[:, -1:])[:, None, :]
+    kept = vectors * (values > 64 * EPS * values[:, -1:]).astype(vectors.dtype)[:, None, :]
     return kept @ jnp.swapaxes(kept, 1, 2)
 
 

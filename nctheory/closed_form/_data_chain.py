@@ -134,7 +134,7 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
         """Whether the block has rank r, a lower one than the product it cannot have."""
         singular = jnp.linalg.svd(block.product, compute_uv=False)
         zero = jnp.clip(times * left_open * block.reach, RANK_DOUBT * RANK_TOLERANCE, RANK_TOLERANCE)
-        return 1.0 * jnp.all(jnp.where(jnp.arange(singular.size) >= rank, singular < zero, True))
+        return jnp.all(jnp.where(jnp.arange(1.0 * singular.size) >= rank, singular < zero, True)).astype(float)
 
     pivots = []
     for i in range(2, depth + 1):

@@ -44,7 +44,7 @@ class Grouped(NamedTuple):
         group = np.repeat(np.arange(len(sizes)), sizes)
         gaps = jnp.asarray(self.gaps)
         same = jnp.asarray(group[:, None] == group[None, :])
-        shared = jnp.where(same, (gaps / np.asarray(sizes))[group][None, :], 0.0)
+        shared = jnp.where(same, (gaps / np.asarray(sizes, float))[group][None, :], 0.0)
         return jnp.asarray(self.means)[group][:, group] - shared + jnp.diag(gaps[group])
 
 
@@ -72,7 +72,7 @@ def _solve(program: GroupedProgram) -> Float[Array, "P"]:
 
     The factors are square, so that a point of second order is global (Haeffele and Vidal 2015, number unchecked).
     """
-    shorter = 2.0 ** -jnp.arange(BACKTRACKS)
+    shorter = 2.0 ** -jnp.arange(1.0 * BACKTRACKS)
 
     def objective(vector: Array) -> Scalar:
         return program.objective(program.unravel(vector))

@@ -70,8 +70,8 @@ def _samples(problem: DeepLinear) -> Array:
     with suppress(jax.errors.TracerArrayConversionError):  # of a tracer the hypothesis is the caller's
         _needs_balance(np.asarray(problem.targets), np.asarray(problem.multiplicity))
     tags = jnp.sum(jnp.asarray(problem.targets), axis=0)
-    has = tags[None, :] == jnp.arange(1, problem.classes)[:, None]
-    return has @ jnp.asarray(problem.multiplicity)
+    has = tags[None, :] == jnp.arange(1.0, problem.classes)[:, None]
+    return has.astype(float) @ jnp.asarray(problem.multiplicity)
 
 
 def _needs_balance(targets: np.ndarray, multiplicity: np.ndarray) -> None:
@@ -159,10 +159,10 @@ def _frame(problem: DeepLinear, samples: Float[Array, "m"], scales: Float[Array,
     singular = jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1.0)), 0.0)
     targets = jnp.asarray(problem.targets)
     tags = jnp.sum(targets, axis=0)
-    own = (tags[:, None] == sizes[None, :]) @ scales
+    own = (tags[:, None] == sizes[None, :]).astype(float) @ scales
     product = own[None, :] * (targets - (tags / classes)[None, :])
-    spectrum = singular * (jnp.arange(classes) < classes - 1)
-    root = jnp.sqrt(jnp.where(singular > 0, singular, 1.0)) * (spectrum > 0)
+    spectrum = jnp.where(jnp.arange(classes) < classes - 1, singular, 0.0)
+    root = jnp.where(spectrum > 0, jnp.sqrt(jnp.where(singular > 0, singular, 1.0)), 0.0)
     return {
         "logits": product,
         "product": product,

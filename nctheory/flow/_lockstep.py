@@ -12,9 +12,9 @@ from nctheory._types import Array
 from nctheory.flow._lanes import Lane, Record, several_steps
 
 Count = Int[Array, ""]
-STAY = 0.25
-"""A visit of a tile ends when this part of its items is still at work, so that fuller tiles are made of them (measured: from
-an eighth to a half it makes no difference, without it the polish is a third slower)."""
+STAY = 4
+"""A visit of a tile ends when one in so many of its items is still at work, so that fuller tiles are made of them (measured:
+from an eighth to a half it makes no difference, without it the polish is a third slower)."""
 SMALL = 64
 """Numbers of an array of one item up to which it is held in one matrix with all others of the item."""
 
@@ -34,7 +34,7 @@ def run_lockstep(
     """`run_lanes` in another order: each item is loaded once and keeps its lane for as long as a visit of its tile takes.
 
     The active items are loaded. Then they are visited in tiles of `lanes` of them: a tile's states are gathered, blocks of
-    `steps` are done until no more than `STAY` of them are at work, and the states are put back. What is left over is
+    `steps` are done until no more than one in `STAY` of them is at work, and the states are put back. What is left over is
     packed into fewer tiles, and visited again. Whatever the width and the order, an item does what it would do alone.
     """
     items = active.shape[0]
@@ -52,7 +52,7 @@ def run_lockstep(
         def at_work(lane: Lane) -> Count:
             return jnp.sum((index < items) & ~jax.vmap(finished)(lane))
 
-        least = jnp.floor(STAY * at_work(lane))
+        least = at_work(lane) // STAY
         return _put(state, index, held.pack(jax.lax.while_loop(lambda one: at_work(one) > least, several, lane)))
 
     def unloading(index: Int[Array, "width"], table: _Shelved) -> _Shelved:

@@ -80,7 +80,7 @@ def polish_stage(
             point=pick(keep, new, r.point),
             value=jnp.where(keep, value, r.value),
             grad_norm=jnp.where(keep, jnp.sqrt(squared), r.grad_norm),
-            steps=r.steps + running,
+            steps=jnp.where(running, r.steps + 1, r.steps),
         )
         shrink = jnp.where(keep, 1.0, jnp.where(running, 0.25, 1.0) * lane.shrink)
         ended = _judge(moved, shrink, moved.steps - lane.begun, settings)

@@ -42,7 +42,9 @@ def shifted_start(rhs: Array) -> Shifted:
     one, none = jnp.ones((), complex), jnp.zeros((), complex)
     unit = rhs / jnp.where(norm > 0, norm, 1.0)
     directions, rotations = (zero, zero, zero, zero), (one, none, one, none)
-    return Shifted(zero, unit, zero, norm * 0, directions, rotations, norm * 0, norm + none, norm, jnp.asarray(0))
+    return Shifted(
+        zero, unit, zero, norm * 0, directions, rotations, norm * 0, norm.astype(complex), norm, jnp.asarray(0)
+    )
 
 
 def shifted_unfinished(s: Shifted, residual: float | Array, iterations: int | Array) -> Bool[Array, ""]:
@@ -59,17 +61,18 @@ def shifted_step(product: Callable[[Array], Array], shift: Array, s: Shifted) ->
     beta = jnp.linalg.norm(image)
     c, sine, c_before, sine_before = s.rotations
     # The new column of the tridiagonal matrix, turned by the two rotations before it.
-    far, near, corner = sine_before * s.beta, c_before * s.beta, diagonal + 1j * shift
+    across = s.beta.astype(complex)
+    far, near, corner = sine_before * across, c_before * across, jax.lax.complex(diagonal, shift)
     near, corner = c * near + sine * corner, c * corner - jnp.conj(sine) * near
     modulus = jnp.abs(corner)
-    phase, length = corner / modulus, jnp.hypot(modulus, beta)
-    cosine = modulus / length
-    turn = phase * (beta / length)
+    phase, length = corner / modulus.astype(complex), jnp.hypot(modulus, beta)
+    cosine = (modulus / length).astype(complex)
+    turn = phase * (beta / length).astype(complex)
     re, im, re_before, im_before = s.directions
     p, q, p_far, q_far = jnp.real(near), jnp.imag(near), jnp.real(far), jnp.imag(far)
     x = s.vector - p * re + q * im - p_far * re_before + q_far * im_before
     y = -p * im - q * re - p_far * im_before - q_far * re_before
-    inverse = jnp.conj(phase) / length
+    inverse = jnp.conj(phase) / length.astype(complex)
     x, y = jnp.real(inverse) * x - jnp.imag(inverse) * y, jnp.real(inverse) * y + jnp.imag(inverse) * x
     along = cosine * s.left
     return Shifted(
@@ -78,7 +81,7 @@ def shifted_step(product: Callable[[Array], Array], shift: Array, s: Shifted) ->
         before=s.vector,
         beta=beta,
         directions=(x, y, re, im),
-        rotations=(cosine + 0j, turn, c, sine),
+        rotations=(cosine, turn, c, sine),
         spread=jnp.maximum(s.spread, jnp.sqrt(diagonal**2 + s.beta**2 + beta**2)),
         left=-jnp.conj(turn) * s.left,
         initial=s.initial,

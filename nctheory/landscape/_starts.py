@@ -78,7 +78,7 @@ def low_rank(problem: DeepLinear, params: ChainParams, key: PRNGKeyArray) -> Cha
         key, sub = jax.random.split(key)
         width = problem.widths[space]
         frame = jax.random.orthogonal(sub, width, dtype=jnp.float64)
-        projector = (frame * (jnp.arange(width) < rank)[None, :]) @ frame.T
+        projector = jnp.where((jnp.arange(width) < rank)[None, :], frame, 0.0) @ frame.T
         weights[space] = weights[space] @ projector
         if space == 0:
             features = projector @ problem.lowest(params)

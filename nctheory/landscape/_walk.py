@@ -28,10 +28,10 @@ LEAST_INEXACT, INEXACT = 1e-2, 0.1
 """A step's equation is solved to the relative residual sqrt(|g| / largest |g|), within these bounds."""
 MOST_PRODUCTS, PRODUCTS_PER_BLOCK = 300, 8
 """The most products with the Hessian for one step, in whole blocks, and how many are taken between two looks at the seeds."""
-SLOW, DAMPED, CHEAP = 0.95, 10.0, 0.25
+SLOW, DAMPED, CHEAP = 0.95, 10.0, 4
 """The dense Hessian takes over where the equation is not solved and the norm does not fall by `SLOW`, where the damping
-exceeds `DAMPED` times all curvature, below the tolerance where a step gains next to nothing, or when the part `CHEAP` of the
-budget is spent."""
+exceeds `DAMPED` times all curvature, below the tolerance where a step gains next to nothing, or when one part in `CHEAP` of
+the budget is spent."""
 
 
 class Walk(NamedTuple):
@@ -69,12 +69,12 @@ def walk(problem: Problem, w: Walk, tolerance: Array, budget: Array) -> Walk:
     equation = shifted_steps(product, r.damping, w.equation, PRODUCTS_PER_BLOCK)
     wanted = jnp.clip(jnp.sqrt(r.grad_norm / r.peak), LEAST_INEXACT, INEXACT)
     norm, steps = r.grad_norm, r.steps + 2 * (equation.iteration - w.equation.iteration) + 3
-    over = ~shifted_unfinished(equation, wanted, MOST_PRODUCTS) | (steps >= CHEAP * budget)
+    over = ~shifted_unfinished(equation, wanted, MOST_PRODUCTS) | (CHEAP * steps >= budget)
     tried = attempt(value_and_grad, r, norm, equation.solution)
     solved = jnp.abs(equation.left) <= wanted * equation.initial
     slow = ~solved & (tried.norm > SLOW * norm)
     critical = tried.norm <= tolerance
-    near = slow | (r.damping > DAMPED * w.spread) | (steps >= CHEAP * budget) | (critical & unmoved(tried, norm))
+    near = slow | (r.damping > DAMPED * w.spread) | (CHEAP * steps >= budget) | (critical & unmoved(tried, norm))
     status = jnp.where(near, NEAR, RUNNING)
     rests = rounded(tried, norm, equation.spread * jnp.linalg.norm(tried.point)) | (tried.norm <= SETTLED * tolerance)
     status = jnp.where(critical & rests, int(Status.CONVERGED), status)

@@ -87,7 +87,7 @@ def segment_ranks(problem: DeepLinear, params: ChainParams) -> Array:
             size = size * jnp.maximum(jnp.linalg.norm(factor), least)
             singular = jnp.linalg.svd(product, compute_uv=False) / size
             doubtful = jnp.any((singular > RANK_DOUBT * RANK_TOLERANCE) & (singular < RANK_TOLERANCE))
-            ranks.append(jnp.where(doubtful, jnp.nan, 1.0 * jnp.sum(singular >= RANK_TOLERANCE)))
+            ranks.append(jnp.where(doubtful, jnp.nan, jnp.sum(singular >= RANK_TOLERANCE, dtype=float)))
     return jnp.stack(ranks)
 
 

@@ -33,7 +33,7 @@ class MomentChain(DeepLinear):
         features = cast(Array, plain.features)
         dim, free = self.widths[0], self.samples - self.known
         unit = scale / dim**0.5
-        degrees = free - jnp.arange(dim)
+        degrees = free - jnp.arange(1.0 * dim)
         squared = 2.0 * jax.random.gamma(jax.random.fold_in(key, 1), 0.5 * degrees, dtype=jnp.float64)
         root = jnp.tril(features[:, self.known :], -1) + jnp.diag(unit * jnp.sqrt(squared))
         return plain._replace(features=jnp.concatenate([features[:, : self.known], root], axis=1))

@@ -182,7 +182,7 @@ def predict_with(power=2.0, samples=1.0):
         u = nct.mode_height(depth, jnp.sqrt(n), size**depth, times / total)
         factor = size**power / u ** (2.0 / depth)
         first = ((n - 1.0) / n) / (1.0 / n - 1.0 / (classes * n))
-        ratios = first * factor[:, None] ** jnp.arange(depth)[None, :]
+        ratios = first * factor[:, None] ** jnp.arange(1.0 * depth)[None, :]
         limit = size**power / n ** (1.0 / depth)
         return Curve(ratios, jnp.ones_like(ratios), u, limit)
 

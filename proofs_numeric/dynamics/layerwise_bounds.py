@@ -115,7 +115,7 @@ def predict_with(angles=1.0, power=2.0, **wrong):
         least = size**power * ((1.0 - theta) / n) ** (1.0 / depth)
         base = size**power * ((1.0 + theta) / n) ** (1.0 / depth)
         lost = theta**2 * (1.0 + theta) / (1.0 - theta)  # of the class means, outside the row space of Y X^+
-        layers = jnp.arange(depth - 1)
+        layers = jnp.arange(depth - 1.0)
         most = base / (1.0 - lost / (1.0 - lost) * base**layers)
         between = jnp.stack([largest_cosine(gram) for gram in mean_grams(problem, **wrong)])
         return Bounds(least * jnp.ones(depth - 1), most, between)

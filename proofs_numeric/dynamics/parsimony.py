@@ -84,7 +84,7 @@ def spared(problem, start):
     for turn in turns:
         whole = turn @ whole
     left, singular, _ = jnp.linalg.svd(jnp.concatenate([target.T, whole.T @ target], axis=1), full_matrices=False)
-    touched = left * (singular > 1e-9 * singular[0])[None, :]
+    touched = left * (singular > 1e-9 * singular[0]).astype(float)[None, :]
     projectors = [jnp.eye(width) - touched @ touched.T]
     for turn in turns:
         projectors.append(turn @ projectors[-1] @ turn.T)

@@ -131,7 +131,7 @@ def orthogonal_to(tilt):
 
     def vector(problem):
         null = 1.0 / jnp.asarray(problem.loss.class_scale)
-        return null * (1.0 + tilt * (jnp.arange(null.size) == 0))
+        return jnp.where(jnp.arange(null.size) == 0, (1.0 + tilt) * null, null)
 
     return nct.Equality(
         "null vector",

@@ -56,7 +56,7 @@ def within_class(scale=1.0):
 def block_average(problem, params):
     """The average of the class-mean logits over the permutations of classes within groups."""
     logits, mean = class_mean_logits(problem, params), averages(problem.counts)
-    member = (mean > 0) * 1.0
+    member = (mean > 0).astype(float)
     size, diagonal, eye = jnp.sum(member, axis=1), mean @ jnp.diagonal(logits), jnp.eye(mean.shape[0])
     sums = member @ logits @ member.T - eye * (size * diagonal)[None, :]
     number = size[:, None] * size[None, :] - eye * size[None, :]
@@ -86,10 +86,10 @@ def group_means(problem, params):
 def _differences(problem, own, other):
     """Mean over a group of `own` minus mean over its pairs of `other`, for groups of at least two classes."""
     mean = averages(problem.counts)
-    member = (mean > 0) * 1.0
+    member = (mean > 0).astype(float)
     size = np.asarray(nct.count_groups(problem.counts)[0])
     pairs = jnp.einsum("gk,kl,gl->g", member, other - jnp.diag(jnp.diagonal(other)), member)
-    return (mean @ own - pairs / jnp.asarray(np.maximum(size * (size - 1), 1)))[size > 1]
+    return (mean @ own - pairs / np.maximum(size * (size - 1.0), 1.0))[size > 1]
 
 
 def separation(problem, params):

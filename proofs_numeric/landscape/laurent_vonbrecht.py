@@ -74,7 +74,7 @@ def instance(rng, widths, loss, samples=None):
     inputs = log_uniform(rng, 0.5, 2.0) * rng.normal(size=(widths[0], samples))
     targets = rng.normal(size=(widths[-1], samples)) + rng.normal(size=(widths[-1], widths[0])) @ inputs
     omega = np.exp(rng.uniform(np.log(0.1), np.log(10.0), size=targets.shape))
-    made = WeightedSquares(jnp.asarray(omega)) if loss == "weighted" else LogCosh()
+    made = WeightedSquares(omega) if loss == "weighted" else LogCosh()
     problem = nct.deep_linear(
         widths=widths, inputs=inputs, targets=targets, loss=made, weight_decay=(0.0,) * (len(widths) - 1)
     )
@@ -133,7 +133,7 @@ def least_squares(problem):
 def bottleneck(key):
     """Hidden width 1 and weights (1, 30; 30, 0.9): two local minima."""
     eye = np.eye(2)
-    loss = WeightedSquares(jnp.asarray([[1.0, 30.0], [30.0, 0.9]]))
+    loss = WeightedSquares(np.array([[1.0, 30.0], [30.0, 0.9]]))
     problem = nct.deep_linear(widths=(2, 1, 2), inputs=eye, targets=eye, loss=loss, weight_decay=(0.0, 0.0))
     return [nct.Instance(problem, {"widths": "2-1-2", "loss": "weighted", "N": 2})]
 

@@ -87,7 +87,7 @@ predict = with_scales()
 def program(problem, samples, scales):
     """The value at scales a_m."""
     classes = problem.classes
-    m = np.arange(1, classes)
+    m = np.arange(1.0, classes)
     fit = jnp.sum(samples / jnp.sum(samples) * m * jnp.log(m + (classes - m) * jnp.exp(-scales)))
     norm = jnp.sqrt((classes - 1) * jnp.sum(samples * m * (classes - m) / classes * scales**2))
     return fit + nct.decay_strength(problem) * norm
@@ -105,7 +105,7 @@ def common(problem, found):
 
 def averaged(problem, found):
     """Plain averages: h_S the mean of its tags' single-label features, C_m falling as 1/m."""
-    m = jnp.arange(1, problem.classes)
+    m = jnp.arange(1.0, problem.classes)
     return common(problem, found) * m[jnp.argmax(found.scales > 0)] / m
 
 
@@ -165,7 +165,7 @@ def orthogonal_frame(problem):
 def favoured(problem):
     """b larger by 1e-6 for the first class."""
     true = predict(problem)
-    return true._replace(minimum=true.minimum._replace(bias=1e-6 * (jnp.arange(problem.classes) == 0)))
+    return true._replace(minimum=true.minimum._replace(bias=jnp.where(jnp.arange(problem.classes) == 0, 1e-6, 0.0)))
 
 
 def at_decay(problem, lam):

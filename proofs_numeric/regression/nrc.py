@@ -95,7 +95,7 @@ def truncated(found, c, scale):
     """W = [A^(1/2)]_j R, the first j columns of a square root; A is the positive part of Sigma^(1/2) - sqrt(c) I."""
     above = jnp.maximum(jnp.sqrt(found.eigenvalues) - jnp.sqrt(c), 0.0)
     root = (found.vectors * jnp.sqrt(above)[None, :]) @ found.vectors.T
-    kept = root * (jnp.arange(root.shape[0]) < jnp.sum(above > 0))[None, :]
+    kept = jnp.where((jnp.arange(root.shape[0]) < jnp.sum(above > 0))[None, :], root, 0.0)
     return scale * kept @ kept.T
 
 

@@ -104,7 +104,7 @@ class Profile:
 
 
 class _Watched(collections.OrderedDict[Any, Any]):
-    """The book of programs, which notes those of solves: family, then what else they depend on."""
+    """The book of programs, which notes those of solves: family, then width and whether it is compiled quickly."""
 
     def __init__(self, solves: set[str]) -> None:
         super().__init__()
@@ -114,10 +114,10 @@ class _Watched(collections.OrderedDict[Any, Any]):
         super().__setitem__(kind, program)
         function, light, structure, *leaves = kind
         if function.__name__ == "solve_chunk":
-            width = next((leaf.shape[0] for leaf in leaves if _is_mask(leaf)), 0)
-            shapes = [str(leaf) for leaf in leaves if str(width) not in str(leaf)]
-            family = f"{structure} {shapes}"
-            self._solves.add(f"{family} @ {width} {light}")
+            shapes = [str(leaf) for leaf in leaves]
+            width = next((shape for shape in shapes if shape.startswith("ShapedArray(bool[")), "")[17:-2]
+            of_the_problem = [shape for shape in shapes if f"[{width}]" not in shape and f"[{width}," not in shape]
+            self._solves.add(f"{structure} {of_the_problem} @ {width} {light}")
 
 
 def pytest_configure(config: pytest.Config) -> None:

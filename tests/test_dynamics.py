@@ -213,6 +213,29 @@ def test_a_limit_is_extrapolated_and_one_that_is_far_off_supports_nothing():
         checked("limit", curve[:, -2:], tiny[:, -2:], [0.7], times=times[-2:], **slow)
 
 
+def test_a_path_that_lingers_next_to_a_saddle_refutes_nothing():
+    # The margin along a flow with five classes of two samples in four dimensions, at times a factor of root 2 apart: on a
+    # plateau at 0.144, which it leaves for the limit 0.1768 after longer than it was followed; and on the way there.
+    plateau = [0.1317, 0.13607496, 0.13841771, 0.13980793, 0.14069924, 0.14131071]
+    plateau += [0.14175951, 0.14212547, 0.14246168, 0.14280966, 0.1432094, 0.14370458, 0.14434685]
+    coming = [0.13946064, 0.14337165, 0.14635777, 0.14915084, 0.15206472, 0.15519626]
+    coming += [0.1584841, 0.1617633, 0.16506939, 0.16844533, 0.1718317, 0.17518034, 0.17676239]
+    times = 6400.0 * 2.0 ** np.arange(-6.0, 0.5, 0.5)
+    limit = 1 / (4 * 2**0.5)
+    for curve in (plateau, coming, np.geomspace(0.1, 0.11, 13)):
+        curve = np.array([curve])
+        asked = checked("limit", curve, 0 * curve, [limit], times=times, vanishing=lambda t: 1.0 / t)
+        assert asked.seeds.size == 0
+    even = np.arange(1.0, 13.0)
+    for rate in (0.0, 0.01, 0.5):
+        leaving = 0.2 + 1e-4 * (even if rate == 0 else np.exp(rate * even))[None, :]
+        assert checked("limit", leaving, 0 * leaving, [0.3], times=even, vanishing="geometric").seeds.size == 0
+    approaching = 0.3 - 0.1 * np.exp(-0.4 * even)[None, :]
+    known = checked("limit", approaching, 0 * approaching, [0.3], times=even, vanishing="geometric")
+    assert known.seeds.size == 1
+    assert not known.violated.any()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

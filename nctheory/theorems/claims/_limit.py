@@ -14,6 +14,13 @@ ENDS = 3
 """Ends from which an exponential limit is extrapolated. Two would do if there were one exponential; where there are two, the
 curve may cross its limit, and the change from one end to the next vanishes there (derived)."""
 
+APPROACHES = 0.75
+"""Share of one change, between ends at which what vanishes halves, that the next may be: half of it is what is expected, and
+what stays as large is no approach (conventional)."""
+
+SLOWEST = 0.95
+"""Ratio of two changes from which on a curve is not seen to approach a limit exponentially (conventional)."""
+
 
 @final
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +30,8 @@ class Limit(PathClaim):
     `vanishing` is what the distance from the limit is proportional to, to first order, as a function of time; or "geometric",
     of an exponential whose rate is not known. The tolerance is twice the change of the limit when the extrapolation has
     one order less, or begins from an earlier end (the largest of these), and what the errors of the single observations make
-    of it. Seeds whose limit is not known to a tenth are left out, and support nothing.
+    of it. Seeds whose limit is not known to a tenth are left out, and support nothing; so are those that do not yet
+    approach a limit as `vanishing` does, because they linger near a saddle and may leave it for another one.
     """
 
     kind: ClassVar[str] = "limit"
@@ -65,7 +73,11 @@ class Limit(PathClaim):
             return curve[:, points] @ weights, noise[:, points] @ np.abs(weights)
 
         (found, error), (less, _), (sooner, _) = (extrapolated(chosen[a:b]) for a, b in ((0, 4), (0, 3), (1, 5)))
-        return found, SAFETY * np.maximum(np.abs(found - less), np.abs(found - sooner)) + error
+        # Where the distance is a x + b x^2, the change from 2x to x is half of that from 4x to 2x, to first order.
+        change, blur = np.abs(np.diff(curve[:, chosen])), noise[:, chosen[:-1]] + noise[:, chosen[1:]]
+        approaches = np.all(change[:, :-1] <= APPROACHES * change[:, 1:] + blur[:, :-1], axis=1)
+        spread = SAFETY * np.maximum(np.abs(found - less), np.abs(found - sooner)) + error
+        return found, np.where(approaches, spread, np.inf)
 
     def _geometric(self, times: np.ndarray, curve: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Aitken's extrapolation of a curve whose distance from its limit is, in the end, one exponential."""
@@ -90,13 +102,14 @@ class Limit(PathClaim):
             ratio, doubt = (
                 np.where(some, one[seeds, last], nothing) for one, nothing in ((ratios, 0.0), (doubts, 1.0))
             )
-            ratio, most = np.clip(ratio, -0.95, 0.95), np.clip(np.abs(ratio) + doubt, 0.0, 0.95)
+            lingers = told[seeds, end - 1] & (np.abs(ratio) - doubt >= SLOWEST)
+            ratio, most = np.clip(ratio, -SLOWEST, SLOWEST), np.clip(np.abs(ratio) + doubt, 0.0, SLOWEST)
             # The limit is c + (c - b) r / (1 - r). Where the last change is not told from noise it is at most three times
             # that, and what is left of the way comes to as much.
             still, more = told[seeds, end - 1], most / (1.0 - most)
             step = np.where(still, change[:, end - 1], 0.0)
             error = np.where(still, 1.0, 3.0) * blur[:, end - 1] * more + np.abs(step) * doubt / (1.0 - most) ** 2
-            return curve[:, end] + step * ratio / (1.0 - ratio), noise[:, end] + error
+            return curve[:, end] + step * ratio / (1.0 - ratio), np.where(lingers, np.inf, noise[:, end] + error)
 
         (last, error), *before = (limit(end) for end in range(times.size - 1, times.size - 1 - ENDS, -1))
         moved = [np.abs(last - sooner) for sooner, _ in before]

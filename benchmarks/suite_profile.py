@@ -21,6 +21,7 @@ KINDS = {
     "/jax/core/compile/backend_compile_duration": "compile",
 }
 """Events of JAX by what they are called here."""
+Row = dict[str, float]
 COLUMNS = ("tests", "seconds", *KINDS.values(), "rest", "compiled")
 
 
@@ -44,16 +45,16 @@ class Profile:
         from nctheory import _programs  # once jaxtyping is told to check it
 
         self.spans: dict[tuple[str, int], list[tuple[float, float]]] = collections.defaultdict(list)
-        self.table: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        self.table: dict[str, Row] = collections.defaultdict(lambda: collections.defaultdict(float))
         self.solves: set[str] = set()
         jax.monitoring.register_event_duration_secs_listener(self.listen)
         _programs._PROGRAMS = _Watched(self.solves)
 
-    def listen(self, event: str, seconds: float, **_: Any) -> None:
+    def listen(self, event: str, duration_secs: float, **kwargs: Any) -> None:
         """Note an event, which has just ended."""
         if event in KINDS:
             now = time.perf_counter()
-            self.spans[KINDS[event], threading.get_ident()].append((now - seconds, now))
+            self.spans[KINDS[event], threading.get_ident()].append((now - duration_secs, now))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item):
@@ -71,10 +72,10 @@ class Profile:
                 row[kind] += covered(found)
                 row["compiled"] += len(found) if kind == "compile" else 0
 
-    def add(self, table: dict[str, dict[str, float]], solves: Iterable[str]) -> None:
+    def add(self, table: dict[str, Row], solves: Iterable[str]) -> None:
         """Take in what another process has seen."""
         for file, row in table.items():
-            self.table[file].update(row)
+            _add(self.table[file], row)
         self.solves.update(solves)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -90,9 +91,9 @@ class Profile:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The table, the files that take longest first."""
-        whole: collections.Counter[str] = collections.Counter()
+        whole: Row = collections.defaultdict(float)
         for row in self.table.values():
-            whole.update(row)
+            _add(whole, row)
         rows = sorted(self.table.items(), key=lambda pair: -pair[1]["seconds"])
         terminalreporter.write_line("| file | " + " | ".join(COLUMNS) + " |\n|" + "---|" * (len(COLUMNS) + 1))
         for file, row in [*rows, ("all", whole)]:
@@ -101,6 +102,11 @@ class Profile:
             terminalreporter.write_line(f"| {file} | " + " | ".join(cells) + " |")
         families = {solve.split(" @ ")[0] for solve in self.solves}
         terminalreporter.write_line(f"{len(self.solves)} solve programs of {len(families)} families")
+
+
+def _add(total: Row, row: Row) -> None:
+    for name, number in row.items():
+        total[name] += number
 
 
 class _Watched(collections.OrderedDict[Any, Any]):

@@ -202,7 +202,7 @@ def test_descent_is_the_loop_that_it_says():
     pairs: Any = ((0.1, optax.sgd(0.1)), (optax.sgd(0.1, momentum=0.9),) * 2, (optax.adam(0.01),) * 2)
     for rule, optimiser in pairs:
         paths = nct.descend(model, starts, [0, 1, 25], rule)
-        with jax.enable_x64(True):
+        with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # as in `descend`, for optax
             point: Any = jax.tree.map(lambda x: jnp.asarray(x[1]), starts)
             memory = optimiser.init(point)
             for _ in range(25):

@@ -156,7 +156,8 @@ def _descent(
         gradient = ravel(now.value_and_grad(unravel(problem, point))[1])
         if rule is None:
             return point - rate * gradient, memory
-        update, memory = rule.update(gradient, memory, point)
+        with jax.numpy_dtype_promotion("standard"):  # optax takes powers of floats by counts
+            update, memory = rule.update(gradient, memory, point)
         return point + update, memory
 
     def to_next(carry: tuple[Array, Any, Array], upto: Array) -> tuple[tuple[Array, Any, Array], Any]:

@@ -11,7 +11,7 @@ import pytest
 
 import nctheory as nct
 from benchmarks import __main__ as command
-from benchmarks import jobs, measure, tables
+from benchmarks import jobs, measure, suite_profile, tables
 from benchmarks.descent import descend
 from benchmarks.first_result import run as run_in_terminal
 from benchmarks.gradients import factors, join, numpy_gradient, one_hot, split, value_and_gradient
@@ -150,7 +150,7 @@ def test_an_unwritable_folder_exits_2(tmp_path, capsys):
 def test_jobs_have_their_own_names_and_the_doctests_run():
     assert len({job.name for job in jobs.JOBS}) == len(jobs.JOBS)
     assert set(jobs.DEFAULT) | set(jobs.QUICK) <= {job.name for job in jobs.JOBS}
-    modules: list[types.ModuleType] = [jobs, tables]
+    modules: list[types.ModuleType] = [jobs, tables, suite_profile]
     for module in modules:
         outcome = doctest.testmod(module)
         assert outcome.attempted > 0

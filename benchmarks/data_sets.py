@@ -26,13 +26,13 @@ SHAPES = ((3, 2, 2, 3), (4, 3, 3, 4), (5, 2, 4, 3), (6, 4, 5, 4), (6, 6, 6, 6))
 def judge(problem: Any, starts: int, key: int) -> dict[str, int]:
     """Counts over the rows and over the ends of one census."""
     census = nct.census(problem, starts, key)
-    listed = nct.data_critical_values(problem)
-    held = nct.compare(census, listed)
+    listed = nct.closed_form.data_critical_values(problem)
+    held = nct.landscape.compare(census, listed)
     counts = {"starts": starts, "critical": census.critical, "rows": len(census.rows), "extra": len(held.extra)}
     counts |= {"disagree": 0, "undecided": 0, "undecided ends": 0, "missing": len(held.missing)}
     for match in held.matched:
         row, one = match.row, match.listed
-        blocks = float(nct.pivot_blocks(problem, jax.tree.map(jnp.asarray, row.params)))
+        blocks = float(nct.closed_form.pivot_blocks(problem, jax.tree.map(jnp.asarray, row.params)))
         negative = row.index > 0
         unclear = row.resolution < -row.smallest <= UNCLEAR * row.resolution
         if one.minimum is None and (np.isnan(blocks) or (blocks >= 1 and unclear)):

@@ -26,12 +26,12 @@ LOOP = 8
 """Seeds of the SciPy loop."""
 
 
-def heights(problem: nct.DeepLinear, params: nct.ChainParams) -> jax.Array:
+def heights(problem: nct.problems.DeepLinear, params: nct.problems.ChainParams) -> jax.Array:
     """Diagonal of the product: the modes, because the correlation is diagonal."""
     return jnp.diagonal(params.weights[1] @ params.weights[0])
 
 
-def setting(seeds: int) -> tuple[nct.DeepLinear, nct.ChainParams, np.ndarray, np.ndarray]:
+def setting(seeds: int) -> tuple[nct.problems.DeepLinear, nct.problems.ChainParams, np.ndarray, np.ndarray]:
     """Network, starts, times, and the exact heights."""
     rng = np.random.default_rng(0)
     strengths = np.linspace(2.0, 0.5, WIDTH)
@@ -42,13 +42,17 @@ def setting(seeds: int) -> tuple[nct.DeepLinear, nct.ChainParams, np.ndarray, np
     begun = 10.0 ** rng.uniform(-4.0, -2.0, size=(seeds, WIDTH))
     frames = np.linalg.qr(rng.normal(size=(seeds, WIDTH, WIDTH)))[0]
     root = np.sqrt(begun)
-    starts = nct.ChainParams((frames * root[:, None, :], root[:, :, None] * np.swapaxes(frames, 1, 2)), None, None)
+    starts = nct.problems.ChainParams(
+        (frames * root[:, None, :], root[:, :, None] * np.swapaxes(frames, 1, 2)), None, None
+    )
     times = np.linspace(0.0, 12.0, TIMES + 1)[1:]
-    exact = nct.mode_height(2, strengths[None, None, :], begun[:, None, :], times[None, :, None])
+    exact = nct.closed_form.mode_height(2, strengths[None, None, :], begun[:, None, :], times[None, :, None])
     return network, starts, times, np.asarray(exact)
 
 
-def with_diffrax(network: nct.DeepLinear, starts: nct.ChainParams, times: np.ndarray) -> Callable[[], np.ndarray]:
+def with_diffrax(
+    network: nct.problems.DeepLinear, starts: nct.problems.ChainParams, times: np.ndarray
+) -> Callable[[], np.ndarray]:
     """One vmap over all seeds."""
     target = jnp.asarray(network.targets) @ jnp.asarray(network.inputs).T / WIDTH
 
@@ -78,7 +82,9 @@ def with_diffrax(network: nct.DeepLinear, starts: nct.ChainParams, times: np.nda
     return lambda: np.asarray(curves(weights))
 
 
-def with_scipy(network: nct.DeepLinear, starts: nct.ChainParams, times: np.ndarray) -> Callable[[], np.ndarray]:
+def with_scipy(
+    network: nct.problems.DeepLinear, starts: nct.problems.ChainParams, times: np.ndarray
+) -> Callable[[], np.ndarray]:
     """A loop over a few seeds, in NumPy."""
     target = np.asarray(network.targets) @ np.asarray(network.inputs).T / WIDTH
 

@@ -26,7 +26,7 @@ def join(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([part.reshape(*part.shape[:-2], -1) for part in parts], axis=-1)
 
 
-def factors(job: Job, params: nct.ChainParams) -> list[np.ndarray]:
+def factors(job: Job, params: nct.problems.ChainParams) -> list[np.ndarray]:
     """Parameters of the engine as a list in the order of `Job.shapes`."""
     tail = [np.asarray(params.bias)[..., None]] if job.bias else []
     return [*map(np.asarray, params.weights), np.asarray(params.features), *tail]

@@ -82,7 +82,7 @@ class Job:
 
 
 @functools.cache
-def problem_of(job: Job) -> nct.DeepLinear:
+def problem_of(job: Job) -> nct.problems.DeepLinear:
     """The job as a problem of the engine."""
     return nct.deep_linear(
         widths=job.widths,
@@ -101,9 +101,9 @@ def starts(job: Job, seeds: int) -> np.ndarray:
     @jax.jit
     def draw(numbers: jax.Array) -> jax.Array:
         key = jax.random.key(KEY)
-        return jax.vmap(lambda seed: jnp.asarray(nct.ravel(problem.init(jax.random.fold_in(key, seed), jnp.ones(())))))(
-            numbers
-        )
+        return jax.vmap(
+            lambda seed: jnp.asarray(nct.problems.ravel(problem.init(jax.random.fold_in(key, seed), jnp.ones(()))))
+        )(numbers)
 
     with jax.enable_x64(True):
         points = np.array(draw(jnp.arange(seeds)))

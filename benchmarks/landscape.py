@@ -46,13 +46,13 @@ class Rate:
         return self.critical / self.seconds
 
 
-def problem_of(widths: tuple[int, ...], counts: tuple[int, ...]) -> nct.DeepLinear:
+def problem_of(widths: tuple[int, ...], counts: tuple[int, ...]) -> nct.problems.DeepLinear:
     """A squared-error chain with all directions below their spinodals."""
     decay = (0.02,) * len(widths)
     return nct.deep_linear(widths=widths, counts=counts, loss="mse", weight_decay=decay)
 
 
-def ours(problem: nct.DeepLinear, starts: int) -> Callable[[int], Rate]:
+def ours(problem: nct.problems.DeepLinear, starts: int) -> Callable[[int], Rate]:
     """`nct.census`, which also groups the ends by type and classifies each type off the gauge."""
 
     def run(key: int) -> Rate:
@@ -63,11 +63,11 @@ def ours(problem: nct.DeepLinear, starts: int) -> Callable[[int], Rate]:
     return run
 
 
-def loop(problem: nct.DeepLinear, starts: int, exact: bool) -> Callable[[int], Rate]:
+def loop(problem: nct.problems.DeepLinear, starts: int, exact: bool) -> Callable[[int], Rate]:
     """SciPy from each start: with the `exact` Hessian, or as it comes, with differences of gradients (MINPACK's hybrid)."""
 
     def objective(vector: jax.Array) -> jax.Array:
-        return jnp.asarray(problem.objective(nct.unravel(problem, vector)))
+        return jnp.asarray(problem.objective(nct.problems.unravel(problem, vector)))
 
     value, gradient, hessian = jax.jit(objective), jax.jit(jax.grad(objective)), jax.jit(jax.hessian(objective))
 

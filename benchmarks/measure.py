@@ -84,16 +84,16 @@ class Row:
 @jax.jit
 def _slopes(problem: nct.Problem, points: jax.Array) -> jax.Array:
     def norm(point: jax.Array) -> jax.Array:
-        return jnp.linalg.norm(nct.ravel(problem.value_and_grad(nct.unravel(problem, point))[1]))
+        return jnp.linalg.norm(nct.problems.ravel(problem.value_and_grad(nct.problems.unravel(problem, point))[1]))
 
     return jax.lax.map(norm, points)
 
 
-def engine_params(job: Job, points: np.ndarray) -> nct.ChainParams:
+def engine_params(job: Job, points: np.ndarray) -> nct.problems.ChainParams:
     """Flat vectors as the engine's parameters."""
     parts = split(job, points)
     depth = len(job.widths) - 1
-    return nct.ChainParams(tuple(parts[:depth]), parts[depth], parts[-1][..., 0] if job.bias else None)
+    return nct.problems.ChainParams(tuple(parts[:depth]), parts[depth], parts[-1][..., 0] if job.bias else None)
 
 
 class Judgement(NamedTuple):

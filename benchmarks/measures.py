@@ -1,4 +1,4 @@
-"""`python -m benchmarks.measures`: `nct.Moments` and `nct.ReadOut` on many features against NumPy's three products alone.
+"""`python -m benchmarks.measures`: `Moments` and `ReadOut` on many features against NumPy's three products alone.
 
 The products that all collapse metrics need: the Gram matrix of the features, their sums by class, and the logits. Both get
 the same batches in memory, float32 as frameworks export them; NumPy's are converted to float64 first, as ours are.
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     products(*pair[0], weights)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     moments, taken = nct.Moments(chosen.classes), {"products": 0.0, "moments": 0.0, "read out": 0.0}
-    seen = nct.ReadOut(known, weights)
+    seen = nct.measures.ReadOut(known, weights)
     for i in range(number):  # in turn, so that both meet the same machine
         x, y = pair[i % 2]
         for name, work in (

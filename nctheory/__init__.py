@@ -10,10 +10,24 @@ Build a problem, solve it from many random starts, certify where each run ended,
 >>> bool((abs(ensemble.value - minimum.value) < 1e-12).all() and (bound.gap < 1e-9).all())
 True
 
-Importing the package changes no JAX setting; its verbs compute in float64 and return NumPy arrays. Its names stand in
+The verbs, the constructors of problems and the words of a theorem stand here. Everything else stands in the namespace that
+says what it is about: `problems`, `losses`, `closed_form`, `flow`, `certificates`, `landscape`, `measures`, `theorems`,
+`sweeps`, `phase` and `report`.
+
+Importing the package changes no JAX setting; its verbs compute in float64 and return NumPy arrays. The names are listed in
 `__init__.pyi`; a room of the package is imported when the first of its names is used, and so is JAX.
 """
 
+from typing import Any
+
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_lazily, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__ or name.startswith("__"):
+        return _lazily(name)
+    from nctheory._moved import moved
+
+    return moved(name)

@@ -129,7 +129,7 @@ def census_command(args: argparse.Namespace) -> int:
     from threadpoolctl import threadpool_limits
 
     from nctheory.closed_form import NoClosedForm, critical_points, data_critical_values
-    from nctheory.landscape import census, compare, descents
+    from nctheory.landscape import census, compare, saddle_connections
     from nctheory.problems import DeepLinear
     from nctheory.report import census_figure, census_json, census_lines, census_table
     from nctheory.theorems import find_theorem, write_atomically
@@ -143,7 +143,7 @@ def census_command(args: argparse.Namespace) -> int:
         problem = drawn[args.instance].problem
         with threadpool_limits(1, user_api="blas"):
             found = census(problem, args.starts, args.key)
-            flows = descents(problem, found)
+            flows = saddle_connections(problem, found)
     held = None
     for analytic in (critical_points, data_critical_values):
         if held is None and isinstance(problem, DeepLinear):

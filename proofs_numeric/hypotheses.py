@@ -7,7 +7,7 @@ import nctheory as nct
 
 def _counts(instance):
     known = getattr(instance.problem, "counts", None)
-    return np.asarray(known if known is not None else nct.class_counts(instance.problem), dtype=float)
+    return np.asarray(known if known is not None else nct.closed_form.class_counts(instance.problem), dtype=float)
 
 
 BALANCED = nct.Hypothesis("balanced classes, K >= 2", lambda i: np.ptp(_counts(i)) == 0 and len(_counts(i)) >= 2)

@@ -19,7 +19,7 @@ SAMPLES = 12
 # Keep the shapes few (each one compiles) and vary the real parameters, which cost nothing to change.
 def draw_instances(key):
     """Random inputs, targets and decay over four decades."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for lam in 10.0 ** rng.uniform(-3, 1, size=10):
         inputs, targets = rng.normal(size=(5, SAMPLES)), rng.normal(size=(3, SAMPLES))

@@ -40,4 +40,6 @@ def first(tree):
 
 def brute_force_hessian(problem, point):
     """Dense Hessian by autodiff of the objective alone, as a second opinion on the hand-written gradient."""
-    return np.asarray(jax.hessian(lambda v: problem.objective(nct.unravel(problem, v)))(nct.ravel(point)))
+    return np.asarray(
+        jax.hessian(lambda v: problem.objective(nct.problems.unravel(problem, v)))(nct.problems.ravel(point))
+    )

@@ -34,8 +34,8 @@ def engine_gradients(job, points):
     problem = problem_of(job)
 
     def one(vector):
-        value, slope = problem.value_and_grad(nct.unravel(problem, vector))
-        return value, nct.ravel(slope)
+        value, slope = problem.value_and_grad(nct.problems.unravel(problem, vector))
+        return value, nct.problems.ravel(slope)
 
     values, slopes = jax.vmap(one)(points)
     return np.asarray(values), np.asarray(slopes)
@@ -70,9 +70,9 @@ def test_flat_vectors_are_the_engines(job):
     problem = problem_of(job)
     key = jax.random.fold_in(jax.random.key(jobs.KEY), 1)
     start = problem.init(key, np.float64(1.0))
-    np.testing.assert_array_equal(starts(job, 2)[1], nct.ravel(start))
+    np.testing.assert_array_equal(starts(job, 2)[1], nct.problems.ravel(start))
     stacked = jax.tree.map(lambda x: np.asarray(x)[None], start)
-    np.testing.assert_array_equal(join(factors(job, stacked))[0], nct.ravel(start))
+    np.testing.assert_array_equal(join(factors(job, stacked))[0], nct.problems.ravel(start))
     assert jax.tree.structure(measure.engine_params(job, starts(job, 2))) == jax.tree.structure(start)
     assert job.parameters == starts(job, 2).shape[1]
 

@@ -17,7 +17,7 @@ from nctheory.certificates import bound_caveat, scalar_minimum, spectral_norm
 from tests.helpers import BIASES, LOSSES, brute_force_hessian, first, model, random_points
 
 COUNTS = (3, 2, 1)  # as `model` has them, so that compiled programs are shared
-REFERENCE: dict[tuple, tuple[nct.DeepLinear, float]] = {}
+REFERENCE: dict[tuple, tuple[nct.problems.DeepLinear, float]] = {}
 
 
 def reference(loss, bias, reduced=False):
@@ -25,7 +25,7 @@ def reference(loss, bias, reduced=False):
     kind = (loss, bias, reduced)
     if kind not in REFERENCE:
         problem = model(loss, counts=COUNTS, dim=3, decay=(0.02, 0.04), bias=bias)
-        problem = nct.reduce_to_class_means(problem) if reduced else problem
+        problem = nct.problems.reduce_to_class_means(problem) if reduced else problem
         REFERENCE[kind] = problem, float(np.min(nct.solve(problem, 16).value))
     return REFERENCE[kind]
 

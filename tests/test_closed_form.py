@@ -68,7 +68,7 @@ def test_squared_error_minimises_over_the_spectrum(rng):
 @pytest.mark.parametrize("reduced", [False, True])
 def test_a_minimum_is_consistent_with_itself(loss, bias, reduced):
     problem = balanced(loss, 4, 3, 5, (0.03, 0.08), bias)
-    problem = nct.reduce_to_class_means(problem) if reduced else problem
+    problem = nct.problems.reduce_to_class_means(problem) if reduced else problem
     minimum = nct.global_minimum(problem)
     # Build W and H from the Gram matrices' common eigenbasis and evaluate the objective itself.
     left, singular, right = np.linalg.svd(minimum.product * np.sqrt(problem.multiplicity), full_matrices=False)
@@ -78,10 +78,10 @@ def test_a_minimum_is_consistent_with_itself(loss, bias, reduced):
     features = np.zeros((5, problem.targets.shape[1]))
     weights[:, :4] = left * np.sqrt(singular * np.sqrt(lam_h / lam_w))
     features[:4] = (right.T * np.sqrt(singular * np.sqrt(lam_w / lam_h))).T / np.sqrt(problem.multiplicity)
-    point = nct.ChainParams((weights,), features, minimum.bias)
+    point = nct.problems.ChainParams((weights,), features, minimum.bias)
     value, gradient = problem.value_and_grad(point)
     assert value == pytest.approx(float(minimum.value), rel=1e-13)
-    assert np.linalg.norm(nct.ravel(gradient)) < 1e-13
+    assert np.linalg.norm(nct.problems.ravel(gradient)) < 1e-13
     np.testing.assert_allclose(weights @ weights.T, minimum.gram_weights, atol=1e-12)
     np.testing.assert_allclose(features.T @ features, minimum.gram_features, atol=1e-12)
     np.testing.assert_allclose(singular, minimum.singular_values, atol=1e-12)
@@ -114,7 +114,7 @@ def test_depth_inputs_and_other_problems_are_refused():
             nct.deep_linear(widths=(2, 2), inputs=np.eye(2), targets=np.eye(2), loss="mse", weight_decay=(0.1,))
         )
     with pytest.raises(nct.NoClosedForm, match="MinimalFactorisation"):
-        nct.global_minimum(nct.minimal_factorisation(np.eye(2), dim=2, weight_decay=(1.0, 1.0)))
+        nct.global_minimum(nct.problems.minimal_factorisation(np.eye(2), dim=2, weight_decay=(1.0, 1.0)))
 
 
 def test_squared_error_needs_a_dimension_more_without_a_free_bias():

@@ -46,7 +46,7 @@ def test_scalar_chains_cost_what_mpmath_finds(factors, rng):
             guess = [mpmath.log(common / lam) / 2 + 0.1 * i for i, lam in enumerate(decay)]
             found = mpmath.findroot(stationary, [*guess, common * 1.2])
             cost = sum(lam * mpmath.exp(2 * t) / 2 for lam, t in zip(decay, list(found)[:-1], strict=True))
-            problem = nct.minimal_chain_factorisation(
+            problem = nct.problems.minimal_chain_factorisation(
                 np.array([[s]]), widths=(1,) * (factors - 1), weight_decay=[float(x) for x in decay]
             )
             assert float(predict_schatten(problem).value) == pytest.approx(float(cost), rel=1e-12)
@@ -77,7 +77,7 @@ def test_matrix_chains_cost_what_scipy_finds(factors, rng):
             slopes.append(above.T @ dual @ below.T + decay[i] * weights[i])
         return value, np.concatenate([s.ravel() for s in slopes])
 
-    problem = nct.minimal_chain_factorisation(z, widths=(3,) * (factors - 1), weight_decay=decay)
+    problem = nct.problems.minimal_chain_factorisation(z, widths=(3,) * (factors - 1), weight_decay=decay)
     predicted = predict_schatten(problem)
     reached = []
     for _ in range(4):
@@ -96,8 +96,8 @@ def test_matrix_chains_cost_what_scipy_finds(factors, rng):
 def test_two_factors_are_the_nuclear_norm(rng):
     for _ in range(5):
         z, decay = wide(rng), tuple(10.0 ** rng.uniform(-3, 0, size=2))
-        chain = nct.minimal_chain_factorisation(z, widths=(4,), weight_decay=decay)
-        pair = nct.minimal_factorisation(z, dim=4, weight_decay=decay)
+        chain = nct.problems.minimal_chain_factorisation(z, widths=(4,), weight_decay=decay)
+        pair = nct.problems.minimal_factorisation(z, dim=4, weight_decay=decay)
         ours, theirs = predict_schatten(chain), red_nuclear.predict_with(jnp.sum)(pair)
         assert float(ours.value) == pytest.approx(float(theirs.value), rel=1e-13)
         for name in ("gram_weights", "gram_features"):
@@ -109,7 +109,7 @@ def test_two_factors_are_the_nuclear_norm(rng):
 @pytest.mark.parametrize("widths", [(3,), (5,), (3, 4), (4, 3, 3)])
 def test_the_search_stays_on_the_fibre_and_sees_its_symmetry(widths, rng):
     z = wide(rng)
-    problem = nct.minimal_chain_factorisation(
+    problem = nct.problems.minimal_chain_factorisation(
         z, widths=widths, weight_decay=(10.0 ** rng.uniform(-2, 0, len(widths) + 1)).tolist()
     )
     value = float(predict_schatten(problem).value)
@@ -123,8 +123,8 @@ def test_the_search_stays_on_the_fibre_and_sees_its_symmetry(widths, rng):
         least = np.linalg.pinv(product) @ z
         np.testing.assert_allclose(features, least, rtol=0, atol=1e-8 * float(np.linalg.norm(least)))
         assert float(problem.objective(params)) >= value * (1 - 1e-12)
-        gradient = nct.ravel(problem.value_and_grad(params)[1])
-        tangents = jax.vmap(nct.ravel)(problem.gauge_tangents(params))
+        gradient = nct.problems.ravel(problem.value_and_grad(params)[1])
+        tangents = jax.vmap(nct.problems.ravel)(problem.gauge_tangents(params))
         assert tangents.shape[0] == sum(d * (d - 1) // 2 for d in widths)
         assert float(jnp.max(jnp.abs(tangents @ gradient))) <= 1e-9 * float(
             jnp.linalg.norm(gradient) * jnp.linalg.norm(tangents)
@@ -133,12 +133,12 @@ def test_the_search_stays_on_the_fibre_and_sees_its_symmetry(widths, rng):
 
 def test_only_two_factors_have_a_certificate(rng):
     z = wide(rng)
-    pair = nct.minimal_chain_factorisation(z, widths=(4,), weight_decay=(0.1, 0.3))
+    pair = nct.problems.minimal_chain_factorisation(z, widths=(4,), weight_decay=(0.1, 0.3))
     points = jax.vmap(lambda k: pair.init(k, 1.0))(jax.random.split(jax.random.key(0), 50))
     bound = nct.certify(pair, points)
     assert np.all(bound.valid)
     assert np.all(bound.lower_bound <= float(predict_schatten(pair).value) * (1 + 1e-13))
-    chain = nct.minimal_chain_factorisation(z, widths=(4, 3), weight_decay=(0.1, 0.2, 0.3))
+    chain = nct.problems.minimal_chain_factorisation(z, widths=(4, 3), weight_decay=(0.1, 0.2, 0.3))
     points = jax.vmap(lambda k: chain.init(k, 1.0))(jax.random.split(jax.random.key(0), 2))
     bound = nct.certify(chain, points)
     assert not np.any(bound.valid)
@@ -148,15 +148,15 @@ def test_only_two_factors_have_a_certificate(rng):
 def test_wrong_chains_are_named(rng):
     z = wide(rng)
     with pytest.raises(ValueError, match=r"widths: expected at least rank\(target\)=3 each, got \(4, 2\)"):
-        nct.minimal_chain_factorisation(z, widths=(4, 2), weight_decay=(0.1,) * 3)
+        nct.problems.minimal_chain_factorisation(z, widths=(4, 2), weight_decay=(0.1,) * 3)
     with pytest.raises(ValueError, match="weight_decay: expected 3 positive decays"):
-        nct.minimal_chain_factorisation(z, widths=(4, 3), weight_decay=(0.1, 0.1))
+        nct.problems.minimal_chain_factorisation(z, widths=(4, 3), weight_decay=(0.1, 0.1))
     with pytest.raises(ValueError, match="weight_decay: expected 2 positive decays"):
-        nct.minimal_chain_factorisation(z, widths=(4,), weight_decay=(0.1, 0.0))
+        nct.problems.minimal_chain_factorisation(z, widths=(4,), weight_decay=(0.1, 0.0))
     with pytest.raises(ValueError, match=r"widths: expected .* at least one entry"):
-        nct.minimal_chain_factorisation(z, widths=(), weight_decay=(0.1,))
+        nct.problems.minimal_chain_factorisation(z, widths=(), weight_decay=(0.1,))
     with pytest.raises(ValueError, match="target: expected a matrix that is not zero"):
-        nct.minimal_chain_factorisation(np.zeros((2, 2)), widths=(2,), weight_decay=(0.1, 0.1))
+        nct.problems.minimal_chain_factorisation(np.zeros((2, 2)), widths=(2,), weight_decay=(0.1, 0.1))
 
 
 # The imbalance
@@ -266,13 +266,18 @@ def test_a_law_relative_to_its_terms_is_judged_at_zero_too(rng):
 @pytest.mark.parametrize(("loss", "depth", "free"), [("mse", 2, False), ("cross_entropy", 3, True)])
 def test_the_flow_is_that_of_scipy_within_its_bound(loss, depth, free, rng):
     problem = make_chain(rng, loss, depth, free, "equal")
-    gradient = jax.jit(lambda v: nct.ravel(problem.value_and_grad(nct.unravel(problem, v))[1]))
+    gradient = jax.jit(lambda v: nct.problems.ravel(problem.value_and_grad(nct.problems.unravel(problem, v))[1]))
     params = jax.tree.map(lambda x: 0.5 * x, first(random_points(problem, 1, rng)))
-    end = nct.follow_flow(problem, params, 2.0)
+    end = nct.flow.follow_flow(problem, params, 2.0)
     found = scipy.integrate.solve_ivp(
-        lambda t, y: -np.asarray(gradient(y)), (0, 2.0), np.asarray(nct.ravel(params)), "DOP853", rtol=1e-13, atol=1e-14
+        lambda t, y: -np.asarray(gradient(y)),
+        (0, 2.0),
+        np.asarray(nct.problems.ravel(params)),
+        "DOP853",
+        rtol=1e-13,
+        atol=1e-14,
     )
-    np.testing.assert_allclose(np.asarray(nct.ravel(end.params)), found.y[:, -1], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(np.asarray(nct.problems.ravel(end.params)), found.y[:, -1], rtol=0, atol=1e-10)
     assert float(np.max(np.linalg.norm(found.y, axis=0))) <= float(end.largest)
     before, after = lists(problem, params)[0], lists(problem, end.params)[0]
     for i in range(len(before) - 1):
@@ -287,16 +292,16 @@ def test_the_flow_is_that_of_scipy_within_its_bound(loss, depth, free, rng):
 def test_the_flow_can_be_batched_and_gives_up(rng, monkeypatch):
     problem = make_chain(rng, "mse", 2, False, "equal")
     points = random_points(problem, 3, rng, 0.5)
-    together = jax.vmap(lambda x: nct.follow_flow(problem, x, 1.0))(jax.tree.map(jnp.asarray, points))
+    together = jax.vmap(lambda x: nct.flow.follow_flow(problem, x, 1.0))(jax.tree.map(jnp.asarray, points))
     assert len(set(np.asarray(together.steps).tolist())) > 1
     for i in range(3):
-        alone = nct.follow_flow(problem, jax.tree.map(lambda x, i=i: x[i], points), 1.0)
+        alone = nct.flow.follow_flow(problem, jax.tree.map(lambda x, i=i: x[i], points), 1.0)
         for ours, theirs in zip(jax.tree.leaves(alone.params), jax.tree.leaves(together.params), strict=True):
             np.testing.assert_allclose(ours, theirs[i], rtol=0, atol=1e-11)
     with pytest.raises(ValueError, match="tolerance: expected a positive number, got 0"):
-        nct.follow_flow(problem, first(points), 1.0, 0.0)
+        nct.flow.follow_flow(problem, first(points), 1.0, 0.0)
     monkeypatch.setattr(importlib.import_module("nctheory.flow._trajectory"), "MAX_STEPS", 3)
-    assert np.all(np.isnan(np.asarray(nct.follow_flow(problem, first(points), 1.0).params.weights[0])))
+    assert np.all(np.isnan(np.asarray(nct.flow.follow_flow(problem, first(points), 1.0).params.weights[0])))
 
 
 # Balanced chains
@@ -310,7 +315,7 @@ def test_balanced_starts(widths, free, rng):
     plain = nct.deep_linear(
         widths=widths, targets=rng.normal(size=(3, 5)), inputs=inputs, loss="mse", weight_decay=decay
     )
-    problem = nct.balanced_chain(plain)
+    problem = nct.problems.balanced_chain(plain)
     seen = []
     for i in range(5):
         params = problem.init(jax.random.key(i), 1.3)
@@ -328,9 +333,9 @@ def test_balanced_starts(widths, free, rng):
 def test_wrong_chains_have_no_balanced_form():
     good = {"widths": (3, 3, 3), "counts": (3, 2, 1), "loss": "mse", "weight_decay": (0.1,) * 3}
     with pytest.raises(ValueError, match="problem: expected a chain without a bias"):
-        nct.balanced_chain(nct.deep_linear(**good, bias=0.0))
+        nct.problems.balanced_chain(nct.deep_linear(**good, bias=0.0))
     with pytest.raises(ValueError, match="problem: expected full samples"):
-        nct.balanced_chain(nct.reduce_to_class_means(nct.deep_linear(**good)))
+        nct.problems.balanced_chain(nct.problems.reduce_to_class_means(nct.deep_linear(**good)))
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
@@ -341,7 +346,7 @@ def test_the_product_moves_as_scipy_says(loss, widths, rng):
     raw = rng.normal(size=(3, size))
     targets = raw if loss == "mse" else np.exp(raw) / np.exp(raw).sum(axis=0)
     inputs = rng.normal(size=(widths[0], size))
-    problem = nct.balanced_chain(
+    problem = nct.problems.balanced_chain(
         nct.deep_linear(widths=widths, targets=targets, inputs=inputs, loss=loss, weight_decay=(lam,) * number)
     )
     params = problem.init(jax.random.key(3), 1.0)

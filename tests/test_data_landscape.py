@@ -33,15 +33,15 @@ def test_critical_values_are_those_of_projections_of_the_least_squares_solution(
     x, y = np.asarray(problem.inputs), np.asarray(problem.targets)
     solution = y @ np.linalg.pinv(x)
     vectors = np.linalg.eigh(solution @ x @ y.T)[1][:, ::-1]
-    for one in nct.data_critical_values(problem):
+    for one in nct.closed_form.data_critical_values(problem):
         basis = vectors[:, list(one.directions)]
         pad = 2 - basis.shape[1]
         upper = np.concatenate([basis, np.zeros((3, pad))], axis=1)
         lower = np.concatenate([basis.T @ solution, np.zeros((pad, 3))])
-        point = nct.ChainParams((jnp.asarray(lower), jnp.asarray(upper)), None, None)
+        point = nct.problems.ChainParams((jnp.asarray(lower), jnp.asarray(upper)), None, None)
         value, gradient = problem.value_and_grad(point)
         assert float(value) == pytest.approx(one.value, rel=1e-12)
-        assert np.linalg.norm(nct.ravel(gradient)) < 1e-12
+        assert np.linalg.norm(nct.problems.ravel(gradient)) < 1e-12
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -64,10 +64,10 @@ def test_labels_agree_with_the_hessian_at_constructed_points(seed):
         w3[:, 2] = rng.integers(2) * (np.eye(2) - u @ u.T) @ rng.normal(size=2)
         g1, g2 = rng.normal(size=(3, 3)) + 2 * np.eye(3), rng.normal(size=(3, 3)) + 2 * np.eye(3)
         turned = (g1 @ w1, g2 @ w2 @ np.linalg.inv(g1), w3 @ np.linalg.inv(g2))
-        point = nct.ChainParams(tuple(map(jnp.asarray, turned)), None, None)
-        if np.linalg.norm(nct.ravel(problem.value_and_grad(point)[1])) > 1e-10:
+        point = nct.problems.ChainParams(tuple(map(jnp.asarray, turned)), None, None)
+        if np.linalg.norm(nct.problems.ravel(problem.value_and_grad(point)[1])) > 1e-10:
             continue
-        blocks = float(nct.pivot_blocks(problem, point))
+        blocks = float(nct.closed_form.pivot_blocks(problem, point))
         least = float(np.linalg.eigvalsh(brute_force_hessian(problem, point))[0])
         assert (blocks >= 1) == (least > -1e-7), (blocks, least)
         seen.add(blocks >= 1)
@@ -84,10 +84,12 @@ def test_layers_that_see_no_correlated_input_do_not_make_a_saddle_strict():
     for row, blocks, negative in ((unseen, 1.0, False), (unseen + 0.1 * (y @ x.T)[0], 0.0, True)):
         w1, w3 = np.zeros((3, 5)), np.zeros((2, 3))
         w1[0], w1[1], w3[:, 0] = (u.T @ solution)[0], row, u[:, 0]
-        point = nct.ChainParams((jnp.asarray(w1), jnp.diag(jnp.array([1.0, 0.0, 0.0])), jnp.asarray(w3)), None, None)
-        assert np.linalg.norm(nct.ravel(problem.value_and_grad(point)[1])) < 1e-12
+        point = nct.problems.ChainParams(
+            (jnp.asarray(w1), jnp.diag(jnp.array([1.0, 0.0, 0.0])), jnp.asarray(w3)), None, None
+        )
+        assert np.linalg.norm(nct.problems.ravel(problem.value_and_grad(point)[1])) < 1e-12
         assert np.linalg.matrix_rank(w1) == 2  # in both cases
-        assert float(nct.pivot_blocks(problem, point)) == blocks
+        assert float(nct.closed_form.pivot_blocks(problem, point)) == blocks
         assert (np.linalg.eigvalsh(brute_force_hessian(problem, point))[0] < -1e-6) == negative
 
 
@@ -101,9 +103,9 @@ def test_outer_blocks_that_do_not_meet_tighten_a_pivot():
         w1[0], w4[:, 0] = u[:, 0] @ solution, u[:, 0]
         w1[1], w4[:, 1] = np.linalg.solve(y @ x.T, u[:, 1]), u[:, shown]  # of the inputs it sees u_2's alone
         half = jnp.diag(jnp.array([1.0, 0.0, 0.0]))
-        point = nct.ChainParams((jnp.asarray(w1), half, half, jnp.asarray(w4)), None, None)
-        assert np.linalg.norm(nct.ravel(problem.value_and_grad(point)[1])) < 1e-12
-        assert float(nct.pivot_blocks(problem, point)) == blocks
+        point = nct.problems.ChainParams((jnp.asarray(w1), half, half, jnp.asarray(w4)), None, None)
+        assert np.linalg.norm(nct.problems.ravel(problem.value_and_grad(point)[1])) < 1e-12
+        assert float(nct.closed_form.pivot_blocks(problem, point)) == blocks
         assert (np.linalg.eigvalsh(brute_force_hessian(problem, point))[0] < -1e-6) == negative
 
 
@@ -112,7 +114,7 @@ def test_without_decay_the_gauge_is_the_general_linear_group(counted):
     assert all(bool(undecayed(problem, space)) for space in internal_spaces(problem))
     top = census.rows[0]
     assert (top.kind, top.gauge_dimension) == ("minimum", 8)  # GL(2) in two spaces
-    held = nct.compare(census, nct.data_critical_values(problem))
+    held = nct.landscape.compare(census, nct.closed_form.data_critical_values(problem))
     assert (held.missing, held.extra, held.misjudged) == ((), (), ())
 
 
@@ -121,7 +123,7 @@ def test_the_certificate_of_an_undecayed_network_is_its_minimum(rng):
         problem = network(rng, widths, scale=3.0)
         ends = nct.solve(problem, 6)
         bound = nct.certify(problem, ends.params)
-        least = nct.data_critical_values(problem)[0].value
+        least = nct.closed_form.data_critical_values(problem)[0].value
         assert bound.lower_bound == pytest.approx(least, rel=1e-12)
         assert bound.closed(ends.value)[ends.converged].any()
         assert np.all(bound.lower_bound <= ends.value)
@@ -129,10 +131,10 @@ def test_the_certificate_of_an_undecayed_network_is_its_minimum(rng):
 
 def test_segment_ranks_say_when_they_are_in_doubt():
     problem = network(np.random.default_rng(0), (2, 2, 2))
-    point = lambda small: nct.ChainParams((jnp.diag(jnp.array([1.0, small])), jnp.eye(2)), None, None)  # noqa: E731
-    assert nct.segment_ranks(problem, point(0.5)).tolist() == [2, 2, 2]
-    assert nct.segment_ranks(problem, point(0.0)).tolist() == [1, 1, 2]
-    assert np.isnan(nct.segment_ranks(problem, point(1e-5))[:2]).all()
+    point = lambda small: nct.problems.ChainParams((jnp.diag(jnp.array([1.0, small])), jnp.eye(2)), None, None)  # noqa: E731
+    assert nct.problems.segment_ranks(problem, point(0.5)).tolist() == [2, 2, 2]
+    assert nct.problems.segment_ranks(problem, point(0.0)).tolist() == [1, 1, 2]
+    assert np.isnan(nct.problems.segment_ranks(problem, point(1e-5))[:2]).all()
 
 
 @pytest.mark.parametrize(
@@ -154,13 +156,13 @@ def test_outside_the_hypotheses_of_the_list(rng, change, match):
         "weight_decay": (0.0, 0.0),
     }
     with pytest.raises(nct.NoClosedForm, match=match):
-        nct.data_critical_values(nct.deep_linear(**(given | change)))
+        nct.closed_form.data_critical_values(nct.deep_linear(**(given | change)))
 
 
 def test_descents_end_lower_and_at_rows_of_the_census():
     problem = nct.deep_linear(widths=(2, 2), counts=(3, 2), loss="mse", weight_decay=(0.05, 0.05))
     census = nct.census(problem, 100)
-    flows = nct.descents(problem, census)
+    flows = nct.landscape.saddle_connections(problem, census)
     saddles = [i for i, row in enumerate(census.rows) if row.kind == "strict saddle"]
     assert sorted({(one.origin, one.side) for one in flows}) == sorted((i, side) for i in saddles for side in (1, -1))
     for one in flows:
@@ -195,20 +197,20 @@ def test_at_the_spinodal_a_point_is_neither_a_minimum_nor_a_strict_saddle():
     """Strength equal to the spinodal (y = y*): one zero eigenvalue off the gauge, and the objective falls to third order."""
     count, depth = 3.0, 2
     # b = M N joint / n, joint = (N lambda^(M+1))^(1/M), with N = n: lambda from b = spinodal.
-    decay = ((nct.spinodal(depth) / depth) ** depth / count) ** (1 / (depth + 1))
+    decay = ((nct.closed_form.spinodal(depth) / depth) ** depth / count) ** (1 / (depth + 1))
     problem = nct.deep_linear(widths=(1, 1, 1), counts=(3,), loss="mse", weight_decay=(decay,) * 3)
     x = ((depth - 1) / (depth + 1)) ** (1 / depth)
     s = np.sqrt(count) * x**depth / (1 + x**depth)  # of the product, columns counted with their multiplicity
     layer = s ** (1 / 3)
-    point = nct.ChainParams(
+    point = nct.problems.ChainParams(
         (jnp.full((1, 1), layer), jnp.full((1, 1), layer)), jnp.full((1, 3), layer / np.sqrt(count)), None
     )
-    assert np.linalg.norm(nct.ravel(problem.value_and_grad(point)[1])) < 1e-12
+    assert np.linalg.norm(nct.problems.ravel(problem.value_and_grad(point)[1])) < 1e-12
     report = nct.hessian_report(problem, point)
     assert (report.index, report.nullity) == (0, 1)
-    flat = np.asarray(nct.ravel(point))
+    flat = np.asarray(nct.problems.ravel(point))
     direction = report.eigenvectors[:, np.argmin(np.abs(report.eigenvalues))]
-    value = lambda v: float(problem.objective(nct.unravel(problem, jnp.asarray(v))))  # noqa: E731
+    value = lambda v: float(problem.objective(nct.problems.unravel(problem, jnp.asarray(v))))  # noqa: E731
     moved = [value(flat + t * direction) - value(flat) for t in (-0.05, 0.05)]
     assert min(moved) < -1e-7 < 1e-7 < max(moved)
     assert min(moved) == pytest.approx(-max(moved), rel=0.3)

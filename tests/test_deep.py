@@ -19,7 +19,7 @@ def chain(depth, counts, decay, bias=None, width=None, reduced=True):
     classes = len(counts)
     widths = (width or classes,) * depth + (classes,)
     problem = nct.deep_linear(widths=widths, counts=counts, loss="mse", weight_decay=decay, bias=bias)
-    return nct.reduce_to_class_means(problem) if reduced else problem
+    return nct.problems.reduce_to_class_means(problem) if reduced else problem
 
 
 def scalar_optimum(sigma, samples, decay):
@@ -51,7 +51,7 @@ def test_value_and_singular_values_are_the_scalar_optima(depth, counts, bias, rn
     sigma = np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0.0))[: len(n) - (bias is not None)]
     for _ in range(6):
         decay = tuple(10.0 ** rng.uniform(-5, 0, size=depth + 1))
-        minimum = nct.dang_minimum(chain(depth, counts, decay, bias))
+        minimum = nct.closed_form.imbalanced_deep_mse_minimum(chain(depth, counts, decay, bias))
         found = [scalar_optimum(s, samples, decay) for s in sigma]
         assert float(minimum.value) == pytest.approx(sum(v for v, _ in found), rel=1e-9)
         expected = np.sort([s for _, s in found])[::-1]
@@ -66,22 +66,22 @@ def test_onset_and_spinodal_are_where_they_are_said_to_be(depth):
         x = np.exp(np.linspace(-12, 8, 40001))
         return np.min(1 / (x**depth + 1) + b * x)
 
-    onset, spinodal = nct.onset(depth), nct.spinodal(depth)
+    onset, spinodal = nct.closed_form.onset(depth), nct.closed_form.spinodal(depth)
     assert least(0.97 * onset) < 1 - 1e-5
     assert least(1.03 * onset) >= 1
     x = np.exp(np.linspace(-20, 8, 40001))
     assert np.max(depth * x ** (depth - 1) / (x**depth + 1) ** 2) == pytest.approx(spinodal, rel=1e-6)
     for b in (0.97 * spinodal, 1e-6):
-        root = float(nct.largest_root(jnp.asarray(b), depth))
+        root = float(nct.closed_form.largest_root(jnp.asarray(b), depth))
         assert depth * root ** (depth - 1) / (root**depth + 1) ** 2 == pytest.approx(b, rel=1e-12)
-    assert float(nct.largest_root(jnp.asarray(1.0001 * spinodal), depth)) == 0.0
+    assert float(nct.closed_form.largest_root(jnp.asarray(1.0001 * spinodal), depth)) == 0.0
 
 
 def test_the_root_is_differentiable():
     for depth, b in ((1, 0.3), (2, 0.4), (4, 0.1)):
-        slope = jax.grad(lambda t, depth=depth: nct.largest_root(t, depth))(jnp.asarray(b))
+        slope = jax.grad(lambda t, depth=depth: nct.closed_form.largest_root(t, depth))(jnp.asarray(b))
         step = 1e-6
-        ahead, behind = (float(nct.largest_root(jnp.asarray(b + s * step), depth)) for s in (1, -1))
+        ahead, behind = (float(nct.closed_form.largest_root(jnp.asarray(b + s * step), depth)) for s in (1, -1))
         assert float(slope) == pytest.approx((ahead - behind) / (2 * step), rel=1e-7)
 
 
@@ -94,8 +94,8 @@ def test_two_layers_between_onset_and_spinodal_predict_zero(b):
     minimum = nct.global_minimum(problem)
     assert float(minimum.value) == pytest.approx(0.5, abs=1e-14)
     assert float(jnp.max(jnp.abs(jnp.asarray(minimum.logits)))) == 0.0
-    root = nct.largest_root(jnp.asarray(b), 2)
-    assert float(nct.relative_cost(root, b, 2)) > 1.0
+    root = nct.closed_form.largest_root(jnp.asarray(b), 2)
+    assert float(nct.closed_form.relative_cost(root, b, 2)) > 1.0
     listed = np.asarray(minimum.stationary_values)
     assert np.all(np.diff(listed) > 0)
     ends = nct.solve(problem, 24, scale=1.5)
@@ -107,17 +107,17 @@ def test_two_layers_between_onset_and_spinodal_predict_zero(b):
 @pytest.mark.parametrize("depth", [2, 3])
 def test_an_independent_solver_does_not_leave_the_closed_form(depth, rng):
     for counts, bias, relative in (((4, 2, 1), None, 0.5), ((3, 3), 0.0, 0.9), ((4, 2, 1), None, 1.2)):
-        base = relative * nct.onset(depth) * 2 / (depth * sum(counts))
+        base = relative * nct.closed_form.onset(depth) * 2 / (depth * sum(counts))
         common = (base**depth / sum(counts)) ** (1 / (depth + 1))
         problem = chain(depth, counts, (common,) * (depth + 1), bias, width=3, reduced=False)
         minimum = nct.global_minimum(problem)
-        start = np.asarray(nct.ravel(nct.minimiser(problem, minimum, 5)))
+        start = np.asarray(nct.problems.ravel(nct.closed_form.minimiser(problem, minimum, 5)))
         start = start + 1e-4 * rng.normal(size=start.shape)
 
         @jax.jit
         def both(v, problem=problem):
-            value, gradient = problem.value_and_grad(nct.unravel(problem, v))
-            return value, nct.ravel(gradient)
+            value, gradient = problem.value_and_grad(nct.problems.unravel(problem, v))
+            return value, nct.problems.ravel(gradient)
 
         found = scipy.optimize.minimize(
             lambda v: tuple(np.asarray(x) for x in both(v)), start, jac=True, method="L-BFGS-B",
@@ -130,15 +130,17 @@ def test_an_independent_solver_does_not_leave_the_closed_form(depth, rng):
 def test_local_minimisers_are_the_prefixes_and_nothing_else():
     """Any directions at their largest roots make a critical point; its Hessian is positive off the gauge iff a prefix."""
     problem = nct.deep_linear(widths=(3, 3, 3), counts=(3, 2, 1), loss="mse", weight_decay=(0.03, 0.05, 0.02))
-    minimum = nct.dang_minimum(problem)
+    minimum = nct.closed_form.imbalanced_deep_mse_minimum(problem)
     n, samples = np.array([3.0, 2.0, 1.0]), 6.0
     b = 2 * samples / n * np.sqrt(samples * 0.03 * 0.05 * 0.02)
-    x = np.asarray(nct.largest_root(jnp.asarray(b), 2))
+    x = np.asarray(nct.closed_form.largest_root(jnp.asarray(b), 2))
     for on in np.ndindex(2, 2, 2):
         scale = np.where(on, x**2 / (1 + x**2), 0.0)
-        point = nct.minimiser(problem, minimum._replace(product=scale[:, None] * np.asarray(problem.targets)), 1)
+        point = nct.closed_form.minimiser(
+            problem, minimum._replace(product=scale[:, None] * np.asarray(problem.targets)), 1
+        )
         value, gradient = problem.value_and_grad(point)
-        assert np.linalg.norm(nct.ravel(gradient)) < 1e-12
+        assert np.linalg.norm(nct.problems.ravel(gradient)) < 1e-12
         lowest = np.linalg.eigvalsh(brute_force_hessian(problem, point))[0]
         prefix = list(on) == sorted(on, reverse=True)
         assert (lowest > -1e-10) == prefix, on
@@ -151,7 +153,10 @@ def test_theorems_that_cover_one_problem_agree():
         problem = nct.unconstrained_features(counts=counts, dim=4, loss="mse", weight_decay=(0.03, 0.05), bias=bias)
         special = nct.global_minimum(problem)
         assert special.theorem in ("ufm-mse-nobias", "ufm-mse-bias")
-        for general in (nct.deep_mse_minimum(problem), nct.dang_minimum(problem)):
+        for general in (
+            nct.closed_form.deep_mse_minimum(problem),
+            nct.closed_form.imbalanced_deep_mse_minimum(problem),
+        ):
             for name in ("value", "logits", "gram_weights", "gram_features", "singular_values", "weight_norm"):
                 np.testing.assert_allclose(
                     np.asarray(getattr(general, name)), np.asarray(getattr(special, name)), rtol=0, atol=1e-12
@@ -161,16 +166,16 @@ def test_theorems_that_cover_one_problem_agree():
 def test_hypotheses_are_named():
     good = {"widths": (3, 3, 3), "counts": (3, 2, 1), "loss": "mse", "weight_decay": (0.1,) * 3}
     with pytest.raises(NoClosedForm, match="loss mse, got cross_entropy"):
-        nct.dang_minimum(nct.deep_linear(**{**good, "loss": "cross_entropy"}))
+        nct.closed_form.imbalanced_deep_mse_minimum(nct.deep_linear(**{**good, "loss": "cross_entropy"}))
     with pytest.raises(NoClosedForm, match=r"weight_decay\[1\] = 0"):
-        nct.dang_minimum(nct.deep_linear(**{**good, "weight_decay": (0.1, 0.0, 0.1)}))
+        nct.closed_form.imbalanced_deep_mse_minimum(nct.deep_linear(**{**good, "weight_decay": (0.1, 0.0, 0.1)}))
     with pytest.raises(NoClosedForm, match=r"bias None or free"):
-        nct.dang_minimum(nct.deep_linear(**good, bias=0.3))
+        nct.closed_form.imbalanced_deep_mse_minimum(nct.deep_linear(**good, bias=0.3))
     with pytest.raises(NoClosedForm, match=r"balanced counts, got \(3, 2, 1\)"):
-        nct.deep_mse_minimum(nct.deep_linear(**good))
+        nct.closed_form.deep_mse_minimum(nct.deep_linear(**good))
     tied = nct.deep_linear(widths=(2, 2, 3), counts=(3, 3, 3), loss="mse", weight_decay=(0.01,) * 3)
     with pytest.raises(NoClosedForm, match="rank cut at width 2 falls between equal singular values"):
-        nct.dang_minimum(tied)
+        nct.closed_form.imbalanced_deep_mse_minimum(tied)
 
 
 def test_a_step_of_the_flow_that_overflows_is_shortened():

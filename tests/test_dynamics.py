@@ -39,7 +39,7 @@ def evidence(claim, observed, error, times=(1.0,), scales=()):
     seeds, observed = len(observed), np.asarray(observed, float)
     problem = nct.unconstrained_features(counts=(1, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
     return Trajectories(
-        problem=problem, spec=nct.TrajectorySpec(tuple(map(float, times)), initial_scales=tuple(map(float, scales))),
+        problem=problem, spec=nct.theorems.TrajectorySpec(tuple(map(float, times)), initial_scales=tuple(map(float, scales))),
         seeds=np.arange(seeds), status=np.zeros(seeds, np.int8), sound=np.ones(seeds, bool), observed={claim: observed},
         errors={claim: np.asarray(error, float)}, terms={}, starts=None, values=np.zeros(seeds), drift=0.0, dissipation=0.0,
     )  # fmt: skip
@@ -87,7 +87,7 @@ def test_curves_deviate_from_the_closed_forms_by_less_than_1e_8(identifier, tmp_
 
 
 def test_a_wrong_theorem_about_paths_is_refuted_with_a_command_that_reproduces_it():
-    theorem = nct.find_theorem("saxe-2layer")
+    theorem = nct.theorems.find_theorem("saxe-2layer")
     wrong = dataclasses.replace(theorem, predict=theorem.controls[1].predict)
     verdict = nct.verify(wrong, seeds=2, instance=0)
     assert verdict.outcome == "refuted"
@@ -131,7 +131,7 @@ def test_a_seed_whose_comparison_was_lost_is_left_out():
 
 
 def test_a_control_that_predicts_no_number_is_not_refuted_by_that():
-    theorem = nct.find_theorem("saxe-2layer")
+    theorem = nct.theorems.find_theorem("saxe-2layer")
     empty = nct.Control(
         "empty", "nothing", lambda p, x, t: jax.tree.map(lambda y: jnp.nan * y, theorem.predict(p, x, t))
     )
@@ -239,10 +239,10 @@ def test_a_path_that_lingers_next_to_a_saddle_refutes_nothing():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: nct.TrajectorySpec((1.0, 1.0)), "times: expected numbers that increase"),
-        (lambda: nct.TrajectorySpec((0.5, 1.0), rate=0.1), "times: of a descent expected whole numbers"),
+        (lambda: nct.theorems.TrajectorySpec((1.0, 1.0)), "times: expected numbers that increase"),
+        (lambda: nct.theorems.TrajectorySpec((0.5, 1.0), rate=0.1), "times: of a descent expected whole numbers"),
         (
-            lambda: nct.TrajectorySpec((1.0,), initial_scales=(0.1, 0.2, 0.3, 0.4)),
+            lambda: nct.theorems.TrajectorySpec((1.0,), initial_scales=(0.1, 0.2, 0.3, 0.4)),
             "initial_scales: expected at least four multiples",
         ),
         (lambda: nct.dynamics("ufm-ce-balanced"), "theorem: 'ufm-ce-balanced' is not about paths"),
@@ -256,8 +256,8 @@ def test_wrong_input_about_paths_is_refused(make, message):
 
 
 def test_a_theorem_mixes_no_claims_about_paths_with_others():
-    theorem = nct.find_theorem("saxe-2layer")
-    other = nct.find_theorem("ufm-mse-nobias")
+    theorem = nct.theorems.find_theorem("saxe-2layer")
+    other = nct.theorems.find_theorem("ufm-mse-nobias")
     with pytest.raises(ValueError, match="method: Integrate of theorem 'saxe-2layer' with a claim about points"):
         dataclasses.replace(theorem, claims=(*theorem.claims, other.claims[1]))
     with pytest.raises(ValueError, match="method: Solve of theorem 'ufm-mse-nobias' with a claim about paths"):
@@ -308,6 +308,6 @@ def test_controls_of_conserved_quantities_know_unequal_decays():
     moved = nct.gradient_flow(unequal, starts, [1e-9, 3.0], observe=balance).values
     assert np.all(np.linalg.norm(moved[:, 1] - moved[:, 0], axis=(1, 2)) > 1e-2)
     equal = nct.deep_linear(widths=(3, 3, 3), counts=(2, 1, 1), loss="mse", weight_decay=(0.0,) * 3)
-    stepped = nct.descend(equal, starts, [0, 30], 0.2, observe=balance).values
+    stepped = nct.gradient_descent(equal, starts, [0, 30], 0.2, observe=balance).values
     assert np.all(np.linalg.norm(stepped[:, 1] - stepped[:, 0], axis=(1, 2)) > 1e-3)
     assert jnp.isnan(nct.gradient_flow(unequal, starts, [1.0], observe=balance).drift).all()

@@ -15,7 +15,7 @@ KNOWN = ("N1", "N6", "N7", "N10", "N11", "N13", "N14", "N15", "N16", "N17", "N19
 
 
 def test_the_list_is_complete_and_in_order(capsys):
-    assert tuple(nct.errata()) == KNOWN
+    assert tuple(nct.theorems.errata()) == KNOWN
     assert main(["list", "--errata"]) == 0
     printed = capsys.readouterr().out
     assert re.findall(r"^(N\d+):", printed, flags=re.MULTILINE) == list(KNOWN)
@@ -48,7 +48,8 @@ def test_the_command_reproduces_and_fails_on_a_claim_that_stands(capsys, monkeyp
     assert main(["errata", "N19", "--seeds", "8"]) == 0
     assert "the claim is false (certified)" in capsys.readouterr().out
     stands = dataclasses.replace(
-        find_erratum("N19"), reproduce=lambda seeds, key: nct.ErratumResult(False, "sampled", (("seeds", str(seeds)),))
+        find_erratum("N19"),
+        reproduce=lambda seeds, key: nct.theorems.ErratumResult(False, "sampled", (("seeds", str(seeds)),)),
     )
     monkeypatch.setattr("nctheory.theorems.find_erratum", lambda name: stands)
     assert main(["errata", "N19", "--seeds", "3"]) == 1
@@ -63,4 +64,4 @@ def test_wrong_use(capsys):
     with pytest.raises(ValueError, match="why: expected a text in erratum 'N19'"):
         dataclasses.replace(find_erratum("N19"), why=" ")
     with pytest.raises(ValueError, match="'N19' is taken by"):
-        nct.register_erratum(dataclasses.replace(find_erratum("N19"), title="mine"))
+        nct.theorems.register_erratum(dataclasses.replace(find_erratum("N19"), title="mine"))

@@ -24,17 +24,17 @@ def features(loss, bias: float | None = 0.0, counts=(3, 2)):
 PROBLEMS = {
     "cross_entropy": features("cross_entropy"),
     "mse": features("mse"),
-    "focal": features(nct.focal(2.0), None),
+    "focal": features(nct.losses.focal(2.0), None),
     "deep": DEEP,
 }
 PREDICTIONS = {
     "cross_entropy": (
-        nct.cross_entropy_minimum,
+        nct.closed_form.cross_entropy_minimum,
         features("cross_entropy", counts=(2, 2)),
     ),
-    "mse": (nct.squared_error_minimum, features("mse", None, (2, 2))),
-    "deep": (nct.deep_mse_minimum, DEEP),
-    "imbalanced": (nct.imbalanced_squared_error_minimum, features("mse")),
+    "mse": (nct.closed_form.squared_error_minimum, features("mse", None, (2, 2))),
+    "deep": (nct.closed_form.deep_mse_minimum, DEEP),
+    "imbalanced": (nct.closed_form.imbalanced_squared_error_minimum, features("mse")),
 }
 
 
@@ -68,7 +68,7 @@ def both_ways(function, *args, compiled=True):
 
 def test_a_tiny_cross_entropy_has_all_its_digits(mp):
     model = nct.unconstrained_features(counts=(1, 1), dim=1, loss="cross_entropy", weight_decay=(0.0, 0.0))
-    point = nct.ChainParams((np.array([[4.0], [-4.0]]),), np.array([[5.0, -5.0]]), None)  # logits 20 and -20
+    point = nct.problems.ChainParams((np.array([[4.0], [-4.0]]),), np.array([[5.0, -5.0]]), None)  # logits 20 and -20
     (value,) = extended(lambda *a: [model.objective(*a)], point)
     exact = mp.log(1 + mp.exp(-40))
     assert float(model.objective(point)) == 0.0
@@ -200,7 +200,7 @@ def test_what_cannot_be_evaluated(rng):
     with pytest.raises(ValueError, match="digits: expected at least 16"):
         extended(jnp.sin, x, digits=15)
     with pytest.raises(nct.NoClosedForm):
-        extended(lambda: nct.cross_entropy_minimum(DEEP).value)
+        extended(lambda: nct.closed_form.cross_entropy_minimum(DEEP).value)
 
 
 def test_threads_of_different_digits():

@@ -21,7 +21,7 @@ import dataclasses, numpy as np, nctheory as nct
 def wrong(problem):
     {body}
 
-found = nct.find_theorem("ufm-mse-nobias")
+found = nct.theorems.find_theorem("ufm-mse-nobias")
 nct.register(dataclasses.replace(found, id="mine", title="mine", predict=wrong))
 """
 BODIES = {
@@ -144,8 +144,8 @@ def test_a_machine_without_the_device_that_was_asked_for(command):
     "identifier", ["", "a b", "../../x", "/etc/x", ".hidden", "-x", "a\nb", "x\x1b[2J", "é", "a" * 81]
 )
 def test_an_identifier_that_is_no_file_name_is_refused_where_a_theorem_is_made(identifier):
-    theorem = nct.find_theorem("ufm-mse-nobias")
-    diagram = nct.find_diagram("mse-collapse")
+    theorem = nct.theorems.find_theorem("ufm-mse-nobias")
+    diagram = nct.phase.find_diagram("mse-collapse")
     for one in (theorem, diagram):
         with pytest.raises(ValueError, match="id: expected up to 80 letters"):
             dataclasses.replace(one, id=identifier)
@@ -153,15 +153,15 @@ def test_an_identifier_that_is_no_file_name_is_refused_where_a_theorem_is_made(i
 
 @pytest.mark.parametrize("name", ["", " ", "a\x1b[2J", "a\nb", "a\x07"])
 def test_a_name_that_would_reach_a_terminal_as_a_command_is_refused(name):
-    theorem = nct.find_theorem("ufm-mse-nobias")
-    for one in (theorem.claims[0], theorem.controls[0], nct.find_diagram("mse-collapse").boundaries[0]):
+    theorem = nct.theorems.find_theorem("ufm-mse-nobias")
+    for one in (theorem.claims[0], theorem.controls[0], nct.phase.find_diagram("mse-collapse").boundaries[0]):
         with pytest.raises(ValueError, match="name: expected"):
             dataclasses.replace(one, name=name)
 
 
 def test_names_are_printed_as_they_are(capsys):
     """`[/b]` is markup of the library that draws the tables, and crashed it after everything had been computed."""
-    theorem = nct.find_theorem("ufm-mse-nobias")
+    theorem = nct.theorems.find_theorem("ufm-mse-nobias")
     claim = dataclasses.replace(theorem.claims[0], name="norm[/b] [red]")
     others = [one for one in theorem.claims[1:] if one.kind == "global value"]
     control = dataclasses.replace(theorem.controls[0], name="half[/i]", claims=())

@@ -63,7 +63,7 @@ def test_next_to_an_onset_the_polish_takes_newton_steps(distance):
 @pytest.mark.slow
 def test_a_refused_newton_step_leaves_the_polish_where_it_stands():
     # A minimiser with curvatures of 1e3 and, by rounding, of -1e-11: the probe for saddles refuses Newton's steps.
-    theorem, root = nct.find_theorem("seli-ridge-path"), jax.random.key(0)
+    theorem, root = nct.theorems.find_theorem("seli-ridge-path"), jax.random.key(0)
     instance = theorem.draw(jax.random.fold_in(root, 0))[10]
     key = instance_key(root, 10)
     found = nct.solve(
@@ -77,5 +77,5 @@ def test_a_refused_newton_step_leaves_the_polish_where_it_stands():
 def test_the_tour_compiles_few_solve_programs():
     seen = set()
     for identifier in TOUR:
-        seen |= programs(nct.find_theorem(identifier))
+        seen |= programs(nct.theorems.find_theorem(identifier))
     assert len(seen) <= len(TOUR) + 1, "a budget: draw the shapes of a theorem from the pool"

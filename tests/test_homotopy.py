@@ -31,7 +31,7 @@ def real_solutions(equations: list[str], names: list[str], folder: Path) -> np.n
 @pytest.mark.skipif(PHC is None, reason="needs PHCpack")
 @pytest.mark.parametrize(("decay", "types"), [(0.02, 5), (0.2, 3), (0.4, 1)])
 def test_the_census_misses_nothing_that_a_polynomial_homotopy_finds(decay, types, tmp_path):
-    problem = nct.reduce_to_class_means(
+    problem = nct.problems.reduce_to_class_means(
         nct.deep_linear(widths=(1, 1, 2), counts=(2, 1), loss="mse", weight_decay=(decay, decay, decay))
     )
     q, n = (2 / 3, 1 / 3), (2, 1)  # logits (u, v) w (h, g) for the targets I

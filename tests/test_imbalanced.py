@@ -29,7 +29,7 @@ def model(counts, decay, dim=None, reduced=True, bias=None):
     problem = nct.unconstrained_features(
         counts=counts, dim=dim or len(counts), loss="cross_entropy", weight_decay=decay, bias=bias
     )
-    return nct.reduce_to_class_means(problem) if reduced else problem
+    return nct.problems.reduce_to_class_means(problem) if reduced else problem
 
 
 def decays(rng, strength, counts):
@@ -39,7 +39,7 @@ def decays(rng, strength, counts):
 
 
 def groups(counts):
-    sizes, values = nct.count_groups(counts)
+    sizes, values = nct.closed_form.count_groups(counts)
     return sizes, [float(n) for n in values]
 
 
@@ -69,7 +69,7 @@ def test_the_program_is_solved_over_eight_decades_and_at_every_threshold(counts,
     strengths += list(top * 10.0 ** rng.uniform(-8, 0.2, size=20))
     for strength in strengths:
         lam = strength / sum(counts)
-        found = nct.grouped_cross_entropy(sizes, values, lam, kept)
+        found = nct.closed_form.grouped_cross_entropy(sizes, values, lam, kept)
         assert found.value - found.lower_bound <= 1e-13 * found.value + 1e-18
         if strength > 1e-3 * top:
             gap, value = excess(np.asarray(found.logits(sizes)), order, lam, each)
@@ -98,7 +98,7 @@ def test_the_convex_program_solved_by_cvxpy_agrees(rng):
             warnings.simplefilter("ignore")
             task.solve(solver="CLARABEL", tol_gap_abs=1e-11, tol_gap_rel=1e-11, tol_feas=1e-11)
         sizes, values = groups(counts)
-        found = nct.grouped_cross_entropy(sizes, values, lam, np.ones(len(sizes)) if plain else None)
+        found = nct.closed_form.grouped_cross_entropy(sizes, values, lam, np.ones(len(sizes)) if plain else None)
         assert task.value == pytest.approx(float(found.value), rel=1e-9)
         np.testing.assert_allclose(z.value - z.value.mean(axis=0), found.logits(sizes), atol=1e-4)
 
@@ -109,7 +109,9 @@ def test_group_means_vanish_at_their_threshold(counts, plain):
     sizes, values = groups(counts)
     kept = None if not plain else np.ones(len(sizes))
     onset = means_onset(counts, np.ones(len(counts)) if plain else np.asarray(counts))
-    below, above = (nct.grouped_cross_entropy(sizes, values, f * onset / sum(counts), kept) for f in (0.97, 1.03))
+    below, above = (
+        nct.closed_form.grouped_cross_entropy(sizes, values, f * onset / sum(counts), kept) for f in (0.97, 1.03)
+    )
     assert np.abs(below.means).max() > 1e-3
     assert np.abs(above.means).max() == 0
     if sizes[0] > 1:
@@ -121,16 +123,16 @@ def test_the_closed_form_is_a_point_that_no_other_solver_improves(counts, rng):
     top = zero_onset(counts, counts)
     for share in (1e-3, 0.1, 0.6, 0.97, 1.03):
         problem = model(counts, decays(rng, share * top, counts))
-        minimum = nct.imbalanced_cross_entropy_minimum(problem)
-        point = nct.minimiser(problem, minimum, 3)
+        minimum = nct.closed_form.imbalanced_cross_entropy_minimum(problem)
+        point = nct.closed_form.minimiser(problem, minimum, 3)
         value = float(problem.objective(point))
         assert value == pytest.approx(float(minimum.value), rel=1e-12)
-        start = np.asarray(nct.ravel(point)) + 1e-5 * rng.normal(size=nct.ravel(point).size)
+        start = np.asarray(nct.problems.ravel(point)) + 1e-5 * rng.normal(size=nct.problems.ravel(point).size)
 
         @jax.jit
         def both(v, problem=problem):
-            fit, gradient = problem.value_and_grad(nct.unravel(problem, v))
-            return fit, nct.ravel(gradient)
+            fit, gradient = problem.value_and_grad(nct.problems.unravel(problem, v))
+            return fit, nct.problems.ravel(gradient)
 
         found = scipy.optimize.minimize(
             lambda v: tuple(np.asarray(x) for x in both(v)), start, jac=True, method="L-BFGS-B",
@@ -150,8 +152,10 @@ def test_full_samples_and_the_order_of_the_classes_change_nothing(rng):
         means = nct.global_minimum(model(counts, decay))
         assert float(minimum.value) == pytest.approx(float(means.value), rel=1e-14)
         np.testing.assert_allclose(minimum.logits, means.logits @ full.targets, atol=1e-13)
-        assert float(full.objective(nct.minimiser(full, minimum))) == pytest.approx(float(minimum.value), rel=1e-13)
-    reference = nct.grouped_cross_entropy((1, 2, 1), (6.0, 3.0, 1.0), np.sqrt(0.001))
+        assert float(full.objective(nct.closed_form.minimiser(full, minimum))) == pytest.approx(
+            float(minimum.value), rel=1e-13
+        )
+    reference = nct.closed_form.grouped_cross_entropy((1, 2, 1), (6.0, 3.0, 1.0), np.sqrt(0.001))
     assert float(means.value) == pytest.approx(float(reference.value), rel=1e-14)
 
 
@@ -160,7 +164,7 @@ def test_for_one_group_it_is_the_balanced_theorem(rng):
         for strength in (0.01, 0.5, 0.97, 1.0, 1.03, 2.0):
             lam = strength / classes / np.sqrt(n)
             problem = model((n,) * classes, (2 * lam, lam / 2), dim=classes - 1, reduced=False)
-            ours, theirs = nct.imbalanced_cross_entropy_minimum(problem), nct.global_minimum(problem)
+            ours, theirs = nct.closed_form.imbalanced_cross_entropy_minimum(problem), nct.global_minimum(problem)
             assert theirs.theorem == "ufm-ce-balanced"
             for name in ("value", "logits", "gram_weights", "gram_features", "weight_norm", "feature_norm"):
                 np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=0, atol=1e-12)
@@ -178,7 +182,7 @@ def test_vmap_and_derivatives_in_the_decay():
         assert float(jax.grad(value)(lam)) == pytest.approx(0.5 * float(minimum.weight_norm), rel=1e-10)
 
     def gap(lam):
-        return nct.grouped_cross_entropy((2, 2), (6.0, 2.0), lam).gaps[0]
+        return nct.closed_form.grouped_cross_entropy((2, 2), (6.0, 2.0), lam).gaps[0]
 
     step = 1e-6
     slope = (float(gap(0.1 + step)) - float(gap(0.1 - step))) / (2 * step)
@@ -191,7 +195,7 @@ REFUSALS = [
     (dict(weight_decay=(0.0, 0.1)), "lambda_W > 0"),
     (dict(weight_decay=(0.1, 0.0)), "lambda_H > 0"),
     (dict(loss="mse"), "loss cross_entropy, got mse"),
-    (dict(loss=nct.label_smoothing(0.1)), "one-hot targets"),
+    (dict(loss=nct.losses.label_smoothing(0.1)), "one-hot targets"),
     (dict(counts=(5,), dim=2), "at least two classes"),
     (dict(counts=tuple(range(1, 19)), dim=20), "at most 16 different counts, got 18"),
 ]
@@ -201,24 +205,24 @@ REFUSALS = [
 def test_a_failing_hypothesis_is_named(change, reason):
     given: dict[str, Any] = dict(counts=(3, 2, 2), dim=3, loss="cross_entropy", weight_decay=(0.1, 0.1))
     with pytest.raises(nct.NoClosedForm, match=reason):
-        nct.imbalanced_cross_entropy_minimum(nct.unconstrained_features(**{**given, **change}))
+        nct.closed_form.imbalanced_cross_entropy_minimum(nct.unconstrained_features(**{**given, **change}))
 
 
 def test_depth_inputs_and_wrong_arguments():
     deep = nct.deep_linear(widths=(3, 3, 2), counts=(2, 1), loss="cross_entropy", weight_decay=(0.1,) * 3)
     with pytest.raises(nct.NoClosedForm, match="depth 1"):
-        nct.imbalanced_cross_entropy_minimum(deep)
+        nct.closed_form.imbalanced_cross_entropy_minimum(deep)
     given = nct.deep_linear(
         widths=(2, 2), inputs=np.eye(2), targets=np.eye(2), loss="cross_entropy", weight_decay=(0.1,)
     )
     with pytest.raises(nct.NoClosedForm, match="inputs are given"):
-        nct.imbalanced_cross_entropy_minimum(given)
+        nct.closed_form.imbalanced_cross_entropy_minimum(given)
     with pytest.raises(ValueError, match="sizes: expected at least one group"):
-        nct.grouped_cross_entropy((), (), 0.1)
+        nct.closed_form.grouped_cross_entropy((), (), 0.1)
     with pytest.raises(ValueError, match="counts: expected one number per group, 2"):
-        nct.grouped_cross_entropy((2, 2), (3.0,), 0.1)
+        nct.closed_form.grouped_cross_entropy((2, 2), (3.0,), 0.1)
     with pytest.raises(ValueError, match="multiplicity: expected one number"):
-        nct.grouped_cross_entropy((2, 2), (3.0, 1.0), 0.1, (1.0,))
+        nct.closed_form.grouped_cross_entropy((2, 2), (3.0, 1.0), 0.1, (1.0,))
 
 
 PEELED = [
@@ -251,7 +255,7 @@ def test_layer_peeled_spends_its_energies_and_knows_its_symmetry(rng):
         tangents = problem.gauge_tangents(point)
         flat = np.concatenate([np.reshape(x, (x.shape[0], -1)) for x in jax.tree.leaves(tangents)], axis=1)
         assert flat.shape[0] == 3 + 2
-        assert np.abs(flat @ np.asarray(nct.ravel(gradient))).max() < 1e-13
+        assert np.abs(flat @ np.asarray(nct.problems.ravel(gradient))).max() < 1e-13
     drawn = problem.init(jax.random.key(0), 1.7)
     assert [float(jnp.linalg.norm(x)) for x in (drawn.weights[0], drawn.features)] == pytest.approx([1.7, 1.7])
 
@@ -271,12 +275,12 @@ def test_no_point_of_the_layer_peeled_model_is_below_its_bounds(counts, energy, 
         assert np.all(bound.lower_bound <= exact * (1 + 1e-14))
         assert np.all(value >= exact * (1 - 1e-14))
     # The multiplier is the spectral norm of the gradient, and the solution closes the gap.
-    logits = np.asarray(found.logits(nct.count_groups(counts)[0]))
+    logits = np.asarray(found.logits(nct.closed_form.count_groups(counts)[0]))
     left, singular, right = np.linalg.svd(logits)
     root = np.sqrt(singular)
     labels = np.repeat(np.arange(len(counts)), counts)
     per_sample = (root[:, None] * right)[:, labels] / np.sqrt(np.asarray(counts, dtype=float))[labels][None, :]
-    point = nct.ChainParams(((left * root[None, :])[None],), per_sample[None], None)
+    point = nct.problems.ChainParams(((left * root[None, :])[None],), per_sample[None], None)
     bound = nct.certify(problem, point)
     assert float(problem.objective(jax.tree.map(lambda x: x[0], point))) == pytest.approx(exact, rel=1e-12)
     assert bound.gap[0] <= 1e-9 * exact
@@ -293,7 +297,9 @@ def test_balanced_layer_peeled_models_are_simplices():
         counts = (4,) * classes
         found = program(counts, solve_multiplier(counts, classes * energy))
         scale = classes * energy / (classes - 1)
-        np.testing.assert_allclose(found.logits((classes,)), scale * np.asarray(nct.simplex_etf(classes)), atol=1e-10)
+        np.testing.assert_allclose(
+            found.logits((classes,)), scale * np.asarray(nct.closed_form.simplex_etf(classes)), atol=1e-10
+        )
         assert float(found.fit) == pytest.approx(np.log1p((classes - 1) * np.exp(-scale)), rel=1e-11)
 
 

@@ -16,7 +16,7 @@ from tests.test_theorems import small_theorem
 
 def on(identifier, *instances, claims=None):
     """The theorem on other instances, alone."""
-    theorem = nct.find_theorem(identifier)
+    theorem = nct.theorems.find_theorem(identifier)
     kept = theorem.claims if claims is None else tuple(c for c in theorem.claims if c.name in claims)
     names = {claim.name for claim in kept}
     controls = tuple(c for c in theorem.controls if (not c.claims or set(c.claims) <= names) and c.outside is None)
@@ -28,7 +28,7 @@ def test_weak_decay_refutes_nothing(shape, strength):
     """The objective of cross-entropy is a difference of terms of size 10 there, and is 1e-3 itself (found at K=2, c=1e-3)."""
     classes, dim, n = shape
     instance = ufm_ce_balanced.instance(classes, dim, n, strength, 1.0, None)
-    claims = {claim.name for claim in nct.collapse_claims(bias=False)}
+    claims = {claim.name for claim in nct.theorems.collapse_claims(bias=False)}
     theorem = on("ufm-ce-balanced", instance, claims=claims)
     verdict = nct.verify(dataclasses.replace(theorem, method=nct.Solve(flow=False)), seeds=64, instance=0)
     assert verdict.outcome == "holds", verdict.reasons
@@ -36,10 +36,10 @@ def test_weak_decay_refutes_nothing(shape, strength):
 
 
 WEAK = (
-    (nct.label_smoothing(0.0), nct.cross_entropy_minimum),
-    (nct.label_smoothing(0.1), nct.label_smoothing_minimum),
-    (nct.focal(1.0), nct.focal_minimum),
-    (nct.mse(), nct.squared_error_minimum),
+    (nct.losses.label_smoothing(0.0), nct.closed_form.cross_entropy_minimum),
+    (nct.losses.label_smoothing(0.1), nct.closed_form.label_smoothing_minimum),
+    (nct.losses.focal(1.0), nct.closed_form.focal_minimum),
+    (nct.losses.mse(), nct.closed_form.squared_error_minimum),
 )
 
 
@@ -62,7 +62,7 @@ def test_two_kinds_of_points_at_one_value_are_judged_by_their_own_curvature():
     """At the onset of a chain zero and the collapsed point have one value; the balance holds at both."""
     instance = chain_instance(np.random.default_rng(0), (3, 3, 3), (2, 2, 2), 0, 1.0)
     theorem = dataclasses.replace(
-        on("deep-mse-linear", instance, claims={"balance"}), hypotheses=(), controls=(nct.balance_control(),)
+        on("deep-mse-linear", instance, claims={"balance"}), hypotheses=(), controls=(nct.theorems.balance_control(),)
     )
     verdict = nct.verify(theorem, seeds=64, instance=0)
     assert not any(claim.violations for claim in verdict.claims), verdict.reasons
@@ -77,7 +77,7 @@ def test_a_search_that_was_too_short_refutes_nothing(seeds):
 
 
 def test_a_value_below_the_minimum_refutes_after_any_search():
-    theorem = nct.find_theorem("deep-ce-best")
+    theorem = nct.theorems.find_theorem("deep-ce-best")
     high = dataclasses.replace(
         theorem, predict=lambda p: theorem.predict(p)._replace(value=1.5 * theorem.predict(p).value)
     )
@@ -124,7 +124,7 @@ def test_wide_tolerances_are_seen(monkeypatch):
 
 
 def test_an_observation_that_is_always_zero_is_seen():
-    claims = list(nct.collapse_claims(bias=False))
+    claims = list(nct.theorems.collapse_claims(bias=False))
     claims[-1] = dataclasses.replace(claims[-1], observe=lambda problem, params: jnp.zeros((3, 2)))
     verdict = nct.verify(small_theorem(claims=tuple(claims)), seeds=4)
     assert verdict.outcome == "inconclusive"
@@ -132,7 +132,7 @@ def test_an_observation_that_is_always_zero_is_seen():
 
 
 def test_a_threshold_is_located_and_one_moved_by_a_thousandth_is_refuted():
-    theorem = nct.find_theorem("ufm-ce-balanced")
+    theorem = nct.theorems.find_theorem("ufm-ce-balanced")
     for at, outcome in ((1.0, "holds"), (1.001, "refuted"), (0.999, "refuted")):
         moved = tuple(
             dataclasses.replace(c, predicted=lambda m, at=at: at) if c.name == "onset" else c for c in theorem.claims
@@ -159,7 +159,7 @@ def test_evidence_is_told_claim_by_claim():
 
 def test_the_printed_command_reproduces_the_outcome():
     def slightly_wrong(problem):
-        true = nct.squared_error_minimum(problem)
+        true = nct.closed_form.squared_error_minimum(problem)
         return true._replace(gram_weights=true.gram_weights * (1 + 1e-8))
 
     verdict = nct.verify(small_theorem(slightly_wrong), seeds=8)
@@ -198,7 +198,9 @@ def test_a_theorem_file_that_contradicts_itself_is_refused(change, message):
 def test_a_claim_without_a_control_and_a_resolution_out_of_reach_are_refused():
     theorem = small_theorem()
     with pytest.raises(ValueError, match=r"claim 'logits' of theorem 'small' has no control.*\.py"):
-        dataclasses.replace(theorem, controls=(nct.Control("c", "c", nct.squared_error_minimum, claims=("value",)),))
+        dataclasses.replace(
+            theorem, controls=(nct.Control("c", "c", nct.closed_form.squared_error_minimum, claims=("value",)),)
+        )
     fine = (dataclasses.replace(theorem.claims[0], resolution=1e-17), *theorem.claims[1:])
     with pytest.raises(ValueError, match=r"claim 'value' of theorem 'small' asks to see a relative 1e-17.*\.py"):
         nct.verify(dataclasses.replace(theorem, claims=fine), seeds=2)
@@ -207,7 +209,7 @@ def test_a_claim_without_a_control_and_a_resolution_out_of_reach_are_refused():
 
 
 def test_a_control_that_applies_nowhere_was_not_run():
-    nowhere = nct.Control("nowhere", "nothing", nct.squared_error_minimum, applies=lambda instance: False)
+    nowhere = nct.Control("nowhere", "nothing", nct.closed_form.squared_error_minimum, applies=lambda instance: False)
     theorem = small_theorem()
     verdict = nct.verify(dataclasses.replace(theorem, controls=(*theorem.controls, nowhere)), seeds=4)
     assert verdict.outcome == "inconclusive"
@@ -215,7 +217,7 @@ def test_a_control_that_applies_nowhere_was_not_run():
 
 
 def test_a_list_with_invented_entries_does_not_hold():
-    theorem = nct.find_theorem("deep-mse-linear")
+    theorem = nct.theorems.find_theorem("deep-mse-linear")
 
     def padded(problem):
         true = theorem.predict(problem)

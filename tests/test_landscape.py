@@ -29,24 +29,24 @@ def counted(request):
 
 def test_the_census_finds_the_whole_list_and_nothing_else(counted):
     problem, census = counted
-    held = nct.compare(census, nct.critical_points(problem))
+    held = nct.landscape.compare(census, nct.closed_form.critical_points(problem))
     assert (held.missing, held.extra, held.misjudged) == ((), (), ())
-    assert len(census.rows) == len(nct.critical_points(problem))
+    assert len(census.rows) == len(nct.closed_form.critical_points(problem))
     assert census.critical == census.count.sum() <= census.starts
     for row in census.rows:
-        assert row.gauge_dimension == nct.expected_gauge(row.rank, problem.widths[:-1])
+        assert row.gauge_dimension == nct.landscape.expected_gauge(row.rank, problem.widths[:-1])
 
 
 def test_rows_are_critical_and_their_index_is_the_hessians(counted):
     problem, census = counted
     for row in census.rows:
-        assert np.linalg.norm(nct.ravel(problem.value_and_grad(row.params)[1])) <= 1e-10
+        assert np.linalg.norm(nct.problems.ravel(problem.value_and_grad(row.params)[1])) <= 1e-10
         eigenvalues = np.linalg.eigvalsh(brute_force_hessian(problem, row.params))
         assert np.sum(eigenvalues < -1e-6) == row.index
         assert np.sum(np.abs(eigenvalues) <= 1e-6) == row.gauge_dimension + row.nullity
         if row.kind == "strict saddle":
-            point = np.asarray(nct.ravel(row.params))
-            objective = lambda v: float(problem.objective(nct.unravel(problem, jnp.asarray(v))))  # noqa: E731
+            point = np.asarray(nct.problems.ravel(row.params))
+            objective = lambda v: float(problem.objective(nct.problems.unravel(problem, jnp.asarray(v))))  # noqa: E731
             step = 1e-2 * row.direction
             assert objective(point + step) + objective(point - step) < 2 * row.value
             assert row.descent > 0
@@ -107,13 +107,13 @@ def test_unseen_types_are_estimated_from_those_seen_once():
 
 def test_a_list_that_lacks_an_entry_is_refuted_and_one_too_many_is_missing(counted):
     problem, census = counted
-    listed = nct.critical_points(problem)
-    short = nct.compare(census, listed[1:])
+    listed = nct.closed_form.critical_points(problem)
+    short = nct.landscape.compare(census, listed[1:])
     assert [row.value for row in short.extra] == pytest.approx([listed[0].value])
     invented = listed[0]._replace(value=listed[0].value * 1.001)
-    assert nct.compare(census, [*listed, invented]).missing == (invented,)
+    assert nct.landscape.compare(census, [*listed, invented]).missing == (invented,)
     turned = [one._replace(minimum=not one.minimum) for one in listed]
-    assert len(nct.compare(census, turned).misjudged) == len(census.rows)
+    assert len(nct.landscape.compare(census, turned).misjudged) == len(census.rows)
 
 
 def test_a_free_bias_below_the_rank_of_the_simplex_has_spurious_minima():

@@ -77,9 +77,9 @@ def test_seeds_end_at_minima_and_reports_say_so(solved):
     np.testing.assert_allclose(again.value, ends.value, rtol=1e-12)
     if size(problem) < 5:
         with pytest.raises(ValueError, match=r"problem: expected at least 5 parameters, got [123]; hessian_report"):
-            nct.lowest_curvature(problem, first(ends.params))
+            nct.certificates.lowest_curvature(problem, first(ends.params))
     else:
-        assert nct.lowest_curvature(problem, first(ends.params), count=1).index == 0
+        assert nct.certificates.lowest_curvature(problem, first(ends.params), count=1).index == 0
 
 
 def test_the_census_knows_all_types(solved):
@@ -94,7 +94,9 @@ def test_the_census_knows_all_types(solved):
         assert (row.index, row.nullity) == (np.sum(nearest == 1), 0)
     if numbers == 1:
         assert [row.index for row in census.rows] == [0, 0, 1]
-    assert all(line.end >= 0 for line in nct.descents(problem, census)) or numbers > 2  # not all types are found there
+    assert (
+        all(line.end >= 0 for line in nct.landscape.saddle_connections(problem, census)) or numbers > 2
+    )  # not all types are found there
 
 
 def test_paths_sweeps_and_several_problems(solved):
@@ -102,15 +104,15 @@ def test_paths_sweeps_and_several_problems(solved):
     starts = nct.starts(problem, 3)
     followed = nct.gradient_flow(problem, starts, [0.5, 1.0], observe=lambda p, x: p.objective(x))
     assert np.all(np.diff(followed.values, axis=1) < 0)
-    stepped = nct.descend(problem, starts, [5, 10], 0.01, observe=lambda p, x: p.objective(x))
+    stepped = nct.gradient_descent(problem, starts, [5, 10], 0.01, observe=lambda p, x: p.objective(x))
     assert np.all(np.diff(stepped.values, axis=1) < 0)
-    end = nct.follow_flow(problem, first(starts), 1.0)
+    end = nct.flow.follow_flow(problem, first(starts), 1.0)
     assert float(problem.objective(end.params)) == pytest.approx(followed.values[0, 1], rel=1e-9)
     many = nct.solve_many([problem, model(case, 2.0)], 3)
     np.testing.assert_allclose(many.value[0], ends.value[:3], rtol=1e-12)
     swept = nct.sweep(lambda a: model(case, a), {"a": [1.0, 2.0]}, seeds=3)
     np.testing.assert_allclose(swept.arrays["value"], many.value, rtol=1e-12)
-    beside = nct.solve(nct.side_by_side([problem, model(case, 2.0)]), 3)
+    beside = nct.solve(nct.problems.problem_sum([problem, model(case, 2.0)]), 3)
     assert beside.converged.all()
 
 
@@ -121,9 +123,9 @@ def chain(counts, **more):
 
 def test_problems_of_other_class_counts_share_a_program():
     members = [chain((3, 1)), chain((2, 2)), chain((1, 3))]
-    for some in (members, [nct.reduce_to_class_means(chain(c)) for c in ((3, 1), (50, 2))]):
+    for some in (members, [nct.problems.reduce_to_class_means(chain(c)) for c in ((3, 1), (50, 2))]):
         together = nct.solve_many(some, 4, key=1)
-        bound = nct.certify_many(some, together.params)
+        bound = nct.certificates.certify_many(some, together.params)
         assert together.converged.all()
         for i, one in enumerate(some):
             alone = nct.solve(one, 4, key=1)
@@ -151,4 +153,4 @@ def test_what_differs_is_said_with_both_values(message):
         nct.solve_many([chain((3, 1)), DIFFERENT[message]()])
     if "widths" in message:
         with pytest.raises(ValueError, match=r"problems\[1\]: .*, with widths \(2, 2\), got \(3, 2\)"):
-            nct.side_by_side([chain((3, 1)), chain((3, 1), dim=3)])
+            nct.problems.problem_sum([chain((3, 1)), chain((3, 1), dim=3)])

@@ -47,7 +47,7 @@ def focal_exactly(logits, label, gamma):
 
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 2.0, 5.0])
 def test_focal_value_and_gradient_against_mpmath(gamma, rng):
-    loss = nct.focal(gamma)
+    loss = nct.losses.focal(gamma)
     cases = [[700.0, -700, 0], [-700, 700, 0], [700, 700, -700], [-700, -700, 700], [0, 0, 0], [3, 3, 3.5]]
     cases += [list(10.0 ** rng.uniform(-2, 2.5) * rng.normal(size=3)) for _ in range(20)]
     logits, targets = np.array(cases).T, np.eye(3)[:, np.zeros(len(cases), int)]
@@ -63,7 +63,7 @@ def test_focal_value_and_gradient_against_mpmath(gamma, rng):
 
 def test_focal_without_focus_is_cross_entropy(rng):
     logits, targets = rng.normal(size=(4, 9)) * 5, np.eye(4)[:, rng.integers(4, size=9)]
-    plain, focal = nct.label_smoothing(0.0), nct.focal(0.0)
+    plain, focal = nct.losses.label_smoothing(0.0), nct.losses.focal(0.0)
     np.testing.assert_allclose(focal.value(logits, targets), plain.value(logits, targets), rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(focal.gradient(logits, targets), plain.gradient(logits, targets), atol=1e-15)
 
@@ -71,24 +71,26 @@ def test_focal_without_focus_is_cross_entropy(rng):
 def test_wrong_use_of_the_losses_is_named():
     for gamma in (-0.1, np.inf, np.nan):
         with pytest.raises(ValueError, match="gamma: expected a finite"):
-            nct.focal(gamma)
+            nct.losses.focal(gamma)
     with pytest.raises(ValueError, match=r"focal\(gamma\)"):
         model("focus")
     with pytest.raises(ValueError, match="targets: focal expects one-hot"):
-        nct.deep_linear(widths=(2, 2), targets=np.full((2, 3), 0.5), loss=nct.focal(1.0), weight_decay=(0.1, 0.1))
+        nct.deep_linear(
+            widths=(2, 2), targets=np.full((2, 3), 0.5), loss=nct.losses.focal(1.0), weight_decay=(0.1, 0.1)
+        )
 
 
 def test_a_single_class_costs_nothing():
     logits, targets = np.array([[3.0, -700.0]]), np.ones((1, 2))
-    np.testing.assert_array_equal(nct.focal(1.0).value(logits, targets), [0.0, 0.0])
-    np.testing.assert_array_equal(nct.focal(1.0).gradient(logits, targets), [[0.0, 0.0]])
+    np.testing.assert_array_equal(nct.losses.focal(1.0).value(logits, targets), [0.0, 0.0])
+    np.testing.assert_array_equal(nct.losses.focal(1.0).gradient(logits, targets), [[0.0, 0.0]])
 
 
 @pytest.mark.parametrize("gamma", [*GAMMAS, 0.01, 40.0])
 @pytest.mark.parametrize("classes", [2, 4, 100])
 def test_the_profile_bounds_the_loss_and_bends_once(gamma, classes, rng):
     """What the certificate's proof asks of the focal loss, by 50,000 points on the line and random logits."""
-    loss = nct.focal(gamma)
+    loss = nct.losses.focal(gamma)
     logits = 10.0 ** rng.uniform(-2, 2, size=(1, 500)) * rng.normal(size=(classes, 500))
     targets = np.eye(classes)[:, rng.integers(classes, size=500)]
     margin = np.sum(targets * logits, axis=0) - np.sum((1 - targets) * logits, axis=0) / (classes - 1)
@@ -133,25 +135,25 @@ def focal_scalar(gamma, classes, price):
 
 @pytest.mark.parametrize(("gamma", "classes"), [*itertools.product(GAMMAS, (2, 6)), (3.0, 24), (3.0, 100), (1.5, 40)])
 def test_scalar_bound_is_the_global_minimum(gamma, classes, rng):
-    onset = float(nct.focal_onset(gamma, classes))
+    onset = float(nct.closed_form.focal_onset(gamma, classes))
     for price in (*10.0 ** rng.uniform(-6, 0.5, size=6), onset * 0.97, onset, onset * 1.001, onset * 1.03):
         exact = least_scalar(focal_scalar(gamma, classes, price), 60.0)
-        bound = float(scalar_bound(nct.focal(gamma), jnp.asarray(price), classes))
+        bound = float(scalar_bound(nct.losses.focal(gamma), jnp.asarray(price), classes))
         assert bound <= exact
         assert bound == pytest.approx(exact, rel=1e-9, abs=1e-12)
-    assert scalar_bound(nct.focal(gamma), jnp.asarray(0.0), classes) == 0.0
+    assert scalar_bound(nct.losses.focal(gamma), jnp.asarray(0.0), classes) == 0.0
 
 
 @pytest.mark.parametrize(("gamma", "classes"), [*itertools.product(GAMMAS, (2, 5)), (3.0, 24), (3.0, 100)])
 def test_focal_closed_form_minimises_the_scalar_problem(gamma, classes, rng):
-    onset = float(nct.focal_onset(gamma, classes))
+    onset = float(nct.closed_form.focal_onset(gamma, classes))
     settings = [*onset * 10.0 ** rng.uniform(-6, 0, size=6), onset * 0.97, onset * 0.9999, onset * 1.0001, onset * 1.5]
     for strength in settings:
         n = int(rng.choice([1, 2, 1000]))
-        problem = nct.reduce_to_class_means(
-            balanced(nct.focal(gamma), classes, n, classes - 1, strength / (classes - 1), ratio=3.0)
+        problem = nct.problems.reduce_to_class_means(
+            balanced(nct.losses.focal(gamma), classes, n, classes - 1, strength / (classes - 1), ratio=3.0)
             if n * classes < 5000
-            else balanced(nct.focal(gamma), classes, 1, classes - 1, strength / (classes - 1))
+            else balanced(nct.losses.focal(gamma), classes, 1, classes - 1, strength / (classes - 1))
         )
         minimum = nct.global_minimum(problem)
         assert minimum.theorem == "ufm-focal"
@@ -165,8 +167,10 @@ def test_focal_closed_form_minimises_the_scalar_problem(gamma, classes, rng):
 def test_label_smoothing_closed_form_minimises_the_scalar_problem(classes, n, alpha, rng):
     threshold = (1 - alpha) / classes
     for kappa in (*threshold * 10.0 ** rng.uniform(-6, 0.3, size=8), threshold * 0.97, threshold * 1.03):
-        problem = nct.reduce_to_class_means(balanced(nct.label_smoothing(alpha), classes, n, classes, kappa, ratio=2.0))
-        minimum = nct.label_smoothing_minimum(problem)
+        problem = nct.problems.reduce_to_class_means(
+            balanced(nct.losses.label_smoothing(alpha), classes, n, classes, kappa, ratio=2.0)
+        )
+        minimum = nct.closed_form.label_smoothing_minimum(problem)
 
         def value(a, kappa=kappa):
             a, rest = np.asarray(a, dtype=float), classes - 1
@@ -181,27 +185,27 @@ def test_label_smoothing_closed_form_minimises_the_scalar_problem(classes, n, al
 def test_without_smoothing_two_theorems_agree(bias):
     for strength in (1e-4, 0.1, 0.2499, 0.2501, 1.0):
         problem = balanced("cross_entropy", 4, 3, 3, strength, bias)
-        ours, theirs = nct.label_smoothing_minimum(problem), nct.global_minimum(problem)
+        ours, theirs = nct.closed_form.label_smoothing_minimum(problem), nct.global_minimum(problem)
         assert theirs.theorem == "ufm-ce-balanced"
-        focal = nct.global_minimum(balanced(nct.focal(0.0), 4, 3, 3, strength, bias))
+        focal = nct.global_minimum(balanced(nct.losses.focal(0.0), 4, 3, 3, strength, bias))
         for name in ("value", "logits", "gram_weights", "gram_features", "weight_norm", "layer_singular_values"):
             np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-11, atol=1e-13)
             np.testing.assert_allclose(getattr(focal, name), getattr(theirs, name), rtol=1e-11, atol=1e-13)
 
 
 def test_smoothing_decides_which_theorem_answers():
-    smoothed = balanced(nct.label_smoothing(0.1), 3, 2, 3, 0.1)
+    smoothed = balanced(nct.losses.label_smoothing(0.1), 3, 2, 3, 0.1)
     assert nct.global_minimum(smoothed).theorem == "ufm-ls"
     with pytest.raises(nct.NoClosedForm, match="one-hot targets"):
-        nct.cross_entropy_minimum(smoothed)
+        nct.closed_form.cross_entropy_minimum(smoothed)
     with pytest.raises(nct.NoClosedForm, match="with label smoothing, got mse"):
-        nct.label_smoothing_minimum(balanced("mse", 3, 2, 3, 0.1))
+        nct.closed_form.label_smoothing_minimum(balanced("mse", 3, 2, 3, 0.1))
     with pytest.raises(nct.NoClosedForm, match="needs loss focal, got cross_entropy"):
-        nct.focal_minimum(smoothed)
+        nct.closed_form.focal_minimum(smoothed)
 
 
 def test_label_smoothing_against_the_convex_program():
-    problem = balanced(nct.label_smoothing(0.2), 3, 2, 3, 0.1, 0.3)
+    problem = balanced(nct.losses.label_smoothing(0.2), 3, 2, 3, 0.1, 0.3)
     z, b = cp.Variable((3, 6)), cp.Variable((3, 1))
     logits = z + b @ np.ones((1, 6))
     fit = sum(cp.log_sum_exp(logits[:, j]) for j in range(6)) - cp.sum(cp.multiply(problem.targets, logits))
@@ -213,13 +217,13 @@ def test_label_smoothing_against_the_convex_program():
 
 
 MINIMA = [
-    (nct.label_smoothing(0.1), 4, 0.05, 0.0),
-    (nct.label_smoothing(0.5), 3, 0.16, None),
-    (nct.label_smoothing(0.5), 3, 0.17, 0.1),
-    (nct.focal(2.0), 4, 0.02, 0.1),
-    (nct.focal(0.5), 3, 0.33, None),
-    (nct.focal(5.0), 3, 0.17, 0.0),
-    (nct.focal(3.0), 20, 1.2 / 19, None),
+    (nct.losses.label_smoothing(0.1), 4, 0.05, 0.0),
+    (nct.losses.label_smoothing(0.5), 3, 0.16, None),
+    (nct.losses.label_smoothing(0.5), 3, 0.17, 0.1),
+    (nct.losses.focal(2.0), 4, 0.02, 0.1),
+    (nct.losses.focal(0.5), 3, 0.33, None),
+    (nct.losses.focal(5.0), 3, 0.17, 0.0),
+    (nct.losses.focal(3.0), 20, 1.2 / 19, None),
 ]
 
 
@@ -227,18 +231,18 @@ MINIMA = [
 def test_an_independent_solver_finds_nothing_lower(loss, classes, kappa, bias):
     problem = balanced(loss, classes, 1 if classes > 5 else 2, classes - 1, kappa, bias, ratio=1.5)
     minimum = nct.global_minimum(problem)
-    start = nct.minimiser(problem, minimum, key=3)
+    start = nct.closed_form.minimiser(problem, minimum, key=3)
     value, gradient = problem.value_and_grad(start)
     assert float(value) == pytest.approx(float(minimum.value), rel=1e-13)
-    assert np.linalg.norm(nct.ravel(gradient)) < 1e-12
+    assert np.linalg.norm(nct.problems.ravel(gradient)) < 1e-12
 
     @jax.jit
     def both(vector):
-        value, gradient = problem.value_and_grad(nct.unravel(problem, vector))
-        return value, nct.ravel(gradient)
+        value, gradient = problem.value_and_grad(nct.problems.unravel(problem, vector))
+        return value, nct.problems.ravel(gradient)
 
-    away = np.random.default_rng(1).normal(size=nct.ravel(start).size) * 1e-2
-    for begin in (nct.ravel(start), nct.ravel(start) + away):
+    away = np.random.default_rng(1).normal(size=nct.problems.ravel(start).size) * 1e-2
+    for begin in (nct.problems.ravel(start), nct.problems.ravel(start) + away):
         found: Any = scipy.optimize.minimize(both, begin, jac=True, method="L-BFGS-B", options={"gtol": 1e-12})
         assert found.fun >= float(minimum.value) * (1 - 1e-12)
 
@@ -246,7 +250,10 @@ def test_an_independent_solver_finds_nothing_lower(loss, classes, kappa, bias):
 def test_predictions_map_and_differentiate():
     def least(lam, gamma):
         problem = nct.unconstrained_features(
-            counts=(2,) * 4, dim=4, loss=dataclasses.replace(nct.focal(1.0), gamma=gamma), weight_decay=(lam, 0.02)
+            counts=(2,) * 4,
+            dim=4,
+            loss=dataclasses.replace(nct.losses.focal(1.0), gamma=gamma),
+            weight_decay=(lam, 0.02),
         )
         minimum = nct.global_minimum(problem)
         return minimum.value, minimum.weight_norm
@@ -263,7 +270,7 @@ def test_predictions_map_and_differentiate():
     assert float(slopes[1]) == pytest.approx(float(value(0.01, 2.0001) - value(0.01, 1.9999)) / 2e-4, rel=1e-6)
 
     def smoothed(alpha):
-        loss = dataclasses.replace(nct.label_smoothing(0.1), smoothing=alpha)
+        loss = dataclasses.replace(nct.losses.label_smoothing(0.1), smoothing=alpha)
         return nct.global_minimum(
             nct.unconstrained_features(counts=(2,) * 4, dim=4, loss=loss, weight_decay=(0.01, 0.02))
         ).value
@@ -281,7 +288,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("change", "reason"), REFUSED)
-@pytest.mark.parametrize("loss", [nct.focal(2.0), nct.label_smoothing(0.1)])
+@pytest.mark.parametrize("loss", [nct.losses.focal(2.0), nct.losses.label_smoothing(0.1)])
 def test_a_failing_hypothesis_is_named(change, reason, loss):
     arguments: dict[str, Any] = dict(counts=(3, 3, 3), dim=3, loss=loss, weight_decay=(0.1, 0.1))
     with pytest.raises(nct.NoClosedForm, match=reason):
@@ -289,16 +296,16 @@ def test_a_failing_hypothesis_is_named(change, reason, loss):
 
 
 def test_a_bias_that_the_theorem_does_not_cover():
-    covered = balanced(nct.focal(3.0), 24, 1, 23, 0.9 / 23, 0.0)
+    covered = balanced(nct.losses.focal(3.0), 24, 1, 23, 0.9 / 23, 0.0)
     assert bound_caveat(covered) is None
     assert "not shown to be global minimisers" in str(nct.certify(covered, first_axis(covered)).reason)
     assert float(nct.global_minimum(covered).value) > 0
-    beyond = balanced(nct.focal(3.0), 24, 1, 23, 1.1 / 23, 0.0)
+    beyond = balanced(nct.losses.focal(3.0), 24, 1, 23, 1.1 / 23, 0.0)
     with pytest.raises(nct.NoClosedForm, match=r"\(K-1\) kappa = 1.1 and G\(0\) = 1.1931"):
         nct.global_minimum(beyond)
     bound = nct.certify(beyond, first_axis(beyond))
     assert "both exceed 1" in str(bound.reason)
-    collapsed = nct.focal_minimum(balanced(nct.focal(3.0), 24, 1, 23, 1.1 / 23))
+    collapsed = nct.closed_form.focal_minimum(balanced(nct.losses.focal(3.0), 24, 1, 23, 1.1 / 23))
     assert 0 < bound.lower_bound[0] < float(collapsed.value)
 
 
@@ -313,8 +320,8 @@ def first_axis(problem):
 )
 def test_the_bound_is_below_everything_found(gamma, counts, bias, rng):
     for decay in ((0.02, 0.04), (0.2, 0.3)):
-        problem = model(nct.focal(gamma), counts=counts, dim=3, decay=decay, bias=bias)
-        problem = nct.reduce_to_class_means(problem) if sum(counts) > 20 else problem
+        problem = model(nct.losses.focal(gamma), counts=counts, dim=3, decay=decay, bias=bias)
+        problem = nct.problems.reduce_to_class_means(problem) if sum(counts) > 20 else problem
         ensemble = nct.solve(problem, 16, method="polish")
         bound = nct.certify(problem, ensemble.params)
         assert bound.valid.all()
@@ -328,7 +335,9 @@ def test_the_bound_is_below_everything_found(gamma, counts, bias, rng):
             assert np.min(bound.gap) < 0.2 * np.min(ensemble.value)
         # A multiplier a tenth too large would not be a bound: the test can fail.
         if len(set(counts)) == 1 and decay[0] < 0.1:
-            more = model(nct.focal(gamma), counts=counts, dim=3, decay=(1.1 * decay[0], 1.1 * decay[1]), bias=bias)
+            more = model(
+                nct.losses.focal(gamma), counts=counts, dim=3, decay=(1.1 * decay[0], 1.1 * decay[1]), bias=bias
+            )
             assert nct.certify(more, ensemble.params).lower_bound[0] > np.min(ensemble.value)
 
 
@@ -346,7 +355,7 @@ NO_BOUND: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("arguments", "why"), NO_BOUND)
 def test_no_bound_says_why(arguments, why):
-    problem = nct.deep_linear(loss=nct.focal(2.0), **arguments)
+    problem = nct.deep_linear(loss=nct.losses.focal(2.0), **arguments)
     bound = nct.certify(problem, first_axis(problem))
     assert not bound.valid.any()
     assert bound.reason is not None
@@ -354,7 +363,7 @@ def test_no_bound_says_why(arguments, why):
 
 
 def test_a_narrow_model_gets_a_caveat():
-    problem = model(nct.focal(1.0), counts=(2,) * 4, dim=2)
+    problem = model(nct.losses.focal(1.0), counts=(2,) * 4, dim=2)
     bound = nct.certify(problem, first_axis(problem))
     assert bound.valid.all()
     assert "decides nothing" in str(bound.reason)
@@ -401,20 +410,20 @@ def test_duality_is_refused_to_losses_that_are_not_convex():
 
 def altered(**methods):
     """A subclass of the focal loss with other methods."""
-    base = type(nct.focal(2.0))
+    base = type(nct.losses.focal(2.0))
     return type("Altered", (base,), {"name": "altered", "__annotations__": {}, **methods})(gamma=jnp.asarray(2.0))
 
 
 FALSE_PROFILES = [
     (
         dict(
-            value=lambda s, z, y: 0.9 * nct.focal(2.0).value(z, y),
-            gradient=lambda s, z, y: 0.9 * nct.focal(2.0).gradient(z, y),
+            value=lambda s, z, y: 0.9 * nct.losses.focal(2.0).value(z, y),
+            gradient=lambda s, z, y: 0.9 * nct.losses.focal(2.0).gradient(z, y),
         ),
         "not below the loss",
     ),
     (dict(profile_inflection=lambda s, classes: jnp.asarray(3.0)), "concave up to 3"),
-    (dict(profile_slope=lambda s, m, classes: 0.9 * nct.focal(2.0).profile_slope(m, classes)), "not the slope"),
+    (dict(profile_slope=lambda s, m, classes: 0.9 * nct.losses.focal(2.0).profile_slope(m, classes)), "not the slope"),
     (dict(profile_far_slope=1.2), "far slope 1.2"),
 ]
 
@@ -428,7 +437,7 @@ def test_a_false_profile_is_refused(methods, why):
 
 
 def test_a_true_profile_of_a_users_own_loss_is_used():
-    ours, theirs = model(altered()), model(nct.focal(2.0))
+    ours, theirs = model(altered()), model(nct.losses.focal(2.0))
     assert nct.certify(ours, first_axis(ours)).lower_bound == nct.certify(theirs, first_axis(theirs)).lower_bound
 
 
@@ -438,15 +447,15 @@ def test_the_jump_of_the_focal_loss():
     scale = np.log(99 * p / (1 - p))
     value = -((1 - p) ** 3) * np.log(p)
     chord = (value[0] - value[1:]) / scale[1:]
-    assert float(nct.focal_onset(3.0, 100)) == pytest.approx(chord.max(), rel=1e-9)
+    assert float(nct.closed_form.focal_onset(3.0, 100)) == pytest.approx(chord.max(), rel=1e-9)
     assert chord.max() == pytest.approx(1.163, abs=5e-4)
     assert scale[1 + np.argmax(chord)] == pytest.approx(2.373, abs=5e-4)
-    roots = np.asarray(nct.focal_scales(1.163, 3.0, 100))
+    roots = np.asarray(nct.closed_form.focal_scales(1.163, 3.0, 100))
     assert roots[2] == pytest.approx(2.376, abs=5e-4)
-    np.testing.assert_allclose(nct.focal_strength(roots[1:], 3.0, 100), 1.163, rtol=1e-12)
+    np.testing.assert_allclose(nct.closed_form.focal_strength(roots[1:], 3.0, 100), 1.163, rtol=1e-12)
     for classes, jumps in ((4, False), (17, False), (18, True)):
-        steep = float(nct.focal_strength(0.0, 3.0, classes))
-        assert (float(nct.focal_onset(3.0, classes)) > steep * (1 + 1e-9)) == jumps
+        steep = float(nct.closed_form.focal_strength(0.0, 3.0, classes))
+        assert (float(nct.closed_form.focal_onset(3.0, classes)) > steep * (1 + 1e-9)) == jumps
         assert (3 * np.log(classes) * (classes - 4) > 7 * (classes - 1)) == jumps
 
 

@@ -9,11 +9,11 @@ import nctheory as nct
 
 LABELS = np.repeat(np.arange(4), 5)
 MEASURES = {
-    "nc1": lambda h: nct.within_class_variability(h, LABELS, 4),
-    "nc2": lambda h: nct.distance_to_simplex_etf(h, LABELS, 4),
-    "nc3": lambda h: nct.self_duality_distance(jnp.asarray(np.eye(4, 6)), h, LABELS, 4),
-    "nc4": lambda h: nct.nearest_centre_agreement(jnp.asarray(np.eye(4, 6)) @ h, h, LABELS, 4),
-    "margin": lambda h: nct.margin(jnp.asarray(np.eye(4, 6)) @ h, LABELS),
+    "nc1": lambda h: nct.measures.within_class_variability(h, LABELS, 4),
+    "nc2": lambda h: nct.measures.distance_to_simplex_etf(h, LABELS, 4),
+    "nc3": lambda h: nct.measures.self_duality_distance(jnp.asarray(np.eye(4, 6)), h, LABELS, 4),
+    "nc4": lambda h: nct.measures.nearest_centre_agreement(jnp.asarray(np.eye(4, 6)) @ h, h, LABELS, 4),
+    "margin": lambda h: nct.measures.margin(jnp.asarray(np.eye(4, 6)) @ h, LABELS),
 }
 
 
@@ -39,7 +39,8 @@ def test_exact_collapse_is_zero_at_any_scale(scale):
     assert float(MEASURES["nc1"](h)) < 1e-30
     assert float(MEASURES["nc2"](h)) == pytest.approx(0, abs=1e-14)
     assert (
-        float(nct.self_duality_distance(jnp.asarray(np.eye(4, 6) - 0.25 * np.eye(6)[:4].sum(0)), h, LABELS, 4)) < 1e-7
+        float(nct.measures.self_duality_distance(jnp.asarray(np.eye(4, 6) - 0.25 * np.eye(6)[:4].sum(0)), h, LABELS, 4))
+        < 1e-7
     )
     assert float(MEASURES["nc4"](h)) == 1.0
     assert float(MEASURES["margin"](h)) == pytest.approx(scale)
@@ -48,8 +49,8 @@ def test_exact_collapse_is_zero_at_any_scale(scale):
 def test_what_is_not_an_etf_is_seen(rng):
     assert float(MEASURES["nc2"](collapsed(np.diag([1.0, 1, 1, 2])))) > 0.1
     assert float(MEASURES["nc1"](collapsed(ETF) + 0.1 * rng.normal(size=(6, 20)))) > 1e-3
-    assert float(nct.distance_to_frame(jnp.eye(4), jnp.eye(4))) == 0.0
-    assert float(nct.distance_to_frame(jnp.eye(4), nct.simplex_etf(4))) > 0.3
+    assert float(nct.measures.distance_to_frame(jnp.eye(4), jnp.eye(4))) == 0.0
+    assert float(nct.measures.distance_to_frame(jnp.eye(4), nct.closed_form.simplex_etf(4))) > 0.3
 
 
 @pytest.mark.parametrize("name", MEASURES)
@@ -90,7 +91,7 @@ def test_trained_end_states_are_collapsed():
     )
     ends = nct.solve(problem, 8).params
     h, w = jnp.asarray(ends.features), jnp.asarray(ends.weights[0])
-    assert np.max(nct.within_class_variability(h, LABELS, 4)) < 1e-16
-    assert np.max(nct.distance_to_simplex_etf(h, LABELS, 4)) < 1e-9
-    assert np.max(nct.self_duality_distance(w, h, LABELS, 4)) < 1e-7
-    assert np.min(nct.margin(w @ h, LABELS)) > 1
+    assert np.max(nct.measures.within_class_variability(h, LABELS, 4)) < 1e-16
+    assert np.max(nct.measures.distance_to_simplex_etf(h, LABELS, 4)) < 1e-9
+    assert np.max(nct.measures.self_duality_distance(w, h, LABELS, 4)) < 1e-7
+    assert np.min(nct.measures.margin(w @ h, LABELS)) > 1

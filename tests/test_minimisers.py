@@ -12,7 +12,7 @@ PREDICTED = [
     identifier
     for identifier, theorem in nct.catalogue().items()
     if theorem.method.name != "integrate"  # they predict the way, not its end
-    and isinstance(theorem.instances(jax.random.fold_in(jax.random.key(5), 0))[0].problem, nct.DeepLinear)
+    and isinstance(theorem.instances(jax.random.fold_in(jax.random.key(5), 0))[0].problem, nct.problems.DeepLinear)
 ]
 SMALLEST = 1e-12
 """Relative decrease that is rounding."""
@@ -27,10 +27,10 @@ def _minimum_in(prediction):
 
 
 def _minima(identifier):
-    theorem = nct.find_theorem(identifier)
+    theorem = nct.theorems.find_theorem(identifier)
     for instance in theorem.instances(jax.random.fold_in(jax.random.key(5), 0)):
         minimum = _minimum_in(theorem.predict(instance.problem))
-        if minimum is not None and isinstance(instance.problem, nct.DeepLinear):
+        if minimum is not None and isinstance(instance.problem, nct.problems.DeepLinear):
             yield instance.problem, minimum
 
 
@@ -41,12 +41,12 @@ def test_nothing_lower_is_found_from_the_closed_form(identifier):
     if not cases:
         pytest.skip("predicts no minimiser, only properties of one; see the tests of its chapter")
     for problem, minimum in cases[:: max(1, len(cases) // 4)]:
-        start = np.asarray(nct.ravel(nct.minimiser(problem, minimum, 3)))
+        start = np.asarray(nct.problems.ravel(nct.closed_form.minimiser(problem, minimum, 3)))
 
         @jax.jit
         def both(vector, problem=problem):
-            value, gradient = problem.value_and_grad(nct.unravel(problem, vector))
-            return value, nct.ravel(gradient)
+            value, gradient = problem.value_and_grad(nct.problems.unravel(problem, vector))
+            return value, nct.problems.ravel(gradient)
 
         value, gradient = both(start)
         predicted = float(minimum.value)

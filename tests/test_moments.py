@@ -25,38 +25,38 @@ def regression(bias):
 
 def started_at_expansions(problem):
     """The full problem, started at the expansion of its moment form's start."""
-    moments = nct.moment_form(problem)
+    moments = nct.problems.moment_form(problem)
 
-    class Started(nct.DeepLinear):
+    class Started(nct.problems.DeepLinear):
         def init(self, key, scale):
-            return nct.expand_moments(problem, moments, moments.init(key, scale), jax.random.fold_in(key, 9))
+            return nct.problems.expand_moments(problem, moments, moments.init(key, scale), jax.random.fold_in(key, 9))
 
-    return Started(**{name: getattr(problem, name) for name in nct.DeepLinear.__dataclass_fields__})
+    return Started(**{name: getattr(problem, name) for name in nct.problems.DeepLinear.__dataclass_fields__})
 
 
 @pytest.mark.parametrize("make", [full_problem, regression])
 @pytest.mark.parametrize("bias", BIASES)
 def test_objective_and_gradient_are_those_of_the_samples(make, bias):
     problem = make(bias)
-    moments = nct.moment_form(problem)
+    moments = nct.problems.moment_form(problem)
     assert moments.targets.shape[1] == 4 + (3 if make is full_problem else 4)
     point = moments.init(jax.random.key(1), 1.3)
-    full = nct.expand_moments(problem, moments, point, jax.random.key(2))
+    full = nct.problems.expand_moments(problem, moments, point, jax.random.key(2))
     value, gradient = moments.value_and_grad(point)
     expected, full_gradient = problem.value_and_grad(full)
     np.testing.assert_allclose(value, expected, rtol=1e-13)
-    norms = [float(jnp.linalg.norm(nct.ravel(g))) for g in (gradient, full_gradient)]
+    norms = [float(jnp.linalg.norm(nct.problems.ravel(g))) for g in (gradient, full_gradient)]
     np.testing.assert_allclose(norms[0], norms[1], rtol=1e-12)
     np.testing.assert_allclose(gradient.weights[0], full_gradient.weights[0], atol=1e-13)
     by_autodiff = jax.grad(moments.objective)(point)
-    np.testing.assert_allclose(nct.ravel(gradient), nct.ravel(by_autodiff), atol=1e-13)
+    np.testing.assert_allclose(nct.problems.ravel(gradient), nct.problems.ravel(by_autodiff), atol=1e-13)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("bias", "depth"), [(None, 1), (0.0, 1), (0.1, 2)])
 def test_the_flow_is_that_of_the_samples(bias, depth):
     problem = full_problem(bias, depth)
-    ours = nct.solve(nct.moment_form(problem), 6, method="flow", tolerance=1e-8)
+    ours = nct.solve(nct.problems.moment_form(problem), 6, method="flow", tolerance=1e-8)
     theirs = nct.solve(started_at_expansions(problem), 6, method="flow", tolerance=1e-8)
     assert ours.converged.all()
     # The size of a stabilised step comes from a power iteration, whose rounding differs: a step or two of hundreds.
@@ -70,7 +70,7 @@ def test_the_flow_is_that_of_the_samples(bias, depth):
 def test_starts_have_the_law_of_the_samples():
     problem = full_problem(None)
     keys = jax.random.split(jax.random.key(0), 4000)
-    moments = nct.moment_form(problem)
+    moments = nct.problems.moment_form(problem)
     ours = jax.vmap(lambda k: jnp.asarray(moments.init(k, 2.0).features))(keys)
     theirs = jax.vmap(lambda k: jnp.asarray(problem.init(k, 2.0).features))(keys)
     indicator = np.asarray(problem.targets / jnp.sqrt(jnp.sum(problem.targets, axis=1, keepdims=True)))
@@ -86,7 +86,7 @@ def test_starts_have_the_law_of_the_samples():
 @pytest.mark.parametrize("bias", BIASES)
 def test_certified_at_the_minimum_of_the_samples(bias):
     problem = nct.unconstrained_features(counts=(40,) * 3, dim=4, loss="mse", weight_decay=(0.01, 0.02), bias=bias)
-    moments = nct.moment_form(problem)
+    moments = nct.problems.moment_form(problem)
     ensemble = nct.solve(moments, 5)
     bound = nct.certify(moments, ensemble.params)
     assert ensemble.converged.all()
@@ -98,9 +98,9 @@ def test_certified_at_the_minimum_of_the_samples(bias):
 
 def test_small_problems_are_returned_as_they_are():
     problem = nct.unconstrained_features(counts=(2, 2), dim=4, loss="mse", weight_decay=(0.1, 0.1))
-    assert type(nct.moment_form(problem)) is nct.DeepLinear
+    assert type(nct.problems.moment_form(problem)) is nct.problems.DeepLinear
     point = problem.init(jax.random.key(0), 1.0)
-    same = nct.expand_moments(problem, nct.moment_form(problem), point, jax.random.key(1))
+    same = nct.problems.expand_moments(problem, nct.problems.moment_form(problem), point, jax.random.key(1))
     np.testing.assert_array_equal(same.features, point.features)
 
 
@@ -108,9 +108,9 @@ def test_small_problems_are_returned_as_they_are():
     ("problem", "message"),
     [
         (lambda: nct.unconstrained_features(counts=(9, 9), dim=2, loss="cross_entropy", weight_decay=(1, 1)), "loss"),
-        (lambda: nct.reduce_to_class_means(full_problem(None)), "reduced form"),
+        (lambda: nct.problems.reduce_to_class_means(full_problem(None)), "reduced form"),
     ],
 )
 def test_bad_calls(problem, message):
     with pytest.raises(ValueError, match=message):
-        nct.moment_form(problem())
+        nct.problems.moment_form(problem())

@@ -65,21 +65,24 @@ def by_scipy(classes, samples, lam):
 
 
 def test_the_loss_is_the_sum_of_cross_entropies_over_the_tags(rng):
-    targets = np.asarray(nct.tag_indicators(all_sets(4, {1: 1, 2: 1, 3: 1}), 4))
+    targets = np.asarray(nct.problems.tag_indicators(all_sets(4, {1: 1, 2: 1, 3: 1}), 4))
     logits = jnp.asarray(3 * rng.normal(size=targets.shape))
     expected = [
         sum(-jax.nn.log_softmax(z)[k] for k in np.flatnonzero(y)) for z, y in zip(logits.T, targets.T, strict=True)
     ]
-    np.testing.assert_allclose(nct.pick_all_label().value(logits, targets), jnp.stack(expected), rtol=1e-13)
-    far = nct.pick_all_label().value(logits + 1e8, targets) - nct.pick_all_label().value(logits, targets)
+    np.testing.assert_allclose(nct.losses.pick_all_label().value(logits, targets), jnp.stack(expected), rtol=1e-13)
+    far = nct.losses.pick_all_label().value(logits + 1e8, targets) - nct.losses.pick_all_label().value(logits, targets)
     assert np.max(np.abs(far)) < 1e-6
-    by_autodiff = jax.grad(lambda z: jnp.sum(nct.pick_all_label().value(z, targets)))(logits)
-    np.testing.assert_allclose(nct.pick_all_label().gradient(logits, targets), by_autodiff, atol=1e-14)
+    by_autodiff = jax.grad(lambda z: jnp.sum(nct.losses.pick_all_label().value(z, targets)))(logits)
+    np.testing.assert_allclose(nct.losses.pick_all_label().gradient(logits, targets), by_autodiff, atol=1e-14)
 
 
 def test_conjugate_and_recentring(rng):
     """Fenchel: equality at gradients, inequality elsewhere; recentring stays in the domain and balances the columns."""
-    loss, targets = nct.pick_all_label(), np.asarray(nct.tag_indicators([{0}, {1, 2}, {0, 1, 3}, {2}, {0, 3}], 4))
+    loss, targets = (
+        nct.losses.pick_all_label(),
+        np.asarray(nct.problems.tag_indicators([{0}, {1, 2}, {0, 1, 3}, {2}, {0, 3}], 4)),
+    )
     for size in (0.1, 3.0, 30.0):
         z, other = (jnp.asarray(size * rng.normal(size=targets.shape)) for _ in range(2))
         dual = loss.gradient(z, targets)
@@ -122,7 +125,9 @@ def test_scales_solve_the_scalar_program(classes, copies, rng):
     threshold = onset(classes, copies)
     for relative in (*10.0 ** rng.uniform(-6, 0, size=5), 0.97, 0.9999, 1.0001, 1.03, 20.0):
         ratio = 10.0 ** rng.uniform(-2, 2)
-        found = nct.tag_scales(model(classes, copies, (relative * threshold * ratio, relative * threshold / ratio)))
+        found = nct.closed_form.tag_scales(
+            model(classes, copies, (relative * threshold * ratio, relative * threshold / ratio))
+        )
         value, scales = by_scipy(classes, samples, relative * threshold)
         assert float(found.value) == pytest.approx(value, rel=1e-9)
         assert float(found.onset) == pytest.approx(threshold, rel=1e-13)
@@ -154,13 +159,13 @@ def test_an_independent_solver_finds_nothing_lower(classes, copies, bias, rng):
     problem = model(classes, copies, (lam * 1.5, lam / 1.5), dim=max(classes - 1, 1), bias=bias)
     minimum = nct.global_minimum(problem)
     assert minimum.theorem == "mlab-pal"
-    point = nct.minimiser(problem, minimum, 2)
-    start = np.asarray(nct.ravel(point))
+    point = nct.closed_form.minimiser(problem, minimum, 2)
+    start = np.asarray(nct.problems.ravel(point))
 
     @jax.jit
     def both(vector):
-        value, gradient = problem.value_and_grad(nct.unravel(problem, vector))
-        return value, nct.ravel(gradient)
+        value, gradient = problem.value_and_grad(nct.problems.unravel(problem, vector))
+        return value, nct.problems.ravel(gradient)
 
     value, gradient = both(start)
     assert float(value) == pytest.approx(float(minimum.value), rel=1e-13)
@@ -184,17 +189,17 @@ def test_an_independent_solver_finds_nothing_lower(classes, copies, bias, rng):
     squared = minimum.gram_weights[0, 0] * classes / (classes - 1)
     if squared > 0:
         sizes = np.asarray(problem.targets).sum(axis=0).astype(int)
-        factors = np.asarray(nct.tag_scales(problem).scales)[sizes - 1] / squared
+        factors = np.asarray(nct.closed_form.tag_scales(problem).scales)[sizes - 1] / squared
         np.testing.assert_allclose(h, w.T @ problem.targets * factors, atol=1e-11)
 
 
 def test_the_gradient_of_the_problem_and_the_curvature_at_its_minimum(rng):
     problem = model(3, {1: 1, 2: 1}, dim=2, bias=0.0)
     point = jax.tree.map(lambda x: x[0], random_points(problem, 1, rng))
-    gradient = nct.ravel(problem.value_and_grad(point)[1])
-    by_autodiff = jax.grad(lambda v: problem.objective(nct.unravel(problem, v)))(nct.ravel(point))
+    gradient = nct.problems.ravel(problem.value_and_grad(point)[1])
+    by_autodiff = jax.grad(lambda v: problem.objective(nct.problems.unravel(problem, v)))(nct.problems.ravel(point))
     np.testing.assert_allclose(gradient, by_autodiff, atol=1e-14)
-    report = nct.hessian_report(problem, nct.minimiser(problem, nct.global_minimum(problem)))
+    report = nct.hessian_report(problem, nct.closed_form.minimiser(problem, nct.global_minimum(problem)))
     assert (report.index, report.nullity) == (0, 0)
 
 
@@ -214,7 +219,7 @@ def test_one_tag_a_sample_is_balanced_cross_entropy():
                 if name not in ("theorem", "stationary_values", "bias"):
                     np.testing.assert_allclose(value, getattr(plain, name), rtol=1e-9, atol=1e-9, err_msg=name)
             labelled = nct.unconstrained_features(
-                counts=(n,) * classes, dim=classes, loss=nct.pick_all_label(), weight_decay=decay, bias=bias
+                counts=(n,) * classes, dim=classes, loss=nct.losses.pick_all_label(), weight_decay=decay, bias=bias
             )
             assert float(nct.global_minimum(labelled).value) == pytest.approx(float(plain.value), rel=1e-12)
 
@@ -227,8 +232,8 @@ def test_differentiable_and_batched_in_the_decays():
     for lam, slope in zip(grid, jax.vmap(jax.grad(value))(grid), strict=True):  # d min / d lambda_W = |W|^2 / 2
         norm = nct.global_minimum(model(4, {1: 2, 2: 1}, (float(lam), 0.05))).weight_norm
         assert float(slope) == pytest.approx(0.5 * float(norm), rel=1e-8)
-    slope = jax.jacfwd(lambda lam: nct.tag_scales(model(4, {1: 2, 2: 1}, (lam, 0.05))).scales)(0.02)
-    step = [nct.tag_scales(model(4, {1: 2, 2: 1}, (0.02 + e, 0.05))).scales for e in (1e-6, -1e-6)]
+    slope = jax.jacfwd(lambda lam: nct.closed_form.tag_scales(model(4, {1: 2, 2: 1}, (lam, 0.05))).scales)(0.02)
+    step = [nct.closed_form.tag_scales(model(4, {1: 2, 2: 1}, (0.02 + e, 0.05))).scales for e in (1e-6, -1e-6)]
     np.testing.assert_allclose(slope, (step[0] - step[1]) / 2e-6, rtol=1e-6, atol=1e-9)
     problem = model(4, {1: 2, 2: 1})
     whole = jax.jit(lambda problem: nct.global_minimum(problem).logits)(problem)
@@ -269,11 +274,13 @@ def test_wrong_input_is_named(change, message):
 )
 def test_targets_that_are_no_tags_are_refused(targets, message):
     with pytest.raises(ValueError, match=message):
-        nct.deep_linear(widths=(3, 3), targets=targets, loss=nct.pick_all_label(), weight_decay=(0.1, 0.1))
+        nct.deep_linear(widths=(3, 3), targets=targets, loss=nct.losses.pick_all_label(), weight_decay=(0.1, 0.1))
 
 
 def loosely(targets, **change):
-    arguments: dict[str, Any] = dict(widths=(3, 3), loss=nct.pick_all_label(), weight_decay=(0.1, 0.1), targets=targets)
+    arguments: dict[str, Any] = dict(
+        widths=(3, 3), loss=nct.losses.pick_all_label(), weight_decay=(0.1, 0.1), targets=targets
+    )
     return nct.deep_linear(**{**arguments, **change})
 
 

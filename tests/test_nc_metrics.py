@@ -58,7 +58,7 @@ def test_nc1_against_exact_arithmetic(span, dtype, rng):
     found = nct.nc_metrics(h, LABELS)
     assert found.nc1_rank == 3
     assert found.nc1 == pytest.approx(exact_nc1(h, LABELS, 3), rel=1e-9)
-    assert found.nc1 == pytest.approx(float(nct.within_class_variability(h.T, LABELS, 4)), rel=1e-6)
+    assert found.nc1 == pytest.approx(float(nct.measures.within_class_variability(h.T, LABELS, 4)), rel=1e-6)
 
 
 def test_nc1_with_dependent_means_and_singular_covariances(rng):
@@ -142,11 +142,11 @@ def test_the_batched_measures_agree(rng):
     h, w = rng.normal(size=(24, 5)), rng.normal(size=(4, 5))
     found = nct.nc_metrics(h, LABELS, w)
     for mine, theirs in (
-        (found.nc1, nct.within_class_variability(h.T, LABELS, 4)),
-        (found.nc2, nct.distance_to_simplex_etf(h.T, LABELS, 4)),
-        (found.nc3, nct.self_duality_distance(w, h.T, LABELS, 4)),
-        (found.nc4, nct.nearest_centre_agreement(w @ h.T, h.T, LABELS, 4)),
-        (found.margin, nct.margin(w @ h.T, LABELS)),
+        (found.nc1, nct.measures.within_class_variability(h.T, LABELS, 4)),
+        (found.nc2, nct.measures.distance_to_simplex_etf(h.T, LABELS, 4)),
+        (found.nc3, nct.measures.self_duality_distance(w, h.T, LABELS, 4)),
+        (found.nc4, nct.measures.nearest_centre_agreement(w @ h.T, h.T, LABELS, 4)),
+        (found.margin, nct.measures.margin(w @ h.T, LABELS)),
     ):
         assert mine == pytest.approx(float(theirs), rel=1e-12)
 
@@ -158,7 +158,7 @@ def test_batches_and_shards_in_any_order_give_the_whole(rng):
     parts = [nct.Moments(4).add(h[order[i : i + 5]], LABELS[order[i : i + 5]]) for i in range(0, 24, 5)]
     merged = parts[0] + parts[1] + nct.Moments(4) + parts[2] + (parts[3] + parts[4])
     assert merged.samples == 24
-    seen = nct.ReadOut(merged, w)
+    seen = nct.measures.ReadOut(merged, w)
     for i in range(0, 24, 7):
         seen.add(h[i : i + 7], LABELS[i : i + 7])
     assert (seen.agreement, seen.nearest_mean_error, seen.error) == (whole.nc4, whole.nearest_mean_error, whole.error)
@@ -195,7 +195,7 @@ def test_the_minimiser_of_a_theorem_is_the_target_under_imbalance(loss):
     assert nct.nc_metrics(h, labels, w).nc2 > 0.05
     other = nct.nc_metrics(h, labels, w, target="minimiser", loss=loss, weight_decay=(5e-3, 3e-2))
     assert other.nc2 > 1e-3
-    gram = np.asarray(nct.global_minimum(nct.reduce_to_class_means(model)).gram_features)
+    gram = np.asarray(nct.global_minimum(nct.problems.reduce_to_class_means(model)).gram_features)
     assert nct.nc_metrics(h, labels, target=gram).nc2 < 1e-6
 
 
@@ -259,10 +259,11 @@ import numpy as np, nctheory as nct, jax
 m = nct.unconstrained_features(counts=(5,) * 4, dim=8, loss="cross_entropy", weight_decay=(5e-3, 5e-3), bias=None)
 y = np.repeat(np.arange(4), 5); H = nct.starts(m, 1).features
 assert not jax.config.jax_enable_x64
-print(float(nct.within_class_variability(H, y, 4)[0]), nct.nc_metrics(H[0].T, y).nc1)
+from nctheory import measures as ms
+print(float(ms.within_class_variability(H, y, 4)[0]), nct.nc_metrics(H[0].T, y).nc1)
 w = np.random.default_rng(0).normal(size=(2, 8)); c = np.diag([2.0, 1.0])
-out = [nct.principal_subspace_error(H, 2), nct.weight_subspace_error(w, H[0]), nct.regression_gram_distance(w, c, 0.1),
-       nct.class_means(H, y, 4), nct.distance_to_frame(H[..., :4], np.eye(4)), nct.margin(w @ H[0], y % 2)]
+out = [ms.principal_subspace_error(H, 2), ms.weight_subspace_error(w, H[0]), ms.regression_gram_distance(w, c, 0.1),
+       ms.class_means(H, y, 4), ms.distance_to_frame(H[..., :4], np.eye(4)), ms.margin(w @ H[0], y % 2)]
 print(*(one.dtype for one in out))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
@@ -353,7 +354,7 @@ def test_the_batched_measures_check_their_labels(name, labels, message):
     with pytest.raises(ValueError, match=message):
         getattr(nct, name)(*head, H.T, labels, 4)
     with pytest.raises(ValueError, match="labels: expected 0 to 3"):
-        nct.margin(np.ones((4, 24)), LABELS + 1)
+        nct.measures.margin(np.ones((4, 24)), LABELS + 1)
 
 
 def test_moments_that_do_not_fit_are_refused_and_leave_nothing_behind():

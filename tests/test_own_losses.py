@@ -50,17 +50,17 @@ def test_no_room_takes_a_name_for_the_squared_error(build, rng):
     loss = called("mse", 0.25)
     if build == "moments":
         with pytest.raises(ValueError, match="needs squared error"):
-            nct.moment_form(model(loss, counts=(30, 30)))
+            nct.problems.moment_form(model(loss, counts=(30, 30)))
         return
     if build == "data":
         x = rng.normal(size=(2, 5))
         problem = nct.deep_linear(widths=(2, 2, 2), inputs=x, targets=2 * x, loss=loss, weight_decay=(0.0, 0.0))
-        calls = [nct.data_critical_values]
+        calls = [nct.closed_form.data_critical_values]
     elif build == "deep":
         problem = nct.deep_linear(widths=(2, 2, 2), counts=(3, 3), loss=loss, weight_decay=(0.05,) * 3)
-        calls = [nct.global_minimum, nct.stationary_values, nct.critical_points]
+        calls = [nct.global_minimum, nct.closed_form.stationary_values, nct.closed_form.critical_points]
     else:
-        problem = nct.class_mean_chain(sizes=(2.5, 1.0), widths=(2, 2), loss=loss, weight_decay=(0.1, 0.1))
+        problem = nct.problems.class_mean_chain(sizes=(2.5, 1.0), widths=(2, 2), loss=loss, weight_decay=(0.1, 0.1))
         calls = [nct.global_minimum]
     for call in calls:
         with pytest.raises(nct.NoClosedForm):
@@ -94,7 +94,7 @@ def test_subclasses_are_losses_of_their_own():
     class Mine(MeanSquaredError):
         pass
 
-    assert not nct.is_loss(Mine(), "mse")
+    assert not nct.losses.is_loss(Mine(), "mse")
     with pytest.raises(nct.NoClosedForm, match="needs loss mse, got Mine"):
         nct.global_minimum(model(Mine()))
 
@@ -144,7 +144,7 @@ def test_a_loss_that_is_none_is_refused_before_anything_is_solved(loss, message)
     with pytest.raises(ValueError, match=message):
         model(loss)
     with pytest.raises(ValueError, match=message):
-        nct.class_mean_chain(sizes=(2.5, 1.0), widths=(2, 2), loss=loss, weight_decay=(0.1, 0.1))
+        nct.problems.class_mean_chain(sizes=(2.5, 1.0), widths=(2, 2), loss=loss, weight_decay=(0.1, 0.1))
 
 
 class Weighted(nct.Loss):

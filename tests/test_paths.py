@@ -31,7 +31,7 @@ def white_network(strengths, layers=2):
 def diagonal_starts(heights, layers=2):
     """Balanced, aligned starts, one a row."""
     size = np.asarray(heights, float) ** (1.0 / layers)
-    return nct.ChainParams(tuple(np.stack([np.diag(row) for row in size]) for _ in range(layers)), None, None)
+    return nct.problems.ChainParams(tuple(np.stack([np.diag(row) for row in size]) for _ in range(layers)), None, None)
 
 
 def product_diagonal(problem, params):
@@ -89,7 +89,7 @@ def test_the_flow_of_aligned_networks_is_the_closed_form(layers):
     heights = np.array([[0.05, 0.02, 0.01], [0.3, 0.1, 0.2]])
     network, starts = white_network(strengths, layers), diagonal_starts(heights, layers)
     paths = nct.gradient_flow(network, starts, times, observe=product_diagonal)
-    exact = nct.mode_height(layers, strengths[None, None, :], heights[:, None, :], times[None, :, None])
+    exact = nct.closed_form.mode_height(layers, strengths[None, None, :], heights[:, None, :], times[None, :, None])
     away = np.linalg.norm(paths.values - exact, axis=2) / np.linalg.norm(exact, axis=2)
     assert away.max() < 1e-8
     assert np.all(np.linalg.norm(paths.values - exact, axis=2) <= 2 * paths.error + 1e-14)
@@ -105,7 +105,7 @@ def test_the_error_of_a_path_is_not_too_small_however_many_times_are_observed(nu
     network, starts = white_network(strengths, 2), diagonal_starts(heights, 2)
     for tolerance in (1e-12, 1e-11, 1e-8):
         paths = nct.gradient_flow(network, starts, times, observe=product_diagonal, tolerance=tolerance)
-        exact = nct.mode_height(2, strengths[None, None, :], heights[:, None, :], times[None, :, None])
+        exact = nct.closed_form.mode_height(2, strengths[None, None, :], heights[:, None, :], times[None, :, None])
         away = np.linalg.norm(paths.values - exact, axis=2)
         assert np.all(away <= 2 * paths.error + 1e-13)
         if tolerance < 1e-10:
@@ -121,7 +121,9 @@ def test_the_flow_agrees_with_another_integrator_and_with_the_implicit_method():
 
         def slope(t, y):
             with jax.enable_x64(True):
-                return -np.asarray(nct.ravel(model.value_and_grad(nct.unravel(model, jnp.asarray(y)))[1]))
+                return -np.asarray(
+                    nct.problems.ravel(model.value_and_grad(nct.problems.unravel(model, jnp.asarray(y)))[1])
+                )
 
         found = solve_ivp(slope, (0, 10), flat[i], method="DOP853", t_eval=times, rtol=1e-12, atol=1e-12)
         ours = np.concatenate([np.asarray(x)[i].reshape(3, -1) for x in jax.tree.leaves(paths.values)], axis=1)
@@ -201,8 +203,8 @@ def test_descent_is_the_loop_that_it_says():
     starts = nct.starts(model, seeds=2)
     pairs: Any = ((0.1, optax.sgd(0.1)), (optax.sgd(0.1, momentum=0.9),) * 2, (optax.adam(0.01),) * 2)
     for rule, optimiser in pairs:
-        paths = nct.descend(model, starts, [0, 1, 25], rule)
-        with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # as in `descend`, for optax
+        paths = nct.gradient_descent(model, starts, [0, 1, 25], rule)
+        with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # as in `gradient_descent`, for optax
             point: Any = jax.tree.map(lambda x: jnp.asarray(x[1]), starts)
             memory = optimiser.init(point)
             for _ in range(25):
@@ -217,10 +219,10 @@ def test_descent_is_the_loop_that_it_says():
 
 def test_descent_approaches_the_flow_to_first_order_in_its_step():
     network, starts = white_network([1.5, 1.0]), diagonal_starts([[0.1, 0.05]])
-    exact = nct.mode_height(2, np.array([1.5, 1.0]), np.array([0.1, 0.05]), 2.0)
+    exact = nct.closed_form.mode_height(2, np.array([1.5, 1.0]), np.array([0.1, 0.05]), 2.0)
     away = []
     for steps in (100, 200, 400, 800):
-        found = nct.descend(network, starts, [steps], 2.0 / steps, observe=product_diagonal)
+        found = nct.gradient_descent(network, starts, [steps], 2.0 / steps, observe=product_diagonal)
         away.append(np.linalg.norm(found.values[0, 0] - exact))
     orders = np.log2(np.array(away[:-1]) / np.array(away[1:]))
     assert np.all(np.abs(orders - 1.0) < [0.05, 0.03, 0.02])
@@ -230,19 +232,19 @@ def test_stochastic_gradients_are_unbiased_and_their_draws_are_the_keys():
     model = nct.unconstrained_features(counts=(3, 2), dim=2, loss="mse", weight_decay=(0.02, 0.02))
     with jax.enable_x64(True):
         point = jax.tree.map(lambda x: jnp.asarray(x[0]), nct.starts(model, seeds=1))
-        whole = nct.ravel(model.value_and_grad(point)[1])
-        draws = jax.vmap(lambda key: nct.ravel(model.minibatch(key, 2).value_and_grad(point)[1]))
+        whole = nct.problems.ravel(model.value_and_grad(point)[1])
+        draws = jax.vmap(lambda key: nct.problems.ravel(model.minibatch(key, 2).value_and_grad(point)[1]))
         some = np.asarray(draws(jax.random.split(jax.random.key(0), 4000)))
     error = some.std(axis=0) / np.sqrt(4000)
     assert np.all(np.abs(some.mean(axis=0) - np.asarray(whole)) < 5 * error + 1e-12)
     starts = nct.starts(model, seeds=2)
     first, again, other = (
-        nct.descend(model, starts, [5], 0.1, batch=2, key=key, observe=value_of).values for key in (0, 0, 1)
+        nct.gradient_descent(model, starts, [5], 0.1, batch=2, key=key, observe=value_of).values for key in (0, 0, 1)
     )
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
     with pytest.raises(NotImplementedError, match="Stiff has no samples"):
-        nct.descend(Stiff(np.ones(2)), np.ones((1, 2)), [5], 0.1, batch=2)
+        nct.gradient_descent(Stiff(np.ones(2)), np.ones((1, 2)), [5], 0.1, batch=2)
 
 
 MODEL = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
@@ -281,38 +283,38 @@ def test_wrong_arguments_of_flow_are_refused(change, message):
 def test_wrong_arguments_of_descend_are_refused(change, message):
     arguments = {"params": nct.starts(MODEL, seeds=1), "steps": [1], "rule": 0.1} | change
     with pytest.raises(ValueError, match=message):
-        nct.descend(MODEL, **arguments)
+        nct.gradient_descent(MODEL, **arguments)
 
 
 def test_a_closed_form_outside_its_hypotheses_names_the_hypothesis_and_the_violation():
     network, times = white_network([2.0, 1.0]), np.array([1.0])
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
-    lopsided = nct.ChainParams((0.2 * np.eye(2), 0.1 * np.eye(2)), None, None)
-    turned = nct.ChainParams((0.1 * turn, 0.1 * np.eye(2)), None, None)
+    lopsided = nct.problems.ChainParams((0.2 * np.eye(2), 0.1 * np.eye(2)), None, None)
+    turned = nct.problems.ChainParams((0.1 * turn, 0.1 * np.eye(2)), None, None)
     with pytest.raises(nct.NoClosedForm, match=r"needs a balanced start, got \|W_2\^T W_2 - W_1 W_1\^T\| = 0.7"):
-        nct.aligned_trajectory(network, lopsided, times)
+        nct.closed_form.aligned_trajectory(network, lopsided, times)
     with pytest.raises(nct.NoClosedForm, match=r"needs a balanced start"):
-        nct.balanced_trajectory(network, lopsided, times)
+        nct.closed_form.balanced_trajectory(network, lopsided, times)
     with pytest.raises(nct.NoClosedForm, match=r"needs a start aligned with the modes of YX\^T, got .* = 0.8 of"):
-        nct.aligned_trajectory(network, turned, times)
-    assert nct.balanced_trajectory(network, turned, times).shape == (1, 4, 4)
-    below = nct.ChainParams((np.diag([-0.3, 0.3]), 0.3 * np.eye(2)), None, None)
+        nct.closed_form.aligned_trajectory(network, turned, times)
+    assert nct.closed_form.balanced_trajectory(network, turned, times).shape == (1, 4, 4)
+    below = nct.problems.ChainParams((np.diag([-0.3, 0.3]), 0.3 * np.eye(2)), None, None)
     with pytest.raises(nct.NoClosedForm, match="needs heights of the modes at the start above 0, got"):
-        nct.aligned_trajectory(network, below, times)
-    above = nct.ChainParams((1.5 * np.eye(2),) * 3, None, None)
+        nct.closed_form.aligned_trajectory(network, below, times)
+    above = nct.problems.ChainParams((1.5 * np.eye(2),) * 3, None, None)
     with pytest.raises(nct.NoClosedForm, match="above 0 and below the strengths of the modes, got"):
-        nct.aligned_trajectory(white_network([2.0, 1.0], 3), above, times)
+        nct.closed_form.aligned_trajectory(white_network([2.0, 1.0], 3), above, times)
     for change, message in (
-        ({"loss": nct.label_smoothing(0.1)}, "needs squared error"),
+        ({"loss": nct.losses.label_smoothing(0.1)}, "needs squared error"),
         ({"weight_decay": np.array([0.1, 0.1])}, "needs no decay, got"),
         ({"inputs": np.diag([1.0, 2.0])}, r"needs white inputs, XX\^T = N I, got .* of the whole"),
         ({"targets": np.zeros((2, 2))}, r"needs YX\^T invertible"),
     ):
         other = dataclasses.replace(network, **change)
         with pytest.raises(nct.NoClosedForm, match=message):
-            nct.balanced_trajectory(other, turned, times)
+            nct.closed_form.balanced_trajectory(other, turned, times)
     with pytest.raises(nct.NoClosedForm, match="needs two layers, got 3"):
-        nct.balanced_trajectory(white_network([2.0, 1.0], 3), turned, times)
+        nct.closed_form.balanced_trajectory(white_network([2.0, 1.0], 3), turned, times)
 
 
 def test_the_riccati_solution_is_accurate_long_after_learning_and_agrees_with_the_printed_formula():
@@ -320,8 +322,8 @@ def test_the_riccati_solution_is_accurate_long_after_learning_and_agrees_with_th
     network = white_network([2.0, 1.0, 0.5])
     turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     lower = 0.1 * turn
-    start = nct.ChainParams((lower, 0.1 * np.linalg.qr(rng.normal(size=(3, 3)))[0]), None, None)
-    late = nct.balanced_trajectory(network, start, np.array([200.0]))[0]
+    start = nct.problems.ChainParams((lower, 0.1 * np.linalg.qr(rng.normal(size=(3, 3)))[0]), None, None)
+    late = nct.closed_form.balanced_trajectory(network, start, np.array([200.0]))[0]
     correlation = np.diag([2.0, 1.0, 0.5])
     np.testing.assert_allclose(late, np.block([[correlation, correlation], [correlation, correlation]]), atol=1e-12)
     stacked = np.concatenate([start.weights[0].T, start.weights[1]])
@@ -331,7 +333,9 @@ def test_the_riccati_solution_is_accurate_long_after_learning_and_agrees_with_th
     inverse = np.linalg.inv(matrix)
     bracket = np.eye(3) + 0.5 * stacked.T @ (grow @ inverse @ grow - inverse) @ stacked
     printed = grow @ stacked @ np.linalg.inv(bracket) @ stacked.T @ grow
-    np.testing.assert_allclose(nct.balanced_trajectory(network, start, np.array([1.3]))[0], printed, atol=1e-12)
+    np.testing.assert_allclose(
+        nct.closed_form.balanced_trajectory(network, start, np.array([1.3]))[0], printed, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-2, 1e-5, 1e-8])
@@ -340,8 +344,8 @@ def test_the_riccati_solution_does_not_cancel_for_small_starts(scale):
     strengths, times = [2.0, 1.0, 0.5], [1e-3, 0.5, 3.0, 12.0]
     low, up = (np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(2))
     up = up if np.linalg.det(up @ low) > 0 else -up
-    start = nct.ChainParams((scale * low, scale * up), None, None)
-    ours = nct.balanced_trajectory(white_network(strengths), start, np.array(times))
+    start = nct.problems.ChainParams((scale * low, scale * up), None, None)
+    ours = nct.closed_form.balanced_trajectory(white_network(strengths), start, np.array(times))
     with mpmath.workdps(60):
         stacked = mpmath.matrix(np.concatenate([start.weights[0].T, start.weights[1]]).tolist())
         matrix = mpmath.zeros(6)
@@ -365,5 +369,5 @@ def test_heights_of_very_small_starts(layers, start):
             mpmath.linspace(mpmath.log(mpmath.mpf(start) / (1 - mpmath.mpf(start))), 0, 40),
         )
         time = float(by_layers / layers)
-    found = float(nct.mode_height(layers, 1.0, start, time))
+    found = float(nct.closed_form.mode_height(layers, 1.0, start, time))
     assert abs(found - 0.5) < 1e-4 * max(1.0, time * 1e-12)  # the time itself is rounded

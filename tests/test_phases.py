@@ -87,13 +87,13 @@ def test_an_undecided_place_is_divided_elsewhere():
     ],
 )
 def test_a_boundary_that_cannot_be_judged_is_refused(change, message):
-    line = nct.find_diagram("mse-collapse").boundaries[0]
+    line = nct.phase.find_diagram("mse-collapse").boundaries[0]
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(line, **change)
 
 
 def test_a_boundary_may_be_asked_for_less_sharply():
-    diagram = nct.find_diagram("mse-collapse")
+    diagram = nct.phase.find_diagram("mse-collapse")
     coarse = dataclasses.replace(diagram.boundaries[0], within=0.01)
     found = nct.phase_diagram(dataclasses.replace(diagram, boundaries=(coarse,)), grid=2, rows=2, seeds=2)
     assert found.outcome == "holds"
@@ -142,7 +142,7 @@ def test_active_and_metastable_phases_of_a_deep_chain():
 
 @pytest.mark.parametrize("depth", [2, 4])
 def test_starts_of_the_deep_phases_reach_every_local_minimum(depth):
-    diagram = nct.find_diagram(f"deep-phases-{depth}")
+    diagram = nct.phase.find_diagram(f"deep-phases-{depth}")
     active = next(one for one in diagram.boundaries if one.name == "majority active")
     cell = diagram.model(ratio=1.2, decay=float(active.predicted_at(np.array(1.2))))
     found = nct.solve(cell, seeds=diagram.seeds, method=diagram.method)
@@ -157,7 +157,7 @@ def test_starts_of_the_deep_phases_reach_every_local_minimum(depth):
 
 
 def test_a_boundary_moved_by_a_thousandth_is_refuted_and_the_command_says_so(tmp_path, capsys):
-    diagram = nct.find_diagram("mse-collapse")
+    diagram = nct.phase.find_diagram("mse-collapse")
     line = diagram.boundaries[0]
     moved = dataclasses.replace(line, predicted=lambda n: 1.001 * line.predicted_at(n))
     wrong = nct.phase_diagram(dataclasses.replace(diagram, boundaries=(moved,)), grid=2, rows=2, seeds=2)
@@ -165,9 +165,9 @@ def test_a_boundary_moved_by_a_thousandth_is_refuted_and_the_command_says_so(tmp
     file = tmp_path / "mine.py"
     file.write_text(
         "import dataclasses, nctheory as nct\n"
-        "d = nct.find_diagram('mse-collapse')\n"
+        "d = nct.phase.find_diagram('mse-collapse')\n"
         "b = dataclasses.replace(d.boundaries[0], predicted=lambda n: 1.001 / (4 * n**0.5))\n"
-        "nct.register_diagram(dataclasses.replace(d, id='mine', title='mine', boundaries=(b,)))\n"
+        "nct.phase.register_diagram(dataclasses.replace(d, id='mine', title='mine', boundaries=(b,)))\n"
     )
     arguments = ["--grid", "2", "--rows", "2", "--seeds", "2"]
     assert main(["phase", str(file), *arguments]) == 1
@@ -181,7 +181,7 @@ def test_a_boundary_moved_by_a_thousandth_is_refuted_and_the_command_says_so(tmp
 
 
 def test_a_phase_on_the_wrong_side_or_nowhere_or_an_island_is_refuted():
-    diagram = nct.find_diagram("mse-collapse")
+    diagram = nct.phase.find_diagram("mse-collapse")
     line = diagram.boundaries[0]
 
     def outcome(**change):
@@ -203,7 +203,7 @@ def test_a_phase_on_the_wrong_side_or_nowhere_or_an_island_is_refuted():
 
 
 def test_what_no_seed_reached_refutes_nothing():
-    line = dataclasses.replace(nct.find_diagram("mse-collapse").boundaries[0], of="any")
+    line = dataclasses.replace(nct.phase.find_diagram("mse-collapse").boundaries[0], of="any")
     rows = np.array([1.0, 2.0])
     predicted = line.predicted_at(rows)
     none = (np.zeros(0), np.zeros(0), np.zeros(0))
@@ -211,7 +211,9 @@ def test_what_no_seed_reached_refutes_nothing():
     def judged(factor, state="found", phase=1.0):
         ends = factor * predicted
         states, phases = np.array([state] * 2, object), np.full(2, phase)
-        return nct.LocatedBoundary(line, rows, ends * 0.999, ends * 1.001, states, phases, predicted, none).judge()
+        return nct.phase.LocatedBoundary(
+            line, rows, ends * 0.999, ends * 1.001, states, phases, predicted, none
+        ).judge()
 
     assert judged(1.0) == "holds"
     assert judged(0.9) == "inconclusive"
@@ -222,14 +224,14 @@ def test_what_no_seed_reached_refutes_nothing():
 
 @pytest.mark.parametrize("predicted", [lambda n: np.nan * n, lambda n: 0.0 * n, lambda n: 7.0 + n])
 def test_a_prediction_off_the_axis_is_refused_before_anything_is_solved(predicted):
-    diagram = nct.find_diagram("mse-collapse")
+    diagram = nct.phase.find_diagram("mse-collapse")
     line = dataclasses.replace(diagram.boundaries[0], predicted=predicted)
     with pytest.raises(ValueError, match="predicted: boundary 'onset of collapse'"):
         nct.phase_diagram(dataclasses.replace(diagram, boundaries=(line,)))
 
 
 def test_undecided_cells_support_nothing():
-    line = nct.find_diagram("mse-collapse").boundaries[0]
+    line = nct.phase.find_diagram("mse-collapse").boundaries[0]
     cells = {
         "status": np.array([[0, 0], [1, 1], [0, 1]]),
         "value": np.array([[1.0, 0.5], [0.1, 0.1], [1.0, 0.1]]),
@@ -290,18 +292,20 @@ def test_bad_arguments_are_refused_by_name(change, message):
 
 
 def test_class_sizes_need_not_be_whole():
-    whole = nct.class_mean_chain(sizes=(3, 1), widths=(2, 2), loss="cross_entropy", weight_decay=(0.1, 0.1), bias=0.2)
+    whole = nct.problems.class_mean_chain(
+        sizes=(3, 1), widths=(2, 2), loss="cross_entropy", weight_decay=(0.1, 0.1), bias=0.2
+    )
     model = nct.unconstrained_features(counts=(3, 1), dim=2, loss="cross_entropy", weight_decay=(0.1, 0.1), bias=0.2)
-    reduced = nct.reduce_to_class_means(model)
+    reduced = nct.problems.reduce_to_class_means(model)
     point = reduced.init(jax.random.key(0), 1.0)
     np.testing.assert_allclose(whole.objective(point), reduced.objective(point), rtol=1e-14)
     for sizes in ((1.0, 0.0), (1.0, float("nan")), (), (1.0,)):
         with pytest.raises(ValueError, match="sizes"):
-            nct.class_mean_chain(sizes=sizes, widths=(2, 2), loss="mse", weight_decay=(0.1, 0.1))
+            nct.problems.class_mean_chain(sizes=sizes, widths=(2, 2), loss="mse", weight_decay=(0.1, 0.1))
 
 
 def test_every_diagram_is_written_to_the_standard():
-    for identifier, one in nct.diagrams().items():
+    for identifier, one in nct.phase.diagrams().items():
         assert one.id == identifier
         assert "$" in one.statement
         assert one.hypotheses
@@ -334,18 +338,18 @@ def test_the_transition_of_a_deeper_chain_jumps_and_has_hysteresis():
 def test_a_loop_needs_values_that_increase(values):
     problem = nct.unconstrained_features(counts=(1, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
     with pytest.raises(ValueError, match="values: expected at least two finite numbers that increase"):
-        nct.hysteresis(lambda x: problem, values, lambda p, x: 0.0, lambda p, k: None)
+        nct.phase.hysteresis(lambda x: problem, values, lambda p, x: 0.0, lambda p, k: None)
 
 
 def test_one_hidden_layer_has_no_loop():
-    assert nct.find_diagram("ziyin-phase-1").loop is None
+    assert nct.phase.find_diagram("ziyin-phase-1").loop is None
 
 
 def test_a_loop_is_judged_seed_by_seed():
-    loop = nct.Loop(at=1.0, order="x", nucleus=lambda problem, key: None, up=2.5, down=1.5)
+    loop = nct.phase.Loop(at=1.0, order="x", nucleus=lambda problem, key: None, up=2.5, down=1.5)
     values = np.array([1.0, 2.0, 3.0, 4.0])
     up, down = np.array([[0, 0, 1, 1.0]] * 2).T, np.array([[0, 1, 1, 1.0]] * 2).T
-    found = nct.Hysteresis(loop, values, up, down)
+    found = nct.phase.Hysteresis(loop, values, up, down)
     assert found.judge() == "holds"
     assert found.control_refuted
     early = up.copy()
@@ -360,7 +364,7 @@ def test_a_loop_is_judged_seed_by_seed():
 
 @pytest.mark.slow
 def test_low_rank_against_neural_collapse_lies_between_whole_numbers():
-    diagram = nct.find_diagram("deep-ce-rank")
+    diagram = nct.phase.find_diagram("deep-ce-rank")
     small = dataclasses.replace(
         diagram,
         along=dataclasses.replace(diagram.along, low=1.0, high=2.0),
@@ -378,7 +382,7 @@ def test_low_rank_against_neural_collapse_lies_between_whole_numbers():
 
 @pytest.mark.slow
 def test_half_of_the_seeds_reach_the_minimum_where_the_barrier_is():
-    diagram = nct.find_diagram("basin-of-collapse")
+    diagram = nct.phase.find_diagram("basin-of-collapse")
     small = dataclasses.replace(diagram, along=dataclasses.replace(diagram.along, high=3.0))
     found = nct.phase_diagram(small, grid=2, rows=2, seeds=12)
     assert found.outcome == "holds"
@@ -390,24 +394,24 @@ def test_half_of_the_seeds_reach_the_minimum_where_the_barrier_is():
 
 
 def test_an_axis_with_a_step_has_its_own_values():
-    axis = nct.Axis("K", "K", 4.0, 10.0, step=2.0)
+    axis = nct.phase.Axis("K", "K", 4.0, 10.0, step=2.0)
     assert axis.points(33).tolist() == [4, 6, 8, 10]
     assert axis.points(33).dtype == np.int64
     assert axis.points(2).tolist() == [4, 10]
     wrongs: list[dict] = [{"step": 0.0}, {"step": 9.0}, {"step": 1.0, "log": True}]
     for wrong in wrongs:
         with pytest.raises(ValueError, match="axis 'K': expected 0 < step <= high - low on an even axis"):
-            nct.Axis("K", "K", 4.0, 10.0, **wrong)
+            nct.phase.Axis("K", "K", 4.0, 10.0, **wrong)
 
 
 def observed(**changes):
     """A diagram of which the theory says nothing: how large the logits are, over decay and samples."""
-    diagram = nct.find_diagram("mse-collapse")
+    diagram = nct.phase.find_diagram("mse-collapse")
     return dataclasses.replace(diagram, id="seen", **changes)
 
 
 def test_a_boundary_of_which_nothing_is_predicted_is_located_and_drawn(tmp_path):
-    diagram = nct.find_diagram("mse-collapse")
+    diagram = nct.phase.find_diagram("mse-collapse")
     free = dataclasses.replace(diagram.boundaries[0], predicted=None, within=1e-3)
     found = nct.phase_diagram(observed(boundaries=(free,)), grid=2, rows=2, seeds=2)
     (one,) = found.located
@@ -442,9 +446,9 @@ def test_without_boundaries_the_measures_are_drawn(tmp_path):
 
 MANY = """
 import dataclasses, nctheory as nct
-d = nct.find_diagram("mse-collapse")
+d = nct.phase.find_diagram("mse-collapse")
 for name in ("first", "second"):
-    nct.register_diagram(dataclasses.replace(d, id=f"{name}-of-two", title=name, boundaries=()))
+    nct.phase.register_diagram(dataclasses.replace(d, id=f"{name}-of-two", title=name, boundaries=()))
 """
 
 
@@ -460,7 +464,7 @@ def test_a_file_of_several_diagrams(tmp_path, capsys):
     assert "second-of-two: second" in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "phase.json").read_text())["outcome"] == "observed"
     assert main(["phase", f"{file}:third", *quick]) == 2
-    file.write_text(MANY + "nct.register_diagram(dataclasses.replace(d, id='bad', boundaries=(), measures={}))\n")
+    file.write_text(MANY + "nct.phase.register_diagram(dataclasses.replace(d, id='bad', boundaries=(), measures={}))\n")
     assert main(["phase", f"{file}:first-of-two", *quick]) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert "measures: expected at least one in diagram 'bad', which has no boundary" in said
@@ -494,7 +498,7 @@ def test_sweeps_have_pictures(tmp_path, capsys):
 
 def test_an_end_above_one_that_did_not_converge_decides_nothing():
     """Of two ends within a certificate's gap the lower one, which did not converge, shows that the other is a saddle."""
-    boundary = nct.find_diagram("mse-collapse").boundaries[0]
+    boundary = nct.phase.find_diagram("mse-collapse").boundaries[0]
     cells = {
         "value": np.array([[1.0, 1.0 - 1e-10], [1.0, 1.0 - 1e-16], [1.0, np.nan]]),
         "lower_bound": np.full((3, 2), 1.0 - 2e-10),

@@ -12,7 +12,7 @@ NAME = "norm[/b] [red]$x^{"
 FILE = """
 import dataclasses, nctheory as nct
 
-found = nct.find_theorem("ufm-mse-nobias")
+found = nct.theorems.find_theorem("ufm-mse-nobias")
 claim = dataclasses.replace(found.claims[0], name={name!r})
 others = [one for one in found.claims[1:] if one.kind == "global value"]
 control = dataclasses.replace(found.controls[0], name={name!r}, claims=())
@@ -46,7 +46,7 @@ def test_plain_text_holds_no_latex(identifier):
 
 
 def test_errata_hold_no_latex():
-    for erratum in nct.errata().values():
+    for erratum in nct.theorems.errata().values():
         assert not re.search(r"[\\$]|\\text", show_erratum(erratum))
 
 

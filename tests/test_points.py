@@ -20,12 +20,12 @@ OF_SEEDS = {
     "value_rounding": lambda p: value_rounding(MODEL, p),
     "solve_from": lambda p: nct.solve_from(MODEL, p),
     "flow": lambda p: nct.gradient_flow(MODEL, p, [1.0]),
-    "descend": lambda p: nct.descend(MODEL, p, [1], 0.1),
+    "descend": lambda p: nct.gradient_descent(MODEL, p, [1], 0.1),
 }
 OF_ONE = {
     "hessian_report": lambda p: nct.hessian_report(MODEL, p),
-    "lowest_curvature": lambda p: nct.lowest_curvature(MODEL, p, count=2),
-    "follow_flow": lambda p: nct.follow_flow(MODEL, p, 1.0),
+    "lowest_curvature": lambda p: nct.certificates.lowest_curvature(MODEL, p, count=2),
+    "follow_flow": lambda p: nct.flow.follow_flow(MODEL, p, 1.0),
     "unique_minimiser": lambda p: unique_minimiser(MODEL, p, nct.hessian_report(MODEL, ONE)),
 }
 
@@ -80,7 +80,7 @@ def test_points_of_any_problem_are_checked_against_its_own_template():
     assert check_points(Number(), np.zeros(()), ()) == ()
     with pytest.raises(ValueError, match=re.escape("params: expected  of shape (seeds), got (5, 2)")):
         check_points(Number(), np.zeros((5, 2)))
-    sides = nct.side_by_side([MODEL, MODEL])
+    sides = nct.problems.problem_sum([MODEL, MODEL])
     points = nct.starts(sides, 2)
     assert check_points(sides, points) == (2,)
     with pytest.raises(ValueError, match=re.escape("got (2, 3, 3); of a single point x give")):

@@ -26,17 +26,17 @@ CHAINS = {
         weight_decay=(0.1, 0.2),
         bias=bias,
     ),
-    "reduced": lambda loss, bias: nct.reduce_to_class_means(model(loss, bias=bias)),
+    "reduced": lambda loss, bias: nct.problems.reduce_to_class_means(model(loss, bias=bias)),
 }
 
 
 @pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize("loss", [*LOSSES, nct.focal(2.0)])
+@pytest.mark.parametrize("loss", [*LOSSES, nct.losses.focal(2.0)])
 @pytest.mark.parametrize("chain", CHAINS)
 def test_hessian_by_hand_is_the_hessian(chain, loss, bias, rng):
     problem = CHAINS[chain](loss, bias)
     if chain == "two factors" and loss == "mse" and bias is not None:
-        problem = nct.moment_form(problem)  # whose bias stands on a row of its own
+        problem = nct.problems.moment_form(problem)  # whose bias stands on a row of its own
     point = first(random_points(problem, 1, rng))
     expected = brute_force_hessian(problem, point)
     np.testing.assert_allclose(problem.hessian(point), expected, atol=1e-13 * np.abs(expected).max())
@@ -44,7 +44,7 @@ def test_hessian_by_hand_is_the_hessian(chain, loss, bias, rng):
 
 
 def test_a_chain_with_an_objective_of_its_own_has_the_hessian_of_that(rng):
-    class Steeper(nct.DeepLinear):
+    class Steeper(nct.problems.DeepLinear):
         def objective(self, params):
             return super().objective(params) + jnp.sum(params.weights[0] ** 4)
 
@@ -90,26 +90,26 @@ def test_objective_is_what_the_docstring_says(chain, rng):
 def test_gauge_leaves_the_objective_and_its_tangents_are_flat(chain, loss, rng):
     problem = CHAINS[chain](loss, 0.0)
     x = first(random_points(problem, 1, rng))
-    moved = nct.random_gauge(problem, x, jax.random.key(3))
+    moved = nct.problems.random_gauge(problem, x, jax.random.key(3))
     np.testing.assert_allclose(problem.objective(moved), problem.objective(x), rtol=1e-13)
-    gradient = nct.ravel(problem.value_and_grad(x)[1])
-    tangents = jax.vmap(nct.ravel)(problem.gauge_tangents(x))
+    gradient = nct.problems.ravel(problem.value_and_grad(x)[1])
+    tangents = jax.vmap(nct.problems.ravel)(problem.gauge_tangents(x))
     dims = [problem.widths[s] for s in internal_spaces(problem)]
     assert tangents.shape[0] == sum(d * (d - 1) // 2 for d in dims) + (loss == "cross_entropy")
     assert np.max(np.abs(tangents @ gradient)) < 1e-13
     # A wrong sign in one factor would not be flat: check that the test can see that.
     wrong = problem.gauge_tangents(x)._replace(weights=tuple(-w for w in problem.gauge_tangents(x).weights))
     if problem.inputs is None:
-        assert np.max(np.abs(jax.vmap(nct.ravel)(wrong) @ gradient)) > 1e-3
+        assert np.max(np.abs(jax.vmap(nct.problems.ravel)(wrong) @ gradient)) > 1e-3
 
 
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_reduced_form_is_the_same_problem(loss, bias, rng):
     full = model(loss, bias=bias)
-    reduced = nct.reduce_to_class_means(full)
+    reduced = nct.problems.reduce_to_class_means(full)
     x = first(random_points(reduced, 1, rng))
-    np.testing.assert_allclose(reduced.objective(x), full.objective(nct.lift_to_samples(full, x)), rtol=1e-13)
+    np.testing.assert_allclose(reduced.objective(x), full.objective(nct.problems.lift_to_samples(full, x)), rtol=1e-13)
     if (loss == "mse") == (bias is None):  # of the solver, two of the six are enough
         return
     ends_full, ends = nct.solve(full, 8), nct.solve(reduced, 8)
@@ -136,16 +136,16 @@ def test_a_grid_of_hyperparameters_is_one_program(rng):
 
 
 def test_label_smoothing_smooths():
-    problem = model(nct.label_smoothing(0.3))
+    problem = model(nct.losses.label_smoothing(0.3))
     np.testing.assert_allclose(np.unique(problem.targets), [0.1, 0.8])
 
 
 def test_ravel_and_unravel_are_inverse(rng):
     problem = CHAINS["deep, free features"]("mse", 0.3)
     x = random_points(problem, 4, rng)
-    vectors = jax.vmap(nct.ravel)(x)
+    vectors = jax.vmap(nct.problems.ravel)(x)
     assert vectors.shape == (4, size(problem))
-    for ours, theirs in zip(jax.tree.leaves(nct.unravel(problem, vectors)), jax.tree.leaves(x), strict=True):
+    for ours, theirs in zip(jax.tree.leaves(nct.problems.unravel(problem, vectors)), jax.tree.leaves(x), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -223,7 +223,7 @@ def test_cross_entropy_targets_must_be_distributions():
 def test_bad_factorisations_are_refused(arguments, message):
     target = arguments.pop("target")
     with pytest.raises(ValueError, match=message):
-        nct.minimal_factorisation(target, **arguments)
+        nct.problems.minimal_factorisation(target, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -234,11 +234,13 @@ def test_the_gauge_penalty_sees_the_orbit_and_nothing_else(widths, bias):
     decay = (0.1,) * len(widths)
     problem = nct.deep_linear(widths=widths, counts=(3,) * widths[-1], loss="mse", weight_decay=decay, bias=bias)
     point = problem.init(jax.random.key(0), 1.0)
-    penalty = jax.jit(jax.vmap(lambda v: nct.ravel(problem.gauge_penalty(point, nct.unravel(problem, v)))))
-    matrix = np.asarray(penalty(np.eye(nct.ravel(point).size)))
+    penalty = jax.jit(
+        jax.vmap(lambda v: nct.problems.ravel(problem.gauge_penalty(point, nct.problems.unravel(problem, v))))
+    )
+    matrix = np.asarray(penalty(np.eye(nct.problems.ravel(point).size)))
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-13)
     assert np.linalg.eigvalsh(matrix)[0] > -1e-12
-    tangents = np.asarray(jax.vmap(nct.ravel)(problem.gauge_tangents(point)))
+    tangents = np.asarray(jax.vmap(nct.problems.ravel)(problem.gauge_tangents(point)))
     orbit, singular, _ = np.linalg.svd(tangents.T, full_matrices=False)
     orbit = orbit[:, singular > 1e-9]
     np.testing.assert_allclose(orbit @ (orbit.T @ matrix), matrix, atol=1e-12)
@@ -249,5 +251,5 @@ def test_the_gauge_penalty_sees_the_orbit_and_nothing_else(widths, bias):
     # A rotation that moves the weights above its space at all is seen.
     along = np.linalg.eigvalsh(orbit.T @ matrix @ orbit)
     assert np.sum(along > 1e-9) >= sum(min(k, d) * (d - 1) - min(k, d) * (min(k, d) - 1) // 2 for d, k in [widths[:2]])
-    default = nct.Problem.gauge_penalty(problem, point, nct.unravel(problem, matrix[0]))
-    np.testing.assert_allclose(nct.ravel(default), tangents.T @ (tangents @ matrix[0]), atol=1e-12)
+    default = nct.Problem.gauge_penalty(problem, point, nct.problems.unravel(problem, matrix[0]))
+    np.testing.assert_allclose(nct.problems.ravel(default), tangents.T @ (tangents @ matrix[0]), atol=1e-12)

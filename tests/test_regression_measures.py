@@ -10,10 +10,10 @@ import nctheory as nct
 WEIGHTS = np.random.default_rng(2).normal(size=(2, 5))
 COVARIANCE = np.array([[2.0, 0.5], [0.5, 1.0]])
 MEASURES = {
-    "nrc1": lambda h: nct.principal_subspace_error(h, 2),
-    "nrc2": lambda h: nct.weight_subspace_error(jnp.asarray(WEIGHTS, h.dtype), h),
-    "nrc2 in W": lambda h: nct.weight_subspace_error(h[..., :2, :5], jnp.asarray(np.eye(5, 7), h.dtype)),
-    "nrc3": lambda h: nct.regression_gram_distance(h[..., :2, :], jnp.asarray(COVARIANCE), 0.3),
+    "nrc1": lambda h: nct.measures.principal_subspace_error(h, 2),
+    "nrc2": lambda h: nct.measures.weight_subspace_error(jnp.asarray(WEIGHTS, h.dtype), h),
+    "nrc2 in W": lambda h: nct.measures.weight_subspace_error(h[..., :2, :5], jnp.asarray(np.eye(5, 7), h.dtype)),
+    "nrc3": lambda h: nct.measures.regression_gram_distance(h[..., :2, :], jnp.asarray(COVARIANCE), 0.3),
 }
 
 
@@ -46,7 +46,7 @@ def test_exact_collapse_is_zero_at_any_scale(scale, rng):
     assert float(MEASURES["nrc2"](h)) < 1e-28
     values, vectors = np.linalg.eigh(COVARIANCE)
     root = (vectors * np.sqrt(np.sqrt(values) - np.sqrt(0.3))) @ vectors.T
-    assert float(nct.regression_gram_distance(jnp.asarray(scale * root), jnp.asarray(COVARIANCE), 0.3)) < 1e-28
+    assert float(nct.measures.regression_gram_distance(jnp.asarray(scale * root), jnp.asarray(COVARIANCE), 0.3)) < 1e-28
 
 
 def test_one_direction_in_use_is_collapse_too():
@@ -88,9 +88,9 @@ def test_leading_axes_are_batches_and_all_is_float64_unless_traced(name, rng):
 
 
 def test_a_rank_that_fills_the_space_leaves_nothing_over(rng):
-    assert np.all(nct.principal_subspace_error(jnp.asarray(rng.normal(size=(3, 4, 9))), 4) == 0)
+    assert np.all(nct.measures.principal_subspace_error(jnp.asarray(rng.normal(size=(3, 4, 9))), 4) == 0)
     with pytest.raises(ValueError, match="rank: expected the dimension of the targets, at least 1, got 0"):
-        nct.principal_subspace_error(jnp.zeros((3, 4)), 0)
+        nct.measures.principal_subspace_error(jnp.zeros((3, 4)), 0)
 
 
 def test_trained_end_states_are_collapsed_and_interpolation_alone_is_not(rng):
@@ -100,14 +100,14 @@ def test_trained_end_states_are_collapsed_and_interpolation_alone_is_not(rng):
     ends = nct.solve(problem, 8).params
     w, h = jnp.asarray(ends.weights[0]), jnp.asarray(ends.features)
     covariance = jnp.asarray(np.cov(targets, bias=True))
-    assert np.max(nct.principal_subspace_error(h, 2)) < 1e-16
-    assert np.max(nct.weight_subspace_error(w, h)) < 1e-16
-    assert np.max(nct.regression_gram_distance(w, covariance, lam_w * lam_h)) < 1e-16
-    assert np.min(nct.regression_gram_distance(w, covariance, 0.0)) > 1e-6
+    assert np.max(nct.measures.principal_subspace_error(h, 2)) < 1e-16
+    assert np.max(nct.measures.weight_subspace_error(w, h)) < 1e-16
+    assert np.max(nct.measures.regression_gram_distance(w, covariance, lam_w * lam_h)) < 1e-16
+    assert np.min(nct.measures.regression_gram_distance(w, covariance, 0.0)) > 1e-6
     # Without decay (Theorem 4.3 of the paper) any W of full rank interpolates, with features off its row space.
     weights = rng.normal(size=(2, 4))
     null = np.linalg.svd(weights)[2][2:].T
     features = np.linalg.pinv(weights) @ targets + null @ rng.normal(size=(2, 12))
     np.testing.assert_allclose(weights @ features, targets, atol=1e-12)
-    assert float(nct.principal_subspace_error(jnp.asarray(features), 2)) > 0.01
-    assert float(nct.weight_subspace_error(jnp.asarray(weights), jnp.asarray(features))) > 0.01
+    assert float(nct.measures.principal_subspace_error(jnp.asarray(features), 2)) > 0.01
+    assert float(nct.measures.weight_subspace_error(jnp.asarray(weights), jnp.asarray(features))) > 0.01

@@ -229,7 +229,7 @@ def test_figures_are_the_same_bytes(results):
 
 
 def test_diagrams_of_which_nothing_is_predicted_are_on_the_page(folder):
-    diagram = nct.find_diagram("mse-collapse")
+    diagram = nct.phase.find_diagram("mse-collapse")
     free = dataclasses.replace(diagram.boundaries[0], predicted=None, within=1e-2)
     for name, boundaries in (("free", (free,)), ("bare", ())):
         found = nct.phase_diagram(dataclasses.replace(diagram, id=name, boundaries=boundaries), grid=2, rows=2, seeds=2)

@@ -33,7 +33,9 @@ def scales(counts, class_wise, label_wise, rng):
 
 
 def hard_margin(counts, delta, gamma, dim=None, decay=(1.0, 1.0), reduced=True):
-    given = nct.hard_margin_multipliers(np.asarray(counts, float), delta, gamma) * np.sqrt(decay[0] * decay[1])
+    given = nct.closed_form.hard_margin_multipliers(np.asarray(counts, float), delta, gamma) * np.sqrt(
+        decay[0] * decay[1]
+    )
     return nct.support_vector_features(
         counts=counts,
         dim=len(counts) if dim is None else dim,
@@ -50,8 +52,8 @@ def flat_objective(problem, unit=1.0) -> Any:
 
     @jax.jit
     def both(vector):
-        value, gradient = problem.value_and_grad(nct.unravel(problem, vector))
-        return value / unit, nct.ravel(gradient) / unit
+        value, gradient = problem.value_and_grad(nct.problems.unravel(problem, vector))
+        return value / unit, nct.problems.ravel(gradient) / unit
 
     return lambda vector: (lambda pair: (float(pair[0]), np.asarray(pair[1])))(both(vector))
 
@@ -63,7 +65,7 @@ def test_multipliers_are_positive_whatever_the_imbalance(scaled, rng):
         classes = int(rng.integers(2, 9))
         counts = np.exp(rng.uniform(0, rng.uniform(0, 12), size=classes))
         delta, gamma = scales(counts, scaled, scaled, rng)
-        a = nct.hard_margin_multipliers(counts, delta, gamma)
+        a = nct.closed_form.hard_margin_multipliers(counts, delta, gamma)
         nu, null = counts / (gamma * delta) ** 2, 1 / delta
         size = np.minimum(nu[:, None] * np.sqrt(nu)[None, :], nu[None, :] * np.sqrt(nu)[:, None])
         floor = np.outer(null, null) ** 2 * nu.min() / ((null @ null) * size * gamma[None, :] ** 2)
@@ -79,7 +81,7 @@ def test_multipliers_are_positive_whatever_the_imbalance(scaled, rng):
 @pytest.mark.parametrize(("counts", "class_wise", "label_wise"), CASES)
 def test_multipliers_are_the_integral(counts, class_wise, label_wise, rng):
     delta, gamma = scales(counts, class_wise, label_wise, rng)
-    a = nct.hard_margin_multipliers(np.asarray(counts, float), delta, gamma)
+    a = nct.closed_form.hard_margin_multipliers(np.asarray(counts, float), delta, gamma)
     nu, null = counts / (gamma * delta) ** 2, 1 / delta
     for c in range(len(counts)):
         for k in range(len(counts)):
@@ -119,7 +121,7 @@ def test_an_independent_solver_does_not_descend_from_the_closed_form(counts, cla
     delta, gamma = scales(counts, class_wise, label_wise, rng)
     problem = hard_margin(counts, delta, gamma, decay=decay)
     minimum = scaled_margin_minimum(problem)
-    start = nct.ravel(nct.minimiser(problem, minimum))
+    start = nct.problems.ravel(nct.closed_form.minimiser(problem, minimum))
     fun = flat_objective(problem)
 
     value = fun(start)[0]
@@ -143,7 +145,7 @@ def test_both_closed_forms_agree_in_both_forms(reduced):
         np.testing.assert_allclose(getattr(general, name), getattr(special, name), rtol=1e-14, atol=1e-14)
     root = np.sqrt([5.0, 3.0, 1.0])
     assert float(special.value) == pytest.approx(
-        np.linalg.norm(np.asarray(nct.simplex_etf(3)) * root[None, :], ord="nuc"), rel=1e-14
+        np.linalg.norm(np.asarray(nct.closed_form.simplex_etf(3)) * root[None, :], ord="nuc"), rel=1e-14
     )
 
 
@@ -161,8 +163,8 @@ def test_closed_form_under_jit_and_vmap():
 @pytest.mark.parametrize("factor", [0.0, 0.5, 0.9, 1.1, 3.0])
 def test_any_multipliers_give_a_lower_bound(factor, rng):
     counts = (4, 2, 1)
-    right = nct.hard_margin_multipliers(np.asarray(counts, float))
-    value = float(np.linalg.norm(np.asarray(nct.simplex_etf(3)) * np.sqrt(counts)[None, :], ord="nuc"))
+    right = nct.closed_form.hard_margin_multipliers(np.asarray(counts, float))
+    value = float(np.linalg.norm(np.asarray(nct.closed_form.simplex_etf(3)) * np.sqrt(counts)[None, :], ord="nuc"))
     wrong = right * factor + (rng.uniform(0, 0.2, size=(3, 3)) if factor == 0.0 else 0.0)
     problem = nct.support_vector_features(counts=counts, dim=3, multipliers=wrong)
     ensemble = nct.solve(problem, seeds=8, method="polish")
@@ -175,7 +177,7 @@ def test_any_multipliers_give_a_lower_bound(factor, rng):
 
 def losses(rng, classes=4):
     delta, gamma = (np.exp(rng.uniform(-0.5, 0.5, size=classes)) for _ in range(2))
-    scaled = nct.vector_scaling(
+    scaled = nct.losses.vector_scaling(
         classes, class_scale=delta, label_scale=gamma, offset=rng.normal(size=classes), weight=30.0
     )
     a = rng.uniform(0.1, 2.0, size=(classes, classes))
@@ -219,8 +221,8 @@ def test_conjugate_is_the_supremum(rng):
 
 def test_vector_scaling_is_cross_entropy_with_adjusted_logits(rng):
     offset, logits = rng.normal(size=3), rng.normal(size=(3, 3)) * 5
-    plain = nct.label_smoothing(0.0)
-    adjusted = nct.vector_scaling(3, offset=offset, weight=7.0)
+    plain = nct.losses.label_smoothing(0.0)
+    adjusted = nct.losses.vector_scaling(3, offset=offset, weight=7.0)
     eye = jnp.eye(3)
     moved = logits + offset[:, None]
     np.testing.assert_allclose(adjusted.value(logits, eye), 7.0 * plain.value(moved, eye), rtol=1e-13)
@@ -257,7 +259,7 @@ def test_wrong_scaling_is_named():
     ]
     for arguments, reason in wrong:
         with pytest.raises(ValueError, match=reason):
-            nct.vector_scaling(**arguments)
+            nct.losses.vector_scaling(**arguments)
 
 
 def test_failing_hypotheses_are_named():
@@ -283,20 +285,22 @@ def test_side_by_side_is_the_sum_of_its_members(rng):
         nct.unconstrained_features(counts=(2, 1), dim=2, loss="cross_entropy", weight_decay=(a, a), bias=0.0)
         for a in decays
     ]
-    both = nct.side_by_side(models)
+    both = nct.problems.problem_sum(models)
     point = first(random_points(both, 1, rng))
     parts = [jax.tree.map(lambda x, i=i: jnp.asarray(x[i]), point) for i in range(3)]
     value, gradient = both.value_and_grad(point)
     assert float(value) == pytest.approx(sum(float(m.objective(p)) for m, p in zip(models, parts, strict=True)))
     auto = jax.grad(both.objective)(jax.tree.map(jnp.asarray, point))
-    np.testing.assert_allclose(nct.ravel(gradient), nct.ravel(auto), atol=1e-13)
-    tangents = jax.vmap(nct.ravel)(both.gauge_tangents(point))
+    np.testing.assert_allclose(nct.problems.ravel(gradient), nct.problems.ravel(auto), atol=1e-13)
+    tangents = jax.vmap(nct.problems.ravel)(both.gauge_tangents(point))
     assert np.sum(np.any(np.asarray(tangents) != 0, axis=1)) == 3 * 2  # one rotation and one free shift each
-    np.testing.assert_allclose(np.abs(tangents @ nct.ravel(gradient)), 0.0, atol=1e-13)
+    np.testing.assert_allclose(np.abs(tangents @ nct.problems.ravel(gradient)), 0.0, atol=1e-13)
     assert np.linalg.matrix_rank(np.asarray(tangents)) == 6
     # The penalty is positive semidefinite, and zero across the rotations' orbit.
-    vectors = np.eye(np.asarray(nct.ravel(point)).size)
-    form = np.stack([np.asarray(nct.ravel(both.gauge_penalty(point, nct.unravel(both, v)))) for v in vectors])
+    vectors = np.eye(np.asarray(nct.problems.ravel(point)).size)
+    form = np.stack(
+        [np.asarray(nct.problems.ravel(both.gauge_penalty(point, nct.problems.unravel(both, v)))) for v in vectors]
+    )
     assert np.linalg.eigvalsh(form + form.T).min() > -1e-12
     bound = nct.certify(both, jax.tree.map(lambda x: x[None], point))
     alone = [
@@ -326,7 +330,7 @@ class ConcaveMargin(MeanSquaredError):
 def test_side_by_side_certifies_no_member_that_has_no_certificate(rng):
     """The check of convexity needs the numbers of each member, which a trace over the members would hide."""
     model = nct.unconstrained_features(counts=(2, 1), dim=2, loss=ConcaveMargin(), weight_decay=(0.1, 0.1))
-    both = nct.side_by_side([model, model])
+    both = nct.problems.problem_sum([model, model])
     bound = nct.certify(both, random_points(both, 2, rng))
     assert not bound.valid.any()
     assert "not convex" in (bound.reason or "")
@@ -342,7 +346,7 @@ def test_side_by_side_refuses_problems_of_different_shape():
         ([model(2), model(2, "cross_entropy")], "problems\\[1\\]"),
     ):
         with pytest.raises(ValueError, match=reason):
-            nct.side_by_side(problems)
+            nct.problems.problem_sum(problems)
 
 
 def test_the_path_against_plain_cross_entropy_and_scipy():
@@ -351,18 +355,20 @@ def test_the_path_against_plain_cross_entropy_and_scipy():
     predicted = predict_path(path_problem(counts, dim))
     for exponent, logits in zip(EXPONENTS[:2], predicted.logits[:2], strict=True):
         lam = 10.0**-exponent / sum(counts)
-        problem = nct.reduce_to_class_means(
+        problem = nct.problems.reduce_to_class_means(
             nct.unconstrained_features(counts=counts, dim=dim, loss="cross_entropy", weight_decay=(lam, lam))
         )
         fun = flat_objective(problem, lam)
-        start = np.asarray(nct.ravel(problem.init(jax.random.key(3), 1.0)))
+        start = np.asarray(nct.problems.ravel(problem.init(jax.random.key(3), 1.0)))
         options = {"maxiter": 50000, "maxfun": 50000, "ftol": 1e-16, "gtol": 1e-9}
         found: Any = scipy.optimize.minimize(fun, start, jac=True, method="L-BFGS-B", options=options)
-        np.testing.assert_allclose(problem.invariants(nct.unravel(problem, found.x)), logits, atol=1e-5)
+        np.testing.assert_allclose(problem.invariants(nct.problems.unravel(problem, found.x)), logits, atol=1e-5)
         # Balanced classes: the known scale log(1/kappa - K + 1).
     scale = fixed_point(3, np.full(4, 5.0), np.ones(4), np.ones(4), np.zeros(4))
     kappa = np.sqrt(5) * 1e-3 / 20
-    np.testing.assert_allclose(scale, np.log(1 / kappa - 3) * np.asarray(nct.simplex_etf(4)), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        scale, np.log(1 / kappa - 3) * np.asarray(nct.closed_form.simplex_etf(4)), rtol=1e-12, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("counts", [(10, 2, 2), (30, 10, 2, 1), (2, 2, 2, 2)])

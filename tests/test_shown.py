@@ -56,7 +56,7 @@ def filled(kind, size) -> Any:
 
 def invented(hint, size):
     for part, value in (
-        ("Params", nct.ChainParams((np.zeros((size, 4, 4)),) * 9, np.zeros((size, 4, 20)), None)),
+        ("Params", nct.problems.ChainParams((np.zeros((size, 4, 4)),) * 9, np.zeros((size, 4, 20)), None)),
         ("dict", {MARK + str(i): np.zeros(size) for i in range(size)}), ("tuple", (MARK,) * size),
         ("str", MARK + "x" * size), ("bool", True), ("ndarray", np.zeros((size, 5))), ("Float", np.zeros((size, 5))),
         ("int", 3), ("float", 0.5), ("Any", np.linspace(0.0, 1.0, size)),
@@ -127,7 +127,7 @@ def test_real_ones_say_what_matters(seeds):
             (nct.global_minimum(model), "value=0.242843"),
             (nct.gradient_flow(model, nct.starts(model, 4), [1.0, 2.0]), "4 followed"),
             (nct.census(model, 24), "CriticalType"),
-            (nct.find_theorem("ufm-mse-nobias"), "ufm-mse-nobias"),
+            (nct.theorems.find_theorem("ufm-mse-nobias"), "ufm-mse-nobias"),
         ]
     for one, part in told:
         assert part in repr(one), repr(one)
@@ -139,7 +139,7 @@ def test_a_tracer_is_shown_by_its_shape():
 
     @jax.jit
     def traced(x):
-        seen.append(repr(nct.ChainParams((x,), x, None)))
+        seen.append(repr(nct.problems.ChainParams((x,), x, None)))
         return x
 
     traced(jnp.zeros((2, 3)))

@@ -148,9 +148,9 @@ def test_methods_reach_the_tolerance_at_the_same_minimum(method):
 def test_against_scipy_lbfgs_per_seed(loss):
     problem = model(loss, decay=(0.02, 0.03), bias=0.2)
     ours = nct.solve(problem, 6)
-    value_and_grad = jax.jit(jax.value_and_grad(lambda v: problem.objective(nct.unravel(problem, v))))
+    value_and_grad = jax.jit(jax.value_and_grad(lambda v: problem.objective(nct.problems.unravel(problem, v))))
     for seed in range(6):
-        begin = np.asarray(nct.ravel(problem.init(jax.random.fold_in(jax.random.key(0), seed), 1.0)))
+        begin = np.asarray(nct.problems.ravel(problem.init(jax.random.fold_in(jax.random.key(0), seed), 1.0)))
         theirs = scipy.optimize.minimize(
             lambda v: tuple(np.asarray(x) for x in value_and_grad(v)), begin, jac=True, method="L-BFGS-B", tol=1e-14
         )
@@ -254,12 +254,12 @@ def test_statuses_budget_and_divergence():
 
 
 def test_one_bad_seed_does_not_kill_the_others():
-    class Trap(nct.MinimalFactorisation):
+    class Trap(nct.problems.MinimalFactorisation):
         def init(self, key, scale):
             point = super().init(key, scale)
             return jax.numpy.where(jax.random.uniform(key) < 0.3, jax.numpy.nan, point)
 
-    good = nct.minimal_factorisation(np.diag([2.0, 1.0]), dim=2, weight_decay=(0.1, 0.1))
+    good = nct.problems.minimal_factorisation(np.diag([2.0, 1.0]), dim=2, weight_decay=(0.1, 0.1))
     trap = Trap(**{name: getattr(good, name) for name in good.__dataclass_fields__})
     ensemble = nct.solve(trap, 32)
     counts = ensemble.counts()
@@ -282,7 +282,7 @@ def test_a_flow_in_single_precision_leads_to_the_same_ends():
 def test_the_single_precision_program_holds_no_double():
     problem = model("cross_entropy", bias=0.1)
     settings = Settings(*(np.asarray(x) for x in (1e-10, 1e-3, 0.03, 1.0, 1000, True, True)))
-    points = np.zeros((4, nct.ravel(problem.init(jax.random.key(0), 1.0)).size))
+    points = np.zeros((4, nct.problems.ravel(problem.init(jax.random.key(0), 1.0)).size))
     with jax.enable_x64(False):
         arguments = (
             halved(singleton(problem)),
@@ -310,7 +310,7 @@ def test_a_device_without_double_precision_needs_a_single_precision_flow():
 def test_many_problems_are_solved_and_certified_as_each_alone(flow_precision):
     members = [model("cross_entropy", decay=(decay, 0.05), bias=0.1) for decay in (0.02, 0.05)]
     together = nct.solve_many(members, [3, 0, 5], key=2, flow_precision=flow_precision)
-    bounds = nct.certify_many(members, together.params)
+    bounds = nct.certificates.certify_many(members, together.params)
     assert together.converged.all()
     assert together.params.weights[0].shape == (2, 3, 3, 3)
     for i, member in enumerate(members):
@@ -324,7 +324,7 @@ def test_many_problems_are_solved_and_certified_as_each_alone(flow_precision):
     with pytest.raises(ValueError, match="colour"):
         nct.solve_many(members, colour=1)
     with pytest.raises(ValueError, match=r"shape \(members, seeds, "):
-        nct.certify_many(members, first(together.params))
+        nct.certificates.certify_many(members, first(together.params))
 
 
 @pytest.mark.slow
@@ -370,7 +370,7 @@ e = nct.solve(p, 3)
 b, m = nct.certify(p, e.params), nct.global_minimum(p)
 assert e.value.dtype == np.float64 and b.gap.dtype == np.float64 and m.value.dtype == np.float64
 assert np.all(np.abs(e.value - m.value) < 1e-13) and np.all(b.gap < 1e-13)
-assert nct.class_means(jnp.ones((2, 4)), np.array([0, 0, 1, 1]), 2).dtype == np.float64
+assert nct.measures.class_means(jnp.ones((2, 4)), np.array([0, 0, 1, 1]), 2).dtype == np.float64
 assert jnp.zeros(1).dtype == jnp.float32 and not jax.config.jax_enable_x64
 """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env=usual_environment())

@@ -20,7 +20,7 @@ SHAPES = ((3, 4, 12), (2, 2, 9), (4, 5, 3), (1, 1, 6))
 
 def imbalanced(counts, dim, decay, bias: float | None = 0.0, reduced=False):
     problem = nct.unconstrained_features(counts=counts, dim=dim, loss="mse", weight_decay=decay, bias=bias)
-    return nct.reduce_to_class_means(problem) if reduced else problem
+    return nct.problems.reduce_to_class_means(problem) if reduced else problem
 
 
 def regression(targets, dim, decay, bias: float | None = 0.0):
@@ -56,7 +56,7 @@ def test_each_direction_minimises_its_scalar_problem(counts, rng):
     for _ in range(12):
         decay = decays(rng, n.sum(), sigma)
         lam = np.sqrt(decay[0] * decay[1])
-        minimum = nct.imbalanced_squared_error_minimum(imbalanced(counts, n.size - 1, decay, reduced=True))
+        minimum = nct.closed_form.imbalanced_squared_error_minimum(imbalanced(counts, n.size - 1, decay, reduced=True))
         assert minimum.value == pytest.approx(sum(best_scalar(s, n.sum(), lam) for s in sigma), rel=1e-9)
         np.testing.assert_allclose(
             minimum.singular_values, np.append(np.maximum(sigma - n.sum() * lam, 0), 0), rtol=1e-10, atol=1e-13
@@ -69,9 +69,9 @@ def test_each_direction_minimises_its_scalar_problem(counts, rng):
 def test_agrees_with_the_theorem_on_chains_of_any_depth(counts, dim, reduced, rng):
     proved = dict(closed_forms())
     for _ in range(3):
-        sigma = nct.class_target_spectrum(counts, reduced=True)[1]
+        sigma = nct.closed_form.class_target_spectrum(counts, reduced=True)[1]
         problem = imbalanced(counts, dim, decays(rng, sum(counts), sigma), reduced=reduced)
-        ours, chain = nct.imbalanced_squared_error_minimum(problem), proved["dang-mse-imb"][1](problem)
+        ours, chain = nct.closed_form.imbalanced_squared_error_minimum(problem), proved["dang-mse-imb"][1](problem)
         assert nct.global_minimum(problem).theorem == ours.theorem == "ufm-mse-bias-imbalanced"
         for name in (
             "value",
@@ -91,7 +91,7 @@ def test_agrees_with_balanced_classes(reduced, rng):
         for relative in (0.3, 0.98, 1.02):
             decay = (relative / classes / np.sqrt(n) * 2, relative / classes / np.sqrt(n) / 2)
             problem = imbalanced((n,) * classes, classes, decay, reduced=reduced)
-            ours, balanced = nct.imbalanced_squared_error_minimum(problem), nct.global_minimum(problem)
+            ours, balanced = nct.closed_form.imbalanced_squared_error_minimum(problem), nct.global_minimum(problem)
             assert balanced.theorem == "ufm-mse-bias"
             for name, value in ours._asdict().items():
                 if name not in ("theorem", "stationary_values"):
@@ -121,17 +121,17 @@ def test_an_independent_solver_finds_nothing_lower(build, theorem, rng):
     problem = build()
     minimum = nct.global_minimum(problem)
     assert minimum.theorem == theorem
-    start = np.asarray(nct.ravel(nct.minimiser(problem, minimum, 1)))
+    start = np.asarray(nct.problems.ravel(nct.closed_form.minimiser(problem, minimum, 1)))
 
     @jax.jit
     def both(vector):
-        value, gradient = problem.value_and_grad(nct.unravel(problem, vector))
-        return value, nct.ravel(gradient)
+        value, gradient = problem.value_and_grad(nct.problems.unravel(problem, vector))
+        return value, nct.problems.ravel(gradient)
 
     value, gradient = both(start)
     assert float(value) == pytest.approx(float(minimum.value), rel=1e-12)
     assert np.linalg.norm(gradient) < 1e-12
-    np.testing.assert_allclose(problem.logits(nct.unravel(problem, start)), minimum.logits, atol=1e-12)
+    np.testing.assert_allclose(problem.logits(nct.problems.unravel(problem, start)), minimum.logits, atol=1e-12)
     for size in (1e-3, 1.0):
         found = scipy.optimize.minimize(
             lambda v: tuple(np.asarray(x) for x in both(v)),
@@ -155,7 +155,7 @@ def test_regression_against_scalar_problems_and_a_matrix_square_root(n, dim, sam
         sigma = sigma[sigma > 1e-9]
         decay = decays(rng, samples, sigma)
         lam = np.sqrt(decay[0] * decay[1])
-        minimum = nct.regression_minimum(regression(targets, max(dim, n), decay, bias))
+        minimum = nct.closed_form.regression_minimum(regression(targets, max(dim, n), decay, bias))
         assert minimum.value == pytest.approx(sum(best_scalar(s, samples, lam) for s in sigma), rel=1e-9)
         # In the paper's terms, lambda_H being M times ours: the positive part of Sigma^(1/2) - sqrt(c).
         covariance, lam_h = centred @ centred.T / samples, samples * decay[1]
@@ -188,7 +188,7 @@ def test_below_the_least_eigenvalue_the_printed_formulas_hold(rng):
     residual = -np.sqrt(c) * np.linalg.solve(root, centred)
     np.testing.assert_allclose(minimum.logits - targets, residual, atol=1e-12)
     assert float(lam_h * minimum.feature_norm) == pytest.approx(float(20 * lam_w * minimum.weight_norm), rel=1e-12)
-    point = nct.minimiser(problem, minimum)
+    point = nct.closed_form.minimiser(problem, minimum)
     dual = np.sqrt(lam_w / lam_h) * point.weights[0].T @ np.linalg.solve(root, centred)
     np.testing.assert_allclose(np.asarray(point.features), dual, atol=1e-12)
 
@@ -239,11 +239,11 @@ def test_a_failing_hypothesis_is_named(build, reason):
 
 def test_labels_and_targets_are_kept_apart():
     with pytest.raises(nct.NoClosedForm, match="needs real targets, got class labels"):
-        nct.regression_minimum(imbalanced((3, 2), 2, (0.1, 0.1)))
+        nct.closed_form.regression_minimum(imbalanced((3, 2), 2, (0.1, 0.1)))
     with pytest.raises(nct.NoClosedForm, match="needs class labels, got arbitrary targets"):
-        nct.imbalanced_squared_error_minimum(regression(np.eye(2), 2, (0.1, 0.1)))
+        nct.closed_form.imbalanced_squared_error_minimum(regression(np.eye(2), 2, (0.1, 0.1)))
     with pytest.raises(nct.NoClosedForm, match=r"needs a free bias \(0.0\), got bias None"):
-        nct.imbalanced_squared_error_minimum(imbalanced((3, 2), 2, (0.1, 0.1), bias=None))
+        nct.closed_form.imbalanced_squared_error_minimum(imbalanced((3, 2), 2, (0.1, 0.1), bias=None))
     labelled = imbalanced((3, 2), 2, (0.1, 0.1))
     plain = regression(np.asarray(labelled.targets), 2, (0.1, 0.1))
     ours, nrc = nct.global_minimum(labelled), nct.global_minimum(plain)

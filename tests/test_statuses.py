@@ -117,7 +117,7 @@ problem = nct.deep_linear(
     widths=(1,) * 5, inputs=np.ones((1, 1)), targets=np.full((1, 1), 0.6), loss="mse", weight_decay=(0.1,) * 4
 )
 start = np.linspace(0.75, 0.8, 64)[:, None, None]
-found = nct.solve_from(problem, nct.ChainParams((start,) * 4, None, None))
+found = nct.solve_from(problem, nct.problems.ChainParams((start,) * 4, None, None))
 print(found.converged.sum(), found.steps.max() < 200)
 """
     # In a process of its own: only the usual programs contract products into sums, by which the fault showed.
@@ -157,7 +157,7 @@ def test_decays_down_to_1e_8_converge_and_their_certificate_is_honest(loss):
 
 
 def test_an_imbalance_of_1e5():
-    problem = nct.reduce_to_class_means(
+    problem = nct.problems.reduce_to_class_means(
         model("cross_entropy", counts=(100_000, 1), dim=2, decay=(1e-7, 1e-7), bias=None)
     )
     found = nct.solve(problem, 8)

@@ -17,7 +17,7 @@ BASE = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay
 
 
 def model(decay):
-    return nct.class_mean_chain(sizes=(2.0, 2.0), widths=(2, 2), loss="mse", weight_decay=(decay, decay))
+    return nct.problems.class_mean_chain(sizes=(2.0, 2.0), widths=(2, 2), loss="mse", weight_decay=(decay, decay))
 
 
 def nested(depth, constant):
@@ -135,5 +135,5 @@ def test_a_folder_of_another_version_is_not_taken(name, tmp_path):
     held = json.loads(manifest.read_text())
     assert held["nctheory"] == code_version()
     manifest.write_text(json.dumps(held | {name: "another"}))
-    with pytest.raises(nct.StoreError, match=f"holds a sweep with {name} = 'another'"):
+    with pytest.raises(nct.sweeps.StoreError, match=f"holds a sweep with {name} = 'another'"):
         nct.sweep(model, {"decay": [0.1]}, seeds=1, folder=tmp_path)

@@ -28,7 +28,7 @@ MEASURES = {"norm": lambda problem, params: jnp.sum(params.weights[0] ** 2)}
 def imbalanced(decay, many):
     """Two classes of `many` samples and one of one, as class means: one shape whatever the counts."""
     model = nct.unconstrained_features(counts=(many, many, 1), dim=3, loss="mse", weight_decay=(decay, 0.1))
-    return nct.reduce_to_class_means(model)
+    return nct.problems.reduce_to_class_means(model)
 
 
 def run(folder=None, grid=GRID, seeds: Any = 4, **options):
@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_be_used(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(nct.IncompleteSweep, match="No space left on device; finished tiles are kept") as stopped:
+    with pytest.raises(nct.sweeps.IncompleteSweep, match="No space left on device; finished tiles are kept") as stopped:
         run(tmp_path / "ours", {"decay": [0.3, 0.2], "many": [2]})
     assert isinstance(stopped.value.__cause__, StoreError)
     assert stopped.value.partial.converged.all()  # what was computed is known all the same

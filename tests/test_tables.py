@@ -47,7 +47,7 @@ def failed(monkeypatch):
     """A verdict of an engine that contradicts itself."""
 
     def fail(*args):
-        raise nct.EngineError("the lower bound 2 lies above the value 1")
+        raise nct.theorems.EngineError("the lower bound 2 lies above the value 1")
 
     monkeypatch.setattr("nctheory.theorems._methods.contradiction", fail)
     return nct.verify("ufm-mse-nobias", seeds=2, instance=0)

@@ -26,9 +26,9 @@ class Own(nct.Loss):
 
 
 SHIPPED = {
-    "squared error": nct.mse(),
-    "cross-entropy": nct.label_smoothing(0.0),
-    "label smoothing": nct.label_smoothing(0.1),
+    "squared error": nct.losses.mse(),
+    "cross-entropy": nct.losses.label_smoothing(0.0),
+    "label smoothing": nct.losses.label_smoothing(0.1),
 }
 
 
@@ -71,16 +71,16 @@ def test_never_above_the_global_minimum(name, bias, rng):
     ends = nct.solve_many(exact, seeds=4)
     least = np.min(np.where(ends.converged, ends.value, np.inf), axis=1)
     assert np.isfinite(least).sum() >= 20
-    certified = nct.certify_many(own, ends.params)
+    certified = nct.certificates.certify_many(own, ends.params)
     assert np.mean(certified.closed(ends.value)[ends.converged]) > 0.95
     shapes = random_points(exact[0], 24 * 4, rng)
     for size in (0.0, 1e-3, 1.0, 30.0):
         moved = jax.tree.map(
             lambda x, d, size=size: x * (size < 30) + size * d.reshape(np.shape(x)), ends.params, shapes
         )
-        bound = nct.certify_many(own, moved)
+        bound = nct.certificates.certify_many(own, moved)
         assert np.all(bound.lower_bound <= (least * (1 + 1e-14))[:, None])
-    huge = nct.certify_many(own, jax.tree.map(lambda x: 1e150 * x, ends.params))
+    huge = nct.certificates.certify_many(own, jax.tree.map(lambda x: 1e150 * x, ends.params))
     assert np.all(huge.lower_bound <= least[:, None])
 
 
@@ -253,7 +253,7 @@ def test_a_loss_that_holds_data_of_every_column():
 
 def test_a_tangent_above_the_loss_would_be_caught(monkeypatch, rng):
     """Without the ball, and without the probes, the bounds exceed the minimum: the tests above can fail."""
-    problem = model(Own(nct.label_smoothing(0.0)))
+    problem = model(Own(nct.losses.label_smoothing(0.0)))
     least = nct.solve(problem, 8).value.min()
     monkeypatch.setattr(_tangents, "spectral_norm", lambda matrix: jnp.asarray(0.0))
     points = random_points(problem, 16, rng, 0.3)

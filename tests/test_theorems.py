@@ -45,15 +45,15 @@ SCHEMA = json.loads((Path(nct.__file__).parent / "report" / "verdict.schema.json
 def test_programs_are_compiled_for_the_work_they_do(method, instances, seeds, light):
     problem = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))  # 12 parameters
     few = method.few_seeds_are_light
-    assert nct.VerifyOptions().for_work(few, [problem] * instances, seeds).light is light
-    assert nct.VerifyOptions(light=True).for_work(few, [problem] * 100, 10**6).light is True
+    assert nct.theorems.VerifyOptions().for_work(few, [problem] * instances, seeds).light is light
+    assert nct.theorems.VerifyOptions(light=True).for_work(few, [problem] * 100, 10**6).light is True
 
 
 def _less(minimum):
     return jax.tree.map(lambda x: 0.9 * x if isinstance(x, jax.Array | np.ndarray) else x, minimum)
 
 
-def small_theorem(predict=nct.squared_error_minimum, controls=None, claims=None, loss="mse", **change):
+def small_theorem(predict=nct.closed_form.squared_error_minimum, controls=None, claims=None, loss="mse", **change):
     """A theorem with two small instances of one shape."""
 
     def instances(key):
@@ -67,7 +67,7 @@ def small_theorem(predict=nct.squared_error_minimum, controls=None, claims=None,
 
     general = nct.Control("a tenth less", "everything smaller by a tenth", lambda p: _less(true(p)))
     double = nct.Control("double", "twice the value", lambda p: true(p)._replace(value=2 * true(p).value), ("value",))
-    true = nct.squared_error_minimum if loss == "mse" else nct.cross_entropy_minimum
+    true = nct.closed_form.squared_error_minimum if loss == "mse" else nct.closed_form.cross_entropy_minimum
     parts: dict[str, Any] = dict(
         id="small",
         title="small",
@@ -77,8 +77,8 @@ def small_theorem(predict=nct.squared_error_minimum, controls=None, claims=None,
         sources=(),
         instances=instances,
         predict=predict,
-        claims=claims or nct.collapse_claims(bias=False),
-        controls=controls or (double, *nct.collapse_controls(true, bias=False), general),
+        claims=claims or nct.theorems.collapse_claims(bias=False),
+        controls=controls or (double, *nct.theorems.collapse_controls(true, bias=False), general),
     )
     return nct.Theorem(**{**parts, **change})
 
@@ -86,7 +86,7 @@ def small_theorem(predict=nct.squared_error_minimum, controls=None, claims=None,
 def test_what_rests_on_a_tested_convexity_is_sampled():
     def exact(problem):
         decay = tuple(float(x) for x in problem.weight_decay)
-        return nct.squared_error_minimum(
+        return nct.closed_form.squared_error_minimum(
             nct.unconstrained_features(counts=(2, 2), dim=3, loss="mse", weight_decay=decay)
         )
 
@@ -94,10 +94,10 @@ def test_what_rests_on_a_tested_convexity_is_sampled():
         double = nct.Control(
             "double", "twice the value", lambda p: exact(p)._replace(value=2 * exact(p).value), ("value",)
         )
-        claims = tuple(claim for claim in nct.collapse_claims(bias=False) if claim.name == "value")
+        claims = tuple(claim for claim in nct.theorems.collapse_claims(bias=False) if claim.name == "value")
         return small_theorem(exact, (double,), claims, loss)
 
-    proved, tested = (nct.verify(of(loss), seeds=8) for loss in ("mse", Own(nct.mse())))
+    proved, tested = (nct.verify(of(loss), seeds=8) for loss in ("mse", Own(nct.losses.mse())))
     assert proved.outcome == tested.outcome == "holds"
     assert (proved.claims[0].evidence, tested.claims[0].evidence) == ("certified", "sampled")
     assert "not proved" in str(tested.claims[0].why)
@@ -108,7 +108,7 @@ def test_what_rests_on_a_tested_convexity_is_sampled():
 @pytest.mark.parametrize("identifier", CHAPTERS)
 def test_the_catalogue_holds_and_every_control_is_refuted(identifier):
     """One theorem or two of each chapter, from another key than the command's; the README's first command takes them all."""
-    theorem = nct.find_theorem(identifier)
+    theorem = nct.theorems.find_theorem(identifier)
     verdict = nct.verify(identifier, quick=True, key=1)
     assert verdict.outcome == "holds", verdict.reasons
     value = next((claim for claim in verdict.claims if claim.kind == "global value"), None)
@@ -131,7 +131,7 @@ def test_the_catalogue_holds_and_every_control_is_refuted(identifier):
 
 @pytest.mark.parametrize("identifier", sorted(nct.catalogue()))
 def test_every_theorem_is_written_to_the_standard(identifier):
-    theorem = nct.find_theorem(identifier)
+    theorem = nct.theorems.find_theorem(identifier)
     drawn = theorem.draw(jax.random.key(3))  # holds every instance against every hypothesis
     assert len(drawn) >= 10
     assert len(theorem.controls) >= 3
@@ -146,7 +146,9 @@ def test_every_theorem_is_written_to_the_standard(identifier):
 @pytest.mark.parametrize("identifier", IDS[1:])
 def test_instances_cover_the_hypotheses(identifier):
     """Over a few keys: both sides of the threshold and close to it, weak decay, K from 2, n from 1, unequal decays."""
-    drawn: list[Any] = [one for key in range(8) for one in nct.find_theorem(identifier).draw(jax.random.key(key))]
+    drawn: list[Any] = [
+        one for key in range(8) for one in nct.theorems.find_theorem(identifier).draw(jax.random.key(key))
+    ]
     c = np.array([one.parameters["c"] for one in drawn])
     decay = np.array([one.problem.weight_decay for one in drawn])
     classes = np.array([one.problem.classes for one in drawn])
@@ -160,14 +162,14 @@ def test_instances_cover_the_hypotheses(identifier):
     for key in range(4):
         sizes = {
             (i.parameters["K"], i.parameters["d"], i.parameters["n"])
-            for i in nct.find_theorem(identifier).draw(jax.random.key(key))
+            for i in nct.theorems.find_theorem(identifier).draw(jax.random.key(key))
         }
         assert len(sizes) >= 3
 
 
 def test_a_wrong_theorem_is_refuted_with_a_counterexample():
     def slightly_wrong(problem):
-        true = nct.squared_error_minimum(problem)
+        true = nct.closed_form.squared_error_minimum(problem)
         return true._replace(weight_norm=true.weight_norm * (1 + 1e-7))
 
     verdict = nct.verify(small_theorem(slightly_wrong), seeds=8)
@@ -186,7 +188,7 @@ def test_a_wrong_theorem_is_refuted_with_a_counterexample():
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_wrong_minimum_is_refuted_from_either_side(sign):
     def wrong(problem):
-        true = nct.cross_entropy_minimum(problem)
+        true = nct.closed_form.cross_entropy_minimum(problem)
         return true._replace(value=true.value * (1 + sign * 1e-8))
 
     verdict = nct.verify(small_theorem(wrong, loss="cross_entropy"), seeds=4)
@@ -204,7 +206,7 @@ def test_resolution_is_the_error_that_is_caught():
 
         def off(factor, name=claim.name):
             def predict(problem):
-                true = nct.squared_error_minimum(problem)
+                true = nct.closed_form.squared_error_minimum(problem)
                 return true._replace(**{name: getattr(true, name) * factor})
 
             return nct.verify(small_theorem(predict), seeds=8)
@@ -215,20 +217,22 @@ def test_resolution_is_the_error_that_is_caught():
 
 
 def test_a_control_that_is_right_makes_the_verdict_inconclusive():
-    same = nct.Control("not wrong at all", "nothing", nct.squared_error_minimum)
+    same = nct.Control("not wrong at all", "nothing", nct.closed_form.squared_error_minimum)
     verdict = nct.verify(small_theorem(controls=(same,)), seeds=4)
     assert verdict.outcome == "inconclusive"
     assert any("not wrong at all" in reason for reason in verdict.reasons)
 
 
 def test_a_starved_solver_is_inconclusive_and_supports_nothing():
-    verdict = nct.verify(small_theorem(), seeds=4, options=nct.VerifyOptions(budget=5))
+    verdict = nct.verify(small_theorem(), seeds=4, options=nct.theorems.VerifyOptions(budget=5))
     assert verdict.outcome == "inconclusive"
     assert verdict.supporting == verdict.converged == 0
     assert verdict.basin_bound == verdict.formula_bound == 1.0
 
 
-NAN = (nct.Control("nan", "no number", lambda p: nct.squared_error_minimum(p)._replace(weight_norm=jnp.nan)),)
+NAN = (
+    nct.Control("nan", "no number", lambda p: nct.closed_form.squared_error_minimum(p)._replace(weight_norm=jnp.nan)),
+)
 
 
 def test_upper_and_lower_bounds():
@@ -268,11 +272,11 @@ def observed_at(claim, problem, points):
 def test_tolerance_covers_worse_end_states_and_grows_with_them(rng):
     """End states moved a little in all directions: residuals stay within the derived tolerance, and use it."""
     problem = nct.unconstrained_features(counts=(3,) * 3, dim=4, loss="cross_entropy", weight_decay=(0.02, 0.05))
-    claims = nct.collapse_claims(bias=False)
-    minimum = nct.cross_entropy_minimum(problem)
+    claims = nct.theorems.collapse_claims(bias=False)
+    minimum = nct.closed_form.cross_entropy_minimum(problem)
     evidence = nct.Solve().gather(claims, nct.Instance(problem, {}), Run(jax.random.key(0), np.arange(16)))
     moved = jax.tree.map(lambda x: x + 1e-6 * rng.normal(size=x.shape), evidence.ensemble.params)
-    gradients = jax.vmap(lambda x: nct.ravel(problem.value_and_grad(x)[1]))(moved)
+    gradients = jax.vmap(lambda x: nct.problems.ravel(problem.value_and_grad(x)[1]))(moved)
     rough = evidence.ensemble._replace(params=moved, grad_norm=np.linalg.norm(gradients, axis=1))
     observed = {claim: observed_at(claim, problem, moved) for claim in claims}
     loose = dataclasses.replace(evidence, ensemble=rough, observed=observed)
@@ -314,7 +318,10 @@ def test_corrected_bounds_are_those_of_holm():
         ({"claims": ()}, "makes no claim"),
         ({"controls": ()}, "no control"),
         ({"id": "two words"}, "id: expected up to 80 letters"),
-        ({"controls": (nct.Control("c", "c", nct.squared_error_minimum, claims=("nope",)),)}, "unknown claims"),
+        (
+            {"controls": (nct.Control("c", "c", nct.closed_form.squared_error_minimum, claims=("nope",)),)},
+            "unknown claims",
+        ),
     ],
 )
 def test_an_incomplete_theorem_is_refused(change, message):
@@ -326,7 +333,10 @@ def test_an_incomplete_theorem_is_refused(change, message):
 def test_predictions_of_the_wrong_shape_are_refused():
     wrong = (nct.Equality("gram", "", lambda p, x: x.weights[0] @ x.weights[0].T, lambda m: jnp.zeros((3, 3))),)
     with pytest.raises(ValueError, match="observes shape"):
-        nct.verify(small_theorem(claims=wrong, controls=(nct.Control("c", "c", nct.squared_error_minimum),)), seeds=2)
+        nct.verify(
+            small_theorem(claims=wrong, controls=(nct.Control("c", "c", nct.closed_form.squared_error_minimum),)),
+            seeds=2,
+        )
 
 
 def test_bad_calls_of_verify():
@@ -340,19 +350,19 @@ def test_bad_calls_of_verify():
 
 def test_theorem_files(tmp_path):
     with pytest.raises(TheoremFileError, match="does not exist"):
-        nct.load_theorem_file(tmp_path / "missing.py")
+        nct.theorems.load_theorem_file(tmp_path / "missing.py")
     (tmp_path / "empty.py").write_text("x = 1\n")
     with pytest.raises(TheoremFileError, match="registers no theorem"):
-        nct.load_theorem_file(tmp_path / "empty.py")
+        nct.theorems.load_theorem_file(tmp_path / "empty.py")
     (tmp_path / "broken.py").write_text("import not_a_module\n")
     with pytest.raises(TheoremFileError, match=r"does not import.*not_a_module"):
-        nct.load_theorem_file(tmp_path / "broken.py")
+        nct.theorems.load_theorem_file(tmp_path / "broken.py")
     (tmp_path / "thief.py").write_text(
         "import dataclasses, nctheory as nct\n"
-        "nct.register(dataclasses.replace(nct.find_theorem('red-nuclear'), title='mine'))\n"
+        "nct.register(dataclasses.replace(nct.theorems.find_theorem('red-nuclear'), title='mine'))\n"
     )
     with pytest.raises(TheoremFileError, match="taken by"):
-        nct.load_theorem_file(tmp_path / "thief.py")
+        nct.theorems.load_theorem_file(tmp_path / "thief.py")
 
 
 def test_verdict_json_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -370,7 +380,9 @@ def test_verdict_json_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_flow_in_single_precision_gives_the_same_verdict():
-    single = nct.verify("ufm-mse-nobias", seeds=8, quick=True, options=nct.VerifyOptions(flow_precision="float32"))
+    single = nct.verify(
+        "ufm-mse-nobias", seeds=8, quick=True, options=nct.theorems.VerifyOptions(flow_precision="float32")
+    )
     assert single.outcome == "holds"
     assert single.supporting == single.seeds_run
     assert all(control.refuted for control in single.controls)

@@ -35,7 +35,7 @@ UNIQUE = {
     "decayed-bias": dict(loss="mse", bias=0.3),
     "imbalanced": dict(loss="cross_entropy", counts=(4, 2, 1)),
     "wide": dict(loss="cross_entropy", dim=5),
-    "smoothed": dict(loss=nct.label_smoothing(0.1)),
+    "smoothed": dict(loss=nct.losses.label_smoothing(0.1)),
     "dim-K-1": dict(loss="cross_entropy", dim=2),
 }
 
@@ -44,7 +44,7 @@ UNIQUE = {
 @pytest.mark.parametrize("reduced", [False, True])
 def test_collapse_is_the_only_minimiser(kind, reduced):
     problem = model(**{"counts": (2, 2, 2), "dim": 3, "decay": (0.02, 0.05), **UNIQUE[kind]})
-    problem = nct.reduce_to_class_means(problem) if reduced else problem
+    problem = nct.problems.reduce_to_class_means(problem) if reduced else problem
     found, ends = judged(problem)
     assert nct.certify(problem, ends.params).closed(ends.value).any()
     assert found.unique, found.reason
@@ -141,7 +141,7 @@ def test_where_the_argument_does_not_apply_it_says_so():
     undecayed = model("mse", counts=(2, 2, 2), dim=3, decay=(0.0, 0.05))
     cases: list[tuple[Problem, str]] = [
         (deep, "three or more factors"),
-        (model(nct.focal(2.0)), "not known to be convex"),
+        (model(nct.losses.focal(2.0)), "not known to be convex"),
         (undecayed, "without decay"),
     ]
     cases.append((nct.layer_peeled(counts=(2, 2), dim=2, energies=(1.0, 1.0)), "not a chain"))
@@ -156,7 +156,7 @@ def test_where_the_argument_does_not_apply_it_says_so():
 def test_hard_margin_penalties():
     """With the multipliers of the optimum the minimiser is the simplex, and the verdict agrees with the seeds."""
     counts = (2, 2, 2)
-    a = nct.hard_margin_multipliers(np.asarray(counts, float))
+    a = nct.closed_form.hard_margin_multipliers(np.asarray(counts, float))
     problem = nct.support_vector_features(counts=counts, dim=3, multipliers=a)
     found, ends = judged(problem, seeds=6)
     assert found.unique <= same_products(problem, ends)

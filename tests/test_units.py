@@ -104,7 +104,7 @@ def in_units(problem, census, s, r):
         "ends": (census.critical, census.flat, census.unfinished),
         "value": census.value / s,
         "eigenvalues": [row.eigenvalues * (r * r / s) for row in census.rows],
-        "params": [np.asarray(nct.ravel(row.params)) / r for row in census.rows],
+        "params": [np.asarray(nct.problems.ravel(row.params)) / r for row in census.rows],
         "descent": np.array([row.descent for row in census.rows]) / s,
     }
 
@@ -136,7 +136,7 @@ def test_a_census_is_the_same_in_all_units(kind, units):
     assert types(census) == sorted(EXPECTED[kind])
     assert (census.flat, census.unfinished) == (0, 0)
     np.testing.assert_allclose(census.value / units[0], plain.value, rtol=1e-9, atol=1e-12)
-    lines = {(d.origin, d.side, d.end) for d in nct.descents(problem, census)}
+    lines = {(d.origin, d.side, d.end) for d in nct.landscape.saddle_connections(problem, census)}
     assert all(end >= 0 for _, _, end in lines)
     for row in census.rows:
         report = nct.hessian_report(problem, row.params)
@@ -186,7 +186,7 @@ def test_a_chain_has_one_landscape_in_all_units(kind, r):
     ]
     np.testing.assert_allclose(census.value / s, plain.value, rtol=1e-9, atol=1e-12)
     if kind in ("features", "deep"):
-        held = nct.compare(census, nct.critical_points(problem))
+        held = nct.landscape.compare(census, nct.closed_form.critical_points(problem))
         assert (held.missing, held.extra, held.misjudged) == ((), (), ())
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import nctheory as nct
 from nctheory.certificates import GAP_LEVEL, Bound, bound_caveat, certify_many
-from nctheory.problems import Problem, side_by_side, value_rounding
+from nctheory.problems import Problem, problem_sum, value_rounding
 from tests.helpers import first, random_points
 
 STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6)
@@ -113,7 +113,7 @@ def deep(c):
 
 
 def scaled():
-    return nct.vector_scaling(3, class_scale=(1.0, 1.3, 0.8), offset=(0.5, 0.0, -0.2), weight=7.0)
+    return nct.losses.vector_scaling(3, class_scale=(1.0, 1.3, 0.8), offset=(0.5, 0.0, -0.2), weight=7.0)
 
 
 def support(c):
@@ -130,8 +130,8 @@ KINDS = {
         ),
         cross_entropy,
     ),
-    "label-smoothing": (lambda c: features(nct.label_smoothing(0.1), c), cross_entropy),
-    "focal": (lambda c: features(nct.focal(2.0), c), focal),
+    "label-smoothing": (lambda c: features(nct.losses.label_smoothing(0.1), c), cross_entropy),
+    "focal": (lambda c: features(nct.losses.focal(2.0), c), focal),
     "pick-all-label": (tags, pick_all),
     "mse": (lambda c: features("mse", c), squared),
     "mse-bias": (lambda c: features("mse", c, bias=0.0), squared),
@@ -173,7 +173,7 @@ def collapse(problem, scale):
     centred = np.eye(CLASSES) - 1.0 / CLASSES
     above = np.sqrt(scale) * (COUNT * high / low) ** 0.25
     features = (scale / above) * np.repeat(centred, COUNT, axis=1)
-    point = nct.ChainParams((above * centred,), features, None)
+    point = nct.problems.ChainParams((above * centred,), features, None)
     return jax.tree.map(lambda x: x[None], point)
 
 
@@ -215,8 +215,8 @@ def squared_minimum(problem):
 
 BOUNDED = {
     "cross-entropy": ("cross_entropy", of_cross_entropy),
-    "label-smoothing": (nct.label_smoothing(0.1), of_cross_entropy),
-    "focal": (nct.focal(2.0), of_focal),
+    "label-smoothing": (nct.losses.label_smoothing(0.1), of_cross_entropy),
+    "focal": (nct.losses.focal(2.0), of_focal),
     "mse": ("mse", None),
 }
 
@@ -231,7 +231,7 @@ def minimum_and_minimiser(problem, profile):
     size = np.sqrt(COUNT) - np.sqrt(low * high) / float(problem.column_weight[0])
     above = np.sqrt(size) * (high / low) ** 0.25
     features = size / above * np.repeat(np.eye(CLASSES), COUNT, axis=1) / np.sqrt(COUNT)
-    return least, nct.ChainParams((above * np.eye(CLASSES)[None],), features[None], None)
+    return least, nct.problems.ChainParams((above * np.eye(CLASSES)[None],), features[None], None)
 
 
 def moved(point, sizes, rng):
@@ -280,7 +280,7 @@ def test_the_gap_is_of_second_order_at_a_weak_decay(rng):
     assert below[0] < 1e-3
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", nct.focal(2.0)])
+@pytest.mark.parametrize("loss", ["cross_entropy", nct.losses.focal(2.0)])
 @pytest.mark.parametrize("bias", [None, 0.0])
 def test_end_states_are_certified_at_a_decay_of_1e_8(loss, bias):
     problem = features(loss, 1e-8, bias)
@@ -350,7 +350,7 @@ def test_batches_of_problems_and_problems_side_by_side(rng):
     alone = nct.certify(members[1], jax.tree.map(lambda x: x[3:], points)).rounding
     assert alone is not None
     np.testing.assert_allclose(many.rounding[1], alone, rtol=1e-12)
-    both = side_by_side(members)
+    both = problem_sum(members)
     pairs = jax.tree.map(lambda x: x.reshape(3, 2, *x.shape[1:]), points)
     terms = [value_rounding(m, jax.tree.map(lambda x, i=i: x[:, i], pairs)) for i, m in enumerate(members)]
     np.testing.assert_allclose(value_rounding(both, pairs), np.sqrt(2) * (terms[0] + terms[1]), rtol=1e-12)
@@ -359,8 +359,8 @@ def test_batches_of_problems_and_problems_side_by_side(rng):
 def test_other_problems_against_50_digits(rng):
     """The layer-peeled model, and the fibres of a factorisation, whose linear systems may be ill conditioned."""
     peeled = nct.layer_peeled(counts=(2, 1), dim=2, energies=(6.0, 8.0))
-    pair = nct.minimal_factorisation(np.diag([2.0, 1.0]), dim=3, weight_decay=(0.1, 0.2))
-    chain = nct.minimal_chain_factorisation(np.diag([2.0, 1.0]), widths=(3, 2), weight_decay=(0.1, 0.2, 0.1))
+    pair = nct.problems.minimal_factorisation(np.diag([2.0, 1.0]), dim=3, weight_decay=(0.1, 0.2))
+    chain = nct.problems.minimal_chain_factorisation(np.diag([2.0, 1.0]), widths=(3, 2), weight_decay=(0.1, 0.2, 0.1))
 
     def of_pair(point):
         a, c = mp_matrix(point), mp_matrix(pair.coordinates)
@@ -417,7 +417,7 @@ def test_value_rounding_wants_a_seeds_axis():
 @pytest.mark.parametrize("bias", [0.0, 0.1])
 def test_a_loss_that_cannot_be_recentred_is_bounded_with_a_bias_all_the_same(bias):
     """The margin losses: tight for a decayed bias, whose price is smooth; trivial for a free one, and said to be."""
-    problem = features(nct.vector_scaling(CLASSES), 0.1, bias)
+    problem = features(nct.losses.vector_scaling(CLASSES), 0.1, bias)
     ends = nct.solve(problem, 2)
     bound = nct.certify(problem, ends.params)
     assert bound.valid.all()

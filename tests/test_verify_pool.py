@@ -17,7 +17,7 @@ from tests.helpers import usual_environment
 FILE = """
 import dataclasses, sys
 import nctheory as nct
-base = nct.find_theorem("ufm-mse-nobias")
+base = nct.theorems.find_theorem("ufm-mse-nobias")
 def broken(problem):
     raise TypeError("no prediction for you")
 for i in range({many}):

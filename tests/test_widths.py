@@ -93,7 +93,7 @@ def test_verify_prints_it_so(verdict, width, capsys, monkeypatch):
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("command", ["list", "phase", "dynamics"])
 def test_lists_show_every_word(command, width, capsys, monkeypatch):
-    known = {"list": nct.catalogue(), "phase": nct.diagrams(), "dynamics": nct.catalogue()}[command]
+    known = {"list": nct.catalogue(), "phase": nct.phase.diagrams(), "dynamics": nct.catalogue()}[command]
     monkeypatch.setattr("nctheory._grid_commands.configure", lambda: None)
     monkeypatch.delenv("COLUMNS", raising=False)  # workers of pytest-xdist have one
     assert cli.main([command]) == 0
@@ -128,9 +128,9 @@ def test_boundaries_show_their_outcome_and_distance(diagram, width, capsys, monk
 @pytest.mark.parametrize("width", WIDTHS)
 def test_types_of_critical_points_and_curves_are_whole(width):
     problem = find_theorem("ufm-mse-landscape").instances(jax.random.key(0))[0].problem
-    assert isinstance(problem, nct.DeepLinear)
+    assert isinstance(problem, nct.problems.DeepLinear)
     found = nct.census(problem, 24)
-    wrong = [one._replace(minimum=not one.minimum) for one in nct.critical_points(problem)]
+    wrong = [one._replace(minimum=not one.minimum) for one in nct.closed_form.critical_points(problem)]
     text = as_text(census_table(found, compare(found, wrong)), width)
     curves = as_text(dynamics_table(nct.dynamics("saxe-2layer", seeds=2)), width)
     assert max(map(len, (text + curves).splitlines())) <= width

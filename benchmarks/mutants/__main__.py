@@ -33,7 +33,7 @@ def run(identifiers: Sequence[str], key: int = 0, engine: bool = True, verbose: 
     tally: Counter[str] = Counter()
     for identifier in identifiers:
         began = time.perf_counter()
-        kept = keep(nct.find_theorem(identifier), key)
+        kept = keep(nct.theorems.find_theorem(identifier), key)
         gathered = time.perf_counter() - began
         unchanged = judged(kept, kept.theorem)
         if unchanged.outcome != "holds":

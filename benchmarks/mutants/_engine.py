@@ -28,13 +28,13 @@ def _instances(key: Any) -> list[nct.Instance]:
 
 
 def _less(problem: Any) -> Any:
-    true = nct.squared_error_minimum(problem)
+    true = nct.closed_form.squared_error_minimum(problem)
     return jax.tree.map(lambda x: 0.9 * x if isinstance(x, jax.Array | np.ndarray) else x, true)
 
 
 def _theorem(factor: float = 1.0, **change: Any) -> nct.Theorem:
     def predict(problem: Any) -> Any:
-        true = nct.squared_error_minimum(problem)
+        true = nct.closed_form.squared_error_minimum(problem)
         return true._replace(gram_weights=factor * true.gram_weights)
 
     parts: dict[str, Any] = {
@@ -46,10 +46,10 @@ def _theorem(factor: float = 1.0, **change: Any) -> nct.Theorem:
         "sources": (),
         "instances": _instances,
         "predict": predict,
-        "claims": nct.collapse_claims(bias=False),
+        "claims": nct.theorems.collapse_claims(bias=False),
         "controls": (
             nct.Control("a tenth less", "everything smaller by a tenth", _less),
-            *nct.collapse_controls(nct.squared_error_minimum, bias=False),
+            *nct.theorems.collapse_controls(nct.closed_form.squared_error_minimum, bias=False),
         ),
     }
     return nct.Theorem(**{**parts, **change})
@@ -58,7 +58,7 @@ def _theorem(factor: float = 1.0, **change: Any) -> nct.Theorem:
 def _known() -> dict[str, tuple[nct.Theorem, str]]:
     """Theorems with the outcome that a sound engine gives."""
     right = _theorem()
-    same = nct.Control("not wrong at all", "nothing", nct.squared_error_minimum)
+    same = nct.Control("not wrong at all", "nothing", nct.closed_form.squared_error_minimum)
     nowhere = nct.Control("nowhere", "nothing", _less, applies=lambda instance: False)
     return {
         "a true theorem": (right, "holds"),

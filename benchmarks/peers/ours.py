@@ -29,7 +29,7 @@ def prepare_solve(method: str, workers: int | None = None) -> Callable[[Job], Pr
 
 def prepare_verification(job: Job) -> Prepared:
     """Default solve, certificate, observables, curvature at one end state, and the theorem's claims held."""
-    theorem, instance = nct.find_theorem(job.theorem or ""), nct.Instance(problem_of(job), {})
+    theorem, instance = nct.theorems.find_theorem(job.theorem or ""), nct.Instance(problem_of(job), {})
 
     def run(seeds: int) -> Ends:
         one = Run(jax.random.key(KEY), np.arange(seeds), scale=theorem.init_scale)

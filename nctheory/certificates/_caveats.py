@@ -6,7 +6,7 @@ from nctheory._concrete import not_positive
 from nctheory.certificates._convexity import doubtful_convexity, doubtful_profile
 from nctheory.certificates._duality import recentres
 from nctheory.certificates._profile import missing_profile_bound, profile_caveat
-from nctheory.problems import DeepLinear, LayerPeeled, Problem, SideBySide, is_loss
+from nctheory.problems import DeepLinear, LayerPeeled, Problem, ProblemSum, is_loss
 
 
 def missing_certificate(problem: DeepLinear) -> str | None:
@@ -71,7 +71,7 @@ def _(problem: LayerPeeled) -> str | None:
 
 
 @bound_caveat.register
-def _(problem: SideBySide) -> str | None:
+def _(problem: ProblemSum) -> str | None:
     caveats = (bound_caveat(problem.member(index)) for index in range(problem.number))
     return next((caveat for caveat in caveats if caveat is not None), None)
 

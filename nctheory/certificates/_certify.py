@@ -25,7 +25,7 @@ from nctheory.problems import (
     NoCertificate,
     Params,
     Problem,
-    SideBySide,
+    ProblemSum,
     as_family,
     check_points,
     is_loss,
@@ -66,7 +66,7 @@ def _(problem: DeepLinear, params: Params) -> Scalar:
 
 
 @lower_bound.register
-def _(problem: SideBySide, params: Params) -> Scalar:
+def _(problem: ProblemSum, params: Params) -> Scalar:
     return jnp.sum(jax.vmap(lower_bound)(problem.members, params))
 
 
@@ -96,7 +96,7 @@ def _bound_with_rounding(problem: Problem, params: Params) -> tuple[Scalar, Scal
     """`lower_bound`, and its rounding error where that is known; a bound of a user's own is taken as it is."""
     if isinstance(problem, DeepLinear) and _is_ours(problem):
         return _rounded_bound(problem, params)
-    if isinstance(problem, SideBySide):
+    if isinstance(problem, ProblemSum):
         lower, error = jax.vmap(_bound_with_rounding)(problem.members, params)
         return jnp.sum(lower), jnp.sum(error)
     return lower_bound(problem, params), jnp.zeros(())
@@ -110,7 +110,7 @@ def _has_free_direction(problem: DeepLinear) -> bool:
 
 def _members(problem: Problem) -> list[Problem]:
     """The problems whose bounds add up to this one's: itself, unless several stand side by side."""
-    if not isinstance(problem, SideBySide):
+    if not isinstance(problem, ProblemSum):
         return [problem]
     return [part for index in range(problem.number) for part in _members(problem.member(index))]
 

@@ -7,8 +7,8 @@ from nctheory.closed_form._critical_points import CriticalValue, critical_points
 from nctheory.closed_form._data_chain import DataCriticalValue, data_critical_values, pivot_blocks
 from nctheory.closed_form._deep_ce import Structure, deep_collapse, low_rank
 from nctheory.closed_form._deep_mse import (
-    dang_minimum,
     deep_mse_minimum,
+    imbalanced_deep_mse_minimum,
     largest_root,
     onset,
     relative_cost,
@@ -67,7 +67,6 @@ __all__ = [
     "count_groups",
     "critical_points",
     "cross_entropy_minimum",
-    "dang_minimum",
     "data_critical_values",
     "decay_strength",
     "deep_collapse",
@@ -83,6 +82,7 @@ __all__ = [
     "hard_margin_logits",
     "hard_margin_multipliers",
     "imbalanced_cross_entropy_minimum",
+    "imbalanced_deep_mse_minimum",
     "imbalanced_squared_error_minimum",
     "label_smoothing_minimum",
     "largest_root",

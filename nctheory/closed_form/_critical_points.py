@@ -71,11 +71,11 @@ def critical_points(problem: DeepLinear) -> list[CriticalValue]:
     spinodal the two roots coincide and the point is degenerate; the list does not cover it. (Chen, Jiang, Wang,
     arXiv:2506.20344, number unchecked, in our convention; a free bias only centres the targets.)
 
-    Raises NoClosedForm outside the hypotheses of `dang_minimum`.
+    Raises NoClosedForm outside the hypotheses of `imbalanced_deep_mse_minimum`.
 
     >>> import nctheory as nct
     >>> chain = nct.deep_linear(widths=(3, 3, 3), counts=(3, 2, 1), loss="mse", weight_decay=(0.03, 0.05, 0.02))
-    >>> listed = nct.critical_points(chain)
+    >>> listed = nct.closed_form.critical_points(chain)
     >>> len(listed), sum(one.minimum for one in listed)
     (27, 4)
     """

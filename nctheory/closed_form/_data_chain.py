@@ -53,7 +53,7 @@ def data_critical_values(problem: DeepLinear) -> list[DataCriticalValue]:
     >>> import numpy as np, nctheory as nct
     >>> data = {"inputs": np.eye(2), "targets": np.diag([2.0, 1.0])}
     >>> net = nct.deep_linear(widths=(2, 1, 2), loss="mse", weight_decay=(0.0, 0.0), **data)
-    >>> [(one.value, one.directions) for one in nct.data_critical_values(net)]
+    >>> [(one.value, one.directions) for one in nct.closed_form.data_critical_values(net)]
     [(0.25, (0,)), (1.0, (1,)), (1.25, ())]
     """
     eigenvalues, total = _spectrum(problem)
@@ -109,7 +109,7 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     >>> data = {"inputs": np.eye(2), "targets": np.diag([2.0, 1.0])}
     >>> net = nct.deep_linear(widths=(2, 2, 2, 2), loss="mse", weight_decay=(0.0,) * 3, **data)
     >>> half = jnp.diag(jnp.array([1.0, 0.0]))
-    >>> float(pivot_blocks(net, nct.ChainParams((half,) * 3, None, None)))
+    >>> float(pivot_blocks(net, nct.problems.ChainParams((half,) * 3, None, None)))
     1.0
     """
     depth, weights = problem.depth, params.weights

@@ -170,7 +170,7 @@ def stationary_values(problem: DeepLinear) -> Float[Array, "S"]:
 
     >>> import nctheory as nct
     >>> chain = nct.deep_linear(widths=(2, 2, 2), counts=(3, 3), loss="mse", weight_decay=(0.05,) * 3)
-    >>> nct.stationary_values(chain).shape
+    >>> nct.closed_form.stationary_values(chain).shape
     (3,)
     """
     found = directions(problem)
@@ -199,7 +199,7 @@ def deep_mse_minimum(problem: DeepLinear) -> Minimum:
 
 
 @closed_form("dang-mse-imb", generality=2)
-def dang_minimum(problem: DeepLinear) -> Minimum:
+def imbalanced_deep_mse_minimum(problem: DeepLinear) -> Minimum:
     r"""Classes of any sizes, a chain of M layers, no bias: $Z=\mathrm{diag}(x_k^M/(1+x_k^M))Y$ with x_k the largest root of
     $b_k=Mx^{M-1}/(x^M+1)^2$, $b_k=(MN/n_k)(N\lambda_H\prod\lambda_l)^{1/M}$, for the min(widths) largest classes with
     $b_k<(M-1)^{(M-1)/M}/M$, and 0 for the others. A free bias centres the targets, and $n_k$ becomes the square of a

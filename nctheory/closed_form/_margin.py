@@ -158,7 +158,7 @@ def scaled_margin_minimum(problem: DeepLinear) -> Minimum:
 
     >>> import numpy as np, nctheory as nct
     >>> scales, counts = np.sqrt([4.0, 1.0]), np.array([4.0, 1.0])
-    >>> given = nct.hard_margin_multipliers(counts, label_scale=scales)
+    >>> given = nct.closed_form.hard_margin_multipliers(counts, label_scale=scales)
     >>> model = nct.support_vector_features(counts=(4, 1), dim=2, multipliers=given, label_scale=scales)
     >>> np.round(scaled_margin_minimum(model).gram_weights, 12).tolist()
     [[0.5, -0.5], [-0.5, 0.5]]
@@ -179,7 +179,7 @@ def seli_minimum(problem: DeepLinear) -> Minimum:
 
     >>> import numpy as np, nctheory as nct
     >>> counts = (8, 1, 1)
-    >>> given = nct.hard_margin_multipliers(np.array(counts))
+    >>> given = nct.closed_form.hard_margin_multipliers(np.array(counts))
     >>> model = nct.support_vector_features(counts=counts, dim=2, multipliers=given)
     >>> round(float(seli_minimum(model).value), 12)
     3.380476142848

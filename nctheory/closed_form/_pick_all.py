@@ -47,7 +47,7 @@ def tag_scales(problem: DeepLinear) -> TagScales:
 
     >>> import nctheory as nct
     >>> model = nct.multi_label_features(tags=[{0}, {1}, {2}, {0, 1}, {0, 2}, {1, 2}], dim=2, weight_decay=(0.1, 0.1))
-    >>> found = nct.tag_scales(model)
+    >>> found = nct.closed_form.tag_scales(model)
     >>> found.samples.tolist(), bool(found.scales[0] > found.scales[1] > 0)
     ([3.0, 3.0], True)
     """

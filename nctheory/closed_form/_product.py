@@ -73,7 +73,7 @@ def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0
     >>> import nctheory as nct, numpy as np
     >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
     >>> minimum = nct.global_minimum(model)
-    >>> params = nct.minimiser(model, minimum)
+    >>> params = nct.closed_form.minimiser(model, minimum)
     >>> bool(np.allclose(params.weights[0] @ params.features, minimum.product, rtol=0, atol=1e-14))
     True
     """

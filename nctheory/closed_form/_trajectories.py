@@ -67,7 +67,7 @@ def aligned_trajectory(
     >>> import numpy as np, nctheory as nct
     >>> x = np.sqrt(2) * np.eye(2)
     >>> net = nct.deep_linear(widths=(2, 2, 2), inputs=x, targets=np.diag([2.0, 1.0]) @ x, loss="mse", weight_decay=(0, 0))
-    >>> start = nct.ChainParams((0.1 * np.eye(2), 0.1 * np.eye(2)), None, None)
+    >>> start = nct.problems.ChainParams((0.1 * np.eye(2), 0.1 * np.eye(2)), None, None)
     >>> aligned_trajectory(net, start, np.array([1.0]))[0].round(6).tolist()
     [[0.430588, 0.069453]]
     >>> aligned_trajectory(net, start._replace(weights=(0.2 * np.eye(2), 0.1 * np.eye(2))), np.array([1.0]))

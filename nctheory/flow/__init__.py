@@ -3,9 +3,9 @@
 `solve` is the public verb. A seed's start depends on its key and number alone; its end carries a status.
 """
 
-from nctheory.flow._descend import descend
 from nctheory.flow._diagnose import rows, told_apart
 from nctheory.flow._from_points import solve_from
+from nctheory.flow._gradient_descent import gradient_descent
 from nctheory.flow._items import FlowPrecision, Method, Options, Plan
 from nctheory.flow._path_types import Paths, PathStatus
 from nctheory.flow._paths import COARSE, gradient_flow, starts
@@ -27,9 +27,9 @@ __all__ = [
     "Status",
     "as_key",
     "as_seeds",
-    "descend",
     "follow_flow",
     "gather_ensemble",
+    "gradient_descent",
     "gradient_flow",
     "rows",
     "solve",

@@ -42,7 +42,7 @@ _ADVICE = {
     Status.RECEDING: "the value falls all the way to infinity and has no minimiser there: a weight decay gives it one",
     Status.KINK: (
         "the objective is not differentiable where the flow stopped (ReLU, hinge, absolute values): its critical points are "
-        "not found by this method; smooth the kink, or take nctheory.descend, which needs none"
+        "not found by this method; smooth the kink, or take nctheory.gradient_descent, which needs none"
     ),
 }
 

@@ -5,20 +5,20 @@
 
 from nctheory.landscape._census import CensusResult, CriticalType, census, orbit_types, take_census
 from nctheory.landscape._compare import Comparison, Match, compare, expected_gauge
-from nctheory.landscape._descents import Descent, descents
+from nctheory.landscape._saddle_connections import SaddleConnection, saddle_connections
 from nctheory.landscape._search import search
 
 __all__ = [
     "CensusResult",
     "Comparison",
     "CriticalType",
-    "Descent",
     "Match",
+    "SaddleConnection",
     "census",
     "compare",
-    "descents",
     "expected_gauge",
     "orbit_types",
+    "saddle_connections",
     "search",
     "take_census",
 ]

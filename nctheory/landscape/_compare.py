@@ -44,7 +44,7 @@ def compare(census: CensusResult, listed: Sequence[CriticalValue | DataCriticalV
 
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(2, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
-    >>> held = nct.compare(nct.census(model, starts=60), nct.critical_points(model))
+    >>> held = nct.landscape.compare(nct.census(model, starts=60), nct.closed_form.critical_points(model))
     >>> len(held.matched), held.missing, held.extra
     (4, (), ())
     """

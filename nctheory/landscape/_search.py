@@ -88,7 +88,7 @@ def search(
     if parameters > MOST_PARAMETERS:
         raise ValueError(
             f"problem: the search solves with dense Hessians, for at most {MOST_PARAMETERS} parameters, got {parameters}; "
-            "take fewer samples a class, or the reduced form (nct.reduce_to_class_means)"
+            "take fewer samples a class, or the reduced form (nct.problems.reduce_to_class_means)"
         )
     lanes = _lanes(parameters)
     dense = 1 << int(np.clip(MATRIX_NUMBERS // parameters**2, 1, lanes)).bit_length() - 1

@@ -184,7 +184,7 @@ class Diagram:
             raise ValueError(f"loop: {self.loop.order!r} is no measure of diagram {self.id!r}")
 
 
-_DIAGRAMS = Registry("diagram", Diagram, "nctheory.register_diagram(Diagram(...))")
+_DIAGRAMS = Registry("diagram", Diagram, "nctheory.phase.register_diagram(Diagram(...))")
 
 
 def register_diagram(diagram: Diagram) -> Diagram:

@@ -93,7 +93,7 @@ def hysteresis(
     >>> def height(problem, params):
     ...     return jnp.abs(problem.logits(params)[0, 0])
     >>> def nucleus(problem, key):  # a product of 0.01
-    ...     return nct.ChainParams((jnp.full((1, 1), 0.01 ** (1 / 3)),) * 3, None, None)
+    ...     return nct.problems.ChainParams((jnp.full((1, 1), 0.01 ** (1 / 3)),) * 3, None, None)
     >>> up, down = hysteresis(model, [0.2, 0.4, 0.6, 0.8], height, nucleus, seeds=1)
     >>> (up[:, 0] > 1e-4).tolist(), (down[:, 0] > 1e-4).tolist()
     ([False, False, True, True], [False, True, True, True])

@@ -121,8 +121,8 @@ def phase_diagram(
 ) -> PhaseDiagram:
     """Compute a phase diagram: a grid of cells for the picture, and the boundaries located on `rows` rows.
 
-    `diagram` is an identifier (see `nct.diagrams()`), a file that registers one (`FILE.py`, of several `FILE.py:ID`), or a
-    `Diagram` of your own. `grid` gives values of both axes, or one
+    `diagram` is an identifier (see `nct.phase.diagrams()`), a file that registers one (`FILE.py`, of several `FILE.py:ID`),
+    or a `Diagram` of your own. `grid` gives values of both axes, or one
     number for each, and `seeds` the starts of every cell (by default as many as the diagram says). On each row, a value of
     the axis `along`, every boundary is bracketed to the relative width `fineness` (by default half of the boundary's
     tolerance) on the axis `across`, by halving cells across which the phase changes; rows between located ones begin at

@@ -44,8 +44,8 @@ from nctheory.problems._margin import support_vector_features, vector_scaling
 from nctheory.problems._margin_losses import MarginPenalty, VectorScaling
 from nctheory.problems._moments import MomentChain, expand_moments, moment_form
 from nctheory.problems._pick_all import PickAllLabel, multi_label_features, pick_all_label, tag_indicators
+from nctheory.problems._problem_sum import ProblemSum, problem_sum
 from nctheory.problems._scales import Scales, nearest_scale
-from nctheory.problems._side_by_side import SideBySide, side_by_side
 
 __all__ = [
     "BalancedChain",
@@ -65,8 +65,8 @@ __all__ = [
     "Params",
     "PickAllLabel",
     "Problem",
+    "ProblemSum",
     "Scales",
-    "SideBySide",
     "VectorScaling",
     "as_family",
     "balanced_chain",
@@ -88,6 +88,7 @@ __all__ = [
     "multi_label_features",
     "nearest_scale",
     "pick_all_label",
+    "problem_sum",
     "random_gauge",
     "ravel",
     "reduce_to_class_means",
@@ -95,7 +96,6 @@ __all__ = [
     "scales_of",
     "segment_ranks",
     "shape_of",
-    "side_by_side",
     "singleton",
     "size",
     "support_vector_features",

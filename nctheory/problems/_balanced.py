@@ -56,7 +56,7 @@ def balanced_chain(problem: DeepLinear) -> BalancedChain:
     >>> import jax, numpy as np, nctheory as nct
     >>> plain = nct.deep_linear(widths=(3, 2, 4), counts=(2,) * 4, loss="mse", weight_decay=(0.1,) * 3)
     >>> with jax.enable_x64(True):
-    ...     start = nct.balanced_chain(plain).init(jax.random.key(0), 1.0)
+    ...     start = nct.problems.balanced_chain(plain).init(jax.random.key(0), 1.0)
     >>> lower, upper = (np.asarray(weight) for weight in start.weights)
     >>> bool(np.allclose(upper.T @ upper, lower @ lower.T, atol=1e-14))
     True

@@ -51,7 +51,7 @@ def without_counts(problem: Problem) -> Problem:
 
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(3, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
-    >>> without_counts(nct.reduce_to_class_means(model)).counts is None
+    >>> without_counts(nct.problems.reduce_to_class_means(model)).counts is None
     True
     """
     if type(problem) is DeepLinear and not problem.loss.has_profile:
@@ -64,7 +64,7 @@ def _hint(one: Problem, other: Problem) -> str:
         return ""
     if one.targets.shape == other.targets.shape or one.inputs is not None or one.reduced_form:
         return ""
-    return "; of other numbers of samples, one column a class has one shape (nct.reduce_to_class_means)"
+    return "; of other numbers of samples, one column a class has one shape (nct.problems.reduce_to_class_means)"
 
 
 def as_family(members: Sequence[Problem], *, counts: bool = False) -> tuple[Family, np.ndarray]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nctheory.landscape import CensusResult, Comparison, Descent
+from nctheory.landscape import CensusResult, Comparison, SaddleConnection
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._save import Drawing, Spot, house_style, save_figure
 
@@ -71,7 +71,7 @@ def census_lines(census: CensusResult, held: Comparison | None = None) -> list[s
 
 
 def census_data(
-    census: CensusResult, held: Comparison | None = None, flows: Sequence[Descent] = (), title: str = ""
+    census: CensusResult, held: Comparison | None = None, flows: Sequence[SaddleConnection] = (), title: str = ""
 ) -> dict[str, Any]:
     """Counts, rows (without representatives' parameters) and the descents between them as plain values."""
     rows: list[dict[str, Any]] = [
@@ -116,13 +116,15 @@ def census_data(
 
 
 def census_json(
-    census: CensusResult, held: Comparison | None = None, flows: Sequence[Descent] = (), title: str = ""
+    census: CensusResult, held: Comparison | None = None, flows: Sequence[SaddleConnection] = (), title: str = ""
 ) -> str:
     """`census_data` as JSON."""
     return json.dumps(census_data(census, held, flows, title), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def census_figure(census: CensusResult, path: str | Path, title: str = "", flows: Sequence[Descent] = ()) -> Path:
+def census_figure(
+    census: CensusResult, path: str | Path, title: str = "", flows: Sequence[SaddleConnection] = ()
+) -> Path:
     """Loss against index, and beside it the spectra of the representatives' Hessians off the gauge.
 
     Lines lead from each saddle to where its most negative direction descends. The area of a mark grows with the logarithm

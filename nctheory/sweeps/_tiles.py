@@ -38,7 +38,7 @@ def nameless(problem: Problem) -> Problem:
 
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(3, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
-    >>> nameless(nct.reduce_to_class_means(model)).counts is None
+    >>> nameless(nct.problems.reduce_to_class_means(model)).counts is None
     True
     """
     return without_counts(problem)

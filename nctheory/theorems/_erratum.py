@@ -59,7 +59,7 @@ class Erratum:
         return f"nctheory errata {self.id}"
 
 
-_ERRATA = Registry("erratum", Erratum, "nctheory.register_erratum(Erratum(...))")
+_ERRATA = Registry("erratum", Erratum, "nctheory.theorems.register_erratum(Erratum(...))")
 
 
 def register_erratum(erratum: Erratum) -> Erratum:

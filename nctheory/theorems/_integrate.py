@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.flow import COARSE, Paths, PathStatus, Status, descend, gradient_flow
+from nctheory.flow import COARSE, Paths, PathStatus, Status, gradient_descent, gradient_flow
 from nctheory.flow import starts as draw_starts
 from nctheory.problems import Params, Problem
 from nctheory.theorems._evidence import Trajectories
@@ -62,7 +62,7 @@ class Integrate:
             steps = max(1, run.options.budget // EVALUATIONS)
             paths = gradient_flow(problem, begun, spec.times, tolerance=spec.tolerance, max_steps=steps, **options)
         else:
-            paths = descend(problem, begun, np.asarray(spec.times, int), spec.rate, **options)
+            paths = gradient_descent(problem, begun, np.asarray(spec.times, int), spec.rate, **options)
 
         def by_seed(x: np.ndarray) -> np.ndarray:
             return x.reshape(numbers.size, scales.size, *x.shape[1:])

@@ -34,7 +34,7 @@ STRETCH = 2.0
 
 def draw_instances(key):
     """For each shape four decays, from 0.0003 to 0.03, equal in all factors."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for shape in mixed_sizes(rng, SHAPES):
         number = len(shape[0]) - 1
@@ -45,7 +45,7 @@ def draw_instances(key):
 
 def balanced(*arguments):
     """A chain with balanced starts."""
-    return nct.balanced_chain(chain(*arguments))
+    return nct.problems.balanced_chain(chain(*arguments))
 
 
 def starts_balanced(instance):

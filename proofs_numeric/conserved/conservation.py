@@ -42,7 +42,7 @@ SHAPES = (
 
 def draw_instances(key):
     """For each shape equal decays and unequal ones, of ratio up to 100 and within 3 % of each other; none at all."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn, shapes = [], mixed_sizes(rng, SHAPES)
     for shape in shapes:
         number, level = factors_of(shape), 10.0 ** rng.uniform(-2.3, -1.7)

@@ -27,7 +27,7 @@ SHAPES = (ALL_SHAPES[0], ALL_SHAPES[1], ALL_SHAPES[3])
 
 def draw_instances(key):
     """For each shape four decays, up to 0.2 for two factors and 0.05 for four; none where the minimum exists without."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn, shapes = [], mixed_sizes(rng, SHAPES)
     for shape in shapes:
         number = factors_of(shape)
@@ -46,7 +46,7 @@ def flow_end(problem, params):
     them integrates, and the others find what it left, known by the very objects that they are given."""
     latest = getattr(_LATEST, "end", None)
     if latest is None or latest[0] is not problem or latest[1] is not params:
-        latest = _LATEST.end = (problem, params, nct.follow_flow(problem, params, HORIZON, TOLERANCE))
+        latest = _LATEST.end = (problem, params, nct.flow.follow_flow(problem, params, HORIZON, TOLERANCE))
     return latest[2]
 
 

@@ -17,7 +17,7 @@ def chain_instance(rng, widths, counts, pivot, relative, bias=None):
     """The chain in which the direction `pivot` (by falling strength) has b = `relative` times the onset."""
     depth, samples = len(widths) - 1, sum(counts)
     squares = direction_squares(counts, bias)
-    target = relative * nct.onset(depth) * squares[pivot] / (depth * samples)
+    target = relative * nct.closed_form.onset(depth) * squares[pivot] / (depth * samples)
     common = (target**depth / samples) ** (1 / (depth + 1))
     spread = rng.uniform(-SPREAD[depth], SPREAD[depth], size=depth + 1)
     decay = tuple((common * np.exp(spread - spread.mean())).tolist())
@@ -64,11 +64,11 @@ def strengths(problem):
 
 OFF_THE_ONSET = nct.Hypothesis(
     "no strength b equal to the onset",
-    lambda i: bool(np.min(np.abs(strengths(i.problem)[3] / nct.onset(i.problem.depth) - 1)) > 1e-9),
+    lambda i: bool(np.min(np.abs(strengths(i.problem)[3] / nct.closed_form.onset(i.problem.depth) - 1)) > 1e-9),
 )
 MSE_CHAIN = nct.Hypothesis(
     "squared error, free features, M = 1, 2, ... weight layers",
-    lambda i: nct.is_loss(i.problem.loss, "mse") and i.problem.inputs is None and i.problem.depth >= 1,
+    lambda i: nct.losses.is_loss(i.problem.loss, "mse") and i.problem.inputs is None and i.problem.depth >= 1,
 )
 POSITIVE = nct.Hypothesis("all decays > 0", lambda i: bool(np.all(np.asarray(i.problem.weight_decay) > 0)))
 NO_OR_FREE_BIAS = nct.Hypothesis(
@@ -81,7 +81,9 @@ def point_with(problem, singular):
     left, sigma, right, _, mean = strengths(problem)
     product = jnp.asarray((left * singular[: len(sigma)][None, :]) @ right)
     bias = None if problem.bias_decay is None else jnp.asarray(mean)
-    return nct.minimiser(problem, nct.minimum_from_product(problem, product, jnp.zeros(()), bias, "witness"), 1)
+    return nct.closed_form.minimiser(
+        problem, nct.closed_form.minimum_from_product(problem, product, jnp.zeros(()), bias, "witness"), 1
+    )
 
 
 def stacked(points):
@@ -92,7 +94,7 @@ def stacked(points):
 def prefixes(problem):
     """Critical points with the 0, 1, 2, ... strongest directions on at their largest roots; with M = 1 the last alone."""
     _, sigma, _, b, _ = strengths(problem)
-    x = np.asarray(nct.largest_root(jnp.asarray(b), problem.depth)) ** problem.depth
+    x = np.asarray(nct.closed_form.largest_root(jnp.asarray(b), problem.depth)) ** problem.depth
     full = sigma * x / (1 + x)
     narrow = min(problem.widths)
     steps = [narrow] if problem.depth == 1 else range(narrow + 1)

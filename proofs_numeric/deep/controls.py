@@ -31,14 +31,14 @@ def wrong(identifier, active, strength=lambda b, problem: b):
         joint = (samples * jnp.prod(decay)) ** (1 / depth)
         b = depth * samples * joint / jnp.where(alive, sigma, 1.0) ** 2
         b = jnp.where(alive, strength(b, problem), jnp.inf)
-        x = nct.largest_root(b, depth)
-        cost = jnp.where(x > 0, nct.relative_cost(x, jnp.where(alive, b, 0.0), depth), 1.0)
+        x = nct.closed_form.largest_root(b, depth)
+        cost = jnp.where(x > 0, nct.closed_form.relative_cost(x, jnp.where(alive, b, 0.0), depth), 1.0)
         on = active(b, cost, depth) & (x > 0) & (jnp.arange(len(sigma)) < min(problem.widths))
         powered = jnp.where(on, x, 0.0) ** depth
         product = (left * (sigma * powered / (1 + powered))[None, :]) @ right
         value = jnp.sum(sigma**2 / (2 * samples) * jnp.where(on, cost, 1.0))
         bias = None if problem.bias_decay is None else jnp.asarray(mean)
-        minimum = nct.minimum_from_product(problem, product, value, bias, identifier)
+        minimum = nct.closed_form.minimum_from_product(problem, product, value, bias, identifier)
         return minimum._replace(stationary_values=jnp.stack([jnp.sum(sigma**2) / (2 * samples), value]))
 
     return predict
@@ -62,7 +62,12 @@ def intermediate(instance):
 def controls(identifier, theory):
     """Wrong versions of either theorem, whose own formula is `theory`."""
     made = (
-        ("threshold low", "off already from 0.97 of the onset on", lambda b, c, m: b < 0.97 * nct.onset(m), None),
+        (
+            "threshold low",
+            "off already from 0.97 of the onset on",
+            lambda b, c, m: b < 0.97 * nct.closed_form.onset(m),
+            None,
+        ),
         (
             "root taken wherever it exists",
             "on up to the spinodal, although zero costs less beyond the onset",
@@ -72,7 +77,7 @@ def controls(identifier, theory):
         (
             "threshold high",
             "on up to 1.03 of the onset, the formula continued",
-            lambda b, c, m: b < 1.03 * nct.onset(m),
+            lambda b, c, m: b < 1.03 * nct.closed_form.onset(m),
             deep,
         ),
     )
@@ -87,8 +92,8 @@ def controls(identifier, theory):
         return true._replace(stationary_values=(1 + 1e-6) * jnp.asarray(true.stationary_values))
 
     shorter = wrong(identifier, truly, lambda b, problem: b * (problem.depth + 1) / problem.depth)
-    spinodal = onset_claim(lambda minimum: nct.spinodal(depth_of(minimum)))
-    moved = onset_claim(lambda minimum: 1.001 * nct.onset(depth_of(minimum)))
+    spinodal = onset_claim(lambda minimum: nct.closed_form.spinodal(depth_of(minimum)))
+    moved = onset_claim(lambda minimum: 1.001 * nct.closed_form.onset(depth_of(minimum)))
     return (
         *rules,
         nct.Control(
@@ -107,5 +112,5 @@ def controls(identifier, theory):
         ),
         nct.Control("on up to the spinodal", "on wherever the root exists", versions=(spinodal,), applies=deep),
         nct.Control("onset at 1.001", "the onset larger by a relative 1e-3", versions=(moved,)),
-        *nct.chain_controls(theory),
+        *nct.theorems.chain_controls(theory),
     )

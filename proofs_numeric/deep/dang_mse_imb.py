@@ -28,7 +28,7 @@ MORE = (((3,) * 5, (4, 2, 1), None), ((2,) * 6, (3, 2), None))
 
 def draw_instances(key):
     """For M = 1, 2, 3 and one more: decays by their strength at the weakest, the strongest or some direction."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for widths, counts, bias in (*pick(rng, ONE), *pick(rng, TWO), *pick(rng, THREE), *pick(rng, MORE)):
         last = min(*widths, len(counts) - (bias is not None)) - 1
@@ -75,9 +75,9 @@ directions at their largest roots and the others off, for some $k$.""",
             CHEN_2025.remark("For the list of local minimisers."),
         ),
         instances=draw_instances,
-        predict=nct.dang_minimum,
-        claims=(*nct.chain_claims(), STATIONARY, onset_claim()),
-        controls=controls(ID, nct.dang_minimum),
+        predict=nct.closed_form.imbalanced_deep_mse_minimum,
+        claims=(*nct.theorems.chain_claims(), STATIONARY, onset_claim()),
+        controls=controls(ID, nct.closed_form.imbalanced_deep_mse_minimum),
         several_basins=True,
     )
 )

@@ -40,7 +40,7 @@ class Cut(NamedTuple):
 
 def draw_instances(key):
     """For M = 1, 2, 3: weak and moderate decay, and close to the onset of the tied classes on either side."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for widths, counts in (*pick(rng, ONE), *pick(rng, TWO), *pick(rng, THREE)):
         for relative in drawn_strengths(rng, len(widths) - 1):
@@ -110,7 +110,7 @@ def onset_claim(predicted):
 
 def onset_of(cut, factor=1.0):
     """The predicted onset for the depth of a prediction."""
-    return factor * nct.onset(len(cut.layer_singular_values) - 1)
+    return factor * nct.closed_form.onset(len(cut.layer_singular_values) - 1)
 
 
 def predict_with(rule="cut"):
@@ -121,8 +121,8 @@ def predict_with(rule="cut"):
         samples, at = counts.sum(), tied(problem)
         joint = (samples * jnp.prod(jnp.asarray(problem.weight_decay))) ** (1 / depth)
         strength = depth * samples * joint / jnp.asarray(counts)
-        root = nct.largest_root(strength, depth)
-        cost = jnp.where(root > 0, nct.relative_cost(root, strength, depth), 1.0)
+        root = nct.closed_form.largest_root(strength, depth)
+        cost = jnp.where(root > 0, nct.closed_form.relative_cost(root, strength, depth), 1.0)
         on = cost < 1.0
         above = counts > counts[at[0]]
         left = min(problem.widths) - int(above.sum())
@@ -130,7 +130,7 @@ def predict_with(rule="cut"):
         chosen = above | np.isin(np.arange(len(counts)), at[:kept])
         scale = jnp.where(on & chosen, root**depth / (1 + root**depth), 0.0)
         value = jnp.sum(counts / (2 * samples) * jnp.where(on & chosen, cost, 1.0))
-        minimum = nct.minimum_from_product(problem, scale[:, None] * problem.targets, value, None, ID)
+        minimum = nct.closed_form.minimum_from_product(problem, scale[:, None] * problem.targets, value, None, ID)
         each = scale[at[0]]
         square = kept * each**2 if rule != "diagonal average" else kept**2 * each**2 / len(at)
         corner = jnp.stack([kept * each, square, jnp.zeros(())])
@@ -145,7 +145,7 @@ def off_by(relative):
     return lambda problem: jax.tree.map(lambda x: (1.0 + relative) * x, predict_with()(problem))
 
 
-CLAIMS = {claim.name: claim for claim in nct.chain_claims()}
+CLAIMS = {claim.name: claim for claim in nct.theorems.chain_claims()}
 
 THEOREM = nct.register(
     nct.Theorem(
@@ -201,7 +201,7 @@ $P$ of rank $r=d-\#\{n_k>n_d\}$ on $R^m$, $x=0$ beyond the onset.""",
                 claims=("value", "layer_spectra", "tied block", "outside"),
             ),
             nct.Control("onset at 1.001", "larger by 1e-3", versions=(onset_claim(lambda c: onset_of(c, 1.001)),)),
-            nct.balance_control(),
+            nct.theorems.balance_control(),
             nct.Control("no cut", "all tied classes on, whatever the width", predict_with("no cut")),
             nct.Control(
                 "one direction less",

@@ -19,7 +19,7 @@ CROSSING = ((4, 2, 1), (4, 2, 3))
 
 def draw_instances(key):
     """Decays from 1e-3 to 3e-2, unequal from layer to layer; at K = 4, L = 2 within 5e-4 of the crossing on either side."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = chains(rng, pick(rng, COLLAPSED, 2), 2) + chains(rng, pick(rng, LOW_RANK), 3)
     ((classes, depth, n),) = pick(rng, CROSSING)
     crossing = crossing_decay(classes, depth, n)
@@ -52,7 +52,7 @@ def crossing_decay(classes, depth, n):
 
     def gain(log_decay):
         problem = chain(classes, depth, n, float(np.exp(log_decay))).problem
-        return float(nct.deep_collapse(problem).value - nct.low_rank(problem).value)
+        return float(nct.closed_form.deep_collapse(problem).value - nct.closed_form.low_rank(problem).value)
 
     return float(np.exp(brentq(gain, np.log(1e-3), np.log(5e-2), xtol=1e-10)))
 
@@ -61,22 +61,26 @@ def collapse_is_best(problem):
     """Whether neural collapse costs less; for K = 3 it is the only one of the two that is critical, for K = 2 they agree."""
     if problem.classes <= 3:
         return True
-    return float(nct.deep_collapse(problem).value) < float(nct.low_rank(problem).value)
+    return float(nct.closed_form.deep_collapse(problem).value) < float(nct.closed_form.low_rank(problem).value)
 
 
 def as_minimum(problem, structure):
     """A structure as a prediction of the minimum."""
-    return nct.minimum_from_product(problem, structure.product, structure.value, None, ID)
+    return nct.closed_form.minimum_from_product(problem, structure.product, structure.value, None, ID)
 
 
 def predict(problem):
     """The better of the two structures."""
-    return as_minimum(problem, (nct.deep_collapse if collapse_is_best(problem) else nct.low_rank)(problem))
+    return as_minimum(
+        problem, (nct.closed_form.deep_collapse if collapse_is_best(problem) else nct.closed_form.low_rank)(problem)
+    )
 
 
 def other(problem):
     """The other one."""
-    return as_minimum(problem, (nct.low_rank if collapse_is_best(problem) else nct.deep_collapse)(problem))
+    return as_minimum(
+        problem, (nct.closed_form.low_rank if collapse_is_best(problem) else nct.closed_form.deep_collapse)(problem)
+    )
 
 
 def crossing_moved(problem):
@@ -150,7 +154,7 @@ def predicted_margins(minimum):
     return jnp.stack([right, jnp.sum(logits), jnp.sum(logits**4)]) / samples
 
 
-CLAIMS = {claim.name: claim for claim in nct.chain_claims()}
+CLAIMS = {claim.name: claim for claim in nct.theorems.chain_claims()}
 
 THEOREM = nct.register(
     nct.Theorem(
@@ -210,7 +214,7 @@ classes, and the singular values of every factor.""",
                 off_by(1e-6),
                 claims=("value", "spectrum", "logits", "layer_spectra"),
             ),
-            nct.balance_control(),
+            nct.theorems.balance_control(),
             nct.Control("flat spectrum", "all singular values of a layer equal", flattened, claims=("layer_spectra",)),
         ),
         several_basins=True,

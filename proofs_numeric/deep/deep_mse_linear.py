@@ -25,7 +25,7 @@ MORE = (((3,) * 5, (2, 2, 2), None), ((2,) * 6, (3, 3), None), ((3,) * 6, (1, 1,
 
 def draw_instances(key):
     """For M = 1, 2, 3 and one more: weak and moderate decay, close to the onset on either side; and far beyond it."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for widths, counts, bias in (*pick(rng, ONE), *pick(rng, TWO), *pick(rng, THREE), *pick(rng, MORE)):
         for relative in drawn_strengths(rng, len(widths) - 1):
@@ -67,9 +67,9 @@ number of directions on, at the same root.""",
             TIRER_2022.remark("Two weight layers."),
         ),
         instances=draw_instances,
-        predict=nct.deep_mse_minimum,
-        claims=(*nct.chain_claims(), STATIONARY, onset_claim()),
-        controls=controls(ID, nct.deep_mse_minimum),
+        predict=nct.closed_form.deep_mse_minimum,
+        claims=(*nct.theorems.chain_claims(), STATIONARY, onset_claim()),
+        controls=controls(ID, nct.closed_form.deep_mse_minimum),
         several_basins=True,
     )
 )

@@ -31,7 +31,7 @@ class Values(NamedTuple):
 
 def draw_instances(key):
     """One shape of each kind: decays whose geometric mean lies between 1e-3 and 3e-2, unequal from layer to layer."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     return chains(rng, (*pick(rng, LOWEST), *pick(rng, ODD), *pick(rng, MORE)), 4)
 
 
@@ -54,7 +54,7 @@ def chains(rng, shapes, number):
 
 def predict(problem):
     """Values of neural collapse and of the low-rank structure."""
-    return Values(nct.deep_collapse(problem).value, nct.low_rank(problem).value)
+    return Values(nct.closed_form.deep_collapse(problem).value, nct.closed_form.low_rank(problem).value)
 
 
 def turned(structure, problem, params):
@@ -63,7 +63,7 @@ def turned(structure, problem, params):
     factors = problem.factors
     left, singular, right = jnp.linalg.svd(product, full_matrices=False)
     singular = jnp.where(singular > 1e-12 * singular[0], singular, 0.0)
-    layers = nct.layer_singular_values(problem, singular)
+    layers = nct.closed_form.layer_singular_values(problem, singular)
     turns = [jnp.linalg.qr(weight + jnp.eye(weight.shape[0]))[0] for weight in params.weights]
     weights = []
     for i in range(factors - 1):
@@ -71,7 +71,7 @@ def turned(structure, problem, params):
         above = turns[i + 1] if i + 1 < factors - 1 else left.T
         weights.append(above.T @ (layers[i][:, None] * below))
     features = turns[0].T @ (layers[-1][:, None] * right)
-    return nct.ChainParams(tuple(weights), features, None)
+    return nct.problems.ChainParams(tuple(weights), features, None)
 
 
 def value_at(structure_of):
@@ -85,7 +85,7 @@ def gradient_at(structure_of, stretch=1.0):
     def gradient(problem, params):
         structure = structure_of(problem)
         stretched = structure._replace(product=stretch * structure.product)
-        return nct.ravel(problem.value_and_grad(turned(stretched, problem, params))[1])
+        return nct.problems.ravel(problem.value_and_grad(turned(stretched, problem, params))[1])
 
     return gradient
 
@@ -103,12 +103,12 @@ def decay_at(structure_of):
 
 def terms_at(structure_of):
     """Size of the decay terms that the gradient of the fit cancels."""
-    return lambda problem, params: jnp.linalg.norm(nct.ravel(turned(structure_of(problem), problem, params)))
+    return lambda problem, params: jnp.linalg.norm(nct.problems.ravel(turned(structure_of(problem), problem, params)))
 
 
 def mean_fit(problem):
     """The low-rank structure where it is critical, neural collapse for odd K, where it is not."""
-    return nct.low_rank(problem) if problem.classes % 2 == 0 else nct.deep_collapse(problem)
+    return nct.closed_form.low_rank(problem) if problem.classes % 2 == 0 else nct.closed_form.deep_collapse(problem)
 
 
 def with_factors(change):
@@ -161,7 +161,7 @@ def critical(name, statement, structure_of, stretch=1.0):
 def at_scale(stretch=1.0):
     """Both claims about criticality."""
     return (
-        critical("collapse is critical", r"\nabla f=0", nct.deep_collapse, stretch),
+        critical("collapse is critical", r"\nabla f=0", nct.closed_form.deep_collapse, stretch),
         critical("low rank is critical", r"\nabla f=0\mathrm{\ for\ even\ }K", mean_fit, stretch),
     )
 
@@ -183,12 +183,15 @@ def many_and_deep(instance):
 
 
 CROSS_ENTROPY = nct.Hypothesis(
-    "cross-entropy of one-hot labels", lambda i: nct.is_loss(i.problem.loss, "cross_entropy")
+    "cross-entropy of one-hot labels", lambda i: nct.losses.is_loss(i.problem.loss, "cross_entropy")
 )
 WIDE = nct.Hypothesis("every width >= K", wide)
 STATIONARY_SCALE = nct.Hypothesis(
     "decays small enough for a stationary alpha and beta",
-    lambda i: float(nct.deep_collapse(i.problem).scale) > 0 and float(nct.low_rank(i.problem).scale) > 0,
+    lambda i: (
+        float(nct.closed_form.deep_collapse(i.problem).scale) > 0
+        and float(nct.closed_form.low_rank(i.problem).scale) > 0
+    ),
 )
 
 
@@ -223,21 +226,21 @@ $\beta(1,-1;-1,1)$ costs less.""",
             nct.Equality(
                 "collapse",
                 r"f(\mathrm{DNC})",
-                value_at(nct.deep_collapse),
+                value_at(nct.closed_form.deep_collapse),
                 lambda v: v.collapse,
                 scope="any point",
             ),
             nct.Equality(
                 "low rank",
                 r"f(\mathrm{LR})",
-                value_at(nct.low_rank),
+                value_at(nct.closed_form.low_rank),
                 lambda v: v.low_rank,
                 scope="any point",
             ),
             nct.UpperBound(
                 "not global",
                 r"f(\mathrm{LR})\le f(\mathrm{DNC})",
-                value_at(nct.low_rank),
+                value_at(nct.closed_form.low_rank),
                 lambda v: v.collapse,
                 scope="any point",
                 resolution=0.15,
@@ -249,7 +252,7 @@ $\beta(1,-1;-1,1)$ costs less.""",
                 lambda problem, params: problem.objective(params),
                 lambda v: v.low_rank,
             ),
-            *(claim for claim in nct.chain_claims() if claim.name == "balance"),
+            *(claim for claim in nct.theorems.chain_claims() if claim.name == "balance"),
         ),
         controls=(
             nct.Control("one factor less", "L factors instead of L+1 in the penalty", with_factors(-1)),
@@ -282,7 +285,7 @@ $\beta(1,-1;-1,1)$ costs less.""",
                 off_by(-1e-6),
                 claims=("best found",),
             ),
-            nct.balance_control(),
+            nct.theorems.balance_control(),
         ),
         several_basins=True,
         method=nct.Solve(search=SEARCH),

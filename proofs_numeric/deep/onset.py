@@ -10,7 +10,7 @@ import nctheory as nct
 from proofs_numeric.deep.chains import label_directions, strengths, weakest
 
 
-class AlignedStarts(nct.DeepLinear):
+class AlignedStarts(nct.problems.DeepLinear):
     """The same chain started near balanced points along the targets, with or without the weakest directions that can be on.
 
     Where three and four directions have to be on at once a random start rarely is in the basin of the minimum. Which of its
@@ -27,7 +27,7 @@ class AlignedStarts(nct.DeepLinear):
         drawn = drawn - jnp.floor(drawn)
         on = (sigma > (1 + 1e-9) * sigma[-1]) | (drawn > 0.5)
         heights = jnp.where(on, jnp.maximum(drawn, 0.5), 0.0) * jnp.asarray(sigma)
-        layers, full = (nct.layer_singular_values(self, each) for each in (heights, jnp.asarray(sigma)))
+        layers, full = (nct.closed_form.layer_singular_values(self, each) for each in (heights, jnp.asarray(sigma)))
         shapes = [*zip(self.widths[1:], self.widths[:-1], strict=True), (self.widths[0], right.shape[1])]
         factors = [jnp.zeros(shape).at[:rank, :rank].set(jnp.diag(s)) for shape, s in zip(shapes, layers, strict=True)]
         factors[-2] = jnp.zeros(shapes[-2]).at[:, :rank].set(jnp.asarray(left) * layers[-2][None, :])
@@ -35,7 +35,9 @@ class AlignedStarts(nct.DeepLinear):
         noise = super().init(key, 0.05)
         rough = [jnp.max(s) * x for s, x in zip(full, (*noise.weights, noise.features), strict=True)]
         *weights, features = [x + y for x, y in zip(factors, rough, strict=True)]
-        return nct.ChainParams(tuple(weights), features, None if noise.bias is None else jnp.zeros(self.classes))
+        return nct.problems.ChainParams(
+            tuple(weights), features, None if noise.bias is None else jnp.zeros(self.classes)
+        )
 
 
 def at_strength(problem, b):
@@ -50,7 +52,7 @@ def far_around(problem):
     sigma = label_directions(problem)[1][: weakest(problem) + 1]
     stronger = sigma[sigma > (1 + 1e-9) * sigma[-1]]
     room = np.inf if stronger.size == 0 else (stronger[-1] / sigma[-1]) ** 2
-    return 0.1 * nct.onset(problem.depth), min(6.0, 0.8 * room) * nct.onset(problem.depth)
+    return 0.1 * nct.closed_form.onset(problem.depth), min(6.0, 0.8 * room) * nct.closed_form.onset(problem.depth)
 
 
 def height(problem, params):
@@ -65,7 +67,7 @@ def depth_of(minimum):
     return len(minimum.layer_singular_values) - 1
 
 
-def onset_claim(predicted=lambda minimum: nct.onset(depth_of(minimum)), applies=lambda instance: True):
+def onset_claim(predicted=lambda minimum: nct.closed_form.onset(depth_of(minimum)), applies=lambda instance: True):
     """The claim that a direction is on at the global minimum exactly below a predicted strength."""
     return nct.Threshold(
         "onset", r"\text{on}\iff b<(M-1)^{(M-1)/M}/M", at_strength, height, predicted, far_around, applies=applies

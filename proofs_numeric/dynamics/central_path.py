@@ -89,7 +89,7 @@ class Curve(NamedTuple):
 
 def draw_instances(key):
     """For three shapes four sizes of the means at the start each, and times spread in their logarithm."""
-    rng, drawn = nct.numpy_rng(key), []
+    rng, drawn = nct.theorems.numpy_rng(key), []
     for classes, n, dim in (shape for i, group in enumerate(SHAPES) for shape in pick(rng, group, i + 1)):
         for _ in range(4):
             size = log_uniform(rng, 0.2, 1.5)
@@ -97,7 +97,7 @@ def draw_instances(key):
             problem = CentralPath(members, np.zeros((dim, classes * n)))
             times = tuple((n * np.geomspace(1.0, 1e5, 41)).tolist())
             shown = {"C": classes, "n": n, "d": dim, "size": size}
-            drawn.append(nct.Instance(problem, shown, scale=size, trajectory=nct.TrajectorySpec(times)))
+            drawn.append(nct.Instance(problem, shown, scale=size, trajectory=nct.theorems.TrajectorySpec(times)))
     return drawn
 
 

@@ -15,7 +15,7 @@ ROUNDED = 1e-10
 """A relative deviation from a hypothesis below this is rounding."""
 
 
-def white_chain(rng, widths, strengths, samples, kind=nct.DeepLinear, decay=0.0, **more):
+def white_chain(rng, widths, strengths, samples, kind=nct.problems.DeepLinear, decay=0.0, **more):
     r"""A chain on inputs with $XX^\top=NI$ whose targets are $Y=\Sigma X$, $\Sigma$ of the given singular values.
 
     With squared error its objective is $\frac12|W_L\cdots W_1-\Sigma|^2$, and the decays.
@@ -66,16 +66,16 @@ def balanced(key, left, heights, right, widths):
     """Balanced factors of left diag(heights) right, inner frames at random."""
     size = heights ** (1.0 / (len(widths) - 1))
     ends = [right.T, *frames(key, widths, heights.shape[0]), left]
-    return nct.ChainParams(tuple((up * size[None, :]) @ low.T for low, up in pairwise(ends)), None, None)
+    return nct.problems.ChainParams(tuple((up * size[None, :]) @ low.T for low, up in pairwise(ends)), None, None)
 
 
 def skewed(point, skew):
     """The first factor times `skew`, the last one over it: the product stays, the balance does not."""
     inner = point.weights[1:-1]
-    return nct.ChainParams((skew * point.weights[0], *inner, point.weights[-1] / skew), None, None)
+    return nct.problems.ChainParams((skew * point.weights[0], *inner, point.weights[-1] / skew), None, None)
 
 
-class Aligned(nct.DeepLinear):
+class Aligned(nct.problems.DeepLinear):
     """Starts that are balanced and aligned with the targets' modes; heights spread in their logarithm by a factor of ten."""
 
     skew: Float[np.ndarray | jax.Array, ""]
@@ -89,7 +89,7 @@ class Aligned(nct.DeepLinear):
         return skewed(balanced(turned, left, height, right, self.widths), self.skew)
 
 
-class Balanced(nct.DeepLinear):
+class Balanced(nct.problems.DeepLinear):
     """Starts that are balanced and turned against the targets' modes at random."""
 
     skew: Float[np.ndarray | jax.Array, ""]
@@ -114,7 +114,7 @@ def is_white(instance):
     """Whether the loss is squared error on inputs with XX^T = N I."""
     problem = instance.problem
     gram = problem.inputs @ np.transpose(problem.inputs) / problem.inputs.shape[1]
-    return nct.is_loss(problem.loss, "mse") and float(np.max(np.abs(gram - np.eye(len(gram))))) < ROUNDED
+    return nct.losses.is_loss(problem.loss, "mse") and float(np.max(np.abs(gram - np.eye(len(gram))))) < ROUNDED
 
 
 def starts_balanced(instance):

@@ -39,7 +39,7 @@ def draw_instances(groups=SHAPES, skew=1.0, seed=0):
     """For one shape of each group five sets of strengths and scales."""
 
     def draw(key):
-        rng = nct.numpy_rng(jax.random.fold_in(key, seed))
+        rng = nct.theorems.numpy_rng(jax.random.fold_in(key, seed))
         drawn = []
         for group in groups:
             (widths,) = pick(rng, group)
@@ -49,7 +49,7 @@ def draw_instances(groups=SHAPES, skew=1.0, seed=0):
                 problem = white_chain(rng, widths, strengths, max(widths) + 2, Balanced, skew=skew)
                 shown = {"widths": "-".join(map(str, widths)), "largest": largest, "least": float(strengths[-1])}
                 times = tuple((np.arange(1, 25) * 4.0 / 24 / strengths[-1]).tolist())
-                spec = nct.TrajectorySpec(times, tolerance=1e-12)
+                spec = nct.theorems.TrajectorySpec(times, tolerance=1e-12)
                 drawn.append(nct.Instance(problem, shown | {"scale": scale}, scale, spec))
         return drawn
 

@@ -18,7 +18,7 @@ from proofs_numeric.pool import log_uniform, pick
 SHAPES = (((2, 3, 3), (2, 2, 4), (2, 5, 2)), ((3, 2, 2), (4, 2, 2), (4, 3, 2), (3, 2, 3)))
 
 
-class Aligned(nct.DeepLinear):
+class Aligned(nct.problems.DeepLinear):
     """Starts whose hidden factors are multiples of orthogonal matrices, aligned with the classes."""
 
     turned: Float[np.ndarray | jax.Array, ""]
@@ -34,7 +34,7 @@ class Aligned(nct.DeepLinear):
         direction = jax.random.normal(last, (width,), jnp.float64)
         mirror = jnp.eye(width) - 2.0 * self.turned * jnp.outer(direction, direction) / jnp.sum(direction**2)
         weights[0] = weights[0] @ mirror
-        return nct.ChainParams((*weights, scale * turns[-1][:, :classes].T), None, None)
+        return nct.problems.ChainParams((*weights, scale * turns[-1][:, :classes].T), None, None)
 
 
 class Curve(NamedTuple):
@@ -68,7 +68,7 @@ def draw_instances(groups=SHAPES, turned=0.0, seed=0):
     """For three shapes four sizes of the start each; N = Kn orthonormal inputs of dimension N."""
 
     def draw(key):
-        rng = nct.numpy_rng(jax.random.fold_in(key, seed))
+        rng = nct.theorems.numpy_rng(jax.random.fold_in(key, seed))
         drawn = []
         for classes, n, layers in (shape for i, group in enumerate(groups) for shape in pick(rng, group, i + 1)):
             total = classes * n
@@ -88,7 +88,7 @@ def draw_instances(groups=SHAPES, turned=0.0, seed=0):
                 last = total * slow * (12.0 + np.log(1 / size)) / np.sqrt(n)
                 shown = {"K": classes, "n": n, "L": layers, "epsilon": size}
                 problem = Aligned.of(chain, turned=np.asarray(turned))
-                spec = nct.TrajectorySpec(tuple((np.arange(1, 31) * last / 30).tolist()))
+                spec = nct.theorems.TrajectorySpec(tuple((np.arange(1, 31) * last / 30).tolist()))
                 drawn.append(nct.Instance(problem, shown, scale=size, trajectory=spec))
         return drawn
 
@@ -179,7 +179,7 @@ def predict_with(power=2.0, samples=1.0):
         n = samples * jnp.sum(of[:, 0])
         total, classes = of.shape
         size = jnp.sqrt(jnp.sum(start.weights[0] ** 2) / total)
-        u = nct.mode_height(depth, jnp.sqrt(n), size**depth, times / total)
+        u = nct.closed_form.mode_height(depth, jnp.sqrt(n), size**depth, times / total)
         factor = size**power / u ** (2.0 / depth)
         first = ((n - 1.0) / n) / (1.0 / n - 1.0 / (classes * n))
         ratios = first * factor[:, None] ** jnp.arange(1.0 * depth)[None, :]

@@ -39,7 +39,7 @@ def draw_instances(groups=SHAPES, cases=CASES, uneven=1.0):
     """Square inputs, N = Kn of them."""
 
     def draw(key):
-        rng, drawn = nct.numpy_rng(key), []
+        rng, drawn = nct.theorems.numpy_rng(key), []
         for group in groups:
             ((classes, n, layers),) = pick(rng, group)
             total = classes * n

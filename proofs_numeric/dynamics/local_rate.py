@@ -23,7 +23,7 @@ GAP = 1.5
 """Between the two smallest different curvatures. Where they are nearly equal the quotient stands still between them."""
 
 
-class KnownRate(nct.DeepLinear):
+class KnownRate(nct.problems.DeepLinear):
     """Unconstrained features with the smallest curvature at the closed-form minimiser."""
 
     rate: Float[np.ndarray | jax.Array, ""]
@@ -31,7 +31,7 @@ class KnownRate(nct.DeepLinear):
 
 def draw_instances(key):
     """For each shape four decays; times when all but the slowest modes have gone."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for group in SHAPES:
         ((loss, classes, n, dim),) = pick(rng, group)
@@ -41,7 +41,7 @@ def draw_instances(key):
             times = tuple((np.arange(3, 15) / report.smallest).tolist())
             shown = {"loss": loss, "K": classes, "n": n, "d": dim, "decay": decay, "ratio": ratio}
             shown |= {"rate": float(report.smallest)}
-            drawn.append(nct.Instance(problem, shown, trajectory=nct.TrajectorySpec(times, tolerance=1e-13)))
+            drawn.append(nct.Instance(problem, shown, trajectory=nct.theorems.TrajectorySpec(times, tolerance=1e-13)))
     return drawn
 
 
@@ -61,7 +61,7 @@ def separated(rng, loss, classes, n, dim, between):
 
 def minimum_report(problem):
     """The Hessian at the closed form's minimiser."""
-    return nct.hessian_report(problem, nct.minimiser(problem, nct.global_minimum(problem)))
+    return nct.hessian_report(problem, nct.closed_form.minimiser(problem, nct.global_minimum(problem)))
 
 
 def next_rate(report):

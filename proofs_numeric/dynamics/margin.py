@@ -81,7 +81,7 @@ class Limits(NamedTuple):
 def draw_instances(key):
     """For each shape four scales of the starts; times to a squared norm of some ten thousands."""
     drawn = []
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     for classes, n, dim in (shape for i, group in enumerate(SHAPES) for shape in pick(rng, group, i + 1)):
         labels = jnp.repeat(jnp.eye(classes), n, axis=1)
         problem = LogLoss(jnp.zeros((classes, dim)), labels)
@@ -89,7 +89,7 @@ def draw_instances(key):
         for _ in range(4):
             scale = log_uniform(rng, 0.3, 1.3)
             shown = {"K": classes, "n": n, "d": dim, "scale": scale}
-            drawn.append(nct.Instance(problem, shown, scale=scale, trajectory=nct.TrajectorySpec(times)))
+            drawn.append(nct.Instance(problem, shown, scale=scale, trajectory=nct.theorems.TrajectorySpec(times)))
     return drawn
 
 

@@ -10,7 +10,7 @@ from proofs_numeric.conserved.vector_field import imbalances
 from proofs_numeric.conserved.vector_field import product as end_to_end
 
 
-class MinimumNorm(nct.DeepLinear):
+class MinimumNorm(nct.problems.DeepLinear):
     """Points, not starts of a descent: balanced factors of the minimum-norm solution, all other singular values epsilon."""
 
     epsilon: Float[np.ndarray | jax.Array, ""]
@@ -33,7 +33,7 @@ class MinimumNorm(nct.DeepLinear):
             rest = self.epsilon * jnp.where(layer == 0, self.uneven, 1.0) * jnp.ones(width - rank)
             weights.append((frames[layer + 1] * jnp.concatenate([tops, rest])[None, :]) @ frames[layer].T)
         weights.append((jnp.asarray(self.left) * tops[None, :]) @ frames[-1][:, :rank].T)
-        return nct.ChainParams(tuple(weights), None, None)
+        return nct.problems.ChainParams(tuple(weights), None, None)
 
 
 def turned(key, width):

@@ -18,7 +18,7 @@ RATE = 0.05
 STEPS = tuple(250.0 * k for k in range(41))
 
 
-class Scaled(nct.DeepLinear):
+class Scaled(nct.problems.DeepLinear):
     """Starts whose factors are orthogonal matrices, times one number."""
 
     noise: Float[np.ndarray | jax.Array, ""]
@@ -28,7 +28,7 @@ class Scaled(nct.DeepLinear):
         """Haar-distributed up to signs."""
         drawn = jax.random.normal(key, (2, self.depth, self.widths[0], self.widths[0]), jnp.float64)
         frames = [jnp.linalg.qr(one)[0] for one in drawn[0]]
-        return nct.ChainParams(
+        return nct.problems.ChainParams(
             tuple(scale * (q + self.noise * x) for q, x in zip(frames, drawn[1], strict=True)), None, None
         )
 
@@ -45,7 +45,7 @@ def draw_instances(groups=SHAPES, noise=0.0, seed=0):
     """For one shape of each group no decay and three decays, each with starts of another size."""
 
     def draw(key):
-        rng = nct.numpy_rng(jax.random.fold_in(key, seed))
+        rng = nct.theorems.numpy_rng(jax.random.fold_in(key, seed))
         drawn = []
         for group in groups:
             ((width, layers, rank),) = pick(rng, group)
@@ -59,7 +59,9 @@ def draw_instances(groups=SHAPES, noise=0.0, seed=0):
                 size = log_uniform(rng, 0.2, 0.7)
                 problem = white_chain(rng, (width,) * (layers + 1), strengths, width, Scaled, decay, noise=noise)
                 shown = {"d": width, "L": layers, "rank": rank, "decay": decay, "epsilon": size}
-                drawn.append(nct.Instance(problem, shown, scale=size, trajectory=nct.TrajectorySpec(STEPS, rate=RATE)))
+                drawn.append(
+                    nct.Instance(problem, shown, scale=size, trajectory=nct.theorems.TrajectorySpec(STEPS, rate=RATE))
+                )
         return drawn
 
     return draw

@@ -38,7 +38,7 @@ def draw_instances(groups=SHAPES, skew=1.0, seed=0):
     """For one shape of each group four sets of strengths and scales, and times in which the weakest mode can be learned."""
 
     def draw(key):
-        rng = nct.numpy_rng(jax.random.fold_in(key, seed))
+        rng = nct.theorems.numpy_rng(jax.random.fold_in(key, seed))
         drawn = []
         for group in groups:
             (widths,) = pick(rng, group)
@@ -48,7 +48,7 @@ def draw_instances(groups=SHAPES, skew=1.0, seed=0):
                 problem = white_chain(rng, widths, strengths, max(widths) + 2, Balanced, skew=skew)
                 shown = {"widths": "-".join(map(str, widths)), "largest": largest, "least": float(strengths[-1])}
                 last = (0.5 * np.log(10.0 / scale) + 4.0) / strengths[-1]
-                spec = nct.TrajectorySpec(tuple((np.arange(1, 31) * last / 30).tolist()), tolerance=1e-12)
+                spec = nct.theorems.TrajectorySpec(tuple((np.arange(1, 31) * last / 30).tolist()), tolerance=1e-12)
                 drawn.append(nct.Instance(problem, shown | {"scale": scale}, scale, spec))
         return drawn
 
@@ -77,7 +77,7 @@ def predict_with(strength=1.0, whole=1.0):
         stronger = scaled_targets(problem, strength)
         # A start larger by a root stands for another factor in the bracket.
         larger = jax.tree.map(lambda x: jnp.sqrt(whole) * x, start)
-        grams = nct.balanced_trajectory(stronger, larger, times) / whole
+        grams = nct.closed_form.balanced_trajectory(stronger, larger, times) / whole
         left, _, right = modes(problem)
         products = grams[:, low:, :low]
         return Curve(grams, products, jnp.einsum("ik,tij,kj->tk", left, products, right))

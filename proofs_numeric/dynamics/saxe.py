@@ -38,7 +38,7 @@ def draw_instances(groups, start, longest, number, skew=1.0, seed=0):
     """For one shape of each group `number` sets of strengths and scales of the start, and times until all is learned."""
 
     def draw(key):
-        rng = nct.numpy_rng(jax.random.fold_in(key, seed))
+        rng = nct.theorems.numpy_rng(jax.random.fold_in(key, seed))
         drawn = []
         for group in groups:
             (widths,) = pick(rng, group)
@@ -52,7 +52,7 @@ def draw_instances(groups, start, longest, number, skew=1.0, seed=0):
                 shown = {"widths": "-".join(map(str, widths)), "largest": largest, "least": float(strengths[-1])}
                 last = longest(len(widths) - 1, scale, strengths[-1])
                 times = tuple((np.arange(1, 31) * last / 30).tolist())
-                drawn.append(nct.Instance(problem, shown | {"scale": scale}, scale, nct.TrajectorySpec(times)))
+                drawn.append(nct.Instance(problem, shown | {"scale": scale}, scale, nct.theorems.TrajectorySpec(times)))
         return drawn
 
     return draw
@@ -75,7 +75,7 @@ def predict_with(layers=None, fast=1.0, strength=1.0):
     def predict(problem, start, times):
         left, strengths, right = modes(problem)
         begun = heights(problem, start, start)
-        at = nct.mode_height(
+        at = nct.closed_form.mode_height(
             layers or problem.depth, strength * strengths[None, :], begun[None, :], fast * times[:, None]
         )
         norms = jnp.sum(at ** (2.0 / problem.depth), axis=1)
@@ -88,7 +88,7 @@ def predict_with(layers=None, fast=1.0, strength=1.0):
 
 def predict(problem, start, times):
     """The law, of the modes, the product and all layers."""
-    at, whole = nct.aligned_trajectory(problem, start, times)
+    at, whole = nct.closed_form.aligned_trajectory(problem, start, times)
     norms = jnp.sum(at ** (2.0 / problem.depth), axis=1)
     return Curve(at, whole, jnp.repeat(norms[:, None], problem.depth, axis=1))
 

@@ -26,7 +26,7 @@ class Orders(NamedTuple):
 
 def draw_instances(key):
     """For one shape of each group five scales, each with ever smaller starts, and a time at which the fit is exact."""
-    rng, drawn = nct.numpy_rng(key), []
+    rng, drawn = nct.theorems.numpy_rng(key), []
     for group in SHAPES:
         ((classes, n, dim),) = pick(rng, group)
         problem = nct.unconstrained_features(
@@ -34,7 +34,7 @@ def draw_instances(key):
         )
         # The slowest growth is at the rate sqrt(n)/N, and so is the slowest decay.
         last = classes * np.sqrt(n) * (np.log(2 / MULTIPLES[-1]) + 25.0)
-        spec = nct.TrajectorySpec((float(last),), initial_scales=MULTIPLES, tolerance=1e-12)
+        spec = nct.theorems.TrajectorySpec((float(last),), initial_scales=MULTIPLES, tolerance=1e-12)
         for _ in range(5):
             scale = log_uniform(rng, 0.3, 1.1)
             shown = {"K": classes, "n": n, "d": dim, "scale": scale}
@@ -54,7 +54,7 @@ def off_frame(problem, params, start):
     r"""$|WW^\top/\sqrt n-S|$."""
     weight = params.weights[0]
     n = problem.targets.shape[1] / problem.classes
-    return jnp.sqrt(jnp.sum((weight @ weight.T / jnp.sqrt(n) - nct.simplex_etf(problem.classes)) ** 2))
+    return jnp.sqrt(jnp.sum((weight @ weight.T / jnp.sqrt(n) - nct.closed_form.simplex_etf(problem.classes)) ** 2))
 
 
 def variability(problem, params, start):

@@ -38,7 +38,9 @@ def reproduce(seeds, key):
     after = imbalance(IDENTITY - eta * first, IDENTITY - eta * second)
 
     decay = tuple(map(float, unequal))
-    problem = nct.balanced_chain(nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=decay))
+    problem = nct.problems.balanced_chain(
+        nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=decay)
+    )
     ensemble = nct.solve(problem, seeds, key)
     good = ensemble.converged & nct.certify(problem, ensemble.params).closed(ensemble.value)
     weights, features = ensemble.params.weights[0][good], ensemble.params.features[good]
@@ -56,11 +58,11 @@ def reproduce(seeds, key):
     )
     moved = bool(np.any(drift != 0)) and bool(np.any(after != 0))
     apart = bool(good.any()) and float(distance.min()) > 0.01 and float(weighted.max()) < 1e-7
-    return nct.ErratumResult(moved and apart, "certified", figures)
+    return nct.theorems.ErratumResult(moved and apart, "certified", figures)
 
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N10",
         title="Balanced factors stay balanced, whatever the decays and the step",
         published="W_{l+1}^T W_{l+1} - W_l W_l^T is conserved by training with weight decay and by gradient descent.",

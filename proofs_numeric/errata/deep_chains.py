@@ -11,7 +11,7 @@ from proofs_numeric.bibliography import CHEN_2025, DANG_2023, HAEFFELE_2015
 def reproduce_certificate(seeds, key):
     """Three factors, targets diag: local minima with zero gradient, positive Hessian and values above the minimum."""
     problem = nct.deep_linear(widths=(3, 3, 3), counts=(4, 2, 1), loss="mse", weight_decay=(0.05,) * 3)
-    minimum = nct.dang_minimum(problem)
+    minimum = nct.closed_form.imbalanced_deep_mse_minimum(problem)
     ensemble = nct.solve(problem, seeds, key, scale=1.5)
     bound = nct.certify(problem, ensemble.params)
     done = ensemble.converged & ~bound.closed(ensemble.value) & (ensemble.value > float(minimum.value) * (1 + 1e-6))
@@ -31,7 +31,7 @@ def reproduce_certificate(seeds, key):
             )
         )
         found.append(below)
-    return nct.ErratumResult(bool(found) and all(found), "certified", tuple(figures))
+    return nct.theorems.ErratumResult(bool(found) and all(found), "certified", tuple(figures))
 
 
 def reproduce_tie(seeds, key):
@@ -43,7 +43,7 @@ def reproduce_tie(seeds, key):
     with jax.enable_x64(True):
         logits = np.asarray(jax.vmap(problem.logits)(jax.tree.map(jnp.asarray, ensemble.params)))[good]
         strength = depth * 22 / 5 * np.sqrt(22 * 0.02**3)
-        root = float(nct.largest_root(jnp.asarray(strength), depth))
+        root = float(nct.closed_form.largest_root(jnp.asarray(strength), depth))
     means = np.stack([logits[:, :, a:b].mean(axis=2) for a, b in ((0, 10), (10, 15), (15, 20), (20, 22))], axis=2)
     block, scale = means[:, 1:3, 1:3], root**depth / (1 + root**depth)
     off = np.abs(block[:, 0, 1])
@@ -55,11 +55,11 @@ def reproduce_tie(seeds, key):
         ("distance of the block from scale times a projector", f"{idempotent.max():.1e}"),
     )
     rotated = bool(good.any()) and float(off.max()) > 0.1 * scale and float(idempotent.max()) < 1e-6
-    return nct.ErratumResult(rotated, "certified", figures)
+    return nct.theorems.ErratumResult(rotated, "certified", figures)
 
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N14",
         title="A gradient condition on the product proves globality for any number of factors",
         published="A critical point of the factorised problem is global if the product satisfies the optimality condition of "
@@ -79,8 +79,8 @@ nct.register_erratum(
     )
 )
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N16",
         title="The logits are diagonal also when d < K",
         published="For squared error and widths d below K every global minimiser has diagonal class-mean logits, with the d "

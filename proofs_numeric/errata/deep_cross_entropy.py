@@ -19,9 +19,9 @@ def reproduce(seeds, key):
             loss="cross_entropy",
             weight_decay=(DECAY,) * (depth + 1),
         )
-        collapse, rank = nct.deep_collapse(problem), nct.low_rank(problem)
-        minimum = nct.minimum_from_product(problem, rank.product, rank.value, None, "N1")
-        point = float(problem.objective(nct.minimiser(problem, minimum, key)))
+        collapse, rank = nct.closed_form.deep_collapse(problem), nct.closed_form.low_rank(problem)
+        minimum = nct.closed_form.minimum_from_product(problem, rank.product, rank.value, None, "N1")
+        point = float(problem.objective(nct.closed_form.minimiser(problem, minimum, key)))
         ensemble = nct.solve(problem, seeds, key, scale=1.3)
         ends = ensemble.value[ensemble.converged]
         lower = int(np.sum(ends < float(collapse.value) * (1 - 1e-6)))
@@ -34,11 +34,11 @@ def reproduce(seeds, key):
             ),
         ]
         below.append(point < float(collapse.value) * (1 - 1e-6))
-    return nct.ErratumResult(all(below), "arithmetic", tuple(figures))
+    return nct.theorems.ErratumResult(all(below), "arithmetic", tuple(figures))
 
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N1",
         title="Deep linear networks with cross-entropy: neural collapse is globally optimal at every depth",
         published="With cross-entropy, the global minimisers of the deep linear unconstrained-feature model show neural "

@@ -15,11 +15,11 @@ def reproduce(seeds, key):
     """Scalars at K = 100; at K = 24, d = 23, one sample a class, seeds to both minimisers at the jump, with the bound."""
     with jax.enable_x64(True):
         figures = [(f"K = {MANY}, gamma = {GAMMA:g}: {name}", value) for name, value in scalars(MANY)]
-        critical = float(nct.focal_onset(GAMMA, FEW))
-        steep, scale = (float(x) for x in (nct.focal_strength(0.0, GAMMA, FEW), jump(FEW)))
+        critical = float(nct.closed_form.focal_onset(GAMMA, FEW))
+        steep, scale = (float(x) for x in (nct.closed_form.focal_strength(0.0, GAMMA, FEW), jump(FEW)))
     decay = critical / (FEW - 1)
     problem = nct.unconstrained_features(
-        counts=(1,) * FEW, dim=FEW - 1, loss=nct.focal(GAMMA), weight_decay=(decay, decay)
+        counts=(1,) * FEW, dim=FEW - 1, loss=nct.losses.focal(GAMMA), weight_decay=(decay, decay)
     )
     figures.append((f"K = {FEW}: G(0), and the jump at (K-1) kappa", f"{steep:.6f}, {critical:.6f}"))
     values, counted = {}, {}
@@ -42,30 +42,33 @@ def reproduce(seeds, key):
         apart = abs(float(np.mean(values["collapsed"])) - float(np.mean(values["zero"])))
         figures.append(("difference of their values", f"{apart:.1e}"))
         both = apart < 1e-12
-    return nct.ErratumResult(both and jump(MANY) > 2.0, "certified", tuple(figures))
+    return nct.theorems.ErratumResult(both and jump(MANY) > 2.0, "certified", tuple(figures))
 
 
 def jump(classes):
     """The scale a* just below the jump."""
     with jax.enable_x64(True):
-        return float(nct.focal_scales(nct.focal_onset(GAMMA, classes), GAMMA, classes)[2])
+        return float(nct.closed_form.focal_scales(nct.closed_form.focal_onset(GAMMA, classes), GAMMA, classes)[2])
 
 
 def scalars(classes):
     """G at zero and at most, the jump, and the scale there, by formulas alone."""
     grid = np.linspace(0.0, 5.0, 20_001)
-    strengths = np.asarray(nct.focal_strength(grid, GAMMA, classes))
-    critical, scale = float(nct.focal_onset(GAMMA, classes)), jump(classes)
-    at_jump = float(nct.focal_value(scale, GAMMA, classes)) + critical * scale
+    strengths = np.asarray(nct.closed_form.focal_strength(grid, GAMMA, classes))
+    critical, scale = float(nct.closed_form.focal_onset(GAMMA, classes)), jump(classes)
+    at_jump = float(nct.closed_form.focal_value(scale, GAMMA, classes)) + critical * scale
     return [
         ("G(0) and max G", f"{strengths[0]:.6f}, {strengths.max():.6f}"),
         ("a* jumps to 0 at (K-1) kappa", f"{critical:.6f}, from a* = {scale:.6f}"),
-        ("values of a* and of 0 there", f"{at_jump:.12f}, {float(nct.focal_value(0.0, GAMMA, classes)):.12f}"),
+        (
+            "values of a* and of 0 there",
+            f"{at_jump:.12f}, {float(nct.closed_form.focal_value(0.0, GAMMA, classes)):.12f}",
+        ),
     ]
 
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N21",
         title="The focal loss has one collapsed minimiser for every decay, and it shrinks to zero continuously",
         published="Focal loss belongs to the losses for which phi(t) + c|t| has a unique minimiser for every c > 0, so that "

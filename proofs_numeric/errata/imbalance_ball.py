@@ -65,7 +65,7 @@ def ball_problem(weights, radius=RADIUS, per_class=PER_CLASS, rng=None):
     targets = np.repeat(np.eye(classes), per_class, axis=1)
     with jax.enable_x64(True):
         arrays = (jnp.asarray(split.ravel()), jnp.asarray(targets), jnp.asarray(radius))
-        return BallLogits(*arrays, nct.label_smoothing(0.0), classes * per_class)
+        return BallLogits(*arrays, nct.losses.label_smoothing(0.0), classes * per_class)
 
 
 def simplex_point(classes, radius):
@@ -96,7 +96,7 @@ def reproduce(seeds, key):
             f"at least {apart:.6f} on {certified} of {seeds} certified seeds",
         )
     )
-    return nct.ErratumResult(same and apart > 0.1, "certified", tuple(figures))
+    return nct.theorems.ErratumResult(same and apart > 0.1, "certified", tuple(figures))
 
 
 def certified_points(problem, seeds, key):
@@ -111,14 +111,14 @@ def contrast(seeds, key):
     params = certified_points(nct.layer_peeled(counts=COUNTS, dim=4, energies=(1.0, 1.0)), seeds, key)
     gram = params.weights[0] @ np.swapaxes(params.weights[0], 1, 2)
     with jax.enable_x64(True):
-        frame = np.asarray(nct.simplex_etf(4))
+        frame = np.asarray(nct.closed_form.simplex_etf(4))
     unit = gram / np.linalg.norm(gram, axis=(1, 2), keepdims=True)
     distances = np.linalg.norm(unit - frame / np.linalg.norm(frame), axis=(1, 2))
     return float(np.min(distances, initial=2.0)) if distances.size else 0.0, distances.size
 
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N20",
         title="Imbalance always distorts the geometry",
         published="With unequal numbers of samples the minimisers of cross-entropy are no longer simplices: imbalance, as "

@@ -38,7 +38,7 @@ def reproduce_bottleneck(seeds, key):
     with jax.enable_x64(True):
         found = minima(bottleneck(None)[0].problem, seeds, key)
     figures = tuple((f"minimum {i + 1}", shown([one])) for i, one in enumerate(found))
-    return nct.ErratumResult(len(found) > 1, "sampled", (("minima", str(len(found))), *figures))
+    return nct.theorems.ErratumResult(len(found) > 1, "sampled", (("minima", str(len(found))), *figures))
 
 
 def reproduce_blocks(seeds, key):
@@ -52,18 +52,18 @@ def reproduce_blocks(seeds, key):
             u = np.linalg.eigh(solution @ x @ y.T)[1][:, -1]
             one = np.eye(2)[:, :1]
             chain = (one @ (u @ solution)[None, :], one @ one.T, u[:, None] @ one.T)
-            point = nct.ChainParams(tuple(map(jnp.asarray, chain)), None, None)
+            point = nct.problems.ChainParams(tuple(map(jnp.asarray, chain)), None, None)
             report = nct.hessian_report(problem, point)
             least.append(report.smallest / report.largest)
-            counts.add(int(nct.pivot_blocks(problem, point)))
-            slopes.append(float(np.linalg.norm(nct.ravel(problem.value_and_grad(point)[1]))))
+            counts.add(int(nct.closed_form.pivot_blocks(problem, point)))
+            slopes.append(float(np.linalg.norm(nct.problems.ravel(problem.value_and_grad(point)[1]))))
     figures = (
         ("data sets", str(seeds)),
         ("largest gradient norm", f"{max(slopes):.1e}"),
         ("least number of blocks of rank r over the pivots", str(sorted(counts))),
         ("most negative eigenvalue, relative to the largest", f"{min(least):+.1e}"),
     )
-    return nct.ErratumResult(counts == {1} and min(least) > -1e-10, "arithmetic", figures)
+    return nct.theorems.ErratumResult(counts == {1} and min(least) > -1e-10, "arithmetic", figures)
 
 
 def reproduce_narrow(seeds, key):
@@ -74,15 +74,17 @@ def reproduce_narrow(seeds, key):
             full = nct.unconstrained_features(
                 counts=(SAMPLES,) * classes, dim=dim, loss="cross_entropy", weight_decay=(DECAY, DECAY), bias=bias
             )
-            found = minima(nct.reduce_to_class_means(full), seeds, key)
+            found = minima(nct.problems.reduce_to_class_means(full), seeds, key)
             figures.append((f"K = {classes}, d = {dim}, {'no bias' if bias is None else 'free bias'}", shown(found)))
             spurious[classes, dim, bias] = len(found)
     narrow = max(spurious[one] for one in GRID[:-1])
-    return nct.ErratumResult(narrow > 1 and spurious[GRID[-1]] == spurious[6, 2, None] == 1, "sampled", tuple(figures))
+    return nct.theorems.ErratumResult(
+        narrow > 1 and spurious[GRID[-1]] == spurious[6, 2, None] == 1, "sampled", tuple(figures)
+    )
 
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N13",
         title="Local minima of linear networks are global for every convex loss, whatever the widths",
         published="Deep linear networks with a convex differentiable loss have no poor local minima (the condition that the "
@@ -97,8 +99,8 @@ nct.register_erratum(
     )
 )
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N17",
         title="A pivot is tightened when two of its complementary blocks have the rank of the product",
         published="Tightened: for every pivot at least two of the three complementary blocks have rank r.",
@@ -112,8 +114,8 @@ nct.register_erratum(
     )
 )
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N22",
         title="Cross-entropy with free features is benign for every width",
         published="Every critical point that is not global is a strict saddle, also for d < K-1 and with a free bias.",

@@ -36,7 +36,7 @@ def reproduce_origin(seeds, key):
             )
             minimum_at[factors] = report.smallest
     local = minimum_at[2] < 0 and all(abs(minimum_at[f] - DECAY) < 1e-12 for f in (3, 4))
-    return nct.ErratumResult(local, "certified", tuple(figures))
+    return nct.theorems.ErratumResult(local, "certified", tuple(figures))
 
 
 def reproduce_strong(seeds, key):
@@ -54,20 +54,20 @@ def reproduce_strong(seeds, key):
         size = max(float(np.max(np.abs(x[good]), initial=0.0)) for x in jax.tree.leaves(ensemble.params))
         figures.append((name, f"{good.sum()} of {seeds} seeds certified, largest parameter {size:.1e}"))
         zeros.append(bool(good.any()) and size < 1e-5)
-    return nct.ErratumResult(all(zeros), "certified", tuple(figures))
+    return nct.theorems.ErratumResult(all(zeros), "certified", tuple(figures))
 
 
 def deep_decay(relative):
     """The common decay of four factors at which b is `relative` times the onset, for 4 classes of 5 samples."""
     depth, samples, n = 3, 20, 5
-    strength = relative * nct.onset(depth) * n / (depth * samples)
+    strength = relative * nct.closed_form.onset(depth) * n / (depth * samples)
     return float((strength**depth / samples) ** (1 / (depth + 1)))
 
 
 CONVENTION = "mean over samples of 1/2|z-y|^2 or cross-entropy, decays lambda/2 for every factor."
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N11",
         title="The origin is a strict saddle at every depth",
         published="With weight decay, zero is a strict saddle of the chain whatever the number of its factors.",
@@ -83,8 +83,8 @@ nct.register_erratum(
     )
 )
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N15",
         title="The regularised minimiser is collapsed for every decay",
         published="For every positive weight decay the global minimisers show neural collapse.",

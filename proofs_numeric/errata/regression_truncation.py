@@ -23,7 +23,7 @@ def reproduce(seeds, key):
     figures.append(("least eigenvalue of A", f"{above[0]:.6f}: A has no real square root"))
     figures.append(("certified seeds", f"{good.sum()} of {seeds}"))
     if not good.any():
-        return nct.ErratumResult(False, "certified", tuple(figures))
+        return nct.theorems.ErratumResult(False, "certified", tuple(figures))
 
     found = np.einsum("skd,sjd->skj", ensemble.params.weights[0], ensemble.params.weights[0])[good]
     least = float(np.min(ensemble.value[good]))
@@ -39,7 +39,7 @@ def reproduce(seeds, key):
         figures.append((f"W W^T, {name}", f"relative distance {distances[name]:.6f}, value {excess[name]:+.6f}"))
     *literal, right = readings
     refuted = distances[right] < 1e-6 and all(distances[name] > 0.1 and excess[name] > 0.01 for name in literal)
-    return nct.ErratumResult(bool(refuted), "certified", tuple(figures))
+    return nct.theorems.ErratumResult(bool(refuted), "certified", tuple(figures))
 
 
 def _white(n, samples):
@@ -61,11 +61,11 @@ def _value(problem, gram, vectors, values):
     weights[:, :2] = basis * np.sqrt(np.maximum(eigenvalues, 0.0))
     features = weights.T @ (vectors / np.sqrt(values)) @ vectors.T @ np.asarray(problem.targets)
     with jax.enable_x64(True):
-        return float(problem.objective(nct.ChainParams((weights,), features, np.zeros(2))))
+        return float(problem.objective(nct.problems.ChainParams((weights,), features, np.zeros(2))))
 
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N6",
         title="Regression between the eigenvalues: W from the first columns of a matrix square root",
         published="For lambda_min < c < lambda_max: W = (lambda_H/lambda_W)^(1/4) [A^(1/2)]_j R with "

@@ -14,7 +14,7 @@ DECAYS = (1e-1, 1e-2, 1e-3)
 def certified_ends(counts, decay, seeds, key):
     """Class-mean logits and W W^T at the certified minimisers of cross-entropy, and how many there are."""
     mean = decay / sum(counts)
-    problem = nct.reduce_to_class_means(
+    problem = nct.problems.reduce_to_class_means(
         nct.unconstrained_features(counts=counts, dim=DIM, loss="cross_entropy", weight_decay=(mean, mean))
     )
     ensemble = nct.solve(problem, seeds, key, method="polish")
@@ -32,7 +32,7 @@ def distance(matrices, reference):
 def reproduce(seeds, key):
     """Counts (10, 10, 1, 1), lambda 0.1 to 0.001 (sum over samples); and (5, 5, 5, 5), where the claim is true."""
     with jax.enable_x64(True):
-        simplex = np.asarray(nct.simplex_etf(len(COUNTS)))
+        simplex = np.asarray(nct.closed_form.simplex_etf(len(COUNTS)))
     figures, far = [], True
     for decay in DECAYS:
         logits, gram, certified = certified_ends(COUNTS, decay, seeds, key)
@@ -45,11 +45,11 @@ def reproduce(seeds, key):
     logits, _, certified = certified_ends((5, 5, 5, 5), DECAYS[0], seeds, key)
     near = distance(logits, simplex).max()
     figures.append((f"equal counts, lambda {DECAYS[0]:g}: distance of logits to SELI", f"at most {near:.1e}"))
-    return nct.ErratumResult(bool(far and certified > 0 and near < 1e-6), "certified", tuple(figures))
+    return nct.theorems.ErratumResult(bool(far and certified > 0 and near < 1e-6), "certified", tuple(figures))
 
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N7",
         title="SELI, or a simplex ETF, at every decay",
         published="The minimiser of regularised cross-entropy under imbalance is the simplex-encoded-labels geometry at every "

@@ -17,7 +17,7 @@ def reproduce(seeds, key):
     ensemble = nct.solve(problem, seeds, key)
     good = ensemble.converged & nct.certify(problem, ensemble.params).closed(ensemble.value)
     with jax.enable_x64(True):
-        frames = {"orthogonal frame": np.eye(classes), "simplex ETF": np.asarray(nct.simplex_etf(classes))}
+        frames = {"orthogonal frame": np.eye(classes), "simplex ETF": np.asarray(nct.closed_form.simplex_etf(classes))}
     distances = {}
     for name, frame in frames.items():
         gram = np.einsum("skd,sjd->skj", ensemble.params.weights[0], ensemble.params.weights[0])[good]
@@ -28,11 +28,11 @@ def reproduce(seeds, key):
         (f"distance of W W^T to the {name}", f"{d.min():.6f} to {d.max():.6f}") for name, d in distances.items()
     ]
     far = bool(good.any()) and all(d.min() > 0.01 for d in distances.values())
-    return nct.ErratumResult(far, "certified", tuple(figures))
+    return nct.theorems.ErratumResult(far, "certified", tuple(figures))
 
 
-nct.register_erratum(
-    nct.Erratum(
+nct.theorems.register_erratum(
+    nct.theorems.Erratum(
         id="N19",
         title="Squared error with a bias always ends in an orthogonal frame or a simplex ETF",
         published="With squared error and a regularised bias, global minimisers are an orthogonal frame or a simplex ETF.",

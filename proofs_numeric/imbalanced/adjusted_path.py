@@ -23,7 +23,7 @@ MIDDLE = ((4, 4), (4, 3), (5, 4))
 
 def draw_instances(key):
     """Random offsets within 1 of each other or so, offsets tau log(n_k/N), balanced and other counts."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for classes, dim in (*pick(rng, SMALL), *pick(rng, MIDDLE)):
         balanced = (int(rng.integers(1, 6)),) * classes
@@ -100,7 +100,9 @@ the hard margin: the limit direction is that without offsets, and offsets change
             nct.Control(
                 "other limit",
                 "the limit of class scales exp(0.01 iota)",
-                with_limit(lambda n, delta, gamma, iota: nct.hard_margin_logits(len(n), np.exp(0.01 * iota))),
+                with_limit(
+                    lambda n, delta, gamma, iota: nct.closed_form.hard_margin_logits(len(n), np.exp(0.01 * iota))
+                ),
                 SECOND_CLAIMS,
             ),
             nct.Control("offset turned", "the path of -iota", with_logits(turn=-1.0), ("logits",)),

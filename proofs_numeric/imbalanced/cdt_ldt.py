@@ -25,7 +25,7 @@ LARGE = ((6, 6), (7, 8), (8, 7))
 
 def draw_instances(key):
     """CDT, LDT and both with scales over a factor of about 8, scales next to 1, and scales sqrt(n_k)."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for classes, dim in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
         ones, counts = np.ones(classes), draw_counts(rng, classes)
@@ -73,13 +73,13 @@ def table(class_scale, label_scale, share):
 def predict(problem):
     """The theorem, its logits from the table of the paper; for LDT with gamma = sqrt(n) the ETF by itself."""
     counts, class_scale, label_scale = data_of(problem)
-    prediction = describe(problem, nct.scaled_margin_minimum(problem))
+    prediction = describe(problem, nct.closed_form.scaled_margin_minimum(problem))
     squares = class_scale**-2.0
     logits = table(class_scale, label_scale, squares / squares.sum()) @ np.asarray(problem.targets)
     minimum = prediction.minimum._replace(logits=logits)
     if np.ptp(class_scale) == 0 and np.allclose(label_scale, np.sqrt(counts), rtol=1e-14):
         ratio = np.sqrt(problem.weight_decay[1] / problem.weight_decay[0])
-        minimum = minimum._replace(gram_weights=ratio * np.asarray(nct.simplex_etf(problem.classes)))
+        minimum = minimum._replace(gram_weights=ratio * np.asarray(nct.closed_form.simplex_etf(problem.classes)))
         prediction = prediction._replace(feature_norms=(1 - 1 / problem.classes) / counts / ratio)
     return prediction._replace(minimum=minimum)
 
@@ -101,20 +101,20 @@ def power_share(power):
 
 def unscaled(problem):
     """Simplex-encoded labels, whatever the scales."""
-    return with_product(problem, nct.simplex_etf(problem.classes))
+    return with_product(problem, nct.closed_form.simplex_etf(problem.classes))
 
 
 def swapped(problem):
     """The logits with class and label scales exchanged."""
     _, class_scale, label_scale = data_of(problem)
-    return with_product(problem, nct.hard_margin_logits(problem.classes, label_scale, class_scale))
+    return with_product(problem, nct.closed_form.hard_margin_logits(problem.classes, label_scale, class_scale))
 
 
 def etf_for_both(problem) -> HardMargin:
     """Classifiers that form a simplex ETF for delta = sqrt(n) in CDT too."""
     prediction = predict(problem)
     ratio = jnp.sqrt(problem.weight_decay[1] / problem.weight_decay[0])
-    gram = ratio * np.asarray(nct.simplex_etf(problem.classes))
+    gram = ratio * np.asarray(nct.closed_form.simplex_etf(problem.classes))
     return prediction._replace(minimum=prediction.minimum._replace(gram_weights=gram))
 
 

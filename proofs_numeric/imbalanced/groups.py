@@ -11,7 +11,7 @@ import nctheory as nct
 
 def factor_pair(problem, params):
     """(W, H) of an unconstrained-feature model on full samples, or of a layer-peeled one."""
-    if isinstance(problem, nct.LayerPeeled):
+    if isinstance(problem, nct.problems.LayerPeeled):
         return problem.factor_pair(params)
     return params.weights[0], params.features
 
@@ -24,7 +24,7 @@ def membership(counts):
 
 def averages(counts):
     """Rows groups, columns classes: 1/K_g where the class is in the group."""
-    values = nct.count_groups(counts)[1]
+    values = nct.closed_form.count_groups(counts)[1]
     rows = np.asarray(counts)[None, :] == np.asarray(values)[:, None]
     return jnp.asarray(rows / rows.sum(axis=1, keepdims=True))
 
@@ -87,7 +87,7 @@ def _differences(problem, own, other):
     """Mean over a group of `own` minus mean over its pairs of `other`, for groups of at least two classes."""
     mean = averages(problem.counts)
     member = (mean > 0).astype(float)
-    size = np.asarray(nct.count_groups(problem.counts)[0])
+    size = np.asarray(nct.closed_form.count_groups(problem.counts)[0])
     pairs = jnp.einsum("gk,kl,gl->g", member, other - jnp.diag(jnp.diagonal(other)), member)
     return (mean @ own - pairs / np.maximum(size * (size - 1.0), 1.0))[size > 1]
 
@@ -154,7 +154,7 @@ def means_onset(counts, multiplicity):
     With all means zero the gaps obey scalar equations, and zero means are optimal iff the spectral norm of the gradient in
     them is at most the decay.
     """
-    sizes, values = (np.asarray(x, dtype=float) for x in nct.count_groups(counts))
+    sizes, values = (np.asarray(x, dtype=float) for x in nct.closed_form.count_groups(counts))
     order = [list(counts).index(int(n)) for n in values]
     scale = values / np.sqrt(np.asarray(multiplicity, dtype=float)[order])
 

@@ -37,7 +37,7 @@ OTHER = (((5, 5, 3, 3, 1), 4), ((10, 5, 5, 2, 1, 1), 5), ((50, 50, 10, 2, 2), 5)
 
 def draw_instances(key):
     """Two classes, two groups, a majority of one class, more groups; near every threshold on either side."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for counts, dim in pick(rng, SMALL):
         drawn.append(make(rng, counts, dim, np.sqrt(counts[-1]) * log_uniform(rng, 3e-3, 0.3), "two classes"))
@@ -77,7 +77,7 @@ def make(rng, counts, dim, strength, regime):
 
 def at_strength(problem, strength):
     """The problem with N lambda = `strength` and the same ratio of the decays."""
-    factor = strength / (sum(problem.counts) * nct.decay_strength(problem))
+    factor = strength / (sum(problem.counts) * nct.closed_form.decay_strength(problem))
     return dataclasses.replace(problem, weight_decay=np.asarray(factor * problem.weight_decay))
 
 

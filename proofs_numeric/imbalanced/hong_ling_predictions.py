@@ -34,18 +34,18 @@ def predict_with(strength=None, separation_of=None, shrink=None, merged_at=np.sq
     """
 
     def predict(problem):
-        sizes, counts = nct.count_groups(problem.counts)
+        sizes, counts = nct.closed_form.count_groups(problem.counts)
         total = sum(problem.counts)
-        true = nct.decay_strength(problem)
+        true = nct.closed_form.decay_strength(problem)
         lam = true if strength is None else strength(problem)
-        minimum = nct.imbalanced_cross_entropy_minimum(problem)
-        found = nct.grouped_cross_entropy(sizes, [float(n) for n in counts], lam)
+        minimum = nct.closed_form.imbalanced_cross_entropy_minimum(problem)
+        found = nct.closed_form.grouped_cross_entropy(sizes, [float(n) for n in counts], lam)
         if shrink is not None:
             found = shrink(found, total * true, np.asarray(counts))
         if strength is not None or shrink is not None:
             labels = np.repeat(np.arange(problem.classes), problem.counts)
             product = np.asarray(found.logits(sizes))[:, labels]
-            minimum = nct.minimum_from_product(problem, product, found.value, None, "hong-ling-ce")
+            minimum = nct.closed_form.minimum_from_product(problem, product, found.value, None, "hong-ling-ce")
         n, more = np.asarray(counts, dtype=float), np.asarray(sizes) > 1
         rule = separation_of or (lambda strength, n: jnp.maximum(1 - strength / jnp.sqrt(n), 0.0))
         ratio = jnp.sqrt(problem.weight_decay[1] / problem.weight_decay[0])
@@ -91,7 +91,7 @@ def zero_early(factor):
 
     def predict(problem):
         prediction = predict_with()(problem)
-        total = sum(problem.counts) * nct.decay_strength(problem)
+        total = sum(problem.counts) * nct.closed_form.decay_strength(problem)
         if total < factor * zero_onset(problem.counts, problem.counts):
             return prediction
         return jax.tree.map(lambda x: 0.0 * x if isinstance(x, np.ndarray | jax.Array) else x, prediction)
@@ -102,7 +102,7 @@ def zero_early(factor):
 def etf(problem):
     """W W^T a simplex ETF of the right trace."""
     prediction = predict_with()(problem)
-    frame = np.asarray(nct.simplex_etf(problem.classes)) / (problem.classes - 1)
+    frame = np.asarray(nct.closed_form.simplex_etf(problem.classes)) / (problem.classes - 1)
     gram = frame * np.trace(prediction.minimum.gram_weights)
     return prediction._replace(minimum=prediction.minimum._replace(gram_weights=gram))
 

@@ -34,7 +34,7 @@ SINGLE = (((9, 3, 3), 3), ((12, 2, 2, 2), 4), ((60, 3, 3), 2))
 
 def draw_instances(key):
     """Balanced; two ratios R at one energy, with R_0 between them; near both thresholds on either side."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for counts, dim in pick(rng, BALANCED):
         drawn += [make(rng, counts, dim, energy, "balanced") for energy in (log_uniform(rng, 0.02, 0.3), 1.0)]
@@ -62,7 +62,7 @@ def make(rng, counts, dim, energy, regime):
     shown = {"K": len(counts), "d": dim, "counts": "-".join(map(str, counts)), "R": counts[0] / counts[-1]}
     shown.update({"E_W": energies[0], "E_H": energies[1], "regime": regime})
     if counts[0] > counts[-1]:
-        sizes, _ = nct.count_groups(counts)
+        sizes, _ = nct.closed_form.count_groups(counts)
         shown["R_0"] = threshold_ratio(sizes[0], sizes[1], energy)
         shown["energy over threshold"] = energy / threshold_energy(counts)
     return nct.Instance(problem, shown)
@@ -130,7 +130,9 @@ $R=n_A/n_B$ is at least a finite $R_0(K_A,K_B,E_WE_H)$, or for given counts iff 
 $\mu=n_B/N$. Below a second, smaller energy (for $K_A\ge2$) all group means are zero, and with them all that belongs to the
 minority.""",
         hypotheses=(
-            nct.Hypothesis("a layer-peeled model, without a bias", lambda i: isinstance(i.problem, nct.LayerPeeled)),
+            nct.Hypothesis(
+                "a layer-peeled model, without a bias", lambda i: isinstance(i.problem, nct.problems.LayerPeeled)
+            ),
             nct.Hypothesis("d >= K-1, K >= 2", lambda i: i.problem.dim >= i.problem.classes - 1 >= 1),
             nct.Hypothesis("E_W, E_H > 0", lambda i: bool(np.all(np.asarray(i.problem.energies) > 0))),
             nct.Hypothesis(

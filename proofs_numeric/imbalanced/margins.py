@@ -39,7 +39,7 @@ def hard_margin_problem(rng, counts, dim, class_scale=None, label_scale=None, re
     """
     strength, least = 10.0 ** rng.uniform(-2.0, 1.0), max(10.0**-1.5, max(counts) / 300.0)
     ratio = np.sqrt(log_uniform(rng, least, 10.0**1.5))
-    unit = nct.hard_margin_multipliers(np.asarray(counts, float), class_scale, label_scale)
+    unit = nct.closed_form.hard_margin_multipliers(np.asarray(counts, float), class_scale, label_scale)
     return nct.support_vector_features(
         counts=counts,
         dim=dim,
@@ -85,7 +85,7 @@ def _integrals(*data):
 def data_of(problem):
     """(counts, class scale, label scale) as NumPy arrays."""
     loss = problem.loss
-    return np.asarray(nct.class_counts(problem)), np.asarray(loss.class_scale), np.asarray(loss.label_scale)
+    return np.asarray(nct.closed_form.class_counts(problem)), np.asarray(loss.class_scale), np.asarray(loss.label_scale)
 
 
 def describe(problem, minimum):
@@ -113,7 +113,7 @@ def with_product(problem, means):
     weighted = product * jnp.sqrt(jnp.asarray(problem.multiplicity))[None, :]
     strength = jnp.sqrt(jnp.prod(jnp.asarray(problem.weight_decay)))
     value = strength * jnp.sum(jnp.linalg.svd(weighted, compute_uv=False))
-    prediction = describe(problem, nct.minimum_from_product(problem, product, value, None, "wrong"))
+    prediction = describe(problem, nct.closed_form.minimum_from_product(problem, product, value, None, "wrong"))
     _, class_scale, label_scale = data_of(problem)
     scaled = class_scale[:, None] * np.asarray(means)
     margins = (np.diag(scaled)[None, :] - scaled) * label_scale[None, :]
@@ -143,7 +143,7 @@ def _angles(problem, params):
 
 HYPOTHESES = (
     nct.Hypothesis(
-        "hard margins, by their augmented Lagrangian", lambda i: nct.is_loss(i.problem.loss, "margin_penalty")
+        "hard margins, by their augmented Lagrangian", lambda i: nct.losses.is_loss(i.problem.loss, "margin_penalty")
     ),
     FREE_FEATURES,
     DIM_SIMPLEX,

@@ -13,7 +13,7 @@ Prediction.__doc__ = "A `Minimum`, all singular values of the centred targets, a
 
 def spectrum(counts):
     """Singular values of the centred targets, the largest first."""
-    return nct.class_target_spectrum(tuple(counts), reduced=True)[1]
+    return nct.closed_form.class_target_spectrum(tuple(counts), reduced=True)[1]
 
 
 def with_spectrum(problem, minimum, sigma=None):
@@ -24,17 +24,19 @@ def with_spectrum(problem, minimum, sigma=None):
 
 def predict(problem):
     """The theorem."""
-    return with_spectrum(problem, nct.imbalanced_squared_error_minimum(problem))
+    return with_spectrum(problem, nct.closed_form.imbalanced_squared_error_minimum(problem))
 
 
-def variant(on=lambda sigma, threshold: sigma > threshold, strength=nct.decay_strength, centred=True, rank=True):
+def variant(
+    on=lambda sigma, threshold: sigma > threshold, strength=nct.closed_form.decay_strength, centred=True, rank=True
+):
     """The theorem with another rule for which directions are on, another lambda, or targets that are not centred."""
 
     def wrong(problem):
         counts = np.asarray(problem.counts, dtype=float)
         samples, lam = counts.sum(), strength(problem)
         if centred:
-            left, sigma, right = nct.class_target_spectrum(problem.counts, reduced=False)
+            left, sigma, right = nct.closed_form.class_target_spectrum(problem.counts, reduced=False)
         else:
             order = np.argsort(-counts, kind="stable")
             left, sigma = np.eye(counts.size)[:, order], np.sqrt(counts[order])
@@ -43,7 +45,7 @@ def variant(on=lambda sigma, threshold: sigma > threshold, strength=nct.decay_st
         singular = jnp.where(alive, sigma - samples * lam, 0.0)
         value = jnp.sum(jnp.where(alive, samples * lam**2 / 2 + lam * singular, sigma**2 / (2 * samples)))
         product = (left * singular[None, :]) @ right
-        minimum = nct.minimum_from_product(
+        minimum = nct.closed_form.minimum_from_product(
             problem, product, value, jnp.asarray(counts / samples), "ufm-mse-bias-imbalanced"
         )
         return with_spectrum(problem, minimum, sigma[: counts.size - 1])

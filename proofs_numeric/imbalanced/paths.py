@@ -42,7 +42,7 @@ def path_problem(counts, dim, class_scale=None, label_scale=None, offset=None):
     """Sum-of-samples loss plus lambda/2 (|W|^2 + |H|^2), divided by lambda, for all lambda side by side."""
     classes, samples, members = len(counts), float(sum(counts)), []
     for exponent in EXPONENTS:
-        loss = nct.vector_scaling(
+        loss = nct.losses.vector_scaling(
             classes,
             class_scale=class_scale,
             label_scale=label_scale,
@@ -51,8 +51,8 @@ def path_problem(counts, dim, class_scale=None, label_scale=None, offset=None):
         )
         model = nct.unconstrained_features(counts=counts, dim=dim, loss=loss, weight_decay=(1.0, 1.0))
         # Counts as numbers, not static: one compiled program serves all of them.
-        members.append(dataclasses.replace(nct.reduce_to_class_means(model), counts=None))
-    return nct.side_by_side(members)
+        members.append(dataclasses.replace(nct.problems.reduce_to_class_means(model), counts=None))
+    return nct.problems.problem_sum(members)
 
 
 def multipliers(logits, counts, class_scale, label_scale):
@@ -142,7 +142,7 @@ def path_data(problem):
     """(counts, class scale, label scale, offset) of a path, as tuples."""
     first = problem.member(0)
     loss = first.loss
-    arrays = (nct.class_counts(first), loss.class_scale, loss.label_scale, loss.offset)
+    arrays = (nct.closed_form.class_counts(first), loss.class_scale, loss.label_scale, loss.offset)
     return tuple(tuple(np.asarray(x).tolist()) for x in arrays)
 
 
@@ -158,7 +158,7 @@ def _logs(problem):
 
 def _limit(problem):
     loss = problem.members.loss
-    return nct.hard_margin_logits(loss.class_scale.shape[1], loss.class_scale[0], loss.label_scale[0])
+    return nct.closed_form.hard_margin_logits(loss.class_scale.shape[1], loss.class_scale[0], loss.label_scale[0])
 
 
 def _directions(logits):
@@ -233,7 +233,8 @@ def is_path(instance):
 
 HYPOTHESES = (
     nct.Hypothesis(
-        "cross-entropy with scaled or adjusted logits", lambda i: nct.is_loss(i.problem.members.loss, "vector_scaling")
+        "cross-entropy with scaled or adjusted logits",
+        lambda i: nct.losses.is_loss(i.problem.members.loss, "vector_scaling"),
     ),
     nct.Hypothesis("free features", lambda i: i.problem.members.inputs is None),
     nct.Hypothesis("d >= K-1, K >= 2", lambda i: i.problem.members.widths[0] >= i.problem.members.classes - 1 >= 1),

@@ -31,7 +31,7 @@ def predict_with(radius_of=None, separation_of=None, edit=None):
 
     def predict(problem):
         counts = problem.counts
-        sizes, values = (np.asarray(x) for x in nct.count_groups(counts))
+        sizes, values = (np.asarray(x) for x in nct.closed_form.count_groups(counts))
         radius = float(problem.radius if radius_of is None else radius_of(problem))
         mu = solve_multiplier(counts, radius)
         found = program(counts, mu)
@@ -40,7 +40,7 @@ def predict_with(radius_of=None, separation_of=None, edit=None):
         rule = separation_of or (lambda strength, n, problem: np.maximum(1 - strength / n, 0.0))
         apart, more = np.asarray(rule(mu * sum(counts), values * 1.0, problem)), sizes > 1
         labels = np.repeat(np.arange(len(counts)), counts)
-        logits = np.asarray(found.logits(nct.count_groups(counts)[0]))
+        logits = np.asarray(found.logits(nct.closed_form.count_groups(counts)[0]))
         left, singular, right = np.linalg.svd(logits)
         turn = float(np.sqrt(problem.energies[0] / problem.energies[1]))
         features = (right.T * singular) @ right / turn
@@ -63,7 +63,7 @@ def predict_with(radius_of=None, separation_of=None, edit=None):
 
 def etf(found, problem):
     """A simplex ETF of the nuclear norm allowed."""
-    sizes = np.asarray(nct.count_groups(problem.counts)[0], dtype=float)
+    sizes = np.asarray(nct.closed_form.count_groups(problem.counts)[0], dtype=float)
     scale = float(problem.radius) / (problem.classes - 1)
     means = scale * (np.diag(1 / sizes) - 1 / problem.classes)
     return found._replace(gaps=np.full(sizes.size, scale) * (sizes > 1), means=means)

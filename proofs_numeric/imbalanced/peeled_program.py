@@ -8,8 +8,10 @@ from proofs_numeric.imbalanced.groups import bracketed_root, means_onset
 
 def program(counts, multiplier):
     """The grouped program with the nuclear norm of the plain class means, at the price `multiplier` mu."""
-    sizes, values = nct.count_groups(counts)
-    return nct.grouped_cross_entropy(sizes, [float(n) for n in values], float(multiplier), np.ones(len(sizes)))
+    sizes, values = nct.closed_form.count_groups(counts)
+    return nct.closed_form.grouped_cross_entropy(
+        sizes, [float(n) for n in values], float(multiplier), np.ones(len(sizes))
+    )
 
 
 def solve_multiplier(counts, radius):
@@ -38,7 +40,7 @@ def means_energy(counts):
 def norm_at_threshold(majority, minority, ratio):
     """|Z|_* where `minority` classes are about to merge, beside `majority` classes with `ratio` times as many samples."""
     samples = majority * ratio + minority
-    found = nct.grouped_cross_entropy((majority, minority), (ratio, 1.0), 1.0 / samples, (1.0, 1.0))
+    found = nct.closed_form.grouped_cross_entropy((majority, minority), (ratio, 1.0), 1.0 / samples, (1.0, 1.0))
     return float(found.norm)
 
 

@@ -22,7 +22,7 @@ MIDDLE = ((4, 4), (4, 3), (5, 4))
 
 def draw_instances(key):
     """STEP and arbitrary counts, R up to 100 or 300; class and label scales over a factor of about 3."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for classes, dim in (*pick(rng, SMALL), *pick(rng, MIDDLE)):
         half = classes // 2
@@ -93,21 +93,21 @@ $d^{(1)}=|Z_1-\langle Z_1,Z_0\rangle Z_0/|Z_0|^2|_F/(L|Z_0|)$. With $1/L$ for va
             nct.Control(
                 "square-root limit",
                 "limit S D^(-1/2), as for label scales sqrt(n)",
-                with_limit(lambda n, delta, gamma, iota: np.asarray(nct.simplex_etf(len(n))) / np.sqrt(n)),
+                with_limit(lambda n, delta, gamma, iota: np.asarray(nct.closed_form.simplex_etf(len(n))) / np.sqrt(n)),
                 SECOND_CLAIMS,
                 plain,
             ),
             nct.Control(
                 "weighted limit",
                 "limit Z D^(1/2) proportional to S with slightly unequal sizes: S D^(-0.003)",
-                with_limit(lambda n, delta, gamma, iota: np.asarray(nct.simplex_etf(len(n))) * n**-0.003),
+                with_limit(lambda n, delta, gamma, iota: np.asarray(nct.closed_form.simplex_etf(len(n))) * n**-0.003),
                 SECOND_CLAIMS,
                 plain,
             ),
             nct.Control(
                 "unscaled limit",
                 "limit S whatever the scales",
-                with_limit(lambda n, delta, gamma, iota: nct.simplex_etf(len(n))),
+                with_limit(lambda n, delta, gamma, iota: nct.closed_form.simplex_etf(len(n))),
                 SECOND_CLAIMS,
                 scaled,
             ),

@@ -32,7 +32,7 @@ SAMPLES = (((3, 3, 1, 1), 4), ((1, 1), 1), ((20, 5, 1), 2))  # (counts, d) of fu
 
 def draw_instances(key):
     """STEP with R from 1 to 1000 and near 7 on either side, several fractions; arbitrary counts; full samples."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for shape in pick(rng, SMALL):
         drawn += [step(rng, *shape, 1, 1), step(rng, *shape, *ratio(rng))]
@@ -80,10 +80,10 @@ def other(rng, counts, dim, kind):
 
 def at_ratio(problem, value):
     """The problem with `value` times as many samples in each class of the majority as in one of the minority."""
-    before = np.asarray(nct.class_counts(problem))
+    before = np.asarray(nct.closed_form.class_counts(problem))
     counts = np.where(before == before.max(), value, 1.0) * before.min()
     strength = np.sqrt(np.prod(np.asarray(problem.weight_decay)))
-    multipliers = counts.sum() * strength * np.asarray(nct.hard_margin_multipliers(counts))
+    multipliers = counts.sum() * strength * np.asarray(nct.closed_form.hard_margin_multipliers(counts))
     eye = np.eye(counts.size)
     penalty = multipliers + eye * multipliers.sum() / (counts.size * (counts.size - 1))
     loss = dataclasses.replace(problem.loss, multipliers=multipliers, penalty=penalty)

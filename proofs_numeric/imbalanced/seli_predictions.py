@@ -15,8 +15,8 @@ def predict_with(root=np.sqrt, mixed=lambda a, b, r: np.sqrt((r * b + a) / (a + 
     """
 
     def predict(problem):
-        prediction = describe(problem, nct.seli_minimum(problem))
-        counts = np.asarray(nct.class_counts(problem))
+        prediction = describe(problem, nct.closed_form.seli_minimum(problem))
+        counts = np.asarray(nct.closed_form.class_counts(problem))
         large, small, classes = counts[0], counts[-1], len(counts)
         a = int(np.sum(counts == large))
         b = classes - a
@@ -51,7 +51,7 @@ def orthogonal_at(majority, minority):
 def etf(problem):
     """A simplex ETF of classifiers, of the right total size, whatever the imbalance."""
     prediction = predict_with()(problem)
-    gram = np.asarray(nct.simplex_etf(problem.classes)) * np.trace(prediction.minimum.gram_weights)
+    gram = np.asarray(nct.closed_form.simplex_etf(problem.classes)) * np.trace(prediction.minimum.gram_weights)
     return prediction._replace(
         minimum=prediction.minimum._replace(gram_weights=gram / (problem.classes - 1)),
         weight_norms=np.full(problem.classes, np.trace(gram) / (problem.classes - 1) / problem.classes),
@@ -66,14 +66,16 @@ def minority_collapse(problem):
 
 def larger_minority_margins(problem):
     """Margins that grow as 1/sqrt(n_k), as those of label-dependent temperatures."""
-    counts = np.asarray(nct.class_counts(problem))
-    return with_product(problem, nct.hard_margin_logits(problem.classes, None, np.sqrt(counts / counts.mean())))
+    counts = np.asarray(nct.closed_form.class_counts(problem))
+    return with_product(
+        problem, nct.closed_form.hard_margin_logits(problem.classes, None, np.sqrt(counts / counts.mean()))
+    )
 
 
 def balanced_multipliers(problem):
     """Multipliers as if all classes were as large as the largest: 1/(K sqrt(n_max)) throughout."""
     prediction = predict_with()(problem)
-    counts = np.asarray(nct.class_counts(problem))
+    counts = np.asarray(nct.closed_form.class_counts(problem))
     strength = jnp.sqrt(jnp.prod(jnp.asarray(problem.weight_decay)))
     equal = strength / (problem.classes * np.sqrt(counts.max()))
     return prediction._replace(smallest=equal, multipliers=equal * (1.0 - np.asarray(problem.targets)))

@@ -21,7 +21,7 @@ NARROW = (((5, 3, 2, 1), 2), ((8, 4, 2, 2, 1), 3))
 
 def draw_instances(key):
     """For each shape: very weak and weak decay, N lambda near a sigma on either side, and beyond all of them."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for counts, dim in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
         sigma = spectrum(counts)
@@ -52,7 +52,7 @@ def aligned(scale):
     """The claim that H is `scale` times what W makes of the targets."""
 
     def alignment(problem, params):
-        left, _, right = nct.class_target_spectrum(problem.counts, reduced=False)
+        left, _, right = nct.closed_form.class_target_spectrum(problem.counts, reduced=False)
         ratio = scale * jnp.sqrt(problem.weight_decay[0] / problem.weight_decay[1])
         return params.features - ratio * params.weights[0].T @ jnp.asarray(left @ right)
 
@@ -67,7 +67,7 @@ def aligned(scale):
 
 def at_threshold(problem, threshold):
     """The problem with N lambda = `threshold` and the same ratio of the decays."""
-    factor = threshold / (sum(problem.counts) * nct.decay_strength(problem))
+    factor = threshold / (sum(problem.counts) * nct.closed_form.decay_strength(problem))
     return dataclasses.replace(problem, weight_decay=np.asarray(factor * problem.weight_decay))
 
 
@@ -132,7 +132,7 @@ def regime(*words):
 def no_tie_at_cut(instance):
     """Whether a direction that is left out for want of width is smaller than the last that is kept, or both are off."""
     sigma, dim = spectrum(instance.problem.counts), instance.problem.widths[0]
-    strength = float(sum(instance.problem.counts) * nct.decay_strength(instance.problem))
+    strength = float(sum(instance.problem.counts) * nct.closed_form.decay_strength(instance.problem))
     return dim >= sigma.size or sigma[dim] < sigma[dim - 1] * (1 - 1e-9) or sigma[dim - 1] <= strength
 
 
@@ -169,7 +169,7 @@ $\min f=\sum_{s_i>0}(\frac N2\lambda^2+\lambda s_i)+\sum_{s_i=0}\frac{\sigma_i^2
         instances=draw_instances,
         predict=predict,
         claims=(
-            *nct.chain_claims(),
+            *nct.theorems.chain_claims(),
             nct.Equality(
                 "bias",
                 r"b=n/N",
@@ -216,7 +216,7 @@ $\min f=\sum_{s_i>0}(\frac N2\lambda^2+\lambda s_i)+\sum_{s_i=0}\frac{\sigma_i^2
             ),
             nct.Control("scale 1e-6 off", "alignment with a scale larger by 1e-6", versions=(aligned(1.0 + 1e-6),)),
             nct.Control("thresholds 0.1 % off", "both larger by 0.1 %", versions=thresholds(1.001)),
-            *nct.chain_controls(predict),
+            *nct.theorems.chain_controls(predict),
         ),
     )
 )

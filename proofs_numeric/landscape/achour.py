@@ -29,7 +29,7 @@ class Listed(NamedTuple):
 
 def draw_instances(key):
     """Several data sets for one shape of each depth; in one of the shapes there are 60 samples."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for widths in (*pick(rng, TWO), *pick(rng, THREE), *pick(rng, FOUR)):
         samples = 60 if len(widths) == 3 else None
@@ -41,7 +41,7 @@ def listed(tightened, keep=lambda one, problem: True):
     """The theorem with a rule for how many blocks of a pivot make a point tightened, on part of the list."""
 
     def predict(problem):
-        entries = [one for one in nct.data_critical_values(problem) if keep(one, problem)]
+        entries = [one for one in nct.closed_form.data_critical_values(problem) if keep(one, problem)]
         rows = []
         for one in entries:
             if one.minimum is not False:
@@ -54,7 +54,7 @@ def listed(tightened, keep=lambda one, problem: True):
 
 def label(problem, params):
     """Value and least number of complementary blocks; not finite where a rank is in doubt."""
-    return jnp.stack([problem.objective(params), nct.pivot_blocks(problem, params)])
+    return jnp.stack([problem.objective(params), nct.closed_form.pivot_blocks(problem, params)])
 
 
 def deep(instance):

@@ -12,7 +12,7 @@ NO_OR_FREE_BIAS = nct.Hypothesis(
 
 def draw(key, pools, loss):
     """One shape (K, d, n, bias) of each pool: weak and moderate decay, c close to 1 on either side, and once far beyond."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for pool in pools:
         (shape,) = pick(rng, pool)
@@ -33,7 +33,7 @@ def instance(classes, dim, n, bias, loss, strength, ratio):
     decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
     full = nct.unconstrained_features(counts=(n,) * classes, dim=dim, loss=loss, weight_decay=decay, bias=bias)
     shown = {"K": classes, "d": dim, "n": n, "bias": "none" if bias is None else "free", "c": float(strength)}
-    return nct.Instance(nct.reduce_to_class_means(full), shown)
+    return nct.Instance(nct.problems.reduce_to_class_means(full), shown)
 
 
 def minima_at(values):
@@ -56,7 +56,7 @@ def claims():
             lambda problem, params: problem.objective(params),
             lambda m: m.stationary_values,
         ),
-        *(claim for claim in nct.chain_claims() if claim.name == "balance"),
+        *(claim for claim in nct.theorems.chain_claims() if claim.name == "balance"),
     )
 
 
@@ -68,4 +68,4 @@ def slightly_lower():
         lambda p: nct.global_minimum(p)._replace(value=(1 - 1e-8) * nct.global_minimum(p).value),
         claims=("value",),
     )
-    return value, nct.balance_control()
+    return value, nct.theorems.balance_control()

@@ -30,7 +30,7 @@ class Certified(NamedTuple):
 
 def draw_instances(key):
     """For one shape with squared error and two with cross-entropy: several strengths and ratios of the decay."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     shapes = [(one, "mse") for one in pick(rng, SQUARED)]
     shapes += [(one, "cross_entropy") for pool in (FEW, MANY) for one in pick(rng, pool)]
     drawn = []
@@ -97,7 +97,7 @@ def lipschitz(problem):
 
 def squared(problem):
     """Whether the fit is half the squared error."""
-    return nct.is_loss(problem.loss, "mse")
+    return nct.losses.is_loss(problem.loss, "mse")
 
 
 def non_negative(instance):
@@ -121,7 +121,7 @@ def lower_by(relative):
 
 def three_factors(key):
     """Chains with one factor more: zero is a local minimum there, and the certificate does not hold at it."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     return [instance((3, 2, 1), (3, 3), "mse", rng.uniform(0.05, 0.1), 1.0)]
 
 

@@ -38,13 +38,15 @@ class Listed(NamedTuple):
 
 def draw_instances(key):
     """For each shape: every direction on at the minimum, one close to its spinodal (or onset), and one beyond its onset."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for pool in (TWO, NARROW, SHORT, LONG, ONE):
         ((widths, counts, bias),) = pick(rng, pool)
         depth = len(widths) - 1
         pivot = min(*widths, len(counts) - (bias is not None)) - 1
-        close = near(rng, above=bool(rng.random() < 0.5)) * nct.spinodal(depth) / nct.onset(depth)
+        close = (
+            near(rng, above=bool(rng.random() < 0.5)) * nct.closed_form.spinodal(depth) / nct.closed_form.onset(depth)
+        )
         for relative in (log_uniform(rng, 0.05, 0.5), close, rng.uniform(1.1, 1.2)):
             drawn.append(chain_instance(rng, widths, counts, pivot, relative, bias))
     return drawn
@@ -53,16 +55,16 @@ def draw_instances(key):
 def off_the_spinodal(instance):
     """Whether no strength is that at which the two roots meet."""
     problem = instance.problem
-    return bool(np.min(np.abs(strengths(problem)[3] / nct.spinodal(problem.depth) - 1)) > 1e-9)
+    return bool(np.min(np.abs(strengths(problem)[3] / nct.closed_form.spinodal(problem.depth) - 1)) > 1e-9)
 
 
 def choices(problem):
     """Critical points for every entry of the list, in its order."""
     _, sigma, _, b, _ = strengths(problem)
-    large = np.asarray(nct.largest_root(jnp.asarray(b), problem.depth))
+    large = np.asarray(nct.closed_form.largest_root(jnp.asarray(b), problem.depth))
     small = [smaller_root(one, problem.depth) for one in b]
     points = []
-    for one in nct.critical_points(problem):
+    for one in nct.closed_form.critical_points(problem):
         x = np.choose(one.roots, [np.zeros_like(large), small, large]) ** problem.depth
         points.append(point_with(problem, sigma * x / (1 + x)))
     return stacked(points)
@@ -71,7 +73,7 @@ def choices(problem):
 def smaller_root(b, depth):
     """The root of b = M x^(M-1) / (x^M + 1)^2 below the maximum of the right-hand side; 0 where there is none."""
     peak = ((depth - 1) / (depth + 1)) ** (1 / depth)
-    if depth == 1 or b >= nct.spinodal(depth):
+    if depth == 1 or b >= nct.closed_form.spinodal(depth):
         return 0.0
     return float(
         brentq(lambda x: depth * x ** (depth - 1) / (x**depth + 1) ** 2 - b, 0.0, peak, xtol=1e-16, rtol=1e-15)
@@ -80,7 +82,7 @@ def smaller_root(b, depth):
 
 def predict(problem):
     """Every value of the list, and those of its local minimisers."""
-    listed = nct.critical_points(problem)
+    listed = nct.closed_form.critical_points(problem)
     return as_listed(listed, [one for one in listed if one.minimum])
 
 
@@ -94,7 +96,7 @@ def only(rule):
     """The list with another rule for which choices belong to it."""
 
     def wrong(problem):
-        listed = [one for one in nct.critical_points(problem) if rule(one, problem)]
+        listed = [one for one in nct.closed_form.critical_points(problem) if rule(one, problem)]
         return as_listed(listed, [one for one in listed if one.minimum])
 
     return wrong
@@ -104,7 +106,7 @@ def minima(rule):
     """The theorem with another rule for which critical points are local minimisers."""
 
     def wrong(problem):
-        listed = nct.critical_points(problem)
+        listed = nct.closed_form.critical_points(problem)
         return as_listed(listed, [one for one in listed if rule(one, listed)])
 
     return wrong
@@ -123,12 +125,12 @@ def deep(instance):
 def full_rank(instance):
     """Whether some critical point has every direction on that the narrowest layer lets through."""
     problem = instance.problem
-    return any(one.rank == min(problem.widths) for one in nct.critical_points(problem))
+    return any(one.rank == min(problem.widths) for one in nct.closed_form.critical_points(problem))
 
 
 def out_of_order(instance):
     """Whether larger roots can be chosen in another order, with another value: not where strengths tie."""
-    listed = nct.critical_points(instance.problem)
+    listed = nct.closed_form.critical_points(instance.problem)
     least = np.array([one.value for one in listed if one.minimum])
     others = [one.value for one in listed if 1 not in one.roots and not one.minimum]
     return deep(instance) and any(np.min(np.abs(least - value)) > 1e-6 * value for value in others)
@@ -170,7 +172,7 @@ the global minimiser. All others are strict saddles.""",
                 objective,
                 lambda p: p.minima,
             ),
-            *(claim for claim in nct.chain_claims() if claim.name == "balance"),
+            *(claim for claim in nct.theorems.chain_claims() if claim.name == "balance"),
         ),
         controls=(
             nct.Control(
@@ -179,7 +181,7 @@ the global minimiser. All others are strict saddles.""",
                 lambda problem: predict(problem)._replace(values=(1 + 1e-6) * predict(problem).values),
                 claims=("values",),
             ),
-            nct.balance_control(),
+            nct.theorems.balance_control(),
             nct.Control(
                 "no smaller roots",
                 "every direction off or at its larger root",

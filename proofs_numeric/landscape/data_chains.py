@@ -31,7 +31,9 @@ def value(problem, params):
 def _undecayed(instance):
     problem = instance.problem
     return (
-        nct.is_loss(problem.loss, "mse") and not np.any(np.asarray(problem.weight_decay)) and problem.bias_decay is None
+        nct.losses.is_loss(problem.loss, "mse")
+        and not np.any(np.asarray(problem.weight_decay))
+        and problem.bias_decay is None
     )
 
 
@@ -71,7 +73,7 @@ def projections(problem):
     solution = y @ np.linalg.pinv(x)
     vectors = np.linalg.eigh(solution @ x @ y.T)[1][:, ::-1]
     layers = [[] for _ in range(problem.depth)]
-    for one in nct.data_critical_values(problem):
+    for one in nct.closed_form.data_critical_values(problem):
         basis = vectors[:, list(one.directions)]
         for layer, (rows, cols) in enumerate(zip(problem.widths[1:], problem.widths[:-1], strict=True)):
             weight = np.zeros((rows, cols))
@@ -84,4 +86,4 @@ def projections(problem):
             else:
                 weight[: one.rank, : one.rank] = np.eye(one.rank)
             layers[layer].append(weight)
-    return nct.ChainParams(tuple(jnp.asarray(np.stack(weights)) for weights in layers), None, None)
+    return nct.problems.ChainParams(tuple(jnp.asarray(np.stack(weights)) for weights in layers), None, None)

@@ -39,7 +39,7 @@ class Global(NamedTuple):
 
 def draw_instances(key):
     """Several data sets for one shape of each depth; in one of the shapes there are 60 samples."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for widths in (*pick(rng, TWO), *pick(rng, THREE), *pick(rng, FOUR)):
         samples = 60 if len(widths) == 3 else None
@@ -49,13 +49,13 @@ def draw_instances(key):
 
 def predict(problem):
     """The smallest value of the list is the global minimum; all the others are saddles."""
-    values = jnp.asarray([one.value for one in nct.data_critical_values(problem)])
+    values = jnp.asarray([one.value for one in nct.closed_form.data_critical_values(problem)])
     return Global(values[:1], values)
 
 
 def upper_rank(problem, params):
     """Rank of W_L … W_2; not finite where it is in doubt."""
-    return nct.segment_ranks(problem, params)[problem.depth + problem.depth - 2]
+    return nct.problems.segment_ranks(problem, params)[problem.depth + problem.depth - 2]
 
 
 def where_full(problem, params):

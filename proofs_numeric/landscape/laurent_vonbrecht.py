@@ -60,7 +60,7 @@ class Least(NamedTuple):
 
 def draw_instances(key):
     """Random data for two shapes with either loss, in one of each pair with 40 samples."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for pool, loss in ((WEIGHTED, "weighted"), (LOG_COSH, "log cosh")):
         for widths, samples in zip(pick(rng, pool, 2), (None, 40), strict=True):

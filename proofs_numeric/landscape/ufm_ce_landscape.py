@@ -36,7 +36,7 @@ def narrow(key):
     full = nct.unconstrained_features(
         counts=(5,) * 10, dim=3, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0
     )
-    return [nct.Instance(nct.reduce_to_class_means(full), {"K": 10, "d": 3, "n": 5, "bias": "free"})]
+    return [nct.Instance(nct.problems.reduce_to_class_means(full), {"K": 10, "d": 3, "n": 5, "bias": "free"})]
 
 
 def best_found(problem):
@@ -52,7 +52,9 @@ THEOREM = nct.register(
         statement=r"""For $f$ of `ufm-ce-balanced` and $d\ge K-1$ every critical point is a global minimiser or a strict
 saddle: it has a direction of negative curvature.""",
         hypotheses=(
-            nct.Hypothesis("cross-entropy of one-hot labels", lambda i: nct.is_loss(i.problem.loss, "cross_entropy")),
+            nct.Hypothesis(
+                "cross-entropy of one-hot labels", lambda i: nct.losses.is_loss(i.problem.loss, "cross_entropy")
+            ),
             FREE_FEATURES,
             BALANCED,
             nct.Hypothesis("d >= K-1 (the paper: d > K)", lambda i: i.problem.widths[0] >= i.problem.classes - 1),
@@ -68,13 +70,15 @@ saddle: it has a direction of negative curvature.""",
             ),
         ),
         instances=draw_instances,
-        predict=minima_at(lambda problem: jnp.atleast_1d(nct.cross_entropy_minimum(problem).value)),
+        predict=minima_at(lambda problem: jnp.atleast_1d(nct.closed_form.cross_entropy_minimum(problem).value)),
         claims=claims(),
         controls=(
             nct.Control(
                 "zero too",
                 "zero is a local minimiser as well",
-                minima_at(lambda p: jnp.stack([nct.cross_entropy_minimum(p).value, jnp.log(1.0 * p.classes)])),
+                minima_at(
+                    lambda p: jnp.stack([nct.closed_form.cross_entropy_minimum(p).value, jnp.log(1.0 * p.classes)])
+                ),
                 claims=("benign",),
                 applies=below,
             ),

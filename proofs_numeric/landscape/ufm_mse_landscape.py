@@ -23,7 +23,7 @@ def draw_instances(key):
 
 def critical_values(problem):
     """Those of the complete list: each singular direction of the targets on or off."""
-    return jnp.asarray([one.value for one in nct.critical_points(problem)])
+    return jnp.asarray([one.value for one in nct.closed_form.critical_points(problem)])
 
 
 THEOREM = nct.register(

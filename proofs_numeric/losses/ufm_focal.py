@@ -25,7 +25,7 @@ FAR_STARTS, NEAR_STARTS = 3.0, 0.2
 
 def draw_instances(key):
     """Four shapes: very weak to moderate decay, about the onset and beyond; in the last one the scale jumps."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for shape, has_bias in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
         for relative in strengths(rng):
@@ -48,13 +48,13 @@ def draw_instances(key):
 def onset(gamma, classes):
     """The (K-1) kappa at which the global minimum becomes zero."""
     with jax.enable_x64(True):
-        return float(nct.focal_onset(gamma, classes))
+        return float(nct.closed_form.focal_onset(gamma, classes))
 
 
 def ends_of_coexistence(gamma, classes):
     """The (K-1) kappa between which zero and a collapsed solution are both local minima: G(0) and max G."""
     with jax.enable_x64(True):
-        steps = np.asarray(nct.focal_strength(jnp.linspace(0.0, 5.0, 20_001), gamma, classes))
+        steps = np.asarray(nct.closed_form.focal_strength(jnp.linspace(0.0, 5.0, 20_001), gamma, classes))
     return float(steps[0]), float(np.max(steps))
 
 
@@ -65,7 +65,7 @@ def instance(rng, shape, gamma, strength, bias, starts=None):
     ratio = decay_ratio(rng, relative) if starts is None else 10.0 ** rng.uniform(-0.3, 0.3)
     decay = decays(classes, n, classes / (classes - 1) * strength, ratio)
     problem = nct.unconstrained_features(
-        counts=(n,) * classes, dim=dim, loss=nct.focal(gamma), weight_decay=decay, bias=bias
+        counts=(n,) * classes, dim=dim, loss=nct.losses.focal(gamma), weight_decay=decay, bias=bias
     )
     shown = {"K": classes, "d": dim, "n": n, "gamma": float(gamma), "lambda_W": decay[0], "lambda_H": decay[1]}
     shown |= {"(K-1)kappa": float(strength), "(K-1)kappa/onset": relative}
@@ -74,7 +74,9 @@ def instance(rng, shape, gamma, strength, bias, starts=None):
 
 def predict(problem):
     """The closed form, and the (K-1) kappa from which on it is zero."""
-    return located(nct.focal_minimum(problem), nct.focal_onset(problem.loss.gamma, problem.classes))
+    return located(
+        nct.closed_form.focal_minimum(problem), nct.closed_form.focal_onset(problem.loss.gamma, problem.classes)
+    )
 
 
 def at_relative_decay(problem, strength):
@@ -91,20 +93,24 @@ def around_onset(problem):
 def parts(problem):
     """K, gamma and (K-1) kappa."""
     classes = problem.classes
-    return classes, jnp.asarray(problem.loss.gamma), (classes - 1) / classes * nct.collapse_strength(problem)
+    return (
+        classes,
+        jnp.asarray(problem.loss.gamma),
+        (classes - 1) / classes * nct.closed_form.collapse_strength(problem),
+    )
 
 
 def scaled(problem, scale, threshold=None):
     """A simplex ETF of any logit scale, with its value, and the true onset or another."""
     classes, gamma, strength = parts(problem)
-    value = nct.focal_value(scale, gamma, classes) + strength * scale
-    minimum = nct.frame_minimum(problem, scale, jnp.zeros(()), value, None, ID)
-    return located(minimum, nct.focal_onset(gamma, classes) if threshold is None else threshold)
+    value = nct.closed_form.focal_value(scale, gamma, classes) + strength * scale
+    minimum = nct.closed_form.frame_minimum(problem, scale, jnp.zeros(()), value, None, ID)
+    return located(minimum, nct.closed_form.focal_onset(gamma, classes) if threshold is None else threshold)
 
 
 def far_root(strength, gamma, classes):
     """The far root, zero where there is none."""
-    root = nct.focal_scales(strength, gamma, classes)[2]
+    root = nct.closed_form.focal_scales(strength, gamma, classes)[2]
     return jnp.where(root > 0, root, 0.0)
 
 
@@ -122,7 +128,7 @@ def up_to(threshold):
 def continued(problem):
     """Collapse up to 1.03 of the onset: beyond it the tangent of the scale there, which is negative, with its sign lost."""
     classes, gamma, strength = parts(problem)
-    critical = nct.focal_onset(gamma, classes)
+    critical = nct.closed_form.focal_onset(gamma, classes)
     beyond = (strength >= critical) & (strength < 1.03 * critical)
     mirrored = far_root(2 * critical - strength, gamma, classes)
     true = far_root(jnp.minimum(strength, critical), gamma, classes)
@@ -148,7 +154,7 @@ def orthogonal_frame(problem):
     """Orthogonal class directions of the right scale instead of a simplex."""
     true = predict(problem)
     scale = true.logits[0, 0] * problem.classes / (problem.classes - 1)
-    return located(nct.frame_minimum(problem, scale, scale, true.value, None, ID), true.onset)
+    return located(nct.closed_form.frame_minimum(problem, scale, scale, true.value, None, ID), true.onset)
 
 
 def jumps(one):
@@ -164,7 +170,7 @@ def small_enough(one):
 def tame_bias(one):
     """The condition on the bias: none, or (K-1) kappa <= 1, or G(0) <= 1."""
     classes, gamma, strength = parts(one.problem)
-    steep = nct.focal_strength(0.0, gamma, classes)
+    steep = nct.closed_form.focal_strength(0.0, gamma, classes)
     return one.problem.bias_decay is None or min(float(strength), float(steep)) <= 1
 
 
@@ -194,7 +200,7 @@ are global minimisers.""",
         hypotheses=(
             nct.Hypothesis(
                 "focal loss, gamma >= 0",
-                lambda i: nct.is_loss(i.problem.loss, "focal") and float(i.problem.loss.gamma) >= 0,
+                lambda i: nct.losses.is_loss(i.problem.loss, "focal") and float(i.problem.loss.gamma) >= 0,
             ),
             FREE_FEATURES,
             BALANCED,
@@ -212,18 +218,18 @@ are global minimisers.""",
         ),
         instances=draw_instances,
         predict=predict,
-        claims=(*nct.collapse_claims(), ONSET),
+        claims=(*nct.theorems.collapse_claims(), ONSET),
         controls=(
             nct.Control(
                 "threshold low",
                 "zero already from 0.97 of the onset on",
-                up_to(lambda gamma, classes: 0.97 * nct.focal_onset(gamma, classes)),
+                up_to(lambda gamma, classes: 0.97 * nct.closed_form.focal_onset(gamma, classes)),
             ),
             nct.Control("threshold high", "collapse up to 1.03 of the onset, the scale continued", continued),
             nct.Control(
                 "continuous onset",
                 "zero from (K-1) kappa = G(0) on, where zero becomes a local minimum",
-                up_to(lambda gamma, classes: nct.focal_strength(0.0, gamma, classes)),
+                up_to(lambda gamma, classes: nct.closed_form.focal_strength(0.0, gamma, classes)),
                 applies=jumps,
             ),
             nct.Control(
@@ -240,7 +246,7 @@ are global minimisers.""",
                 claims=("logits", "weight_norm"),
             ),
             nct.Control("orthogonal frame", "orthogonal class directions", orthogonal_frame, claims=("gram_weights",)),
-            *nct.collapse_controls(predict),
+            *nct.theorems.collapse_controls(predict),
         ),
         several_basins=True,
         method=nct.Solve(flow=False),

@@ -14,7 +14,7 @@ SMALL = ((2, 1, 1), (2, 3, 4), (3, 2, 6))  # (K, d, n); d = K-1 twice, the least
 
 def draw_instances(key):
     """One small, one middle and one large shape: c from very weak to beyond 1-alpha; little smoothing and much."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     biased = rng.integers(3)  # at least one shape has a bias
     for number, shape in enumerate((*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE))):
@@ -31,7 +31,7 @@ def instance(shape, relative, alpha, ratio, bias):
     classes, dim, n = shape
     decay = decays(classes, n, relative * (1 - alpha), ratio)
     problem = nct.unconstrained_features(
-        counts=(n,) * classes, dim=dim, loss=nct.label_smoothing(float(alpha)), weight_decay=decay, bias=bias
+        counts=(n,) * classes, dim=dim, loss=nct.losses.label_smoothing(float(alpha)), weight_decay=decay, bias=bias
     )
     shown = {"K": classes, "d": dim, "n": n, "alpha": float(alpha), "lambda_W": decay[0], "lambda_H": decay[1]}
     return nct.Instance(
@@ -41,7 +41,7 @@ def instance(shape, relative, alpha, ratio, bias):
 
 def predict(problem):
     """The closed form, and the threshold 1 - alpha on c."""
-    return located(nct.label_smoothing_minimum(problem), 1.0 - jnp.asarray(problem.loss.smoothing))
+    return located(nct.closed_form.label_smoothing_minimum(problem), 1.0 - jnp.asarray(problem.loss.smoothing))
 
 
 def with_rule(probability, threshold):
@@ -49,12 +49,12 @@ def with_rule(probability, threshold):
 
     def wrong(problem):
         classes, alpha = problem.classes, jnp.asarray(problem.loss.smoothing)
-        strength = nct.collapse_strength(problem)
+        strength = nct.closed_form.collapse_strength(problem)
         kappa, rest = strength / classes, classes - 1
         p = jnp.clip(probability(kappa, classes, alpha), 1e-3, 1 - 1e-12)
         scale = jnp.where(strength < threshold(alpha), jnp.log(rest * p / (1 - p)), 0.0)
         value = jnp.log1p(rest * jnp.exp(-scale)) + (kappa + alpha / classes) * rest * scale
-        return located(nct.frame_minimum(problem, scale, jnp.zeros(()), value, None, ID), threshold(alpha))
+        return located(nct.closed_form.frame_minimum(problem, scale, jnp.zeros(()), value, None, ID), threshold(alpha))
 
     return wrong
 
@@ -73,7 +73,7 @@ def orthogonal_frame(problem):
     """Orthogonal class directions of the right scale instead of a simplex."""
     true = predict(problem)
     scale = true.logits[0, 0] * problem.classes / (problem.classes - 1)
-    return located(nct.frame_minimum(problem, scale, scale, true.value, None, ID), true.onset)
+    return located(nct.closed_form.frame_minimum(problem, scale, scale, true.value, None, ID), true.onset)
 
 
 def around_onset(problem):
@@ -99,7 +99,9 @@ the minimiser is zero, with value $\log K$.""",
         hypotheses=(
             nct.Hypothesis(
                 "cross-entropy with label smoothing, 0 <= alpha < 1",
-                lambda i: nct.is_loss(i.problem.loss, "cross_entropy") and 0 <= float(i.problem.loss.smoothing) < 1,
+                lambda i: (
+                    nct.losses.is_loss(i.problem.loss, "cross_entropy") and 0 <= float(i.problem.loss.smoothing) < 1
+                ),
             ),
             FREE_FEATURES,
             BALANCED,
@@ -111,7 +113,7 @@ the minimiser is zero, with value $\log K$.""",
         sources=(ZHOU_2022_LOSSES.remark("The explicit p*, its threshold and the value are our own form of it."),),
         instances=draw_instances,
         predict=predict,
-        claims=(*nct.collapse_claims(), ONSET),
+        claims=(*nct.theorems.collapse_claims(), ONSET),
         controls=(
             nct.Control(
                 "threshold low",
@@ -141,7 +143,7 @@ the minimiser is zero, with value $\log K$.""",
                 claims=("logits",),
             ),
             nct.Control("orthogonal frame", "orthogonal class directions", orthogonal_frame, claims=("gram_weights",)),
-            *nct.collapse_controls(predict),
+            *nct.theorems.collapse_controls(predict),
         ),
     )
 )

@@ -43,7 +43,7 @@ class Prediction(NamedTuple):
 
 def draw_instances(key):
     """One small, one middle and one large group: lambda from very weak to beyond the onset, multiplicities in turn."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for classes, dim, copies, has_bias in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
         first = int(rng.integers(len(copies)))
@@ -71,9 +71,11 @@ def with_scales(rule=lambda problem, found: found.scales):
     """The theorem with other scales a_m; the value is the objective's at them, all else follows as in the theorem."""
 
     def wrong(problem):
-        found = nct.tag_scales(problem)
+        found = nct.closed_form.tag_scales(problem)
         scales = jnp.where(found.samples > 0, rule(problem, found), 0.0)
-        minimum = nct.tag_frame_minimum(problem, found.samples, scales, program(problem, found.samples, scales), ID)
+        minimum = nct.closed_form.tag_frame_minimum(
+            problem, found.samples, scales, program(problem, found.samples, scales), ID
+        )
         targets = jnp.asarray(problem.targets)
         products = jnp.sum(minimum.product * targets, axis=0)
         return Prediction(minimum, products, found.onset)
@@ -90,7 +92,7 @@ def program(problem, samples, scales):
     m = np.arange(1.0, classes)
     fit = jnp.sum(samples / jnp.sum(samples) * m * jnp.log(m + (classes - m) * jnp.exp(-scales)))
     norm = jnp.sqrt((classes - 1) * jnp.sum(samples * m * (classes - m) / classes * scales**2))
-    return fit + nct.decay_strength(problem) * norm
+    return fit + nct.closed_form.decay_strength(problem) * norm
 
 
 def first_scale(scales):
@@ -111,7 +113,7 @@ def averaged(problem, found):
 
 def single_label(problem, found):
     """a = log(1/kappa - K + 1) with kappa = sqrt(N/K) lambda, the formula of one tag a sample, for every m."""
-    kappa = jnp.sqrt(jnp.sum(found.samples) / problem.classes) * nct.decay_strength(problem)
+    kappa = jnp.sqrt(jnp.sum(found.samples) / problem.classes) * nct.closed_form.decay_strength(problem)
     scale = jnp.log(jnp.maximum(1 / kappa - problem.classes + 1, 1.0))
     return jnp.full(found.scales.shape, scale)
 
@@ -120,9 +122,9 @@ def moved_onset(factor):
     """Zero from `factor` times the onset on; between the two what stands on the other side of it at equal distance."""
 
     def rule(problem, found):
-        lam = nct.decay_strength(problem)
+        lam = nct.closed_form.decay_strength(problem)
         other = _with_strength(problem, jnp.minimum(lam, found.onset**2 / lam))
-        return jnp.where(lam < factor * found.onset, nct.tag_scales(other).scales, 0.0)
+        return jnp.where(lam < factor * found.onset, nct.closed_form.tag_scales(other).scales, 0.0)
 
     return rule
 
@@ -171,7 +173,7 @@ def favoured(problem):
 def at_decay(problem, lam):
     """The problem at another lambda = sqrt(lambda_W lambda_H), of the same ratio of the decays."""
     return dataclasses.replace(
-        problem, weight_decay=np.asarray(lam / nct.decay_strength(problem) * problem.weight_decay)
+        problem, weight_decay=np.asarray(lam / nct.closed_form.decay_strength(problem) * problem.weight_decay)
     )
 
 
@@ -275,7 +277,7 @@ $\sum_m\frac{N_m}Nm\log(m+(K-m)e^{-a_m})+\lambda((K-1)\sum_mN_m\frac{m(K-m)}Ka_m
 $w^4=\frac{\lambda_H}{\lambda_W}\sum_mN_ma_m^2\frac{m(K-m)}{K(K-1)}$. All $a_m$ are positive if
 $N^2\lambda_W\lambda_H<\sum_mN_m\frac{m(K-m)}{K(K-1)}$, and all are zero otherwise.""",
         hypotheses=(
-            nct.Hypothesis("pick-all-label loss", lambda i: nct.is_loss(i.problem.loss, "pick_all_label")),
+            nct.Hypothesis("pick-all-label loss", lambda i: nct.losses.is_loss(i.problem.loss, "pick_all_label")),
             nct.Hypothesis("all sets of m tags equally often, for each m that occurs; 1 <= m < K", balanced_tags),
             FREE_FEATURES,
             DIM_SIMPLEX,

@@ -14,7 +14,7 @@ SPREAD = 0.01
 """Standard deviation of the logarithm of a start's size."""
 
 
-class BalancedStarts(nct.DeepLinear):
+class BalancedStarts(nct.problems.DeepLinear):
     """The chain with balanced starts: factors are one multiple of orthogonal matrices, the product a multiple of I."""
 
     start_size: Float[np.ndarray | jax.Array, ""]
@@ -26,13 +26,13 @@ class BalancedStarts(nct.DeepLinear):
         turns = jnp.linalg.qr(jax.random.normal(drawn, (self.depth, CLASSES, CLASSES), jnp.float64))[0]
         above = [*turns[1:], jnp.eye(CLASSES)]
         weights = tuple(size * up @ low.T for low, up in zip(turns, above, strict=True))
-        return nct.ChainParams(weights, size * turns[0], None)
+        return nct.problems.ChainParams(weights, size * turns[0], None)
 
 
 def model(depth, scale):
     """K balanced classes, one column each; M = `depth` layers as wide as there are classes."""
     depth = int(depth)
-    chain = nct.class_mean_chain(
+    chain = nct.problems.class_mean_chain(
         sizes=(1.0,) * CLASSES, widths=(CLASSES,) * (depth + 1), loss="mse", weight_decay=(DECAY,) * (depth + 1)
     )
     return BalancedStarts.of(chain, start_size=np.asarray(scale, float))
@@ -55,18 +55,18 @@ def barrier(depth):
     return np.array(found)
 
 
-nct.register_diagram(
-    nct.Diagram(
+nct.phase.register_diagram(
+    nct.phase.Diagram(
         id="basin-of-collapse",
         title="Seeds that reach the global minimum: initial scale against depth, squared error",
         statement="From balanced starts of size s the flow reaches the collapsed global minimum iff s exceeds the smaller "
         r"root of $s^{F-2}(1-s^F)=K\lambda$, F factors, and falls to zero, a local minimum, below it.",
-        along=nct.Axis("depth", "$M$ layers", 2.0, 5.0, step=1.0),
-        across=nct.Axis("scale", "size of every factor at the start", 5e-3, 1.5, log=True),
+        along=nct.phase.Axis("depth", "$M$ layers", 2.0, 5.0, step=1.0),
+        across=nct.phase.Axis("scale", "size of every factor at the start", 5e-3, 1.5, log=True),
         model=model,
         measures={"height": height},
         boundaries=(
-            nct.Boundary(
+            nct.phase.Boundary(
                 "half of the seeds",
                 "share of seeds at the global minimum",
                 barrier,

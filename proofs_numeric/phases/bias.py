@@ -11,7 +11,7 @@ CLASSES = 4
 def model(strength, bias_decay):
     """One column a class, $c=K\\sqrt{n\\lambda_W\\lambda_H}$ = `strength`."""
     decay = strength / CLASSES
-    return nct.class_mean_chain(
+    return nct.problems.class_mean_chain(
         sizes=(1.0,) * CLASSES, widths=(CLASSES, CLASSES), loss="mse", weight_decay=(decay, decay), bias=bias_decay
     )
 
@@ -24,21 +24,21 @@ def mean_part(problem, params):
 def tilt(problem, params):
     """m relative to its value at an orthogonal frame."""
     product = problem.product(params)
-    simplex = jnp.trace(nct.simplex_etf(CLASSES) @ product) / (CLASSES - 1)
+    simplex = jnp.trace(nct.closed_form.simplex_etf(CLASSES) @ product) / (CLASSES - 1)
     return jnp.sum(product) / CLASSES / jnp.maximum(simplex, 1e-300)
 
 
-nct.register_diagram(
-    nct.Diagram(
+nct.phase.register_diagram(
+    nct.phase.Diagram(
         id="bias-frame",
         title="Simplex ETF, tilted and orthogonal frame: squared error, bias decay against decay",
         statement=r"$WH=(1-c)S+m\,11^\top/K$ with $m=(1-c(1+\lambda_b)/\lambda_b)_+$: a simplex ETF iff "
         r"$\lambda_b\le c/(1-c)$, an orthogonal frame only in the limit $\lambda_b\to\infty$, tilted between.",
-        along=nct.Axis("strength", r"$c=K\sqrt{n\lambda_W\lambda_H}$", 0.05, 0.9),
-        across=nct.Axis("bias_decay", r"$\lambda_b$", 1e-2, 1e2, log=True),
+        along=nct.phase.Axis("strength", r"$c=K\sqrt{n\lambda_W\lambda_H}$", 0.05, 0.9),
+        across=nct.phase.Axis("bias_decay", r"$\lambda_b$", 1e-2, 1e2, log=True),
         model=model,
         measures={"tilt": tilt, "mean part": mean_part},
-        boundaries=(nct.Boundary("ETF to tilted frame", "mean part", lambda c: c / (1.0 - c), ordered="above"),),
+        boundaries=(nct.phase.Boundary("ETF to tilted frame", "mean part", lambda c: c / (1.0 - c), ordered="above"),),
         hypotheses=("balanced classes", "c < 1", "d >= K"),
         sources=(
             ZHOU_2022.remark("A decayed bias; the tilted frame between the two limits is our own."),

@@ -13,7 +13,7 @@ def model_with(loss):
     """Four balanced classes of `samples` samples in four dimensions, both decays equal."""
 
     def model(samples, decay):
-        return nct.class_mean_chain(
+        return nct.problems.class_mean_chain(
             sizes=(samples,) * CLASSES, widths=(CLASSES, CLASSES), loss=loss, weight_decay=(decay, decay)
         )
 
@@ -23,7 +23,7 @@ def model_with(loss):
 def height(problem, params):
     """Mean of the logits' diagonal less that of the rest: 0 where everything is zero, and growing with the features."""
     logits = problem.logits(params)
-    return jnp.trace(nct.simplex_etf(CLASSES) @ logits) / (CLASSES - 1)
+    return jnp.trace(nct.closed_form.simplex_etf(CLASSES) @ logits) / (CLASSES - 1)
 
 
 def onset(samples):
@@ -35,17 +35,17 @@ for loss, name, sources in (
     ("cross_entropy", "cross-entropy", (ZHU_2021.remark("The threshold in closed form is our own."),)),
     ("mse", "squared error", (ZHOU_2022, TIRER_2022)),
 ):
-    nct.register_diagram(
-        nct.Diagram(
+    nct.phase.register_diagram(
+        nct.phase.Diagram(
             id={"cross_entropy": "ce-collapse", "mse": "mse-collapse"}[loss],
             title=f"Trivial and collapsed phase: {name}, decay against samples a class",
             statement=r"The global minimiser is zero iff $K\sqrt{n\lambda_W\lambda_H}\ge1$, and else collapsed: a continuous "
             "transition.",
-            along=nct.Axis("samples", "$n$", 1.0, 1000.0, log=True),
-            across=nct.Axis("decay", r"$\lambda_W=\lambda_H$", 1e-3, 1.0, log=True),
+            along=nct.phase.Axis("samples", "$n$", 1.0, 1000.0, log=True),
+            across=nct.phase.Axis("decay", r"$\lambda_W=\lambda_H$", 1e-3, 1.0, log=True),
             model=model_with(loss),
             measures={"height": height},
-            boundaries=(nct.Boundary("onset of collapse", "height", onset),),
+            boundaries=(nct.phase.Boundary("onset of collapse", "height", onset),),
             hypotheses=("balanced classes", "no bias", "d >= K"),
             sources=sources,
         )

@@ -15,7 +15,7 @@ ON, OFF = (1.0, 2.0), (0.1, 0.3)
 it (where there is one: with one layer all starts reach the global minimum)."""
 
 
-class NearDiagonal(nct.DeepLinear):
+class NearDiagonal(nct.problems.DeepLinear):
     """The chain with near-diagonal starts, at which each class is on or off with even chances, whatever the other is.
 
     All local minima are reached: both classes on, both off, the larger one alone (from the smaller one alone the flow goes
@@ -32,7 +32,7 @@ class NearDiagonal(nct.DeepLinear):
         low, high = jnp.where(on, jnp.asarray(ON), jnp.asarray(OFF)).T
         root = jnp.sqrt(scale * jax.random.uniform(sized, (self.classes,), jnp.float64, low, high))
         share = jnp.sqrt(self.multiplicity)  # of a class in its feature: h_k sqrt(n_k) is like a layer's column
-        return nct.ChainParams(
+        return nct.problems.ChainParams(
             weights=tuple(root[:, None] * (jnp.eye(*w.shape) + w) * root[None, :] for w in noise.weights),
             features=root[:, None] * (jnp.eye(*noise.features.shape) + noise.features) * (root / share)[None, :],
             bias=None,
@@ -43,7 +43,7 @@ def model_of(depth):
     """Two classes, of R and 1 samples, M layers of width 2, all decays equal."""
 
     def model(ratio, decay):
-        chain = nct.class_mean_chain(
+        chain = nct.problems.class_mean_chain(
             sizes=(ratio, 1.0), widths=(2,) * (depth + 1), loss="mse", weight_decay=(decay,) * (depth + 1)
         )
         return NearDiagonal.of(chain)
@@ -75,23 +75,25 @@ def boundaries(depth):
     """Onsets of both classes at the global minimum and, from two layers on, the ends of their metastable phases."""
     found = []
     for name, of in (("majority", lambda r: r), ("minority", lambda r: 1.0 + 0.0 * r)):
-        found.append(nct.Boundary(f"{name} active", name, critical_decay(depth, nct.onset(depth), of)))
+        found.append(
+            nct.phase.Boundary(f"{name} active", name, critical_decay(depth, nct.closed_form.onset(depth), of))
+        )
         if depth > 1:
-            end = critical_decay(depth, nct.spinodal(depth), of)
-            found.append(nct.Boundary(f"{name} metastable", name, end, of="any"))
+            end = critical_decay(depth, nct.closed_form.spinodal(depth), of)
+            found.append(nct.phase.Boundary(f"{name} metastable", name, end, of="any"))
     return tuple(found)
 
 
 for depth in DEPTHS:
-    nct.register_diagram(
-        nct.Diagram(
+    nct.phase.register_diagram(
+        nct.phase.Diagram(
             id=f"deep-phases-{depth}",
             title=f"Phases of each class in a chain of {depth} layer{'s' * (depth > 1)}: imbalance against decay",
             statement=r"With $b_k=(MN/n_k)(N\lambda_H\prod\lambda_l)^{1/M}$ class k is active at the global minimum iff "
             r"$b_k<(M-1)^{(M-1)/M}/M$, metastable (on at a local minimum only) up to $\max_xMx^{M-1}/(x^M+1)^2$, and zero "
             "beyond.",
-            along=nct.Axis("ratio", "$R=n_A/n_B$", 1.2, 30.0, log=True),
-            across=nct.Axis("decay", r"$\lambda$ of every layer and of the features", 1e-3, 0.5, log=True),
+            along=nct.phase.Axis("ratio", "$R=n_A/n_B$", 1.2, 30.0, log=True),
+            across=nct.phase.Axis("decay", r"$\lambda$ of every layer and of the features", 1e-3, 0.5, log=True),
             model=model_of(depth),
             measures={"majority": majority, "minority": minority},
             boundaries=boundaries(depth),

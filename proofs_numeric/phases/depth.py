@@ -24,7 +24,7 @@ def white_inputs():
     return np.sqrt(SAMPLES) * columns.T
 
 
-class Aligned(nct.DeepLinear):
+class Aligned(nct.problems.DeepLinear):
     """Starts from small to large ones around the rank-one minimiser's direction: each of its two minima is reached.
 
     Which state is the global minimum does not depend on the starts.
@@ -46,7 +46,7 @@ def balanced(problem, height, key):
     hidden = [row / jnp.linalg.norm(row) for row in drawn]
     ends = [jnp.asarray(SIGNAL), *hidden, jnp.ones(1)]
     weights = tuple(size * jnp.outer(up, low) for low, up in pairwise(ends))
-    return nct.ChainParams(weights, None, None)
+    return nct.problems.ChainParams(weights, None, None)
 
 
 def model_of(hidden):
@@ -96,14 +96,14 @@ def spinodal_height(hidden, decay):
 
 def boundaries(hidden):
     """The onset; and for more hidden layers than one two levels, which the jump reaches and does not reach."""
-    found = [nct.Boundary("onset", "height", onset(hidden), level=lambda decay: 1e-6 * decay, ordered="above")]
+    found = [nct.phase.Boundary("onset", "height", onset(hidden), level=lambda decay: 1e-6 * decay, ordered="above")]
     if hidden > 1:
         found += [
-            nct.Boundary(
+            nct.phase.Boundary(
                 f"height {LOWER:g} of the jump", "height", onset(hidden),
                 level=lambda decay: LOWER * jump(hidden, decay), ordered="above",
             ),
-            nct.Boundary(
+            nct.phase.Boundary(
                 f"height {HIGHER:g} of the jump", "height",
                 lambda decay: signal_at(hidden, decay, HIGHER * jump(hidden, decay)),
                 level=lambda decay: HIGHER * jump(hidden, decay), ordered="above",
@@ -111,7 +111,7 @@ def boundaries(hidden):
         ]  # fmt: skip
     else:
         found.append(
-            nct.Boundary(
+            nct.phase.Boundary(
                 "height of a tenth of the decay", "height", lambda decay: 1.1 * decay,
                 level=lambda decay: 0.1 * decay, ordered="above",
             )
@@ -124,7 +124,7 @@ def loop_of(hidden, decay=0.1, part=0.05):
     if hidden == 1:
         return None
     least = spinodal_height(hidden, decay)
-    return nct.Loop(
+    return nct.phase.Loop(
         at=decay,
         order="height",
         nucleus=lambda problem, key: balanced(problem, part * least, key),
@@ -134,8 +134,8 @@ def loop_of(hidden, decay=0.1, part=0.05):
 
 
 for hidden in HIDDEN:
-    nct.register_diagram(
-        nct.Diagram(
+    nct.phase.register_diagram(
+        nct.phase.Diagram(
             id=f"ziyin-phase-{hidden}",
             title=f"Order of the transition, {hidden} hidden layer{'s' * (hidden > 1)}: signal against decay",
             statement=(
@@ -144,8 +144,8 @@ for hidden in HIDDEN:
                 else r"The global minimiser jumps from zero to $s_c=((D-1)\gamma)^{(D+1)/(2D)}$ at $e_c=s_cD/(D-1)$; zero "
                 "remains a local minimum for every e, so that the state depends on its history."
             ),
-            along=nct.Axis("decay", r"$\gamma$", 0.01, 0.4, log=True),
-            across=nct.Axis("signal", "$e$", 3e-3, 3.0, log=True),
+            along=nct.phase.Axis("decay", r"$\gamma$", 0.01, 0.4, log=True),
+            across=nct.phase.Axis("signal", "$e$", 3e-3, 3.0, log=True),
             model=model_of(hidden),
             measures={"height": height},
             boundaries=boundaries(hidden),

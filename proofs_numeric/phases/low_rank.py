@@ -12,7 +12,7 @@ DECAY = 1e-3
 def model(depth, classes):
     """One column a class, L = `depth` layers as wide as there are classes, all decays equal."""
     depth, classes = int(depth), int(classes)
-    return nct.class_mean_chain(
+    return nct.problems.class_mean_chain(
         sizes=(1.0,) * classes,
         widths=(classes,) * (depth + 1),
         loss="cross_entropy",
@@ -34,18 +34,20 @@ def critical_classes(depth):
     return np.where(rest > 1e-12, 2.0 / np.where(rest > 1e-12, rest, 1.0), np.inf)
 
 
-nct.register_diagram(
-    nct.Diagram(
+nct.phase.register_diagram(
+    nct.phase.Diagram(
         id="deep-ce-rank",
         title="Neural collapse or low rank: cross-entropy, classes against depth",
         statement=r"For small decays $K/2$ blocks $\beta(1,-1;-1,1)$, of rank K/2, cost less than neural collapse, of rank "
         r"K-1, iff $2^{2/(L+1)}<2-2/K$: never for L = 1, from K = 6 on for L = 2, from K = 4 on for more layers.",
-        along=nct.Axis("depth", "$L$", 1.0, 4.0, step=1.0),
-        across=nct.Axis("classes", "$K$", 4.0, 10.0, step=2.0),
+        along=nct.phase.Axis("depth", "$L$", 1.0, 4.0, step=1.0),
+        across=nct.phase.Axis("classes", "$K$", 4.0, 10.0, step=2.0),
         model=model,
         measures={"missing rank": missing_rank},
         boundaries=(
-            nct.Boundary("neural collapse to low rank", "missing rank", critical_classes, level=1e-3, ordered="above"),
+            nct.phase.Boundary(
+                "neural collapse to low rank", "missing rank", critical_classes, level=1e-3, ordered="above"
+            ),
         ),
         hypotheses=("balanced classes, an even number of them", "no bias", "every width >= K", "small decays"),
         sources=(

@@ -17,7 +17,7 @@ def sizes_of(ratio):
 
 def model(ratio, decay):
     """Two majority classes of R samples for each one of the two minority classes; equal decays."""
-    return nct.class_mean_chain(
+    return nct.problems.class_mean_chain(
         sizes=sizes_of(ratio), widths=(CLASSES, CLASSES), loss="cross_entropy", weight_decay=(decay, decay)
     )
 
@@ -55,19 +55,19 @@ def total_onset(ratio):
     return np.array(found)
 
 
-nct.register_diagram(
-    nct.Diagram(
+nct.phase.register_diagram(
+    nct.phase.Diagram(
         id="minority-collapse",
         title="Minority collapse: imbalance ratio against decay, cross-entropy",
         statement=r"The classes of a group of size $n_g$ share classifier and feature iff $N\sqrt{\lambda_W\lambda_H}\ge"
         r"\sqrt{n_g}$; everything is zero from $N\sqrt{\lambda_W\lambda_H}=|(11^\top/K-I)D^{1/2}|_2$ on.",
-        along=nct.Axis("ratio", "$R=n_A/n_B$", 1.5, 100.0, log=True),
-        across=nct.Axis("decay", r"$\lambda_W=\lambda_H$", 1e-3, 0.5, log=True),
+        along=nct.phase.Axis("ratio", "$R=n_A/n_B$", 1.5, 100.0, log=True),
+        across=nct.phase.Axis("decay", r"$\lambda_W=\lambda_H$", 1e-3, 0.5, log=True),
         model=model,
         measures={"minority gap": minority_gap, "minority cosine": minority_cosine, "size": size},
         boundaries=(
-            nct.Boundary("minority collapse", "minority gap", minority_onset),
-            nct.Boundary("total collapse", "size", total_onset),
+            nct.phase.Boundary("minority collapse", "minority gap", minority_onset),
+            nct.phase.Boundary("total collapse", "size", total_onset),
         ),
         hypotheses=("groups of at least two classes of equal size", "no bias", "d >= K-1"),
         sources=(HONG_2024,),

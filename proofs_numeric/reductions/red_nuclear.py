@@ -26,7 +26,7 @@ class Cheapest(NamedTuple):
 
 def draw_instances(key):
     """One small, one middle and one wide shape: random Z of any size, full or deficient in rank, decays of any ratio."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for rows, cols, rank, dim in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, WIDE)):
         for ratio in (1.0, log_uniform(rng, 1e-3, 1e-1), log_uniform(rng, 0.1, 10.0), log_uniform(rng, 10.0, 1e3)):
@@ -34,7 +34,7 @@ def draw_instances(key):
             target = size * rng.normal(size=(rows, rank)) @ rng.normal(size=(rank, cols)) / np.sqrt(rank)
             level = log_uniform(rng, 1e-4, 1.0)
             decay = (float(level * np.sqrt(ratio)), float(level / np.sqrt(ratio)))
-            problem = nct.minimal_factorisation(target, dim=dim, weight_decay=decay)
+            problem = nct.problems.minimal_factorisation(target, dim=dim, weight_decay=decay)
             shown = {"K": rows, "N": cols, "rank": rank, "d": dim, "lambda_W": decay[0], "lambda_H": decay[1]}
             drawn.append(nct.Instance(problem, shown))
     return drawn

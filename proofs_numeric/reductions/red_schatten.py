@@ -30,7 +30,7 @@ class Cheapest(NamedTuple):
 
 def draw_instances(key):
     """One shape for each M: random Z of full and of deficient rank, singular values over a factor 30, decays of any ratio."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for rows, cols, rank, widths in (*pick(rng, ONE), *pick(rng, TWO), *pick(rng, THREE)):
         for spread in (0.0, 0.3, 0.8, 1.5):
@@ -39,7 +39,7 @@ def draw_instances(key):
             logs = spread * rng.uniform(-1, 1, size=len(widths) + 1)
             decay = log_uniform(rng, 1e-4, 1.0) * 10.0 ** (logs - logs.mean())
             target = (left * singular) @ right.T
-            problem = nct.minimal_chain_factorisation(target, widths=widths, weight_decay=decay.tolist())
+            problem = nct.problems.minimal_chain_factorisation(target, widths=widths, weight_decay=decay.tolist())
             shown = {"M": len(widths), "K": rows, "N": cols, "rank": rank, "widths": "-".join(map(str, widths))}
             shown["condition"] = float(singular.max() / singular.min())
             shown["decay ratio"] = float(decay.max() / decay.min())

@@ -33,7 +33,7 @@ class Prediction(NamedTuple):
 
 def draw_instances(key):
     """A small and a large shape: c far below lambda_min, between each pair of eigenvalues, close to each, far above all."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for n, dim, samples in (*pick(rng, SMALL), *pick(rng, LARGE)):
         targets, eigenvalues = draw_targets(rng, n, samples)
@@ -57,7 +57,7 @@ def predict(problem):
     found = moments(problem)
     cut = jnp.minimum(jnp.sqrt(strength(problem)), jnp.sqrt(found.eigenvalues))
     residual = -(found.vectors * cut[None, :]) @ found.vectors.T @ found.white
-    return Prediction(nct.regression_minimum(problem), residual, found.eigenvalues)
+    return Prediction(nct.closed_form.regression_minimum(problem), residual, found.eigenvalues)
 
 
 def with_gram(gram_of):
@@ -70,7 +70,7 @@ def with_gram(gram_of):
         ratio = decay[0] / (samples * decay[1])
         residual = jnp.sqrt(ratio) * gram @ found.white + found.mean[:, None] - jnp.asarray(problem.targets)
         norm = jnp.trace(gram)
-        minimum = nct.regression_minimum(problem)._replace(
+        minimum = nct.closed_form.regression_minimum(problem)._replace(
             gram_weights=gram,
             gram_features=ratio * found.white.T @ gram @ found.white,
             logits=residual + jnp.asarray(problem.targets),
@@ -104,7 +104,7 @@ def uncut_measures(problem):
     found, c = moments(problem), strength(problem)
     covariance = (found.vectors * found.eigenvalues[None, :]) @ found.vectors.T
     quarter = (found.vectors * found.eigenvalues[None, :] ** 0.25) @ found.vectors.T
-    third = nct.regression_gram_distance(quarter, covariance, c)
+    third = nct.measures.regression_gram_distance(quarter, covariance, c)
     return predict(problem)._replace(measures=jnp.stack([0.0 * c, 0.0 * c, third]))
 
 
@@ -208,9 +208,9 @@ def collapse_measures(problem, params):
     found, weights, features = moments(problem), params.weights[0], params.features
     covariance = (found.vectors * found.eigenvalues[None, :]) @ found.vectors.T
     measures = (
-        nct.principal_subspace_error(features, problem.classes),
-        nct.weight_subspace_error(weights, features),
-        nct.regression_gram_distance(weights, covariance, strength(problem)),
+        nct.measures.principal_subspace_error(features, problem.classes),
+        nct.measures.weight_subspace_error(weights, features),
+        nct.measures.regression_gram_distance(weights, covariance, strength(problem)),
     )
     return jnp.stack(measures)
 

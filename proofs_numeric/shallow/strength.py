@@ -46,7 +46,7 @@ def strengths(rng):
 
 def at_strength(problem, strength):
     """The problem with c = `strength` and the same ratio of the decays."""
-    factor = strength / nct.collapse_strength(problem)
+    factor = strength / nct.closed_form.collapse_strength(problem)
     return dataclasses.replace(problem, weight_decay=np.asarray(factor * problem.weight_decay))
 
 

@@ -16,7 +16,7 @@ LARGE = ((6, 6, 12), (8, 10, 3), (10, 12, 4))
 
 def draw_instances(key):
     """One small, one middle and one large shape, each with very weak to moderate decay, c on either side of 1 and far."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     biased = rng.integers(3)  # at least one shape has a bias
     for number, (classes, dim, n) in enumerate((*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE))):
@@ -39,17 +39,17 @@ def instance(classes, dim, n, strength, ratio, bias):
 
 def scaled(problem, scale):
     """A simplex ETF of any logit scale, with the value that the true formula gives at that scale."""
-    kappa = nct.collapse_strength(problem) / problem.classes
+    kappa = nct.closed_form.collapse_strength(problem) / problem.classes
     rest = problem.classes - 1
     value = jnp.log1p(rest * jnp.exp(-scale)) + kappa * rest * scale
-    return nct.frame_minimum(problem, scale, jnp.zeros(()), value, None, ID)
+    return nct.closed_form.frame_minimum(problem, scale, jnp.zeros(()), value, None, ID)
 
 
 def shifted_threshold(factor):
     """The theorem with its threshold c = 1 moved to c = `factor`."""
 
     def predict(problem):
-        strength = nct.collapse_strength(problem)
+        strength = nct.closed_form.collapse_strength(problem)
         classes = problem.classes
         scale = jnp.log(jnp.maximum(classes / strength - classes + 1.0, 0.1))
         return scaled(problem, jnp.where(strength < factor, scale, 0.0))
@@ -59,15 +59,15 @@ def shifted_threshold(factor):
 
 def off_by_one(problem):
     """a* with K in the place of K-1."""
-    classes, strength = problem.classes, nct.collapse_strength(problem)
+    classes, strength = problem.classes, nct.closed_form.collapse_strength(problem)
     return scaled(problem, jnp.log(jnp.maximum(classes / strength - classes, 1.0)))
 
 
 def orthogonal_frame(problem):
     """Orthogonal class directions of the right scale instead of a simplex."""
-    true = nct.cross_entropy_minimum(problem)
+    true = nct.closed_form.cross_entropy_minimum(problem)
     scale = true.logits[0, 0] * problem.classes / (problem.classes - 1)
-    wrong = nct.frame_minimum(problem, scale, scale, true.value, None, ID)
+    wrong = nct.closed_form.frame_minimum(problem, scale, scale, true.value, None, ID)
     return wrong
 
 
@@ -91,15 +91,15 @@ $\min f=\log(1+(K-1)e^{-a^*})+\kappa(K-1)a^*$. If $c\ge1$ the minimiser is zero,
         notation="Zhu et al.: lambda_W, lambda_H, lambda_b as here; their fit is the mean over N = nK samples.",
         sources=(ZHU_2021.remark("The explicit a* and threshold are our own form of it."),),
         instances=draw_instances,
-        predict=nct.cross_entropy_minimum,
-        claims=(*nct.collapse_claims(), onset_at_one()),
+        predict=nct.closed_form.cross_entropy_minimum,
+        claims=(*nct.theorems.collapse_claims(), onset_at_one()),
         controls=(
             nct.Control("threshold low", "zero already from c = 0.97 on", shifted_threshold(0.97)),
             nct.Control("threshold high", "collapse up to c = 1.03", shifted_threshold(1.03)),
             nct.Control("off by one", "a* = log(1/kappa - K)", off_by_one, claims=("value", "logits", "weight_norm")),
             nct.Control("orthogonal frame", "orthogonal class directions", orthogonal_frame, claims=("gram_weights",)),
             nct.Control("onset at 1.001", "zero from c = 1.001 on", versions=(onset_at_one(1.001),)),
-            *nct.collapse_controls(nct.cross_entropy_minimum),
+            *nct.theorems.collapse_controls(nct.closed_form.cross_entropy_minimum),
         ),
     )
 )

@@ -17,7 +17,7 @@ LEAST = ((2, 1, 3), (3, 2, 4))  # (K, d, n) with d = K-1, the least for a free b
 
 def draw_instances(key):
     """Over w = lambda_b/(1+lambda_b) and c: every regime, w close to c and c close to 1 on either side; a free bias."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for classes, dim, n in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
         # A bias decay above 32, or one far above the others, is too stiff for the flow.
@@ -52,11 +52,11 @@ def with_mean(rule):
 
     def predict(problem):
         decay = jnp.asarray(problem.bias_decay)
-        c, w = nct.collapse_strength(problem), decay / (1.0 + decay)
+        c, w = nct.closed_form.collapse_strength(problem), decay / (1.0 + decay)
         mean = rule(c, w)
-        true = nct.squared_error_bias_minimum(problem)
+        true = nct.closed_form.squared_error_bias_minimum(problem)
         bias = (1.0 - mean) / (problem.classes * (1.0 + decay))
-        return nct.frame_minimum(problem, jnp.maximum(1.0 - c, 0.0), mean, true.value, bias, ID)
+        return nct.closed_form.frame_minimum(problem, jnp.maximum(1.0 - c, 0.0), mean, true.value, bias, ID)
 
     return predict
 
@@ -68,13 +68,16 @@ def tilt(c, w):
 
 def wrong_bias(problem):
     """b = 1/K, as for a free bias, whatever its decay."""
-    true = nct.squared_error_bias_minimum(problem)
+    true = nct.closed_form.squared_error_bias_minimum(problem)
     return true._replace(bias=jnp.full((problem.classes,), 1.0 / problem.classes))
 
 
 def value_of_no_bias(problem):
     """The value c - c^2/2 that the theorem without a bias has."""
-    true, c = nct.squared_error_bias_minimum(problem), jnp.minimum(nct.collapse_strength(problem), 1.0)
+    true, c = (
+        nct.closed_form.squared_error_bias_minimum(problem),
+        jnp.minimum(nct.closed_form.collapse_strength(problem), 1.0),
+    )
     return true._replace(value=c - c**2 / 2)
 
 
@@ -95,7 +98,7 @@ def size_along_one(problem, params):
 
 def around_tilt(problem):
     """Bias decays well on either side of w = c."""
-    c = float(nct.collapse_strength(problem))
+    c = float(nct.closed_form.collapse_strength(problem))
     return 0.15 * c / (1 - c), 6.0 * c / (1 - c)
 
 
@@ -139,9 +142,9 @@ $\min f=\frac{K-1}K\phi(c)+\frac wK\phi(c/w)$.""",
         notation="Zhou et al.: lambda_W, lambda_H, lambda_b as here; Tirer and Bruna have lambda_b = 0.",
         sources=(ZHOU_2022.remark("Decayed bias; the closed form is our own."), TIRER_2022.remark("Free bias.")),
         instances=draw_instances,
-        predict=nct.squared_error_bias_minimum,
+        predict=nct.closed_form.squared_error_bias_minimum,
         claims=(
-            *nct.collapse_claims(),
+            *nct.theorems.collapse_claims(),
             onset_at_one(),
             tilt_claim(lambda minimum: shrinkage(minimum) / (1 - shrinkage(minimum))),
         ),
@@ -176,7 +179,7 @@ $\min f=\frac{K-1}K\phi(c)+\frac wK\phi(c/w)$.""",
             nct.Control(
                 "lambda_b for w", "tilted from lambda_b = c on", versions=(tilt_claim(shrinkage),), applies=bends
             ),
-            *nct.collapse_controls(nct.squared_error_bias_minimum),
+            *nct.theorems.collapse_controls(nct.closed_form.squared_error_bias_minimum),
         ),
     )
 )

@@ -13,7 +13,7 @@ ID = "ufm-mse-nobias"
 
 def draw_instances(key):
     """One small, one middle and one large shape (K, d, n), each with very weak to moderate decay, c about 1 and far beyond."""
-    rng = nct.numpy_rng(key)
+    rng = nct.theorems.numpy_rng(key)
     drawn = []
     for classes, dim, n in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE + WIDE)):
         drawn += [instance(classes, dim, n, c, decay_ratio(rng, c)) for c in strengths(rng)]
@@ -30,14 +30,14 @@ def instance(classes, dim, n, strength, ratio):
 
 def frame(problem, scale, value):
     """An orthogonal frame of any scale and value."""
-    return nct.frame_minimum(problem, scale, scale, value, None, ID)
+    return nct.closed_form.frame_minimum(problem, scale, scale, value, None, ID)
 
 
 def shifted_threshold(factor):
     """The theorem with its threshold c = 1 moved to c = `factor`, its formulas continued."""
 
     def predict(problem):
-        c = nct.collapse_strength(problem)
+        c = nct.closed_form.collapse_strength(problem)
         inside = c < factor
         return frame(problem, jnp.where(inside, jnp.abs(1 - c), 0.0), jnp.where(inside, c - c**2 / 2, 0.5))
 
@@ -46,15 +46,15 @@ def shifted_threshold(factor):
 
 def unshrunk(problem):
     """Logits that reach the targets: WH = Y, as without decay."""
-    true = nct.squared_error_minimum(problem)
+    true = nct.closed_form.squared_error_minimum(problem)
     return frame(problem, jnp.ones(()), true.value)
 
 
 def simplex(problem):
     """A simplex ETF of the right scale instead of an orthogonal frame."""
-    true = nct.squared_error_minimum(problem)
-    scale = jnp.maximum(1.0 - nct.collapse_strength(problem), 0.0)
-    return nct.frame_minimum(problem, scale, jnp.zeros(()), true.value, None, ID)
+    true = nct.closed_form.squared_error_minimum(problem)
+    scale = jnp.maximum(1.0 - nct.closed_form.collapse_strength(problem), 0.0)
+    return nct.closed_form.frame_minimum(problem, scale, jnp.zeros(()), true.value, None, ID)
 
 
 THEOREM = nct.register(
@@ -69,15 +69,15 @@ within classes, and $\min f=c-c^2/2$. If $c\ge1$ the minimiser is zero, with val
         notation="Zhou et al. and Tirer and Bruna: fit 1/(2N)|WH-Y|^2 and decays lambda/2 as here.",
         sources=(ZHOU_2022, TIRER_2022),
         instances=draw_instances,
-        predict=nct.squared_error_minimum,
-        claims=(*nct.collapse_claims(bias=False), onset_at_one()),
+        predict=nct.closed_form.squared_error_minimum,
+        claims=(*nct.theorems.collapse_claims(bias=False), onset_at_one()),
         controls=(
             nct.Control("threshold low", "zero already from c = 0.97 on", shifted_threshold(0.97)),
             nct.Control("threshold high", "collapse up to c = 1.03", shifted_threshold(1.03)),
             nct.Control("unshrunk", "WH = Y", unshrunk, claims=("logits",)),
             nct.Control("simplex", "a simplex ETF", simplex, claims=("gram_weights",)),
             nct.Control("onset at 1.001", "zero from c = 1.001 on", versions=(onset_at_one(1.001),)),
-            *nct.collapse_controls(nct.squared_error_minimum, bias=False),
+            *nct.theorems.collapse_controls(nct.closed_form.squared_error_minimum, bias=False),
         ),
     )
 )

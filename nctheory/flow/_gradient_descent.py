@@ -1,4 +1,4 @@
-"""`descend`: whole paths of many seeds by gradient descent in finite steps."""
+"""`gradient_descent`: whole paths of many seeds by gradient descent in finite steps."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from nctheory.problems import Params, Problem, size
 
 @untraced()
 @float64
-def descend(
+def gradient_descent(
     problem: Problem,
     params: Params,
     steps: Sequence[int] | Sequence[float] | np.ndarray,
@@ -45,7 +45,7 @@ def descend(
     >>> import nctheory as nct, optax
     >>> model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
     >>> begin = nct.starts(model, seeds=3)
-    >>> paths = descend(model, begin, [10, 500], optax.sgd(0.3, momentum=0.9), observe=lambda p, x: p.objective(x))
+    >>> paths = gradient_descent(model, begin, [10, 500], optax.sgd(0.3, momentum=0.9), observe=lambda p, x: p.objective(x))
     >>> paths.values.shape, bool((paths.values[:, 1] < paths.values[:, 0]).all())
     ((3, 2), True)
     """

@@ -16,10 +16,10 @@ from nctheory.problems._difference import difference
 from nctheory.problems._scales import Scales
 
 
-class SideBySide(Problem):
+class ProblemSum(Problem):
     """The sum of problems that share no parameters; every leaf of the parameters has the members as its leading axis.
 
-    Built by `side_by_side`. Its minimisers are the tuples of the members' minimisers, its symmetry is theirs.
+    Built by `problem_sum`. Its minimisers are the tuples of the members' minimisers, its symmetry is theirs.
     """
 
     members: Problem
@@ -69,7 +69,7 @@ class SideBySide(Problem):
 
 
 @float64
-def side_by_side(problems: Sequence[Problem]) -> SideBySide:
+def problem_sum(problems: Sequence[Problem]) -> ProblemSum:
     """Several problems of equal shape as one: the objective is the sum, the parameters are stacked on a leading axis.
 
     The problems may differ in their real hyperparameters only. Raises ValueError for none, or for problems of different
@@ -78,7 +78,7 @@ def side_by_side(problems: Sequence[Problem]) -> SideBySide:
     >>> import nctheory as nct
     >>> decays = (0.1, 0.01)
     >>> models = [nct.unconstrained_features(counts=(2, 1), dim=2, loss="mse", weight_decay=(a, a)) for a in decays]
-    >>> both = side_by_side(models)
+    >>> both = problem_sum(models)
     >>> ends = nct.solve(both, seeds=3)
     >>> bool(nct.certify(both, ends.params).closed(ends.value).all()), ends.params.weights[0].shape
     (True, (3, 2, 2, 2))
@@ -96,4 +96,4 @@ def side_by_side(problems: Sequence[Problem]) -> SideBySide:
         if found != shapes:
             raise ValueError(f"problems[{index}]: expected the shapes {shapes} of problems[0], got {found}")
     joined = jax.tree.map(lambda *leaves: stacked(leaves), *members)
-    return SideBySide(members=joined, number=len(members))
+    return ProblemSum(members=joined, number=len(members))

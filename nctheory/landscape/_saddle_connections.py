@@ -22,7 +22,7 @@ LEAST_VALUE = 1e-3
 
 
 @shown()
-class Descent(NamedTuple):
+class SaddleConnection(NamedTuple):
     """One flow line out of a saddle."""
 
     origin: int
@@ -37,7 +37,7 @@ class Descent(NamedTuple):
 
 @untraced()
 @float64
-def descents(problem: Problem, census: CensusResult) -> tuple[Descent, ...]:
+def saddle_connections(problem: Problem, census: CensusResult) -> tuple[SaddleConnection, ...]:
     """Follow the gradient flow down both ends of the most negative direction of every strict saddle of a census.
 
     The flow starts a thousandth of the point's norm away. It may pass close to other saddles; what is recorded is where it
@@ -46,7 +46,7 @@ def descents(problem: Problem, census: CensusResult) -> tuple[Descent, ...]:
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(1, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
     >>> census = nct.census(model, starts=40)
-    >>> [(d.origin, d.side, d.end) for d in nct.descents(model, census) if d.origin == 1]
+    >>> [(d.origin, d.side, d.end) for d in nct.landscape.saddle_connections(model, census) if d.origin == 1]
     [(1, 1, 0), (1, -1, 0)]
     """
     saddles = [i for i, row in enumerate(census.rows) if row.kind == "strict saddle"]
@@ -65,7 +65,7 @@ def descents(problem: Problem, census: CensusResult) -> tuple[Descent, ...]:
     found = []
     for k, (i, side) in enumerate(origins):
         at = _row(census, float(ends.value[k]), invariants[k], units, own) if ends.critical[k] else -1
-        found.append(Descent(i, side, at, float(ends.value[k])))
+        found.append(SaddleConnection(i, side, at, float(ends.value[k])))
     return tuple(found)
 
 

@@ -30,6 +30,7 @@ from .problems import (
     support_vector_features,
     unconstrained_features,
 )
+from .report import citation, plot, show
 from .sweeps import SweepResult, survey, sweep
 from .theorems import (
     Census,
@@ -94,6 +95,7 @@ __all__ = [
     "census",
     "certificates",
     "certify",
+    "citation",
     "closed_form",
     "deep_linear",
     "dynamics",
@@ -111,9 +113,11 @@ __all__ = [
     "nc_metrics",
     "phase",
     "phase_diagram",
+    "plot",
     "problems",
     "register",
     "report",
+    "show",
     "solve",
     "solve_from",
     "solve_many",

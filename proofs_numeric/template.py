@@ -97,4 +97,4 @@ $W=YX^\top(XX^\top+N\lambda I)^{-1}$.""",
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM, seeds=64))
+    nct.show(nct.verify(THEOREM, seeds=64))

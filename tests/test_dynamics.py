@@ -66,7 +66,7 @@ def test_theorems_about_paths_hold_and_every_wrong_version_is_refuted(identifier
     assert verdict.resolution < 0.1
     note = verdict.integrator_note
     assert note is not None
-    assert note.removeprefix("paths: ") in " ".join(str(verdict).split())
+    assert note.removeprefix("paths: ") in " ".join(nct.report.verdict_text(verdict).split())
     if "of gradient descent" not in note:
         assert max(row.dissipation for row in verdict.instances) <= 1e-7
     jsonschema.validate(json.loads(verdict.to_json()), SCHEMA)
@@ -79,7 +79,7 @@ def test_curves_deviate_from_the_closed_forms_by_less_than_1e_8(identifier, tmp_
     assert found.outcome == "holds"
     assert all(curve.deviation < 1e-8 for curve in found.curves)
     for suffix in ("png", "svg"):
-        first, second = found.plot(tmp_path / f"one.{suffix}"), found.plot(tmp_path / f"two.{suffix}")
+        first, second = (nct.plot(found, tmp_path / f"{name}.{suffix}") for name in ("one", "two"))
         assert first.read_bytes() == second.read_bytes()
     data = json.loads(dynamics_json(found))
     assert data["outcome"] == "holds"

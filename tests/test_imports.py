@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import nctheory as nct
+from nctheory._moved import MOVED
 from nctheory.cli import parser
 
 HEAVY = ("jax", "jaxlib", "diffrax", "equinox", "optimistix", "scipy", "numpy", "matplotlib", "rich", "mpmath")
@@ -75,7 +76,8 @@ def test_every_room_can_be_imported_first(room):
 
 
 def test_every_public_name_is_there_and_none_hides_a_module():
-    assert len(nct.__all__) > 180
+    names = [name for name in nct.__all__ if not inspect.ismodule(getattr(nct, name))]
+    assert 40 <= len(names) <= 60
     assert set(dir(nct)) == set(nct.__all__)
     modules = {one.name for one in pkgutil.iter_modules(nct.__path__)}
     for name in nct.__all__:
@@ -92,6 +94,16 @@ def test_the_stub_says_what_the_rooms_export():
                 assert getattr(nct, one.name) is getattr(room, one.name)
                 assert node.module == "_version" or one.name in room.__all__
                 assert not one.name.startswith("_") or one.name == "__version__"
+
+
+def test_names_that_have_moved_are_found_with_a_warning_and_are_no_names_any_more():
+    assert not set(MOVED) & set(nct.__all__)
+    for former, today in MOVED.items():
+        room, _, name = today.rpartition(".")
+        home = getattr(nct, room) if room else nct
+        with pytest.warns(DeprecationWarning, match=rf"nctheory\.{former} is nctheory\.{today} now"):
+            assert getattr(nct, former) is getattr(home, name)
+        assert name in home.__all__, today
 
 
 def test_the_flow_is_a_room_and_the_gradient_flow_a_function():

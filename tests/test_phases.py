@@ -176,7 +176,7 @@ def test_a_boundary_moved_by_a_thousandth_is_refuted_and_the_command_says_so(tmp
     assert {one.name for one in (tmp_path / "out").iterdir()} == {"phase.json", "phase.png", "phase.svg", "phase.pdf"}
     assert json.loads((tmp_path / "out" / "phase.json").read_text())["outcome"] == "holds"
     for suffix in ("png", "svg", "pdf"):
-        again = nct.phase_diagram("mse-collapse", grid=2, rows=2, seeds=2).plot(tmp_path / f"again.{suffix}")
+        again = nct.plot(nct.phase_diagram("mse-collapse", grid=2, rows=2, seeds=2), tmp_path / f"again.{suffix}")
         assert again.read_bytes() == (tmp_path / "out" / f"phase.{suffix}").read_bytes()
 
 
@@ -480,15 +480,15 @@ def test_sweeps_have_pictures(tmp_path, capsys):
         return jnp.max(jnp.abs(problem.logits(params)))
 
     one = nct.sweep(decayed, {"decay": [0.1, 0.2, 0.4, 0.8]}, measures={"height": height}, seeds=3)
-    drawn = one.plot(tmp_path / "one.svg").read_text()
+    drawn = nct.plot(one, tmp_path / "one.svg").read_text()
     assert {"height", "value", "decay"} <= set(re.findall(r"<!-- (\w+) -->", drawn))
     two = nct.sweep(decayed, {"decay": [0.1, 0.2], "many": [2, 4]}, measures={"height": height}, seeds=2)
-    assert two.plot(tmp_path / "two.png", ("height",)).stat().st_size > 1000
+    assert nct.plot(two, tmp_path / "two.png", measures=("height",)).stat().st_size > 1000
     with pytest.raises(ValueError, match=r"measures: expected some of value, .*, got 'width'"):
-        two.plot(tmp_path / "two.png", ("width",))
+        nct.plot(two, tmp_path / "two.png", measures=("width",))
     three = two._replace(grid=two.grid._replace(names=("a", "b", "c")))
     with pytest.raises(ValueError, match="one or two hyperparameters, got 3"):
-        three.plot(tmp_path / "three.png")
+        nct.plot(three, tmp_path / "three.png")
     small = ["sweep", "mse-collapse", "--axis", "samples=2,4", "--axis", "decay=0.1,0.2", "--seeds", "2"]
     assert main([*small, "--figure", str(tmp_path / "swept.png")]) == 0
     assert (tmp_path / "swept.png").stat().st_size > 1000

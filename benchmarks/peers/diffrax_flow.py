@@ -12,7 +12,8 @@ from benchmarks.descent import best_step
 from benchmarks.jobs import TOLERANCE, Job
 from benchmarks.peers import Peer, Prepared
 from benchmarks.peers.jax_batches import batched_run
-from nctheory import Problem, ravel, unravel
+from nctheory import Problem
+from nctheory.problems import ravel, unravel
 
 STABLE = 2.8
 """Tsit5 is stable for steps up to about 3 over the largest curvature."""

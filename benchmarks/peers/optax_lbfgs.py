@@ -11,7 +11,8 @@ import optax
 from benchmarks.jobs import TOLERANCE, Job
 from benchmarks.peers import Peer, Prepared
 from benchmarks.peers.jax_batches import batched_run
-from nctheory import Problem, unravel
+from nctheory import Problem
+from nctheory.problems import unravel
 
 LIMIT = 3000
 

@@ -7,7 +7,8 @@ import optimistix
 from benchmarks.jobs import TOLERANCE, Job
 from benchmarks.peers import Peer, Prepared
 from benchmarks.peers.jax_batches import batched_run
-from nctheory import Problem, unravel
+from nctheory import Problem
+from nctheory.problems import unravel
 
 MOST_STEPS = 1000
 MOST_PARAMETERS = 2000

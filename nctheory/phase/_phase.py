@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,12 +72,6 @@ class PhaseDiagram(NamedTuple):
         if "refuted" in judged:
             return "refuted"
         return "holds" if all(one == "holds" for one in judged) and self.control_refuted else "inconclusive"
-
-    def plot(self, path: str | Path) -> Path:
-        """Draw it (see `nctheory.report.phase_figure`)."""
-        from nctheory.report import phase_figure
-
-        return phase_figure(self, path)
 
 
 def order_of(cells: Mapping[str, np.ndarray], boundary: Boundary, certified: bool) -> np.ndarray:

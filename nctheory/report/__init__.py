@@ -1,6 +1,7 @@
 """How results are shown: tables for the terminal, figures, JSON, the schema of a verdict."""
 
 from nctheory.report._census import census_data, census_figure, census_json, census_lines, census_table
+from nctheory.report._citation import citation
 from nctheory.report._dynamics import animate_features, dynamics_data, dynamics_figure, dynamics_json, dynamics_table
 from nctheory.report._figure import tolerance_figure
 from nctheory.report._latex import bibliography, latex_tables
@@ -11,6 +12,7 @@ from nctheory.report._progress import SeedProgress, TileProgress
 from nctheory.report._sweep import sweep_figure
 from nctheory.report._tables import render_verdict, summary_table, verdict_text
 from nctheory.report._text import show_erratum, show_erratum_result, show_theorem, to_unicode
+from nctheory.report._verbs import plot, render, show
 
 __all__ = [
     "Results",
@@ -23,6 +25,7 @@ __all__ = [
     "census_json",
     "census_lines",
     "census_table",
+    "citation",
     "dynamics_data",
     "dynamics_figure",
     "dynamics_json",
@@ -35,7 +38,10 @@ __all__ = [
     "phase_json",
     "phase_lines",
     "phase_table",
+    "plot",
+    "render",
     "render_verdict",
+    "show",
     "show_erratum",
     "show_erratum_result",
     "show_theorem",

@@ -87,12 +87,6 @@ class SweepResult(NamedTuple):
         }
         return data
 
-    def plot(self, path: str | os.PathLike[str], measures: tuple[str, ...] | None = None) -> Path:
-        """Draw measures over one hyperparameter or two (see `nctheory.report.sweep_figure`)."""
-        from nctheory.report import sweep_figure
-
-        return sweep_figure(self, Path(path), measures)
-
     def to_netcdf(self, path: str | os.PathLike[str]) -> Path:
         """Write a NetCDF file, whole or not at all."""
         made = io.BytesIO()  # a disk that fills up is told to Python; the library crashes

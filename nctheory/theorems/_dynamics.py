@@ -1,7 +1,6 @@
 """`dynamics`: the observed and predicted curves of one instance of a theorem about paths."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -63,12 +62,6 @@ class Dynamics(NamedTuple):
             return "refuted"
         known = min(curve.known for curve in self.curves)
         return "holds" if self.sound == self.seeds and known >= SUPPORT_NEEDED * self.seeds else "inconclusive"
-
-    def plot(self, path: str | Path) -> Path:
-        """Draw the curves (see `nctheory.report.dynamics_figure`)."""
-        from nctheory.report import dynamics_figure
-
-        return dynamics_figure(self, path)
 
 
 @untraced()

@@ -65,10 +65,11 @@ class Verdict:
     seconds: float
 
     def __str__(self) -> str:
-        """Claims, controls, worst case and evidence, as `nctheory verify` prints them."""
-        from nctheory.report import verdict_text
-
-        return verdict_text(self)
+        """Outcome, reasons and evidence in a few lines; `nctheory.show` prints the tables."""
+        lines = [f"{self.theorem}  {self.title}: {self.outcome}", *self.reasons, f"evidence: {self.headline}"]
+        refuted = sum(control.refuted for control in self.controls)
+        lines.append(f"controls refuted: {refuted} of {len(self.controls)}")
+        return "\n  ".join(lines)
 
     @property
     def integrator_note(self) -> str | None:

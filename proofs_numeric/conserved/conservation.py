@@ -235,4 +235,4 @@ $(1-\eta\lambda)^2(A-B)+\eta^2C$. At a critical point $\lambda_{l+1}A=\lambda_lB
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

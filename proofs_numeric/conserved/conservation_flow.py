@@ -159,4 +159,4 @@ fit alone.""",
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

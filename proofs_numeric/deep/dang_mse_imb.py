@@ -83,4 +83,4 @@ directions at their largest roots and the others off, for some $k$.""",
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

@@ -223,4 +223,4 @@ classes, and the singular values of every factor.""",
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

@@ -75,4 +75,4 @@ number of directions on, at the same root.""",
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

@@ -293,4 +293,4 @@ $\beta(1,-1;-1,1)$ costs less.""",
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

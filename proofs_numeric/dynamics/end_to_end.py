@@ -146,4 +146,4 @@ $\dot W=-\sum_{j=1}^N(WW^\top)^{(N-j)/N}\nabla\ell(W)(W^\top W)^{(j-1)/N}$.""",
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

@@ -221,4 +221,4 @@ l+1 have the Gram matrix $n^2T^{l/L-1}+\epsilon^{2l}(YGY^\top-n^2T^{-1})$, whose
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

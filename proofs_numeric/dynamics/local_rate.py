@@ -142,4 +142,4 @@ $-\frac{d}{dt}\log|\nabla f|$ tends to the smallest eigenvalue of the Hessian of
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

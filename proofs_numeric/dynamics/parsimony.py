@@ -199,4 +199,4 @@ $\rho\mapsto\rho(1-\eta\lambda-\eta\rho^{2(L-1)})$. At least $d-2r$ singular val
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

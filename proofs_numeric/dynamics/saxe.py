@@ -179,5 +179,5 @@ layer.""",
 )
 
 if __name__ == "__main__":
-    print(nct.verify(SHALLOW_THEOREM))
-    print(nct.verify(DEEP_THEOREM))
+    nct.show(nct.verify(SHALLOW_THEOREM))
+    nct.show(nct.verify(DEEP_THEOREM))

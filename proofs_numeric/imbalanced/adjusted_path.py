@@ -121,4 +121,4 @@ the hard margin: the limit direction is that without offsets, and offsets change
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

@@ -205,4 +205,4 @@ $|h_k|^2\propto1/n_k$. The multipliers are positive for any counts and scales.""
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

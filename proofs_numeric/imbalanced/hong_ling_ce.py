@@ -238,4 +238,4 @@ are zero from a further threshold on, which lies below that of zero: there the m
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

@@ -238,4 +238,4 @@ $\cos(w_{min},w_{min}')=\frac{\sigma-2}{K-2+\sigma}$, which is 0 at $R=7$ and be
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

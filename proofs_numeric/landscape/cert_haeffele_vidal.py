@@ -231,4 +231,4 @@ point with $|G|_2>\lambda$ is a strict saddle.""",
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

@@ -225,4 +225,4 @@ the global minimiser. All others are strict saddles.""",
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

@@ -130,4 +130,4 @@ and the Hessian has a negative eigenvalue there if $W_L\cdots W_2$ has rank $p$,
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

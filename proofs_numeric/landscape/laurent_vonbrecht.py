@@ -188,4 +188,4 @@ width at least $\min(d_0,d_L)$, every local minimum is global: its value is that
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

@@ -105,4 +105,4 @@ saddle: it has a direction of negative curvature.""",
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

@@ -77,4 +77,4 @@ global minimiser or a strict saddle: it has a direction of negative curvature.""
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

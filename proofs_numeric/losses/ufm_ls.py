@@ -149,4 +149,4 @@ the minimiser is zero, with value $\log K$.""",
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

@@ -209,4 +209,4 @@ $WW^\top=\sqrt{\lambda_H/\lambda_W}(ZZ^\top)^{1/2}$ and $H^\top H=\sqrt{\lambda_
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

@@ -369,4 +369,4 @@ $c>\lambda_{max}$ the minimiser is $(0,0,\bar y)$. At every critical point $\lam
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

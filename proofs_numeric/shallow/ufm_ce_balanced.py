@@ -105,4 +105,4 @@ $\min f=\log(1+(K-1)e^{-a^*})+\kappa(K-1)a^*$. If $c\ge1$ the minimiser is zero,
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

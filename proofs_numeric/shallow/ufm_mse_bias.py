@@ -185,4 +185,4 @@ $\min f=\frac{K-1}K\phi(c)+\frac wK\phi(c/w)$.""",
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

@@ -83,4 +83,4 @@ within classes, and $\min f=c-c^2/2$. If $c\ge1$ the minimiser is zero, with val
 )
 
 if __name__ == "__main__":
-    print(nct.verify(THEOREM))
+    nct.show(nct.verify(THEOREM))

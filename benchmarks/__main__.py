@@ -19,7 +19,7 @@ from benchmarks.machine import describe, load, product_peak
 from benchmarks.measure import Row, measure
 from benchmarks.peers import REFERENCE, Peer, load_peers
 from benchmarks.tables import growth_table, results_table
-from nctheory.theorems import write_atomically
+from nctheory.engine import write_atomically
 
 SECONDS, QUICK_SECONDS = 0.5, 0.1
 """Aim for one timing of one peer."""

@@ -42,7 +42,7 @@ class Profile:
     """What one process has seen; a plugin of pytest."""
 
     def __init__(self) -> None:
-        from nctheory import _programs  # once jaxtyping is told to check it
+        from nctheory.engine import _programs  # once jaxtyping is told to check it
 
         self.spans: dict[tuple[str, int], list[tuple[float, float]]] = collections.defaultdict(list)
         self.table: dict[str, Row] = collections.defaultdict(lambda: collections.defaultdict(float))

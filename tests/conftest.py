@@ -8,9 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from nctheory._environment import RARELY, cache_directory
-from nctheory._programs import release_programs
-from nctheory._registry import import_proofs
+from nctheory.engine import RARELY, cache_directory, import_proofs, release_programs
 from nctheory.phase._diagram import _DIAGRAMS
 from nctheory.theorems._erratum import _ERRATA
 from nctheory.theorems._registry import _THEOREMS

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 import nctheory as nct
-from nctheory._programs import LIGHT
+from nctheory.engine import LIGHT
 
 LIGHT_FLAGS = " ".join(f"--{name}={str(value).lower()}" for name, value in LIGHT.items())
 """`LIGHT` as the compiler reads it from the environment."""

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import nctheory as nct
+from nctheory.engine import run_lanes
 from nctheory.flow import Options, Plan, Status, as_key, gather_ensemble, told_apart
-from nctheory.flow._lanes import run_lanes
 from nctheory.flow._lockstep import run_lockstep
 from nctheory.flow._program import fresh
 from nctheory.flow._road import divided, joined

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from nctheory import cli
-from nctheory._commands import EXIT, exit_status
 from nctheory.certificates import certify
+from nctheory.cli._commands import EXIT, exit_status
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "proofs_numeric" / "template.py"
@@ -74,7 +74,7 @@ def test_an_engine_error_beats_refuted_and_that_beats_inconclusive_in_the_exit_s
 
 
 def test_a_wrong_certificate_is_an_engine_error_and_exits_4(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("nctheory._verify_command.configure", lambda: None)
+    monkeypatch.setattr("nctheory.cli._verify_command.configure", lambda: None)
 
     def too_high(problem, params):
         bound = certify(problem, params)
@@ -101,7 +101,7 @@ def main_report(folder):
 
 
 def test_an_instance_outside_the_hypotheses_exits_2_before_any_solve(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("nctheory._verify_command.configure", lambda: None)
+    monkeypatch.setattr("nctheory.cli._verify_command.configure", lambda: None)
     monkeypatch.setattr("nctheory.theorems._methods.solve", lambda *args, **options: pytest.fail("solved"))
     file = tmp_path / "theorem.py"
     file.write_text(
@@ -137,7 +137,7 @@ MISUSE = [
 
 @pytest.mark.parametrize(("arguments", "message"), MISUSE)
 def test_wrong_use_exits_2_with_a_message(arguments, message, capsys, monkeypatch):
-    monkeypatch.setattr("nctheory._verify_command.configure", lambda: None)
+    monkeypatch.setattr("nctheory.cli._verify_command.configure", lambda: None)
     try:
         status = cli.main(arguments)
     except SystemExit as stop:
@@ -148,7 +148,7 @@ def test_wrong_use_exits_2_with_a_message(arguments, message, capsys, monkeypatc
 
 @pytest.mark.parametrize(("text", "message"), [("x = 1", "registers no theorem"), ("import nope", "does not import")])
 def test_bad_theorem_files_exit_2(text, message, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("nctheory._verify_command.configure", lambda: None)
+    monkeypatch.setattr("nctheory.cli._verify_command.configure", lambda: None)
     file = tmp_path / "theorem.py"
     file.write_text(text)
     assert cli.main(["verify", str(file)]) == 2

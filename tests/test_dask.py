@@ -197,7 +197,7 @@ def test_a_tile_that_fails_here_is_left_out_as_well(tmp_path, monkeypatch):
             raise ArithmeticError("a tile that fails")
         return compute(tile, *arguments)
 
-    monkeypatch.setattr("nctheory.sweeps._workers.compute_tile", failing)
+    monkeypatch.setattr("nctheory.sweeps._places.compute_tile", failing)
     with pytest.raises(IncompleteSweep, match=r"1 of 6 tiles failed.*a tile that fails \(in .*test_dask\.py") as ended:
         run(folder=tmp_path)
     assert ended.value.partial.computed == 5

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from nctheory.cli import main
+from nctheory.engine import write_atomically
 from nctheory.sweeps import StoreError
 from nctheory.sweeps._store import Store
 from nctheory.sweeps._tile_file import MAGIC, pack_tile
-from nctheory.theorems import write_atomically
 from tests.test_sweeps import cached, run
 
 ROOT = Path(__file__).parent.parent
@@ -141,7 +141,7 @@ def test_nothing_is_written_but_through_the_one_function():
     """Whole files: beside `whole_file` nothing in the package opens a file for writing, or gives one its name."""
     writing = re.compile(r"write_text\(|write_bytes\(|os\.replace\(|os\.rename\(|open\([^)]*[\"'][wax]b?\+?[\"']")
     found = {str(file.relative_to(ROOT)) for file in ROOT.glob("nctheory/**/*.py") if writing.search(file.read_text())}
-    assert found == {"nctheory/theorems/_files.py"}
+    assert found == {"nctheory/engine/_files.py"}
 
 
 def test_a_folder_that_cannot_be_synchronised_is_written_all_the_same_and_a_full_one_is_not(tmp_path, monkeypatch):

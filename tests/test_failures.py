@@ -10,9 +10,9 @@ import time
 import pytest
 
 import nctheory as nct
-from nctheory._commands import report_console
-from nctheory._failures import described, guarded
 from nctheory.cli import main
+from nctheory.cli._commands import report_console
+from nctheory.engine import described, guarded
 from nctheory.report import render_verdict, summary_table
 
 THEOREM = """

@@ -6,7 +6,7 @@ import pytest
 
 import nctheory as nct
 from benchmarks.programs import programs
-from nctheory import _programs
+from nctheory.engine import _programs
 from nctheory.theorems._run import instance_key
 from nctheory.theorems._verify import start_scale
 from proofs_numeric import TOUR

@@ -16,7 +16,7 @@ from nctheory.cli import parser
 
 HEAVY = ("jax", "jaxlib", "diffrax", "equinox", "optimistix", "scipy", "numpy", "matplotlib", "rich", "mpmath")
 COMMANDS = list(next(a.choices for a in parser()._actions if a.dest == "command" and a.choices))  # pyright: ignore[reportArgumentType]
-ROOMS = [one.name for one in pkgutil.iter_modules(nct.__path__) if one.ispkg]
+ROOMS = [one.name for one in pkgutil.iter_modules(nct.__path__) if one.ispkg and one.name != "cli"]
 STUB = Path(nct.__path__[0]) / "__init__.pyi"
 
 
@@ -104,6 +104,26 @@ def test_names_that_have_moved_are_found_with_a_warning_and_are_no_names_any_mor
         with pytest.warns(DeprecationWarning, match=rf"nctheory\.{former} is nctheory\.{today} now"):
             assert getattr(nct, former) is getattr(home, name)
         assert name in home.__all__, today
+
+
+def test_no_room_imports_a_private_module_of_another():
+    package = Path(nct.__path__[0])
+    for file in package.rglob("*.py"):
+        room = file.relative_to(package).parts[0]
+        for node in ast.walk(ast.parse(file.read_text())):
+            for module in imported(node):
+                parts = module.split(".")[1:]
+                private = [i for i, part in enumerate(parts) if part.startswith("_") and part[:2] != "__" and i > 0]
+                assert not private or parts[0] == room, f"{file}: {module}"
+
+
+def imported(node):
+    """Modules of the package that a node of a program imports."""
+    if isinstance(node, ast.Import):
+        return [one.name for one in node.names if one.name.startswith("nctheory.")]
+    if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "nctheory":
+        return [node.module, *(f"{node.module}.{one.name}" for one in node.names)]
+    return []
 
 
 def test_the_flow_is_a_room_and_the_gradient_flow_a_function():

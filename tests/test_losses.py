@@ -14,9 +14,9 @@ import pytest
 import scipy.optimize
 
 import nctheory as nct
-from nctheory._programs import LIGHT
 from nctheory.certificates import bound_caveat
 from nctheory.certificates._profile import scalar_bound
+from nctheory.engine import LIGHT
 from nctheory.problems import CrossEntropy, Focal, MeanSquaredError, PickAllLabel, VectorScaling
 from tests.helpers import model, random_points
 

@@ -16,10 +16,9 @@ import pytest
 import scipy.optimize
 
 import nctheory as nct
-from nctheory._programs import LIGHT, light_jit, one_at_a_time, release_programs
+from nctheory.engine import LIGHT, light_jit, one_at_a_time, release_programs, run_lanes
 from nctheory.flow._chebyshev import Chebyshev
 from nctheory.flow._items import default_chunk
-from nctheory.flow._lanes import run_lanes
 from nctheory.flow._record import Settings
 from nctheory.flow._single import Points, flow_chunk, halved, memory_budget
 from nctheory.problems import Scales, singleton
@@ -426,7 +425,7 @@ def test_releasing_programs_keeps_results():
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="memory maps are read from Linux's /proc")
 def test_programs_used_long_ago_are_dropped(monkeypatch):
     """Twelve shapes under a bound on the maps that is met before all are compiled: as many as fit are kept."""
-    from nctheory import _programs
+    from nctheory.engine import _programs
 
     def shape(width):
         return nct.unconstrained_features(counts=(1, 1), dim=width, loss="mse", weight_decay=(0.1, 0.1))
@@ -458,7 +457,7 @@ def test_programs_used_long_ago_are_dropped(monkeypatch):
 
 
 def test_the_program_used_last_is_dropped_last(monkeypatch):
-    from nctheory import _programs
+    from nctheory.engine import _programs
 
     squares = light_jit(lambda x: jnp.sum(x**2))
     monkeypatch.setattr(_programs, "_PROGRAMS", type(_programs._PROGRAMS)())

@@ -3,10 +3,9 @@
 import sys
 
 import nctheory as nct
-from nctheory import _verify_command
-from nctheory._registry import import_proofs
-from nctheory._verify_command import announce
-from nctheory.cli import main, parser
+from nctheory.cli import _verify_command, main, parser
+from nctheory.cli._verify_command import announce
+from nctheory.engine import import_proofs
 from proofs_numeric import TOUR
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nctheory._verify_pool import MANY, processes
+from nctheory.cli._verify_pool import MANY, processes
 from tests.helpers import usual_environment
 
 FILE = """

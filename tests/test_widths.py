@@ -83,7 +83,7 @@ def test_the_summary_shows_outcome_seeds_and_ratio(verdict, width):
 def test_verify_prints_it_so(verdict, width, capsys, monkeypatch):
     verdicts = iter(many(verdict))
     monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setattr("nctheory._verify_command.configure", lambda: None)
+    monkeypatch.setattr("nctheory.cli._verify_command.configure", lambda: None)
     monkeypatch.setattr("nctheory.theorems.verify", lambda *args, **options: next(verdicts))
     names = list(nct.catalogue())[:4]
     assert cli.main(["verify", "--quiet", *names]) == 4
@@ -94,7 +94,7 @@ def test_verify_prints_it_so(verdict, width, capsys, monkeypatch):
 @pytest.mark.parametrize("command", ["list", "phase", "dynamics"])
 def test_lists_show_every_word(command, width, capsys, monkeypatch):
     known = {"list": nct.catalogue(), "phase": nct.phase.diagrams(), "dynamics": nct.catalogue()}[command]
-    monkeypatch.setattr("nctheory._grid_commands.configure", lambda: None)
+    monkeypatch.setattr("nctheory.cli._grid_commands.configure", lambda: None)
     monkeypatch.delenv("COLUMNS", raising=False)  # workers of pytest-xdist have one
     assert cli.main([command]) == 0
     piped = capsys.readouterr().out.splitlines()
@@ -119,7 +119,7 @@ def test_boundaries_show_their_outcome_and_distance(diagram, width, capsys, monk
         for told in ("onset of collapse", "refuted (0.1%)", f"{100 * one.distance.max():.2g}%"):
             assert told in row
     monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setattr("nctheory._grid_commands.configure", lambda: None)
+    monkeypatch.setattr("nctheory.cli._grid_commands.configure", lambda: None)
     monkeypatch.setattr("nctheory.phase.phase_diagram", lambda *args, **options: diagram)
     assert cli.main(["phase", "mse-collapse"]) == 0
     assert row in capsys.readouterr().out

@@ -14,7 +14,7 @@ from benchmarks.mutants._families import Mutant, of_theorem
 from benchmarks.mutants._formulas import of_slips
 from benchmarks.mutants._kept import Kept, judged, keep
 from benchmarks.mutants._slips import SLIPS
-from nctheory._environment import cache_directory, configure
+from nctheory.engine import cache_directory, configure
 
 QUICK = ("ufm-ce-balanced", "ufm-mse-nobias", "kawaguchi", "saxe-2layer")
 """One theorem of each method, for the quick form."""

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nctheory._shown import shown
+from nctheory.engine import shown
 
 GAP_LEVEL = 1e-9
 """A converged seed counts as certified when its relative duality gap is at most this."""

@@ -2,10 +2,10 @@
 
 from functools import singledispatch
 
-from nctheory._concrete import not_positive
 from nctheory.certificates._convexity import doubtful_convexity, doubtful_profile
 from nctheory.certificates._duality import recentres
 from nctheory.certificates._profile import missing_profile_bound, profile_caveat
+from nctheory.engine import not_positive
 from nctheory.problems import DeepLinear, LayerPeeled, Problem, ProblemSum, is_loss
 
 

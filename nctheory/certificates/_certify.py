@@ -7,11 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._batching import in_few_lengths, map_in_blocks, usual_block
-from nctheory._precision import float64
-from nctheory._programs import light_jit
-from nctheory._types import Array, Scalar
-from nctheory._untraced import untraced
 from nctheory.certificates._bound import GAP_LEVEL, Bound, gap_closed
 from nctheory.certificates._caveats import bound_by_profile, bound_caveat, missing_certificate
 from nctheory.certificates._convexity import assumed_convexity
@@ -19,6 +14,7 @@ from nctheory.certificates._duality import duality_bound, rounded_duality_bound
 from nctheory.certificates._profile import rounded_profile_bound
 from nctheory.certificates._separable import rounded_separable_bound
 from nctheory.certificates._tangents import rounded_tangent_bound
+from nctheory.engine import Array, Scalar, float64, in_few_lengths, light_jit, map_in_blocks, untraced, usual_block
 from nctheory.problems import (
     DeepLinear,
     Family,

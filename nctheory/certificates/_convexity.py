@@ -4,12 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._concrete import is_traced
-from nctheory._precision import EPS
-from nctheory._programs import light_jit
-from nctheory._types import Array
 from nctheory.certificates._fenchel import wrong_conjugate
 from nctheory.certificates._reach import at
+from nctheory.engine import EPS, Array, is_traced, light_jit
 from nctheory.problems import CrossEntropy, DeepLinear, Focal, Loss, MeanSquaredError, PickAllLabel
 
 OUR_OWN = (MeanSquaredError, CrossEntropy, Focal, PickAllLabel)

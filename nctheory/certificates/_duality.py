@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from nctheory._precision import EPS
-from nctheory._types import Array, Scalar
+from nctheory.engine import EPS, Array, Scalar
 from nctheory.problems import ChainParams, DeepLinear, Loss
 
 SHRINKS = (1.0, 0.5, 0.0)

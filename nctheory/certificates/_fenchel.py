@@ -4,9 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._precision import EPS
-from nctheory._programs import light_jit
-from nctheory._types import Array
+from nctheory.engine import EPS, Array, light_jit
 from nctheory.problems import Loss
 
 ROUNDING = 256 * EPS

@@ -6,12 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._precision import EPS, float64
-from nctheory._programs import light_jit
-from nctheory._shown import shown
-from nctheory._types import Array
-from nctheory._untraced import untraced
 from nctheory.certificates._split import Split
+from nctheory.engine import EPS, Array, float64, light_jit, shown, untraced
 from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
 
 DENSE_LIMIT = 3000

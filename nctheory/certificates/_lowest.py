@@ -9,10 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._precision import EPS, float64
-from nctheory._shown import shown
-from nctheory._types import Array
-from nctheory._untraced import untraced
+from nctheory.engine import EPS, Array, float64, shown, untraced
 from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
 
 POWER_STEPS = 60

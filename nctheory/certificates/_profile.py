@@ -3,8 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from nctheory._precision import EPS
-from nctheory._types import Array, Scalar
+from nctheory.engine import EPS, Array, Scalar
 from nctheory.problems import DeepLinear, Loss
 
 BISECTIONS = 200

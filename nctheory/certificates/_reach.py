@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from nctheory._precision import EPS
-from nctheory._types import Array, Scalar
+from nctheory.engine import EPS, Array, Scalar
 from nctheory.problems import Loss
 
 STEPS = 60

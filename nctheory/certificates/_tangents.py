@@ -7,8 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory._precision import EPS
-from nctheory._types import Array, Scalar
 from nctheory.certificates._duality import aligned_dual, orthogonal_dual, spectral_norm
 from nctheory.certificates._reach import Reached, at, attained, reach
 from nctheory.certificates._zero_decay import (
@@ -21,6 +19,7 @@ from nctheory.certificates._zero_decay import (
     stiffness,
     tangent_terms,
 )
+from nctheory.engine import EPS, Array, Scalar
 from nctheory.problems import ChainParams, DeepLinear
 
 SCALES = (1.0, 0.5)

@@ -6,13 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._batching import map_in_blocks
-from nctheory._precision import float64
-from nctheory._programs import light_jit
-from nctheory._shown import shown
-from nctheory._types import Array
 from nctheory.certificates._convexity import doubtful_convexity
 from nctheory.certificates._hessian import HessianReport, sensitivity
+from nctheory.engine import Array, float64, light_jit, map_in_blocks, shown
 from nctheory.problems import (
     ChainParams,
     DeepLinear,

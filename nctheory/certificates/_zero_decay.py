@@ -3,9 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from nctheory._precision import EPS
-from nctheory._types import Array, Scalar
 from nctheory.certificates._reach import Reached, at
+from nctheory.engine import EPS, Array, Scalar
 from nctheory.problems import DeepLinear
 
 NEWTON = 4

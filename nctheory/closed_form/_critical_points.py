@@ -7,11 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._precision import float64
-from nctheory._shown import shown
-from nctheory._types import Array
-from nctheory._untraced import untraced
 from nctheory.closed_form._deep_mse import BISECTIONS, directions, largest_root, spinodal
+from nctheory.engine import Array, float64, shown, untraced
 from nctheory.problems import DeepLinear
 
 ZERO, SMALL, LARGE = 0, 1, 2

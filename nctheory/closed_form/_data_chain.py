@@ -7,14 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory._concrete import is_positive
-from nctheory._precision import float64
-from nctheory._shown import shown
-from nctheory._types import Array
-from nctheory._untraced import untraced
 from nctheory.closed_form._minimum import NoClosedForm
-from nctheory.problems import ChainParams, DeepLinear, is_loss, ravel, segment_ranks
-from nctheory.problems._gauge import RANK_DOUBT, RANK_TOLERANCE
+from nctheory.engine import Array, float64, is_positive, shown, untraced
+from nctheory.problems import RANK_DOUBT, RANK_TOLERANCE, ChainParams, DeepLinear, is_loss, ravel, segment_ranks
 
 DISTINCT = 1e-9
 """Relative distance from which on two eigenvalues count as different."""

@@ -9,13 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory._concrete import not_positive
-from nctheory._precision import float64
-from nctheory._shown import shown
-from nctheory._types import Array, Scalar
 from nctheory.closed_form._geometry import simplex_etf
 from nctheory.closed_form._minimum import NoClosedForm
 from nctheory.closed_form._unconstrained import _needs_loss
+from nctheory.engine import Array, Scalar, float64, not_positive, shown
 from nctheory.problems import DeepLinear
 
 HALVINGS = 200

@@ -8,12 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory._concrete import is_positive, not_positive
-from nctheory._precision import float64
-from nctheory._types import Array, Scalar
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._product import minimum_from_product
 from nctheory.closed_form._spectral import refuse_tie
+from nctheory.engine import Array, Scalar, float64, is_positive, not_positive
 from nctheory.problems import DeepLinear, is_loss
 
 BISECTIONS = 64

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar
 
 
 def simplex_etf(classes: int) -> Float[Array, "K K"]:

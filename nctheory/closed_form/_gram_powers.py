@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from nctheory._types import Array
+from nctheory.engine import Array
 
 ROUNDING = 1e-13
 """Singular values below this part of the largest are rounding: their F-th root in a layer would not be small."""

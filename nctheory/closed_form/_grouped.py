@@ -9,10 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from nctheory._precision import EPS, float64
-from nctheory._shown import shown
-from nctheory._types import Array, Scalar
 from nctheory.closed_form._grouped_program import Factors, GroupedProgram
+from nctheory.engine import EPS, Array, Scalar, float64, shown
 
 ITERATIONS = 300
 RESIDUAL = 1e-13

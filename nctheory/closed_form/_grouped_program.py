@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar
 
 
 class Factors(NamedTuple):

@@ -6,13 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._concrete import not_positive
-from nctheory._precision import float64
-from nctheory._types import Array, Scalar
 from nctheory.closed_form._grouped import Grouped, grouped_cross_entropy
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._product import minimum_from_product
 from nctheory.closed_form._unconstrained import _needs_loss
+from nctheory.engine import Array, Scalar, float64, not_positive
 from nctheory.problems import DeepLinear
 
 MOST_GROUPS = 16

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._precision import float64
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._spectral import class_target_spectrum, needs_two_free_factors, soft_threshold_minimum
+from nctheory.engine import float64
 from nctheory.problems import DeepLinear
 
 

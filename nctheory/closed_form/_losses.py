@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory._concrete import not_positive
-from nctheory._types import Array, Scalar
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._unconstrained import _needs_dim, balanced_count, collapse_strength, frame_minimum
+from nctheory.engine import Array, Scalar, not_positive
 from nctheory.problems import CrossEntropy, DeepLinear, Focal
 
 BISECTIONS = 100

@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory._precision import float64
-from nctheory._types import Array
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._product import minimum_from_product
+from nctheory.engine import Array, float64
 from nctheory.problems import DeepLinear, MarginPenalty
 
 SAME = 1e-9

@@ -5,9 +5,7 @@ from typing import NamedTuple
 
 from jaxtyping import Float
 
-from nctheory._precision import float64
-from nctheory._shown import shown
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar, float64, shown
 from nctheory.problems import DeepLinear, Problem
 
 

@@ -6,11 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory._precision import float64
-from nctheory._types import Array, Scalar
-from nctheory._untraced import untraced
 from nctheory.closed_form._gram_powers import gram_powers, without_rounding
 from nctheory.closed_form._minimum import Minimum, NoClosedForm
+from nctheory.engine import Array, Scalar, float64, untraced
 from nctheory.problems import ChainParams, DeepLinear, random_gauge
 
 

@@ -2,9 +2,9 @@
 
 import jax.numpy as jnp
 
-from nctheory._precision import float64
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._spectral import needs_two_free_factors, soft_threshold_minimum
+from nctheory.engine import float64
 from nctheory.problems import DeepLinear
 
 

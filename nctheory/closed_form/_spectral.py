@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory._concrete import is_positive, not_positive
-from nctheory._types import Array, Scalar
 from nctheory.closed_form._minimum import Minimum, NoClosedForm
 from nctheory.closed_form._unconstrained import _needs_loss
+from nctheory.engine import Array, Scalar, is_positive, not_positive
 from nctheory.problems import DeepLinear
 
 

@@ -7,10 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory._concrete import is_traced
-from nctheory._precision import float64
-from nctheory._types import Array, Scalar
 from nctheory.closed_form._minimum import NoClosedForm
+from nctheory.engine import Array, Scalar, float64, is_traced
 from nctheory.problems import ChainParams, DeepLinear, is_loss
 
 NODES, PANELS, NEWTON = 24, 6, 100

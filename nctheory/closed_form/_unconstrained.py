@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory._concrete import is_positive, not_positive
-from nctheory._types import Array, Scalar
 from nctheory.closed_form._geometry import tilted_frame
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
+from nctheory.engine import Array, Scalar, is_positive, not_positive
 from nctheory.problems import CrossEntropy, DeepLinear, is_loss
 
 

@@ -9,6 +9,7 @@ from nctheory.flow._gradient_descent import gradient_descent
 from nctheory.flow._items import FlowPrecision, Method, Options, Plan
 from nctheory.flow._path_types import Paths, PathStatus
 from nctheory.flow._paths import COARSE, gradient_flow, starts
+from nctheory.flow._program import flat_objective
 from nctheory.flow._program import starts as start_vectors
 from nctheory.flow._solve import as_key, as_seeds, gather_ensemble, solve, solve_many, status_of
 from nctheory.flow._status import Ensemble, Status
@@ -27,6 +28,7 @@ __all__ = [
     "Status",
     "as_key",
     "as_seeds",
+    "flat_objective",
     "follow_flow",
     "gather_ensemble",
     "gradient_descent",

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
-from nctheory._precision import EPS
-from nctheory._types import Array, Scalar
+from nctheory.engine import EPS, Array, Scalar
 from nctheory.flow._vectors import Point, like, norm, numbers, pick, plus
 
 DAMPING = 2.0 / 13.0

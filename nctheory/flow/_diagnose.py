@@ -7,10 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._batching import in_few_lengths, map_in_blocks, rounded_up, usual_block
-from nctheory._precision import EPS
-from nctheory._programs import light_jit
-from nctheory._types import Array, Scalar
+from nctheory.engine import EPS, Array, Scalar, in_few_lengths, light_jit, map_in_blocks, rounded_up, usual_block
 from nctheory.flow._handover import FINAL_RESIDUAL, NEWTON_ITERATIONS
 from nctheory.flow._newton import conjugate_gradients, gauge_fixed
 from nctheory.flow._record import ARRIVED, DONE, KINK, RECEDING, RUNAWAY, SPENT, STUCK, Record

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._precision import float64
-from nctheory._untraced import untraced
+from nctheory.engine import float64, untraced
 from nctheory.flow._diagnose import told_apart
 from nctheory.flow._items import Options
 from nctheory.flow._program import Chunk, fresh, solve_chunk

@@ -7,8 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._precision import EPS, float64
-from nctheory._untraced import untraced
+from nctheory.engine import EPS, float64, untraced
 from nctheory.flow._path_blocks import as_paths, distances, flat_starts, in_blocks, observer, unknown
 from nctheory.flow._path_program import Followed, descent_block
 from nctheory.flow._path_types import Paths

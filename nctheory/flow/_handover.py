@@ -6,9 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
 
-from nctheory._precision import EPS
-from nctheory._types import Array
-from nctheory.flow._lanes import Runner
+from nctheory.engine import EPS, Array, Runner
 from nctheory.flow._newton import GaugePenalty, conjugate_gradients, gauge_fixed, random_direction
 from nctheory.flow._ode import ValueAndGrad
 from nctheory.flow._record import (

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._batching import fixed_width, rounded_up
-from nctheory._precision import float64
+from nctheory.engine import fixed_width, float64, rounded_up
 from nctheory.flow._diagnose import told_apart
 from nctheory.flow._program import Chunk, member_scales, member_starts, solve_chunk
 from nctheory.flow._record import Record, Settings

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int
 
-from nctheory._types import Array
-from nctheory.flow._lanes import Lane, Record, several_steps
+from nctheory.engine import Array, Lane, Record, several_steps
 
 Count = Int[Array, ""]
 STAY = 4

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._types import Array
+from nctheory.engine import Array
 from nctheory.flow._ode import ValueAndGrad
 from nctheory.flow._vectors import Point, dot, like, norm, numbers, plus
 

@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
 
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Runner, Scalar
 from nctheory.flow._chebyshev import Chebyshev
-from nctheory.flow._lanes import Runner
 from nctheory.flow._record import FLOW, LOST, REACHED, SPENT, STUCK, TEST, VALLEY, Record, Settings
 from nctheory.flow._tsit5 import UnrolledTsit5
 from nctheory.flow._vectors import Point, minus, norm, pick, rms

@@ -9,9 +9,7 @@ import jax
 import jax.numpy as jnp
 import optimistix
 
-from nctheory._precision import EPS
-from nctheory._programs import light_jit
-from nctheory._types import Array, Scalar
+from nctheory.engine import EPS, Array, Scalar, light_jit
 from nctheory.flow._path_types import PathStatus
 from nctheory.problems import Params, Problem, ravel, unravel
 

@@ -6,9 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
 
-from nctheory._precision import EPS
-from nctheory._types import Array
-from nctheory.flow._lanes import Runner
+from nctheory.engine import EPS, Array, Runner
 from nctheory.flow._ode import ValueAndGrad
 from nctheory.flow._record import CONFIRM, FLOW, LOST, POLISH, REFINE, SPENT, STUCK, Record, Settings
 from nctheory.flow._vectors import Point, dot, minus, norm, numbers, pick

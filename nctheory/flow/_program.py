@@ -10,8 +10,7 @@ import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
-from nctheory._programs import light_jit, one_at_a_time
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar, light_jit, one_at_a_time
 from nctheory.flow._handover import newton_stage
 from nctheory.flow._ode import STABILISED, flow_stage
 from nctheory.flow._polish import polish_stage

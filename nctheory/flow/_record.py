@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from nctheory._types import Array
+from nctheory.engine import Array
 from nctheory.flow._vectors import Point
 
 

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._types import Array, Scalar
-from nctheory.flow._lanes import Runner, run_lanes
+from nctheory.engine import Array, Runner, Scalar, run_lanes
 from nctheory.flow._lockstep import run_lockstep
 from nctheory.flow._newton import GaugePenalty
 from nctheory.flow._ode import ACCURATE, UNROLLED, Integrator, ValueAndGrad

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from nctheory._types import Array
+from nctheory.engine import Array
 from nctheory.flow._ode import flow_stage
 from nctheory.flow._program import fresh, over_devices
 from nctheory.flow._record import FLOW, TEST, Record, Settings

@@ -7,8 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._precision import float64
-from nctheory._untraced import untraced
+from nctheory.engine import float64, untraced
 from nctheory.flow._items import FlowPrecision, Method, Options, solve_items
 from nctheory.flow._record import DONE, KINK, LOST, RECEDING, RUNAWAY, SADDLE, SPENT, STUCK, Record
 from nctheory.flow._status import Ensemble, Status

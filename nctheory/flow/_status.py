@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nctheory._shown import shown
+from nctheory.engine import shown
 from nctheory.problems import Params
 
 

@@ -6,9 +6,7 @@ import diffrax
 import jax
 import jax.numpy as jnp
 
-from nctheory._precision import EPS, float64
-from nctheory._shown import shown
-from nctheory._types import Array, Scalar
+from nctheory.engine import EPS, Array, Scalar, float64, shown
 from nctheory.flow._program import flat_objective
 from nctheory.problems import Params, Problem, check_points, ravel, unravel
 

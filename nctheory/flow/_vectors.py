@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._types import Array
+from nctheory.engine import Array
 
 Point = Any
 """A vector, or a tuple of arrays."""

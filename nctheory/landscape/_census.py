@@ -13,15 +13,9 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
-from nctheory._batching import in_few_lengths
-from nctheory._precision import float64
-from nctheory._programs import light_jit
-from nctheory._shown import shown
-from nctheory._types import Array
-from nctheory._untraced import untraced
 from nctheory.certificates import HessianReport, hessian_report
-from nctheory.flow import Ensemble, as_key, as_seeds
-from nctheory.flow._program import starts
+from nctheory.engine import Array, float64, in_few_lengths, light_jit, shown, untraced
+from nctheory.flow import Ensemble, as_key, as_seeds, start_vectors
 from nctheory.landscape._search import search
 from nctheory.problems import (
     DeepLinear,
@@ -248,7 +242,7 @@ def _product_unit(problem: DeepLinear) -> float:
 
 def _at_starts(problem: Problem) -> np.ndarray:
     """Median sizes of a problem's invariants at some starts of scale 1; where they are zero there, 1."""
-    points = unravel(problem, np.asarray(starts(problem, jax.random.key(0), np.arange(8), jnp.asarray(1.0))))
+    points = unravel(problem, np.asarray(start_vectors(problem, jax.random.key(0), np.arange(8), jnp.asarray(1.0))))
     found = np.abs(_of_each(problem, points, _invariants)).reshape(8, -1)
     return np.asarray([float(nearest_scale(size)) for size in np.median(found, axis=0)])
 

@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nctheory._shown import shown
-from nctheory._untraced import untraced
 from nctheory.closed_form import CriticalValue, DataCriticalValue
+from nctheory.engine import shown, untraced
 from nctheory.landscape._census import CensusResult, CriticalType
 
 

@@ -7,10 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
 
-from nctheory._precision import EPS
-from nctheory._types import Array, Scalar
-from nctheory.flow import Status
-from nctheory.flow._program import flat_objective
+from nctheory.engine import EPS, Array, Scalar
+from nctheory.flow import Status, flat_objective
 from nctheory.problems import Problem, unravel
 
 EASE, HARDEN = 0.2, 4.0

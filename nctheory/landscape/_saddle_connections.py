@@ -6,9 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._precision import float64
-from nctheory._shown import shown
-from nctheory._untraced import untraced
+from nctheory.engine import float64, shown, untraced
 from nctheory.flow import solve_from
 from nctheory.landscape._census import CensusResult, invariant_units, type_invariants
 from nctheory.problems import Problem, Scales, ravel, scales_of, unravel

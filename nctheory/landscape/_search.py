@@ -10,12 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._batching import rounded_up
-from nctheory._precision import float64
-from nctheory._programs import light_jit, one_at_a_time
-from nctheory._types import Array
+from nctheory.engine import Array, float64, light_jit, one_at_a_time, rounded_up, run_lanes
 from nctheory.flow import Ensemble
-from nctheory.flow._lanes import run_lanes
 from nctheory.landscape._levenberg import NEAR, RUNNING, Seeker, newton_step
 from nctheory.landscape._starts import search_starts
 from nctheory.landscape._walk import begin_walk, walk

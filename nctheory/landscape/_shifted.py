@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
 
-from nctheory._types import Array
+from nctheory.engine import Array
 
 
 class Shifted(NamedTuple):

@@ -6,10 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory._batching import map_in_blocks
-from nctheory._types import Array
-from nctheory.flow._lanes import run_lanes
-from nctheory.flow._program import flat_objective
+from nctheory.engine import Array, map_in_blocks, run_lanes
+from nctheory.flow import flat_objective
 from nctheory.problems import ChainParams, DeepLinear, Problem, internal_spaces, ravel
 
 KINDS = 6

@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._types import Array
-from nctheory.flow import Status
-from nctheory.flow._program import flat_objective
+from nctheory.engine import Array
+from nctheory.flow import Status, flat_objective
 from nctheory.landscape._levenberg import (
     EASE,
     HARDEN,

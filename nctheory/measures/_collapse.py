@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory._types import Array
 from nctheory.closed_form import simplex_etf
+from nctheory.engine import Array
 from nctheory.measures._measured import measured
 
 Labels = np.ndarray | Array

@@ -8,8 +8,7 @@ from typing import ParamSpec, TypeVar
 import jax
 import numpy as np
 
-from nctheory._concrete import is_traced
-from nctheory._precision import float64
+from nctheory.engine import float64, is_traced
 from nctheory.measures._inputs import as_labels, as_numpy, check_classes, check_range
 
 P = ParamSpec("P")

@@ -5,8 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from nctheory._shown import shown
-from nctheory._untraced import untraced
+from nctheory.engine import shown, untraced
 from nctheory.measures._inputs import as_head, as_labels, as_numpy, check_range, check_rows
 from nctheory.measures._moments import Moments
 from nctheory.measures._read_out import ReadOut

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar
 from nctheory.measures._collapse import _unit
 from nctheory.measures._measured import measured
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nctheory._precision import float64
 from nctheory.closed_form import global_minimum
+from nctheory.engine import float64
 from nctheory.measures._inputs import as_numpy
 from nctheory.problems import Loss, class_mean_chain
 

@@ -8,9 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._names import check_identifier, check_name
-from nctheory._registry import Registry, TheoremFileError
-from nctheory._shown import shown
+from nctheory.engine import Registry, TheoremFileError, check_identifier, check_name, shown
 from nctheory.flow import Method
 from nctheory.problems import Params, Problem
 from nctheory.sweeps import Measure

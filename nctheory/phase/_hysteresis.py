@@ -7,13 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._precision import float64
-from nctheory._shown import shown
-from nctheory._untraced import untraced
+from nctheory.engine import float64, shown, untraced
 from nctheory.flow import as_seeds, solve_from
 from nctheory.problems import Params, Problem
 from nctheory.sweeps import Measure
-from nctheory.theorems._verdict import Outcome
+from nctheory.theorems import Outcome
 
 if TYPE_CHECKING:
     from nctheory.phase._diagram import Diagram, Loop

@@ -4,9 +4,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from nctheory._shown import shown
+from nctheory.engine import shown
 from nctheory.phase._diagram import Boundary
-from nctheory.theorems._verdict import Outcome
+from nctheory.theorems import Outcome
 
 PhaseOutcome = Outcome | Literal["observed"]
 """Of boundaries and diagrams; "observed" where nothing was predicted, so that nothing is held against anything."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nctheory._shown import shown
+from nctheory.engine import shown
 
 Ordered = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Rows and coordinates of points to the phase there: 1 ordered, 0 not, NaN undecided."""

@@ -6,10 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nctheory._precision import float64
-from nctheory._shown import shown
-from nctheory._untraced import untraced
 from nctheory.certificates import gap_closed
+from nctheory.engine import float64, shown, untraced
 from nctheory.flow import Status, as_seeds
 from nctheory.phase._diagram import Boundary, Diagram, find_diagram
 from nctheory.phase._hysteresis import Hysteresis, follow_loop

@@ -31,6 +31,8 @@ from nctheory.problems._factorisation import MinimalFactorisation, minimal_facto
 from nctheory.problems._family import Family, as_family, singleton, without_counts
 from nctheory.problems._focal import Focal, focal
 from nctheory.problems._gauge import (
+    RANK_DOUBT,
+    RANK_TOLERANCE,
     ChainParams,
     chain_gauge_penalty,
     internal_spaces,
@@ -48,6 +50,8 @@ from nctheory.problems._problem_sum import ProblemSum, problem_sum
 from nctheory.problems._scales import Scales, nearest_scale
 
 __all__ = [
+    "RANK_DOUBT",
+    "RANK_TOLERANCE",
     "BalancedChain",
     "ChainParams",
     "CrossEntropy",

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar
 from nctheory.problems._gauge import ChainParams
 
 

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from nctheory._precision import float64
-from nctheory._types import Scalar
+from nctheory.engine import Scalar, float64
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._gauge import ChainParams
 

@@ -11,10 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory._batching import in_few_lengths, map_in_blocks
-from nctheory._precision import EPS, float64
-from nctheory._programs import light_jit
-from nctheory._types import Array, Scalar
+from nctheory.engine import EPS, Array, Scalar, float64, in_few_lengths, light_jit, map_in_blocks
 from nctheory.problems._scales import Scales, nearest_scale
 
 Params = Any

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar
 from nctheory.problems._balance import balance_defect
 from nctheory.problems._base import Problem
 from nctheory.problems._gauge import ChainParams, chain_gauge_penalty, chain_tangents

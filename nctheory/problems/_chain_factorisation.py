@@ -8,10 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory._concrete import stacked
-from nctheory._precision import float64
-from nctheory._types import Array, Scalar
-from nctheory._untraced import untraced
+from nctheory.engine import Array, Scalar, float64, stacked, untraced
 from nctheory.problems._base import NoCertificate, Params, Problem
 from nctheory.problems._constructors import _decay, _whole
 from nctheory.problems._factorisation import matrix_and_range, nuclear_bound

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nctheory._concrete import stacked
-from nctheory._precision import float64
-from nctheory._types import Scalar
+from nctheory.engine import Scalar, float64, stacked
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._constructors import _bias, _decay, _whole
 from nctheory.problems._losses import Loss, as_loss

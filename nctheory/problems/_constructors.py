@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nctheory._concrete import as_array, is_traced, stacked
-from nctheory._precision import float64
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar, as_array, float64, is_traced, stacked
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._gauge import ChainParams
 from nctheory.problems._losses import Loss, as_loss, is_loss

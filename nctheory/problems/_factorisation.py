@@ -6,9 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory._precision import EPS, float64
-from nctheory._types import Array, Scalar
-from nctheory._untraced import untraced
+from nctheory.engine import EPS, Array, Scalar, float64, untraced
 from nctheory.problems._base import Params, Problem
 from nctheory.problems._constructors import _decay, _matrix, _whole
 from nctheory.problems._gauge import skew_basis

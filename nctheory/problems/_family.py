@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory._types import Array
+from nctheory.engine import Array
 from nctheory.problems._base import Problem, shape_of
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._difference import difference

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._concrete import is_traced
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar, is_traced
 from nctheory.problems._losses import Columns, Logits, Loss
 
 BISECTIONS = 100

@@ -9,9 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._concrete import is_positive
-from nctheory._shown import shown
-from nctheory._types import Array
+from nctheory.engine import Array, is_positive, shown
 
 if TYPE_CHECKING:
     from nctheory.problems._chain import DeepLinear

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from nctheory._types import Array
+from nctheory.engine import Array
 from nctheory.problems._gauge import ChainParams
 
 if TYPE_CHECKING:

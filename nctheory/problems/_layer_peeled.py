@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory._precision import EPS, float64
-from nctheory._types import Array, Scalar
+from nctheory.engine import EPS, Array, Scalar, float64
 from nctheory.problems._base import Problem
 from nctheory.problems._constructors import _counts, _whole
 from nctheory.problems._gauge import ChainParams, skew_basis

@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from nctheory._concrete import as_array, is_traced
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar, as_array, is_traced
 from nctheory.problems._rounding_terms import intermediate_terms
 
 Logits = Float[Array, "K M"]

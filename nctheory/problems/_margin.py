@@ -6,10 +6,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._concrete import as_array, is_traced
-from nctheory._precision import float64
-from nctheory._types import Array, Scalar
-from nctheory._untraced import untraced
+from nctheory.engine import Array, Scalar, as_array, float64, is_traced, untraced
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._constructors import reduce_to_class_means, unconstrained_features
 from nctheory.problems._margin_losses import MarginPenalty, ShiftPenalty, VectorScaling

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar
 from nctheory.problems._losses import Columns, Logits, Loss
 
 

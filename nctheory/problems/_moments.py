@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory._precision import float64
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar, float64
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._gauge import ChainParams
 from nctheory.problems._losses import is_loss

@@ -4,9 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._concrete import is_traced
-from nctheory._precision import EPS
-from nctheory._types import Array
+from nctheory.engine import EPS, Array, is_traced
 from nctheory.problems._losses import Loss
 
 COLUMNS = 4

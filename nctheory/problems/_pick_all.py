@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory._precision import float64
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar, float64
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._constructors import _whole, deep_linear
 from nctheory.problems._losses import Columns, Logits, Loss

@@ -8,9 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._concrete import stacked
-from nctheory._precision import float64
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar, float64, stacked
 from nctheory.problems._base import Params, Problem
 from nctheory.problems._difference import difference
 from nctheory.problems._scales import Scales

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
-from nctheory._types import Array
+from nctheory.engine import Array
 
 _MOVES = "broadcast_in_dim concatenate copy dynamic_slice gather iota pad reshape rev select_n slice squeeze transpose"
 _CHOICES = "abs convert_element_type max min neg reduce_max reduce_min sign stop_gradient"

@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._concrete import is_traced
-from nctheory._types import Array, Scalar
+from nctheory.engine import Array, Scalar, is_traced
 
 COARSE = 4
 """Scales are mostly whole powers of 2^4: exact factors, within 4 of the sizes they stand for, and 1 in ordinary units."""

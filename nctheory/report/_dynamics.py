@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from nctheory.closed_form import global_minimum
+from nctheory.engine import write_atomically
 from nctheory.flow import gradient_flow, starts
 from nctheory.problems import unconstrained_features
 from nctheory.report._cells import NARROW, number
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._save import Drawing, Spot, house_style, literal, save_figure
 from nctheory.report._text import to_unicode
-from nctheory.theorems import Curve, Dynamics, write_atomically
+from nctheory.theorems import Curve, Dynamics
 
 SCHEMA_VERSION = 2
 BANDS = (0.05, 0.5, 0.95)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jsonschema
 from jsonschema.exceptions import best_match
 
-from nctheory._shown import shown
+from nctheory.engine import shown
 from nctheory.report._census import SCHEMA_VERSION as CENSUS_VERSION
 from nctheory.report._dynamics import SCHEMA_VERSION as DYNAMICS_VERSION
 from nctheory.report._phase import SCHEMA_VERSION as PHASE_VERSION

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nctheory.engine import write_atomically
 from nctheory.report._cells import (
     CLAIMS,
     CONTROLS,
@@ -31,7 +32,6 @@ from nctheory.report._phase import draw_phase, percent
 from nctheory.report._save import Drawing, figure_bytes, house_style
 from nctheory.report._text import to_unicode
 from nctheory.report._words import sentences, worst_case
-from nctheory.theorems import write_atomically
 
 PIXELS = 115
 """Of the page to an inch of a figure."""

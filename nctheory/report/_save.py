@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nctheory.theorems import write_atomically
+from nctheory.engine import write_atomically
 
 _METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None},

@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nctheory._failures import Failure, described
-from nctheory._precision import float64
+from nctheory.engine import Failure, described, float64
 from nctheory.flow import Options
 from nctheory.problems import Problem, shape_of
+from nctheory.sweeps._places import workers_of
 from nctheory.sweeps._programs import Measure, program_digest
 from nctheory.sweeps._store import Store, StoreError
 from nctheory.sweeps._tiles import MISSING, RESULTS, Tile, fingerprint, nameless
-from nctheory.sweeps._workers import workers_of
 
 TAKEN = (*RESULTS, "certified", "seed")
 """Names that neither an axis nor a measure can have."""

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nctheory._shown import shown
 from nctheory.certificates import gap_closed
+from nctheory.engine import shown, write_atomically
 from nctheory.flow import Status
 from nctheory.sweeps._grid import Grid
 from nctheory.sweeps._tiles import MISSING
-from nctheory.theorems import write_atomically
 
 if TYPE_CHECKING:
     import xarray

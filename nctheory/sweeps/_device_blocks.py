@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._types import Array
 from nctheory.certificates import certify
+from nctheory.engine import Array
 from nctheory.flow import Ensemble, Options, Plan, gather_ensemble, rows, status_of, told_apart
 from nctheory.problems import Params, Problem, as_family, unravel
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nctheory._shown import shown
+from nctheory.engine import shown
 
 
 @shown()

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from nctheory.engine import synchronise_folder, write_atomically
 from nctheory.sweeps._tile_file import check_tile, pack_tile, read_tile, unpack_tile
-from nctheory.theorems import synchronise_folder, write_atomically
 
 MANIFEST, LOCK = "sweep.json", ".lock"
 _SHORT = reprlib.Repr()

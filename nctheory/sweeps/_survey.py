@@ -7,10 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._precision import float64
-from nctheory._shown import shown
-from nctheory._untraced import untraced
 from nctheory.certificates import certify, gap_closed
+from nctheory.engine import float64, shown, untraced
 from nctheory.flow import Ensemble, Options, Status, as_key, as_seeds, solve
 from nctheory.problems import Problem
 from nctheory.sweeps._device_blocks import Seen, on_accelerator, worst_first

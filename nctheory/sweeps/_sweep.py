@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nctheory._precision import float64
-from nctheory._untraced import untraced
+from nctheory.engine import float64, untraced
 from nctheory.flow import as_seeds
 from nctheory.problems import Problem
 from nctheory.sweeps._cells import TAKEN, TILE, CellResults, CellRun, IncompleteSweep

@@ -9,11 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._batching import in_few_lengths, map_in_blocks
-from nctheory._precision import float64
-from nctheory._programs import release_programs
-from nctheory._types import Array
 from nctheory.certificates import certify_many
+from nctheory.engine import Array, float64, in_few_lengths, map_in_blocks, release_programs
 from nctheory.flow import solve_many
 from nctheory.problems import Family, Params, Problem, as_family, without_counts
 from nctheory.sweeps._programs import Measure

@@ -7,7 +7,7 @@ evaluates anew in extended precision what seems to fail. What comes of it is a `
 each. One `Run` carries what is fixed for all instances, and one executor does the work.
 """
 
-from nctheory._registry import TheoremFileError
+from nctheory.engine import TheoremFileError
 from nctheory.theorems._chain_claims import balance_claim, balance_control, chain_claims, chain_controls
 from nctheory.theorems._collapse_claims import collapse_claims, collapse_controls
 from nctheory.theorems._compose import compose_verdict
@@ -16,7 +16,6 @@ from nctheory.theorems._engine_error import EngineError
 from nctheory.theorems._erratum import Erratum, ErratumResult, errata, find_erratum, register_erratum
 from nctheory.theorems._evidence import CriticalPoints, EndStates, Evidence, Trajectories
 from nctheory.theorems._fidelity import flow_fidelity
-from nctheory.theorems._files import synchronise_folder, whole_file, write_atomically
 from nctheory.theorems._instance import Hypothesis, Instance, Source, TrajectorySpec
 from nctheory.theorems._integrate import Integrate
 from nctheory.theorems._judge import Case, claim_result, judge_case
@@ -121,8 +120,5 @@ __all__ = [
     "quick_seeds",
     "register",
     "register_erratum",
-    "synchronise_folder",
     "verify",
-    "whole_file",
-    "write_atomically",
 ]

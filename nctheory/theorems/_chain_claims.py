@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from nctheory._types import Array
+from nctheory.engine import Array
 from nctheory.problems import ChainParams, DeepLinear
 from nctheory.theorems._theorem import Control
 from nctheory.theorems.claims import Claim, Equality, GlobalValue

@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._types import Array
 from nctheory.closed_form import Minimum
+from nctheory.engine import Array
 from nctheory.problems import ChainParams, DeepLinear
 from nctheory.theorems._theorem import Control
 from nctheory.theorems.claims import Claim, Equality, GlobalValue

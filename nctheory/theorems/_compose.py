@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._environment import environment
+from nctheory.engine import environment
 from nctheory.theorems._judge import Case, Grounds, all_controls, asked, claim_result, instance_result, supporting_seeds
 from nctheory.theorems._reasons import headline, reasons, supports
 from nctheory.theorems._results import ClaimResult, WorstCase

@@ -6,9 +6,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from nctheory._precision import float64
-from nctheory._shown import shown
-from nctheory._untraced import untraced
+from nctheory.engine import float64, shown, untraced
 from nctheory.flow import as_key, as_seeds
 from nctheory.theorems._evidence import Trajectories
 from nctheory.theorems._instance import TrajectorySpec

@@ -4,9 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
-from nctheory._names import check_identifier
-from nctheory._registry import Registry
-from nctheory._shown import shown
+from nctheory.engine import Registry, check_identifier, shown
 from nctheory.theorems._instance import Source
 
 Ground = Literal["certified", "arithmetic", "sampled"]

@@ -8,11 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from nctheory._batching import in_few_lengths, map_in_blocks
-from nctheory._programs import light_jit
-from nctheory._shown import shown
-from nctheory._types import Array
 from nctheory.certificates import Bound, HessianReport, Uniqueness
+from nctheory.engine import Array, in_few_lengths, light_jit, map_in_blocks, shown
 from nctheory.flow import Ensemble
 from nctheory.problems import Params, Problem, rounding
 

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._batching import in_few_lengths
-from nctheory._programs import light_jit
+from nctheory.engine import in_few_lengths, light_jit
 from nctheory.flow import Ensemble, solve
 from nctheory.problems import Params, Problem
 from nctheory.theorems._run import Run

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nctheory._shown import shown
+from nctheory.engine import shown
 from nctheory.flow import starts as draw_starts
 from nctheory.problems import Params, Problem
 

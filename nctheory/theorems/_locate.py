@@ -7,10 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._batching import in_few_lengths, map_in_blocks
-from nctheory._programs import light_jit
-from nctheory._types import Array
 from nctheory.certificates import DENSE_LIMIT, certify_many, hessian_report
+from nctheory.engine import Array, in_few_lengths, light_jit, map_in_blocks
 from nctheory.flow import solve_many
 from nctheory.problems import Family, Params, Problem, as_family, size
 from nctheory.theorems._evidence import Bracket

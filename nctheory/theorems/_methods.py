@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._batching import in_few_lengths
 from nctheory.certificates import GAP_LEVEL, Bound, Uniqueness, certify, unique_minimiser
+from nctheory.engine import in_few_lengths
 from nctheory.flow import Ensemble, solve, start_vectors
 from nctheory.landscape import search
 from nctheory.problems import Problem, unravel, value_rounding

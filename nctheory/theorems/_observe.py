@@ -8,10 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._batching import in_few_lengths, map_in_blocks
-from nctheory._programs import light_jit
-from nctheory._types import Array
 from nctheory.certificates import HessianReport, sensitivity
+from nctheory.engine import Array, in_few_lengths, light_jit, map_in_blocks
 from nctheory.problems import Params, Problem, ravel, scales_of, unravel
 
 Observable = Callable[..., Array]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nctheory._registry import Registry
+from nctheory.engine import Registry
 from nctheory.theorems._theorem import Theorem
 
 _THEOREMS = Registry("theorem", Theorem, "nctheory.register(Theorem(...))")

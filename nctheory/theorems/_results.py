@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Literal
 
-from nctheory._shown import shown
+from nctheory.engine import shown
 
 ControlStatus = Literal["refuted", "not refuted", "not run"]
 

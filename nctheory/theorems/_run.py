@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory import _batching
+from nctheory.engine import WIDTHS as ALL_WIDTHS
 from nctheory.flow import FlowPrecision
 from nctheory.problems import Problem, size
 
@@ -21,7 +21,7 @@ LIGHT_NUMBERS = 100_000
 """The same for solves: parameters times seeds of all instances that share a program. Measured, usual programs against light
 ones: mostly above it, `ufm-ce-balanced` takes 40 s against 38 from an empty cache and 17 against 28 from a full one,
 `ufm-mse-nobias` 35 against 30 from an empty one; below it, `deep-mse-linear` 79 against 70 and 26 against 51."""
-WIDTHS = _batching.WIDTHS[:2]
+WIDTHS = ALL_WIDTHS[:2]
 """Seeds of one call of the compiled solve, be they fewer: of few widths few programs are compiled (conventional)."""
 FEW_SEEDS = 64
 """Seeds of a quick run, to which a usual program of a large shape (40 s of `ufm-focal`) never pays."""

@@ -9,8 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory._names import check_identifier, check_name
-from nctheory._shown import shown
+from nctheory.engine import check_identifier, check_name, shown
 from nctheory.problems import Problem, rounding
 from nctheory.theorems._evidence import Evidence
 from nctheory.theorems._instance import Hypothesis, Instance, Source, TrajectorySpec

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from nctheory._shown import shown
-from nctheory.theorems._files import write_atomically
+from nctheory.engine import shown, write_atomically
 from nctheory.theorems._instance import Source
 from nctheory.theorems._results import ClaimResult, ControlResult, InstanceResult, WorstCase
 

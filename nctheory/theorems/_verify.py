@@ -10,9 +10,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
-from nctheory._precision import float64
-from nctheory._programs import release_programs
-from nctheory._untraced import untraced
+from nctheory.engine import float64, release_programs, untraced
 from nctheory.flow import as_key, as_seeds
 from nctheory.problems import shape_of, size
 from nctheory.theorems._compose import compose_verdict, failed_verdict

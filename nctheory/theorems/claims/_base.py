@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from nctheory._names import check_name
+from nctheory.engine import check_name
 
 Scope = Literal["minimisers", "critical points", "any point"]
 SCOPES: tuple[Scope, ...] = ("minimisers", "critical points", "any point")

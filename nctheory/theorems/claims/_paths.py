@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nctheory._types import Array
+from nctheory.engine import Array
 from nctheory.problems import Params, rounding
 from nctheory.theorems._evidence import Trajectories
 from nctheory.theorems.claims._base import SAFETY, Check, Claim, Prediction

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nctheory._types import Array
+from nctheory.engine import Array
 from nctheory.problems import Params, rounding
 from nctheory.theorems._evidence import CriticalPoints, EndStates, Points
 from nctheory.theorems.claims._base import SAFETY, SCOPES, Check, Claim, Level, Prediction, Scope

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from nctheory._types import Array
+from nctheory.engine import Array
 from nctheory.problems import Params, Problem
 from nctheory.theorems._evidence import EndStates
 from nctheory.theorems.claims._base import Check, Claim, Prediction, moved_both_ways, nothing_checked

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from nctheory._types import Array, Scalar
 from nctheory.certificates import GAP_LEVEL, lower_bound
+from nctheory.engine import Array, Scalar
 from nctheory.problems import Params, Problem, rounding
 from nctheory.theorems._evidence import EndStates, Points
 from nctheory.theorems.claims._base import Check, Claim, Prediction, moved_both_ways

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nctheory._failures import Failure, described
+from nctheory.engine import Failure, described
 
 
 class Outputs:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory._concrete import is_traced
+from nctheory.engine._concrete import is_traced
 
 BLOCK_NUMBERS = 2**26
 """Numbers in one block of a map on an accelerator."""

@@ -6,7 +6,7 @@ import platform
 import tempfile
 from pathlib import Path
 
-from nctheory._failures import Failure
+from nctheory.engine._failures import Failure
 
 PACKAGES = ("nctheory", "jax", "jaxlib", "diffrax", "equinox", "numpy", "scipy")
 

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nctheory._failures import Failure, Misuse, described
+from nctheory.engine import Failure, Misuse, described
 
 if TYPE_CHECKING:
     from nctheory.theorems import Verdict
@@ -66,7 +66,7 @@ def _begin(channel: Any) -> None:
     threading.Thread(target=_outlive, daemon=True).start()
     # Another process is writing it; the program is compiled once more.
     warnings.filterwarnings("ignore", "Error reading persistent compilation cache entry", UserWarning)
-    from nctheory._environment import configure
+    from nctheory.engine import configure
 
     configure()
 
@@ -82,7 +82,7 @@ def _run(job: Job) -> Ended:
     """One verification in a worker; no exception leaves it, because a traceback does not travel."""
     from threadpoolctl import threadpool_limits
 
-    from nctheory._failures import wrong_arguments
+    from nctheory.engine import wrong_arguments
     from nctheory.theorems import find_theorem, load_theorem_file, verify
 
     try:

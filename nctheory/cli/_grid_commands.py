@@ -7,10 +7,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nctheory._commands import EXIT, output_folder, print_titles, report_console, say_file
-from nctheory._environment import check_writable, configure
-from nctheory._failures import Failure, Misuse, wrong_arguments
-from nctheory._outputs import Outputs
+from nctheory.cli._commands import EXIT, output_folder, print_titles, report_console, say_file
+from nctheory.cli._outputs import Outputs
+from nctheory.engine import Failure, Misuse, check_writable, configure, wrong_arguments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +24,9 @@ def phase_command(args: argparse.Namespace) -> int:
     """One phase diagram, or the list of them; the exit status says how its boundaries compare."""
     from threadpoolctl import threadpool_limits
 
+    from nctheory.engine import write_atomically
     from nctheory.phase import diagrams, phase_diagram
     from nctheory.report import TileProgress, phase_figure, phase_json, phase_lines, phase_table
-    from nctheory.theorems import write_atomically
 
     if args.diagram is None:
         print_titles(diagrams())
@@ -67,8 +66,9 @@ def dynamics_command(args: argparse.Namespace) -> int:
     """Curves of one theorem about paths, or the list of them; the exit status says how they compare."""
     from threadpoolctl import threadpool_limits
 
+    from nctheory.engine import write_atomically
     from nctheory.report import animate_features, dynamics_figure, dynamics_json, dynamics_table
-    from nctheory.theorems import catalogue, dynamics, find_theorem, write_atomically
+    from nctheory.theorems import catalogue, dynamics, find_theorem
 
     folder = None if args.out is None else output_folder(args.out)
     configure()

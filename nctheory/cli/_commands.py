@@ -9,9 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nctheory._environment import NoDevice, cache_directory, check_writable, configure, environment
-from nctheory._failures import ERROR, Misuse, wrong_arguments
-from nctheory._outputs import Outputs
+from nctheory.cli._outputs import Outputs
+from nctheory.engine import (
+    ERROR,
+    Misuse,
+    NoDevice,
+    cache_directory,
+    check_writable,
+    configure,
+    environment,
+    wrong_arguments,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -129,10 +137,11 @@ def census_command(args: argparse.Namespace) -> int:
     from threadpoolctl import threadpool_limits
 
     from nctheory.closed_form import NoClosedForm, critical_points, data_critical_values
+    from nctheory.engine import write_atomically
     from nctheory.landscape import census, compare, saddle_connections
     from nctheory.problems import DeepLinear
     from nctheory.report import census_figure, census_json, census_lines, census_table
-    from nctheory.theorems import find_theorem, write_atomically
+    from nctheory.theorems import find_theorem
 
     folder = None if args.out is None else output_folder(args.out)
     configure()

@@ -10,7 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Bool
 
-from nctheory._types import Array
+from nctheory.engine._types import Array
 
 Record = Any
 """Pytree of one item's data; stacked on a leading axis for all items."""

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from nctheory._commands import (
+from nctheory.cli._commands import (
     census_command,
     doctor_command,
     errata_command,
@@ -13,9 +13,9 @@ from nctheory._commands import (
     report_command,
     show_command,
 )
-from nctheory._failures import INTERRUPTED, guarded
-from nctheory._grid_commands import dynamics_command, phase_command, sweep_command
-from nctheory._verify_command import tour_command, verify_command
+from nctheory.cli._grid_commands import dynamics_command, phase_command, sweep_command
+from nctheory.cli._verify_command import tour_command, verify_command
+from nctheory.engine import INTERRUPTED, guarded
 
 BUDGET = 200_000
 """Gradient evaluations per seed."""

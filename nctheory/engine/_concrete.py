@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from nctheory._types import Array, Scalar
+from nctheory.engine._types import Array, Scalar
 
 
 def not_positive(number: Scalar) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 WRONG_USE, ERROR, INTERRUPTED, PIPE_CLOSED = 2, 4, 130, 141
-_OURS = Path(__file__).parent
+_OURS = Path(__file__).parents[1]
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Errors of a disk that is full or broken: no use of the command is right then."""
 _LIBRARIES = ("site-packages", "dist-packages", f"{os.sep}lib{os.sep}python", "<frozen", "<string>")

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import jax
 
-from nctheory._concrete import is_traced, within_trace
+from nctheory.engine._concrete import is_traced, within_trace
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nctheory._commands import exit_status, output_folder, report_console, say_file, selected_theorems
-from nctheory._environment import check_writable, configure
-from nctheory._failures import Misuse, wrong_arguments
-from nctheory._outputs import Outputs
+from nctheory.cli._commands import exit_status, output_folder, report_console, say_file, selected_theorems
+from nctheory.cli._outputs import Outputs
+from nctheory.engine import Misuse, check_writable, configure, wrong_arguments
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -40,8 +39,9 @@ def verify_command(args: argparse.Namespace) -> int:
     """Run verifications with a progress bar, print tables, write files; the exit status says how they ended."""
     from threadpoolctl import threadpool_limits
 
+    from nctheory.engine import write_atomically
     from nctheory.report import SeedProgress, render_verdict, summary_table, tolerance_figure
-    from nctheory.theorems import VerifyOptions, write_atomically
+    from nctheory.theorems import VerifyOptions
 
     _outputs(args)
     if args.seed is not None and args.instance is None:
@@ -100,7 +100,7 @@ def verify_command(args: argparse.Namespace) -> int:
 
 def announce(theorems: int, quick: bool) -> None:
     """Say on standard error how long many theorems are going to take."""
-    from nctheory._verify_pool import MANY, processes
+    from nctheory.cli._verify_pool import MANY, processes
 
     if theorems >= MANY:
         at_a_time = processes(theorems)
@@ -120,7 +120,7 @@ def _verdicts(
     save: Callable[["Verdict"], None],
 ) -> Iterator[Iterator["Verdict"]]:
     """The verdicts in order, each saved as soon as it is there: of one or few theorems in this process, of many in several."""
-    from nctheory._verify_pool import Job, processes, verdicts_of
+    from nctheory.cli._verify_pool import Job, processes, verdicts_of
     from nctheory.theorems import verify
 
     workers = processes(len(chosen))

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from nctheory._concrete import is_traced, within_trace
+from nctheory.engine._concrete import is_traced, within_trace
 
 LIGHT = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 """Compiler options that make a program for a CPU in a third of the time; it then runs at a third to a quarter of the speed."""

@@ -1,0 +1,69 @@
+"""What the rooms of the package compute with, and where it is defined."""
+
+from ._batching import WIDTHS, fixed_width, in_few_lengths, map_in_blocks, rounded_up, usual_block
+from ._concrete import as_array, is_positive, is_traced, not_positive, stacked, within_trace
+from ._environment import RARELY, NoDevice, cache_directory, check_writable, configure, environment
+from ._extended import NotExtended, extended
+from ._failures import ERROR, INTERRUPTED, Failure, Misuse, described, guarded, wrong_arguments
+from ._files import synchronise_folder, whole_file, write_atomically
+from ._lanes import Lane, Record, Runner, run_lanes, several_steps
+from ._names import check_identifier, check_name
+from ._precision import EPS, float64
+from ._programs import LIGHT, light_jit, one_at_a_time, release_programs
+from ._registry import Registry, TheoremFileError, import_proofs
+from ._shown import shown
+from ._types import Array, Scalar
+from ._untraced import untraced
+
+__all__ = [
+    "EPS",
+    "ERROR",
+    "INTERRUPTED",
+    "LIGHT",
+    "RARELY",
+    "WIDTHS",
+    "Array",
+    "Failure",
+    "Lane",
+    "Misuse",
+    "NoDevice",
+    "NotExtended",
+    "Record",
+    "Registry",
+    "Runner",
+    "Scalar",
+    "TheoremFileError",
+    "as_array",
+    "cache_directory",
+    "check_identifier",
+    "check_name",
+    "check_writable",
+    "configure",
+    "described",
+    "environment",
+    "extended",
+    "fixed_width",
+    "float64",
+    "guarded",
+    "import_proofs",
+    "in_few_lengths",
+    "is_positive",
+    "is_traced",
+    "light_jit",
+    "map_in_blocks",
+    "not_positive",
+    "one_at_a_time",
+    "release_programs",
+    "rounded_up",
+    "run_lanes",
+    "several_steps",
+    "shown",
+    "stacked",
+    "synchronise_folder",
+    "untraced",
+    "usual_block",
+    "whole_file",
+    "within_trace",
+    "write_atomically",
+    "wrong_arguments",
+]

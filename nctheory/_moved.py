@@ -9,7 +9,6 @@ from typing import Any
 
 MOVED = {
     "Axis": "phase.Axis",
-    "BalancedChain": "problems.BalancedChain",
     "Boundary": "phase.Boundary",
     "ChainParams": "problems.ChainParams",
     "Claim": "theorems.Claim",

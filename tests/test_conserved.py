@@ -323,8 +323,8 @@ def test_balanced_starts(widths, free, rng):
         for lower, upper in pairwise(chain):
             np.testing.assert_allclose(upper.T @ upper, lower @ lower.T, rtol=0, atol=1e-13)
         spectra = [np.linalg.svd(x, compute_uv=False) for x in chain]
-        assert all(np.sum(s > 1e-8) == problem.rank == min(widths) for s in spectra)
-        assert 1.3 * 0.5 <= spectra[0][: problem.rank].min() <= spectra[0].max() <= 1.3 * 1.5
+        assert all(np.sum(s > 1e-8) == problem.largest_rank == min(widths) for s in spectra)
+        assert 1.3 * 0.5 <= spectra[0][: problem.largest_rank].min() <= spectra[0].max() <= 1.3 * 1.5
         assert float(problem.objective(params)) == pytest.approx(float(plain.objective(params)), rel=1e-14)
         seen.append(np.asarray(problem.product(params)))
     assert np.linalg.norm(seen[0] - seen[1]) > 0.1

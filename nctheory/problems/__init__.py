@@ -3,7 +3,7 @@
 Every real hyperparameter is an array leaf; shapes and kinds are static. Nothing here knows a theorem or a solver.
 """
 
-from nctheory.problems._balanced import BalancedChain, balanced_chain
+from nctheory.problems._balanced import BalancedStarts, balanced_chain
 from nctheory.problems._base import (
     NoCertificate,
     Params,
@@ -48,11 +48,12 @@ from nctheory.problems._moments import MomentChain, expand_moments, moment_form
 from nctheory.problems._pick_all import PickAllLabel, multi_label_features, pick_all_label, tag_indicators
 from nctheory.problems._problem_sum import ProblemSum, problem_sum
 from nctheory.problems._scales import Scales, nearest_scale
+from nctheory.problems._starts import Starts
 
 __all__ = [
     "RANK_DOUBT",
     "RANK_TOLERANCE",
-    "BalancedChain",
+    "BalancedStarts",
     "ChainParams",
     "CrossEntropy",
     "DeepLinear",
@@ -71,6 +72,7 @@ __all__ = [
     "Problem",
     "ProblemSum",
     "Scales",
+    "Starts",
     "VectorScaling",
     "as_family",
     "balanced_chain",

@@ -1,6 +1,5 @@
 """A linear chain whose starts are balanced: W_{l+1}^T W_{l+1} = W_l W_l^T in every space between two free factors."""
 
-import dataclasses
 from itertools import pairwise
 
 import jax
@@ -10,27 +9,23 @@ from jaxtyping import PRNGKeyArray
 from nctheory.engine import Scalar, float64
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._gauge import ChainParams
+from nctheory.problems._starts import Starts
 
 SPREAD = (0.5, 1.5)
 """Range of the singular values of every factor at a start of scale 1."""
 
 
-class BalancedChain(DeepLinear):
-    r"""`DeepLinear` started at random balanced points.
+class BalancedStarts(Starts):
+    r"""Random balanced points of a chain.
 
     With F factors, r the least of all widths, and orthonormal frames $U_0,\dots,U_F$ of r columns in the spaces between
     them, factor l is $U_l\,\mathrm{diag}(s)\,U_{l-1}^\top$: the product is $U_F\,\mathrm{diag}(s^F)\,U_0^\top$, of rank r.
     """
 
-    @property
-    def rank(self) -> int:
-        """Rank r of the product at the starts."""
-        return min(self.widths if self.inputs is not None else (*self.widths, self.targets.shape[1]))
-
-    def init(self, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
+    def __call__(self, problem: DeepLinear, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
         """Haar frames; singular values uniform in `scale` times `SPREAD`."""
-        spaces = self.widths if self.inputs is not None else (self.targets.shape[1], *self.widths)
-        rank = self.rank
+        spaces = problem.widths if problem.inputs is not None else (problem.targets.shape[1], *problem.widths)
+        rank = problem.largest_rank
         for_frames, for_values = jax.random.split(key)
         sides = [dim * rank for dim in spaces]
         draw = jax.random.normal(for_frames, (sum(sides),), jnp.float64)
@@ -42,12 +37,12 @@ class BalancedChain(DeepLinear):
         low, high = SPREAD
         values = scale * jax.random.uniform(for_values, (rank,), jnp.float64, low, high)
         chain = [(upper * values[None, :]) @ lower.T for lower, upper in pairwise(frames)]
-        features = None if self.inputs is not None else chain.pop(0)
+        features = None if problem.inputs is not None else chain.pop(0)
         return ChainParams(tuple(chain), features, None)
 
 
 @float64
-def balanced_chain(problem: DeepLinear) -> BalancedChain:
+def balanced_chain(problem: DeepLinear) -> DeepLinear:
     r"""The same problem, started at balanced points.
 
     Raises ValueError for a chain with a bias or in the reduced form, where the features' decay differs by class.
@@ -66,4 +61,4 @@ def balanced_chain(problem: DeepLinear) -> BalancedChain:
         raise ValueError(
             "problem: expected full samples; the reduced form decays the features of each class differently"
         )
-    return BalancedChain(**{field.name: getattr(problem, field.name) for field in dataclasses.fields(problem)})
+    return problem.with_starts(BalancedStarts())

@@ -16,6 +16,7 @@ from nctheory.problems._gauge import ChainParams, chain_gauge_penalty, chain_tan
 from nctheory.problems._hessian import chain_hessian
 from nctheory.problems._losses import Loss, is_loss
 from nctheory.problems._scales import ORDINARY, Scales, nearest_scale
+from nctheory.problems._starts import Starts
 
 _OF_THE_OBJECTIVE = ("lowest", "product", "logits", "_with_bias", "regulariser", "objective", "value_and_grad")
 
@@ -42,10 +43,12 @@ class DeepLinear(Problem):
     reduced_form: bool = eqx.field(static=True)
     bias_row: Float[Array, "M"] | None
     """What b multiplies, where that is not the constant row (see `moment_form`)."""
+    starts: Starts | None = eqx.field(default=None, kw_only=True)
+    """The law of the random starts; None for independent normal entries."""
 
     @classmethod
     def of(cls, chain: "DeepLinear", **more: Any) -> Any:
-        """This kind of chain (one with starts of its own, say) with the fields of another."""
+        """This kind of chain (one with an objective of its own, say) with the fields of another."""
         return cls(**{field.name: getattr(chain, field.name) for field in dataclasses.fields(chain)}, **more)
 
     @property
@@ -63,7 +66,20 @@ class DeepLinear(Problem):
         """K, the number of rows of the logits."""
         return self.widths[-1]
 
+    @property
+    def largest_rank(self) -> int:
+        """The largest rank that the product can have: the least width, or number of columns where the features are free."""
+        return min(self.widths if self.inputs is not None else (*self.widths, self.targets.shape[1]))
+
+    def with_starts(self, law: Starts | None) -> "DeepLinear":
+        """The same problem, started by another law; None for independent normal entries."""
+        return dataclasses.replace(self, starts=law)
+
     def init(self, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
+        """A start by the problem's law."""
+        return self.normal_start(key, scale) if self.starts is None else self.starts(self, key, scale)
+
+    def normal_start(self, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
         """Independent normal entries: variance scale^2/fan-in in the weights, scale^2/d_0 in H, scale^2/K in b."""
         shapes = [*zip(self.widths[1:], self.widths[:-1], strict=True)]
         fans = [shape[1] for shape in shapes]

@@ -22,13 +22,13 @@ class MomentChain(DeepLinear):
     known: int = eqx.field(static=True)
     """Number r of leading columns, which span the targets and the constant row."""
 
-    def init(self, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
-        """The law of H Q^T for H as in `DeepLinear.init`: normal columns, then the Cholesky factor of a Wishart matrix.
+    def normal_start(self, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
+        """The law of H Q^T for H as of a `DeepLinear`: normal columns, then the Cholesky factor of a Wishart matrix.
 
         The last d_0 columns R need only have the right law of $RR^\top$, because the flow commutes with rotations of
         them; $RR^\top$ is Wishart with N - r degrees of freedom (Bartlett 1933).
         """
-        plain = super().init(key, scale)
+        plain = super().normal_start(key, scale)
         features = cast(Array, plain.features)
         dim, free = self.widths[0], self.samples - self.known
         unit = scale / dim**0.5

@@ -68,7 +68,7 @@ def slope(problem, params):
 def decomposition(problem, params):
     """Singular vectors and values of W, as many as its rank."""
     left, singular, right = jnp.linalg.svd(product(params), full_matrices=False)
-    rank = problem.rank
+    rank = problem.largest_rank
     return left[:, :rank], singular[:rank], right[:rank]
 
 
@@ -102,7 +102,9 @@ def law_error(problem, params):
     reach = w ** (number - 1)
     # The slope of the fit is known to rounding of the logits.
     logits = jnp.max(problem.column_weight) * (w**number * jnp.sum(problem.inputs**2) + jnp.sum(problem.targets**2))
-    rounded = number * reach * (reach * (jnp.linalg.norm(outer) + logits) + decays(problem)[0] * w) * problem.rank
+    rounded = (
+        number * reach * (reach * (jnp.linalg.norm(outer) + logits) + decays(problem)[0] * w) * problem.largest_rank
+    )
     error = power_error(problem, params)
     return rounded + 2 * number * error * (reach**2 + error) * jnp.linalg.norm(outer) / rounding_unit(params)
 

@@ -120,10 +120,10 @@ def power_error(problem, params):
     number, w = problem.factors, largest_norm(params)
     d = jnp.max(jnp.stack([jnp.linalg.norm(x) for x in imbalances(params)])) + rounding_unit(params) * w**2
     whole = number * (number - 1) / 2 * w ** (2 * (number - 1)) * d
-    floor = jnp.linalg.svd(product(params), compute_uv=False)[problem.rank - 1] ** 2 - whole
+    floor = jnp.linalg.svd(product(params), compute_uv=False)[problem.largest_rank - 1] ** 2 - whole
     worst = jnp.zeros(())
     for a in range(1, number):
         lipschitz = jnp.where(floor > 0, jnp.where(floor > 0, floor, 1.0) ** (a / number - 1) * whole, jnp.inf)
-        change = jnp.minimum(lipschitz, jnp.sqrt(1.0 * problem.rank) * whole ** (a / number))
+        change = jnp.minimum(lipschitz, jnp.sqrt(1.0 * problem.largest_rank) * whole ** (a / number))
         worst = jnp.maximum(worst, change + a * (a - 1) / 2 * w ** (2 * (a - 1)) * d)
     return worst

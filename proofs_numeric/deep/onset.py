@@ -10,33 +10,33 @@ import nctheory as nct
 from proofs_numeric.deep.chains import label_directions, strengths, weakest
 
 
-class AlignedStarts(nct.problems.DeepLinear):
+class AlongTargets(nct.problems.Starts):
     """The same chain started near balanced points along the targets, with or without the weakest directions that can be on.
 
     Where three and four directions have to be on at once a random start rarely is in the basin of the minimum. Which of its
     end states is the minimum is for the certificate to say.
     """
 
-    def init(self, key, scale):
+    def __call__(self, problem, key, scale):
         """Directions at 0.5 to 1 times the targets' heights or off, in factors that are off by a few per cent at random."""
-        left, sigma, right = label_directions(self)
-        rank = min(len(sigma), *self.widths)
+        left, sigma, right = label_directions(problem)
+        rank = min(len(sigma), *problem.widths)
         left, sigma, right = left[:, :rank], sigma[:rank], right[:rank]
         # Each value of the decay draws anew, so that no key leaves out one of the two cases at all of them.
-        drawn = jax.random.uniform(key, (), jnp.float64) + 1e7 * jnp.sum(jnp.log(jnp.asarray(self.weight_decay)))
+        drawn = jax.random.uniform(key, (), jnp.float64) + 1e7 * jnp.sum(jnp.log(jnp.asarray(problem.weight_decay)))
         drawn = drawn - jnp.floor(drawn)
         on = (sigma > (1 + 1e-9) * sigma[-1]) | (drawn > 0.5)
         heights = jnp.where(on, jnp.maximum(drawn, 0.5), 0.0) * jnp.asarray(sigma)
-        layers, full = (nct.closed_form.layer_singular_values(self, each) for each in (heights, jnp.asarray(sigma)))
-        shapes = [*zip(self.widths[1:], self.widths[:-1], strict=True), (self.widths[0], right.shape[1])]
+        layers, full = (nct.closed_form.layer_singular_values(problem, each) for each in (heights, jnp.asarray(sigma)))
+        shapes = [*zip(problem.widths[1:], problem.widths[:-1], strict=True), (problem.widths[0], right.shape[1])]
         factors = [jnp.zeros(shape).at[:rank, :rank].set(jnp.diag(s)) for shape, s in zip(shapes, layers, strict=True)]
         factors[-2] = jnp.zeros(shapes[-2]).at[:, :rank].set(jnp.asarray(left) * layers[-2][None, :])
         factors[-1] = jnp.zeros(shapes[-1]).at[:rank].set(layers[-1][:, None] * jnp.asarray(right))
-        noise = super().init(key, 0.05)
+        noise = problem.normal_start(key, 0.05)
         rough = [jnp.max(s) * x for s, x in zip(full, (*noise.weights, noise.features), strict=True)]
         *weights, features = [x + y for x, y in zip(factors, rough, strict=True)]
         return nct.problems.ChainParams(
-            tuple(weights), features, None if noise.bias is None else jnp.zeros(self.classes)
+            tuple(weights), features, None if noise.bias is None else jnp.zeros(problem.classes)
         )
 
 
@@ -44,7 +44,7 @@ def at_strength(problem, b):
     """The problem with strength `b` of its weakest direction that can be on, and the same ratios of the decays."""
     factor = (b / strengths(problem)[3][weakest(problem)]) ** (problem.depth / (problem.depth + 1))
     moved = dataclasses.replace(problem, weight_decay=np.asarray(factor * np.asarray(problem.weight_decay)))
-    return AlignedStarts.of(moved)
+    return moved.with_starts(AlongTargets())
 
 
 def far_around(problem):

@@ -15,7 +15,7 @@ ROUNDED = 1e-10
 """A relative deviation from a hypothesis below this is rounding."""
 
 
-def white_chain(rng, widths, strengths, samples, kind=nct.problems.DeepLinear, decay=0.0, **more):
+def white_chain(rng, widths, strengths, samples, law=None, decay=0.0, **more):
     r"""A chain on inputs with $XX^\top=NI$ whose targets are $Y=\Sigma X$, $\Sigma$ of the given singular values.
 
     With squared error its objective is $\frac12|W_L\cdots W_1-\Sigma|^2$, and the decays.
@@ -28,7 +28,9 @@ def white_chain(rng, widths, strengths, samples, kind=nct.problems.DeepLinear, d
     chain = nct.deep_linear(
         widths=widths, inputs=inputs, targets=target @ inputs, loss="mse", weight_decay=(decay,) * (len(widths) - 1)
     )
-    return kind.of(chain, **{name: np.asarray(value) for name, value in more.items()})
+    if law is None:
+        return chain
+    return chain.with_starts(law(**{name: np.asarray(value) for name, value in more.items()}))
 
 
 def correlation(problem):
@@ -75,34 +77,34 @@ def skewed(point, skew):
     return nct.problems.ChainParams((skew * point.weights[0], *inner, point.weights[-1] / skew), None, None)
 
 
-class Aligned(nct.problems.DeepLinear):
+class Aligned(nct.problems.Starts):
     """Starts that are balanced and aligned with the targets' modes; heights spread in their logarithm by a factor of ten."""
 
     skew: Float[np.ndarray | jax.Array, ""]
     """1 for balanced starts."""
 
-    def init(self, key, scale):
+    def __call__(self, problem, key, scale):
         """Heights from scale/10 to scale."""
-        left, strengths, right = modes(self)
+        left, strengths, right = modes(problem)
         turned, drawn = jax.random.split(key)
         height = scale * 10.0 ** -jax.random.uniform(drawn, strengths.shape, jnp.float64)
-        return skewed(balanced(turned, left, height, right, self.widths), self.skew)
+        return skewed(balanced(turned, left, height, right, problem.widths), self.skew)
 
 
-class Balanced(nct.problems.DeepLinear):
+class Balanced(nct.problems.Starts):
     """Starts that are balanced and turned against the targets' modes at random."""
 
     skew: Float[np.ndarray | jax.Array, ""]
     """1 for balanced starts."""
 
-    def init(self, key, scale):
+    def __call__(self, problem, key, scale):
         """Heights from scale/10 to scale."""
         turned, drawn, one, other = jax.random.split(key, 4)
-        rank = min(self.widths)
-        left = jnp.linalg.qr(jax.random.normal(one, (self.widths[-1], rank), jnp.float64))[0]
-        right = jnp.linalg.qr(jax.random.normal(other, (self.widths[0], rank), jnp.float64))[0].T
+        rank = min(problem.widths)
+        left = jnp.linalg.qr(jax.random.normal(one, (problem.widths[-1], rank), jnp.float64))[0]
+        right = jnp.linalg.qr(jax.random.normal(other, (problem.widths[0], rank), jnp.float64))[0].T
         height = scale * 10.0 ** -jax.random.uniform(drawn, (rank,), jnp.float64)
-        return skewed(balanced(turned, left, height, right, self.widths), self.skew)
+        return skewed(balanced(turned, left, height, right, problem.widths), self.skew)
 
 
 def drawn_start(instance):

@@ -18,18 +18,18 @@ from proofs_numeric.pool import log_uniform, pick
 SHAPES = (((2, 3, 3), (2, 2, 4), (2, 5, 2)), ((3, 2, 2), (4, 2, 2), (4, 3, 2), (3, 2, 3)))
 
 
-class Aligned(nct.problems.DeepLinear):
+class Aligned(nct.problems.Starts):
     """Starts whose hidden factors are multiples of orthogonal matrices, aligned with the classes."""
 
     turned: Float[np.ndarray | jax.Array, ""]
     """0 within the theorem; 1 for a first factor that is reflected at a random direction."""
 
-    def init(self, key, scale):
+    def __call__(self, problem, key, scale):
         """All singular values `scale`."""
-        width, classes = self.widths[0], self.classes
-        *keys, last = jax.random.split(key, self.depth)
+        width, classes = problem.widths[0], problem.classes
+        *keys, last = jax.random.split(key, problem.depth)
         turns = [jnp.linalg.qr(jax.random.normal(one, (width, width), jnp.float64))[0] for one in keys]
-        ends = [frame(self), *turns]
+        ends = [frame(problem), *turns]
         weights = [scale * up @ low.T for low, up in pairwise(ends)]
         direction = jax.random.normal(last, (width,), jnp.float64)
         mirror = jnp.eye(width) - 2.0 * self.turned * jnp.outer(direction, direction) / jnp.sum(direction**2)
@@ -87,7 +87,7 @@ def draw_instances(groups=SHAPES, turned=0.0, seed=0):
                 slow = {2: 1.0, 3: 1.5, 4: 3.0}[layers] * size ** (2 - layers)
                 last = total * slow * (12.0 + np.log(1 / size)) / np.sqrt(n)
                 shown = {"K": classes, "n": n, "L": layers, "epsilon": size}
-                problem = Aligned.of(chain, turned=np.asarray(turned))
+                problem = chain.with_starts(Aligned(np.asarray(turned)))
                 spec = nct.theorems.TrajectorySpec(tuple((np.arange(1, 31) * last / 30).tolist()))
                 drawn.append(nct.Instance(problem, shown, scale=size, trajectory=spec))
         return drawn

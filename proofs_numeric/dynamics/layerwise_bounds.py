@@ -57,7 +57,7 @@ def draw_instances(groups=SHAPES, cases=CASES, uneven=1.0):
                 extra = {name: np.asarray(number) for name, number in numbers.items()}
                 extra |= {"left": left, "heights": heights, "right": right}
                 shown = {"K": classes, "n": n, "L": layers, "theta": angle, "epsilon": epsilon, "angles": pattern}
-                drawn.append(nct.Instance(MinimumNorm.of(chain, **extra), shown))
+                drawn.append(nct.Instance(chain.with_starts(MinimumNorm(**extra)), shown))
         return drawn
 
     return draw
@@ -94,7 +94,9 @@ def mean_grams(problem, power_of_gram=1.0, outside=1.0):
     found = []
     for layer in range(problem.depth):
         kept = values ** (-power_of_gram * (1.0 - layer / problem.depth))
-        found.append(n**2 * (basis * kept[None, :]) @ basis.T + outside * problem.epsilon ** (2 * layer) * beyond)
+        found.append(
+            n**2 * (basis * kept[None, :]) @ basis.T + outside * problem.starts.epsilon ** (2 * layer) * beyond
+        )
     return found
 
 
@@ -110,7 +112,7 @@ def predict_with(angles=1.0, power=2.0, **wrong):
     def predict(problem):
         depth, classes = problem.depth, problem.classes
         total = problem.widths[0]
-        theta, size = angles * problem.angle, problem.epsilon
+        theta, size = angles * problem.starts.angle, problem.starts.epsilon
         n = total / classes
         least = size**power * ((1.0 - theta) / n) ** (1.0 / depth)
         base = size**power * ((1.0 + theta) / n) ** (1.0 / depth)

@@ -10,7 +10,7 @@ from proofs_numeric.conserved.vector_field import imbalances
 from proofs_numeric.conserved.vector_field import product as end_to_end
 
 
-class MinimumNorm(nct.problems.DeepLinear):
+class MinimumNorm(nct.problems.Starts):
     """Points, not starts of a descent: balanced factors of the minimum-norm solution, all other singular values epsilon."""
 
     epsilon: Float[np.ndarray | jax.Array, ""]
@@ -23,9 +23,9 @@ class MinimumNorm(nct.problems.DeepLinear):
     right: Float[np.ndarray | jax.Array, "N N"]
     """Singular vectors and values of the product, with those of its null space."""
 
-    def init(self, key, scale):
+    def __call__(self, problem, key, scale):
         """The inner frames are random, the product is the same whatever they are."""
-        width, rank, depth = self.widths[0], self.classes, self.depth
+        width, rank, depth = problem.widths[0], problem.classes, problem.depth
         tops = jnp.asarray(self.heights) ** (1.0 / depth)
         frames = [jnp.asarray(self.right).T, *(turned(one, width) for one in jax.random.split(key, depth - 1))]
         weights = []
@@ -64,7 +64,7 @@ def near_orthonormal(rng, classes, n, angle, pattern):
 
 def nearly_orthonormal(instance):
     """Whether the Gram matrix of the inputs is within theta/N of the identity, entry by entry, theta at most 1/4."""
-    inputs, angle = np.asarray(instance.problem.inputs), float(instance.problem.angle)
+    inputs, angle = np.asarray(instance.problem.inputs), float(instance.problem.starts.angle)
     off = np.max(np.abs(inputs.T @ inputs - np.eye(inputs.shape[1])))
     return angle <= 0.25 and off <= angle / inputs.shape[1] + 1e-13
 
@@ -76,7 +76,7 @@ def minimum_norm(instance):
     total, classes = problem.widths[0], problem.classes
     off = [end_to_end(point) - jnp.asarray(problem.targets) @ np.linalg.pinv(problem.inputs)]
     *inner, last = imbalances(point)
-    delta = float(problem.epsilon) ** 2 * np.sqrt(total - classes)
-    rest = [np.linalg.svd(weight, compute_uv=False)[classes:] - problem.epsilon for weight in point.weights[:-1]]
+    delta = float(problem.starts.epsilon) ** 2 * np.sqrt(total - classes)
+    rest = [np.linalg.svd(weight, compute_uv=False)[classes:] - problem.starts.epsilon for weight in point.weights[:-1]]
     errors = [*off, *inner, jnp.linalg.norm(last) - delta, *rest]
     return max(float(jnp.max(jnp.abs(x))) for x in errors) < 1e-10

@@ -18,15 +18,15 @@ RATE = 0.05
 STEPS = tuple(250.0 * k for k in range(41))
 
 
-class Scaled(nct.problems.DeepLinear):
+class Orthogonal(nct.problems.Starts):
     """Starts whose factors are orthogonal matrices, times one number."""
 
     noise: Float[np.ndarray | jax.Array, ""]
     """Relative size of what is added to them; 0 within the theorem."""
 
-    def init(self, key, scale):
+    def __call__(self, problem, key, scale):
         """Haar-distributed up to signs."""
-        drawn = jax.random.normal(key, (2, self.depth, self.widths[0], self.widths[0]), jnp.float64)
+        drawn = jax.random.normal(key, (2, problem.depth, problem.widths[0], problem.widths[0]), jnp.float64)
         frames = [jnp.linalg.qr(one)[0] for one in drawn[0]]
         return nct.problems.ChainParams(
             tuple(scale * (q + self.noise * x) for q, x in zip(frames, drawn[1], strict=True)), None, None
@@ -57,7 +57,7 @@ def draw_instances(groups=SHAPES, noise=0.0, seed=0):
             ):
                 strengths = np.sort(rng.uniform(1.0, 2.0, size=rank))[::-1]
                 size = log_uniform(rng, 0.2, 0.7)
-                problem = white_chain(rng, (width,) * (layers + 1), strengths, width, Scaled, decay, noise=noise)
+                problem = white_chain(rng, (width,) * (layers + 1), strengths, width, Orthogonal, decay, noise=noise)
                 shown = {"d": width, "L": layers, "rank": rank, "decay": decay, "epsilon": size}
                 drawn.append(
                     nct.Instance(problem, shown, scale=size, trajectory=nct.theorems.TrajectorySpec(STEPS, rate=RATE))

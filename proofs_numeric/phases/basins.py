@@ -14,16 +14,16 @@ SPREAD = 0.01
 """Standard deviation of the logarithm of a start's size."""
 
 
-class BalancedStarts(nct.problems.DeepLinear):
+class Balanced(nct.problems.Starts):
     """The chain with balanced starts: factors are one multiple of orthogonal matrices, the product a multiple of I."""
 
     start_size: Float[np.ndarray | jax.Array, ""]
 
-    def init(self, key, scale):
+    def __call__(self, problem, key, scale):
         """Factors of size `start_size`, give or take `SPREAD`; inner spaces turned at random."""
         drawn, spread = jax.random.split(key)
         size = scale * self.start_size * jnp.exp(SPREAD * jax.random.normal(spread, (), jnp.float64))
-        turns = jnp.linalg.qr(jax.random.normal(drawn, (self.depth, CLASSES, CLASSES), jnp.float64))[0]
+        turns = jnp.linalg.qr(jax.random.normal(drawn, (problem.depth, CLASSES, CLASSES), jnp.float64))[0]
         above = [*turns[1:], jnp.eye(CLASSES)]
         weights = tuple(size * up @ low.T for low, up in zip(turns, above, strict=True))
         return nct.problems.ChainParams(weights, size * turns[0], None)
@@ -35,7 +35,7 @@ def model(depth, scale):
     chain = nct.problems.class_mean_chain(
         sizes=(1.0,) * CLASSES, widths=(CLASSES,) * (depth + 1), loss="mse", weight_decay=(DECAY,) * (depth + 1)
     )
-    return BalancedStarts.of(chain, start_size=np.asarray(scale, float))
+    return chain.with_starts(Balanced(np.asarray(scale, float)))
 
 
 def height(problem, params):

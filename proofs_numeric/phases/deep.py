@@ -15,7 +15,7 @@ ON, OFF = (1.0, 2.0), (0.1, 0.3)
 it (where there is one: with one layer all starts reach the global minimum)."""
 
 
-class NearDiagonal(nct.problems.DeepLinear):
+class NearDiagonal(nct.problems.Starts):
     """The chain with near-diagonal starts, at which each class is on or off with even chances, whatever the other is.
 
     All local minima are reached: both classes on, both off, the larger one alone (from the smaller one alone the flow goes
@@ -24,14 +24,14 @@ class NearDiagonal(nct.problems.DeepLinear):
     Which state is the global minimum, and which are local minima, does not depend on the starts.
     """
 
-    def init(self, key, scale):
+    def __call__(self, problem, key, scale):
         """Factors close to one diagonal matrix, a class's entry drawn from `ON` or from `OFF`."""
         drawn, chosen, sized = jax.random.split(key, 3)
-        noise = super().init(drawn, SPREAD)
-        on = jax.random.bernoulli(chosen, shape=(self.classes,))[:, None]
+        noise = problem.normal_start(drawn, SPREAD)
+        on = jax.random.bernoulli(chosen, shape=(problem.classes,))[:, None]
         low, high = jnp.where(on, jnp.asarray(ON), jnp.asarray(OFF)).T
-        root = jnp.sqrt(scale * jax.random.uniform(sized, (self.classes,), jnp.float64, low, high))
-        share = jnp.sqrt(self.multiplicity)  # of a class in its feature: h_k sqrt(n_k) is like a layer's column
+        root = jnp.sqrt(scale * jax.random.uniform(sized, (problem.classes,), jnp.float64, low, high))
+        share = jnp.sqrt(problem.multiplicity)  # of a class in its feature: h_k sqrt(n_k) is like a layer's column
         return nct.problems.ChainParams(
             weights=tuple(root[:, None] * (jnp.eye(*w.shape) + w) * root[None, :] for w in noise.weights),
             features=root[:, None] * (jnp.eye(*noise.features.shape) + noise.features) * (root / share)[None, :],
@@ -46,7 +46,7 @@ def model_of(depth):
         chain = nct.problems.class_mean_chain(
             sizes=(ratio, 1.0), widths=(2,) * (depth + 1), loss="mse", weight_decay=(decay,) * (depth + 1)
         )
-        return NearDiagonal.of(chain)
+        return chain.with_starts(NearDiagonal())
 
     return model
 

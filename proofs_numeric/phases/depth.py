@@ -24,19 +24,19 @@ def white_inputs():
     return np.sqrt(SAMPLES) * columns.T
 
 
-class Aligned(nct.problems.DeepLinear):
+class Aligned(nct.problems.Starts):
     """Starts from small to large ones around the rank-one minimiser's direction: each of its two minima is reached.
 
     Which state is the global minimum does not depend on the starts.
     """
 
-    def init(self, key, scale):
+    def __call__(self, problem, key, scale):
         """A balanced start of random height, with noise."""
         drawn, spread = jax.random.split(key)
-        noise = super().init(drawn, 0.1)
+        noise = problem.normal_start(drawn, 0.1)
         height = scale * jnp.exp(jax.random.uniform(spread, (), jnp.float64, jnp.log(3e-3), jnp.log(3.0)))
-        point = balanced(self, height, jax.random.fold_in(key, 2))
-        return jax.tree.map(lambda x, y: x + height ** (1.0 / self.depth) * y, point, noise)
+        point = balanced(problem, height, jax.random.fold_in(key, 2))
+        return jax.tree.map(lambda x, y: x + height ** (1.0 / problem.depth) * y, point, noise)
 
 
 def balanced(problem, height, key):
@@ -59,7 +59,7 @@ def model_of(hidden):
         chain = nct.deep_linear(
             widths=widths, inputs=inputs, targets=targets, loss="mse", weight_decay=(decay,) * (hidden + 1)
         )
-        return Aligned.of(chain)
+        return chain.with_starts(Aligned())
 
     return model
 

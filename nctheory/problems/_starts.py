@@ -1,0 +1,31 @@
+"""Where a chain starts: the law of its random starts is a field of the problem."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import PRNGKeyArray
+
+from nctheory.engine import Scalar
+from nctheory.problems._gauge import ChainParams
+
+
+class Starts(eqx.Module):
+    """The law of a chain's random starts, where they are not independent normal entries.
+
+    A subclass says how one start is drawn; its array fields are numbers of the law, so that laws that differ in numbers share
+    compiled programs. `problem.with_starts(law)` is the same problem with these starts, and `problem.normal_start(key, scale)`
+    draws independent normal entries for use within a law.
+
+    >>> import jax, nctheory as nct
+    >>> class Identity(nct.problems.Starts):
+    ...     def __call__(self, problem, key, scale):
+    ...         return jax.tree.map(lambda x: scale * jax.numpy.eye(*x.shape), problem.normal_start(key, scale))
+    >>> chain = nct.deep_linear(widths=(2, 2), counts=(1, 1), loss="mse", weight_decay=(0.1, 0.1)).with_starts(Identity())
+    >>> nct.starts(chain, 1, scale=3.0).weights[0][0].tolist()
+    [[3.0, 0.0], [0.0, 3.0]]
+    """
+
+    @abc.abstractmethod
+    def __call__(self, problem: Any, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
+        """One start of `problem`, of the given scale."""

@@ -11,6 +11,7 @@ from nctheory.engine import TheoremFileError
 from nctheory.theorems._chain_claims import balance_claim, balance_control, chain_claims, chain_controls
 from nctheory.theorems._collapse_claims import collapse_claims, collapse_controls
 from nctheory.theorems._compose import compose_verdict
+from nctheory.theorems._docstring import Description, described
 from nctheory.theorems._dynamics import Curve, Dynamics, dynamics
 from nctheory.theorems._engine_error import EngineError
 from nctheory.theorems._erratum import Erratum, ErratumResult, errata, find_erratum, register_erratum
@@ -62,6 +63,7 @@ __all__ = [
     "Control",
     "ControlResult",
     "CriticalPoints",
+    "Description",
     "Curve",
     "Dynamics",
     "EndStates",
@@ -107,6 +109,7 @@ __all__ = [
     "compose_verdict",
     "corrected_bounds",
     "covering_instances",
+    "described",
     "dynamics",
     "errata",
     "failure_bound",

@@ -11,6 +11,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import check_identifier, check_name, shown
 from nctheory.problems import Problem, rounding
+from nctheory.theorems._docstring import Description, described
 from nctheory.theorems._evidence import Evidence
 from nctheory.theorems._instance import Hypothesis, Instance, Source, TrajectorySpec
 from nctheory.theorems._methods import Solve
@@ -77,9 +78,12 @@ class Control:
 
 
 @shown()
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Theorem:
     """A theorem as an executable claim.
+
+    Title, statement, the words of the hypotheses and notation are read from `docstring`, that of the theorem's file (its form:
+    `described`); a theorem that is made by a program may give them one by one instead.
 
     `instances(key)` draws problems over the whole of the `hypotheses`, each of which is evaluated on every instance;
     `predict(problem)` is the theorem's formula; `notation` maps the paper's symbols to ours. Every claim is refuted by at
@@ -93,10 +97,12 @@ class Theorem:
     """
 
     id: str
-    title: str
-    statement: str
-    hypotheses: tuple[Hypothesis, ...]
-    notation: str
+    docstring: str | None = None
+    title: str = ""
+    statement: str = ""
+    hypotheses: tuple[Hypothesis | Callable[[Any], bool], ...]
+    """Predicates of an instance. With a docstring they stand in the order of its list, which has their words."""
+    notation: str = ""
     sources: tuple[Source, ...]
     instances: Callable[[PRNGKeyArray], Sequence[Instance]]
     predict: Callable[..., Any]
@@ -107,9 +113,13 @@ class Theorem:
     seeds: int = 256
     """Seeds per instance, where the caller does not say."""
     method: Method = dataclasses.field(default_factory=Solve)
+    description: Description | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
+    """All that the docstring says, by section."""
 
     def __post_init__(self) -> None:
         check_identifier("theorem", self.id)
+        if self.docstring is not None:
+            self._read(self.docstring)
         if not self.claims:
             raise ValueError(f"claims: theorem {self.id!r} makes no claim")
         if not self.controls:
@@ -137,6 +147,27 @@ class Theorem:
                     f"controls: claim {claim.name!r} of theorem {self.id!r} has no control, in {self.file}; a claim that "
                     "no wrong version fails says nothing"
                 )
+
+    def _read(self, docstring: str) -> None:
+        """Take title, statement, words of the hypotheses and notation from the docstring."""
+        where = f"theorem {self.id!r} in {self.file}"
+        said = described(docstring, where)
+        for name in ("title", "statement", "notation"):
+            given, read = getattr(self, name), getattr(said, name)
+            if given not in ("", read):
+                raise ValueError(f"{name}: {where}: expected none beside a docstring, got {given!r}")
+            object.__setattr__(self, name, read)
+        if len(self.hypotheses) != len(said.hypotheses):
+            raise ValueError(
+                f"hypotheses: {where}: the docstring lists {len(said.hypotheses)}, expected as many predicates, got "
+                f"{len(self.hypotheses)}"
+            )
+        tests = [one.test if isinstance(one, Hypothesis) else one for one in self.hypotheses]
+        for one, words in zip(self.hypotheses, said.hypotheses, strict=True):
+            if isinstance(one, Hypothesis) and one.text != words:
+                raise ValueError(f"hypotheses: {where}: the docstring says {words!r}, the predicate {one.text!r}")
+        object.__setattr__(self, "hypotheses", tuple(map(Hypothesis, said.hypotheses, tests)))
+        object.__setattr__(self, "description", said)
 
     @property
     def file(self) -> str:

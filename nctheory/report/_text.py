@@ -89,10 +89,21 @@ def show_theorem(theorem: Theorem, latex: bool = False) -> str:
 
     With `latex` the statement is given in LaTeX as well.
     """
-    lines = [f"{theorem.id}: {to_unicode(theorem.title)}", "", to_unicode(theorem.statement), ""]
+    lines = [f"{theorem.id}: {to_unicode(theorem.title)}", ""]
+    said = theorem.description
+    if said is not None:
+        lines += [said.words, ""]
+        lines += ["Problem:", to_unicode(said.problem), ""] if said.problem else []
+        lines += [f"Theorem{f' ({said.number})' if said.number else ''}:"]
+    lines += [to_unicode(theorem.statement), ""]
     lines += ["LaTeX:", theorem.statement, ""] if latex else []
     lines += ["Hypotheses:", *(f"  - {to_unicode(h.text)}" for h in theorem.hypotheses), ""]
-    lines += [f"Notation: {to_unicode(theorem.notation)}", "", "Claims:"]
+    lines += [f"Notation: {to_unicode(theorem.notation)}", ""]
+    if said is not None:
+        parts = (("Why", said.why), ("Checked", said.checked), ("Refuted by", said.refuted))
+        lines += [line for name, text in parts if text for line in (f"{name}: {to_unicode(text)}", "")]
+        lines += ["Example:", said.example, ""] if said.example else []
+    lines += ["Claims:"]
     lines += [f"  - {c.name} ({c.description}): {to_unicode(c.statement)}" for c in theorem.claims]
     lines += ["", "Controls, wrong versions of the theorem that the same check must refute:"]
     lines += [f"  - {c.name}: {to_unicode(c.wrong)}" for c in theorem.controls]

@@ -114,5 +114,7 @@ def _sections(parts: list[str], where: str) -> tuple[dict[str, str], dict[str, s
         raise ValueError(f"docstring: {where}: unknown section {unknown[0]!r}; expected {', '.join(SECTIONS)}")
     order = [name for name in SECTIONS if name in texts]
     if order != list(texts):
-        raise ValueError(f"docstring: {where}: expected the sections in the order {', '.join(order)}, got {', '.join(texts)}")
+        raise ValueError(
+            f"docstring: {where}: expected the sections in the order {', '.join(order)}, got {', '.join(texts)}"
+        )
     return names, texts

@@ -113,7 +113,7 @@ class Theorem:
     seeds: int = 256
     """Seeds per instance, where the caller does not say."""
     method: Method = dataclasses.field(default_factory=Solve)
-    description: Description | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
+    description: Description | None = None
     """All that the docstring says, by section."""
 
     def __post_init__(self) -> None:
@@ -168,6 +168,7 @@ class Theorem:
                 raise ValueError(f"hypotheses: {where}: the docstring says {words!r}, the predicate {one.text!r}")
         object.__setattr__(self, "hypotheses", tuple(map(Hypothesis, said.hypotheses, tests)))
         object.__setattr__(self, "description", said)
+        object.__setattr__(self, "docstring", None)  # it is read: `dataclasses.replace` may change what was read
 
     @property
     def file(self) -> str:

@@ -1,4 +1,23 @@
-"""From balanced factors the product moves by itself: by fractional powers of its own Gram matrices."""
+r"""The end-to-end dynamics of balanced linear chains.
+
+From balanced factors the product moves by itself: by fractional powers of its own Gram matrices.
+
+Theorem:
+    For $W=W_N\cdots W_1$ and $f=L(W)+\frac\lambda2\sum_j|W_j|_F^2$, at every point with
+    $W_{j+1}^\top W_{j+1}=W_jW_j^\top$ the gradient flow of the factors moves the product by
+    $\dot W=-\sum_{j=1}^N(WW^\top)^{(N-j)/N}\,\nabla L(W)\,(W^\top W)^{(j-1)/N}-N\lambda W$. The factors
+    $(tW_1,W_2/t,\dots)$ have the same product and are not balanced: there the first term counts $t^{-2}$ times, the second
+    $t^2$ times, the others once.
+Hypotheses:
+    - a chain of at least two free factors without a bias, with free features or given inputs
+    - given inputs
+    - one decay >= 0 for all free factors
+    - any differentiable loss of the logits
+    - balanced factors at the start
+Notation:
+    Arora et al.: no decay; their N is the number of factors. The order of the two powers does not matter: j to N+1-j
+    exchanges them in the sum.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -160,21 +179,14 @@ def balance_claim(off=0.0):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="The end-to-end dynamics of balanced linear chains",
-        statement=r"""For $W=W_N\cdots W_1$ and $f=L(W)+\frac\lambda2\sum_j|W_j|_F^2$, at every point with
-$W_{j+1}^\top W_{j+1}=W_jW_j^\top$ the gradient flow of the factors moves the product by
-$\dot W=-\sum_{j=1}^N(WW^\top)^{(N-j)/N}\,\nabla L(W)\,(W^\top W)^{(j-1)/N}-N\lambda W$. The factors $(tW_1,W_2/t,\dots)$ have
-the same product and are not balanced: there the first term counts $t^{-2}$ times, the second $t^2$ times, the others
-once.""",
+        docstring=__doc__,
         hypotheses=(
             FREE_CHAIN,
-            nct.Hypothesis("given inputs", lambda i: i.problem.inputs is not None),
+            lambda i: i.problem.inputs is not None,
             EQUAL_DECAYS,
             ANY_LOSS,
-            nct.Hypothesis("balanced factors at the start", starts_balanced),
+            starts_balanced,
         ),
-        notation="Arora et al.: no decay; their N is the number of factors. The order of the two powers does not matter: j to "
-        "N+1-j exchanges them in the sum.",
         sources=(
             ARORA_2018.remark("The formula without decay; the decay and the unbalanced case are our own addition."),
         ),

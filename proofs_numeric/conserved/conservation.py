@@ -1,4 +1,22 @@
-"""How the imbalance W_{l+1}^T W_{l+1} - W_l W_l^T moves: along the flow, in one gradient step, and where it ends."""
+r"""The imbalance of neighbouring factors.
+
+How the imbalance W_{l+1}^T W_{l+1} - W_l W_l^T moves: along the flow, in one gradient step, and where it ends.
+
+Theorem:
+    For a chain of free factors $W_l$ with decays $\frac{\lambda_l}2|W_l|_F^2$ and any differentiable loss of
+    their product let $A=W_{l+1}^\top W_{l+1}$, $B=W_lW_l^\top$, and let $G_l$ be the gradient of the fit alone in $W_l$. Along
+    the gradient flow $\frac d{dt}(A-B)=-2\lambda_{l+1}A+2\lambda_lB$: conserved without decay, dying out as $e^{-2\lambda t}$
+    with equal decays, not conserved with unequal ones. One gradient step of size $\eta$ takes $A-B$ to
+    $(1-\eta\lambda_{l+1})^2A-(1-\eta\lambda_l)^2B+\eta^2(\lambda_{l+1}-\lambda_l)S+\eta^2C$ with
+    $S=W_{l+1}^\top G_{l+1}+G_{l+1}^\top W_{l+1}$ and $C=G_{l+1}^\top G_{l+1}-G_lG_l^\top$; with equal decays
+    $(1-\eta\lambda)^2(A-B)+\eta^2C$. At a critical point $\lambda_{l+1}A=\lambda_lB$.
+Hypotheses:
+    - a chain of at least two free factors without a bias, with free features or given inputs
+    - decays >= 0
+    - any differentiable loss of the logits
+Notation:
+    Arora et al. and Du et al.: no decay; H is the lowest factor where the features are free.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -166,16 +184,8 @@ def flow_for_step(rate):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="The imbalance of neighbouring factors",
-        statement=r"""For a chain of free factors $W_l$ with decays $\frac{\lambda_l}2|W_l|_F^2$ and any differentiable loss of
-their product let $A=W_{l+1}^\top W_{l+1}$, $B=W_lW_l^\top$, and let $G_l$ be the gradient of the fit alone in $W_l$. Along
-the gradient flow $\frac d{dt}(A-B)=-2\lambda_{l+1}A+2\lambda_lB$: conserved without decay, dying out as $e^{-2\lambda t}$
-with equal decays, not conserved with unequal ones. One gradient step of size $\eta$ takes $A-B$ to
-$(1-\eta\lambda_{l+1})^2A-(1-\eta\lambda_l)^2B+\eta^2(\lambda_{l+1}-\lambda_l)S+\eta^2C$ with
-$S=W_{l+1}^\top G_{l+1}+G_{l+1}^\top W_{l+1}$ and $C=G_{l+1}^\top G_{l+1}-G_lG_l^\top$; with equal decays
-$(1-\eta\lambda)^2(A-B)+\eta^2C$. At a critical point $\lambda_{l+1}A=\lambda_lB$.""",
+        docstring=__doc__,
         hypotheses=(FREE_CHAIN, ANY_DECAYS, ANY_LOSS),
-        notation="Arora et al. and Du et al.: no decay; H is the lowest factor where the features are free.",
         sources=(
             ARORA_2018.remark("Conservation along the flow."),
             DU_2018.remark(

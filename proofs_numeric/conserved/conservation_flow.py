@@ -1,4 +1,19 @@
-"""With one decay for all factors the imbalance dies out as e^{-2 lambda t} along the flow, whatever the loss."""
+r"""The imbalance of neighbouring factors, equal decays.
+
+With one decay for all factors the imbalance dies out as e^{-2 lambda t} along the flow, whatever the loss.
+
+Theorem:
+    For a chain of free factors with one decay $\frac\lambda2|W_l|_F^2$ for all, along the gradient flow
+    $(W_{l+1}^\top W_{l+1}-W_lW_l^\top)(t)=e^{-2\lambda t}(W_{l+1}^\top W_{l+1}-W_lW_l^\top)(0)$. One gradient step of size
+    $\eta$ multiplies the imbalance by $(1-\eta\lambda)^2$ and adds $\eta^2(G_{l+1}^\top G_{l+1}-G_lG_l^\top)$, $G_l$ the
+    gradient of the fit alone.
+Hypotheses:
+    - a chain of at least two free factors without a bias, with free features or given inputs
+    - one decay >= 0 for all free factors
+    - any differentiable loss of the logits
+Notation:
+    Arora et al. and Du et al.: no decay; H is the lowest factor where the features are free.
+"""
 
 import threading
 
@@ -103,13 +118,8 @@ def balance_claim(off=0.0):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="The imbalance of neighbouring factors, equal decays",
-        statement=r"""For a chain of free factors with one decay $\frac\lambda2|W_l|_F^2$ for all, along the gradient flow
-$(W_{l+1}^\top W_{l+1}-W_lW_l^\top)(t)=e^{-2\lambda t}(W_{l+1}^\top W_{l+1}-W_lW_l^\top)(0)$. One gradient step of size $\eta$
-multiplies the imbalance by $(1-\eta\lambda)^2$ and adds $\eta^2(G_{l+1}^\top G_{l+1}-G_lG_l^\top)$, $G_l$ the gradient of the
-fit alone.""",
+        docstring=__doc__,
         hypotheses=(FREE_CHAIN, EQUAL_DECAYS, ANY_LOSS),
-        notation="Arora et al. and Du et al.: no decay; H is the lowest factor where the features are free.",
         sources=(
             ARORA_2018.remark("Conservation along the flow."),
             DU_2018.remark(

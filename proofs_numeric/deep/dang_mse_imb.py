@@ -1,4 +1,26 @@
-"""Squared error, a linear chain of any depth, classes of any sizes: each class is on or off by itself."""
+r"""Squared error, deep linear, imbalanced: general orthogonal frames.
+
+Squared error, a linear chain of any depth, classes of any sizes: each class is on or off by itself.
+
+Theorem:
+    For $f=\frac1{2N}|W_M\cdots W_1H-Y|_F^2+\sum_l\frac{\lambda_l}2|W_l|_F^2+\frac{\lambda_H}2|H|_F^2$ let
+    $b_k=\frac{MN}{n_k}(N\lambda_H\prod\lambda_l)^{1/M}$, $g_k(x)=1/(x^M+1)+b_kx$, and $x_k$ the largest root of
+    $b_k=Mx^{M-1}/(x^M+1)^2$ if $b_k<(M-1)^{(M-1)/M}/M$, $0$ if it is larger (at equality, $M\ge2$, both are global).
+    Every global minimiser has $W_M\cdots W_1H=\mathrm{diag}(x_k^M/(1+x_k^M))Y$, all $\lambda_ls_i(W_l)^2$ equal, and
+    $\min f=\sum_k\frac{n_k}{2N}g_k(x_k)$; with a width $d$ below $K$ only the $d$ largest classes can be on. With a free
+    bias the targets are centred and $n_k$ is the square of a singular value. For $M\ge2$ every local minimiser has the $k$
+    strongest directions at their largest roots and the others off, for some $k$.
+Hypotheses:
+    - squared error, free features, M = 1, 2, ... weight layers
+    - any class counts, K >= 2
+    - all decays > 0
+    - no bias or a free one
+    - no tie of equal strengths at the rank cut, where a width is below K
+    - no strength b equal to the onset
+Notation:
+    Dang et al.: their lambdas are ours, the fit is 1/(2N)|.|^2, M counts weight layers, not H. Chen, Jiang, Wang: no
+    factor 1/2 anywhere, L = M+1 factors.
+"""
 
 import numpy as np
 
@@ -52,24 +74,15 @@ def no_tie_at_the_cut(instance):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Squared error, deep linear, imbalanced: general orthogonal frames",
-        statement=r"""For $f=\frac1{2N}|W_M\cdots W_1H-Y|_F^2+\sum_l\frac{\lambda_l}2|W_l|_F^2+\frac{\lambda_H}2|H|_F^2$ let
-$b_k=\frac{MN}{n_k}(N\lambda_H\prod\lambda_l)^{1/M}$, $g_k(x)=1/(x^M+1)+b_kx$, and $x_k$ the largest root of
-$b_k=Mx^{M-1}/(x^M+1)^2$ if $b_k<(M-1)^{(M-1)/M}/M$, $0$ if it is larger (at equality, $M\ge2$, both are global).
-Every global minimiser has $W_M\cdots W_1H=\mathrm{diag}(x_k^M/(1+x_k^M))Y$, all $\lambda_ls_i(W_l)^2$ equal, and
-$\min f=\sum_k\frac{n_k}{2N}g_k(x_k)$; with a width $d$ below $K$ only the $d$ largest classes can be on. With a free bias the
-targets are centred and $n_k$ is the square of a singular value. For $M\ge2$ every local minimiser has the $k$ strongest
-directions at their largest roots and the others off, for some $k$.""",
+        docstring=__doc__,
         hypotheses=(
             MSE_CHAIN,
             ANY_COUNTS,
             POSITIVE,
             NO_OR_FREE_BIAS,
-            nct.Hypothesis("no tie of equal strengths at the rank cut, where a width is below K", no_tie_at_the_cut),
+            no_tie_at_the_cut,
             OFF_THE_ONSET,
         ),
-        notation="Dang et al.: their lambdas are ours, the fit is 1/(2N)|.|^2, M counts weight layers, not H. Chen, Jiang, "
-        "Wang: no factor 1/2 anywhere, L = M+1 factors.",
         sources=(
             DANG_2023.remark("The free bias is our own addition."),
             CHEN_2025.remark("For the list of local minimisers."),

@@ -1,4 +1,21 @@
-"""Squared error, a linear chain narrower than the number of classes, with equal classes at the rank cut."""
+r"""Squared error, deep linear, d < K with a tie at the rank cut: a family of minimisers.
+
+Squared error, a linear chain narrower than the number of classes, with equal classes at the rank cut.
+
+Theorem:
+    For the chain of `dang-mse-imb` with a width $d<K$ and $n_d=n_{d+1}$ (sizes falling) the value and
+    the singular values of every factor at a global minimiser are those with any $d$ largest classes on. The class-mean
+    logits are diagonal outside the block $B$ of the $m$ classes of size $n_d$, where $B=\frac{x^M}{1+x^M}P$ with any
+    orthogonal projector $P$ of rank $r=d-\#\{n_k>n_d\}$ on $R^m$, $x=0$ beyond the onset.
+Hypotheses:
+    - squared error, free features, M = 1, 2, ... weight layers
+    - all decays > 0
+    - no bias
+    - a least width d < K and n_d = n_{d+1}
+    - no strength b equal to the onset
+Notation:
+    As in dang-mse-imb.
+"""
 
 from typing import NamedTuple
 
@@ -150,19 +167,14 @@ CLAIMS = {claim.name: claim for claim in nct.theorems.chain_claims()}
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Squared error, deep linear, d < K with a tie at the rank cut: a family of minimisers",
-        statement=r"""For the chain of `dang-mse-imb` with a width $d<K$ and $n_d=n_{d+1}$ (sizes falling) the value and
-the singular values of every factor at a global minimiser are those with any $d$ largest classes on. The class-mean logits are
-diagonal outside the block $B$ of the $m$ classes of size $n_d$, where $B=\frac{x^M}{1+x^M}P$ with any orthogonal projector
-$P$ of rank $r=d-\#\{n_k>n_d\}$ on $R^m$, $x=0$ beyond the onset.""",
+        docstring=__doc__,
         hypotheses=(
             MSE_CHAIN,
             POSITIVE,
             NO_BIAS,
-            nct.Hypothesis("a least width d < K and n_d = n_{d+1}", tie_at_the_cut),
+            tie_at_the_cut,
             OFF_THE_ONSET,
         ),
-        notation="As in dang-mse-imb.",
         sources=(DANG_2023.remark("Covers d < K; the family at a tie is our own observation."),),
         instances=draw_instances,
         predict=predict_with(),

@@ -1,4 +1,24 @@
-"""Cross-entropy, a linear chain of three and more factors: what the best of many starts is (sampled, not proved)."""
+r"""Cross-entropy, deep linear: the best of many starts (unproved).
+
+Cross-entropy, a linear chain of three and more factors: what the best of many starts is (sampled, not proved).
+
+Theorem:
+    For the chain of `gk-deep-ce-linear` the best point that many starts find is neural collapse for $K\le3$;
+    for $K=4$, $L=2$ it is neural collapse below a decay at which both structures cost the same, and the low-rank structure
+    above it; for $K=4$, $L=3$ and $K=6$, $L=2$ it is the low-rank structure: with its value, its logits up to a permutation
+    of the classes, and the singular values of every factor.
+Hypotheses:
+    - cross-entropy of one-hot labels
+    - free features
+    - balanced classes, K >= 2
+    - no bias
+    - every width >= K
+    - all decays > 0
+    - decays small enough for a stationary alpha and beta
+    - K <= 3, or (K, L) one of (4, 2), (4, 3), (6, 2)
+Notation:
+    As in gk-deep-ce-linear.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -159,11 +179,7 @@ CLAIMS = {claim.name: claim for claim in nct.theorems.chain_claims()}
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Cross-entropy, deep linear: the best of many starts (unproved)",
-        statement=r"""For the chain of `gk-deep-ce-linear` the best point that many starts find is neural collapse for $K\le3$;
-for $K=4$, $L=2$ it is neural collapse below a decay at which both structures cost the same, and the low-rank structure
-above it; for $K=4$, $L=3$ and $K=6$, $L=2$ it is the low-rank structure: with its value, its logits up to a permutation of the
-classes, and the singular values of every factor.""",
+        docstring=__doc__,
         hypotheses=(
             CROSS_ENTROPY,
             FREE_FEATURES,
@@ -172,9 +188,8 @@ classes, and the singular values of every factor.""",
             WIDE,
             POSITIVE_DECAYS,
             STATIONARY_SCALE,
-            nct.Hypothesis("K <= 3, or (K, L) one of (4, 2), (4, 3), (6, 2)", covered),
+            covered,
         ),
-        notation="As in gk-deep-ce-linear.",
         sources=(
             GARROD_2025.remark(
                 "The structures are theirs; that they are globally best is not proved there for these sizes."

@@ -1,4 +1,25 @@
-"""Squared error, a linear chain of any depth, balanced: an orthogonal frame or a simplex ETF in every layer, or zero."""
+r"""Squared error, deep linear, balanced: frames in every layer.
+
+Squared error, a linear chain of any depth, balanced: an orthogonal frame or a simplex ETF in every layer, or zero.
+
+Theorem:
+    For $f=\frac1{2N}|W_M\cdots W_1H+b1^\top-Y|_F^2+\sum_l\frac{\lambda_l}2|W_l|_F^2
+    +\frac{\lambda_H}2|H|_F^2$ with $n$ samples a class let $b=MK(N\lambda_H\prod\lambda_l)^{1/M}$, $g(x)=1/(x^M+1)+bx$ and
+    $x$ the largest root of $b=Mx^{M-1}/(x^M+1)^2$ if $b<(M-1)^{(M-1)/M}/M$, $0$ if it is larger (at
+    equality, $M\ge2$, both are global). Every global minimiser has
+    $W_M\cdots W_1H=\frac{x^M}{1+x^M}Y$ and $\min f=\min(g(x),1)/2$ without a bias; with a free one $Y$ is centred, the
+    frame is a simplex ETF and $\min f=\frac{K-1}{2K}\min(g(x),1)$. All $\lambda_ls_i(W_l)^2$ are equal. For $M\ge2$ a local
+    minimiser has any number of directions on, at the same root.
+Hypotheses:
+    - squared error, free features, M = 1, 2, ... weight layers
+    - balanced classes, K >= 2
+    - all decays > 0
+    - no bias or a free one
+    - every width >= K (K-1 for a free bias)
+    - no strength b equal to the onset
+Notation:
+    Dang et al. and, for M = 2, Tirer and Bruna: lambdas and fit 1/(2N)|.|^2 as here.
+"""
 
 import nctheory as nct
 from proofs_numeric.bibliography import DANG_2023, TIRER_2022
@@ -45,23 +66,15 @@ def wide(instance):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Squared error, deep linear, balanced: frames in every layer",
-        statement=r"""For $f=\frac1{2N}|W_M\cdots W_1H+b1^\top-Y|_F^2+\sum_l\frac{\lambda_l}2|W_l|_F^2
-+\frac{\lambda_H}2|H|_F^2$ with $n$ samples a class let $b=MK(N\lambda_H\prod\lambda_l)^{1/M}$, $g(x)=1/(x^M+1)+bx$ and
-$x$ the largest root of $b=Mx^{M-1}/(x^M+1)^2$ if $b<(M-1)^{(M-1)/M}/M$, $0$ if it is larger (at
-equality, $M\ge2$, both are global). Every global minimiser has
-$W_M\cdots W_1H=\frac{x^M}{1+x^M}Y$ and $\min f=\min(g(x),1)/2$ without a bias; with a free one $Y$ is centred, the frame is a
-simplex ETF and $\min f=\frac{K-1}{2K}\min(g(x),1)$. All $\lambda_ls_i(W_l)^2$ are equal. For $M\ge2$ a local minimiser has any
-number of directions on, at the same root.""",
+        docstring=__doc__,
         hypotheses=(
             MSE_CHAIN,
             BALANCED,
             POSITIVE,
             NO_OR_FREE_BIAS,
-            nct.Hypothesis("every width >= K (K-1 for a free bias)", wide),
+            wide,
             OFF_THE_ONSET,
         ),
-        notation="Dang et al. and, for M = 2, Tirer and Bruna: lambdas and fit 1/(2N)|.|^2 as here.",
         sources=(
             DANG_2023.remark("The free bias in the deep chain is our own form."),
             TIRER_2022.remark("Two weight layers."),

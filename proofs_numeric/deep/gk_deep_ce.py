@@ -1,4 +1,26 @@
-"""Cross-entropy, a linear chain of three and more factors: neural collapse is not a global minimiser."""
+r"""Cross-entropy, deep linear: neural collapse is critical but not a global minimiser.
+
+Cross-entropy, a linear chain of three and more factors: neural collapse is not a global minimiser.
+
+Theorem:
+    For $f=\frac1N\sum_i\mathrm{CE}(W_L\cdots W_1h_i,y_i)+\sum_l\frac{\lambda_l}2|W_l|_F^2
+    +\frac{\lambda_H}2|H|_F^2$ with $F=L+1$ factors and $\Lambda=\prod\lambda$, the points with $Z=\alpha S\otimes1_n^\top$ are
+    critical at the stationary $\alpha$ of $\log(1+(K-1)e^{-\alpha})+\frac F2\Lambda^{1/F}(K-1)(\alpha\sqrt n)^{2/F}$. If
+    $K\ge4$ and $L\ge3$, or $K\ge6$ and $L=2$, none of them is a global minimiser: a matrix of rank $\lceil K/2\rceil$ with
+    blocks $\beta(1,-1;-1,1)$ costs less.
+Hypotheses:
+    - cross-entropy of one-hot labels
+    - free features
+    - balanced classes, K >= 2
+    - no bias
+    - every width >= K
+    - K >= 4 and L >= 3, or K >= 6 and L = 2
+    - all decays > 0
+    - decays small enough for a stationary alpha and beta
+Notation:
+    Garrod and Keating: one lambda for all factors (ours may differ: only their product matters), fit the mean over
+    samples, L weight layers besides H.
+"""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -198,24 +220,17 @@ STATIONARY_SCALE = nct.Hypothesis(
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Cross-entropy, deep linear: neural collapse is critical but not a global minimiser",
-        statement=r"""For $f=\frac1N\sum_i\mathrm{CE}(W_L\cdots W_1h_i,y_i)+\sum_l\frac{\lambda_l}2|W_l|_F^2
-+\frac{\lambda_H}2|H|_F^2$ with $F=L+1$ factors and $\Lambda=\prod\lambda$, the points with $Z=\alpha S\otimes1_n^\top$ are
-critical at the stationary $\alpha$ of $\log(1+(K-1)e^{-\alpha})+\frac F2\Lambda^{1/F}(K-1)(\alpha\sqrt n)^{2/F}$. If
-$K\ge4$ and $L\ge3$, or $K\ge6$ and $L=2$, none of them is a global minimiser: a matrix of rank $\lceil K/2\rceil$ with blocks
-$\beta(1,-1;-1,1)$ costs less.""",
+        docstring=__doc__,
         hypotheses=(
             CROSS_ENTROPY,
             FREE_FEATURES,
             BALANCED,
             NO_BIAS,
             WIDE,
-            nct.Hypothesis("K >= 4 and L >= 3, or K >= 6 and L = 2", many_and_deep),
+            many_and_deep,
             POSITIVE_DECAYS,
             STATIONARY_SCALE,
         ),
-        notation="Garrod and Keating: one lambda for all factors (ours may differ: only their product matters), fit the mean "
-        "over samples, L weight layers besides H.",
         sources=(
             GARROD_2025.remark("Unequal decays and the remark that for odd K their matrix is not critical are ours."),
         ),

@@ -1,4 +1,20 @@
-"""The central path under squared error: renormalised features whose signal-to-noise ratios grow by a closed law."""
+r"""Dynamics on the central path under squared error.
+
+The central path under squared error: renormalised features whose signal-to-noise ratios grow by a closed law.
+
+Theorem:
+    Let $L(H)=\min_{W,b}\frac12\mathrm{Ave}|Wh+b-y|^2$ for C balanced classes of n samples, and let H follow
+    the gradient flow of L projected on $\{\Sigma_W=I\}$. The singular values $\omega_j$ of $\Sigma_W^{-1/2}(M-\bar
+    m1^\top)$, M the class means, obey
+    $C^2\log\omega_j+C\omega_j^2+\frac14\omega_j^4=a_j+t/n$; they grow without bound, and $\omega_i/\omega_j\to1$.
+Hypotheses:
+    - squared error, the classifier and bias at their optimum, no decay
+    - balanced classes
+    - features whitened, N - C at least d
+    - no singular value 0 at the start
+Notation:
+    Han et al.: constants $c_1,c_2,c_3$; ours follow from $L=\frac12\sum_j(C+\omega_j^2)^{-1}$.
+"""
 
 from typing import NamedTuple
 
@@ -156,21 +172,13 @@ def predict_with(quartic=1.0, square=1.0, speed=1.0, logarithm=1.0):
 THEOREM = nct.register(
     nct.Theorem(
         id="han-central-path",
-        title="Dynamics on the central path under squared error",
-        statement=r"""Let $L(H)=\min_{W,b}\frac12\mathrm{Ave}|Wh+b-y|^2$ for C balanced classes of n samples, and let H follow
-the gradient flow of L projected on $\{\Sigma_W=I\}$. The singular values $\omega_j$ of $\Sigma_W^{-1/2}(M-\bar m1^\top)$, M
-the class means, obey
-$C^2\log\omega_j+C\omega_j^2+\frac14\omega_j^4=a_j+t/n$; they grow without bound, and $\omega_i/\omega_j\to1$.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis(
-                "squared error, the classifier and bias at their optimum, no decay",
-                lambda i: isinstance(i.problem, CentralPath),
-            ),
-            nct.Hypothesis("balanced classes", balanced_members),
-            nct.Hypothesis("features whitened, N - C at least d", whitened),
-            nct.Hypothesis("no singular value 0 at the start", separated),
+            lambda i: isinstance(i.problem, CentralPath),
+            balanced_members,
+            whitened,
+            separated,
         ),
-        notation=r"Han et al.: constants $c_1,c_2,c_3$; ours follow from $L=\frac12\sum_j(C+\omega_j^2)^{-1}$.",
         sources=(HAN_2022.remark("The form of the law. The constants are in our own derivation."),),
         instances=draw_instances,
         predict=predict_with(),

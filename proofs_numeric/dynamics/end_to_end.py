@@ -1,4 +1,18 @@
-"""From balanced factors the product follows a flow of its own, in which it is its own preconditioner."""
+r"""The end-to-end flow of a balanced chain, as a trajectory.
+
+From balanced factors the product follows a flow of its own, in which it is its own preconditioner.
+
+Theorem:
+    From balanced factors ($W_{l+1}^\top W_{l+1}=W_lW_l^\top$) the product $W=W_N\cdots W_1$ follows
+    $\dot W=-\sum_{j=1}^N(WW^\top)^{(N-j)/N}\nabla\ell(W)(W^\top W)^{(j-1)/N}$.
+Hypotheses:
+    - squared error, XX^T = N I
+    - no decay
+    - a balanced start
+    - as many outputs as inputs and no narrower layer, so that W has full rank
+Notation:
+    Arora et al.: N layers; their learning rate is 1. Their equation is integrated anew.
+"""
 
 from typing import NamedTuple
 
@@ -102,16 +116,13 @@ def predict_with(layers=lambda depth: depth, rate=1.0):
 THEOREM = nct.register(
     nct.Theorem(
         id="arora-trajectory",
-        title="The end-to-end flow of a balanced chain, as a trajectory",
-        statement=r"""From balanced factors ($W_{l+1}^\top W_{l+1}=W_lW_l^\top$) the product $W=W_N\cdots W_1$ follows
-$\dot W=-\sum_{j=1}^N(WW^\top)^{(N-j)/N}\nabla\ell(W)(W^\top W)^{(j-1)/N}$.""",
+        docstring=__doc__,
         hypotheses=(
             WHITE_INPUTS,
             NO_DECAY,
             BALANCED_START,
-            nct.Hypothesis("as many outputs as inputs and no narrower layer, so that W has full rank", full_rank),
+            full_rank,
         ),
-        notation="Arora et al.: N layers; their learning rate is 1. Their equation is integrated anew.",
         sources=(ARORA_2018,),
         instances=draw_instances(),
         predict=predict_with(),

@@ -1,4 +1,22 @@
-"""Progressive collapse: in a balanced linear network each layer divides the within-class variability by the same factor."""
+r"""Progressive collapse across the layers of a linear network: the exact case.
+
+Progressive collapse: in a balanced linear network each layer divides the within-class variability by the same factor.
+
+Theorem:
+    For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with orthonormal inputs, one-hot targets, n samples a class,
+    from layers that are $\epsilon$ times orthogonal matrices and aligned with the classes,
+    $C_l=\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$ of the features before layer l+1 obeys
+    $C_l(t)=C_0(\epsilon^2/u(t)^{2/L})^l$ with $\dot u=\frac LNu^{2-2/L}(\sqrt n-u)$, $u(0)=\epsilon^L$; so
+    $C_{l+1}/C_l\to\epsilon^2/n^{1/L}$. The cosines of class means stay 0.
+Hypotheses:
+    - squared error
+    - orthonormal inputs
+    - one-hot targets, balanced classes, n >= 2
+    - all hidden widths N
+    - aligned orthogonal starts
+Notation:
+    Wang et al.: their bounds allow angles between inputs and unbalanced layers; this is the case of none.
+"""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -192,20 +210,14 @@ def predict_with(power=2.0, samples=1.0):
 THEOREM = nct.register(
     nct.Theorem(
         id="wang-layerwise",
-        title="Progressive collapse across the layers of a linear network: the exact case",
-        statement=r"""For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with orthonormal inputs, one-hot targets, n samples a class,
-from layers that are $\epsilon$ times orthogonal matrices and aligned with the classes,
-$C_l=\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$ of the features before layer l+1 obeys $C_l(t)=C_0(\epsilon^2/u(t)^{2/L})^l$ with
-$\dot u=\frac LNu^{2-2/L}(\sqrt n-u)$, $u(0)=\epsilon^L$; so $C_{l+1}/C_l\to\epsilon^2/n^{1/L}$. The cosines of class means
-stay 0.""",
+        docstring=__doc__,
         hypotheses=(
             SQUARED_ERROR,
-            nct.Hypothesis("orthonormal inputs", orthonormal_inputs),
-            nct.Hypothesis("one-hot targets, balanced classes, n >= 2", balanced_labels),
-            nct.Hypothesis("all hidden widths N", wide_layers),
-            nct.Hypothesis("aligned orthogonal starts", orthogonal_start),
+            orthonormal_inputs,
+            balanced_labels,
+            wide_layers,
+            orthogonal_start,
         ),
-        notation="Wang et al.: their bounds allow angles between inputs and unbalanced layers; this is the case of none.",
         sources=(
             WANG_2025.remark(
                 "The order of the ratio. The exact case along the whole path is our own; the constants of their bounds are "

@@ -1,4 +1,21 @@
-"""Bounds on progressive collapse where inputs are only nearly orthogonal, at the minima that small aligned starts lead to."""
+r"""Progressive collapse across the layers of a linear network: bounds for nearly orthogonal inputs.
+
+Bounds on progressive collapse where inputs are only nearly orthogonal, at the minima that small aligned starts lead to.
+
+Theorem:
+    Let $G=X^\top X$ with $|G-I|\le\theta/N$ entrywise, $W_L\cdots W_1=YG^{-1}X^\top$ with balanced factors
+    whose singular values beyond the K largest are $\epsilon$, but for $W_L$, which has none. Then, with
+    $q_\pm=\epsilon^2((1\pm\theta)/n)^{1/L}$ and $\rho=\theta^2(1+\theta)/(1-\theta)$,
+    $q_-\le C_{l+1}/C_l\le q_+/(1-\frac{\rho}{1-\rho}q_+^l)$. With $T=YG^{-1}Y^\top$ the class sums of the features before
+    layer l+1 have the Gram matrix $n^2T^{l/L-1}+\epsilon^{2l}(YGY^\top-n^2T^{-1})$, whose largest cosine is $1-D_l$.
+Hypotheses:
+    - squared error
+    - one-hot targets, balanced classes, n >= 2
+    - Gram matrix of the inputs within theta/N of the identity, theta <= 1/4
+    - minimum-norm product, balanced factors, equal singular values beyond the K largest
+Notation:
+    Wang et al.: theta, epsilon, C_l and D_l as here; l counts the layers that samples have passed.
+"""
 
 from typing import NamedTuple
 
@@ -137,23 +154,13 @@ LIMIT = "an inequality, attained as theta tends to 0: met at the smallest theta,
 THEOREM = nct.register(
     nct.Theorem(
         id="wang-layerwise-bounds",
-        title="Progressive collapse across the layers of a linear network: bounds for nearly orthogonal inputs",
-        statement=r"""Let $G=X^\top X$ with $|G-I|\le\theta/N$ entrywise, $W_L\cdots W_1=YG^{-1}X^\top$ with balanced factors
-whose singular values beyond the K largest are $\epsilon$, but for $W_L$, which has none. Then, with
-$q_\pm=\epsilon^2((1\pm\theta)/n)^{1/L}$ and $\rho=\theta^2(1+\theta)/(1-\theta)$,
-$q_-\le C_{l+1}/C_l\le q_+/(1-\frac{\rho}{1-\rho}q_+^l)$. With $T=YG^{-1}Y^\top$ the class sums of the features before layer
-l+1 have the Gram matrix $n^2T^{l/L-1}+\epsilon^{2l}(YGY^\top-n^2T^{-1})$, whose largest cosine is $1-D_l$.""",
+        docstring=__doc__,
         hypotheses=(
             SQUARED_ERROR,
-            nct.Hypothesis("one-hot targets, balanced classes, n >= 2", balanced_labels),
-            nct.Hypothesis(
-                "Gram matrix of the inputs within theta/N of the identity, theta <= 1/4", nearly_orthonormal
-            ),
-            nct.Hypothesis(
-                "minimum-norm product, balanced factors, equal singular values beyond the K largest", minimum_norm
-            ),
+            balanced_labels,
+            nearly_orthonormal,
+            minimum_norm,
         ),
-        notation="Wang et al.: theta, epsilon, C_l and D_l as here; l counts the layers that samples have passed.",
         sources=(
             WANG_2025.remark(
                 "The bounds on C_{l+1}/C_l are our own; theirs has the same order, with constants that are not checked. They "

@@ -1,4 +1,17 @@
-"""Near a minimum the gradient falls at the rate of the smallest curvature that is not zero."""
+r"""The local rate of the flow is the smallest curvature off the gauge.
+
+Near a minimum the gradient falls at the rate of the smallest curvature that is not zero.
+
+Theorem:
+    Near a minimum that is strict off the symmetry orbit the flow converges exponentially, and
+    $-\frac{d}{dt}\log|\nabla f|$ tends to the smallest eigenvalue of the Hessian off the gauge at the minimum.
+Hypotheses:
+    - a minimum that is strict off the gauge orbit, its next curvature half as large again as the smallest, so that
+      fourteen times the slowest decay time show the limit
+    - a generic start, with a component along the slowest direction
+Notation:
+    The minimum is that of the closed form; its Hessian is computed there and not on the path.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -99,18 +112,11 @@ def predict_with(factor=1.0):
 THEOREM = nct.register(
     nct.Theorem(
         id="local-linear-rate",
-        title="The local rate of the flow is the smallest curvature off the gauge",
-        statement=r"""Near a minimum that is strict off the symmetry orbit the flow converges exponentially, and
-$-\frac{d}{dt}\log|\nabla f|$ tends to the smallest eigenvalue of the Hessian off the gauge at the minimum.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis(
-                "a minimum that is strict off the gauge orbit, its next curvature half as large again as the smallest, so "
-                "that fourteen times the slowest decay time show the limit",
-                strict_minimum,
-            ),
-            nct.Hypothesis("a generic start, with a component along the slowest direction", generic_start),
+            strict_minimum,
+            generic_start,
         ),
-        notation="The minimum is that of the closed form; its Hessian is computed there and not on the path.",
         sources=(
             POLYAK_1963.remark(
                 "Linear convergence; that the rate is the smallest curvature is elementary, in our own form."

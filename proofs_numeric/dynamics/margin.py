@@ -1,4 +1,19 @@
-"""Unregularised cross-entropy: the direction of the flow converges to neural collapse, its margin to the largest one."""
+r"""Unregularised cross-entropy: the flow's direction tends to neural collapse.
+
+Unregularised cross-entropy: the direction of the flow converges to neural collapse, its margin to the largest one.
+
+Theorem:
+    For $f=\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ with K balanced classes of n samples, no decay and
+    $d\ge K-1$, a flow that comes to separate the classes diverges in norm and converges in direction, to a KKT point of the
+    margin problem; at neural collapse, its global solution, where random starts lead, the margin
+    $\min_{i,j}(z_{y_i}-z_j)/(\frac12|W|^2+\frac12|H|^2)$ is $1/(\sqrt n(K-1))$.
+Hypotheses:
+    - cross-entropy without decay or bias
+    - one-hot targets, balanced classes
+    - d >= K-1
+Notation:
+    Ji et al.: as ours. The flow of log f, which has the same path, is followed, and the limit extrapolated.
+"""
 
 from typing import NamedTuple
 
@@ -121,17 +136,12 @@ def predict_with(change=1.0, offset=0.0, power=0.5):
 THEOREM = nct.register(
     nct.Theorem(
         id="ji-ce-gf",
-        title="Unregularised cross-entropy: the flow's direction tends to neural collapse",
-        statement=r"""For $f=\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ with K balanced classes of n samples, no decay and
-$d\ge K-1$, a flow that comes to separate the classes diverges in norm and converges in direction, to a KKT point of the
-margin problem; at neural collapse, its global solution, where random starts lead, the margin
-$\min_{i,j}(z_{y_i}-z_j)/(\frac12|W|^2+\frac12|H|^2)$ is $1/(\sqrt n(K-1))$.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis("cross-entropy without decay or bias", lambda i: isinstance(i.problem, LogLoss)),
-            nct.Hypothesis("one-hot targets, balanced classes", balanced_labels),
-            nct.Hypothesis("d >= K-1", lambda i: i.problem.weights.shape[1] >= i.problem.weights.shape[0] - 1),
+            lambda i: isinstance(i.problem, LogLoss),
+            balanced_labels,
+            lambda i: i.problem.weights.shape[1] >= i.problem.weights.shape[0] - 1,
         ),
-        notation="Ji et al.: as ours. The flow of log f, which has the same path, is followed, and the limit extrapolated.",
         sources=(JI_2022.remark("That from random starts the KKT point is the global one is what is checked here."),),
         instances=draw_instances,
         predict=predict_with(),

@@ -1,4 +1,20 @@
-"""Gradient descent of deep linear networks from orthogonal starts moves each layer in a small invariant subspace."""
+r"""Gradient descent of deep linear networks from orthogonal starts: invariant subspaces.
+
+Gradient descent of deep linear networks from orthogonal starts moves each layer in a small invariant subspace.
+
+Theorem:
+    For $f=\frac12|W_L\cdots W_1-\Phi|_F^2+\frac\lambda2\sum_l|W_l|_F^2$, layers d x d, $\Phi$ of rank r, and
+    gradient descent of step $\eta$ from $W_l(0)=\epsilon O_l$, $O_l$ orthogonal: each $W_l$ acts on a fixed subspace of
+    dimension at least $d-2r$ as $\rho O_l$, into the fixed subspace of the next layer and from nowhere else, with
+    $\rho\mapsto\rho(1-\eta\lambda-\eta\rho^{2(L-1)})$. At least $d-2r$ singular values of each layer are therefore $\rho$.
+Hypotheses:
+    - squared error, XX^T = N I
+    - equal decays
+    - all layers d x d
+    - starts that are a multiple of orthogonal matrices
+Notation:
+    Yaras et al.: as ours. The process is gradient descent, not its flow.
+"""
 
 from typing import NamedTuple
 
@@ -144,18 +160,13 @@ def predict_with(**wrong):
 THEOREM = nct.register(
     nct.Theorem(
         id="yaras-parsimony",
-        title="Gradient descent of deep linear networks from orthogonal starts: invariant subspaces",
-        statement=r"""For $f=\frac12|W_L\cdots W_1-\Phi|_F^2+\frac\lambda2\sum_l|W_l|_F^2$, layers d x d, $\Phi$ of rank r, and
-gradient descent of step $\eta$ from $W_l(0)=\epsilon O_l$, $O_l$ orthogonal: each $W_l$ acts on a fixed subspace of dimension
-at least $d-2r$ as $\rho O_l$, into the fixed subspace of the next layer and from nowhere else, with
-$\rho\mapsto\rho(1-\eta\lambda-\eta\rho^{2(L-1)})$. At least $d-2r$ singular values of each layer are therefore $\rho$.""",
+        docstring=__doc__,
         hypotheses=(
             WHITE_INPUTS,
-            nct.Hypothesis("equal decays", lambda i: np.ptp(np.asarray(i.problem.weight_decay)) == 0),
-            nct.Hypothesis("all layers d x d", lambda i: len(set(i.problem.widths)) == 1),
-            nct.Hypothesis("starts that are a multiple of orthogonal matrices", orthogonal_start),
+            lambda i: np.ptp(np.asarray(i.problem.weight_decay)) == 0,
+            lambda i: len(set(i.problem.widths)) == 1,
+            orthogonal_start,
         ),
-        notation="Yaras et al.: as ours. The process is gradient descent, not its flow.",
         sources=(YARAS_2023,),
         instances=draw_instances(),
         predict=predict_with(),

@@ -1,4 +1,19 @@
-"""Two-layer linear networks on white inputs from any balanced start: a matrix Riccati equation with a closed solution."""
+r"""Exact learning dynamics of two-layer linear networks from any balanced start.
+
+Two-layer linear networks on white inputs from any balanced start: a matrix Riccati equation with a closed solution.
+
+Theorem:
+    For $f=\frac12|W_2W_1-\Sigma|_F^2$ with $\Sigma$ invertible and $W_2^\top W_2=W_1W_1^\top$ at the start,
+    let $Q=[W_1^\top;W_2]$ and $F=[0,\Sigma^\top;\Sigma,0]$. Then $\frac{d}{dt}QQ^\top=FQQ^\top+QQ^\top F-(QQ^\top)^2$, and
+    $QQ^\top(t)=e^{Ft}Q_0[I+\frac12Q_0^\top(e^{Ft}F^{-1}e^{Ft}-F^{-1})Q_0]^{-1}Q_0^\top e^{Ft}$.
+Hypotheses:
+    - squared error, XX^T = N I
+    - no decay
+    - as many outputs as inputs, YX^T invertible
+    - a balanced start
+Notation:
+    Braun et al.: time constant 1.
+"""
 
 from typing import NamedTuple
 
@@ -93,17 +108,13 @@ def scaled_targets(problem, strength):
 THEOREM = nct.register(
     nct.Theorem(
         id="braun-riccati",
-        title="Exact learning dynamics of two-layer linear networks from any balanced start",
-        statement=r"""For $f=\frac12|W_2W_1-\Sigma|_F^2$ with $\Sigma$ invertible and $W_2^\top W_2=W_1W_1^\top$ at the start,
-let $Q=[W_1^\top;W_2]$ and $F=[0,\Sigma^\top;\Sigma,0]$. Then $\frac{d}{dt}QQ^\top=FQQ^\top+QQ^\top F-(QQ^\top)^2$, and
-$QQ^\top(t)=e^{Ft}Q_0[I+\frac12Q_0^\top(e^{Ft}F^{-1}e^{Ft}-F^{-1})Q_0]^{-1}Q_0^\top e^{Ft}$.""",
+        docstring=__doc__,
         hypotheses=(
             WHITE_INPUTS,
             NO_DECAY,
-            nct.Hypothesis("as many outputs as inputs, YX^T invertible", invertible),
+            invertible,
             BALANCED_START,
         ),
-        notation="Braun et al.: time constant 1.",
         sources=(BRAUN_2022, FUKUMIZU_1998),
         instances=draw_instances(),
         predict=predict_with(),

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import SAXE_2014
 from proofs_numeric.dynamics.chains import (
     ALIGNED_START,
     BALANCED_START,
@@ -20,10 +19,6 @@ from proofs_numeric.dynamics.chains import (
     white_chain,
 )
 from proofs_numeric.pool import log_uniform, pick
-
-# widths; the narrowest layer says how many modes there are. A key picks one of each group: three modes, fewer, more
-SHALLOW = (((4, 5, 3), (5, 3, 8)), ((2, 3, 2), (3, 1, 2)), ((6, 6, 6), (4, 20, 5)))
-DEEP = (((2, 3, 3, 2), (2, 2, 2, 2, 2)), ((4, 5, 5, 4), (4, 4, 6, 4, 4), (5, 4, 4, 4, 4, 5)))
 
 
 class Curve(NamedTuple):
@@ -56,17 +51,6 @@ def draw_instances(groups, start, longest, number, skew=1.0, seed=0):
         return drawn
 
     return draw
-
-
-def shallow_time(layers, scale, least):
-    """Until the weakest mode of two layers, from a tenth of the scale, is learned."""
-    return (0.5 * np.log(10.0 / scale) + 2.0) / least
-
-
-def deep_time(layers, scale, least):
-    """The same of more layers, which take a power of the start."""
-    power = 1.0 - 2.0 / layers
-    return ((scale / 10.0) ** -power / power / layers * least**power + 3.0) / least
 
 
 def predict_with(layers=None, fast=1.0, strength=1.0):
@@ -119,65 +103,3 @@ CLAIMS = (
     ),
 )
 HYPOTHESES = (WHITE_INPUTS, NO_DECAY, BALANCED_START, ALIGNED_START)
-NOTATION = r"Saxe et al.: objective $\frac12|W-\Sigma|^2$ with time constant 1; their a is the height of a mode."
-
-SHALLOW_THEOREM = nct.register(
-    nct.Theorem(
-        id="saxe-2layer",
-        title="Exact learning dynamics of two-layer linear networks",
-        statement=r"""For $f=\frac12|W_2W_1-\Sigma|_F^2$, the flow from balanced factors aligned with $\Sigma=USV^\top$ keeps
-$W_2W_1=U\,\mathrm{diag}(a)V^\top$ with $a_i(t)=S_ie^{2S_it}/(e^{2S_it}-1+S_i/a_i(0))$, and $|W_1|^2=|W_2|^2=\sum_ia_i$.""",
-        hypotheses=HYPOTHESES,
-        notation=NOTATION,
-        sources=(SAXE_2014,),
-        instances=draw_instances(SHALLOW, 0.1, shallow_time, 4),
-        predict=predict,
-        claims=CLAIMS,
-        controls=(
-            nct.Control("half the rate", "e^{St} in the place of e^{2St}", predict_with(fast=0.5)),
-            nct.Control("1e-6 fast", "time runs faster by a relative 1e-6", predict_with(fast=1 + 1e-6)),
-            nct.Control("three layers", "the law of three layers", predict_with(layers=3)),
-            nct.Control(
-                "unbalanced",
-                "a start that is not balanced",
-                predict,
-                outside=draw_instances(SHALLOW[:1], 0.1, shallow_time, 4, skew=2.0, seed=1),
-            ),
-        ),
-        method=nct.Integrate(),
-        seeds=64,
-    )
-)
-
-DEEP_THEOREM = nct.register(
-    nct.Theorem(
-        id="saxe-deep",
-        title="Exact learning dynamics of deep linear networks",
-        statement=r"""For $f=\frac12|W_L\cdots W_1-\Sigma|_F^2$, the flow from balanced factors aligned with $\Sigma=USV^\top$
-keeps $W_L\cdots W_1=U\,\mathrm{diag}(u)V^\top$ with $\dot u_i=Lu_i^{2-2/L}(S_i-u_i)$, and $|W_l|^2=\sum_iu_i^{2/L}$ in every
-layer.""",
-        hypotheses=HYPOTHESES,
-        notation=NOTATION + " The solution in quadratures is in our own form.",
-        sources=(SAXE_2014,),
-        instances=draw_instances(DEEP, 0.2, deep_time, 5),
-        predict=predict,
-        claims=CLAIMS,
-        controls=(
-            nct.Control("two layers", "the law of two layers", predict_with(layers=2)),
-            nct.Control("1e-6 fast", "time runs faster by a relative 1e-6", predict_with(fast=1 + 1e-6)),
-            nct.Control("1e-6 strong", "strengths larger by a relative 1e-6", predict_with(strength=1 + 1e-6)),
-            nct.Control(
-                "unbalanced",
-                "a start that is not balanced",
-                predict,
-                outside=draw_instances(DEEP[1:], 0.2, deep_time, 2, skew=2.0, seed=1),
-            ),
-        ),
-        method=nct.Integrate(),
-        seeds=32,
-    )
-)
-
-if __name__ == "__main__":
-    nct.show(nct.verify(SHALLOW_THEOREM))
-    nct.show(nct.verify(DEEP_THEOREM))

@@ -1,4 +1,24 @@
-"""Unregularised squared error from small starts: the end is neural collapse up to the square of the start's size."""
+r"""Unregularised squared error from small starts: collapse to the second order in their size.
+
+Unregularised squared error from small starts: the end is neural collapse up to the square of the start's size.
+
+Theorem:
+    For $f=\frac1{2N}|WH+b1^\top-Y|_F^2$ without decay and balanced classes, the flow from
+    $\epsilon\theta_0$ ends where $|WW^\top/\sqrt n-S|=O(\epsilon^2)$, S the simplex ETF's $I-11^\top/K$, and the
+    within-class variability ratio
+    $\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$ is $O(\epsilon^2)$ too, its root of the first order.
+Hypotheses:
+    - squared error
+    - free features
+    - a free bias
+    - no decay
+    - balanced classes, K >= 2
+    - n >= 2
+    - d >= K
+    - a generic start
+Notation:
+    Mixon et al.: as ours, without the mean over samples, which only rescales time.
+"""
 
 from typing import NamedTuple
 
@@ -76,22 +96,17 @@ REGRESSED = "the confidence interval of a regression over five scales, whose lin
 THEOREM = nct.register(
     nct.Theorem(
         id="mixon-mse-gf",
-        title="Unregularised squared error from small starts: collapse to the second order in their size",
-        statement=r"""For $f=\frac1{2N}|WH+b1^\top-Y|_F^2$ without decay and balanced classes, the flow from
-$\epsilon\theta_0$ ends where $|WW^\top/\sqrt n-S|=O(\epsilon^2)$, S the simplex ETF's $I-11^\top/K$, and the
-within-class variability ratio
-$\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$ is $O(\epsilon^2)$ too, its root of the first order.""",
+        docstring=__doc__,
         hypotheses=(
             SQUARED_ERROR,
             FREE_FEATURES,
             FREE_BIAS,
-            nct.Hypothesis("no decay", lambda i: not np.any(np.asarray(i.problem.weight_decay))),
+            lambda i: not np.any(np.asarray(i.problem.weight_decay)),
             BALANCED,
-            nct.Hypothesis("n >= 2", lambda i: min(i.problem.counts) >= 2),
+            lambda i: min(i.problem.counts) >= 2,
             DIM_CLASSES,
-            nct.Hypothesis("a generic start", generic_start),
+            generic_start,
         ),
-        notation="Mixon et al.: as ours, without the mean over samples, which only rescales time.",
         sources=(MIXON_2020.remark("That small starts lead to neural collapse; the orders are in our own form."),),
         instances=draw_instances,
         predict=predict_with(),

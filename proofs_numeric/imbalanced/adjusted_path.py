@@ -1,4 +1,24 @@
-"""Additive logit adjustment: the same limit of the ridge path, another way to it."""
+r"""Additive logit adjustment changes the ridge path, not its limit.
+
+Additive logit adjustment: the same limit of the ridge path, another way to it.
+
+Theorem:
+    For $\lambda>0$, $d\ge K-1$ and offsets $\iota$ let $Z_\lambda$ be the class-mean logits of the minimiser
+    of $\sum_i\log(1+\sum_{c\ne y_i}e^{z_{ci}+\iota_c-z_{yi}-\iota_y})+\frac\lambda2(|W|_F^2+|H|_F^2)$, $L=\log(1/\lambda)$.
+    Then $Z_\lambda=LS+Z_1+Z_2/L+\dots$, where the margins of $Z_1$ are $-\log a_{ck}+\iota_c-\iota_k$ with the multipliers
+    $a$ of the hard margin: the limit direction is that without offsets, and offsets change the path by terms of relative
+    order $1/L$.
+Hypotheses:
+    - cross-entropy with scaled or adjusted logits
+    - free features
+    - d >= K-1, K >= 2
+    - lambda_W = lambda_H = lambda -> 0
+    - no bias
+    - no scales
+    - offsets iota within 2 of each other
+Notation:
+    Behnia et al.: iota is the additive parameter of their loss. Lambda and bounds as in seli-ridge-path.
+"""
 
 import numpy as np
 
@@ -52,17 +72,12 @@ def make(counts, dim, offset, kind):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Additive logit adjustment changes the ridge path, not its limit",
-        statement=r"""For $\lambda>0$, $d\ge K-1$ and offsets $\iota$ let $Z_\lambda$ be the class-mean logits of the minimiser
-of $\sum_i\log(1+\sum_{c\ne y_i}e^{z_{ci}+\iota_c-z_{yi}-\iota_y})+\frac\lambda2(|W|_F^2+|H|_F^2)$, $L=\log(1/\lambda)$.
-Then $Z_\lambda=LS+Z_1+Z_2/L+\dots$, where the margins of $Z_1$ are $-\log a_{ck}+\iota_c-\iota_k$ with the multipliers $a$ of
-the hard margin: the limit direction is that without offsets, and offsets change the path by terms of relative order $1/L$.""",
+        docstring=__doc__,
         hypotheses=(
             *HYPOTHESES,
-            nct.Hypothesis("no scales", lambda i: set(sum(path_data(i.problem)[1:3], ())) == {1.0}),
-            nct.Hypothesis("offsets iota within 2 of each other", lambda i: np.ptp(path_data(i.problem)[3]) <= 2),
+            lambda i: set(sum(path_data(i.problem)[1:3], ())) == {1.0},
+            lambda i: np.ptp(path_data(i.problem)[3]) <= 2,
         ),
-        notation="Behnia et al.: iota is the additive parameter of their loss. Lambda and bounds as in seli-ridge-path.",
         sources=(
             BEHNIA_2023.remark(
                 "The claim that additive adjustment leaves the implicit geometry alone; its wording there is unchecked. "

@@ -1,4 +1,28 @@
-"""Hard margins with scaled logits: class-dependent and label-dependent temperatures."""
+r"""Hard margins with class- and label-dependent temperatures.
+
+Hard margins with scaled logits: class-dependent and label-dependent temperatures.
+
+Theorem:
+    Let $d\ge K-1$ and $\delta,\gamma>0$. Every minimiser of
+    $\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ subject to $\gamma_y(\delta_yw_y-\delta_cw_c)^\top h_i\ge1$ ($y=y_i$,
+    $c\ne y$) has all margins equal to 1 and $WH=\hat Z\otimes$ repeats with $\hat z_{yy}=t_y/(\gamma_y\delta_y)$,
+    $\hat z_{cy}=(t_y-1)/(\gamma_y\delta_c)$, $t_y=1-\delta_y^{-2}/\sum_c\delta_c^{-2}$, that is
+    $\hat Z=P\,\mathrm{diag}(\gamma\delta)^{-1}$ with P the projector off $\delta^{-1}$; value
+    $\sqrt{\lambda_W\lambda_H}|\hat ZD^{1/2}|_*$; $W^\top\delta^{-1}=0$ at every critical point. CDT is $\gamma=1$, LDT
+    $\delta=1$: there $\hat Z=S\,\mathrm{diag}(\gamma)^{-1}$, and $\gamma_y=\sqrt{n_y}$ makes the classifiers a simplex ETF
+    with $|h_k|^2\propto1/n_k$. The multipliers are positive for any counts and scales.
+Hypotheses:
+    - hard margins, by their augmented Lagrangian
+    - free features
+    - d >= K-1
+    - any class counts, K >= 2
+    - all decays > 0
+    - no bias
+    - positive scales delta, gamma
+Notation:
+    Behnia et al.: their Delta (CDT) and delta (LDT) are delta and gamma here; lambda_W = lambda_H = 1. The problem
+    solved is the augmented Lagrangian with the multipliers of the optimum, as for seli.
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -146,21 +170,11 @@ def orthogonal_to(tilt):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Hard margins with class- and label-dependent temperatures",
-        statement=r"""Let $d\ge K-1$ and $\delta,\gamma>0$. Every minimiser of
-$\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ subject to $\gamma_y(\delta_yw_y-\delta_cw_c)^\top h_i\ge1$ ($y=y_i$,
-$c\ne y$) has all margins equal to 1 and $WH=\hat Z\otimes$ repeats with $\hat z_{yy}=t_y/(\gamma_y\delta_y)$,
-$\hat z_{cy}=(t_y-1)/(\gamma_y\delta_c)$, $t_y=1-\delta_y^{-2}/\sum_c\delta_c^{-2}$, that is
-$\hat Z=P\,\mathrm{diag}(\gamma\delta)^{-1}$ with P the projector off $\delta^{-1}$; value
-$\sqrt{\lambda_W\lambda_H}|\hat ZD^{1/2}|_*$; $W^\top\delta^{-1}=0$ at every critical point. CDT is $\gamma=1$, LDT $\delta=1$:
-there $\hat Z=S\,\mathrm{diag}(\gamma)^{-1}$, and $\gamma_y=\sqrt{n_y}$ makes the classifiers a simplex ETF with
-$|h_k|^2\propto1/n_k$. The multipliers are positive for any counts and scales.""",
+        docstring=__doc__,
         hypotheses=(
             *HYPOTHESES,
-            nct.Hypothesis("positive scales delta, gamma", lambda i: min(map(np.min, data_of(i.problem)[1:])) > 0),
+            lambda i: min(map(np.min, data_of(i.problem)[1:])) > 0,
         ),
-        notation="Behnia et al.: their Delta (CDT) and delta (LDT) are delta and gamma here; lambda_W = lambda_H = 1. The "
-        "problem solved is the augmented Lagrangian with the multipliers of the optimum, as for seli.",
         sources=(
             BEHNIA_2023.remark(
                 "The two parametrisations and their geometry. The table, the projection, both scales at once and the "

@@ -1,4 +1,31 @@
-"""Cross-entropy under imbalance: block structure, minority collapse at a sharp threshold, and the value."""
+r"""Cross-entropy, imbalanced: blocks and minority collapse.
+
+Cross-entropy under imbalance: block structure, minority collapse at a sharp threshold, and the value.
+
+Theorem:
+    For $f=\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ with groups
+    of $K_g$ classes of $n_g$ samples let $\lambda=\sqrt{\lambda_W\lambda_H}$, $D=\mathrm{diag}(n_k)$. Every global minimiser
+    repeats its class means ($H=\bar H\otimes$ repeats), and $\bar Z=W\bar H$, which is unique, does not change when classes of
+    one group are permuted: $\bar z_{kl}=B_{gh}+\delta_g1[k=l]$ for k in group g, l in group h. Within a group
+    $p_{own}-p_{other}=(1-N\lambda/\sqrt{n_g})_+$, so that its classes share one classifier and one mean iff
+    $n_g\le N^2\lambda_W\lambda_H$ (minority collapse, for $K_g\ge2$);
+    $|w_k-w_l|^2=2\sqrt{\lambda_Hn_g/\lambda_W}\,\delta_g$ and $|\bar h_k-\bar
+    h_l|^2=2\sqrt{\lambda_W/(\lambda_Hn_g)}\,\delta_g$. The minimiser is zero iff $N\lambda\ge|(11^\top/K-I)D^{1/2}|_2$. The
+    value is $\sum_k\frac{n_k}N\mathrm{CE}(\bar z_k,k)+\lambda|\bar ZD^{1/2}|_*$ at the minimiser of that convex program,
+    which groups reduce to $\delta$ and the $G\times G$ group means. Of two groups with at least two classes in the
+    majority, all group means are zero from a further threshold on, which lies below that of zero: there the majority's
+    classes are still apart.
+Hypotheses:
+    - cross-entropy of one-hot labels
+    - free features
+    - any class counts, K >= 2
+    - d >= K-1
+    - all decays > 0
+    - no bias
+Notation:
+    Hong and Ling treat classes in clusters of equal size; lambda_W, lambda_H belong to a mean over samples. p are the
+    softmax probabilities on samples of a class: of the class itself and of another class of its group.
+"""
 
 import dataclasses
 
@@ -117,28 +144,15 @@ def regime(*words):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Cross-entropy, imbalanced: blocks and minority collapse",
-        statement=r"""For $f=\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ with groups
-of $K_g$ classes of $n_g$ samples let $\lambda=\sqrt{\lambda_W\lambda_H}$, $D=\mathrm{diag}(n_k)$. Every global minimiser
-repeats its class means ($H=\bar H\otimes$ repeats), and $\bar Z=W\bar H$, which is unique, does not change when classes of
-one group are permuted: $\bar z_{kl}=B_{gh}+\delta_g1[k=l]$ for k in group g, l in group h. Within a group
-$p_{own}-p_{other}=(1-N\lambda/\sqrt{n_g})_+$, so that its classes share one classifier and one mean iff
-$n_g\le N^2\lambda_W\lambda_H$ (minority collapse, for $K_g\ge2$);
-$|w_k-w_l|^2=2\sqrt{\lambda_Hn_g/\lambda_W}\,\delta_g$ and $|\bar h_k-\bar h_l|^2=2\sqrt{\lambda_W/(\lambda_Hn_g)}\,\delta_g$.
-The minimiser is zero iff $N\lambda\ge|(11^\top/K-I)D^{1/2}|_2$. The value is
-$\sum_k\frac{n_k}N\mathrm{CE}(\bar z_k,k)+\lambda|\bar ZD^{1/2}|_*$ at the minimiser of that convex program, which groups
-reduce to $\delta$ and the $G\times G$ group means. Of two groups with at least two classes in the majority, all group means
-are zero from a further threshold on, which lies below that of zero: there the majority's classes are still apart.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis("cross-entropy of one-hot labels", lambda i: float(i.problem.loss.smoothing) == 0.0),
+            lambda i: float(i.problem.loss.smoothing) == 0.0,
             FREE_FEATURES,
             ANY_COUNTS,
             DIM_SIMPLEX,
             POSITIVE_DECAYS,
             NO_BIAS,
         ),
-        notation="Hong and Ling treat classes in clusters of equal size; lambda_W, lambda_H belong to a mean over samples. "
-        "p are the softmax probabilities on samples of a class: of the class itself and of another class of its group.",
         sources=(
             HONG_2024.remark(
                 "Their abstract: features collapse to class means, angles depend on the sizes, and the threshold of minority "

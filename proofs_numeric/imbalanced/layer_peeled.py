@@ -1,4 +1,26 @@
-"""The layer-peeled model: a simplex when balanced, and minority collapse at a finite imbalance ratio."""
+r"""The layer-peeled model: simplex ETF, and minority collapse at a finite ratio.
+
+The layer-peeled model: a simplex when balanced, and minority collapse at a finite imbalance ratio.
+
+Theorem:
+    Minimise $\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ subject to $\frac1K\sum_k|w_k|^2\le E_W$ and
+    $\frac1K\sum_k\frac1{n_k}\sum_i|h_{k,i}|^2\le E_H$. Every minimiser repeats its class means, and $\bar Z=W\bar H$ is the
+    unique minimiser of the cross-entropy subject to $|\bar Z|_*\le K\sqrt{E_WE_H}$, with multiplier $\mu=|(P-I)D/N|_2>0$;
+    $WW^\top=\sqrt{E_W/E_H}(\bar Z\bar Z^\top)^{1/2}$, $\bar H^\top\bar H=\sqrt{E_H/E_W}(\bar Z^\top\bar Z)^{1/2}$. Balanced:
+    $\bar Z=\frac{K\sqrt{E_WE_H}}{K-1}S$, a simplex ETF. Two groups, $n_A>n_B$: within a group
+    $p_{own}-p_{other}=(1-\mu N/n_g)_+$, so that the minority's classifiers and means coincide iff $n_B/N\le\mu$, that is iff
+    $R=n_A/n_B$ is at least a finite $R_0(K_A,K_B,E_WE_H)$, or for given counts iff $\sqrt{E_WE_H}$ is at most $|\bar
+    Z|_*/K$ at $\mu=n_B/N$. Below a second, smaller energy (for $K_A\ge2$) all group means are zero, and with them all that
+    belongs to the minority.
+Hypotheses:
+    - a layer-peeled model, without a bias
+    - d >= K-1, K >= 2
+    - E_W, E_H > 0
+    - balanced, or two groups of classes of equal size
+Notation:
+    Fang et al.: E_W, E_H as here, sums over n_k samples of class k; their R is n_A/n_B. P are the softmax
+    probabilities of the class means, columns classes; D = diag(n_k).
+"""
 
 import dataclasses
 
@@ -119,28 +141,13 @@ MERGED = ("merged", "merged, near apart", "merged, means near zero")
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="The layer-peeled model: simplex ETF, and minority collapse at a finite ratio",
-        statement=r"""Minimise $\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ subject to $\frac1K\sum_k|w_k|^2\le E_W$ and
-$\frac1K\sum_k\frac1{n_k}\sum_i|h_{k,i}|^2\le E_H$. Every minimiser repeats its class means, and $\bar Z=W\bar H$ is the unique
-minimiser of the cross-entropy subject to $|\bar Z|_*\le K\sqrt{E_WE_H}$, with multiplier $\mu=|(P-I)D/N|_2>0$;
-$WW^\top=\sqrt{E_W/E_H}(\bar Z\bar Z^\top)^{1/2}$, $\bar H^\top\bar H=\sqrt{E_H/E_W}(\bar Z^\top\bar Z)^{1/2}$. Balanced:
-$\bar Z=\frac{K\sqrt{E_WE_H}}{K-1}S$, a simplex ETF. Two groups, $n_A>n_B$: within a group
-$p_{own}-p_{other}=(1-\mu N/n_g)_+$, so that the minority's classifiers and means coincide iff $n_B/N\le\mu$, that is iff
-$R=n_A/n_B$ is at least a finite $R_0(K_A,K_B,E_WE_H)$, or for given counts iff $\sqrt{E_WE_H}$ is at most $|\bar Z|_*/K$ at
-$\mu=n_B/N$. Below a second, smaller energy (for $K_A\ge2$) all group means are zero, and with them all that belongs to the
-minority.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis(
-                "a layer-peeled model, without a bias", lambda i: isinstance(i.problem, nct.problems.LayerPeeled)
-            ),
-            nct.Hypothesis("d >= K-1, K >= 2", lambda i: i.problem.dim >= i.problem.classes - 1 >= 1),
-            nct.Hypothesis("E_W, E_H > 0", lambda i: bool(np.all(np.asarray(i.problem.energies) > 0))),
-            nct.Hypothesis(
-                "balanced, or two groups of classes of equal size", lambda i: len(set(i.problem.counts)) <= 2
-            ),
+            lambda i: isinstance(i.problem, nct.problems.LayerPeeled),
+            lambda i: i.problem.dim >= i.problem.classes - 1 >= 1,
+            lambda i: bool(np.all(np.asarray(i.problem.energies) > 0)),
+            lambda i: len(set(i.problem.counts)) <= 2,
         ),
-        notation="Fang et al.: E_W, E_H as here, sums over n_k samples of class k; their R is n_A/n_B. P are the softmax "
-        "probabilities of the class means, columns classes; D = diag(n_k).",
         sources=(
             FANG_2021.remark(
                 "The model, the balanced ETF, and coinciding minority classifiers as R grows (in their theorem in the limit). "

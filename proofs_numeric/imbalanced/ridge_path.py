@@ -1,4 +1,31 @@
-"""The ridge path of cross-entropy tends to the hard-margin geometry, but only logarithmically."""
+r"""Ridge paths of cross-entropy: logarithmically towards the hard margin.
+
+The ridge path of cross-entropy tends to the hard-margin geometry, but only logarithmically.
+
+Theorem:
+    For $\lambda>0$, $d\ge K-1$ let $Z_\lambda$ be the class-mean logits of the minimiser of
+    $\sum_i\log(1+\sum_{c\ne y_i}e^{-m_{ci}})+\frac\lambda2(|W|_F^2+|H|_F^2)$ with
+    $m_{ci}=\gamma_y(\delta_yz_{yi}-\delta_cz_{ci})$ (cross-entropy for $\gamma=\delta=1$), $L=\log(1/\lambda)$, and
+    $a_{ck}(Z)=-(VU^\top)_{ck}/(\sqrt{n_k}\gamma_k\delta_c)$ with $VU^\top$ the polar factor of $ZD^{1/2}$. Then
+    $Z_\lambda$ is orthogonal to $\delta^{-1}$ and has the margins
+    $m_{ck}=\log\frac{1-\lambda\sum_ja_{jk}(Z_\lambda)}{\lambda a_{ck}(Z_\lambda)}$, so that
+    $Z_\lambda=LZ_0+Z_1+Z_2/L+\dots$ with all margins of $Z_0$ equal to 1 (SELI: $Z_0=S$) and those of $Z_1$ equal to
+    $-\log a_{ck}(Z_0)$. The distance $d=|Z/|Z|-Z_0/|Z_0||_F$ is of order $1/L$ (zero for $K=2$, $\gamma=1$), with
+    first-order term $d^{(1)}=|Z_1-\langle Z_1,Z_0\rangle Z_0/|Z_0|^2|_F/(L|Z_0|)$. With $1/L$ for variable the expansion is
+    analytic.
+Hypotheses:
+    - cross-entropy with scaled or adjusted logits
+    - free features
+    - d >= K-1, K >= 2
+    - lambda_W = lambda_H = lambda -> 0
+    - no bias
+    - counts not all equal
+    - no offsets
+Notation:
+    Class means, one column per class without weights. lambda belongs to the sum over samples; a mean over N has
+    lambda/N. Bounds of the expansion, entrywise at the last three lambda: the largest entry of |Z_4|/L^3 after three
+    terms, plus lambda times the sum of the multipliers.
+"""
 
 import numpy as np
 
@@ -64,24 +91,12 @@ def scaled(instance):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Ridge paths of cross-entropy: logarithmically towards the hard margin",
-        statement=r"""For $\lambda>0$, $d\ge K-1$ let $Z_\lambda$ be the class-mean logits of the minimiser of
-$\sum_i\log(1+\sum_{c\ne y_i}e^{-m_{ci}})+\frac\lambda2(|W|_F^2+|H|_F^2)$ with
-$m_{ci}=\gamma_y(\delta_yz_{yi}-\delta_cz_{ci})$ (cross-entropy for $\gamma=\delta=1$), $L=\log(1/\lambda)$, and
-$a_{ck}(Z)=-(VU^\top)_{ck}/(\sqrt{n_k}\gamma_k\delta_c)$ with $VU^\top$ the polar factor of $ZD^{1/2}$. Then
-$Z_\lambda$ is orthogonal to $\delta^{-1}$ and has the margins
-$m_{ck}=\log\frac{1-\lambda\sum_ja_{jk}(Z_\lambda)}{\lambda a_{ck}(Z_\lambda)}$, so that
-$Z_\lambda=LZ_0+Z_1+Z_2/L+\dots$ with all margins of $Z_0$ equal to 1 (SELI: $Z_0=S$) and those of $Z_1$ equal to
-$-\log a_{ck}(Z_0)$. The distance $d=|Z/|Z|-Z_0/|Z_0||_F$ is of order $1/L$ (zero for $K=2$, $\gamma=1$), with first-order term
-$d^{(1)}=|Z_1-\langle Z_1,Z_0\rangle Z_0/|Z_0|^2|_F/(L|Z_0|)$. With $1/L$ for variable the expansion is analytic.""",
+        docstring=__doc__,
         hypotheses=(
             *HYPOTHESES,
-            nct.Hypothesis("counts not all equal", lambda i: len(set(path_data(i.problem)[0])) > 1),
-            nct.Hypothesis("no offsets", lambda i: not any(path_data(i.problem)[3])),
+            lambda i: len(set(path_data(i.problem)[0])) > 1,
+            lambda i: not any(path_data(i.problem)[3]),
         ),
-        notation="Class means, one column per class without weights. lambda belongs to the sum over samples; a mean over N "
-        "has lambda/N. Bounds of the expansion, entrywise at the last three lambda: the largest entry of |Z_4|/L^3 after "
-        "three terms, plus lambda times the sum of the multipliers.",
         sources=(
             THRAMPOULIDIS_2022.remark("The limit. The margin equation, the expansion and the rate are our own."),
             BEHNIA_2023.remark("The limit for scaled logits."),

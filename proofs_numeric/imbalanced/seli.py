@@ -1,4 +1,35 @@
-"""Hard margins, imbalanced: the simplex-encoded-labels interpolation, for STEP imbalance and any other."""
+r"""Hard margins, imbalanced: simplex-encoded labels.
+
+Hard margins, imbalanced: the simplex-encoded-labels interpolation, for STEP imbalance and any other.
+
+Theorem:
+    Let $d\ge K-1$, $D=\mathrm{diag}(n_k)$, $S=I-11^\top/K$, $SD^{1/2}=V\Lambda U^\top$. Every minimiser of
+    $\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ subject to $(w_{y_i}-w_c)^\top h_i\ge1$ for $c\ne y_i$ has
+    $WH=S\otimes$ repeats, all margins equal to 1, value $\sqrt{\lambda_W\lambda_H}\,|SD^{1/2}|_*$,
+    $WW^\top=\sqrt{\lambda_H/\lambda_W}\,V\Lambda V^\top$, and per class $H^\top
+    H=\sqrt{\lambda_W/\lambda_H}\,V\Lambda^{+}V^\top$. For $\lambda_W\lambda_H=1$ the multipliers of one sample are
+    $a_{ck}=\frac1\pi\int_0^\infty t^{-1/2}[(t+n_c)(t+n_k)\sum_j(t+n_j)^{-1}]^{-1}dt>0$.
+
+    STEP imbalance, $a$ classes of $Rn_{\min}$ and $b$ of $n_{\min}$ samples, in units of $\sqrt{n_{\min}}$: singular values
+    $\sqrt R$ ($a-1$ times), $\sigma=\sqrt{(bR+a)/K}$, $1$ ($b-1$ times). For $\lambda_W=\lambda_H$ therefore
+    $|w_{maj}|^2=\sqrt R(1-\frac1a)+\frac{b\sigma}{aK}$, $|w_{min}|^2=1-\frac1b+\frac{a\sigma}{bK}$,
+    $w_{maj}^\top w_{min}=-\sigma/K$, and in units of $n_{\min}^{-1/2}$
+    $|h_{maj}|^2=\frac{1-1/a}{\sqrt R}+\frac b{aK\sigma}$, $|h_{min}|^2=1-\frac1b+\frac a{bK\sigma}$. For $b\ge2$
+    $w_{min}^\top w_{min}'$ has the sign of $R-(K^3/a^2-a)/b$; for $a=b=K/2$,
+    $\cos(w_{min},w_{min}')=\frac{\sigma-2}{K-2+\sigma}$, which is 0 at $R=7$ and below 1 at every R.
+Hypotheses:
+    - hard margins, by their augmented Lagrangian
+    - free features
+    - d >= K-1
+    - any class counts, K >= 2
+    - all decays > 0
+    - no bias
+    - unscaled logits
+Notation:
+    Thrampoulidis et al.: lambda_W = lambda_H = 1, sums over samples as here, Z-hat = S repeated; rho is the share of
+    minority classes. The problem solved is the augmented Lagrangian with the multipliers above, whose minimum bounds
+    the program's from below for any multipliers and is attained at a feasible point.
+"""
 
 import dataclasses
 
@@ -148,34 +179,14 @@ def near_turn(instance):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Hard margins, imbalanced: simplex-encoded labels",
-        statement=r"""Let $d\ge K-1$, $D=\mathrm{diag}(n_k)$, $S=I-11^\top/K$, $SD^{1/2}=V\Lambda U^\top$. Every minimiser of
-$\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ subject to $(w_{y_i}-w_c)^\top h_i\ge1$ for $c\ne y_i$ has
-$WH=S\otimes$ repeats, all margins equal to 1, value $\sqrt{\lambda_W\lambda_H}\,|SD^{1/2}|_*$,
-$WW^\top=\sqrt{\lambda_H/\lambda_W}\,V\Lambda V^\top$, and per class $H^\top H=\sqrt{\lambda_W/\lambda_H}\,V\Lambda^{+}V^\top$.
-For $\lambda_W\lambda_H=1$ the multipliers of one sample are
-$a_{ck}=\frac1\pi\int_0^\infty t^{-1/2}[(t+n_c)(t+n_k)\sum_j(t+n_j)^{-1}]^{-1}dt>0$.
-
-STEP imbalance, $a$ classes of $Rn_{\min}$ and $b$ of $n_{\min}$ samples, in units of $\sqrt{n_{\min}}$: singular values
-$\sqrt R$ ($a-1$ times), $\sigma=\sqrt{(bR+a)/K}$, $1$ ($b-1$ times). For $\lambda_W=\lambda_H$ therefore
-$|w_{maj}|^2=\sqrt R(1-\frac1a)+\frac{b\sigma}{aK}$, $|w_{min}|^2=1-\frac1b+\frac{a\sigma}{bK}$,
-$w_{maj}^\top w_{min}=-\sigma/K$, and in units of $n_{\min}^{-1/2}$
-$|h_{maj}|^2=\frac{1-1/a}{\sqrt R}+\frac b{aK\sigma}$, $|h_{min}|^2=1-\frac1b+\frac a{bK\sigma}$. For $b\ge2$
-$w_{min}^\top w_{min}'$ has the sign of $R-(K^3/a^2-a)/b$; for $a=b=K/2$,
-$\cos(w_{min},w_{min}')=\frac{\sigma-2}{K-2+\sigma}$, which is 0 at $R=7$ and below 1 at every R.""",
+        docstring=__doc__,
         hypotheses=(
             *HYPOTHESES,
-            nct.Hypothesis(
-                "unscaled logits",
-                lambda i: bool(
-                    np.all(np.asarray(i.problem.loss.class_scale) == 1)
-                    and np.all(np.asarray(i.problem.loss.label_scale) == 1)
-                ),
+            lambda i: bool(
+                np.all(np.asarray(i.problem.loss.class_scale) == 1)
+                and np.all(np.asarray(i.problem.loss.label_scale) == 1)
             ),
         ),
-        notation="Thrampoulidis et al.: lambda_W = lambda_H = 1, sums over samples as here, Z-hat = S repeated; rho is the "
-        "share of minority classes. The problem solved is the augmented Lagrangian with the multipliers above, whose minimum "
-        "bounds the program's from below for any multipliers and is attained at a feasible point.",
         sources=(
             THRAMPOULIDIS_2022.remark(
                 "The theorem on the UF-SVM and its STEP corollaries. The fractions a, b other than K/2 and the integral "

@@ -1,4 +1,26 @@
-"""Squared error with a free bias, classes of any sizes: singular values of the centred targets, soft-thresholded."""
+r"""Squared error, imbalanced, free bias: centred targets, soft-thresholded.
+
+Squared error with a free bias, classes of any sizes: singular values of the centred targets, soft-thresholded.
+
+Theorem:
+    For $f=\frac1{2N}|WH+b1^\top-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ with counts
+    $n=(n_1,\dots,n_K)$ let $\lambda=\sqrt{\lambda_W\lambda_H}$, $D=\mathrm{diag}(n)$ and
+    $Y_c=Y-\frac1Nn1^\top=U\mathrm{diag}(\sigma)V^\top$, so that $\sigma_i^2$ are the $K-1$ non-zero eigenvalues of
+    $D-nn^\top/N$. Every global minimiser has $b=n/N$,
+    $WH=U\mathrm{diag}(s)V^\top$ with $s_i=(\sigma_i-N\lambda)_+$ for the $d$ largest $\sigma_i$ and $0$ for the others,
+    $WW^\top=\sqrt{\lambda_H/\lambda_W}\,U\mathrm{diag}(s)U^\top$, $H^\top
+    H=\sqrt{\lambda_W/\lambda_H}\,V\mathrm{diag}(s)V^\top$, $H=\sqrt{\lambda_W/\lambda_H}\,W^\top UV^\top$, and
+    $\min f=\sum_{s_i>0}(\frac N2\lambda^2+\lambda s_i)+\sum_{s_i=0}\frac{\sigma_i^2}{2N}$.
+Hypotheses:
+    - squared error
+    - free features
+    - any class counts, K >= 2
+    - all decays > 0
+    - a free bias
+    - any d; where not all sigma_i > N lambda fit into d, no tie of them at that cut
+Notation:
+    lambda_W, lambda_H belong to the fit 1/(2N)|.|^2. U V^T = (Y_c Y_c^T)^{+1/2} Y_c.
+"""
 
 import dataclasses
 
@@ -139,26 +161,15 @@ def no_tie_at_cut(instance):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Squared error, imbalanced, free bias: centred targets, soft-thresholded",
-        statement=r"""For $f=\frac1{2N}|WH+b1^\top-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ with counts
-$n=(n_1,\dots,n_K)$ let $\lambda=\sqrt{\lambda_W\lambda_H}$, $D=\mathrm{diag}(n)$ and
-$Y_c=Y-\frac1Nn1^\top=U\mathrm{diag}(\sigma)V^\top$, so that $\sigma_i^2$ are the $K-1$ non-zero eigenvalues of
-$D-nn^\top/N$. Every global minimiser has $b=n/N$,
-$WH=U\mathrm{diag}(s)V^\top$ with $s_i=(\sigma_i-N\lambda)_+$ for the $d$ largest $\sigma_i$ and $0$ for the others,
-$WW^\top=\sqrt{\lambda_H/\lambda_W}\,U\mathrm{diag}(s)U^\top$, $H^\top H=\sqrt{\lambda_W/\lambda_H}\,V\mathrm{diag}(s)V^\top$,
-$H=\sqrt{\lambda_W/\lambda_H}\,W^\top UV^\top$, and
-$\min f=\sum_{s_i>0}(\frac N2\lambda^2+\lambda s_i)+\sum_{s_i=0}\frac{\sigma_i^2}{2N}$.""",
+        docstring=__doc__,
         hypotheses=(
             SQUARED_ERROR,
             FREE_FEATURES,
             ANY_COUNTS,
             POSITIVE_DECAYS,
             FREE_BIAS,
-            nct.Hypothesis(
-                "any d; where not all sigma_i > N lambda fit into d, no tie of them at that cut", no_tie_at_cut
-            ),
+            no_tie_at_cut,
         ),
-        notation="lambda_W, lambda_H belong to the fit 1/(2N)|.|^2. U V^T = (Y_c Y_c^T)^{+1/2} Y_c.",
         sources=(
             TIRER_2022.remark(
                 "Balanced counts, free bias. The closed form for any counts, its proof (nuclear norm and von Neumann's trace "

@@ -1,4 +1,22 @@
-"""Deep linear networks on given data: every critical value, and which saddles are strict."""
+r"""Deep linear networks on data: critical values, strict and non-strict saddles.
+
+Deep linear networks on given data: every critical value, and which saddles are strict.
+
+Theorem:
+    For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with $XX^\top$ invertible and the $K$ eigenvalues
+    $\lambda_1>\dots>\lambda_K>0$ of $\Sigma=YX^\top(XX^\top)^{-1}XY^\top$ distinct, every critical value is
+    $\frac1{2N}(|Y|_F^2-\sum_{i\in S}\lambda_i)$, $|S|=r$ the rank of the product, and every such value with
+    $r\le r_{\max}=\min(d_l)$ occurs. With $S\ne\{1,\dots,r\}$ the point is a strict saddle; with $S=\{1,\dots,r_{\max}\}$ a
+    global minimiser; with $S=\{1,\dots,r\}$, $r<r_{\max}$, a strict saddle unless it is tightened: for every pivot $i>j$
+    the block $W_{i-1}\cdots W_{j+1}$ or $W_{j-1}\cdots W_1XY^\top W_L\cdots W_{i+1}$ has rank $r$ (the latter has, in
+    particular, where $W_L\cdots W_{i+1}$ or $W_{j-1}\cdots W_1$ has); then its Hessian has no negative eigenvalue.
+Hypotheses:
+    - squared error, no decay, no bias
+    - X X^T invertible
+    - Sigma with distinct positive eigenvalues (so d_L <= d_0)
+Notation:
+    Achour, Malgouyres, Gerchinovitz: H layers, |W_H ... W_1 X - Y|^2 without 1/2N; d_0 = d_x, d_L = d_y.
+"""
 
 from typing import NamedTuple
 
@@ -65,16 +83,8 @@ def deep(instance):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Deep linear networks on data: critical values, strict and non-strict saddles",
-        statement=r"""For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with $XX^\top$ invertible and the $K$ eigenvalues
-$\lambda_1>\dots>\lambda_K>0$ of $\Sigma=YX^\top(XX^\top)^{-1}XY^\top$ distinct, every critical value is
-$\frac1{2N}(|Y|_F^2-\sum_{i\in S}\lambda_i)$, $|S|=r$ the rank of the product, and every such value with
-$r\le r_{\max}=\min(d_l)$ occurs. With $S\ne\{1,\dots,r\}$ the point is a strict saddle; with $S=\{1,\dots,r_{\max}\}$ a global
-minimiser; with $S=\{1,\dots,r\}$, $r<r_{\max}$, a strict saddle unless it is tightened: for every pivot $i>j$ the block
-$W_{i-1}\cdots W_{j+1}$ or $W_{j-1}\cdots W_1XY^\top W_L\cdots W_{i+1}$ has rank $r$ (the latter has, in particular, where
-$W_L\cdots W_{i+1}$ or $W_{j-1}\cdots W_1$ has); then its Hessian has no negative eigenvalue.""",
+        docstring=__doc__,
         hypotheses=(UNDECAYED, INVERTIBLE, DISTINCT),
-        notation="Achour, Malgouyres, Gerchinovitz: H layers, |W_H ... W_1 X - Y|^2 without 1/2N; d_0 = d_x, d_L = d_y.",
         sources=(
             ACHOUR_2024.remark("The rule for tightened points was derived and checked by computation, not quoted."),
             KAWAGUCHI_2016,

@@ -1,4 +1,23 @@
-"""Two factors: a critical point is a global minimiser exactly where the gradient of the fit has spectral norm lambda."""
+r"""Two factors: the gradient certificate decides globality.
+
+Two factors: a critical point is a global minimiser exactly where the gradient of the fit has spectral norm lambda.
+
+Theorem:
+    Let $f(W,H)=F(WH)+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ with F convex, $F\ge0$ and
+    $\nabla F$ of Lipschitz constant L, $G=\nabla F(WH)$, $\lambda=\sqrt{\lambda_W\lambda_H}$ and $d\ge K$. A critical point
+    with $|G|_2\le\lambda$ is a global minimiser; at every critical point $f/\max(|G|_2/\lambda,1)\le\min f\le
+    f-\frac1{2L}\sum_i(s_i(G)-\lambda)_+^2$, and for $F=\frac1{2N}|Z-Y|_F^2$ the right-hand side is $\min f$ itself. A critical
+    point with $|G|_2>\lambda$ is a strict saddle.
+Hypotheses:
+    - two factors
+    - free features
+    - no bias
+    - all decays > 0
+    - F convex and F >= 0, here squared error or cross-entropy
+    - d >= K
+Notation:
+    Haeffele, Vidal: factors U, V^T; the polar of the regulariser is for two squared norms the spectral norm.
+"""
 
 from typing import NamedTuple
 
@@ -147,21 +166,15 @@ def exact(observe=lowered):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Two factors: the gradient certificate decides globality",
-        statement=r"""Let $f(W,H)=F(WH)+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ with F convex, $F\ge0$ and
-$\nabla F$ of Lipschitz constant L, $G=\nabla F(WH)$, $\lambda=\sqrt{\lambda_W\lambda_H}$ and $d\ge K$. A critical point with
-$|G|_2\le\lambda$ is a global minimiser; at every critical point $f/\max(|G|_2/\lambda,1)\le\min f\le
-f-\frac1{2L}\sum_i(s_i(G)-\lambda)_+^2$, and for $F=\frac1{2N}|Z-Y|_F^2$ the right-hand side is $\min f$ itself. A critical
-point with $|G|_2>\lambda$ is a strict saddle.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis("two factors", lambda i: i.problem.factors == 2),
+            lambda i: i.problem.factors == 2,
             FREE_FEATURES,
             NO_BIAS,
             POSITIVE_DECAYS,
-            nct.Hypothesis("F convex and F >= 0, here squared error or cross-entropy", non_negative),
-            nct.Hypothesis("d >= K", lambda i: min(i.problem.widths) >= i.problem.classes),
+            non_negative,
+            lambda i: min(i.problem.widths) >= i.problem.classes,
         ),
-        notation="Haeffele, Vidal: factors U, V^T; the polar of the regulariser is for two squared norms the spectral norm.",
         sources=(
             HAEFFELE_2015.remark(
                 "The quantitative forms are ours. At a critical point <G, Z> = -lambda |Z|_*, so that min f >= f - (|G|_2 - "

@@ -1,4 +1,22 @@
-"""Regularised deep matrix factorisation: the complete list of critical points, and which are local minimisers."""
+r"""Regularised deep matrix factorisation: every critical point, classified.
+
+Regularised deep matrix factorisation: the complete list of critical points, and which are local minimisers.
+
+Theorem:
+    At every critical point of a squared-error chain with $M\ge1$ weight layers and all decays positive, each
+    singular direction of the targets is off, or on at a root $x$ of $b=Mx^{M-1}/(x^M+1)^2$ (two roots for $M\ge2$ below the
+    spinodal, one for $M=1$), at most $\min(d_l)$ of them on; every such choice is critical. For $M\ge2$ it is a local
+    minimiser iff the $k$ strongest directions stand at their larger roots and the rest are off, for some $k$; for $M=1$ iff
+    it is the global minimiser. All others are strict saddles.
+Hypotheses:
+    - squared error, free features, M = 1, 2, ... weight layers
+    - all decays > 0
+    - no bias or a free one
+    - no strength equal to the spinodal (the degenerate y*)
+Notation:
+    Chen, Jiang, Wang: |W_L...W_1 - Y|_F^2 + sum lambda_l |W_l|_F^2 without 1/2, L = M+1 factors, sigma_i^(2L-1) -
+    sqrt(prod lambda) y_i sigma_i^(L-1) + prod lambda sigma_i = 0; the features are our first factor.
+"""
 
 from typing import NamedTuple
 
@@ -139,20 +157,13 @@ def out_of_order(instance):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Regularised deep matrix factorisation: every critical point, classified",
-        statement=r"""At every critical point of a squared-error chain with $M\ge1$ weight layers and all decays positive, each
-singular direction of the targets is off, or on at a root $x$ of $b=Mx^{M-1}/(x^M+1)^2$ (two roots for $M\ge2$ below the
-spinodal, one for $M=1$), at most $\min(d_l)$ of them on; every such choice is critical. For $M\ge2$ it is a local
-minimiser iff the $k$ strongest directions stand at their larger roots and the rest are off, for some $k$; for $M=1$ iff it is
-the global minimiser. All others are strict saddles.""",
+        docstring=__doc__,
         hypotheses=(
             MSE_CHAIN,
             POSITIVE,
             NO_OR_FREE_BIAS,
-            nct.Hypothesis("no strength equal to the spinodal (the degenerate y*)", off_the_spinodal),
+            off_the_spinodal,
         ),
-        notation="Chen, Jiang, Wang: |W_L...W_1 - Y|_F^2 + sum lambda_l |W_l|_F^2 without 1/2, L = M+1 factors, "
-        "sigma_i^(2L-1) - sqrt(prod lambda) y_i sigma_i^(L-1) + prod lambda sigma_i = 0; the features are our first factor.",
         sources=(CHEN_2025.remark("Our form in x and b; the free bias and equal strengths are our own."),),
         instances=draw_instances,
         predict=predict,

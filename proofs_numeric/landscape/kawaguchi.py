@@ -1,7 +1,21 @@
-"""Deep linear networks on given data: saddles that are strict because the upper layers have full rank.
+r"""Deep linear networks on data: no poor local minima.
+
+Deep linear networks on given data: saddles that are strict because the upper layers have full rank.
 
 Checked is the curvature where W_L ... W_2 has full rank. Where it has not, the theorem says only that the point is a saddle;
 that its curvature may then be flat is what the control "whatever the rank" rests on, and `achour` tells which.
+
+Theorem:
+    For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with $XX^\top$ and $XY^\top$ of full rank, $d_L\le d_0$ and
+    distinct eigenvalues of $\Sigma=YX^\top(XX^\top)^{-1}XY^\top$, every critical point that is not a global minimiser is a
+    saddle, and the Hessian has a negative eigenvalue there if $W_L\cdots W_2$ has rank $p$, the least hidden width.
+Hypotheses:
+    - squared error, no decay, no bias
+    - X X^T invertible
+    - X Y^T of full rank, d_L <= d_0
+    - Sigma with distinct positive eigenvalues (so d_L <= d_0)
+Notation:
+    Kawaguchi: H+1 layers W_{H+1} ... W_1, squared error without 1/N, p the least hidden width.
 """
 
 from typing import NamedTuple
@@ -77,12 +91,8 @@ def deep(instance):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Deep linear networks on data: no poor local minima",
-        statement=r"""For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with $XX^\top$ and $XY^\top$ of full rank, $d_L\le d_0$ and
-distinct eigenvalues of $\Sigma=YX^\top(XX^\top)^{-1}XY^\top$, every critical point that is not a global minimiser is a saddle,
-and the Hessian has a negative eigenvalue there if $W_L\cdots W_2$ has rank $p$, the least hidden width.""",
+        docstring=__doc__,
         hypotheses=(UNDECAYED, INVERTIBLE, CORRELATED, DISTINCT),
-        notation="Kawaguchi: H+1 layers W_{H+1} ... W_1, squared error without 1/N, p the least hidden width.",
         sources=(
             KAWAGUCHI_2016.remark(
                 "Of its four parts the one on the curvature of saddles, and the value of the minimum; not that a saddle "

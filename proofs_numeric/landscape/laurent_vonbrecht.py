@@ -1,4 +1,17 @@
-"""Linear networks with any convex loss: without a bottleneck every local minimum is global."""
+r"""Deep linear networks with a convex loss: local minima are global.
+
+Linear networks with any convex loss: without a bottleneck every local minimum is global.
+
+Theorem:
+    For $f=\frac1N\sum_j\ell(W_L\cdots W_1x_j,y_j)$ with $\ell$ convex and differentiable and every hidden
+    width at least $\min(d_0,d_L)$, every local minimum is global: its value is that of the convex problem in the product.
+Hypotheses:
+    - loss convex and differentiable in the logits
+    - hidden widths >= min(d_0, d_L)
+    - no decay, no bias
+Notation:
+    Laurent, von Brecht: the same; text not seen, number unchecked.
+"""
 
 from typing import ClassVar, NamedTuple
 
@@ -141,18 +154,12 @@ def bottleneck(key):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Deep linear networks with a convex loss: local minima are global",
-        statement=r"""For $f=\frac1N\sum_j\ell(W_L\cdots W_1x_j,y_j)$ with $\ell$ convex and differentiable and every hidden
-width at least $\min(d_0,d_L)$, every local minimum is global: its value is that of the convex problem in the product.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis("loss convex and differentiable in the logits", convex),
-            nct.Hypothesis("hidden widths >= min(d_0, d_L)", no_bottleneck),
-            nct.Hypothesis(
-                "no decay, no bias",
-                lambda i: not np.any(np.asarray(i.problem.weight_decay)) and i.problem.bias_decay is None,
-            ),
+            convex,
+            no_bottleneck,
+            lambda i: not np.any(np.asarray(i.problem.weight_decay)) and i.problem.bias_decay is None,
         ),
-        notation="Laurent, von Brecht: the same; text not seen, number unchecked.",
         sources=(LAURENT_2018,),
         instances=draw_instances,
         predict=predict,

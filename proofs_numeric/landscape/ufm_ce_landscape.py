@@ -1,4 +1,21 @@
-"""Cross-entropy with free features: every critical point is a global minimiser or a strict saddle."""
+r"""Cross-entropy, balanced: a benign landscape.
+
+Cross-entropy with free features: every critical point is a global minimiser or a strict saddle.
+
+Theorem:
+    For $f$ of `ufm-ce-balanced` and $d\ge K-1$ every critical point is a global minimiser or a strict
+    saddle: it has a direction of negative curvature.
+Hypotheses:
+    - cross-entropy of one-hot labels
+    - free features
+    - balanced classes, K >= 2
+    - d >= K-1 (the paper: d > K)
+    - all decays > 0
+    - no bias or a free one
+Notation:
+    As in ufm-ce-balanced; one column for each class mean, whose critical points are those of the full problem with
+    features that agree within classes.
+"""
 
 from typing import NamedTuple
 
@@ -48,21 +65,15 @@ def best_found(problem):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Cross-entropy, balanced: a benign landscape",
-        statement=r"""For $f$ of `ufm-ce-balanced` and $d\ge K-1$ every critical point is a global minimiser or a strict
-saddle: it has a direction of negative curvature.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis(
-                "cross-entropy of one-hot labels", lambda i: nct.losses.is_loss(i.problem.loss, "cross_entropy")
-            ),
+            lambda i: nct.losses.is_loss(i.problem.loss, "cross_entropy"),
             FREE_FEATURES,
             BALANCED,
-            nct.Hypothesis("d >= K-1 (the paper: d > K)", lambda i: i.problem.widths[0] >= i.problem.classes - 1),
+            lambda i: i.problem.widths[0] >= i.problem.classes - 1,
             POSITIVE_DECAYS,
             NO_OR_FREE_BIAS,
         ),
-        notation="As in ufm-ce-balanced; one column for each class mean, whose critical points are those of the full problem "
-        "with features that agree within classes.",
         sources=(
             ZHU_2021.remark(
                 "Their hypothesis is d > K. That d >= K-1 suffices is ours: rank-deficient points have a null direction of "

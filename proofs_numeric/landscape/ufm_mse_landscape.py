@@ -1,4 +1,20 @@
-"""Squared error with free features: every critical point is a global minimiser or a strict saddle."""
+r"""Squared error, balanced: a benign landscape.
+
+Squared error with free features: every critical point is a global minimiser or a strict saddle.
+
+Theorem:
+    For $f$ of `ufm-mse-nobias` with $d\ge K$, and with a free bias for $d\ge K-1$, every critical point is a
+    global minimiser or a strict saddle: it has a direction of negative curvature.
+Hypotheses:
+    - squared error
+    - free features
+    - balanced classes, K >= 2
+    - d >= K without a bias, d >= K-1 with a free one (the paper: d > K)
+    - all decays > 0
+    - no bias or a free one
+Notation:
+    As in ufm-mse-nobias; one column for each class mean.
+"""
 
 import jax.numpy as jnp
 
@@ -29,21 +45,15 @@ def critical_values(problem):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Squared error, balanced: a benign landscape",
-        statement=r"""For $f$ of `ufm-mse-nobias` with $d\ge K$, and with a free bias for $d\ge K-1$, every critical point is a
-global minimiser or a strict saddle: it has a direction of negative curvature.""",
+        docstring=__doc__,
         hypotheses=(
             SQUARED_ERROR,
             FREE_FEATURES,
             BALANCED,
-            nct.Hypothesis(
-                "d >= K without a bias, d >= K-1 with a free one (the paper: d > K)",
-                lambda i: i.problem.widths[0] >= i.problem.classes - (i.problem.bias_decay is not None),
-            ),
+            lambda i: i.problem.widths[0] >= i.problem.classes - (i.problem.bias_decay is not None),
             POSITIVE_DECAYS,
             NO_OR_FREE_BIAS,
         ),
-        notation="As in ufm-mse-nobias; one column for each class mean.",
         sources=(
             ZHOU_2022.remark(
                 "Their hypothesis is d > K. That less suffices is ours: the critical points are listed (cjw-dmf with two "

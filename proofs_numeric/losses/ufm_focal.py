@@ -1,4 +1,26 @@
-"""The focal loss with free features: a simplex ETF whose scale may end in a jump to zero."""
+r"""Focal loss, balanced: the simplex ETF, and the jump of its scale.
+
+The focal loss with free features: a simplex ETF whose scale may end in a jump to zero.
+
+Theorem:
+    For $f=-\frac1N\sum_i(1-p_i)^\gamma\log p_i+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2
+    +\frac{\lambda_b}2|b|^2$, $p_i$ the softmax of $Wh_i+b$ at the label, let $\kappa=\sqrt{n\lambda_W\lambda_H}$ and, for
+    logits $aS$, $p(a)=1/(1+(K-1)e^{-a})$, $\ell(a)=-(1-p)^\gamma\log p$, $G(a)=(1-p)^\gamma[(1-p)-\gamma p\log p]$. Every
+    global minimiser has $WH=a^*S\otimes1_n^\top$, $b$ constant, $WW^\top=\sqrt{\lambda_H/\lambda_W}\,a^*\sqrt n\,S$,
+    $w_k=\sqrt{\lambda_Hn/\lambda_W}\,h_k$ and value $\ell(a^*)+(K-1)\kappa a^*$, where $a^*$ is 0 or the larger root of
+    $G(a)=(K-1)\kappa$, whichever has the lower value: the root iff $(K-1)\kappa<\max_a(\ell(0)-\ell(a))/a$. Where $G$ first
+    rises ($\gamma\log K\,(K-1-\gamma)>(2\gamma+1)(K-1)$, so for no $K<18$ at $\gamma=3$), $a^*$ jumps to 0, and at the jump
+    both are global minimisers.
+Hypotheses:
+    - focal loss, gamma >= 0
+    - free features
+    - balanced classes, K >= 2
+    - d >= K-1
+    - all decays > 0
+    - bias none; or free or decayed, where (K-1) kappa <= 1 or G(0) <= 1
+Notation:
+    Lin et al.: gamma as here, no class weights; Zhou et al.: lambdas as here, the fit is the mean over N = nK.
+"""
 
 import dataclasses
 
@@ -188,27 +210,15 @@ ONSET = nct.Threshold(
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Focal loss, balanced: the simplex ETF, and the jump of its scale",
-        statement=r"""For $f=-\frac1N\sum_i(1-p_i)^\gamma\log p_i+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2
-+\frac{\lambda_b}2|b|^2$, $p_i$ the softmax of $Wh_i+b$ at the label, let $\kappa=\sqrt{n\lambda_W\lambda_H}$ and, for logits
-$aS$, $p(a)=1/(1+(K-1)e^{-a})$, $\ell(a)=-(1-p)^\gamma\log p$, $G(a)=(1-p)^\gamma[(1-p)-\gamma p\log p]$. Every global
-minimiser has $WH=a^*S\otimes1_n^\top$, $b$ constant, $WW^\top=\sqrt{\lambda_H/\lambda_W}\,a^*\sqrt n\,S$,
-$w_k=\sqrt{\lambda_Hn/\lambda_W}\,h_k$ and value $\ell(a^*)+(K-1)\kappa a^*$, where $a^*$ is 0 or the larger root of
-$G(a)=(K-1)\kappa$, whichever has the lower value: the root iff $(K-1)\kappa<\max_a(\ell(0)-\ell(a))/a$. Where $G$ first rises
-($\gamma\log K\,(K-1-\gamma)>(2\gamma+1)(K-1)$, so for no $K<18$ at $\gamma=3$), $a^*$ jumps to 0, and at the jump both
-are global minimisers.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis(
-                "focal loss, gamma >= 0",
-                lambda i: nct.losses.is_loss(i.problem.loss, "focal") and float(i.problem.loss.gamma) >= 0,
-            ),
+            lambda i: nct.losses.is_loss(i.problem.loss, "focal") and float(i.problem.loss.gamma) >= 0,
             FREE_FEATURES,
             BALANCED,
             DIM_SIMPLEX,
             POSITIVE_DECAYS,
-            nct.Hypothesis("bias none; or free or decayed, where (K-1) kappa <= 1 or G(0) <= 1", tame_bias),
+            tame_bias,
         ),
-        notation="Lin et al.: gamma as here, no class weights; Zhou et al.: lambdas as here, the fit is the mean over N = nK.",
         sources=(
             ZHOU_2022_LOSSES.remark(
                 "Collapse of the global minimisers for losses that include focal. The equation for p*, the choice between its "

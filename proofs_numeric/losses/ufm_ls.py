@@ -1,4 +1,24 @@
-"""Label smoothing with free features: the simplex ETF of cross-entropy at a shifted decay, or zero."""
+r"""Label smoothing, balanced: the simplex ETF.
+
+Label smoothing with free features: the simplex ETF of cross-entropy at a shifted decay, or zero.
+
+Theorem:
+    For $f=\frac1N\sum_i\mathrm{CE}(Wh_i+b,(1-\alpha)e_{y_i}+\alpha1/K)+\frac{\lambda_W}2|W|_F^2
+    +\frac{\lambda_H}2|H|_F^2+\frac{\lambda_b}2|b|^2$ let $\kappa=\sqrt{n\lambda_W\lambda_H}$. If $K\kappa<1-\alpha$, every
+    global minimiser has $WH=a^*S\otimes1_n^\top$ with $a^*=\log\frac{(K-1)p^*}{1-p^*}$, $p^*=1-\alpha+\alpha/K-(K-1)\kappa$,
+    $S=I-11^\top/K$, $b$ constant (zero if $\lambda_b>0$), $WW^\top=\sqrt{\lambda_H/\lambda_W}\,a^*\sqrt n\,S$,
+    $w_k=\sqrt{\lambda_Hn/\lambda_W}\,h_k$, and $\min f=\log(1+(K-1)e^{-a^*})+(\kappa+\alpha/K)(K-1)a^*$. If
+    $K\kappa\ge1-\alpha$ the minimiser is zero, with value $\log K$.
+Hypotheses:
+    - cross-entropy with label smoothing, 0 <= alpha < 1
+    - free features
+    - balanced classes, K >= 2
+    - d >= K-1
+    - all decays > 0
+    - a bias: none, free or decayed
+Notation:
+    Targets (1-alpha) e_k + alpha/K, the label's own share included; the fit is the mean over N = nK samples.
+"""
 
 import jax.numpy as jnp
 
@@ -89,27 +109,15 @@ ONSET = nct.Threshold(
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Label smoothing, balanced: the simplex ETF",
-        statement=r"""For $f=\frac1N\sum_i\mathrm{CE}(Wh_i+b,(1-\alpha)e_{y_i}+\alpha1/K)+\frac{\lambda_W}2|W|_F^2
-+\frac{\lambda_H}2|H|_F^2+\frac{\lambda_b}2|b|^2$ let $\kappa=\sqrt{n\lambda_W\lambda_H}$. If $K\kappa<1-\alpha$, every global
-minimiser has $WH=a^*S\otimes1_n^\top$ with $a^*=\log\frac{(K-1)p^*}{1-p^*}$, $p^*=1-\alpha+\alpha/K-(K-1)\kappa$,
-$S=I-11^\top/K$, $b$ constant (zero if $\lambda_b>0$), $WW^\top=\sqrt{\lambda_H/\lambda_W}\,a^*\sqrt n\,S$,
-$w_k=\sqrt{\lambda_Hn/\lambda_W}\,h_k$, and $\min f=\log(1+(K-1)e^{-a^*})+(\kappa+\alpha/K)(K-1)a^*$. If $K\kappa\ge1-\alpha$
-the minimiser is zero, with value $\log K$.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis(
-                "cross-entropy with label smoothing, 0 <= alpha < 1",
-                lambda i: (
-                    nct.losses.is_loss(i.problem.loss, "cross_entropy") and 0 <= float(i.problem.loss.smoothing) < 1
-                ),
-            ),
+            lambda i: nct.losses.is_loss(i.problem.loss, "cross_entropy") and 0 <= float(i.problem.loss.smoothing) < 1,
             FREE_FEATURES,
             BALANCED,
             DIM_SIMPLEX,
             POSITIVE_DECAYS,
             ANY_BIAS,
         ),
-        notation="Targets (1-alpha) e_k + alpha/K, the label's own share included; the fit is the mean over N = nK samples.",
         sources=(ZHOU_2022_LOSSES.remark("The explicit p*, its threshold and the value are our own form of it."),),
         instances=draw_instances,
         predict=predict,

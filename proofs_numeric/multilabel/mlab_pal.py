@@ -1,4 +1,27 @@
-"""Multi-label classification with the pick-all-label loss: a simplex ETF, features that are scaled sums over tags."""
+r"""Multi-label, pick-all-label loss: simplex ETF and tag-wise averages.
+
+Multi-label classification with the pick-all-label loss: a simplex ETF, features that are scaled sums over tags.
+
+Theorem:
+    For $f=\frac1N\sum_i\sum_{k\in S_i}\mathrm{CE}(Wh_i+b,k)+\frac{\lambda_W}2|W|_F^2
+    +\frac{\lambda_H}2|H|_F^2+\frac{\lambda_b}2|b|^2$, where for every $m$ all sets of $m$ tags occur equally often (for
+    some $m$ perhaps never), $N_m$ samples with $m$ tags, let $\lambda=\sqrt{\lambda_W\lambda_H}$. Every global minimiser has
+    $WW^\top=w^2(I-11^\top/K)$, $h_i=C_m\sum_{k\in S_i}w_k$ for $|S_i|=m$, so that $Wh_i=a_m(1_{S_i}-m/K)$ with
+    $a_m=C_mw^2$, and $b$ constant (zero if $\lambda_b>0$). The $a_m\ge0$ are the unique minimiser of
+    $\sum_m\frac{N_m}Nm\log(m+(K-m)e^{-a_m})+\lambda((K-1)\sum_mN_m\frac{m(K-m)}Ka_m^2)^{1/2}$, whose value is $\min f$, and
+    $w^4=\frac{\lambda_H}{\lambda_W}\sum_mN_ma_m^2\frac{m(K-m)}{K(K-1)}$. All $a_m$ are positive if
+    $N^2\lambda_W\lambda_H<\sum_mN_m\frac{m(K-m)}{K(K-1)}$, and all are zero otherwise.
+Hypotheses:
+    - pick-all-label loss
+    - all sets of m tags equally often, for each m that occurs; 1 <= m < K
+    - free features
+    - d >= K-1
+    - all decays > 0
+    - a bias: none, free or decayed
+Notation:
+    The fit is a mean over samples, each with the sum over its tags; w_k are the rows of W, m is the number of tags of
+    a sample (its multiplicity), N the number of samples, not of tags.
+"""
 
 import dataclasses
 from itertools import combinations
@@ -267,25 +290,15 @@ def more_than_one_tag(instance):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Multi-label, pick-all-label loss: simplex ETF and tag-wise averages",
-        statement=r"""For $f=\frac1N\sum_i\sum_{k\in S_i}\mathrm{CE}(Wh_i+b,k)+\frac{\lambda_W}2|W|_F^2
-+\frac{\lambda_H}2|H|_F^2+\frac{\lambda_b}2|b|^2$, where for every $m$ all sets of $m$ tags occur equally often (for some $m$
-perhaps never), $N_m$ samples with $m$ tags, let $\lambda=\sqrt{\lambda_W\lambda_H}$. Every global minimiser has
-$WW^\top=w^2(I-11^\top/K)$, $h_i=C_m\sum_{k\in S_i}w_k$ for $|S_i|=m$, so that $Wh_i=a_m(1_{S_i}-m/K)$ with
-$a_m=C_mw^2$, and $b$ constant (zero if $\lambda_b>0$). The $a_m\ge0$ are the unique minimiser of
-$\sum_m\frac{N_m}Nm\log(m+(K-m)e^{-a_m})+\lambda((K-1)\sum_mN_m\frac{m(K-m)}Ka_m^2)^{1/2}$, whose value is $\min f$, and
-$w^4=\frac{\lambda_H}{\lambda_W}\sum_mN_ma_m^2\frac{m(K-m)}{K(K-1)}$. All $a_m$ are positive if
-$N^2\lambda_W\lambda_H<\sum_mN_m\frac{m(K-m)}{K(K-1)}$, and all are zero otherwise.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis("pick-all-label loss", lambda i: nct.losses.is_loss(i.problem.loss, "pick_all_label")),
-            nct.Hypothesis("all sets of m tags equally often, for each m that occurs; 1 <= m < K", balanced_tags),
+            lambda i: nct.losses.is_loss(i.problem.loss, "pick_all_label"),
+            balanced_tags,
             FREE_FEATURES,
             DIM_SIMPLEX,
             POSITIVE_DECAYS,
             ANY_BIAS,
         ),
-        notation="The fit is a mean over samples, each with the sum over its tags; w_k are the rows of W, m is the number of "
-        "tags of a sample (its multiplicity), N the number of samples, not of tags.",
         sources=(
             LI_2024.remark(
                 "For the geometry: simplex ETF, h_S a scaled sum over tags. The scalar program, its uniqueness and the "

@@ -1,4 +1,18 @@
-"""The cheapest factorisation W H = Z costs the nuclear norm of Z."""
+r"""The variational form of the nuclear norm.
+
+The cheapest factorisation W H = Z costs the nuclear norm of Z.
+
+Theorem:
+    For $d\ge\mathrm{rank}\,Z$,
+    $\min_{WH=Z}\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2=\lambda|Z|_*$ with $\lambda=\sqrt{\lambda_W\lambda_H}$,
+    and every factorisation costs at least that. At a minimiser $\lambda_WW^\top W=\lambda_HHH^\top$,
+    $WW^\top=\sqrt{\lambda_H/\lambda_W}(ZZ^\top)^{1/2}$ and $H^\top H=\sqrt{\lambda_W/\lambda_H}(Z^\top Z)^{1/2}$.
+Hypotheses:
+    - d >= rank Z > 0
+    - lambda_W, lambda_H > 0
+Notation:
+    Z is K x N, W is K x d, H is d x N; no loss: the product is given.
+"""
 
 from typing import NamedTuple
 
@@ -118,16 +132,11 @@ def unequal(instance):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="The variational form of the nuclear norm",
-        statement=r"""For $d\ge\mathrm{rank}\,Z$,
-$\min_{WH=Z}\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2=\lambda|Z|_*$ with $\lambda=\sqrt{\lambda_W\lambda_H}$, and every
-factorisation costs at least that. At a minimiser $\lambda_WW^\top W=\lambda_HHH^\top$,
-$WW^\top=\sqrt{\lambda_H/\lambda_W}(ZZ^\top)^{1/2}$ and $H^\top H=\sqrt{\lambda_W/\lambda_H}(Z^\top Z)^{1/2}$.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis("d >= rank Z > 0", lambda i: 0 < np.linalg.matrix_rank(i.problem.target) <= i.problem.dim),
-            nct.Hypothesis("lambda_W, lambda_H > 0", lambda i: bool(np.all(np.asarray(i.problem.weight_decay) > 0))),
+            lambda i: 0 < np.linalg.matrix_rank(i.problem.target) <= i.problem.dim,
+            lambda i: bool(np.all(np.asarray(i.problem.weight_decay) > 0)),
         ),
-        notation="Z is K x N, W is K x d, H is d x N; no loss: the product is given.",
         sources=(
             nct.Source(
                 citation="Folklore; used for neural collapse by Zhu et al., NeurIPS 2021. See Recht, Fazel, Parrilo: "

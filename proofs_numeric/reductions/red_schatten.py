@@ -1,4 +1,21 @@
-"""The cheapest factorisation W_M ... W_1 H = Z costs a Schatten quasi-norm of Z."""
+r"""The variational form of the Schatten quasi-norms.
+
+The cheapest factorisation W_M ... W_1 H = Z costs a Schatten quasi-norm of Z.
+
+Theorem:
+    For inner widths of at least $\mathrm{rank}\,Z$,
+    $\min_{W_M\cdots W_1H=Z}\sum_l\frac{\lambda_l}2|W_l|_F^2+\frac{\lambda_H}2|H|_F^2
+    =\frac{M+1}2(\lambda_1\cdots\lambda_M\lambda_H)^{1/(M+1)}\sum_is_i(Z)^{2/(M+1)}$,
+    and every factorisation costs at least that. At a critical point on the fibre, and so at every minimiser,
+    $\lambda_{l+1}W_{l+1}^\top W_{l+1}=\lambda_lW_lW_l^\top$, all $\lambda_ls_i(W_l)^2$ are equal for each i, and the singular
+    vectors are aligned.
+Hypotheses:
+    - M >= 1 weight layers
+    - inner widths >= rank Z > 0
+    - all decays > 0
+Notation:
+    Z is K x N, H is d_0 x N, W_l is d_l x d_{l-1}; M+1 factors; no loss: the product is given.
+"""
 
 from typing import NamedTuple
 
@@ -154,22 +171,12 @@ def unequal(instance):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="The variational form of the Schatten quasi-norms",
-        statement=r"""For inner widths of at least $\mathrm{rank}\,Z$,
-$\min_{W_M\cdots W_1H=Z}\sum_l\frac{\lambda_l}2|W_l|_F^2+\frac{\lambda_H}2|H|_F^2
-=\frac{M+1}2(\lambda_1\cdots\lambda_M\lambda_H)^{1/(M+1)}\sum_is_i(Z)^{2/(M+1)}$,
-and every factorisation costs at least that. At a critical point on the fibre, and so at every minimiser,
-$\lambda_{l+1}W_{l+1}^\top W_{l+1}=\lambda_lW_lW_l^\top$, all $\lambda_ls_i(W_l)^2$ are equal for each i, and the singular
-vectors are aligned.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis("M >= 1 weight layers", lambda i: i.problem.depth >= 1),
-            nct.Hypothesis(
-                "inner widths >= rank Z > 0",
-                lambda i: 0 < np.linalg.matrix_rank(i.problem.target) <= min(i.problem.widths),
-            ),
-            nct.Hypothesis("all decays > 0", lambda i: bool(np.all(np.asarray(i.problem.weight_decay) > 0))),
+            lambda i: i.problem.depth >= 1,
+            lambda i: 0 < np.linalg.matrix_rank(i.problem.target) <= min(i.problem.widths),
+            lambda i: bool(np.all(np.asarray(i.problem.weight_decay) > 0)),
         ),
-        notation="Z is K x N, H is d_0 x N, W_l is d_l x d_{l-1}; M+1 factors; no loss: the product is given.",
         sources=(
             HORN_1950.remark("The inequality for singular values of a product, on which the bound rests."),
             XU_2017.remark("Schatten quasi-norms as minima over factorisations; the decays are our own addition."),

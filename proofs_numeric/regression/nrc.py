@@ -1,4 +1,28 @@
-"""Neural regression collapse: squared error with real targets, free features and a free bias."""
+r"""Regression: neural regression collapse.
+
+Neural regression collapse: squared error with real targets, free features and a free bias.
+
+Theorem:
+    For $f=\frac1{2M}|WH+b1^\top-Y|_F^2+\frac{\lambda_H}{2M}|H|_F^2+\frac{\lambda_W}2|W|_F^2$ with real
+    targets $Y\in\mathbb R^{n\times M}$ of mean $\bar y$ and covariance $\Sigma=\frac1M(Y-\bar Y)(Y-\bar Y)^\top\succ0$,
+    eigenvalues $\lambda_j$, let $c=\lambda_W\lambda_H$. Every global minimiser has $b=\bar y$,
+    $WW^\top=\sqrt{\lambda_H/\lambda_W}(\Sigma^{1/2}-\sqrt cI)_+$ with the positive part taken in the eigenbasis of $\Sigma$,
+    $H=\sqrt{\lambda_W/\lambda_H}W^\top\Sigma^{-1/2}(Y-\bar Y)$, and
+    $\min f=\sum_{\lambda_j\ge c}(\frac c2+\sqrt c(\sqrt{\lambda_j}-\sqrt c))+\sum_{\lambda_j<c}\frac{\lambda_j}2$.
+    For $c<\lambda_{min}$ the residual is $-\sqrt c\,\Sigma^{-1/2}(Y-\bar Y)$, and NRC1-NRC3 hold exactly; for
+    $c>\lambda_{max}$ the minimiser is $(0,0,\bar y)$. At every critical point $\lambda_H|H|^2=M\lambda_W|W|^2$.
+Hypotheses:
+    - squared error
+    - free features
+    - real targets, not class labels
+    - Sigma positive definite
+    - d >= n
+    - all decays > 0
+    - a free bias
+Notation:
+    Andriopoulos et al. divide lambda_H by M: their (lambda_W, lambda_H) is weight_decay = (lambda_W, lambda_H/M).
+    Their n x M targets are K x N here, M the number of samples.
+"""
 
 import dataclasses
 from typing import NamedTuple
@@ -288,27 +312,16 @@ def claims():
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Regression: neural regression collapse",
-        statement=r"""For $f=\frac1{2M}|WH+b1^\top-Y|_F^2+\frac{\lambda_H}{2M}|H|_F^2+\frac{\lambda_W}2|W|_F^2$ with real
-targets $Y\in\mathbb R^{n\times M}$ of mean $\bar y$ and covariance $\Sigma=\frac1M(Y-\bar Y)(Y-\bar Y)^\top\succ0$,
-eigenvalues $\lambda_j$, let $c=\lambda_W\lambda_H$. Every global minimiser has $b=\bar y$,
-$WW^\top=\sqrt{\lambda_H/\lambda_W}(\Sigma^{1/2}-\sqrt cI)_+$ with the positive part taken in the eigenbasis of $\Sigma$,
-$H=\sqrt{\lambda_W/\lambda_H}W^\top\Sigma^{-1/2}(Y-\bar Y)$, and
-$\min f=\sum_{\lambda_j\ge c}(\frac c2+\sqrt c(\sqrt{\lambda_j}-\sqrt c))+\sum_{\lambda_j<c}\frac{\lambda_j}2$.
-For $c<\lambda_{min}$ the residual is $-\sqrt c\,\Sigma^{-1/2}(Y-\bar Y)$, and NRC1-NRC3 hold exactly; for
-$c>\lambda_{max}$ the minimiser is $(0,0,\bar y)$. At every critical point $\lambda_H|H|^2=M\lambda_W|W|^2$.""",
+        docstring=__doc__,
         hypotheses=(
             SQUARED_ERROR,
             FREE_FEATURES,
-            nct.Hypothesis("real targets, not class labels", lambda i: i.problem.counts is None),
-            nct.Hypothesis("Sigma positive definite", lambda i: float(moments(i.problem).eigenvalues[-1]) > 0),
-            nct.Hypothesis("d >= n", lambda i: i.problem.widths[0] >= i.problem.classes),
+            lambda i: i.problem.counts is None,
+            lambda i: float(moments(i.problem).eigenvalues[-1]) > 0,
+            lambda i: i.problem.widths[0] >= i.problem.classes,
             POSITIVE_DECAYS,
             FREE_BIAS,
         ),
-        notation="Andriopoulos et al. divide lambda_H by M: their (lambda_W, lambda_H) is weight_decay = "
-        "(lambda_W, lambda_H/M). "
-        "Their n x M targets are K x N here, M the number of samples.",
         sources=(
             ANDRIOPOULOS_2024.remark(
                 "For lambda_min < c < lambda_max the spectral positive part replaces the paper's truncation of columns, which "

@@ -1,4 +1,23 @@
-"""Cross-entropy with free features: every global minimiser is a simplex ETF, of a known scale, or zero."""
+r"""Cross-entropy, balanced: the simplex ETF.
+
+Cross-entropy with free features: every global minimiser is a simplex ETF, of a known scale, or zero.
+
+Theorem:
+    For $f=\frac1N\sum_i\mathrm{CE}(Wh_i+b,y_i)+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2
+    +\frac{\lambda_b}2|b|^2$ let $\kappa=\sqrt{n\lambda_W\lambda_H}$, $c=K\kappa$. If $c<1$, every global minimiser has
+    $WH=a^*S\otimes1_n^\top$ with $a^*=\log(1/\kappa-K+1)$ and $S=I-11^\top/K$, $b$ constant (zero if $\lambda_b>0$),
+    $WW^\top=\sqrt{\lambda_H/\lambda_W}\,a^*\sqrt n\,S$, $w_k=\sqrt{\lambda_Hn/\lambda_W}\,h_k$, and
+    $\min f=\log(1+(K-1)e^{-a^*})+\kappa(K-1)a^*$. If $c\ge1$ the minimiser is zero, with value $\log K$.
+Hypotheses:
+    - cross-entropy of one-hot labels
+    - free features
+    - balanced classes, K >= 2
+    - d >= K-1
+    - all decays > 0
+    - a bias: none, free or decayed
+Notation:
+    Zhu et al.: lambda_W, lambda_H, lambda_b as here; their fit is the mean over N = nK samples.
+"""
 
 import jax.numpy as jnp
 
@@ -74,21 +93,15 @@ def orthogonal_frame(problem):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Cross-entropy, balanced: the simplex ETF",
-        statement=r"""For $f=\frac1N\sum_i\mathrm{CE}(Wh_i+b,y_i)+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2
-+\frac{\lambda_b}2|b|^2$ let $\kappa=\sqrt{n\lambda_W\lambda_H}$, $c=K\kappa$. If $c<1$, every global minimiser has
-$WH=a^*S\otimes1_n^\top$ with $a^*=\log(1/\kappa-K+1)$ and $S=I-11^\top/K$, $b$ constant (zero if $\lambda_b>0$),
-$WW^\top=\sqrt{\lambda_H/\lambda_W}\,a^*\sqrt n\,S$, $w_k=\sqrt{\lambda_Hn/\lambda_W}\,h_k$, and
-$\min f=\log(1+(K-1)e^{-a^*})+\kappa(K-1)a^*$. If $c\ge1$ the minimiser is zero, with value $\log K$.""",
+        docstring=__doc__,
         hypotheses=(
-            nct.Hypothesis("cross-entropy of one-hot labels", lambda i: float(i.problem.loss.smoothing) == 0.0),
+            lambda i: float(i.problem.loss.smoothing) == 0.0,
             FREE_FEATURES,
             BALANCED,
             DIM_SIMPLEX,
             POSITIVE_DECAYS,
             ANY_BIAS,
         ),
-        notation="Zhu et al.: lambda_W, lambda_H, lambda_b as here; their fit is the mean over N = nK samples.",
         sources=(ZHU_2021.remark("The explicit a* and threshold are our own form of it."),),
         instances=draw_instances,
         predict=nct.closed_form.cross_entropy_minimum,

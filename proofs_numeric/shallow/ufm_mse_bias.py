@@ -1,4 +1,24 @@
-"""Squared error with a bias: orthogonal frame, tilted frame or simplex ETF, by the decay of the bias."""
+r"""Squared error, balanced, with a bias: from the orthogonal frame to the simplex ETF.
+
+Squared error with a bias: orthogonal frame, tilted frame or simplex ETF, by the decay of the bias.
+
+Theorem:
+    For $f=\frac1{2N}|WH+b1^\top-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2
+    +\frac{\lambda_b}2|b|^2$ let $c=K\sqrt{n\lambda_W\lambda_H}$, $w=\lambda_b/(1+\lambda_b)$. Every global minimiser has
+    $WH=[(1-c)_+S+m\,11^\top/K]\otimes1_n^\top$ with $m=(1-c/w)_+$ ($m=0$ for $\lambda_b=0$) and
+    $b=\frac{1-m}{K(1+\lambda_b)}1$: a simplex ETF iff $w\le c$, an orthogonal frame in the limit $\lambda_b\to\infty$, a
+    tilted frame between. With $\phi(c)=c-c^2/2$ up to 1 and $1/2$ beyond,
+    $\min f=\frac{K-1}K\phi(c)+\frac wK\phi(c/w)$.
+Hypotheses:
+    - squared error
+    - free features
+    - balanced classes, K >= 2
+    - a bias, free or decayed
+    - d >= K (K-1 for a free bias)
+    - all decays > 0
+Notation:
+    Zhou et al.: lambda_W, lambda_H, lambda_b as here; Tirer and Bruna have lambda_b = 0.
+"""
 
 import dataclasses
 
@@ -121,25 +141,15 @@ def tilt_claim(predicted):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Squared error, balanced, with a bias: from the orthogonal frame to the simplex ETF",
-        statement=r"""For $f=\frac1{2N}|WH+b1^\top-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2
-+\frac{\lambda_b}2|b|^2$ let $c=K\sqrt{n\lambda_W\lambda_H}$, $w=\lambda_b/(1+\lambda_b)$. Every global minimiser has
-$WH=[(1-c)_+S+m\,11^\top/K]\otimes1_n^\top$ with $m=(1-c/w)_+$ ($m=0$ for $\lambda_b=0$) and
-$b=\frac{1-m}{K(1+\lambda_b)}1$: a simplex ETF iff $w\le c$, an orthogonal frame in the limit $\lambda_b\to\infty$, a
-tilted frame between. With $\phi(c)=c-c^2/2$ up to 1 and $1/2$ beyond,
-$\min f=\frac{K-1}K\phi(c)+\frac wK\phi(c/w)$.""",
+        docstring=__doc__,
         hypotheses=(
             SQUARED_ERROR,
             FREE_FEATURES,
             BALANCED,
-            nct.Hypothesis("a bias, free or decayed", lambda i: float(i.problem.bias_decay) >= 0),
-            nct.Hypothesis(
-                "d >= K (K-1 for a free bias)",
-                lambda i: i.problem.widths[0] >= i.problem.classes - (float(i.problem.bias_decay) == 0),
-            ),
+            lambda i: float(i.problem.bias_decay) >= 0,
+            lambda i: i.problem.widths[0] >= i.problem.classes - (float(i.problem.bias_decay) == 0),
             POSITIVE_DECAYS,
         ),
-        notation="Zhou et al.: lambda_W, lambda_H, lambda_b as here; Tirer and Bruna have lambda_b = 0.",
         sources=(ZHOU_2022.remark("Decayed bias; the closed form is our own."), TIRER_2022.remark("Free bias.")),
         instances=draw_instances,
         predict=nct.closed_form.squared_error_bias_minimum,

@@ -1,4 +1,22 @@
-"""Squared error with free features and no bias: every global minimiser is an orthogonal frame, or zero."""
+r"""Squared error, balanced, no bias: the orthogonal frame.
+
+Squared error with free features and no bias: every global minimiser is an orthogonal frame, or zero.
+
+Theorem:
+    For $f=\frac1{2N}|WH-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ let
+    $c=K\sqrt{n\lambda_W\lambda_H}$. If $c<1$, every global minimiser has $WH=(1-c)Y$,
+    $WW^\top=\sqrt{\lambda_H/\lambda_W}\sqrt n(1-c)I$, $\bar H^\top\bar H=\sqrt{\lambda_W/(\lambda_Hn)}(1-c)I$, no variability
+    within classes, and $\min f=c-c^2/2$. If $c\ge1$ the minimiser is zero, with value $1/2$.
+Hypotheses:
+    - squared error
+    - free features
+    - balanced classes, K >= 2
+    - d >= K
+    - all decays > 0
+    - no bias
+Notation:
+    Zhou et al. and Tirer and Bruna: fit 1/(2N)|WH-Y|^2 and decays lambda/2 as here.
+"""
 
 import jax.numpy as jnp
 
@@ -60,13 +78,8 @@ def simplex(problem):
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
-        title="Squared error, balanced, no bias: the orthogonal frame",
-        statement=r"""For $f=\frac1{2N}|WH-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ let
-$c=K\sqrt{n\lambda_W\lambda_H}$. If $c<1$, every global minimiser has $WH=(1-c)Y$,
-$WW^\top=\sqrt{\lambda_H/\lambda_W}\sqrt n(1-c)I$, $\bar H^\top\bar H=\sqrt{\lambda_W/(\lambda_Hn)}(1-c)I$, no variability
-within classes, and $\min f=c-c^2/2$. If $c\ge1$ the minimiser is zero, with value $1/2$.""",
+        docstring=__doc__,
         hypotheses=(SQUARED_ERROR, FREE_FEATURES, BALANCED, DIM_CLASSES, POSITIVE_DECAYS, NO_BIAS),
-        notation="Zhou et al. and Tirer and Bruna: fit 1/(2N)|WH-Y|^2 and decays lambda/2 as here.",
         sources=(ZHOU_2022, TIRER_2022),
         instances=draw_instances,
         predict=nct.closed_form.squared_error_minimum,

@@ -17,7 +17,7 @@ import pytest
 
 import nctheory as nct
 from nctheory.cli import main
-from nctheory.sweeps import ClusterError, IncompleteSweep, _workers
+from nctheory.sweeps import ClusterError, IncompleteSweep, _places
 from nctheory.sweeps._programs import running_code
 from nctheory.sweeps._tiles import Tile
 from tests.test_sweeps import cached
@@ -190,7 +190,7 @@ def test_a_tile_that_fails_is_left_out_and_the_others_finish(harm, tmp_path):
 
 
 def test_a_tile_that_fails_here_is_left_out_as_well(tmp_path, monkeypatch):
-    compute = _workers.compute_tile
+    compute = _places.compute_tile
 
     def failing(tile, *arguments):
         if 3 in tile.problems[0].widths:

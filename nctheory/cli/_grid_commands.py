@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +107,7 @@ def sweep_command(args: argparse.Namespace) -> int:
     """A diagram's model over a grid; 0 when every seed converged, else 3."""
     from threadpoolctl import threadpool_limits
 
-    from nctheory.report import TileProgress
+    from nctheory.report import TileProgress, sweep_figure
     from nctheory.sweeps import IncompleteSweep, sweep
 
     libraries = {"figure": (), "netcdf": ("xarray", "h5netcdf"), "parquet": ("xarray", "pyarrow")}
@@ -161,7 +162,11 @@ def sweep_command(args: argparse.Namespace) -> int:
         markup=False,
     )
     outputs = Outputs()
-    writers = ((args.figure, found.plot), (args.netcdf, found.to_netcdf), (args.parquet, found.to_parquet))
+    writers = (
+        (args.figure, partial(sweep_figure, found)),
+        (args.netcdf, found.to_netcdf),
+        (args.parquet, found.to_parquet),
+    )
     for file, write in writers:
         if file and (place := outputs.rescue(Path(file), write)):
             say_file("written", place)

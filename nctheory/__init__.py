@@ -22,6 +22,9 @@ from typing import Any
 
 import lazy_loader
 
+from nctheory.engine import make_proofs_importable
+
+make_proofs_importable()
 _lazily, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 

@@ -4,8 +4,10 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,7 @@ def fresh(code):
 def test_help_imports_nothing_heavy(arguments):
     code = f"""
 import sys
+import tomllib
 from nctheory.cli import main
 try:
     main({arguments})
@@ -45,6 +48,7 @@ print("heavy:", [name for name in {HEAVY} if name in sys.modules])
 def test_every_command_has_help_of_its_own():
     code = f"""
 import sys
+import tomllib
 from nctheory.cli import main
 for command in {COMMANDS}:
     try:
@@ -104,6 +108,37 @@ def test_names_that_have_moved_are_found_with_a_warning_and_are_no_names_any_mor
         with pytest.warns(DeprecationWarning, match=rf"nctheory\.{former} is nctheory\.{today} now"):
             assert getattr(nct, former) is getattr(home, name)
         assert name in home.__all__, today
+
+
+def test_the_wheel_holds_every_package_and_the_theorem_files_within_its_own():
+    root = STUB.parents[1]
+    with (root / "pyproject.toml").open("rb") as file:
+        listed = tomllib.load(file)["tool"]["setuptools"]["packages"]
+    packages = [".".join(one.parent.relative_to(root).parts) for one in (root / "nctheory").rglob("__init__.py")]
+    proofs = [".".join(one.parent.relative_to(root).parts) for one in (root / "proofs_numeric").rglob("__init__.py")]
+    assert sorted(listed) == sorted([*packages, *(f"nctheory.{one}" for one in proofs)])
+
+
+def test_the_theorem_files_are_found_beside_an_installed_package(tmp_path):
+    """As from a wheel: `proofs_numeric` lies within the package, and nothing else on the path holds one."""
+    package = STUB.parent
+    shutil.copytree(package, tmp_path / "nctheory", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        package.parent / "proofs_numeric",
+        tmp_path / "nctheory" / "proofs_numeric",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    code = f"""
+import sys
+import tomllib
+sys.path[:] = [{str(tmp_path)!r}, *(one for one in sys.path if one not in ("", {str(package.parent)!r}))]
+import nctheory, proofs_numeric
+print(proofs_numeric.__file__, len(nctheory.catalogue()), nctheory.catalogue()["saxe-deep"].file)
+"""
+    home, number, file = fresh(code).split()
+    assert home == str(tmp_path / "nctheory" / "proofs_numeric" / "__init__.py")
+    assert int(number) == len(nct.catalogue())
+    assert file.startswith(str(tmp_path))
 
 
 def test_no_room_imports_a_private_module_of_another():

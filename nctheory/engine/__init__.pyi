@@ -10,6 +10,7 @@ from ._lanes import Lane, Record, Runner, run_lanes, several_steps
 from ._names import check_identifier, check_name
 from ._precision import EPS, float64
 from ._programs import LIGHT, light_jit, one_at_a_time, release_programs
+from ._proofs import make_proofs_importable
 from ._registry import Registry, TheoremFileError, import_proofs
 from ._shown import shown
 from ._types import Array, Scalar
@@ -50,6 +51,7 @@ __all__ = [
     "is_positive",
     "is_traced",
     "light_jit",
+    "make_proofs_importable",
     "map_in_blocks",
     "not_positive",
     "one_at_a_time",

@@ -1,28 +1,106 @@
-"""The self-contained Python blocks of the README do what they say."""
+"""Every Python block of the README and of the pages in `docs` runs, in the order of its page, and prints what it says."""
 
 import re
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import pytest
 
 import nctheory as nct
+from nctheory.report import catalogue_page
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")))
+SMALLER = {
+    "README.md": {"seeds=1024": "seeds=64", "seeds=64).outcome": "seeds=8).outcome"},
+    "docs/measures.md": {},
+    "docs/paths.md": {"nct.starts(problem, 256)": "nct.starts(problem, 2)", "[10, 1000]": "[10, 20]", "1024": "4"},
+    "docs/performance.md": {"starts=1000": "starts=40"},
+    "docs/phase-diagrams.md": {
+        '"minority-collapse")': '"mse-collapse", grid=2, rows=2, seeds=2)',
+        "seeds=16": "seeds=2",
+        "seeds=1_000_000": "seeds=8",
+    },
+    "docs/your-own.md": {},
+}
+"""What makes the blocks of a page small enough to be run: other numbers of seeds, starts and cells."""
 
 
-def blocks(heading):
-    """The Python blocks of one section."""
-    section = re.split(r"^## ", README.read_text(), flags=re.M)
-    (text,) = [part for part in section if part.startswith(heading)]
-    return re.findall(r"```python\n(.*?)```", text, flags=re.S)
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
 
 
-def test_your_own_problem_and_loss():
-    (code,) = blocks("Your own problem and loss")
-    space: dict = {"__name__": "readme"}
-    exec(compile(code, "README.md", "exec"), space)
+def run(page):
+    """The names that the blocks of a page leave behind."""
+    space: dict = {"__name__": "a_page"}
+    for code in blocks(page):
+        for large, small in SMALLER[page].items():
+            code = code.replace(large, small)
+        exec(compile(code, page, "exec"), space)
+    return space
+
+
+def test_every_page_with_a_block_is_run():
+    assert {page for page in PAGES if blocks(page)} == set(SMALLER)
+    for page, smaller in SMALLER.items():
+        whole = "\n".join(blocks(page))
+        assert all(large in whole for large in smaller), page
+
+
+def test_the_readme_is_short_and_has_two_commands():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 100
+    commands = [line.strip() for line in lines if re.match(r" {4}(python3 -m venv|\.venv/bin/pip)", line)]
+    assert len(commands) == 2
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", "\n".join(lines))
+    assert links
+    for page in PAGES:
+        for link in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text()):
+            assert (ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}"
+
+
+@pytest.mark.slow
+def test_sixty_seconds_and_a_theorem_in_twenty_lines(capsys):
+    space = run("README.md")
+    converged, found, holds = capsys.readouterr().out.splitlines()
+    assert converged == "64 converged, 64 certified"
+    assert found in (ROOT / "README.md").read_text()
+    assert holds == "holds"
+    assert isinstance(space["theorem"], nct.Theorem)
+
+
+def test_measuring_a_network():
+    space = run("docs/measures.md")
+    assert space["layers"].nc1.shape == (2,)
+    assert space["moments"].samples == 400
+    assert float(space["same"].nc1) == pytest.approx(float(space["metrics"].nc1), rel=1e-9)
+
+
+@pytest.mark.slow
+def test_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = run("docs/paths.md")
+    assert space["curves"].outcome == "holds"
+    assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.slow
+def test_a_landscape():
+    assert run("docs/performance.md")["flows"]
+
+
+@pytest.mark.slow
+def test_phase_diagrams_and_sweeps(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = run("docs/phase-diagrams.md")
+    assert space["found"].converged.all()
+    assert space["data"].sizes == {"decay": 2, "ratio": 2, "seed": 2}
+    assert {file.name for file in tmp_path.iterdir()} == {"diagram.pdf", "run", "sweep.png"}
+
+
+@pytest.mark.slow
+def test_your_own_problem_loss_and_diagram():
+    space = run("docs/your-own.md")
     ring = space["Ring"]
 
     class Unmarked(ring):
@@ -40,54 +118,6 @@ def test_your_own_problem_and_loss():
     assert "not all of them are directions of a symmetry" in str(wrong.caveat)
 
 
-@pytest.mark.parametrize("seeds", [4])
-def test_measuring_a_network(seeds, rng):
-    code = next(block for block in blocks("What is in it") if "nc_metrics" in block)
-    labels = jnp.arange(40) % 10
-    h4, h5 = rng.normal(size=(40, 7)), rng.normal(size=(40, 12))
-    space = {
-        "nct": nct, "features": h5, "labels": labels, "weights": rng.normal(size=(10, 12)), "bias": rng.normal(size=10),
-        "h4": h4, "h5": h5, "batches": [(h5[i::seeds], labels[i::seeds]) for i in range(seeds)], "jax": jax,
-    }  # fmt: skip
-    exec(compile(code, "README.md", "exec"), space)
-    assert space["layers"].nc1.shape == (2,)
-    assert space["moments"].samples == 40
-
-
-SMALLER = {
-    "seeds=4096": "seeds=4", "seeds=1_000_000": "seeds=8", "seeds=1024": "seeds=4", "starts=1000": "starts=40",
-    "nct.starts(problem, 256)": "nct.starts(problem, 2)", "[10, 1000]": "[10, 20]", "seeds=16": "seeds=2",
-    '"ufm-ce-balanced", ': '"ufm-ce-balanced", instance=0, ',
-    '"minority-collapse")': '"mse-collapse", grid=2, rows=2, seeds=2)',
-}  # fmt: skip
-"""What makes the block of all verbs small enough to be run."""
-
-
-@pytest.mark.slow
-def test_every_verb(tmp_path, monkeypatch):
-    (code,) = [block for block in blocks("What is in it") if "nct.census" in block]
-    for large, small in SMALLER.items():
-        assert large in code
-        code = code.replace(large, small)
-    monkeypatch.chdir(tmp_path)
-
-    def my_model(decay, R):
-        return nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(decay, R * decay))
-
-    space: dict = {"my_model": my_model}
-    exec(compile(code, "README.md", "exec"), space)
-    assert space["verdict"].outcome in ("holds", "inconclusive")
-    assert space["bound"].closed(space["ensemble"].value).all()
-    assert space["held"].extra == ()
-    assert space["found"].converged.all()
-    assert (tmp_path / "run").is_dir()
-
-
-def test_no_block_is_left_out():
-    """Every Python block of the README, and of what stands in `docs`, is run by a test above."""
-    everywhere = [README, *README.parent.glob("docs/**/*.md")]
-    found = [block for file in everywhere for block in re.findall(r"```python\n(.*?)```", file.read_text(), flags=re.S)]
-    run = [*blocks("Your own problem and loss"), *blocks("What is in it")]
-    assert sorted(found) == sorted(run)
-    assert len(blocks("Your own problem and loss")) == 1
-    assert ["nct.census" in block or "nc_metrics" in block for block in blocks("What is in it")] == [True, True]
+def test_the_catalogue_is_the_page_that_the_command_writes():
+    """`nctheory list --markdown > docs/catalogue.md` brings it up to date."""
+    assert (ROOT / "docs" / "catalogue.md").read_text() == catalogue_page()

@@ -1,5 +1,8 @@
 """`show`, `plot` and `citation`: every kind of result has its text, its picture and its publications."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 import nctheory as nct
@@ -132,3 +135,11 @@ def test_every_theorem_erratum_and_diagram_can_be_shown_and_cited():
 
 def test_the_version_cited_is_the_one_installed():
     assert f"version = {{{nct.__version__}}}" in nct.citation([])
+
+
+def test_the_citation_file_has_the_version_and_the_title():
+    file = (Path(__file__).parents[1] / "CITATION.cff").read_text()
+    assert f"version: {nct.__version__}\n" in file
+    (title,) = re.findall(r'^title: "(.*)"$', file, re.MULTILINE)
+    assert title in nct.citation([])
+    assert f"## {nct.__version__}" in (Path(__file__).parents[1] / "CHANGELOG.md").read_text()

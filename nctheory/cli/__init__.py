@@ -62,6 +62,9 @@ def parser() -> argparse.ArgumentParser:
     first.set_defaults(seeds=None, quick=True, instance=None, seed=None, budget=BUDGET)
     listing = commands.add_parser("list", help="the theorems of the catalogue")
     listing.add_argument("--errata", action="store_true", help="false or misprinted claims of the literature instead")
+    listing.add_argument(
+        "--markdown", action="store_true", help="the catalogue with statements and sources, as Markdown"
+    )
     wrong = commands.add_parser("errata", help="compute the counterexamples to false claims anew (default: all)")
     wrong.add_argument("errata", nargs="*", metavar="ID", help="identifiers, as `nctheory list --errata` shows them")
     wrong.add_argument("--seeds", type=_whole(1), default=64, metavar="N", help="random starts (default 64)")
@@ -155,7 +158,7 @@ def _run(args: argparse.Namespace) -> int:
         case "tour":
             return tour_command(args)
         case "list":
-            return list_command(args.errata)
+            return list_command(args.errata, args.markdown)
         case "errata":
             return errata_command(args)
         case "show":

@@ -100,14 +100,17 @@ def selected_theorems(names: Sequence[str]) -> list[tuple]:
     return chosen
 
 
-def list_command(errata: bool) -> int:
-    """Identifiers and titles, or the errata in full."""
-    from nctheory.report import show_erratum
+def list_command(errata: bool, markdown: bool = False) -> int:
+    """Identifiers and titles, or the errata in full, or a page of Markdown."""
+    from nctheory.report import catalogue_page, show_erratum
     from nctheory.theorems import catalogue
     from nctheory.theorems import errata as all_errata
 
     if errata:
         print("\n".join(show_erratum(one) for one in all_errata().values()))
+        return 0
+    if markdown:
+        print(catalogue_page(), end="")
         return 0
     print_titles(catalogue())
     return 0

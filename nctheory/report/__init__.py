@@ -1,5 +1,6 @@
 """How results are shown: tables for the terminal, figures, JSON, the schema of a verdict."""
 
+from nctheory.report._catalogue import catalogue_page
 from nctheory.report._census import census_data, census_figure, census_json, census_lines, census_table
 from nctheory.report._citation import citation
 from nctheory.report._dynamics import animate_features, dynamics_data, dynamics_figure, dynamics_json, dynamics_table
@@ -20,6 +21,7 @@ __all__ = [
     "TileProgress",
     "animate_features",
     "bibliography",
+    "catalogue_page",
     "census_data",
     "census_figure",
     "census_json",

@@ -15,7 +15,7 @@ from nctheory.theorems import Dynamics, Erratum, Source, Theorem, Verdict, catal
 
 PACKAGE = f"""@software{{nctheory,
   title = {{nctheory: the theorems of neural-collapse theory as executable claims}},
-  author = {{{{nctheory contributors}}}},
+  author = {{{{The nctheory authors}}}},
   version = {{{__version__}}},
   year = {{2026}}
 }}"""

@@ -4,12 +4,15 @@ import dataclasses
 import inspect
 import re
 
+from nctheory.engine import shown
+
 SECTIONS = ("Problem", "Theorem", "Hypotheses", "Notation", "Why", "Checked", "Refuted by", "Example")
 """The sections of a docstring, in their order."""
 REQUIRED = ("Theorem", "Hypotheses", "Notation")
 """Those without which there is no theorem."""
 
 
+@shown()
 @dataclasses.dataclass(frozen=True)
 class Description:
     """What a theorem says, by section; formulas are LaTeX between dollars."""

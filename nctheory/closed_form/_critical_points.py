@@ -22,6 +22,7 @@ class CriticalValue(NamedTuple):
 
     value: float
     rank: int
+    """Rank of the product there."""
     minimum: bool
     """Whether it is a local minimiser; else a strict saddle."""
     singular_values: np.ndarray

@@ -62,6 +62,11 @@ def low_rank(problem: DeepLinear) -> Structure:
     stationary scale. A critical point of the whole chain for even K; for odd K one scale for all blocks is not stationary.
 
     Raises NoClosedForm as `deep_collapse`, and for a width below the rank.
+
+    >>> import nctheory as nct
+    >>> model = nct.deep_linear(widths=(4, 4, 4), counts=(2,) * 4, loss="cross_entropy", weight_decay=(0.01,) * 3)
+    >>> [round(float(one.value), 4) for one in (low_rank(model), nct.closed_form.deep_collapse(model))]
+    [0.1855, 0.1857]
     """
     classes, pairs = problem.classes, problem.classes // 2
     odd = classes % 2

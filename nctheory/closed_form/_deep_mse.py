@@ -57,7 +57,11 @@ def spinodal(depth: int) -> float:
 
 
 def relative_cost(root: Array | Scalar, strength: Array | Scalar, depth: int) -> Array:
-    """g(x) = 1/(x^M + 1) + b x, the value of a direction relative to leaving it off."""
+    """g(x) = 1/(x^M + 1) + b x, the value of a direction relative to leaving it off.
+
+    >>> [round(float(relative_cost(x, 0.1, 2)), 6) for x in (0.0, 2.0)]
+    [1.0, 0.4]
+    """
     return jnp.asarray(1.0 / (jnp.asarray(root) ** depth + 1.0) + strength * jnp.asarray(root))
 
 
@@ -189,6 +193,13 @@ def deep_mse_minimum(problem: DeepLinear) -> Minimum:
 
     Dang, Tran, Osher, Tran-The, Ho, Nguyen, ICML 2023; M = 2: Tirer and Bruna, ICML 2022 (numbers unchecked); the form
     with a free bias is our own.
+
+    Raises NoClosedForm, with the hypothesis that fails, for another problem.
+
+    >>> import nctheory as nct
+    >>> model = nct.deep_linear(widths=(3, 3, 3), counts=(2,) * 3, loss="mse", weight_decay=(0.02,) * 3)
+    >>> [round(float(value), 6) for value in (deep_mse_minimum(model).value, nct.solve(model, 8, light=True).value.min())]
+    [0.110459, 0.110459]
     """
     _needs_classes(problem)
     if len(set(problem.counts or ())) != 1:
@@ -204,6 +215,12 @@ def imbalanced_deep_mse_minimum(problem: DeepLinear) -> Minimum:
     singular value (our own form).
 
     Dang, Tran, Osher, Tran-The, Ho, Nguyen, ICML 2023 (number unchecked).
+
+    >>> import nctheory as nct
+    >>> model = nct.deep_linear(widths=(3, 3, 3), counts=(3, 2, 1), loss="mse", weight_decay=(0.02,) * 3)
+    >>> minimum = imbalanced_deep_mse_minimum(model)
+    >>> [round(float(height), 4) for height in minimum.logits.max(axis=1)]
+    [0.9411, 0.9223, 0.8745]
     """
     _needs_classes(problem)
     return chain_minimum(problem, "dang-mse-imb")

@@ -96,6 +96,8 @@ def imbalanced_cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     Hong and Ling, JMLR 2024 (number unchecked), for NC1, the block structure and the threshold of two groups; the formulas
     and the solution of the program are our own.
 
+    Raises NoClosedForm, with the hypothesis that fails, for another problem.
+
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(6, 6, 2, 2), dim=4, loss="cross_entropy", weight_decay=(0.1, 0.1))
     >>> minimum = imbalanced_cross_entropy_minimum(model)

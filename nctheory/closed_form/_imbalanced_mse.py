@@ -23,6 +23,8 @@ def imbalanced_squared_error_minimum(problem: DeepLinear) -> Minimum:
     Our own closed form; for the spectrum compare arXiv:2411.17278 (number unchecked). For balanced counts it is that of
     Zhou et al., ICML 2022, with lambda_b = 0.
 
+    Raises NoClosedForm, with the hypothesis that fails, for another problem.
+
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(3, 1), dim=1, loss="mse", weight_decay=(0.1, 0.1), bias=0.0)
     >>> minimum = imbalanced_squared_error_minimum(model)

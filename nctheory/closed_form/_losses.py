@@ -24,6 +24,15 @@ def label_smoothing_minimum(problem: DeepLinear) -> Minimum:
     $\kappa$. At $\alpha=0$ this is `ufm-ce-balanced`, to which `global_minimum` then leaves it.
 
     Zhou, You, Li, Liu, Liu, Qu, Zhu, NeurIPS 2022 (number unchecked); the explicit form is our own.
+
+    Raises NoClosedForm, with the hypothesis that fails, for another problem.
+
+    >>> import nctheory as nct
+    >>> loss = nct.losses.label_smoothing(0.1)
+    >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss=loss, weight_decay=(0.05, 0.05))
+    >>> found = nct.solve(model, 8, light=True).value.min()
+    >>> [round(float(value), 6) for value in (label_smoothing_minimum(model).value, found)]
+    [0.398748, 0.398748]
     """
     if not isinstance(problem.loss, CrossEntropy):
         raise NoClosedForm(f"needs loss cross_entropy with label smoothing, got {problem.loss.label}")
@@ -176,6 +185,13 @@ def focal_minimum(problem: DeepLinear) -> Minimum:
 
     Zhou, You, Li, Liu, Liu, Qu, Zhu, NeurIPS 2022 (number unchecked); the explicit equation, the choice between its roots
     and the condition on the bias are our own.
+
+    Raises NoClosedForm, with the hypothesis that fails, for another problem.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss=nct.losses.focal(2.0), weight_decay=(0.05, 0.05))
+    >>> [round(float(value), 6) for value in (focal_minimum(model).value, nct.solve(model, 8, light=True).value.min())]
+    [0.10477, 0.10477]
     """
     if not isinstance(problem.loss, Focal):
         raise NoClosedForm(f"needs loss focal, got {problem.loss.label}")

@@ -34,7 +34,7 @@ class TagScales(NamedTuple):
 
 @float64
 def tag_scales(problem: DeepLinear) -> TagScales:
-    r"""The logit scales $a_m$ at the minimum, from the convex program
+    r"""The logit scales $a_m$ at the minimum, from the convex program below.
 
     $$\min_a\sum_m\tfrac{N_m}Nm\log(m+(K-m)e^{-a_m})+\lambda\Big((K-1)\sum_mN_m\tfrac{m(K-m)}Ka_m^2\Big)^{1/2}.$$
 
@@ -141,6 +141,14 @@ def tag_frame_minimum(
 
     $\sum_jz_jz_j^\top=s^2(I-11^\top/K)$ with $s^2=\sum_mN_ma_m^2\frac{m(K-m)}{K(K-1)}$, because all sets of m tags occur
     equally often; the rest is lemma `red-nuclear`.
+
+    >>> import numpy as np
+    >>> import nctheory as nct
+    >>> tags = [{0}, {1}, {2}, {0, 1}, {0, 2}, {1, 2}]
+    >>> model = nct.multi_label_features(tags=tags, classes=3, dim=3, weight_decay=(0.1, 0.1))
+    >>> minimum = tag_frame_minimum(model, np.array([3.0, 3.0]), np.array([2.0, 1.0]), 0.5, "scales 2 and 1")
+    >>> np.asarray(minimum.logits[:, [0, 3]]).round(3).T.tolist()
+    [[1.333, -0.667, -0.667], [0.333, 0.333, -0.667]]
     """
     arrays = _frame(problem, jnp.asarray(samples), jnp.asarray(scales))
     bias = None if problem.bias_decay is None else jnp.zeros(problem.classes)

@@ -20,6 +20,13 @@ def minimum_from_product(
     At a minimiser all $\lambda_l s_i(W_l)^2$ and $\lambda_Hs_i(H)^2$ are equal (lemmas `red-nuclear`, `red-schatten`), so
     with F factors $\lambda_l s_i(W_l)^2=(s_i(Z)^2\prod\lambda)^{1/F}$. Columns count with their multiplicity.
     Differentiable along changes that keep the rank of the product, equal singular values or not.
+
+    >>> import numpy as np
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
+    >>> minimum = minimum_from_product(model, 0.7 * model.targets, 0.2, None, "an orthogonal frame of height 0.7")
+    >>> np.asarray(minimum.gram_weights).round(3).tolist()
+    [[1.212, 0.0], [0.0, 1.212]]
     """
     arrays = _from_product(problem, jnp.asarray(product), None if bias is None else jnp.asarray(bias))
     return Minimum(value=value, theorem=theorem, bias=bias if problem.bias_decay is not None else None, **arrays)
@@ -54,7 +61,15 @@ def _common(problem: DeepLinear) -> Scalar:
 
 
 def layer_singular_values(problem: DeepLinear, singular: Float[Array, "K"]) -> Float[Array, "F K"]:
-    """Singular values of W_1, …, W_L, H in the balanced factorisation of a product with the given singular values."""
+    """Singular values of W_1, …, W_L, H in the balanced factorisation of a product with the given singular values.
+
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> import nctheory as nct
+    >>> model = nct.deep_linear(widths=(3, 3, 3), counts=(2,) * 3, loss="mse", weight_decay=(0.02,) * 3)
+    >>> np.asarray(layer_singular_values(model, jnp.array([1.0, 0.5, 0.0]))).round(3).tolist()
+    [[1.0, 0.794, 0.0], [1.0, 0.794, 0.0], [1.0, 0.794, 0.0]]
+    """
     alive = singular > 0
     # The F-th root before the square root: of zero that one has no derivative.
     share = jnp.where(alive, jnp.where(alive, singular, 1.0) ** (1.0 / problem.factors), 0.0)

@@ -22,6 +22,8 @@ def regression_minimum(problem: DeepLinear) -> Minimum:
     Andriopoulos, Dong, Guo, Zhao, Ross, NeurIPS 2024, Theorem 4.1, for c < lambda_min and c > lambda_max; the spectral form
     between them is our correction.
 
+    Raises NoClosedForm, with the hypothesis that fails, for another problem.
+
     >>> import numpy as np, nctheory as nct
     >>> targets = np.array([[1.0, -1.0, 3.0, 1.0]])
     >>> model = nct.deep_linear(widths=(2, 1), targets=targets, loss="mse", weight_decay=(0.1, 0.1), bias=0.0)

@@ -103,6 +103,17 @@ def balanced_trajectory(problem: DeepLinear, start: ChainParams, times: Float[Ar
     orientation, the weakest mode runs to a saddle, and rounding grows as on the path itself.) Raises NoClosedForm, with the
     measured violation, for another number of layers, for what `aligned_trajectory` refuses but alignment and heights, and for
     a correlation that is not square and invertible.
+
+    >>> import numpy as np
+    >>> import nctheory as nct
+    >>> inputs, targets = np.sqrt(2) * np.eye(2), np.sqrt(2) * np.diag([2.0, 1.0])
+    >>> model = nct.deep_linear(
+    ...     widths=(2, 2, 2), inputs=inputs, targets=targets, loss="mse", weight_decay=(0.0, 0.0)
+    ... )
+    >>> start = nct.problems.ChainParams((0.3 * np.eye(2), 0.3 * np.eye(2)), None, None)
+    >>> found = balanced_trajectory(model, start, np.array([1.0, 5.0]))
+    >>> np.asarray(found[:, 2:, :2]).diagonal(axis1=1, axis2=2).round(4).tolist()
+    [[1.4402, 0.4222], [2.0, 0.9995]]
     """
     if problem.depth != 2:
         raise NoClosedForm(f"needs two layers, got {problem.depth}")

@@ -38,7 +38,13 @@ def _needs_dim(problem: DeepLinear, least: int, symbol: str) -> None:
 
 
 def collapse_strength(problem: DeepLinear) -> Scalar:
-    r"""$c = K\sqrt{n\lambda_W\lambda_H}$: collapse for c < 1, the zero solution from c = 1 on."""
+    r"""$c = K\sqrt{n\lambda_W\lambda_H}$: collapse for c < 1, the zero solution from c = 1 on.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
+    >>> round(float(collapse_strength(model)), 6)
+    0.173205
+    """
     decay = jnp.asarray(problem.weight_decay)
     return problem.classes * jnp.sqrt(balanced_count(problem) * decay[0] * decay[1])
 
@@ -55,6 +61,13 @@ def frame_minimum(
 
     $WW^\top=\sqrt{\lambda_H/\lambda_W}\,\sqrt n\,\bar Z$ and $\bar H^\top\bar H=\sqrt{\lambda_W/\lambda_H}\,\bar Z/\sqrt n$,
     because $\bar Z$ is symmetric and positive semidefinite.
+
+    >>> import numpy as np
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
+    >>> minimum = frame_minimum(model, 0.7, 0.7, 0.2, None, "an orthogonal frame of height 0.7")
+    >>> np.asarray(minimum.logits[:, ::3]).round(3).tolist()
+    [[0.7, 0.0], [0.0, 0.7]]
     """
     classes, n = problem.classes, balanced_count(problem)
     decay = jnp.asarray(problem.weight_decay)
@@ -105,6 +118,11 @@ def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     $K\kappa\ge1$; value $\log(1+(K-1)e^{-a^*})+\kappa(K-1)a^*$. Needs d >= K-1; any bias (it stays constant).
 
     Zhu, Ding, Zhou, Li, You, Sulam, Qu, NeurIPS 2021 (number unchecked); the explicit form is our own.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="cross_entropy", weight_decay=(0.05, 0.05))
+    >>> [round(float(value), 6) for value in (cross_entropy_minimum(model).value, nct.solve(model, 8, light=True).value.min())]
+    [0.294606, 0.294606]
     """
     _needs_loss(problem, "cross_entropy")
     balanced_count(problem)
@@ -124,6 +142,13 @@ def squared_error_minimum(problem: DeepLinear) -> Minimum:
     Needs d >= K.
 
     Zhou, Li, Ding, You, Qu, Zhu, ICML 2022; Tirer and Bruna, ICML 2022 (numbers unchecked).
+
+    Raises NoClosedForm, with the hypothesis that fails, for another problem.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
+    >>> [round(float(value), 6) for value in (squared_error_minimum(model).value, nct.solve(model, 8, light=True).value.min())]
+    [0.158205, 0.158205]
     """
     _needs_loss(problem, "mse")
     balanced_count(problem)
@@ -144,6 +169,14 @@ def squared_error_bias_minimum(problem: DeepLinear) -> Minimum:
     (K-1 where the bias is free).
 
     Zhou et al., ICML 2022, and Tirer and Bruna, ICML 2022 (numbers unchecked); the closed form is our own.
+
+    Raises NoClosedForm, with the hypothesis that fails, for another problem.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05), bias=0.5)
+    >>> found = nct.solve(model, 8, light=True).value.min()
+    >>> [round(float(value), 6) for value in (squared_error_bias_minimum(model).value, found)]
+    [0.143205, 0.143205]
     """
     _needs_loss(problem, "mse")
     balanced_count(problem)

@@ -54,9 +54,11 @@ class CriticalType:
     rank: int
     """Of the product of the factors; -1 for a problem that is not a chain."""
     index: int
+    """Negative eigenvalues of the Hessian off the gauge."""
     nullity: int
     """Zero curvature off the gauge."""
     gauge_dimension: int
+    """Dimension of the symmetry orbit through the point."""
     smallest: float
     """Smallest eigenvalue off the gauge."""
     resolution: float
@@ -86,13 +88,17 @@ class CensusResult(NamedTuple):
     """What a search found: one row for each orbit type, by value."""
 
     rows: tuple[CriticalType, ...]
+    """One row for each orbit type, by value."""
     starts: int
+    """Starts of the search."""
     critical: int
     """Starts that ended at a critical point."""
     flat: int
     """Starts that ended where the gradient is not zero but its norm does not fall; not critical, not counted."""
     unfinished: int
+    """Starts whose budget of steps was spent."""
     tolerance: float
+    """The gradient's norm up to which a point counts as critical."""
 
     @property
     def value(self) -> np.ndarray:

@@ -28,6 +28,7 @@ class Comparison(NamedTuple):
     """`extra` rows refute the list, `missing` entries are a failure of the search."""
 
     matched: tuple[Match, ...]
+    """Entries of the list with the rows that stand for them."""
     missing: tuple[CriticalValue | DataCriticalValue, ...]
     extra: tuple[CriticalType, ...]
 

@@ -80,6 +80,10 @@ def distance_to_frame(vectors: Float[Array, "*batch d K"], gram: Float[Array, "K
     r"""NC2 against any frame: $\big|M^\top M/|M^\top M|_F-G/|G|_F\big|_F$ for columns M and a target Gram matrix G.
 
     Between 0 and 2; 1 at zero vectors.
+
+    >>> import numpy as np
+    >>> float(distance_to_frame(2.0 * np.eye(3), np.eye(3))), float(distance_to_frame(np.zeros((3, 3)), np.eye(3)))
+    (0.0, 1.0)
     """
     observed = _unit(jnp.swapaxes(vectors, -1, -2) @ vectors)
     return _distance(observed, jnp.broadcast_to(_unit(gram.astype(vectors.dtype)), observed.shape))

@@ -31,8 +31,11 @@ class Axis:
     label: str
     """As on a figure, in TeX."""
     low: float
+    """Least value."""
     high: float
+    """Largest value."""
     log: bool = False
+    """Whether values are spread evenly in their logarithm."""
     step: float | None = None
     """Distance between neighbours, of an axis that has only the values low, low + step, …; None for a continuous one."""
 
@@ -144,6 +147,7 @@ class Diagram:
     id: str
     title: str
     statement: str
+    """What is predicted, in LaTeX."""
     along: Axis
     across: Axis
     model: Callable[..., Problem]
@@ -160,6 +164,7 @@ class Diagram:
     """How seeds are solved. Where the certificate says which of them are at the global minimum, it matters to no boundary
     "minimum" which basins the flow would have chosen; for boundaries "any" it does."""
     loop: Loop | None = None
+    """A path along which the state is followed up and down again; None for none."""
     seeds: int = 16
     """Seeds in every cell, unless asked otherwise."""
 
@@ -186,19 +191,33 @@ _DIAGRAMS = Registry("diagram", Diagram, "nctheory.phase.register_diagram(Diagra
 
 
 def register_diagram(diagram: Diagram) -> Diagram:
-    """Add a diagram to the list, and return it; ValueError when its identifier is taken by another."""
+    """Add a diagram to the list, and return it; ValueError when its identifier is taken by another.
+
+    >>> import dataclasses
+    >>> mine = dataclasses.replace(diagrams()["mse-collapse"], id="mse-collapse-again")
+    >>> register_diagram(mine) is find_diagram("mse-collapse-again")
+    True
+    """
     return _DIAGRAMS.add(diagram)
 
 
 def diagrams() -> dict[str, Diagram]:
-    """All diagrams of the package `proofs_numeric`, and those registered by hand, by identifier."""
+    """All diagrams of the package `proofs_numeric`, and those registered by hand, by identifier.
+
+    >>> "minority-collapse" in diagrams()
+    True
+    """
     return _DIAGRAMS.all()
 
 
 def find_diagram(identifier: str) -> Diagram:
     """The diagram of that identifier; or the one that a file `….py` registers, or of several `….py:ID`.
 
-    ValueError lists the known ones. A file that fails after it has registered the diagram asked for is warned of.
+    Raises ValueError, with the known ones, for an identifier that no diagram has, and TheoremFileError for a file that does not
+    import or registers none. A file that fails after it has registered the diagram asked for is warned of.
+
+    >>> find_diagram("minority-collapse").along.name
+    'ratio'
     """
     file, colon, chosen = identifier.rpartition(":")
     if not (colon and file.endswith(".py")):

@@ -22,7 +22,9 @@ class LocatedBoundary(NamedTuple):
     low: np.ndarray
     """Brackets on the axis `across`; NaN where no boundary was found."""
     high: np.ndarray
+    """Upper ends of the brackets."""
     state: np.ndarray
+    """How the search ended on each row."""
     phase: np.ndarray
     """The phase on the low side of the bracket, or of the whole range: 1 ordered, 0 not."""
     predicted: np.ndarray

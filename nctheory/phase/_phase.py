@@ -21,17 +21,19 @@ CHUNK = 256
 
 @shown("outcome")
 class PhaseDiagram(NamedTuple):
-    """A computed diagram."""
+    """A computed diagram: cells of the picture, located boundaries, and what they say."""
 
     diagram: Diagram
     sweep: SweepResult
     """The cells of the picture."""
     located: tuple[LocatedBoundary, ...]
+    """Where each boundary was found, row by row."""
     solves: int
     """Solves that locating the boundaries took."""
     uniform: int
     """Solves of a uniform grid of the same rows that is as fine."""
     loop: Hysteresis | None = None
+    """The state followed up and down again, if the diagram asks for it."""
 
     @property
     def control_refuted(self) -> bool:

@@ -225,7 +225,12 @@ def value_rounding(problem: Problem, params: Params) -> Float[np.ndarray, " S"]:
 
 
 def ravel(params: Params) -> Float[Array, "P"]:
-    """One parameter pytree as a vector."""
+    """One parameter pytree as a vector.
+
+    >>> import numpy as np
+    >>> ravel((np.eye(2), np.array([5.0]))).tolist()
+    [1.0, 0.0, 0.0, 1.0, 5.0]
+    """
     leaves = jax.tree.leaves(params)
     if all(isinstance(leaf, np.ndarray) for leaf in leaves):  # no program to compile for every shape
         return np.concatenate([np.ravel(leaf) for leaf in leaves])
@@ -233,7 +238,14 @@ def ravel(params: Params) -> Float[Array, "P"]:
 
 
 def unravel(problem: Problem, vector: Float[Array, "*batch P"]) -> Params:
-    """Inverse of `ravel`, by static slices; leading axes are kept."""
+    """Inverse of `ravel`, by static slices; leading axes are kept.
+
+    >>> import numpy as np
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(1, 1), dim=1, loss="mse", weight_decay=(0.05, 0.05))
+    >>> unravel(model, np.arange(4.0)).features.tolist()
+    [[2.0, 3.0]]
+    """
     leaves, treedef = jax.tree.flatten(template(problem))
     cuts = np.cumsum([leaf.size for leaf in leaves])[:-1].tolist()
     parts = (np if isinstance(vector, np.ndarray) else jnp).split(vector, cuts, axis=-1)

@@ -32,15 +32,24 @@ class DeepLinear(Problem):
     """
 
     widths: tuple[int, ...] = eqx.field(static=True)
+    """d_0, …, d_L = K."""
     loss: Loss
+    """What a column of logits costs."""
     targets: Float[Array, "K M"]
+    """What the logits are held against, one column a sample (or class mean)."""
     column_weight: Float[Array, "M"]
+    """q_j, the weights of the columns in the fit."""
     multiplicity: Float[Array, "M"]
+    """m_j, how many samples a column stands for in the decay of the features."""
     weight_decay: Float[Array, "F"]
+    """lambda_1, …, lambda_L, and lambda_H where the features are free."""
     bias_decay: Scalar | None
+    """lambda_b; None where there is no bias."""
     inputs: Float[Array, "d_0 M"] | None
     counts: tuple[int, ...] | None = eqx.field(static=True)
+    """Samples of each class; None where the targets are no classes."""
     reduced_form: bool = eqx.field(static=True)
+    """Whether columns are class means."""
     bias_row: Float[Array, "M"] | None
     """What b multiplies, where that is not the constant row (see `moment_form`)."""
     starts: Starts | None = eqx.field(default=None, kw_only=True)

@@ -25,10 +25,15 @@ class MinimalChainFactorisation(Problem):
     """
 
     target: Float[Array, "K N"]
+    """Z."""
     coordinates: Float[Array, "r N"]
+    """U^T Z."""
     basis: Float[Array, "K r"]
+    """U."""
     weight_decay: Float[Array, "F"]
+    """lambda_1, …, lambda_M, lambda_H."""
     widths: tuple[int, ...] = eqx.field(static=True)
+    """d_0, …, d_{M-1}."""
 
     @property
     def depth(self) -> int:

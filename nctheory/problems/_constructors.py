@@ -201,7 +201,20 @@ def reduce_to_class_means(problem: DeepLinear) -> DeepLinear:
 
 @float64
 def lift_to_samples(problem: DeepLinear, params: ChainParams) -> ChainParams:
-    """Parameters of the reduced form as parameters of the full problem: each class mean repeated n_k times."""
+    """Parameters of the reduced form as parameters of the full problem: each class mean repeated n_k times.
+
+    Raises ValueError for a problem without class counts, or parameters of another one.
+
+    >>> import jax
+    >>> import nctheory as nct
+    >>> full = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.05, 0.05))
+    >>> means = nct.problems.reduce_to_class_means(full)
+    >>> with jax.enable_x64(True):
+    ...     point = means.init(jax.random.key(0), 1.0)
+    ...     same = bool(abs(full.objective(lift_to_samples(full, point)) - means.objective(point)) < 1e-14)
+    >>> same
+    True
+    """
     if problem.counts is None or params.features is None:
         raise ValueError("problem: lifting needs free features and class counts")
     labels = np.repeat(np.arange(len(problem.counts)), problem.counts)

@@ -21,10 +21,15 @@ class MinimalFactorisation(Problem):
     """
 
     target: Float[Array, "K N"]
+    """Z."""
     coordinates: Float[Array, "r N"]
+    """U^T Z."""
     basis: Float[Array, "K r"]
+    """U."""
     weight_decay: Float[Array, "2"]
+    """(lambda_W, lambda_H)."""
     dim: int = eqx.field(static=True)
+    """Inner width d."""
 
     def characteristic_scales(self) -> Scales:
         """Those of ordinary numbers: the decays, which may differ by orders of magnitude, tell no size of a factor."""

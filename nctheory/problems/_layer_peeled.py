@@ -30,9 +30,13 @@ class LayerPeeled(Problem):
     """
 
     counts: tuple[int, ...] = eqx.field(static=True)
+    """Samples of each class."""
     dim: int = eqx.field(static=True)
+    """Number d of features."""
     loss: CrossEntropy
+    """Cross-entropy."""
     energies: Float[Array, "2"]
+    """(E_W, E_H)."""
 
     @property
     def classes(self) -> int:

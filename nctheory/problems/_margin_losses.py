@@ -60,6 +60,7 @@ class MarginPenalty(MarginLoss):
 
     multipliers: Float[Array, "K K"]
     penalty: Float[Array, "K K"]
+    """rho, by class c and label y."""
 
     def _columns(self, targets: Logits) -> tuple[Logits, Logits]:
         return jnp.asarray(self.multipliers) @ targets, jnp.asarray(self.penalty) @ targets
@@ -121,6 +122,7 @@ class VectorScaling(MarginLoss):
 
     offset: Float[Array, "K"]
     weight: Scalar
+    """omega."""
 
     def _exponents(self, logits: Logits, targets: Logits) -> Logits:
         offset = jnp.asarray(self.offset)[:, None]

@@ -107,6 +107,16 @@ def expand_moments(problem: DeepLinear, moments: DeepLinear, params: ChainParams
 
     The last d_0 rows of Q, the span of the within-class part of the start, are drawn at random by `key`.
     Returns `params` itself where the moment form is the problem.
+
+    >>> import jax
+    >>> import nctheory as nct
+    >>> full = nct.unconstrained_features(counts=(50, 50), dim=2, loss="mse", weight_decay=(0.05, 0.05))
+    >>> short = nct.problems.moment_form(full)
+    >>> with jax.enable_x64(True):
+    ...     point = short.init(jax.random.key(0), 1.0)
+    ...     long = expand_moments(full, short, point, jax.random.key(1))
+    >>> long.features.shape, bool(abs(full.objective(long) - short.objective(point)) < 1e-12)
+    ((2, 100), True)
     """
     if not isinstance(moments, MomentChain) or params.features is None:
         return params

@@ -14,7 +14,9 @@ class Grid(NamedTuple):
     """Named axes; their product are the cells, the last axis varying fastest."""
 
     names: tuple[str, ...]
+    """Names of the hyperparameters."""
     values: tuple[np.ndarray, ...]
+    """Values on each axis."""
 
     @property
     def shape(self) -> tuple[int, ...]:

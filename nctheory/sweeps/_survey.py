@@ -30,6 +30,7 @@ class Survey(NamedTuple):
     """Rounding error of the gap."""
     status: np.ndarray
     steps: np.ndarray
+    """Gradient evaluations."""
     worst: Ensemble
     """The seeds to look at first, with parameters: those that did not converge, then those of the largest gap."""
     reason: str | None

@@ -75,7 +75,11 @@ def _moment_control(minimum: Any) -> Any:
 
 
 def balance_claim() -> Equality:
-    r"""At every critical point $\lambda_{l+1}W_{l+1}^\top W_{l+1}=\lambda_lW_lW_l^\top$, relative to the two terms."""
+    r"""At every critical point $\lambda_{l+1}W_{l+1}^\top W_{l+1}=\lambda_lW_lW_l^\top$, relative to the two terms.
+
+    >>> balance_claim().name, balance_claim().kind
+    ('balance', 'equality')
+    """
     return Equality(
         "balance",
         r"\lambda_{l+1}W_{l+1}^\top W_{l+1}=\lambda_lW_lW_l^\top",
@@ -87,7 +91,11 @@ def balance_claim() -> Equality:
 
 
 def balance_control() -> Control:
-    """The wrong version of `balance_claim`: one decay of each pair off by a relative 1e-6."""
+    """The wrong version of `balance_claim`: one decay of each pair off by a relative 1e-6.
+
+    >>> balance_control().claims
+    ('balance',)
+    """
     version = Equality(
         "balance",
         r"(1+10^{-6})\lambda_{l+1}W_{l+1}^\top W_{l+1}=\lambda_lW_lW_l^\top",
@@ -104,6 +112,9 @@ def chain_claims() -> tuple[Claim, ...]:
 
     Value, logits, the Gram matrices of W_L … W_1 and of H, the singular values of every factor (by their first three
     even moments), and at every critical point the balance lambda_{l+1} W_{l+1}^T W_{l+1} = lambda_l W_l W_l^T.
+
+    >>> [claim.name for claim in chain_claims()]
+    ['value', 'logits', 'gram_weights', 'gram_features', 'layer_spectra', 'balance']
     """
     return (
         GlobalValue("value", r"\min f", lambda m: m.value),
@@ -120,6 +131,10 @@ def chain_controls(predict: Callable[..., Any]) -> tuple[Control, ...]:
 
     `predict` is the theorem's own formula. H^T H, the layers' singular values and
     the balance are off by a relative 1e-6.
+
+    >>> import nctheory as nct
+    >>> [control.name for control in chain_controls(nct.closed_form.deep_mse_minimum)]
+    ['features 1e-6 off', 'spectra 1e-6 off', 'decays 1e-6 off']
     """
 
     def heavier(problem: DeepLinear) -> Any:

@@ -82,6 +82,9 @@ def collapse_claims(*, bias: bool = True) -> tuple[Claim, ...]:
     Value, logits (up to a constant per column where the loss ignores it), W W^T, H^T H over all samples (within-class
     collapse included), both squared norms, self-duality w_k = sqrt(lambda_H n / lambda_W) mean(h_k), and with `bias` the
     bias. A theorem about models without one leaves it out: there the claim could not fail.
+
+    >>> [claim.name for claim in collapse_claims(bias=False)]
+    ['value', 'logits', 'gram_weights', 'gram_features', 'weight_norm', 'feature_norm', 'self_duality']
     """
     claims = (
         GlobalValue("value", r"\min f", lambda m: m.value),
@@ -104,6 +107,10 @@ def collapse_controls(predict: Callable[..., Any], *, bias: bool = True) -> tupl
 
     `predict` is the theorem's own formula. Both norms and H^T H are off by a relative 1e-6, as if one decay were; so is the
     scale in self-duality; the bias favours the first class by 1e-6.
+
+    >>> import nctheory as nct
+    >>> [control.name for control in collapse_controls(nct.closed_form.squared_error_minimum)]
+    ['a decay 1e-6 off', 'duality 1e-6 off', 'a favoured class']
     """
 
     def heavier(problem: DeepLinear) -> Any:

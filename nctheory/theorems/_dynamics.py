@@ -42,10 +42,14 @@ class Dynamics(NamedTuple):
     """Paths of one instance, observed and predicted."""
 
     theorem: Theorem
+    """The theorem about paths."""
     instance: int
     parameters: dict[str, float | int | str]
+    """Those of the instance, as a reader wants to see them."""
     spec: TrajectorySpec
+    """How the paths were followed."""
     curves: tuple[Curve, ...]
+    """One for each claim."""
     seeds: int
     sound: int
     """Seeds that were followed to the end and keep what the flow conserves."""

@@ -61,12 +61,22 @@ _ERRATA = Registry("erratum", Erratum, "nctheory.theorems.register_erratum(Errat
 
 
 def register_erratum(erratum: Erratum) -> Erratum:
-    """Add an erratum to the list, and return it; ValueError when its identifier is taken by another."""
+    """Add an erratum to the list, and return it; ValueError when its identifier is taken by another.
+
+    >>> import dataclasses
+    >>> mine = dataclasses.replace(find_erratum("N19"), id="N1900")
+    >>> register_erratum(mine) is find_erratum("N1900")
+    True
+    """
     return _ERRATA.add(erratum)
 
 
 def errata() -> dict[str, Erratum]:
-    """All errata of the package `proofs_numeric`, and those registered by hand, in the order of their numbers."""
+    """All errata of the package `proofs_numeric`, and those registered by hand, in the order of their numbers.
+
+    >>> len(errata()) >= 10
+    True
+    """
     return dict(sorted(_ERRATA.all().items(), key=lambda item: (len(item[0]), item[0])))
 
 

@@ -21,8 +21,10 @@ class Source:
     """
 
     citation: str
+    """Authors, title, place and year, as they are printed."""
     number: str
     bibtex: str
+    """The BibTeX entry; empty where there is none."""
     note: str = ""
 
     def remark(self, note: str) -> "Source":
@@ -86,6 +88,7 @@ class Hypothesis:
 
     text: str
     test: Callable[[Any], bool]
+    """Whether an instance meets it."""
 
     def holds(self, instance: Instance) -> bool:
         """Whether the instance meets it."""

@@ -29,6 +29,8 @@ def corrected_bounds(
 ) -> tuple[float, ...]:
     r"""Upper bounds on the failure probabilities of several families of trials, corrected for their number (Holm 1979).
 
+    Raises ValueError for lists of different lengths, or failures that are not between 0 and the trials.
+
     The bound of one family is the least p at which Holm's step-down procedure at level 1 - `confidence` rejects that its
     failure probability is at least p, when the same is tested of all families: the j-th smallest of their p-values
     $P(\mathrm{Bin}(n,p)\le k)$ is compared with $(1-\mathrm{confidence})/(m-j+1)$, as long as each before it was rejected. So

@@ -109,6 +109,7 @@ class Theorem:
     claims: tuple[Claim, ...]
     controls: tuple[Control, ...]
     init_scale: float = 1.0
+    """Scale of the starts."""
     several_basins: bool = False
     seeds: int = 256
     """Seeds per instance, where the caller does not say."""

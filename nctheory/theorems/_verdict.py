@@ -29,6 +29,7 @@ class Verdict:
     hypotheses: tuple[str, ...]
     sources: tuple[Source, ...]
     outcome: Outcome
+    """"holds", "refuted", "inconclusive" or "engine error"."""
     reasons: tuple[str, ...]
     """Why the outcome is not `holds`; empty where it is."""
     evidence: str
@@ -36,15 +37,21 @@ class Verdict:
     headline: str
     """The evidence of each claim, in words."""
     method: str
+    """How the evidence came about: "solve", "census" or "integrate"."""
     facts: str
     """What was done and to which precision, in words."""
     precision: str
     """Of the flow; everything after it is float64."""
     seeds_per_instance: int
+    """Seeds that were asked for."""
     seeds_run: int
+    """Seeds of all instances."""
     converged: int
+    """Seeds that converged."""
     certified: int
+    """Seeds that are certified to be at the global minimum."""
     supporting: int
+    """Seeds that support the theorem."""
     instances_supporting: int
     """Instances on which at least the share of seeds that is asked for supports the theorem, and no claim fails."""
     formula_bound: float
@@ -54,14 +61,20 @@ class Verdict:
     resolution: float
     """Relative error in a prediction that would have been caught, on the worst equality and instance."""
     fidelity_same: int
+    """Seeds that end where a more accurate flow ends, of those compared."""
     fidelity_compared: int
+    """Seeds that were followed again by a more accurate flow."""
     worst: WorstCase | None
+    """The claim, instance and seed with the largest residual over its tolerance."""
     claims: tuple[ClaimResult, ...]
     controls: tuple[ControlResult, ...]
     instances: tuple[InstanceResult, ...]
     key: int | str
+    """The random key of instances and starts."""
     environment: dict[str, str]
+    """Versions, platform, device and precision."""
     seconds: float
+    """Wall-clock time."""
 
     def __str__(self) -> str:
         """Outcome, reasons and evidence in a few lines; `nctheory.show` prints the tables."""

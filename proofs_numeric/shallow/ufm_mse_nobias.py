@@ -10,9 +10,9 @@ Problem:
     and the features $H\in\mathbb R^{d\times N}$ of $N=nK$ samples with one-hot labels Y.
 Theorem (Zhou et al. 2022, Tirer and Bruna 2022, number unchecked):
     For $f=\frac1{2N}|WH-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ let $c=K\sqrt{n\lambda_W\lambda_H}$.
-    If $c<1$, every global minimiser has $WH=(1-c)Y$, $WW^\top=\sqrt{\lambda_H/\lambda_W}\sqrt n(1-c)I$, $\bar
-    H^\top\bar H=\sqrt{\lambda_W/(\lambda_Hn)}(1-c)I$, no variability within classes, and $\min f=c-c^2/2$. If $c\ge1$
-    the minimiser is zero, with value $1/2$.
+    If $c<1$, every global minimiser has $WH=(1-c)Y$, $WW^\top=\sqrt{\lambda_H/\lambda_W}\sqrt n(1-c)I$,
+    $\bar H^\top\bar H=\sqrt{\lambda_W/(\lambda_Hn)}(1-c)I$, no variability within classes, and $\min f=c-c^2/2$. If
+    $c\ge1$ the minimiser is zero, with value $1/2$.
 Hypotheses:
     - squared error
     - free features

@@ -188,8 +188,8 @@ THEOREM = nct.register(
         ),
         sources=(
             ZHOU_2022_LOSSES.remark(
-                "Collapse of the global minimisers for losses that include focal. The equation for p*, the choice between its "
-                "roots, the jump and the condition on the bias are our own."
+                "Collapse of the global minimisers for losses that include focal. The equation for p*, the choice "
+                "between its roots, the jump and the condition on the bias are our own."
             ),
             LIN_2017.remark("The loss."),
         ),

@@ -1,4 +1,4 @@
-"""What theorems on balanced free features share: the strength c of the decays, problems at a given c, and the onset in c."""
+"""What theorems on balanced free features share: the strength c of the decays, problems at a given c, an onset."""
 
 import dataclasses
 from collections import namedtuple

@@ -66,7 +66,7 @@ ID = "ufm-mse-nobias"
 
 
 def draw_instances(key):
-    """Draw a small, a middle and a large shape (K, d, n), each with very weak to moderate decay, c about 1 and beyond."""
+    """Draw a small, a middle and a large shape (K, d, n), each with c from far below 1 to far beyond it."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for classes, dim, n in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE + WIDE)):

@@ -1,9 +1,9 @@
 r"""The variational form of the Schatten quasi-norms.
 
-A weight decay on the layers of a deep linear network is, as a cost of their product, no longer convex: with M layers
-above the features it is a Schatten quasi-norm, which favours few large singular values. The cheapest factorisation
-shares every singular value out evenly over the layers. This is why depth prefers low rank, for K classes and any number
-n of samples, and why deep collapse can fail where shallow collapse holds.
+A weight decay on the layers of a deep linear network is, as a cost of their product, no longer convex: it is a Schatten
+quasi-norm, which favours few large singular values, the more so the more layers there are. The cheapest factorisation
+shares every singular value out evenly over the layers. This is why depth prefers low rank, for any number n of samples
+of K classes, and why deep collapse can fail where shallow collapse holds.
 
 Problem:
     $\min_{W_1,\dots,W_M,H}\sum_l\frac{\lambda_l}2|W_l|_F^2+\frac{\lambda_H}2|H|_F^2$ subject to $W_M\cdots W_1H=Z$, for

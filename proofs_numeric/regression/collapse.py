@@ -1,4 +1,4 @@
-"""The statements of regression collapse as claims, and how far their observables are off on purpose."""
+"""The statements of regression collapse as claims, and versions of them that are wrong on purpose."""
 
 import dataclasses
 

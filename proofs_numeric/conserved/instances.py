@@ -8,27 +8,27 @@ import nctheory as nct
 
 SAMPLES = 6
 COUNTS = {2: (2, 1), 3: (3, 2, 1), 4: (2, 1, 1, 1), 5: (1,) * 5}
-"""Samples of each class, by number of classes, where the features are free."""
+"""Where the features are free, each class has so many samples, by number of classes."""
 START = {2: 1.0, 3: 1.5, 4: 1.6}
-"""Scale of the starts by number of factors: from small ones the longer chains fall to zero, a local minimum."""
+"""Starts have this scale, by number of factors: from small ones the longer chains fall to zero, a local minimum."""
 
 
 def white_inputs(rng, rows):
-    """Inputs with X X^T = N I."""
+    """Draw inputs with X X^T = N I."""
     return np.sqrt(SAMPLES) * np.linalg.qr(rng.normal(size=(SAMPLES, rows)))[0].T
 
 
 def soft_labels(rng, rows):
-    """Columns of positive entries that sum to 1."""
+    """Draw columns of positive entries that sum to 1."""
     raw = np.exp(rng.normal(size=(rows, SAMPLES)))
     return raw / raw.sum(axis=0)
 
 
 def strong_targets(rng, rows, inputs):
-    """Targets whose correlation with white inputs has singular values from 0.7 to 1.6, and noise that no input explains.
+    """Draw targets whose correlation with white inputs has singular values from 0.7 to 1.6, and noise on top.
 
-    Chains of four factors have a mode in their global minimum from about 0.4 on, at the largest decays here; next to that
-    point random starts seldom find it.
+    No input explains the noise. Chains of four factors have a mode in their global minimum from about 0.4 on, at the
+    largest decays here; next to that point random starts seldom find it.
     """
     left, right = (np.linalg.qr(rng.normal(size=(size, size)))[0] for size in (rows, len(inputs)))
     rank = min(rows, len(inputs))
@@ -38,7 +38,7 @@ def strong_targets(rng, rows, inputs):
 
 
 def chain(rng, widths, loss, decay, free):
-    """A chain with free features or with given inputs, white for squared error."""
+    """Draw a chain with free features or with given inputs, white for squared error."""
     if free:
         return nct.deep_linear(widths=widths, counts=COUNTS[widths[-1]], loss=loss, weight_decay=decay)
     white = white_inputs(rng, widths[0])
@@ -48,19 +48,19 @@ def chain(rng, widths, loss, decay, free):
 
 
 def factors_of(shape):
-    """Number of free factors."""
+    """Count the free factors."""
     widths, _, free = shape
     return len(widths) - 1 + free
 
 
 def mixed_sizes(rng, pool):
-    """One shape of each row of a pool: one of two classes, one of three, one of more, the others of any."""
+    """Pick one shape of each row of a pool: one of two classes, one of three, one of more, the others of any."""
     columns = rng.permutation([*range(3), *rng.integers(3, size=len(pool) - 3)])
     return [row[column] for row, column in zip(pool, columns, strict=True)]
 
 
 def instance(rng, shape, decay, build=chain, scale=None):
-    """A named instance; `decay` by factor, as `nctheory.deep_linear` takes them."""
+    """Build a named instance; `decay` is by factor, as `nctheory.deep_linear` takes them."""
     widths, loss, free = shape
     shown = {"loss": loss, "widths": "-".join(map(str, widths)), "features": "free" if free else "given"}
     shown |= {"least decay": float(min(decay)), "largest decay": float(max(decay))}
@@ -68,17 +68,17 @@ def instance(rng, shape, decay, build=chain, scale=None):
 
 
 def decayed(instance):
-    """Whether there is any decay."""
+    """Tell whether there is any decay."""
     return bool(np.any(np.asarray(instance.problem.weight_decay) > 0))
 
 
 def unequal(instance):
-    """Whether the decays differ."""
+    """Tell whether the decays differ."""
     return bool(np.ptp(np.asarray(instance.problem.weight_decay)) > 0)
 
 
 def smooth(instance):
-    """Whether the slope that the loss states is that of its value, at random logits."""
+    """Tell whether the slope that the loss states is that of its value, at random logits."""
     return float(_unlike(instance.problem.loss, instance.problem.targets)) < 1e-8
 
 

@@ -1,4 +1,4 @@
-"""What the theorems on conserved quantities share: factors, gradients, imbalances, and the rounding of laws about them."""
+"""What the theorems on conserved quantities share: factors, gradients, imbalances, the rounding of laws about them."""
 
 from itertools import pairwise
 
@@ -7,50 +7,53 @@ import jax.numpy as jnp
 import numpy as np
 
 STEP = 0.25
-"""Length eta of the gradient step."""
+"""The gradient step has this length eta."""
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
 
 
 def descent(problem, params):
-    """The velocity of the gradient flow, -grad f."""
+    """Return the velocity of the gradient flow, -grad f."""
     return jax.tree.map(jnp.negative, problem.value_and_grad(params)[1])
 
 
 def factors(params):
-    """The matrices of the chain from the lowest upwards: H, where it is free, then W_1, ..., W_L."""
+    """List the matrices of the chain from the lowest upwards: H, where it is free, then W_1, ..., W_L."""
     return ([] if params.features is None else [params.features]) + list(params.weights)
 
 
 def decays(problem):
-    """Their decays, in the same order."""
+    """Return the decays of the factors, in the same order."""
     decay = jnp.asarray(problem.weight_decay)
     return decay if problem.inputs is not None else jnp.concatenate([decay[-1:], decay[:-1]])
 
 
 def fit_gradients(problem, params):
-    """Gradients of the fit alone, in the same order."""
+    """Return the gradients of the fit alone in the factors, in the same order."""
     gradient = factors(problem.value_and_grad(params)[1])
     return [g - lam * w for g, lam, w in zip(gradient, decays(problem), factors(params), strict=True)]
 
 
 def grams(params):
-    """W_{l+1}^T W_{l+1} and W_l W_l^T in every space between two free factors."""
+    """Return W_{l+1}^T W_{l+1} and W_l W_l^T in every space between two free factors."""
     return [(upper.T @ upper, lower @ lower.T) for lower, upper in pairwise(factors(params))]
 
 
 def imbalances(params):
-    """The first less the second."""
+    """Return the first Gram matrix less the second in every such space."""
     return [above - below for above, below in grams(params)]
 
 
 def rounding_unit(params):
-    """The engine's rounding error of a quantity of size 1; an error of another origin, divided by it, adds to `terms`."""
+    """Return the engine's rounding error of a quantity of size 1.
+
+    An error of another origin, divided by it, adds to the `terms` of a claim.
+    """
     return 8 * EPS * float(np.sqrt(sum(leaf.size for leaf in jax.tree.leaves(params))))
 
 
 def velocity_size(problem, params):
-    """Size of the terms that cancel in W^T dW/dt: products of all norms with the slope of the fit, and the decays.
+    """Return the size of the terms that cancel in W^T dW/dt: all norms times the slope of the fit, and the decays.
 
     The fit's slope is known to rounding of the logits, whose terms have the size of the product of all norms.
     """
@@ -63,22 +66,22 @@ def velocity_size(problem, params):
 
 
 def relative(difference, size, error, params):
-    """A difference relative to the size of its terms, or to its own rounding where that is larger, as at a zero point."""
+    """Take a difference relative to the size of its terms, or to its own rounding where that is larger, as at zero."""
     return difference / (size + error * rounding_unit(params) + TINY)
 
 
 def one(problem, params):
-    """The size of what is relative already."""
+    """Return the size of what is relative already."""
     return jnp.ones(())
 
 
 def norm(*matrices):
-    """Root of the sum of all squares."""
+    """Return the root of the sum of all squares."""
     return jnp.sqrt(sum(jnp.sum(matrix**2) for matrix in matrices))
 
 
 def spaces(problem, params):
-    """For every inner space A, B, S and C, from the fit's gradients."""
+    """Yield A, B, S and C for every inner space, the last two times the square of the step."""
     chain, slopes = factors(params), fit_gradients(problem, params)
     for w, v, g, h in zip(chain[:-1], chain[1:], slopes[:-1], slopes[1:], strict=True):
         cross = v.T @ h
@@ -86,18 +89,18 @@ def spaces(problem, params):
 
 
 def stepped(problem, params):
-    """A - B after one gradient step."""
+    """Return A - B after one gradient step."""
     return imbalances(jax.tree.map(lambda x, v: x + STEP * v, params, descent(problem, params)))
 
 
 def sizes(problem, params):
-    """Size of the terms that cancel in the imbalance, its velocity and its change in a step."""
+    """Return the size of the terms that cancel in the imbalance, its velocity and its change in a step."""
     squares = sum(jnp.sum(x**2) for x in factors(params))
     return squares + velocity_size(problem, params)
 
 
 def product(params):
-    """W_N ... W_1."""
+    """Return W_N ... W_1."""
     out = params.weights[0]
     for weight in params.weights[1:]:
         out = weight @ out
@@ -105,17 +108,17 @@ def product(params):
 
 
 def largest_norm(params):
-    """A bound on the spectral norm of every factor, at most r^{1/8} times it for rank r: tr((W^T W)^4)^{1/8}."""
+    """Bound the spectral norm of every factor by tr((W^T W)^4)^{1/8}, at most r^{1/8} times it for rank r."""
     grams = [w.T @ w for w in params.weights]
     return jnp.max(jnp.stack([jnp.sum((g @ g) ** 2) for g in grams])) ** (1 / 8)
 
 
 def power_error(problem, params):
-    r"""A bound on the error of $P_a=W_N\cdots W_{N-a+1}(\cdot)^\top$ as the power a/N of $WW^\top$, for all a < N.
+    r"""Bound the error of $P_a=W_N\cdots W_{N-a+1}(\cdot)^\top$ as the power a/N of $WW^\top$, for all a < N.
 
     With $S=W_NW_N^\top$, imbalances of norm d and factors of norm w, $|P_a-S^a|\le\frac{a(a-1)}2w^{2(a-1)}d$, and
-    $WW^\top=P_N$. The function $x^{a/N}$ has the Lipschitz constant $\mu^{a/N-1}$ on $\{0\}\cup[\mu,\infty)$ (S has no more
-    than r eigenvalues off zero), and $|X^p-Y^p|\le\sqrt r|X-Y|^p$ in any case. The powers of $W^\top W$ are alike.
+    $WW^\top=P_N$. The function $x^{a/N}$ has the Lipschitz constant $\mu^{a/N-1}$ on $\{0\}\cup[\mu,\infty)$ (S has no
+    more than r eigenvalues off zero), and $|X^p-Y^p|\le\sqrt r|X-Y|^p$ in any case. The powers of $W^\top W$ are alike.
     """
     number, w = problem.factors, largest_norm(params)
     d = jnp.max(jnp.stack([jnp.linalg.norm(x) for x in imbalances(params)])) + rounding_unit(params) * w**2

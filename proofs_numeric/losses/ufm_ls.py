@@ -1,14 +1,22 @@
 r"""Label smoothing, balanced: the simplex ETF.
 
-Label smoothing with free features: the simplex ETF of cross-entropy at a shifted decay, or zero.
+Label smoothing moves a share of the target from the right class to all K classes alike. With free features and n
+samples of each class it changes nothing in the geometry: the minimiser is still a regular simplex, features and weights
+alike. It only makes the simplex smaller, exactly as a stronger decay would, and less decay is needed until nothing is
+learned. Smoothing and decay are therefore interchangeable here, by a formula.
 
-Theorem:
+Problem:
+    $\min_{W,H,b}\frac1N\sum_i\mathrm{CE}(Wh_i+b,(1-\alpha)e_{y_i}+\alpha1/K)+\frac{\lambda_W}2|W|_F^2
+    +\frac{\lambda_H}2|H|_F^2+\frac{\lambda_b}2|b|^2$ over $W\in\mathbb R^{K\times d}$, the features
+    $H\in\mathbb R^{d\times N}$ of $N=nK$ samples and, where there is one, the bias $b\in\mathbb R^K$.
+Theorem (Zhou et al. 2022, number unchecked; the explicit probability, onset and value are our own form):
     For $f=\frac1N\sum_i\mathrm{CE}(Wh_i+b,(1-\alpha)e_{y_i}+\alpha1/K)+\frac{\lambda_W}2|W|_F^2
-    +\frac{\lambda_H}2|H|_F^2+\frac{\lambda_b}2|b|^2$ let $\kappa=\sqrt{n\lambda_W\lambda_H}$. If $K\kappa<1-\alpha$, every
-    global minimiser has $WH=a^*S\otimes1_n^\top$ with $a^*=\log\frac{(K-1)p^*}{1-p^*}$, $p^*=1-\alpha+\alpha/K-(K-1)\kappa$,
-    $S=I-11^\top/K$, $b$ constant (zero if $\lambda_b>0$), $WW^\top=\sqrt{\lambda_H/\lambda_W}\,a^*\sqrt n\,S$,
-    $w_k=\sqrt{\lambda_Hn/\lambda_W}\,h_k$, and $\min f=\log(1+(K-1)e^{-a^*})+(\kappa+\alpha/K)(K-1)a^*$. If
-    $K\kappa\ge1-\alpha$ the minimiser is zero, with value $\log K$.
+    +\frac{\lambda_H}2|H|_F^2+\frac{\lambda_b}2|b|^2$ let $\kappa=\sqrt{n\lambda_W\lambda_H}$. If $K\kappa<1-\alpha$,
+    every global minimiser has $WH=a^*S\otimes1_n^\top$ with $a^*=\log\frac{(K-1)p^*}{1-p^*}$,
+    $p^*=1-\alpha+\alpha/K-(K-1)\kappa$, $S=I-11^\top/K$, $b$ constant (zero if $\lambda_b>0$),
+    $WW^\top=\sqrt{\lambda_H/\lambda_W}\,a^*\sqrt n\,S$, $w_k=\sqrt{\lambda_Hn/\lambda_W}\,h_k$, and
+    $\min f=\log(1+(K-1)e^{-a^*})+(\kappa+\alpha/K)(K-1)a^*$. If $K\kappa\ge1-\alpha$ the minimiser is zero, with value
+    $\log K$.
 Hypotheses:
     - cross-entropy with label smoothing, 0 <= alpha < 1
     - free features
@@ -18,6 +26,37 @@ Hypotheses:
     - a bias: none, free or decayed
 Notation:
     Targets (1-alpha) e_k + alpha/K, the label's own share included; the fit is the mean over N = nK samples.
+Why:
+    All factorisations of $Z=WH$ cost at least $\sqrt{\lambda_W\lambda_H}|Z|_*$, so that f is at least a convex function
+    of Z and b, which the permutations of the samples of a class, and of the classes with their labels, leave alone. As
+    for one-hot targets, its only minimiser up to the constant of a free bias therefore has $Z=aS\otimes1_n^\top$ and b
+    constant. There $|Z|_*=(K-1)\sqrt n\,|a|$, and the targets off the label, $\alpha/K$ each, add
+    $\frac{\alpha}K(K-1)a$ to the cross-entropy of one-hot targets. So
+    $\log(1+(K-1)e^{-a})+\frac{\alpha}K(K-1)a+\kappa(K-1)|a|$ is left to be minimised. It is convex; for $a>0$ its slope
+    vanishes where $1-p=(K-1)(\kappa+\alpha/K)$, p the probability of the label. Such an $a>0$ exists iff that is less
+    than $1-1/K$, the value at $a=0$, that is $K\kappa<1-\alpha$.
+Checked:
+    Random starts are followed along the gradient flow to their ends. A dual point of the nuclear-norm program bounds
+    the minimum from below at each end, without the formula, and the value must lie in the interval so certified.
+    Logits, $WW^\top$, $H^\top H$, both norms, self-duality and the bias are compared at the certified ends, to what
+    their gradients leave open. These are certified to hold at every global minimiser where strict complementarity and a
+    Hessian that is positive definite off the gauge show that there is no other, and sampled elsewhere. The onset is
+    located by bisection in the strength of the decays between certified ends.
+Refuted by:
+    One certified end at which any of these differs by more than its tolerance, or an onset outside its last bracket.
+    The same check must refute an onset 3 % too early or too late, the onset of plain cross-entropy, a smoothing that
+    leaves the label out, no smoothing at all, an orthogonal frame in the place of the simplex, norms and the scale of
+    self-duality off by 1e-6, and a bias that favours the first class.
+Example:
+    The value, and the squared norm of W, in closed form and at the ends of four random starts.
+
+    >>> problem = instance(shape=(3, 2, 2), relative=0.3, alpha=0.1, ratio=2.0, bias=None).problem
+    >>> minimum = nct.closed_form.label_smoothing_minimum(problem)
+    >>> ends = nct.solve(problem, seeds=4, light=True)
+    >>> [round(float(value), 6) for value in (minimum.value, *ends.value)]
+    [0.72962, 0.72962, 0.72962, 0.72962, 0.72962]
+    >>> [round(float(norm), 6) for norm in (minimum.weight_norm, *(ends.params.weights[0] ** 2).sum(axis=(1, 2)))]
+    [3.619234, 3.619234, 3.619234, 3.619234, 3.619234]
 """
 
 import jax.numpy as jnp
@@ -29,14 +68,15 @@ from proofs_numeric.pool import LARGE, MIDDLE, log_uniform, pick
 from proofs_numeric.shallow.strength import at_strength, decay_ratio, decays, located, logit_size, strengths
 
 ID = "ufm-ls"
-SMALL = ((2, 1, 1), (2, 3, 4), (3, 2, 6))  # (K, d, n); d = K-1 twice, the least that the theorem allows
+# A shape is (K, d, n). In two of the small ones d = K-1, the least that the theorem allows.
+SMALL = ((2, 1, 1), (2, 3, 4), (3, 2, 6))
 
 
 def draw_instances(key):
-    """One small, one middle and one large shape: c from very weak to beyond 1-alpha; little smoothing and much."""
+    """Draw a small, a middle and a large shape: c from very weak to beyond 1-alpha; little smoothing and much."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
-    biased = rng.integers(3)  # at least one shape has a bias
+    biased = rng.integers(3)  # At least one shape has a bias.
     for number, shape in enumerate((*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE))):
         has_bias = number == biased or rng.random() < 0.3
         for relative in strengths(rng):
@@ -47,7 +87,7 @@ def draw_instances(key):
 
 
 def instance(shape, relative, alpha, ratio, bias):
-    """The instance with c = K sqrt(n lambda_W lambda_H) = `relative` times the threshold 1 - alpha."""
+    """Build the instance with c = K sqrt(n lambda_W lambda_H) = `relative` times the threshold 1 - alpha."""
     classes, dim, n = shape
     decay = decays(classes, n, relative * (1 - alpha), ratio)
     problem = nct.unconstrained_features(
@@ -60,12 +100,22 @@ def instance(shape, relative, alpha, ratio, bias):
 
 
 def predict(problem):
-    """The closed form, and the threshold 1 - alpha on c."""
+    """Return the closed form, and the threshold 1 - alpha on c."""
     return located(nct.closed_form.label_smoothing_minimum(problem), 1.0 - jnp.asarray(problem.loss.smoothing))
 
 
-def with_rule(probability, threshold):
-    """The theorem with another p*, of kappa, K and alpha, or another threshold on c, of alpha."""
+def true_probability(kappa, classes, alpha):
+    """Return p* of the theorem."""
+    return 1 - alpha + alpha / classes - (classes - 1) * kappa
+
+
+def true_threshold(alpha):
+    """Return the theorem's threshold on c."""
+    return 1 - alpha
+
+
+def with_rule(probability=true_probability, threshold=true_threshold):
+    """State the theorem with another p*, of kappa, K and alpha, or another threshold on c, of alpha."""
 
     def wrong(problem):
         classes, alpha = problem.classes, jnp.asarray(problem.loss.smoothing)
@@ -79,25 +129,15 @@ def with_rule(probability, threshold):
     return wrong
 
 
-def true_probability(kappa, classes, alpha):
-    """p* of the theorem."""
-    return 1 - alpha + alpha / classes - (classes - 1) * kappa
-
-
-def true_threshold(alpha):
-    """c of the theorem's threshold."""
-    return 1 - alpha
-
-
 def orthogonal_frame(problem):
-    """Orthogonal class directions of the right scale instead of a simplex."""
+    """Predict orthogonal class directions of the right scale instead of a simplex."""
     true = predict(problem)
     scale = true.logits[0, 0] * problem.classes / (problem.classes - 1)
     return located(nct.closed_form.frame_minimum(problem, scale, scale, true.value, None, ID), true.onset)
 
 
 def around_onset(problem):
-    """Strengths well on either side of the onset, whatever alpha up to 0.9."""
+    """Name strengths well on either side of the onset, whatever alpha up to 0.9."""
     return 0.03, 4.0
 
 
@@ -126,28 +166,28 @@ THEOREM = nct.register(
             nct.Control(
                 "threshold low",
                 "zero already from c = 0.97 (1-alpha) on",
-                with_rule(true_probability, lambda alpha: 0.97 * (1 - alpha)),
+                with_rule(threshold=lambda alpha: 0.97 * (1 - alpha)),
             ),
             nct.Control(
                 "threshold high",
                 "collapse, its formula continued, up to c = 1.03 (1-alpha)",
-                with_rule(true_probability, lambda alpha: 1.03 * (1 - alpha)),
+                with_rule(threshold=lambda alpha: 1.03 * (1 - alpha)),
             ),
             nct.Control(
                 "smoothing over the others",
                 "targets (1-alpha) e_k + alpha/(K-1) off the label: p* = 1 - alpha - (K-1) kappa",
-                with_rule(lambda kappa, classes, alpha: 1 - alpha - (classes - 1) * kappa, true_threshold),
+                with_rule(lambda kappa, classes, alpha: 1 - alpha - (classes - 1) * kappa),
                 claims=("logits", "weight_norm"),
             ),
             nct.Control(
                 "threshold of cross-entropy",
                 "collapse up to c = 1 whatever alpha, its formula continued",
-                with_rule(true_probability, lambda alpha: 1.0 + 0 * alpha),
+                with_rule(threshold=lambda alpha: 1.0 + 0 * alpha),
             ),
             nct.Control(
                 "smoothing ignored",
                 "p* = 1 - (K-1) kappa as without smoothing",
-                with_rule(lambda kappa, classes, alpha: 1 - (classes - 1) * kappa, true_threshold),
+                with_rule(lambda kappa, classes, alpha: 1 - (classes - 1) * kappa),
                 claims=("logits",),
             ),
             nct.Control("orthogonal frame", "orthogonal class directions", orthogonal_frame, claims=("gram_weights",)),

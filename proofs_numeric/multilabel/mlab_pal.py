@@ -1,15 +1,22 @@
 r"""Multi-label, pick-all-label loss: simplex ETF and tag-wise averages.
 
-Multi-label classification with the pick-all-label loss: a simplex ETF, features that are scaled sums over tags.
+A sample may carry several of K tags, and pays for each of them. With free features the classifier ends in the same
+regular simplex as with one tag a sample, and the feature of a sample is the sum of its tags' directions, scaled by a
+number that depends on how many tags there are. It is not their plain average. These numbers, the value, and the one
+decay from which on everything is zero, come from a convex problem in at most K-1 numbers.
 
-Theorem:
+Problem:
+    $\min_{W,H,b}\frac1N\sum_i\sum_{k\in S_i}\mathrm{CE}(Wh_i+b,k)+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2
+    +\frac{\lambda_b}2|b|^2$ over $W\in\mathbb R^{K\times d}$, the features $H\in\mathbb R^{d\times N}$ of N samples
+    with tags $S_i\subset\{1,\dots,K\}$ and, where there is one, the bias $b\in\mathbb R^K$.
+Theorem (Li et al. 2024, number unchecked, for the geometry; the program of the scales and the onset are our own):
     For $f=\frac1N\sum_i\sum_{k\in S_i}\mathrm{CE}(Wh_i+b,k)+\frac{\lambda_W}2|W|_F^2
     +\frac{\lambda_H}2|H|_F^2+\frac{\lambda_b}2|b|^2$, where for every $m$ all sets of $m$ tags occur equally often (for
-    some $m$ perhaps never), $N_m$ samples with $m$ tags, let $\lambda=\sqrt{\lambda_W\lambda_H}$. Every global minimiser has
-    $WW^\top=w^2(I-11^\top/K)$, $h_i=C_m\sum_{k\in S_i}w_k$ for $|S_i|=m$, so that $Wh_i=a_m(1_{S_i}-m/K)$ with
-    $a_m=C_mw^2$, and $b$ constant (zero if $\lambda_b>0$). The $a_m\ge0$ are the unique minimiser of
-    $\sum_m\frac{N_m}Nm\log(m+(K-m)e^{-a_m})+\lambda((K-1)\sum_mN_m\frac{m(K-m)}Ka_m^2)^{1/2}$, whose value is $\min f$, and
-    $w^4=\frac{\lambda_H}{\lambda_W}\sum_mN_ma_m^2\frac{m(K-m)}{K(K-1)}$. All $a_m$ are positive if
+    some $m$ perhaps never), $N_m$ samples with $m$ tags, let $\lambda=\sqrt{\lambda_W\lambda_H}$. Every global
+    minimiser has $WW^\top=w^2(I-11^\top/K)$, $h_i=C_m\sum_{k\in S_i}w_k$ for $|S_i|=m$, so that $Wh_i=a_m(1_{S_i}-m/K)$
+    with $a_m=C_mw^2$, and $b$ constant (zero if $\lambda_b>0$). The $a_m\ge0$ are the unique minimiser of
+    $\sum_m\frac{N_m}Nm\log(m+(K-m)e^{-a_m})+\lambda((K-1)\sum_mN_m\frac{m(K-m)}Ka_m^2)^{1/2}$, whose value is $\min f$,
+    and $w^4=\frac{\lambda_H}{\lambda_W}\sum_mN_ma_m^2\frac{m(K-m)}{K(K-1)}$. All $a_m$ are positive if
     $N^2\lambda_W\lambda_H<\sum_mN_m\frac{m(K-m)}{K(K-1)}$, and all are zero otherwise.
 Hypotheses:
     - pick-all-label loss
@@ -19,27 +26,86 @@ Hypotheses:
     - all decays > 0
     - a bias: none, free or decayed
 Notation:
-    The fit is a mean over samples, each with the sum over its tags; w_k are the rows of W, m is the number of tags of
-    a sample (its multiplicity), N the number of samples, not of tags.
+    The fit is a mean over samples, each with the sum over its tags; w_k are the rows of W, m is the number of tags of a
+    sample (its multiplicity), N the number of samples, not of tags.
+Why:
+    All factorisations of $Z=WH$ cost at least $\lambda|Z|_*$, so that f is at least a convex function of Z and b, which
+    the permutations of the tags leave alone (the samples being permuted along). As in the case of one tag, its only
+    minimiser up to the constant of a free bias therefore has b constant and a column $a_m(1_S-m/K)$ for each sample
+    with the m tags S: the loss is strictly convex up to constants in a column, and these columns sum to zero. Then
+    $ZZ^\top$ commutes with all permutations and is a multiple of $I-11^\top/K$: the K-1 singular values of Z that may
+    differ from zero are equal, so that $|Z|_*=\sqrt{K-1}\,|Z|_F$ is a norm of the $a_m$, which gives the program. Its
+    first term is strictly convex and falls in each $a_m$ everywhere. So a minimiser other than zero has all $a_m>0$,
+    and zero is one iff the dual norm of the slopes at zero is at most $\lambda$. The cheapest factorisations of Z have
+    the stated Gram matrix, and H lies in the row space of W: $H=w^{-2}W^\top Z$.
+Checked:
+    Random starts are followed along the gradient flow to their ends. A dual point of the nuclear-norm program bounds
+    the minimum from below at each end, without the formula, and the value must lie in the interval so certified.
+    Logits, $WW^\top$, $H^\top H$, both norms, the direction of every feature, its product with the sum of its tags'
+    rows, and the bias are compared at the certified ends, to what their gradients leave open. These are certified to
+    hold at every global minimiser where strict complementarity and a Hessian that is positive definite off the gauge
+    show that there is no other, and sampled elsewhere. The onset is located by bisection in the strength of the decays
+    between certified ends.
+Refuted by:
+    One certified end at which any of these differs by more than its tolerance, or an onset outside its last bracket.
+    The same check must refute an onset 3 % too early or too late, or one that counts tags in the place of samples; one
+    scale for all numbers of tags; plain averages; the formula of one tag a sample; orthogonal rows of W; a first class
+    that is heavier by 1e-6 in the sums over tags; norms off by 1e-6; and a bias that favours the first class.
+Example:
+    Two samples with each of three tags and one with each pair: the value, and the scales of one tag and of two, in
+    closed form and at the ends of four random starts.
+
+    >>> rng = np.random.default_rng(0)
+    >>> problem = instance(rng, classes=3, dim=2, copies={1: 2, 2: 1}, relative=0.3, bias=None).problem
+    >>> ends = nct.solve(problem, seeds=4, light=True)
+    >>> [round(float(value), 6) for value in (nct.global_minimum(problem).value, *ends.value)]
+    [1.061026, 1.061026, 1.061026, 1.061026, 1.061026]
+    >>> logits = ends.params.weights[0] @ ends.params.features
+    >>> [round(float(scale), 5) for scale in nct.closed_form.tag_scales(problem).scales]
+    [2.00824, 1.65506]
+    >>> (logits.max(axis=1) - logits.min(axis=1))[:, [0, -1]].round(5).tolist()
+    [[2.00824, 1.65506], [2.00824, 1.65506], [2.00824, 1.65506], [2.00824, 1.65506]]
 """
 
 import dataclasses
 from itertools import combinations
 from math import comb
-from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import LI_2024
 from proofs_numeric.hypotheses import ANY_BIAS, DIM_SIMPLEX, FREE_FEATURES, POSITIVE_DECAYS
+from proofs_numeric.multilabel.observables import (
+    centred_bias,
+    centred_logits,
+    logit_column,
+    off_tag_sum,
+    off_weighted_sum,
+    tag_direction,
+    tag_sums,
+)
+from proofs_numeric.multilabel.tag_scales import (
+    ID,
+    averaged,
+    common,
+    favoured,
+    heavier,
+    more_than_one_tag,
+    moved_onset,
+    near,
+    orthogonal_frame,
+    predict,
+    several,
+    single_label,
+    tags_counted,
+    with_scales,
+)
 from proofs_numeric.pool import pick
 from proofs_numeric.shallow.strength import decay_ratio, logit_size, strengths
 
-ID = "mlab-pal"
-# (K, d, copies of every set of m tags, whether there is a bias), in groups of equal K, d, number of samples and kind of bias.
+# A group is K, d, the copies of every set of m tags (taken in turn, equally many samples), and whether there is a bias.
 SMALL = (
     (2, 1, ({1: 4},), False),
     (2, 3, ({1: 1},), True),
@@ -56,16 +122,8 @@ LARGE = (
 )
 
 
-class Prediction(NamedTuple):
-    """The minimum, for every sample <h, sum of its tags' classifiers>, and the lambda from which on the minimum is zero."""
-
-    minimum: nct.Minimum
-    products: jax.Array
-    onset: jax.Array
-
-
 def draw_instances(key):
-    """One small, one middle and one large group: lambda from very weak to beyond the onset, multiplicities in turn."""
+    """Draw a small, a middle and a large group: lambda from very weak to beyond the onset, multiplicities in turn."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for classes, dim, copies, has_bias in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
@@ -77,7 +135,7 @@ def draw_instances(key):
 
 
 def instance(rng, classes, dim, copies, relative, bias):
-    """The instance with lambda = `relative` times the onset."""
+    """Build the instance with lambda = `relative` times the onset."""
     samples = {m: n * comb(classes, m) for m, n in copies.items()}
     squared = sum(number * m * (classes - m) for m, number in samples.items()) / (classes * (classes - 1))
     lam, root = relative * np.sqrt(squared) / sum(samples.values()), np.sqrt(decay_ratio(rng, relative))
@@ -90,170 +148,20 @@ def instance(rng, classes, dim, copies, relative, bias):
     return nct.Instance(problem, shown)
 
 
-def with_scales(rule=lambda problem, found: found.scales):
-    """The theorem with other scales a_m; the value is the objective's at them, all else follows as in the theorem."""
-
-    def wrong(problem):
-        found = nct.closed_form.tag_scales(problem)
-        scales = jnp.where(found.samples > 0, rule(problem, found), 0.0)
-        minimum = nct.closed_form.tag_frame_minimum(
-            problem, found.samples, scales, program(problem, found.samples, scales), ID
-        )
-        targets = jnp.asarray(problem.targets)
-        products = jnp.sum(minimum.product * targets, axis=0)
-        return Prediction(minimum, products, found.onset)
-
-    return wrong
-
-
-predict = with_scales()
-
-
-def program(problem, samples, scales):
-    """The value at scales a_m."""
-    classes = problem.classes
-    m = np.arange(1.0, classes)
-    fit = jnp.sum(samples / jnp.sum(samples) * m * jnp.log(m + (classes - m) * jnp.exp(-scales)))
-    norm = jnp.sqrt((classes - 1) * jnp.sum(samples * m * (classes - m) / classes * scales**2))
-    return fit + nct.closed_form.decay_strength(problem) * norm
-
-
-def first_scale(scales):
-    """The scale of the least multiplicity that occurs."""
-    return scales[jnp.argmax(scales > 0)]
-
-
-def common(problem, found):
-    """One C for all multiplicities: that of the least."""
-    return jnp.where(found.scales > 0, first_scale(found.scales), 0.0)
-
-
-def averaged(problem, found):
-    """Plain averages: h_S the mean of its tags' single-label features, C_m falling as 1/m."""
-    m = jnp.arange(1.0, problem.classes)
-    return common(problem, found) * m[jnp.argmax(found.scales > 0)] / m
-
-
-def single_label(problem, found):
-    """a = log(1/kappa - K + 1) with kappa = sqrt(N/K) lambda, the formula of one tag a sample, for every m."""
-    kappa = jnp.sqrt(jnp.sum(found.samples) / problem.classes) * nct.closed_form.decay_strength(problem)
-    scale = jnp.log(jnp.maximum(1 / kappa - problem.classes + 1, 1.0))
-    return jnp.full(found.scales.shape, scale)
-
-
-def moved_onset(factor):
-    """Zero from `factor` times the onset on; between the two what stands on the other side of it at equal distance."""
-
-    def rule(problem, found):
-        lam = nct.closed_form.decay_strength(problem)
-        other = _with_strength(problem, jnp.minimum(lam, found.onset**2 / lam))
-        return jnp.where(lam < factor * found.onset, nct.closed_form.tag_scales(other).scales, 0.0)
-
-    return rule
-
-
-def _with_strength(problem, lam):
-    """The problem at another lambda."""
-    return nct.deep_linear(
-        widths=problem.widths,
-        targets=problem.targets,
-        loss=problem.loss,
-        weight_decay=(float(lam), float(lam)),
-        bias=problem.bias_decay,
-    )
-
-
-def tags_counted(problem):
-    """The onset with the number of tags for the number of samples."""
-    true, targets = predict(problem), jnp.asarray(problem.targets)
-    return true._replace(onset=true.onset * targets.shape[1] / jnp.sum(targets))
-
-
-def heavier(problem):
-    """H^T H and |H|^2 larger, |W|^2 smaller by a relative 1e-6, as if a decay were."""
-    true = predict(problem)
-    off = true.minimum._replace(
-        gram_features=(1 + 1e-6) * true.minimum.gram_features,
-        feature_norm=(1 + 1e-6) * true.minimum.feature_norm,
-        weight_norm=(1 - 1e-6) * true.minimum.weight_norm,
-    )
-    return true._replace(minimum=off)
-
-
-def orthogonal_frame(problem):
-    """Orthogonal rows of W instead of a simplex, of the same norm."""
-    true = predict(problem)
-    gram = true.minimum.weight_norm / problem.classes * jnp.eye(problem.classes)
-    return true._replace(minimum=true.minimum._replace(gram_weights=gram))
-
-
-def favoured(problem):
-    """b larger by 1e-6 for the first class."""
-    true = predict(problem)
-    return true._replace(minimum=true.minimum._replace(bias=jnp.where(jnp.arange(problem.classes) == 0, 1e-6, 0.0)))
-
-
 def at_decay(problem, lam):
-    """The problem at another lambda = sqrt(lambda_W lambda_H), of the same ratio of the decays."""
+    """Return the problem at another lambda = sqrt(lambda_W lambda_H), of the same ratio of the decays."""
     return dataclasses.replace(
         problem, weight_decay=np.asarray(lam / nct.closed_form.decay_strength(problem) * problem.weight_decay)
     )
 
 
 def around_onset(problem):
-    """Values of lambda well on either side of any onset: it is at most 1/2 (N_m m(K-m) <= N K^2/4), and here above 1/N."""
+    """Name values of lambda well on either side of any onset, which here lies between 1/N and 1/2 (m(K-m) <= K^2/4)."""
     return 0.2 / problem.targets.shape[1], 2.0
 
 
-def centred_logits(problem, params):
-    """Logits without the constant of each column, which the loss ignores."""
-    logits = problem.logits(params)
-    return logits - jnp.mean(logits, axis=0, keepdims=True)
-
-
-def centred_bias(problem, params):
-    """b, without its mean where that is free."""
-    if params.bias is None:
-        return jnp.zeros(problem.classes)
-    return params.bias - jnp.where(jnp.asarray(problem.bias_decay) == 0.0, jnp.mean(params.bias), 0.0)
-
-
-def tag_sums(problem, params, first=1.0):
-    """Of every sample the sum of its tags' rows of W, that of the first class with a weight: d x N."""
-    weights = jnp.where(jnp.arange(problem.classes) == 0, first, 1.0)
-    return params.weights[0].T @ (weights[:, None] * jnp.asarray(problem.targets))
-
-
-def off_tag_sum(problem, params, first=1.0):
-    """|v|^2 h - <h, v> v for every sample, v the sum over its tags; zero where they are parallel."""
-    v, h = tag_sums(problem, params, first), params.features
-    return jnp.sum(v**2, axis=0)[None, :] * h - jnp.sum(v * h, axis=0)[None, :] * v
-
-
-def off_weighted_sum(problem, params):
-    """The same with the first class's row of W larger by a relative 1e-6."""
-    return off_tag_sum(problem, params, first=1 + 1e-6)
-
-
-def size_of_tag_sums(problem, params):
-    """The Frobenius norm of |v|^2 h."""
-    v, h = tag_sums(problem, params), params.features
-    return jnp.sqrt(jnp.sum(jnp.sum(v**2, axis=0) ** 2 * jnp.sum(h**2, axis=0)))
-
-
-def logit_column(problem, params):
-    """|W||H|/sqrt N, a typical column of the logits."""
-    columns = params.features.shape[1]
-    return jnp.sqrt(jnp.sum(params.weights[0] ** 2) * jnp.sum(params.features**2) / columns)
-
-
-def tag_direction(observe, statement):
-    """The claim that features are parallel to the sums over their tags, by an observable that then vanishes."""
-    return nct.Equality("tag_direction", statement, observe, lambda p: jnp.zeros(()), size=size_of_tag_sums)
-
-
 def balanced_tags(one):
-    """Whether for every m that occurs all sets of m tags occur equally often, and 1 <= m < K."""
+    """Tell whether for every m that occurs all sets of m tags occur equally often, and 1 <= m < K."""
     targets = np.asarray(one.problem.targets)
     classes, sizes = targets.shape[0], targets.sum(axis=0)
     if not np.all((sizes >= 1) & (sizes < classes)):
@@ -266,25 +174,8 @@ def balanced_tags(one):
 
 
 def has_bias(one):
-    """Whether there is a bias."""
+    """Tell whether there is a bias."""
     return one.problem.bias_decay is not None
-
-
-def near(above):
-    """Instances within 3 % of the onset, on one side."""
-    return lambda instance: (
-        abs(instance.parameters["relative"] - 1) < 0.04 and above == (instance.parameters["relative"] > 1)
-    )
-
-
-def several(instance):
-    """More than one multiplicity, and not zero."""
-    return instance.parameters["multiplicities"] > 1 and instance.parameters["relative"] < 1
-
-
-def more_than_one_tag(instance):
-    """Whether some sample has more than one tag, and the minimiser is not zero."""
-    return instance.parameters["relative"] < 1 and instance.parameters["most tags"] > 1
 
 
 THEOREM = nct.register(
@@ -302,8 +193,8 @@ THEOREM = nct.register(
         sources=(
             LI_2024.remark(
                 "For the geometry: simplex ETF, h_S a scaled sum over tags. The scalar program, its uniqueness and the "
-                "common threshold are our own: averaging over the permutations of the classes leaves the convex program in "
-                "the logits with one singular value, so that its nuclear norm is a Euclidean norm of the a_m."
+                "common threshold are our own: averaging over the permutations of classes leaves the convex program "
+                "in the logits with one singular value, so that its nuclear norm is a Euclidean norm of the a_m."
             ),
         ),
         instances=draw_instances,

@@ -1,16 +1,24 @@
 r"""Regression: neural regression collapse.
 
-Neural regression collapse: squared error with real targets, free features and a free bias.
+Targets that are real vectors instead of labels collapse too. With free features and a free bias the features end in the
+space of the weights' rows, and the weights are given by the covariance of the targets alone: its square root, cut off
+at a level that the decays set. Directions of the targets with little variance are given up one after another as the
+decay grows. No classes are needed for neural collapse, only decay, and everything about the minimum can be read off the
+targets.
 
-Theorem:
-    For $f=\frac1{2M}|WH+b1^\top-Y|_F^2+\frac{\lambda_H}{2M}|H|_F^2+\frac{\lambda_W}2|W|_F^2$ with real
-    targets $Y\in\mathbb R^{n\times M}$ of mean $\bar y$ and covariance $\Sigma=\frac1M(Y-\bar Y)(Y-\bar Y)^\top\succ0$,
+Problem:
+    $\min_{W,H,b}\frac1{2M}|WH+b1^\top-Y|_F^2+\frac{\lambda_H}{2M}|H|_F^2+\frac{\lambda_W}2|W|_F^2$ for given targets
+    $Y\in\mathbb R^{n\times M}$ of M samples, over $W\in\mathbb R^{n\times d}$, the features $H\in\mathbb R^{d\times M}$
+    and the bias $b\in\mathbb R^n$.
+Theorem (Andriopoulos et al. 2024, Theorem 4.1, Corollary 4.2; the positive part and the value are our own):
+    For $f=\frac1{2M}|WH+b1^\top-Y|_F^2+\frac{\lambda_H}{2M}|H|_F^2+\frac{\lambda_W}2|W|_F^2$ with real targets
+    $Y\in\mathbb R^{n\times M}$ of mean $\bar y$ and covariance $\Sigma=\frac1M(Y-\bar Y)(Y-\bar Y)^\top\succ0$,
     eigenvalues $\lambda_j$, let $c=\lambda_W\lambda_H$. Every global minimiser has $b=\bar y$,
-    $WW^\top=\sqrt{\lambda_H/\lambda_W}(\Sigma^{1/2}-\sqrt cI)_+$ with the positive part taken in the eigenbasis of $\Sigma$,
-    $H=\sqrt{\lambda_W/\lambda_H}W^\top\Sigma^{-1/2}(Y-\bar Y)$, and
-    $\min f=\sum_{\lambda_j\ge c}(\frac c2+\sqrt c(\sqrt{\lambda_j}-\sqrt c))+\sum_{\lambda_j<c}\frac{\lambda_j}2$.
-    For $c<\lambda_{min}$ the residual is $-\sqrt c\,\Sigma^{-1/2}(Y-\bar Y)$, and NRC1-NRC3 hold exactly; for
-    $c>\lambda_{max}$ the minimiser is $(0,0,\bar y)$. At every critical point $\lambda_H|H|^2=M\lambda_W|W|^2$.
+    $WW^\top=\sqrt{\lambda_H/\lambda_W}(\Sigma^{1/2}-\sqrt cI)_+$ with the positive part taken in the eigenbasis of
+    $\Sigma$, $H=\sqrt{\lambda_W/\lambda_H}W^\top\Sigma^{-1/2}(Y-\bar Y)$, and $\min f=\sum_{\lambda_j\ge c}(\frac
+    c2+\sqrt c(\sqrt{\lambda_j}-\sqrt c))+\sum_{\lambda_j<c}\frac{\lambda_j}2$. For $c<\lambda_{min}$ the residual is
+    $-\sqrt c\,\Sigma^{-1/2}(Y-\bar Y)$, and NRC1-NRC3 hold exactly; for $c>\lambda_{max}$ the minimiser is
+    $(0,0,\bar y)$. At every critical point $\lambda_H|H|^2=M\lambda_W|W|^2$.
 Hypotheses:
     - squared error
     - free features
@@ -20,11 +28,46 @@ Hypotheses:
     - all decays > 0
     - a free bias
 Notation:
-    Andriopoulos et al. divide lambda_H by M: their (lambda_W, lambda_H) is weight_decay = (lambda_W, lambda_H/M).
-    Their n x M targets are K x N here, M the number of samples.
+    Andriopoulos et al. divide lambda_H by M: their (lambda_W, lambda_H) is weight_decay = (lambda_W, lambda_H/M). Their
+    n x M targets are K x N here, M the number of samples.
+Why:
+    The best bias for given W and H takes the row means of the residual to zero, and the removal of the row means of H
+    then only lowers its decay: H has mean zero and $b=\bar y$. All factorisations of $Z=WH$ cost at least
+    $\sqrt{c/M}\,|Z|_*$, and some cost no more, because d is at least n. What remains is
+    $\min_Z\frac1{2M}|Z-(Y-\bar Y)|_F^2+\sqrt{c/M}\,|Z|_*$, which is strictly convex: its minimiser keeps the singular
+    vectors of $Y-\bar Y$ and lowers the singular values $\sqrt{M\lambda_j}$ by $\sqrt{Mc}$, or to zero. So
+    $Z=(\Sigma^{1/2}-\sqrt cI)_+\Sigma^{-1/2}(Y-\bar Y)$. The cheapest factorisations have
+    $WW^\top=\sqrt{\lambda_H/(M\lambda_W)}(ZZ^\top)^{1/2}$, and H in the row space of W. The balance of the norms is the
+    difference of the gradients in W and H, each paired with its own factor.
+Checked:
+    Random starts are followed along the gradient flow to their ends. A dual point of the nuclear-norm program bounds
+    the minimum from below at each end, without the formula, and the value must lie in the interval so certified.
+    Logits, $WW^\top$, $H^\top H$, the alignment of H with W and the targets, bias, residual and, where every direction
+    is on, NRC1 to NRC3 are compared at the certified ends, to what their gradients leave open. These are certified to
+    hold at every global minimiser where strict complementarity and a Hessian that is positive definite off the gauge
+    show that there is no other, and sampled elsewhere. The balance of the norms is sampled, at all converged ends. The
+    decay at which a direction goes off is located by bisection between certified ends, for the largest, the second and
+    the smallest eigenvalue.
+Refuted by:
+    One certified end at which any of these differs by more than its tolerance, or a threshold outside its last bracket.
+    The same check must refute the truncation of columns that is printed in the paper; no cut, or a cut at c in the
+    place of its root; directions that go off 3 % too early or too late, or at the eigenvalues of M times the
+    covariance; the paper's decay of the features read as ours; a bias of zero; NRC3 without the cut; and an alignment
+    or a balance off by 1e-6.
+Example:
+    Two-dimensional targets of ten samples, with one direction on and one off: the value, and the squared norm of W, in
+    closed form and at the ends of four random starts.
+
+    >>> rng = np.random.default_rng(0)
+    >>> targets, eigenvalues = draw_targets(rng, 2, 10)
+    >>> problem = make(rng, 2, targets, c=float(np.sqrt(eigenvalues.prod())), regime="middle").problem
+    >>> minimum, ends = nct.closed_form.regression_minimum(problem), nct.solve(problem, seeds=4, light=True)
+    >>> [round(float(value), 6) for value in (minimum.value, *ends.value)]
+    [2.863671, 2.863671, 2.863671, 2.863671, 2.863671]
+    >>> [round(float(norm), 5) for norm in (minimum.weight_norm, *(ends.params.weights[0] ** 2).sum(axis=(1, 2)))]
+    [0.08196, 0.08196, 0.08196, 0.08196, 0.08196]
 """
 
-import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -36,27 +79,38 @@ from proofs_numeric.bibliography import ANDRIOPOULOS_2024
 from proofs_numeric.hypotheses import FREE_BIAS, FREE_FEATURES, POSITIVE_DECAYS, SQUARED_ERROR
 from proofs_numeric.pool import log_uniform, pick
 from proofs_numeric.pool import near as near_one
+from proofs_numeric.regression.collapse import (
+    alignment_claim,
+    balance_claim,
+    claims,
+    middle,
+    near,
+    off_alignment,
+    off_balance,
+    several_on,
+)
 from proofs_numeric.regression.targets import draw_targets, make, moments, strength
 from proofs_numeric.shallow.strength import CLOSEST_ZERO
 
 ID = "nrc"
-SMALL = ((1, 1, 7), (1, 3, 10), (2, 2, 9), (2, 3, 200))  # (n, d, M); d = n often, the least that the theorem allows
+# A shape is (n, d, M). In many d = n, the least that the theorem allows.
+SMALL = ((1, 1, 7), (1, 3, 10), (2, 2, 9), (2, 3, 200))
 LARGE = ((3, 4, 12), (3, 3, 40), (4, 5, 20))
 
 
 class Prediction(NamedTuple):
-    """The minimum, and the paper's further statements about it."""
+    """What the theorem says of a problem: the minimum, and the paper's further statements about it."""
 
     minimum: nct.Minimum
     residual: jax.Array
     thresholds: jax.Array
-    """The c at which each direction goes off, from large to small."""
+    """The c at which each direction goes off; they descend."""
     measures: jax.Array | float = 0.0
     """NRC1, NRC2, NRC3 where all directions are on."""
 
 
 def draw_instances(key):
-    """A small and a large shape: c far below lambda_min, between each pair of eigenvalues, close to each, far above all."""
+    """Draw a small and a large shape: c far below lambda_min, between and next to all eigenvalues, far above them."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for n, dim, samples in (*pick(rng, SMALL), *pick(rng, LARGE)):
@@ -77,7 +131,7 @@ def draw_instances(key):
 
 
 def predict(problem):
-    """The closed form, and W H + b - Y = -(Sigma^(1/2) cut off at sqrt c) Sigma^(-1/2) (Y - mean)."""
+    """Return the closed form, and W H + b - Y = -(Sigma^(1/2) cut off at sqrt c) Sigma^(-1/2) (Y - mean)."""
     found = moments(problem)
     cut = jnp.minimum(jnp.sqrt(strength(problem)), jnp.sqrt(found.eigenvalues))
     residual = -(found.vectors * cut[None, :]) @ found.vectors.T @ found.white
@@ -85,7 +139,7 @@ def predict(problem):
 
 
 def with_gram(gram_of):
-    """The theorem with another W W^T; H, the logits and the value follow from it as the theorem says."""
+    """State the theorem with another W W^T; H, the logits and the value follow from it as the theorem says."""
 
     def wrong(problem):
         found, decay = moments(problem), jnp.asarray(problem.weight_decay)
@@ -106,7 +160,7 @@ def with_gram(gram_of):
 
 
 def spectral(rule):
-    """W W^T with the eigenvectors of Sigma and eigenvalues rule(sqrt lambda, sqrt c)."""
+    """Take W W^T with the eigenvectors of Sigma and eigenvalues rule(sqrt lambda, sqrt c)."""
 
     def gram(found, c, scale):
         values = rule(jnp.sqrt(found.eigenvalues), jnp.sqrt(c))
@@ -116,7 +170,7 @@ def spectral(rule):
 
 
 def truncated(found, c, scale):
-    """W = [A^(1/2)]_j R, the first j columns of a square root; A is the positive part of Sigma^(1/2) - sqrt(c) I."""
+    """Take W = [A^(1/2)]_j R, the first j columns of a root; A is the positive part of Sigma^(1/2) - sqrt(c) I."""
     above = jnp.maximum(jnp.sqrt(found.eigenvalues) - jnp.sqrt(c), 0.0)
     root = (found.vectors * jnp.sqrt(above)[None, :]) @ found.vectors.T
     kept = jnp.where((jnp.arange(root.shape[0]) < jnp.sum(above > 0))[None, :], root, 0.0)
@@ -124,7 +178,7 @@ def truncated(found, c, scale):
 
 
 def uncut_measures(problem):
-    """NRC1-3 of a W W^T in proportion to Sigma^(1/2), without the subtraction of sqrt(c) I."""
+    """Predict NRC1-3 for a W W^T in proportion to Sigma^(1/2), without the subtraction of sqrt(c) I."""
     found, c = moments(problem), strength(problem)
     covariance = (found.vectors * found.eigenvalues[None, :]) @ found.vectors.T
     quarter = (found.vectors * found.eigenvalues[None, :] ** 0.25) @ found.vectors.T
@@ -133,13 +187,13 @@ def uncut_measures(problem):
 
 
 def mean_zero(problem):
-    """b = 0."""
+    """Predict b = 0."""
     true = predict(problem)
     return true._replace(minimum=true.minimum._replace(bias=jnp.zeros(problem.classes)))
 
 
 def own_lambda(problem):
-    """The paper's lambda_H taken for ours: the formulas of the problem with lambda_H times M."""
+    """Take the paper's lambda_H for ours: these are the formulas of the problem with lambda_H times M."""
     lam_w, lam_h = (float(x) for x in problem.weight_decay)
     samples = problem.targets.shape[1]
     return predict(
@@ -154,159 +208,9 @@ def own_lambda(problem):
 
 
 def summed(problem):
-    """Thresholds at the eigenvalues of (Y - mean)(Y - mean)^T, without the factor 1/M."""
+    """Predict thresholds at the eigenvalues of (Y - mean)(Y - mean)^T, without the factor 1/M."""
     true = predict(problem)
     return true._replace(thresholds=problem.targets.shape[1] * true.thresholds)
-
-
-def alignment(problem, params, factor=1.0):
-    """H - sqrt(lambda_W/lambda_H) W^T Sigma^(-1/2) (Y - mean)."""
-    decay, samples = jnp.asarray(problem.weight_decay), problem.targets.shape[1]
-    scale = factor * jnp.sqrt(decay[0] / (samples * decay[1]))
-    return params.features - scale * params.weights[0].T @ moments(problem).white
-
-
-def off_alignment(problem, params):
-    """The same with the scale larger by a relative 1e-6."""
-    return alignment(problem, params, 1 + 1e-6)
-
-
-def feature_size(problem, params):
-    """|H|."""
-    return jnp.sqrt(jnp.sum(params.features**2))
-
-
-def alignment_claim(observe):
-    """H = sqrt(lambda_W/lambda_H) W^T Sigma^(-1/2) (Y - mean), by an observable that then vanishes."""
-    statement = r"H-\sqrt{\lambda_W/\lambda_H}W^\top\Sigma^{-1/2}(Y-\bar Y)=0"
-    return nct.Equality("alignment", statement, observe, lambda p: jnp.zeros(()), size=feature_size)
-
-
-def norm_balance(problem, params, factor=1.0):
-    """lambda_H |H|^2 - M lambda_W |W|^2 over M."""
-    decay = jnp.asarray(problem.weight_decay)
-    return decay[1] * jnp.sum(params.features**2) - factor * decay[0] * jnp.sum(params.weights[0] ** 2)
-
-
-def off_balance(problem, params):
-    """The same with lambda_W larger by a relative 1e-6."""
-    return norm_balance(problem, params, 1 + 1e-6)
-
-
-def decayed_size(problem, params):
-    """lambda_H |H|^2 / M."""
-    return jnp.asarray(problem.weight_decay)[1] * jnp.sum(params.features**2)
-
-
-def balance_claim(observe):
-    """The balance of the two norms at critical points, by an observable that then vanishes."""
-    statement = r"\lambda_H|H|^2=M\lambda_W|W|^2"
-    zero = lambda p: jnp.zeros(())  # noqa: E731
-    return nct.Equality("norm_balance", statement, observe, zero, "critical points", size=decayed_size)
-
-
-def at_product(problem, c):
-    """The problem with lambda_W lambda_H = c in the paper's sense, of the same ratio."""
-    return dataclasses.replace(
-        problem, weight_decay=np.asarray(np.sqrt(c / float(strength(problem))) * problem.weight_decay)
-    )
-
-
-def direction_claim(name, statement, index, applies):
-    """The claim that one direction of Sigma, counted from the largest or the smallest, is off exactly from c = lambda_j on."""
-
-    def size_along(problem, params):
-        return jnp.linalg.norm(moments(problem).vectors[:, index] @ problem.product(params))
-
-    def around(problem):
-        eigenvalue = float(moments(problem).eigenvalues[index])
-        return 0.15 * eigenvalue, 6.0 * eigenvalue
-
-    return nct.Threshold(
-        name, statement, at_product, size_along, lambda p: p.thresholds[index], around, applies=applies
-    )
-
-
-def collapse_measures(problem, params):
-    """NRC1, NRC2 and NRC3, which are relative errors."""
-    found, weights, features = moments(problem), params.weights[0], params.features
-    covariance = (found.vectors * found.eigenvalues[None, :]) @ found.vectors.T
-    measures = (
-        nct.measures.principal_subspace_error(features, problem.classes),
-        nct.measures.weight_subspace_error(weights, features),
-        nct.measures.regression_gram_distance(weights, covariance, strength(problem)),
-    )
-    return jnp.stack(measures)
-
-
-def middle(instance):
-    """Whether some but not all directions are on."""
-    return instance.parameters["regime"].startswith("middle")
-
-
-def all_on(instance):
-    """Whether all directions are on."""
-    return instance.parameters["regime"].startswith("c < min")
-
-
-def several_on(instance):
-    """Whether all directions are on, and there are two or more."""
-    return all_on(instance) and instance.problem.classes > 1
-
-
-def near(instance):
-    """Whether c is within 3 % of an eigenvalue."""
-    return instance.parameters["regime"].endswith("near")
-
-
-def claims():
-    """The paper's statements, each about what the gauge leaves alone or, for H and W together, moves alike."""
-    return (
-        nct.GlobalValue("value", r"\min f", lambda p: p.minimum.value),
-        nct.Equality(
-            "logits",
-            r"WH+b1^\top",
-            lambda p, x: p.logits(x),
-            lambda p: p.minimum.logits,
-        ),
-        nct.Equality(
-            "gram_weights",
-            r"WW^\top=\sqrt{\lambda_H/\lambda_W}(\Sigma^{1/2}-\sqrt cI)_+",
-            lambda p, x: x.weights[0] @ x.weights[0].T,
-            lambda p: p.minimum.gram_weights,
-        ),
-        nct.Equality(
-            "gram_features",
-            r"H^\top H",
-            lambda p, x: x.features.T @ x.features,
-            lambda p: p.minimum.gram_features,
-        ),
-        alignment_claim(alignment),
-        nct.Equality(
-            "bias",
-            r"b=\bar y",
-            lambda p, x: x.bias,
-            lambda p: p.minimum.bias,
-        ),
-        nct.Equality(
-            "residual",
-            r"WH+b1^\top-Y",
-            lambda p, x: p.logits(x) - p.targets,
-            lambda p: p.residual,
-        ),
-        balance_claim(norm_balance),
-        nct.Equality(
-            "nrc",
-            r"\mathrm{NRC1}=\mathrm{NRC2}=\mathrm{NRC3}=0",
-            collapse_measures,
-            lambda p: jnp.broadcast_to(p.measures, (3,)),
-            size=lambda problem, params: jnp.ones(()),
-            applies=all_on,
-        ),
-        direction_claim("largest", r"u_1^\top W=0\iff c\ge\lambda_{max}", 0, lambda i: True),
-        direction_claim("second", r"u_2^\top W=0\iff c\ge\lambda_2", 1, lambda i: i.problem.classes > 1),
-        direction_claim("smallest", r"u_n^\top W=0\iff c\ge\lambda_{min}", -1, lambda i: i.problem.classes > 2),
-    )
 
 
 THEOREM = nct.register(
@@ -324,8 +228,9 @@ THEOREM = nct.register(
         ),
         sources=(
             ANDRIOPOULOS_2024.remark(
-                "For lambda_min < c < lambda_max the spectral positive part replaces the paper's truncation of columns, which "
-                "agrees with it for a diagonal Sigma with descending entries (erratum N6); value and proof there are ours."
+                "For lambda_min < c < lambda_max the spectral positive part replaces the paper's truncation of "
+                "columns, which agrees with it for a diagonal Sigma with descending entries (erratum N6); value and "
+                "proof there are ours."
             ),
         ),
         instances=draw_instances,

@@ -9,11 +9,12 @@ import numpy as np
 import nctheory as nct
 
 GAP = 2.2
-"""Ratio of neighbouring eigenvalues of Sigma before they are moved at random: never closer than the windows at c."""
+"""Neighbouring eigenvalues of Sigma have this ratio before they are moved at random, and stay farther apart than the
+windows at c."""
 
 
 class Moments(NamedTuple):
-    """Of the targets: mean, eigenvalues (descending) and eigenvectors of Sigma, and Sigma^(-1/2) (Y - mean)."""
+    """The moments of targets: mean, eigenvalues (descending) and eigenvectors of Sigma, Sigma^(-1/2) (Y - mean)."""
 
     mean: jax.Array
     eigenvalues: jax.Array
@@ -22,7 +23,7 @@ class Moments(NamedTuple):
 
 
 def moments(problem):
-    """The moments of a problem's targets."""
+    """Compute the moments of a problem's targets."""
     y = jnp.asarray(problem.targets)
     mean = jnp.mean(y, axis=1)
     centred = y - mean[:, None]
@@ -32,13 +33,13 @@ def moments(problem):
 
 
 def strength(problem):
-    """c = lambda_W lambda_H in the paper's sense, whose lambda_H is M times ours."""
+    """Return c = lambda_W lambda_H in the paper's sense, whose lambda_H is M times ours."""
     decay = jnp.asarray(problem.weight_decay)
     return decay[0] * decay[1] * problem.targets.shape[1]
 
 
 def draw_targets(rng, n, samples):
-    """Targets of a mean off zero and a covariance that is not diagonal, and its eigenvalues (descending)."""
+    """Draw targets of a mean off zero and a covariance that is not diagonal, and its eigenvalues (descending)."""
     eigenvalues = np.sort(GAP ** np.arange(n) * np.exp(rng.uniform(-0.2, 0.2, size=n)))[::-1] * np.exp(rng.normal())
     frame = np.linalg.qr(rng.normal(size=(n, n)))[0]
     raw = rng.normal(size=(n, samples))
@@ -48,7 +49,7 @@ def draw_targets(rng, n, samples):
 
 
 def make(rng, dim, targets, c, regime):
-    """The instance with lambda_W lambda_H = c (the paper's lambda_H), of a ratio up to 30 or down to 1/30, but not near 1."""
+    """Build the instance with lambda_W lambda_H = c (the paper's lambda_H) and a ratio from 1/30 to 30, not near 1."""
     n, samples = targets.shape
     ratio = 10 ** (rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 1.0 if regime.startswith("c > max") else 1.5))
     lam_w, lam_h = float(np.sqrt(c * ratio)), float(np.sqrt(c / ratio))

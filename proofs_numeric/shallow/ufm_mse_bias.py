@@ -1,13 +1,20 @@
 r"""Squared error, balanced, with a bias: from the orthogonal frame to the simplex ETF.
 
-Squared error with a bias: orthogonal frame, tilted frame or simplex ETF, by the decay of the bias.
+Whether squared error ends in a simplex or in orthogonal directions depends on how dear the bias is. A cheap bias takes
+over the mean of the outputs, and the K classes, n samples each, form a simplex; a dear one leaves it to the features,
+which are orthogonal only in the limit. Between the two stands a tilted frame, which is neither, up to a sharp
+threshold. The two classical theorems are the two ends of one formula.
 
-Theorem:
-    For $f=\frac1{2N}|WH+b1^\top-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2
-    +\frac{\lambda_b}2|b|^2$ let $c=K\sqrt{n\lambda_W\lambda_H}$, $w=\lambda_b/(1+\lambda_b)$. Every global minimiser has
+Problem:
+    $\min_{W,H,b}\frac1{2N}|WH+b1^\top-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2+\frac{\lambda_b}2|b|^2$
+    over $W\in\mathbb R^{K\times d}$, the features $H\in\mathbb R^{d\times N}$ of $N=nK$ samples with one-hot labels Y,
+    and the bias $b\in\mathbb R^K$.
+Theorem (Zhou et al. 2022, for a free bias Tirer and Bruna 2022, number unchecked; the closed form is our own):
+    For $f=\frac1{2N}|WH+b1^\top-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2 +\frac{\lambda_b}2|b|^2$ let
+    $c=K\sqrt{n\lambda_W\lambda_H}$, $w=\lambda_b/(1+\lambda_b)$. Every global minimiser has
     $WH=[(1-c)_+S+m\,11^\top/K]\otimes1_n^\top$ with $m=(1-c/w)_+$ ($m=0$ for $\lambda_b=0$) and
-    $b=\frac{1-m}{K(1+\lambda_b)}1$: a simplex ETF iff $w\le c$, an orthogonal frame in the limit $\lambda_b\to\infty$, a
-    tilted frame between. With $\phi(c)=c-c^2/2$ up to 1 and $1/2$ beyond,
+    $b=\frac{1-m}{K(1+\lambda_b)}1$: a simplex ETF iff $w\le c$, an orthogonal frame in the limit $\lambda_b\to\infty$,
+    a tilted frame between. With $\phi(c)=c-c^2/2$ up to 1 and $1/2$ beyond,
     $\min f=\frac{K-1}K\phi(c)+\frac wK\phi(c/w)$.
 Hypotheses:
     - squared error
@@ -18,6 +25,38 @@ Hypotheses:
     - all decays > 0
 Notation:
     Zhou et al.: lambda_W, lambda_H, lambda_b as here; Tirer and Bruna have lambda_b = 0.
+Why:
+    All factorisations of $Z=WH$ cost at least $\lambda|Z|_*$, $\lambda=\sqrt{\lambda_W\lambda_H}$, so that f is at
+    least a convex function of Z and b with one minimiser. (The logits are unique, because the fit is strictly convex in
+    them. So is a decayed b. A free b takes the row means of Z, and their removal lowers the nuclear norm.) The
+    permutations of classes and of samples therefore leave it alone: $Z=(sS+m11^\top/K)\otimes1_n^\top$, $b=\frac uK1$
+    and $\lambda|Z|_*=\frac cK[(K-1)|s|+|m|]$. The objective is now
+    $\frac{K-1}K[\frac12(s-1)^2+c|s|]+\frac1K[\frac12(m+u-1)^2+\frac{\lambda_b}2u^2+c|m|]$: s is 1 less c, or zero; the
+    least over u is $\frac w2(1-m)^2+c|m|$, at $u=(1-m)/(1+\lambda_b)$, whose minimum in m is at $1-c/w$, or zero.
+Checked:
+    Random starts are followed along the gradient flow to their ends. A dual point of the nuclear-norm program bounds
+    the minimum from below at each end, without the formula, and the value must lie in the interval so certified.
+    Logits, $WW^\top$, $H^\top H$, both norms, self-duality and the bias are compared at the certified ends, to what
+    their gradients leave open. These are certified to hold at every global minimiser where strict complementarity and a
+    Hessian that is positive definite off the gauge show that there is no other, and sampled elsewhere. Two thresholds
+    are located by bisection between certified ends: the decay from which on all is zero, and the decay of the bias at
+    which the frame begins to tilt.
+Refuted by:
+    One certified end at which any of these differs by more than its tolerance, or a threshold outside its last bracket.
+    The same check must refute a tilt that begins 3 % too early or too late, or at a bias decay of c; a simplex, or an
+    orthogonal frame, at every decay of the bias; the bias of the free case; the value of the theorem without a bias; an
+    onset 0.1 % too late; and norms, the scale of self-duality and the bias off by 1e-6.
+Example:
+    The value, and the first entry of the bias, in closed form and at the ends of four random starts, for a tilted
+    frame.
+
+    >>> problem = instance(classes=3, dim=3, n=2, strength=0.3, weight=0.6, ratio=2.0, regime="tilted").problem
+    >>> minimum = nct.closed_form.squared_error_bias_minimum(problem)
+    >>> ends = nct.solve(problem, seeds=4, light=True)
+    >>> [round(float(value), 6) for value in (minimum.value, *ends.value)]
+    [0.245, 0.245, 0.245, 0.245, 0.245]
+    >>> [round(float(bias[0]), 6) for bias in (minimum.bias, *ends.params.bias)]
+    [0.066667, 0.066667, 0.066667, 0.066667, 0.066667]
 """
 
 import dataclasses
@@ -32,11 +71,12 @@ from proofs_numeric.pool import LARGE, MIDDLE, SMALL, log_uniform, near, pick
 from proofs_numeric.shallow.strength import CLOSEST_ZERO, decay_ratio, decays, onset_at_one
 
 ID = "ufm-mse-bias"
-LEAST = ((2, 1, 3), (3, 2, 4))  # (K, d, n) with d = K-1, the least for a free bias
+# These shapes (K, d, n) have d = K-1, the least that the theorem allows for a free bias.
+LEAST = ((2, 1, 3), (3, 2, 4))
 
 
 def draw_instances(key):
-    """Over w = lambda_b/(1+lambda_b) and c: every regime, w close to c and c close to 1 on either side; a free bias."""
+    """Draw w = lambda_b/(1+lambda_b) and c in every regime, w next to c and c next to 1 on either side; a free bias."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for classes, dim, n in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
@@ -60,7 +100,7 @@ def draw_instances(key):
 
 
 def instance(classes, dim, n, strength, weight, ratio, regime):
-    """The instance with c = `strength`, lambda_b/(1+lambda_b) = `weight` and lambda_W / lambda_H = `ratio`."""
+    """Build the instance with c = `strength`, lambda_b/(1+lambda_b) = `weight` and lambda_W / lambda_H = `ratio`."""
     decay, bias = decays(classes, n, strength, ratio), float(weight / (1 - weight))
     problem = nct.unconstrained_features(counts=(n,) * classes, dim=dim, loss="mse", weight_decay=decay, bias=bias)
     shown = {"K": classes, "d": dim, "n": n, "lambda_W": decay[0], "lambda_H": decay[1], "lambda_b": bias}
@@ -68,7 +108,7 @@ def instance(classes, dim, n, strength, weight, ratio, regime):
 
 
 def with_mean(rule):
-    """The theorem with another rule for m, the scale of the frame along 1; all else follows from m as in the theorem."""
+    """Take another rule for m, the scale of the frame along 1; all else follows from m as in the theorem."""
 
     def predict(problem):
         decay = jnp.asarray(problem.bias_decay)
@@ -82,60 +122,63 @@ def with_mean(rule):
 
 
 def tilt(c, w):
-    """m where the frame is tilted."""
+    """Return m where the frame is tilted."""
     return 1.0 - c / jnp.where(w > 0, w, 1.0)
 
 
 def wrong_bias(problem):
-    """b = 1/K, as for a free bias, whatever its decay."""
+    """Predict b = 1/K, as for a free bias, whatever its decay."""
     true = nct.closed_form.squared_error_bias_minimum(problem)
     return true._replace(bias=jnp.full((problem.classes,), 1.0 / problem.classes))
 
 
 def value_of_no_bias(problem):
-    """The value c - c^2/2 that the theorem without a bias has."""
-    true, c = (
-        nct.closed_form.squared_error_bias_minimum(problem),
-        jnp.minimum(nct.closed_form.collapse_strength(problem), 1.0),
-    )
+    """Predict the value c - c^2/2 that the theorem without a bias has."""
+    true = nct.closed_form.squared_error_bias_minimum(problem)
+    c = jnp.minimum(nct.closed_form.collapse_strength(problem), 1.0)
     return true._replace(value=c - c**2 / 2)
 
 
 def tilted(one):
-    """Whether an instance lies strictly between the two classical frames."""
+    """Tell whether an instance lies strictly between the two classical frames."""
     return one.parameters["regime"] in ("tilted", "tilted, weak decays")
 
 
 def at_bias_decay(problem, bias_decay):
-    """The problem at another decay of the bias."""
+    """Return the problem at another decay of the bias."""
     return dataclasses.replace(problem, bias_decay=np.asarray(bias_decay, np.float64))
 
 
 def size_along_one(problem, params):
-    """|1^T W H|, zero for a simplex ETF; of second order in W and H, so that rounding next to the threshold is not seen."""
+    """Measure |1^T W H|, zero for a simplex ETF.
+
+    It is of second order in W and H, so that rounding next to the threshold is not seen.
+    """
     return jnp.linalg.norm(jnp.sum(problem.product(params), axis=0))
 
 
 def around_tilt(problem):
-    """Bias decays well on either side of w = c."""
+    """Name bias decays well on either side of w = c."""
     c = float(nct.closed_form.collapse_strength(problem))
     return 0.15 * c / (1 - c), 6.0 * c / (1 - c)
 
 
-def bends(one):
-    """Instances at which the change from the tilted frame to the simplex ETF is located."""
+def has_located_tilt(one):
+    """Tell whether the change from the tilted frame to the simplex ETF is located at an instance."""
     return one.problem.widths[0] >= one.problem.classes and 0.1 < one.parameters["c"] < 0.8
 
 
 def shrinkage(minimum):
-    """c, from the scale 1 - c of the simplex."""
+    """Return c, from the scale 1 - c of the simplex."""
     return 1.0 - (minimum.product[0, 0] - minimum.product[1, 0])
 
 
 def tilt_claim(predicted):
-    """The claim that the frame is tilted exactly from a predicted decay of the bias on."""
+    """Claim that the frame is tilted exactly from a predicted decay of the bias on."""
     statement = r"m>0\iff\lambda_b>c/(1-c)"
-    return nct.Threshold("tilt", statement, at_bias_decay, size_along_one, predicted, around_tilt, applies=bends)
+    return nct.Threshold(
+        "tilt", statement, at_bias_decay, size_along_one, predicted, around_tilt, applies=has_located_tilt
+    )
 
 
 THEOREM = nct.register(
@@ -187,7 +230,10 @@ THEOREM = nct.register(
             nct.Control("value without bias", "min f = c - c^2/2", value_of_no_bias, claims=("value",)),
             nct.Control("onset at 1.001", "zero from c = 1.001 on", versions=(onset_at_one(1.001),)),
             nct.Control(
-                "lambda_b for w", "tilted from lambda_b = c on", versions=(tilt_claim(shrinkage),), applies=bends
+                "lambda_b for w",
+                "tilted from lambda_b = c on",
+                versions=(tilt_claim(shrinkage),),
+                applies=has_located_tilt,
             ),
             *nct.theorems.collapse_controls(nct.closed_form.squared_error_bias_minimum),
         ),

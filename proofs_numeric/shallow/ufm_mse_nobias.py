@@ -1,12 +1,18 @@
 r"""Squared error, balanced, no bias: the orthogonal frame.
 
-Squared error with free features and no bias: every global minimiser is an orthogonal frame, or zero.
+With squared error and no bias the features of the K classes, n samples each, collapse to K orthogonal directions of
+equal length, and the classifier to the same directions: not to the simplex that cross-entropy ends in. All outputs are
+the targets, shrunk by one common factor. From a certain decay on they are zero. It is the simplest complete description
+of a global minimum in the field, and the yardstick for biases, imbalance and depth.
 
-Theorem:
-    For $f=\frac1{2N}|WH-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ let
-    $c=K\sqrt{n\lambda_W\lambda_H}$. If $c<1$, every global minimiser has $WH=(1-c)Y$,
-    $WW^\top=\sqrt{\lambda_H/\lambda_W}\sqrt n(1-c)I$, $\bar H^\top\bar H=\sqrt{\lambda_W/(\lambda_Hn)}(1-c)I$, no variability
-    within classes, and $\min f=c-c^2/2$. If $c\ge1$ the minimiser is zero, with value $1/2$.
+Problem:
+    $\min_{W,H}\frac1{2N}|WH-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ over $W\in\mathbb R^{K\times d}$
+    and the features $H\in\mathbb R^{d\times N}$ of $N=nK$ samples with one-hot labels Y.
+Theorem (Zhou et al. 2022, Tirer and Bruna 2022, number unchecked):
+    For $f=\frac1{2N}|WH-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ let $c=K\sqrt{n\lambda_W\lambda_H}$.
+    If $c<1$, every global minimiser has $WH=(1-c)Y$, $WW^\top=\sqrt{\lambda_H/\lambda_W}\sqrt n(1-c)I$,
+    $\bar H^\top\bar H=\sqrt{\lambda_W/(\lambda_Hn)}(1-c)I$, no variability within classes, and $\min f=c-c^2/2$. If
+    $c\ge1$ the minimiser is zero, with value $1/2$.
 Hypotheses:
     - squared error
     - free features
@@ -16,6 +22,36 @@ Hypotheses:
     - no bias
 Notation:
     Zhou et al. and Tirer and Bruna: fit 1/(2N)|WH-Y|^2 and decays lambda/2 as here.
+Why:
+    All factorisations of $Z=WH$ cost at least $\lambda|Z|_*$, $\lambda=\sqrt{\lambda_W\lambda_H}$, and some cost no
+    more, because d is at least the rank of Z. What remains is $\min_Z\frac1{2N}|Z-Y|_F^2+\lambda|Z|_*$, which is
+    strictly convex. Its minimiser has the singular vectors of Y, and the singular values of Y less $N\lambda$, or zero.
+    All K singular values of Y are $\sqrt n$, and $N\lambda/\sqrt n=c$: so $Z=(1-c)_+Y$. The fit there is $c^2/2$ and
+    the decay costs $c(1-c)$. The cheapest factorisations have $WW^\top=\sqrt{\lambda_H/\lambda_W}(ZZ^\top)^{1/2}$ and
+    $H^\top H=\sqrt{\lambda_W/\lambda_H}(Z^\top Z)^{1/2}$.
+Checked:
+    Random starts are followed along the gradient flow to their ends. A dual point of the nuclear-norm program bounds
+    the minimum from below at each end, without the formula, and the value must lie in the interval so certified.
+    Logits, $WW^\top$, $H^\top H$, both norms and self-duality are compared at the certified ends, to what their
+    gradients leave open. These are certified to hold at every global minimiser where strict complementarity and a
+    Hessian that is positive definite off the gauge show that there is no other, and sampled elsewhere. The onset is
+    located by bisection in the strength of the decays between certified ends.
+Refuted by:
+    One certified end at which any of these differs by more than its tolerance, or an onset outside its last bracket.
+    The same check must refute an onset 3 % too early or too late, one 0.1 % too late in the bisection, outputs that
+    reach the targets, a simplex in the place of the orthogonal frame, and norms and the scale of self-duality off by
+    1e-6.
+Example:
+    The value, and the output at the label, in closed form and at the ends of four random starts.
+
+    >>> problem = instance(classes=3, dim=3, n=2, strength=0.3, ratio=2.0).problem
+    >>> minimum = nct.closed_form.squared_error_minimum(problem)
+    >>> ends = nct.solve(problem, seeds=4, light=True)
+    >>> [round(float(value), 6) for value in (minimum.value, *ends.value)]
+    [0.255, 0.255, 0.255, 0.255, 0.255]
+    >>> outputs = (ends.params.weights[0] @ ends.params.features)[:, 0, 0]
+    >>> [round(float(output), 6) for output in (minimum.logits[0, 0], *outputs)]
+    [0.7, 0.7, 0.7, 0.7, 0.7]
 """
 
 import jax.numpy as jnp
@@ -30,7 +66,7 @@ ID = "ufm-mse-nobias"
 
 
 def draw_instances(key):
-    """One small, one middle and one large shape (K, d, n), each with very weak to moderate decay, c about 1 and far beyond."""
+    """Draw a small, a middle and a large shape (K, d, n), each with c from far below 1 to far beyond it."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for classes, dim, n in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE + WIDE)):
@@ -39,7 +75,7 @@ def draw_instances(key):
 
 
 def instance(classes, dim, n, strength, ratio):
-    """The instance with c = K sqrt(n lambda_W lambda_H) = `strength` and lambda_W / lambda_H = `ratio`."""
+    """Build the instance with c = K sqrt(n lambda_W lambda_H) = `strength` and lambda_W / lambda_H = `ratio`."""
     decay = decays(classes, n, strength, ratio)
     problem = nct.unconstrained_features(counts=(n,) * classes, dim=dim, loss="mse", weight_decay=decay)
     shown = {"K": classes, "d": dim, "n": n, "lambda_W": decay[0], "lambda_H": decay[1], "c": float(strength)}
@@ -47,12 +83,12 @@ def instance(classes, dim, n, strength, ratio):
 
 
 def frame(problem, scale, value):
-    """An orthogonal frame of any scale and value."""
+    """Predict an orthogonal frame of any scale and value."""
     return nct.closed_form.frame_minimum(problem, scale, scale, value, None, ID)
 
 
 def shifted_threshold(factor):
-    """The theorem with its threshold c = 1 moved to c = `factor`, its formulas continued."""
+    """Move the theorem's threshold c = 1 to c = `factor`, and continue its formulas up to there."""
 
     def predict(problem):
         c = nct.closed_form.collapse_strength(problem)
@@ -63,13 +99,13 @@ def shifted_threshold(factor):
 
 
 def unshrunk(problem):
-    """Logits that reach the targets: WH = Y, as without decay."""
+    """Predict logits that reach the targets, WH = Y, as without decay."""
     true = nct.closed_form.squared_error_minimum(problem)
     return frame(problem, jnp.ones(()), true.value)
 
 
 def simplex(problem):
-    """A simplex ETF of the right scale instead of an orthogonal frame."""
+    """Predict a simplex ETF of the right scale instead of an orthogonal frame."""
     true = nct.closed_form.squared_error_minimum(problem)
     scale = jnp.maximum(1.0 - nct.closed_form.collapse_strength(problem), 0.0)
     return nct.closed_form.frame_minimum(problem, scale, jnp.zeros(()), true.value, None, ID)

@@ -165,7 +165,7 @@ def squared_error_bias_minimum(problem: DeepLinear) -> Minimum:
     r"""Squared error with a bias of decay $\lambda_b\ge0$, $w=\lambda_b/(1+\lambda_b)$:
     $\bar Z=(1-c)_+S+m\,11^\top/K$ with $m=(1-c/w)_+$, $b=(1-m)/(K(1+\lambda_b))1$,
     value $\tfrac{K-1}K\phi(c)+\tfrac wK\phi(c/w)$, $\phi(c)=c-c^2/2$ up to 1 and 1/2 beyond.
-    Exact simplex ETF iff $w\le c$, orthogonal frame as $\lambda_b\to\infty$, a tilted frame between. Needs d >= K
+    For c < 1 an exact simplex ETF iff $w\le c$, orthogonal frame as $\lambda_b\to\infty$, a tilted frame between. Needs d >= K
     (K-1 where the bias is free).
 
     Zhou et al., ICML 2022, and Tirer and Bruna, ICML 2022 (numbers unchecked); the closed form is our own.

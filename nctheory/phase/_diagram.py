@@ -213,8 +213,8 @@ def diagrams() -> dict[str, Diagram]:
 def find_diagram(identifier: str) -> Diagram:
     """The diagram of that identifier; or the one that a file `….py` registers, or of several `….py:ID`.
 
-    Raises ValueError, with the known ones, for an identifier that no diagram has, and TheoremFileError for a file that does not
-    import or registers none. A file that fails after it has registered the diagram asked for is warned of.
+    Raises ValueError, with the known ones, for an identifier that no diagram has, and TheoremFileError for a file that does
+    not import or registers none. A file that fails after it has registered the diagram asked for is warned of.
 
     >>> find_diagram("minority-collapse").along.name
     'ratio'

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from nctheory.closed_form._minimum import NoClosedForm
-from nctheory.engine import Array, float64, is_positive, shown, untraced
-from nctheory.problems import RANK_DOUBT, RANK_TOLERANCE, ChainParams, DeepLinear, is_loss, ravel, segment_ranks
+from nctheory.closed_form._require import require
+from nctheory.engine import Array, float64, shown, untraced
+from nctheory.problems import RANK_DOUBT, RANK_TOLERANCE, ChainParams, DeepLinear, ravel, segment_ranks
 
 DISTINCT = 1e-9
 """Relative distance from which on two eigenvalues count as different."""
@@ -64,15 +65,7 @@ def data_critical_values(problem: DeepLinear) -> list[DataCriticalValue]:
 
 def _spectrum(problem: DeepLinear) -> tuple[np.ndarray, float]:
     """Eigenvalues of Sigma, descending, and |Y|_F^2; NoClosedForm names the hypothesis that fails."""
-    if not is_loss(problem.loss, "mse"):
-        raise NoClosedForm(f"needs loss mse, got {problem.loss.label}")
-    if problem.inputs is None:
-        raise NoClosedForm("needs given inputs, but the features are free")
-    if problem.bias_decay is not None:
-        raise NoClosedForm("needs no bias")
-    for i, decay in enumerate(problem.weight_decay):
-        if is_positive(decay):
-            raise NoClosedForm(f"needs no decay, got weight_decay[{i}] = {float(decay)}")
+    require(problem, loss="mse", inputs="given", bias="none", decay="zero")
     x, y = np.asarray(problem.inputs), np.asarray(problem.targets)
     _, singular, right = np.linalg.svd(x, full_matrices=False)
     if len(singular) < x.shape[0] or singular[-1] <= DISTINCT * singular[0]:

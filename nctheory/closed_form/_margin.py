@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._product import minimum_from_product
+from nctheory.closed_form._require import require
 from nctheory.engine import Array, float64
 from nctheory.problems import DeepLinear, MarginPenalty
 
@@ -104,24 +105,14 @@ def _penalty(problem: DeepLinear) -> MarginPenalty:
     loss = problem.loss
     if not isinstance(loss, MarginPenalty):
         raise NoClosedForm(f"needs the penalty of a hard margin (support_vector_features), got loss {loss.label}")
-    if problem.inputs is not None:
-        raise NoClosedForm("features must be free, but inputs are given")
-    if problem.depth != 1:
-        raise NoClosedForm(f"needs two factors W H (depth 1), got depth {problem.depth}")
-    if problem.bias_decay is not None:
-        raise NoClosedForm("needs no bias, got one")
-    if problem.classes < 2:
-        raise NoClosedForm("needs at least two classes, got 1")
-    if problem.widths[0] < problem.classes - 1:
-        raise NoClosedForm(f"needs dim >= K-1 = {problem.classes - 1}, got dim {problem.widths[0]}")
+    width = problem.classes - 1, "K-1"
+    require(problem, inputs="free", depth=1, bias="none", classes=2, width=width, decay="positive")
     leaves = (problem.weight_decay, loss.multipliers, loss.class_scale, loss.label_scale, problem.targets)
     if not _known(*leaves, problem.multiplicity):
         return loss
     targets, decay = np.asarray(problem.targets), np.asarray(problem.weight_decay)
     if not (np.all((targets == 0) | (targets == 1)) and np.all(targets.sum(axis=0) == 1)):
         raise NoClosedForm("needs one-hot targets, got others")
-    if np.any(decay <= 0):
-        raise NoClosedForm(f"needs lambda_W, lambda_H > 0, got {decay.tolist()}; the multipliers then have no scale")
     counts = np.asarray(class_counts(problem))
     if np.any(counts <= 0):
         raise NoClosedForm(f"needs samples of every class, got counts {counts.tolist()}")

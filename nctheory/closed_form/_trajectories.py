@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from nctheory.closed_form._minimum import NoClosedForm
+from nctheory.closed_form._require import require
 from nctheory.engine import Array, Scalar, float64, is_traced
-from nctheory.problems import ChainParams, DeepLinear, is_loss
+from nctheory.problems import ChainParams, DeepLinear
 
 NODES, PANELS, NEWTON = 24, 6, 100
 VIOLATION = 1e-9
@@ -104,8 +105,7 @@ def balanced_trajectory(problem: DeepLinear, start: ChainParams, times: Float[Ar
     measured violation, for another number of layers, for what `aligned_trajectory` refuses but alignment and heights, and for
     a correlation that is not square and invertible.
     """
-    if problem.depth != 2:
-        raise NoClosedForm(f"needs two layers, got {problem.depth}")
+    require(problem, depth=2)
     target = _white_target(problem)
     if target.shape[0] != target.shape[1]:
         raise NoClosedForm(f"needs as many outputs as inputs, got {target.shape}")
@@ -145,13 +145,7 @@ def balanced_trajectory(problem: DeepLinear, start: ChainParams, times: Float[Ar
 
 def _white_target(problem: DeepLinear) -> Array:
     r"""$\Sigma=YX^\top/N$, where the objective is $\frac12|W-\Sigma|^2$."""
-    if not is_loss(problem.loss, "mse"):
-        raise NoClosedForm(f"needs squared error, got {problem.loss.label}")
-    if problem.inputs is None or problem.bias_decay is not None:
-        raise NoClosedForm("needs given inputs and no bias")
-    decay = problem.weight_decay
-    if not is_traced(decay) and np.any(np.asarray(decay) != 0.0):
-        raise NoClosedForm(f"needs no decay, got {np.asarray(decay).tolist()}")
+    require(problem, loss="mse", inputs="given", bias="none", decay="zero")
     inputs, weight = jnp.asarray(problem.inputs), jnp.asarray(problem.column_weight)
     gram = (inputs * weight[None, :]) @ inputs.T
     _small(gram - jnp.eye(gram.shape[0]), gram, "white inputs, XX^T = N I", "the distance of XX^T/N from I")

@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory.closed_form._deep_mse import BISECTIONS, directions, largest_root, spinodal
+from nctheory.closed_form._thresholds import TIE
 from nctheory.engine import Array, bisect, float64, shown, untraced
 from nctheory.problems import DeepLinear
 
 ZERO, SMALL, LARGE = 0, 1, 2
-TIE = 1e-9
-"""Relative distance of singular values that count as one."""
 
 
 @shown()

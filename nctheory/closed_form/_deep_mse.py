@@ -12,6 +12,7 @@ from nctheory.closed_form._minimum import Minimum, closed_form
 from nctheory.closed_form._product import minimum_from_product
 from nctheory.closed_form._require import require
 from nctheory.closed_form._spectral import refuse_tie
+from nctheory.closed_form._thresholds import EMPTY_DIRECTION
 from nctheory.engine import Array, Scalar, bisect, float64
 from nctheory.problems import DeepLinear
 
@@ -115,7 +116,7 @@ def directions(problem: DeepLinear) -> Directions:
     else:
         squared, vectors = jnp.linalg.eigh((targets * multiplicity[None, :]) @ targets.T)
         left, squared = vectors[:, ::-1], squared[::-1]
-        empty = squared <= 1e-13 * squared[0]
+        empty = squared <= EMPTY_DIRECTION * squared[0]
         sigma = jnp.where(empty, 0.0, jnp.sqrt(jnp.where(empty, 1.0, squared)))
     alive = sigma > 0
     safe = jnp.where(alive, sigma, 1.0)

@@ -10,13 +10,12 @@ from nctheory.closed_form._grouped import Grouped, grouped_cross_entropy
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._product import minimum_from_product
 from nctheory.closed_form._require import require
+from nctheory.closed_form._thresholds import MAX_RELATIVE_GAP
 from nctheory.engine import Array, Scalar, float64
 from nctheory.problems import DeepLinear
 
-MOST_GROUPS = 16
+MAX_GROUPS = 16
 """Different counts up to which the grouped program is solved; its Newton matrices grow with the square of their number."""
-SOLVED = 1e-11
-"""Relative duality gap beyond which its solution is not handed out."""
 
 
 def count_groups(counts: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -37,14 +36,14 @@ def _counts(problem: DeepLinear) -> tuple[int, ...]:
     )  # fmt: skip
     assert problem.counts is not None
     groups = len(set(problem.counts))
-    if groups > MOST_GROUPS:
-        raise NoClosedForm(f"needs at most {MOST_GROUPS} different counts, got {groups}")
+    if groups > MAX_GROUPS:
+        raise NoClosedForm(f"needs at most {MAX_GROUPS} different counts, got {groups}")
     return problem.counts
 
 
 def _solved(found: Grouped) -> bool:
     try:
-        return float(found.value - found.lower_bound) <= SOLVED * float(found.value)
+        return float(found.value - found.lower_bound) <= MAX_RELATIVE_GAP * float(found.value)
     except TypeError:  # a tracer: the check is the caller's
         return True
 

@@ -10,11 +10,9 @@ from jaxtyping import Float
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._product import minimum_from_product
 from nctheory.closed_form._require import require
+from nctheory.closed_form._thresholds import SAME_MULTIPLIERS
 from nctheory.engine import Array, float64
 from nctheory.problems import DeepLinear, MarginPenalty
-
-SAME = 1e-9
-"""Relative distance up to which given multipliers are those of the theorem."""
 
 
 @jax.jit
@@ -119,7 +117,7 @@ def _penalty(problem: DeepLinear) -> MarginPenalty:
     right = np.asarray(hard_margin_multipliers(counts, loss.class_scale, loss.label_scale))
     right = right * counts.sum() * np.sqrt(decay[0] * decay[1])
     distance = float(np.max(np.abs(np.asarray(loss.multipliers) - right)))
-    if distance > SAME * np.max(right):
+    if distance > SAME_MULTIPLIERS * np.max(right):
         raise NoClosedForm(
             f"needs the multipliers of the optimum (hard_margin_multipliers), got others: the largest difference is "
             f"{distance:.3g} of {np.max(right):.3g}"

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from nctheory.closed_form._minimum import Minimum, NoClosedForm
 from nctheory.closed_form._require import require
+from nctheory.closed_form._thresholds import TIE
 from nctheory.engine import Array, Scalar
 from nctheory.problems import DeepLinear
 
@@ -83,7 +84,7 @@ def refuse_tie(sigma: Array, threshold: Scalar, rank: int) -> None:
         above, below, least = float(sigma[rank - 1]), float(sigma[rank]), float(threshold)
     except TypeError:  # a tracer: the hypothesis is the caller's
         return
-    if above > least and above - below <= 1e-9 * above:
+    if above > least and above - below <= TIE * above:
         raise NoClosedForm(
             f"the rank cut at width {rank} falls between equal singular values {above:.6g} of the targets: the minimisers' "
             "product is not unique (only its value and spectrum are)"

@@ -9,12 +9,11 @@ from jaxtyping import Float
 
 from nctheory.closed_form._minimum import NoClosedForm
 from nctheory.closed_form._require import require
+from nctheory.closed_form._thresholds import MAX_VIOLATION
 from nctheory.engine import Array, Scalar, float64, is_traced
 from nctheory.problems import ChainParams, DeepLinear
 
 NODES, PANELS, NEWTON = 24, 6, 100
-VIOLATION = 1e-9
-"""Relative violation of a hypothesis about the start or the inputs that is still rounding."""
 
 
 @float64
@@ -111,7 +110,7 @@ def balanced_trajectory(problem: DeepLinear, start: ChainParams, times: Float[Ar
         raise NoClosedForm(f"needs as many outputs as inputs, got {target.shape}")
     _balanced(start)
     left, s, right = jnp.linalg.svd(target)
-    if not is_traced(s) and not float(s[-1]) > VIOLATION * float(s[0]):
+    if not is_traced(s) and not float(s[-1]) > MAX_VIOLATION * float(s[0]):
         raise NoClosedForm(f"needs YX^T invertible, got singular values from {float(s[0]):.3g} to {float(s[-1]):.3g}")
     lower, upper = (jnp.asarray(weight) for weight in start.weights)
     plus = (right @ lower.T + left.T @ upper) / jnp.sqrt(2.0)
@@ -164,7 +163,7 @@ def _small(part: Array, whole: Array, hypothesis: str, name: str, ending: str = 
     if is_traced(part) or is_traced(whole):
         return
     share = float(np.linalg.norm(np.asarray(part)) / max(float(np.linalg.norm(np.asarray(whole))), 1e-300))
-    if not share <= VIOLATION:
+    if not share <= MAX_VIOLATION:
         raise NoClosedForm(f"needs {hypothesis}, got {name} = {share:.3g}{ending}")
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from nctheory.engine import bisect_numpy
+from nctheory.theorems._thresholds import CONFIDENCE
 
-CONFIDENCE = 0.95
 HALVINGS = 60
 """Halvings of [0, 1] in search of a bound: the last bracket is as wide as rounding."""
 

@@ -3,17 +3,15 @@
 import itertools
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nctheory.closed_form._deep_mse import BISECTIONS, directions, largest_root, spinodal
-from nctheory.engine import Array, float64, shown, untraced
+from nctheory.closed_form._thresholds import TIE
+from nctheory.engine import Array, bisect, float64, shown, untraced
 from nctheory.problems import DeepLinear
 
 ZERO, SMALL, LARGE = 0, 1, 2
-TIE = 1e-9
-"""Relative distance of singular values that count as one."""
 
 
 @shown()
@@ -47,14 +45,8 @@ def smaller_root(strength: Array, depth: int) -> Array:
     low = jnp.zeros(b.shape)
     high = jnp.full(b.shape, ((depth - 1) / (depth + 1)) ** (1 / depth))
 
-    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        a, c = bracket
-        middle = 0.5 * (a + c)
-        below = depth * middle ** (depth - 1) / (middle**depth + 1) ** 2 < b
-        return jnp.where(below, middle, a), jnp.where(below, c, middle)
-
-    low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (low, high))
-    return jnp.where(exists, 0.5 * (low + high), 0.0)
+    found = bisect(lambda x: depth * x ** (depth - 1) / (x**depth + 1) ** 2 < b, low, high, BISECTIONS)
+    return jnp.where(exists, found, 0.0)
 
 
 @untraced("`stationary_values` and `deep_mse_minimum` can be traced")

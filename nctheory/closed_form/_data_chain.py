@@ -8,11 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from nctheory.closed_form._minimum import NoClosedForm
-from nctheory.engine import Array, float64, is_positive, shown, untraced
-from nctheory.problems import RANK_DOUBT, RANK_TOLERANCE, ChainParams, DeepLinear, is_loss, ravel, segment_ranks
-
-DISTINCT = 1e-9
-"""Relative distance from which on two eigenvalues count as different."""
+from nctheory.closed_form._require import require
+from nctheory.closed_form._thresholds import DISTINCT_EIGENVALUES, NONZERO_SINGULAR_VALUE, ZERO_SINGULAR_VALUE
+from nctheory.engine import Array, float64, shown, untraced
+from nctheory.problems import RANK_DOUBT, RANK_TOLERANCE, ChainParams, DeepLinear, ravel, segment_ranks
 
 
 @shown()
@@ -64,29 +63,17 @@ def data_critical_values(problem: DeepLinear) -> list[DataCriticalValue]:
 
 def _spectrum(problem: DeepLinear) -> tuple[np.ndarray, float]:
     """Eigenvalues of Sigma, descending, and |Y|_F^2; NoClosedForm names the hypothesis that fails."""
-    if not is_loss(problem.loss, "mse"):
-        raise NoClosedForm(f"needs loss mse, got {problem.loss.label}")
-    if problem.inputs is None:
-        raise NoClosedForm("needs given inputs, but the features are free")
-    if problem.bias_decay is not None:
-        raise NoClosedForm("needs no bias")
-    for i, decay in enumerate(problem.weight_decay):
-        if is_positive(decay):
-            raise NoClosedForm(f"needs no decay, got weight_decay[{i}] = {float(decay)}")
+    require(problem, loss="mse", inputs="given", bias="none", decay="zero")
     x, y = np.asarray(problem.inputs), np.asarray(problem.targets)
     _, singular, right = np.linalg.svd(x, full_matrices=False)
-    if len(singular) < x.shape[0] or singular[-1] <= DISTINCT * singular[0]:
+    if len(singular) < x.shape[0] or singular[-1] <= DISTINCT_EIGENVALUES * singular[0]:
         raise NoClosedForm("needs X X^T invertible")
     projected = np.linalg.svd(y @ right.T, compute_uv=False) ** 2
     eigenvalues = np.concatenate([projected, np.zeros(y.shape[0] - len(projected))])
-    if np.any(-np.diff(eigenvalues) <= DISTINCT * eigenvalues[0]) or eigenvalues[-1] <= DISTINCT * eigenvalues[0]:
+    gaps = np.append(-np.diff(eigenvalues), eigenvalues[-1])
+    if np.any(gaps <= DISTINCT_EIGENVALUES * eigenvalues[0]):
         raise NoClosedForm(f"needs distinct positive eigenvalues of Sigma, got {eigenvalues}")
     return eigenvalues, float(np.sum(y**2))
-
-
-VANISHES, STANDS = 20.0, 60.0
-"""Multiples of what a gradient leaves open of a singular value, up to which it counts as zero and from which on it does
-not; between them a rank is in doubt."""
 
 
 def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
@@ -97,7 +84,7 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     W_{i+1}$ counts in their place. A point is tightened when the number is at least 1: then, if its product has the leading
     directions, its Hessian has no negative eigenvalue. Without $\Sigma_{XY}=XY^\top$, which matters where layers act on
     inputs that no target is correlated with, that would be false. NaN where a rank is in doubt: a singular value counts as
-    zero up to `VANISHES` times what the gradient leaves open of it.
+    zero up to `ZERO_SINGULAR_VALUE` times what the gradient leaves open of it.
     (Achour, Malgouyres, Gerchinovitz, JMLR 25(242), 2024, number unchecked; the rule in this form is our derivation.)
 
     >>> import jax.numpy as jnp, numpy as np, nctheory as nct
@@ -146,7 +133,7 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
             counts.append(inner + jnp.maximum(above + seen, joint))
         return jnp.min(jnp.stack(counts))
 
-    fewest, most = least(VANISHES), least(STANDS)
+    fewest, most = least(ZERO_SINGULAR_VALUE), least(NONZERO_SINGULAR_VALUE)
     return jnp.where(jnp.isnan(rank) | (fewest != most), jnp.nan, most)
 
 

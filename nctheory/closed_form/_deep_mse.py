@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
+from nctheory.closed_form._minimum import Minimum, closed_form
 from nctheory.closed_form._product import minimum_from_product
+from nctheory.closed_form._require import require
 from nctheory.closed_form._spectral import refuse_tie
-from nctheory.engine import Array, Scalar, float64, is_positive, not_positive
-from nctheory.problems import DeepLinear, is_loss
+from nctheory.closed_form._thresholds import EMPTY_DIRECTION
+from nctheory.engine import Array, Scalar, bisect, float64
+from nctheory.problems import DeepLinear
 
 BISECTIONS = 64
 
@@ -93,14 +95,7 @@ def _largest_root(b: Array, depth: int) -> Array:
     low = jnp.full(b.shape, peak)
     high = jnp.maximum(jnp.log(depth / safe) / (depth + 1), low)
 
-    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        a, c = bracket
-        middle = 0.5 * (a + c)
-        above = excess(middle) > 0
-        return jnp.where(above, middle, a), jnp.where(above, c, middle)
-
-    low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (low, high))
-    found = jax.lax.stop_gradient(0.5 * (low + high))
+    found = jax.lax.stop_gradient(bisect(lambda log_x: excess(log_x) > 0, low, high, BISECTIONS))
     slope = (depth - 1) - 2.0 * depth * jax.nn.sigmoid(depth * found)
     found = found - jnp.where(slope != 0, excess(found) / jnp.where(slope != 0, slope, 1.0), 0.0)
     return jnp.where(exists, jnp.exp(found), 0.0)
@@ -108,17 +103,7 @@ def _largest_root(b: Array, depth: int) -> Array:
 
 def directions(problem: DeepLinear) -> Directions:
     """Singular directions of the targets and their phases; NoClosedForm names the hypothesis that fails."""
-    if not is_loss(problem.loss, "mse"):
-        raise NoClosedForm(f"needs loss mse, got {problem.loss.label}")
-    if problem.inputs is not None:
-        raise NoClosedForm("features must be free, but inputs are given")
-    if problem.bias_row is not None:
-        raise NoClosedForm("needs samples or class means, got the moment form")
-    if problem.bias_decay is not None and is_positive(problem.bias_decay):
-        raise NoClosedForm(f"needs bias None or free (0.0), got decay {problem.bias_decay}")
-    for i, decay in enumerate(problem.weight_decay):
-        if not_positive(decay):
-            raise NoClosedForm(f"needs every decay > 0, got weight_decay[{i}] = {float(decay)}")
+    require(problem, loss="mse", inputs="free", samples=True, bias="none or free", decay="positive")
     counts, decay = problem.counts, jnp.asarray(problem.weight_decay)
     multiplicity = jnp.asarray(problem.multiplicity)
     samples, depth = jnp.sum(multiplicity), problem.depth
@@ -135,7 +120,7 @@ def directions(problem: DeepLinear) -> Directions:
     else:
         squared, vectors = jnp.linalg.eigh((targets * multiplicity[None, :]) @ targets.T)
         left, squared = vectors[:, ::-1], squared[::-1]
-        empty = squared <= 1e-13 * squared[0]
+        empty = squared <= EMPTY_DIRECTION * squared[0]
         sigma = jnp.where(empty, 0.0, jnp.sqrt(jnp.where(empty, 1.0, squared)))
     alive = sigma > 0
     safe = jnp.where(alive, sigma, 1.0)
@@ -201,9 +186,7 @@ def deep_mse_minimum(problem: DeepLinear) -> Minimum:
     >>> [round(float(value), 6) for value in (deep_mse_minimum(model).value, nct.solve(model, 8, light=True).value.min())]
     [0.110459, 0.110459]
     """
-    _needs_classes(problem)
-    if len(set(problem.counts or ())) != 1:
-        raise NoClosedForm(f"needs balanced counts, got {problem.counts}")
+    require(problem, labels=True, balanced=True)
     return chain_minimum(problem, "deep-mse-linear")
 
 
@@ -222,10 +205,5 @@ def imbalanced_deep_mse_minimum(problem: DeepLinear) -> Minimum:
     >>> [round(float(height), 4) for height in minimum.logits.max(axis=1)]
     [0.9411, 0.9223, 0.8745]
     """
-    _needs_classes(problem)
+    require(problem, labels=True)
     return chain_minimum(problem, "dang-mse-imb")
-
-
-def _needs_classes(problem: DeepLinear) -> None:
-    if problem.counts is None:
-        raise NoClosedForm("needs class labels, got arbitrary targets")

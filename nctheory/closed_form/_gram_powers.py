@@ -7,10 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from nctheory.closed_form._thresholds import SINGULAR_ROUNDING
 from nctheory.engine import Array
-
-ROUNDING = 1e-13
-"""Singular values below this part of the largest are rounding: their F-th root in a layer would not be small."""
 
 
 class GramPowers(NamedTuple):
@@ -44,7 +42,7 @@ def _directions(product: Array) -> Directions:
 
 def without_rounding(singular: Float[Array, "r"]) -> Float[Array, "r"]:
     """Descending singular values with those that are rounding set to zero."""
-    return jnp.where(singular > ROUNDING * singular[0], singular, 0.0)
+    return jnp.where(singular > SINGULAR_ROUNDING * singular[0], singular, 0.0)
 
 
 def _powers(directions: Directions, factors: int) -> GramPowers:

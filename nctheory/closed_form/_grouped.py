@@ -10,11 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from nctheory.closed_form._grouped_program import Factors, GroupedProgram
+from nctheory.closed_form._thresholds import NEWTON_RESIDUAL, SADDLE_CURVATURE, ZERO_MEANS
 from nctheory.engine import EPS, Array, Scalar, float64, shown
 
 ITERATIONS = 300
-RESIDUAL = 1e-13
-"""Gradient, relative to the decay times the point, at which the last Newton step is taken."""
 KICK = 0.1
 """Least component of a step along a direction of negative curvature: a saddle is left at once."""
 BACKTRACKS = 24
@@ -58,7 +57,7 @@ def _newton_step(
     hessian = jax.hessian(objective)(vector) + program.strength * along @ along.T
     values, vectors = jnp.linalg.eigh(hessian)
     top = jnp.max(jnp.abs(values))
-    negative = values < -1e-10 * top
+    negative = values < -SADDLE_CURVATURE * top
     slopes = vectors.T @ jax.grad(objective)(vector)
     kick = jnp.where(negative, jnp.where(slopes > 0, -KICK, KICK), 0.0)
     inverse = (vectors / jnp.maximum(jnp.abs(values), 1e-14 * top)[None, :]) @ vectors.T
@@ -83,7 +82,7 @@ def _solve(program: GroupedProgram) -> Float[Array, "P"]:
         tried = jax.vmap(lambda s: objective(vector + s * direction))(shorter)
         enough = tried <= value + 1e-4 * shorter * (gradient @ direction) + 4 * EPS * jnp.abs(value)
         length = jnp.where(jnp.any(enough), shorter[jnp.argmax(enough)], 0.0)
-        small = jnp.linalg.norm(gradient) <= RESIDUAL * program.strength * jnp.linalg.norm(vector)
+        small = jnp.linalg.norm(gradient) <= NEWTON_RESIDUAL * program.strength * jnp.linalg.norm(vector)
         return vector + length * direction, small & ~saddle, count + 1
 
     def going(state: tuple[Array, Array, Array]) -> Bool[Array, ""]:
@@ -126,7 +125,7 @@ def _grouped(sizes: tuple[int, ...], counts: Array, multiplicity: Array, strengt
     on = ~zero & (strength * jnp.sqrt(multiplicity) < program.weights)
     root, left, right = program.unravel(vector)
     # Logits of size 1e-14 are rounding about means that are zero.
-    flat = zero | (jnp.sum(left**2) + jnp.sum(right**2) < 1e-14)
+    flat = zero | (jnp.sum(left**2) + jnp.sum(right**2) < ZERO_MEANS)
     point = Factors(jnp.where(on, root, 0.0), jnp.where(flat, 0.0, left), jnp.where(flat, 0.0, right))
     point = point._replace(root=jnp.where(k > 1, point.root, 0.0))
     gaps, means = program.logits(point)

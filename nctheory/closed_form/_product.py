@@ -8,6 +8,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from nctheory.closed_form._gram_powers import gram_powers, without_rounding
 from nctheory.closed_form._minimum import Minimum, NoClosedForm
+from nctheory.closed_form._thresholds import RANK_EXCESS
 from nctheory.engine import Array, Scalar, float64, untraced
 from nctheory.problems import ChainParams, DeepLinear, random_gauge
 
@@ -97,7 +98,7 @@ def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0
     narrow = min(problem.widths)
     singular = without_rounding(singular)
     beyond = float(jnp.sum(singular[narrow:]))
-    if beyond > 1e-9 * float(jnp.sum(singular)):
+    if beyond > RANK_EXCESS * float(jnp.sum(singular)):
         raise NoClosedForm(f"problem: width {narrow} is less than the rank of the product")
     keep = min(narrow, singular.shape[0])
     padded = jnp.zeros(problem.classes).at[:keep].set(singular[:keep])

@@ -8,33 +8,17 @@ import numpy as np
 from jaxtyping import Float
 
 from nctheory.closed_form._geometry import tilted_frame
-from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
-from nctheory.engine import Array, Scalar, is_positive, not_positive
-from nctheory.problems import CrossEntropy, DeepLinear, is_loss
+from nctheory.closed_form._minimum import Minimum, closed_form
+from nctheory.closed_form._require import require
+from nctheory.engine import Array, Scalar, not_positive
+from nctheory.problems import DeepLinear
 
 
 def balanced_count(problem: DeepLinear) -> int:
-    """n, after checking the hypotheses that all three theorems share; NoClosedForm names the one that fails."""
-    if problem.inputs is not None:
-        raise NoClosedForm("features must be free, but inputs are given")
-    if problem.depth != 1:
-        raise NoClosedForm(f"needs two factors W H (depth 1), got depth {problem.depth}")
-    counts = problem.counts
-    if counts is None:
-        raise NoClosedForm("needs class labels, got arbitrary targets")
-    if len(set(counts)) != 1:
-        raise NoClosedForm(f"needs balanced counts, got {counts}")
-    if problem.classes < 2:
-        raise NoClosedForm("needs at least two classes, got 1")
-    for name, decay in zip(("lambda_W", "lambda_H"), problem.weight_decay, strict=True):
-        if not_positive(decay):
-            raise NoClosedForm(f"needs {name} > 0, got {float(decay)}; no minimiser is isolated, or none exists")
-    return counts[0]
-
-
-def _needs_dim(problem: DeepLinear, least: int, symbol: str) -> None:
-    if problem.widths[0] < least:
-        raise NoClosedForm(f"needs dim >= {symbol} = {least}, got dim {problem.widths[0]}")
+    """The number n of samples of each class, after checking the hypotheses that all theorems about balanced classes share."""
+    require(problem, inputs="free", depth=1, labels=True, balanced=True, classes=2, decay="positive")
+    assert problem.counts is not None
+    return problem.counts[0]
 
 
 def collapse_strength(problem: DeepLinear) -> Scalar:
@@ -124,9 +108,9 @@ def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     >>> [round(float(value), 6) for value in (cross_entropy_minimum(model).value, nct.solve(model, 8, light=True).value.min())]
     [0.294606, 0.294606]
     """
-    _needs_loss(problem, "cross_entropy")
+    require(problem, loss="cross_entropy")
     balanced_count(problem)
-    _needs_dim(problem, problem.classes - 1, "K-1")
+    require(problem, width=(problem.classes - 1, "K-1"))
     classes = problem.classes
     strength = collapse_strength(problem)
     kappa = strength / classes
@@ -150,11 +134,9 @@ def squared_error_minimum(problem: DeepLinear) -> Minimum:
     >>> [round(float(value), 6) for value in (squared_error_minimum(model).value, nct.solve(model, 8, light=True).value.min())]
     [0.158205, 0.158205]
     """
-    _needs_loss(problem, "mse")
+    require(problem, loss="mse")
     balanced_count(problem)
-    if problem.bias_decay is not None:
-        raise NoClosedForm("needs bias None, got a bias")
-    _needs_dim(problem, problem.classes, "K")
+    require(problem, bias="none", width=(problem.classes, "K"))
     strength = collapse_strength(problem)
     scale = jnp.maximum(1.0 - strength, 0.0)
     return frame_minimum(problem, scale, scale, soft_value(strength), None, "ufm-mse-nobias")
@@ -178,13 +160,13 @@ def squared_error_bias_minimum(problem: DeepLinear) -> Minimum:
     >>> [round(float(value), 6) for value in (squared_error_bias_minimum(model).value, found)]
     [0.143205, 0.143205]
     """
-    _needs_loss(problem, "mse")
+    require(problem, loss="mse")
     balanced_count(problem)
-    if problem.bias_decay is None:
-        raise NoClosedForm("needs a bias, got bias None")
+    require(problem, bias="any")
+    assert problem.bias_decay is not None
     decay = jnp.asarray(problem.bias_decay)
     free = not_positive(problem.bias_decay)
-    _needs_dim(problem, problem.classes - free, "K-1" if free else "K")
+    require(problem, width=(problem.classes - free, "K-1" if free else "K"))
     classes = problem.classes
     strength = collapse_strength(problem)
     weight = decay / (1.0 + decay)
@@ -205,10 +187,3 @@ def soft_value(strength: Array | Scalar) -> Array:
     """
     clipped = jnp.minimum(strength, 1.0)
     return clipped - 0.5 * clipped**2
-
-
-def _needs_loss(problem: DeepLinear, name: str) -> None:
-    if not is_loss(problem.loss, name):
-        raise NoClosedForm(f"needs loss {name}, got {problem.loss.label}")
-    if isinstance(problem.loss, CrossEntropy) and is_positive(problem.loss.smoothing):
-        raise NoClosedForm("needs one-hot targets, got label smoothing")

@@ -12,7 +12,7 @@ Ordered = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 STRIDE = 8
 """Rows between those on which the whole range is searched."""
-MOST_WIDENINGS = 12
+MAX_WIDENINGS = 12
 PLACES = (0.5, 0.37, 0.63, 0.21, 0.79)
 """Where a bracket is divided, as a part of it: at the next place if all before were undecided. At the boundary itself the
 minimum may be degenerate, and no seed converges."""
@@ -55,7 +55,7 @@ class _Rows:
         below, above = np.maximum(guess - reach, lowest), np.minimum(guess + reach, highest)
         answers = self._ask(np.concatenate([rows, rows]), np.concatenate([below, above]))
         at_below, at_above = np.split(answers, 2)
-        for _ in range(MOST_WIDENINGS):
+        for _ in range(MAX_WIDENINGS):
             same = at_below == at_above
             if not same.any():
                 break

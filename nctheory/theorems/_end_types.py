@@ -12,7 +12,7 @@ from nctheory.landscape import orbit_types
 from nctheory.problems import Problem, ravel
 from nctheory.theorems._evidence import EndType
 from nctheory.theorems._observe import sensitivities
-from nctheory.theorems.claims import SAFETY
+from nctheory.theorems._thresholds import SAFETY
 
 MAX_TYPES = 8
 """Types of end states of a solve at which the Hessian is taken, certified ones and the most frequent first; claims about seeds

@@ -10,12 +10,10 @@ from nctheory.engine import in_few_lengths, light_jit
 from nctheory.flow import Ensemble, solve
 from nctheory.problems import Params, Problem
 from nctheory.theorems._run import Run
+from nctheory.theorems._thresholds import SAME_END, SAME_VALUE
 
 REFERENCE: dict[str, Any] = {"rtol": 1e-6, "switch": 1e-3}
 """The high-accuracy flow that the ordinary solve is compared with: a thousandth of the error, a later hand-over."""
-SAME_VALUE, SAME_END = 1e-6, 1e-2
-"""Two end states are in the same basin when values and invariants agree to these relative distances. The second is
-loose because minimisers may form continuous families, along which a small error of the flow is not undone (conventional)."""
 
 
 @light_jit

@@ -15,10 +15,9 @@ from nctheory.problems import Params, Problem
 from nctheory.theorems._evidence import Trajectories
 from nctheory.theorems._instance import Instance
 from nctheory.theorems._run import Run
+from nctheory.theorems._thresholds import MAX_DRIFT
 from nctheory.theorems.claims import Claim, PathClaim
 
-MONITOR = 1e-9
-"""Relative drift of a conserved quantity from which on a path is no evidence (conventional)."""
 EVALUATIONS = 12
 """Gradients to a step of the explicit integrator."""
 _TERMS = "terms of "
@@ -124,10 +123,10 @@ def _sound(paths: Paths, tolerance: float) -> np.ndarray:
     The balance of energy, which the integrator follows as it does the point, may be off by what the steps of the coarse
     run, by which errors are estimated, may lose.
     """
-    allowed = np.maximum(MONITOR, COARSE * tolerance * paths.steps)
+    allowed = np.maximum(MAX_DRIFT, COARSE * tolerance * paths.steps)
     return (
         paths.followed
-        & (np.isnan(paths.drift) | (paths.drift <= MONITOR))
+        & (np.isnan(paths.drift) | (paths.drift <= MAX_DRIFT))
         & (np.isnan(paths.dissipation) | (paths.dissipation <= allowed))
     )
 
@@ -145,4 +144,4 @@ def _by_seed(progress: Callable[[int], None], scales: int) -> Callable[[int], No
     return tell
 
 
-__all__ = ["MONITOR", "Integrate", "observer"]
+__all__ = ["Integrate", "observer"]

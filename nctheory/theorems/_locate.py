@@ -13,7 +13,8 @@ from nctheory.flow import solve_many
 from nctheory.problems import Family, Params, Problem, as_family, size
 from nctheory.theorems._evidence import Bracket
 from nctheory.theorems._run import Run
-from nctheory.theorems.claims import WIDTH, Threshold
+from nctheory.theorems._thresholds import THRESHOLD_WIDTH
+from nctheory.theorems.claims import Threshold
 
 POINTS = 15
 """Values of the parameter tried at a time, so that a round divides a bracket by 16 (conventional)."""
@@ -30,7 +31,8 @@ def _orders(family: Family, points: tuple[Array, Any], order: Any) -> Array:
 
 
 def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
-    """The bracket in which the order parameter of the certified minimiser changes, no wider than `WIDTH` where that can be.
+    """The bracket in which the order parameter of the certified minimiser changes, no wider than `THRESHOLD_WIDTH` where that
+    can be.
 
     In the parameter's logarithm. A value at which no end state is certified, or certified ones lie on both sides, decides
     nothing, and the bracket stays around it. Next to a continuous transition the saddle at which the order is still zero lies
@@ -63,7 +65,7 @@ class _Location:
         low, high = self.narrowed(ends, at, side, low, high)
         stuck = 0
         for round_ in range(MAX_ROUNDS):
-            if high - low <= WIDTH or stuck > 2:
+            if high - low <= THRESHOLD_WIDTH or stuck > 2:
                 break
             # From the second failure on at other places: one of them may lie on the threshold itself.
             shift = 0.37 * (stuck > 0) * (round_ % 2)
@@ -75,7 +77,7 @@ class _Location:
             if not self.is_minimum(place):
                 told = f"the end state certified at {np.exp(place):g} is a saddle, next to the minimum in value"
                 return self.failed(low, told)
-        reason = None if high - low <= WIDTH else "no end state between the ends of the bracket is certified"
+        reason = None if high - low <= THRESHOLD_WIDTH else "no end state between the ends of the bracket is certified"
         return Bracket(float(np.exp(low)), float(np.exp(high)), self.solves, reason)
 
     def failed(self, low: float, reason: str) -> Bracket:

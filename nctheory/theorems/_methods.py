@@ -19,11 +19,8 @@ from nctheory.theorems._instance import Instance
 from nctheory.theorems._locate import locate_threshold
 from nctheory.theorems._observe import measured
 from nctheory.theorems._run import Run
+from nctheory.theorems._thresholds import MIN_SEARCH
 from nctheory.theorems.claims import Claim, PathClaim
-
-LEAST_SEARCH = 32
-"""Seeds from which on the best point found may stand for the minimum: of fewer than one start in ten that ends lower, none is
-met with probability 0.03 (derived)."""
 
 
 @final
@@ -37,7 +34,7 @@ class Solve:
 
     flow: bool = True
     search: int | None = None
-    """By default `LEAST_SEARCH`; where it is given a quick run takes at least as many seeds."""
+    """By default `MIN_SEARCH`; where it is given a quick run takes at least as many seeds."""
 
     few_seeds_are_light: ClassVar[bool] = False
 
@@ -71,7 +68,7 @@ class Solve:
         brackets = {claim.location: locate_threshold(claim, problem, run) for claim in run.locate}
         unique = _uniqueness(problem, ensemble, parts["certified"] & parts["bound"].valid, parts.pop("examined"))
         return EndStates(
-            problem, ensemble, **parts, uniqueness=unique, brackets=brackets, search_needed=self.search or LEAST_SEARCH
+            problem, ensemble, **parts, uniqueness=unique, brackets=brackets, search_needed=self.search or MIN_SEARCH
         )
 
     def facts(self) -> str:

@@ -9,13 +9,8 @@ from nctheory.theorems._evidence import CriticalPoints, EndStates
 from nctheory.theorems._judge import Case, asked, counted, supporting_seeds
 from nctheory.theorems._results import ClaimResult, ControlResult
 from nctheory.theorems._theorem import Theorem
+from nctheory.theorems._thresholds import MIN_SUPPORT, MIN_SUPPORT_OF_CENSUS
 from nctheory.theorems.claims import LEVELS
-
-SUPPORT_NEEDED = 0.95
-"""Share of an instance's seeds that must support the theorem before it can hold (conventional)."""
-FOUND_NEEDED = 0.5
-"""The same of a census: the gradient norm may also fall towards infinity, where nothing is to be found. How often it does
-depends on the data; what it leaves out shows in the values of the list that were not found (conventional)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +23,7 @@ class Reasons:
 
 def needed_share(case: Case) -> float:
     """Share of an instance's seeds that must support the theorem."""
-    return FOUND_NEEDED if isinstance(case.evidence, CriticalPoints) else SUPPORT_NEEDED
+    return MIN_SUPPORT_OF_CENSUS if isinstance(case.evidence, CriticalPoints) else MIN_SUPPORT
 
 
 def supports(theorem: Theorem, case: Case) -> bool:

@@ -4,7 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-CONFIDENCE = 0.95
+from nctheory.engine import bisect_numpy
+from nctheory.theorems._thresholds import CONFIDENCE
+
+HALVINGS = 60
+"""Halvings of [0, 1] in search of a bound: the last bracket is as wide as rounding."""
 
 
 def failure_bound(failures: int, trials: int, confidence: float = CONFIDENCE) -> float:
@@ -45,12 +49,13 @@ def corrected_bounds(
     k, n = np.asarray(failures), np.asarray(trials)
     if np.any(k < 0) or np.any(k > n):
         raise ValueError("failures: expected between 0 and the number of trials in every family")
-    low, high = np.zeros(k.size), np.ones(k.size)
-    for _ in range(60):  # bisection; a family once rejected at p stays so at every larger one
-        middle = 0.5 * (low + high)
-        rejected = np.array([_rejected(k, n, p, 1.0 - confidence)[i] for i, p in enumerate(middle)], bool)
-        low, high = np.where(rejected, low, middle), np.where(rejected, middle, high)
-    return tuple(float(x) for x in np.where(k == n, 1.0, high))
+
+    def not_rejected(bounds: np.ndarray) -> np.ndarray:
+        """For each family, whether it is not rejected at its own bound p; once rejected it stays so at every larger p."""
+        return np.array([not _rejected(k, n, p, 1.0 - confidence)[i] for i, p in enumerate(bounds)], bool)
+
+    _, rejected = bisect_numpy(not_rejected, np.zeros(k.size), np.ones(k.size), HALVINGS)
+    return tuple(float(x) for x in np.where(k == n, 1.0, rejected))
 
 
 def _rejected(failures: np.ndarray, trials: np.ndarray, p: float, level: float) -> np.ndarray:

@@ -77,6 +77,7 @@ from proofs_numeric.conserved.vector_field import (
     relative,
     rounding_unit,
 )
+from proofs_numeric.thresholds import ROUNDED
 
 ID = "arora-end-to-end"
 # A shape is (widths, loss, free features). The rows have N = 2, 3, 4 factors, rectangular and square; every rank is the
@@ -109,7 +110,7 @@ def balanced(*arguments):
 def starts_balanced(instance):
     """Tell whether neighbouring factors of a start have the same Gram matrix."""
     start = instance.start()
-    return float(norm(*imbalances(start))) < 1e-10 * float(norm(*start.weights)) ** 2
+    return float(norm(*imbalances(start))) < ROUNDED * float(norm(*start.weights)) ** 2
 
 
 def velocity(problem, params):

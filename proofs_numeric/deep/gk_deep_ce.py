@@ -33,6 +33,7 @@ import nctheory as nct
 from proofs_numeric.bibliography import GARROD_2025
 from proofs_numeric.hypotheses import BALANCED, FREE_FEATURES, NO_BIAS, POSITIVE_DECAYS
 from proofs_numeric.pool import log_uniform, pick
+from proofs_numeric.thresholds import SEARCH_OF_STRUCTURES
 
 ID = "gk-deep-ce-linear"
 # (K, L, n), widths all K: in the first the low-rank structure is the best that is known; then odd K, and more of either.
@@ -40,8 +41,6 @@ LOWEST = ((4, 3, 2), (6, 2, 2), (4, 3, 5))
 ODD = ((7, 2, 1), (5, 3, 1))
 MORE = ((4, 4, 1), (6, 2, 1), (4, 3, 1))
 START = 1.3
-SEARCH = 128
-"""Starts from which on the best point found stands for the minimum: each structure is met by one start in five or more."""
 
 
 class Values(NamedTuple):
@@ -303,7 +302,7 @@ THEOREM = nct.register(
             nct.theorems.balance_control(),
         ),
         several_basins=True,
-        method=nct.Solve(search=SEARCH),
+        method=nct.Solve(search=SEARCH_OF_STRUCTURES),
     )
 )
 

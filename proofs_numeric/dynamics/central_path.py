@@ -25,6 +25,7 @@ import numpy as np
 import nctheory as nct
 from proofs_numeric.bibliography import HAN_2022
 from proofs_numeric.pool import log_uniform, pick
+from proofs_numeric.thresholds import DISTINCT, ROUNDED
 
 # classes, samples a class, features: two classes, and more of them; a key picks one of the first and two of the second
 SHAPES = (((2, 4, 3), (2, 3, 1)), ((3, 4, 4), (4, 5, 3), (3, 6, 5), (5, 4, 6)))
@@ -127,14 +128,14 @@ def whitened(instance):
     """Whether a start has whitened features, of no more dimensions than samples less classes."""
     problem, start = instance.problem, instance.start()
     wide = problem.samples - problem.members.shape[1] >= problem.features.shape[0]
-    return wide and float(problem.conservation_defect(start, start, 0.0)) < 1e-10
+    return wide and float(problem.conservation_defect(start, start, 0.0)) < ROUNDED
 
 
 def separated(instance):
     """Whether no singular value of a start is zero."""
     problem = instance.problem
     found = problem.signal_to_noise(instance.start())
-    return float(jnp.min(found)) > 1e-9 * float(jnp.max(found))
+    return float(jnp.min(found)) > DISTINCT * float(jnp.max(found))
 
 
 def law(omega, time, classes, rate):

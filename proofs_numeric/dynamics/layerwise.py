@@ -31,6 +31,7 @@ from proofs_numeric.bibliography import WANG_2025
 from proofs_numeric.dynamics.chains import drawn_start, product
 from proofs_numeric.hypotheses import SQUARED_ERROR
 from proofs_numeric.pool import log_uniform, pick
+from proofs_numeric.thresholds import ROUNDED
 
 # classes, samples a class, layers: two classes, and more of them; a key picks one of the first and two of the second
 SHAPES = (((2, 3, 3), (2, 2, 4), (2, 5, 2)), ((3, 2, 2), (4, 2, 2), (4, 3, 2), (3, 2, 3)))
@@ -116,7 +117,7 @@ def draw_instances(groups=SHAPES, turned=0.0, seed=0):
 def orthonormal_inputs(instance):
     """Whether the Gram matrix of the inputs is the identity."""
     gram = np.transpose(instance.problem.inputs) @ instance.problem.inputs
-    return float(np.max(np.abs(gram - np.eye(len(gram))))) < 1e-10
+    return float(np.max(np.abs(gram - np.eye(len(gram))))) < ROUNDED
 
 
 def balanced_labels(instance):
@@ -138,7 +139,7 @@ def orthogonal_start(instance):
     grams = [w @ w.T / instance.scale**2 for w in start.weights]
     whole = product(problem, start, start) @ frame(problem) / instance.scale**problem.depth
     off = [gram - np.eye(len(gram)) for gram in grams] + [whole - np.eye(*whole.shape)]
-    return max(float(jnp.max(jnp.abs(x))) for x in off) < 1e-10
+    return max(float(jnp.max(jnp.abs(x))) for x in off) < ROUNDED
 
 
 def layers_of(problem, params):

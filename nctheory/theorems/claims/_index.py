@@ -8,15 +8,8 @@ import numpy as np
 
 from nctheory.engine import Array
 from nctheory.theorems._evidence import Points
+from nctheory.theorems._thresholds import MIN_RELATIVE_CURVATURE, SUSPECT_CURVATURE, UNCLEAR
 from nctheory.theorems.claims._base import Check, Claim, Prediction
-
-FLAT = 1e-6
-"""Negative curvature below this part of the largest is none: a saddle that is strict in name only (conventional)."""
-UNCLEAR = 100.0
-"""Multiple of the resolution up to which a negative curvature may be that of a critical point next to the one meant: within
-a continuum of critical points some are tightened or degenerate, and their neighbours are not (measured)."""
-HINT = 0.1
-"""Part of the resolution beyond which a negative curvature is no rounding error, though its sign is not certain (measured)."""
 
 
 @final
@@ -42,10 +35,11 @@ class Index(Claim):
         """Sign of the smallest curvature, type by type; every converged seed speaks for its type.
 
         Where it ought to be negative the residual is the resolution and the tolerance its size, and the reverse where it is
-        positive; where it ought not to be negative the residual is its negative part and the tolerance the resolution. A
-        point that ought to be a strict saddle and shows no negative curvature counts against the claim where the
-        resolution is at most `FLAT` of the largest curvature, and stays undecided where it is coarser. Of a type whose
-        curvature is negative by `HINT` to `UNCLEAR` of the resolution, so that its sign is in doubt, the claim does not speak.
+        positive; where it ought not to be negative the residual is its negative part and the tolerance the resolution. A point
+        that ought to be a strict saddle and shows no negative curvature counts against the claim where the resolution is at
+        most `MIN_RELATIVE_CURVATURE` of the largest curvature, and stays undecided where it is coarser. Of a type whose
+        curvature is negative by `SUSPECT_CURVATURE` to `UNCLEAR` of the resolution, so that its sign is in doubt, the claim
+        does not speak.
         """
         ensemble = evidence.ensemble
         observed = evidence.observed[self].reshape(len(ensemble.seeds), -1)
@@ -65,9 +59,9 @@ class Index(Claim):
                 pair = (resolution, -smallest)
             elif smallest > resolution:
                 pair = (smallest, resolution)
-            elif smallest < -HINT * resolution:
+            elif smallest < -SUSPECT_CURVATURE * resolution:
                 pair = None
-            elif resolution <= FLAT * one.largest_curvature:
+            elif resolution <= MIN_RELATIVE_CURVATURE * one.largest_curvature:
                 pair = (max(resolution, np.finfo(np.float64).tiny), max(-smallest, 0.0))
             else:
                 pair = (0.0, np.inf)

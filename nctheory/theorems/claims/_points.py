@@ -9,7 +9,8 @@ import numpy as np
 from nctheory.engine import Array
 from nctheory.problems import Params, rounding
 from nctheory.theorems._evidence import CriticalPoints, EndStates, Points
-from nctheory.theorems.claims._base import SAFETY, SCOPES, Check, Claim, Level, Prediction, Scope
+from nctheory.theorems._thresholds import SAFETY
+from nctheory.theorems.claims._base import SCOPES, Check, Claim, Level, Prediction, Scope
 
 
 @dataclasses.dataclass(frozen=True)

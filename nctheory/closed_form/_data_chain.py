@@ -76,6 +76,7 @@ def _spectrum(problem: DeepLinear) -> tuple[np.ndarray, float]:
     return eigenvalues, float(np.sum(y**2))
 
 
+@float64
 def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     r"""The least number, over all pivots i > j, of complementary blocks that have the rank r of the whole product.
 

@@ -58,6 +58,7 @@ def spinodal(depth: int) -> float:
     return float(depth * power ** ((depth - 1) / depth) / (power + 1) ** 2) if depth > 1 else 1.0
 
 
+@float64
 def relative_cost(root: Array | Scalar, strength: Array | Scalar, depth: int) -> Array:
     """g(x) = 1/(x^M + 1) + b x, the value of a direction relative to leaving it off.
 
@@ -67,6 +68,7 @@ def relative_cost(root: Array | Scalar, strength: Array | Scalar, depth: int) ->
     return jnp.asarray(1.0 / (jnp.asarray(root) ** depth + 1.0) + strength * jnp.asarray(root))
 
 
+@float64
 def largest_root(strength: Float[Array, "*s"], depth: int) -> Float[Array, "*s"]:
     r"""The largest x > 0 with $b=Mx^{M-1}/(x^M+1)^2$, a minimum of g; 0 where b is at or above the spinodal.
 
@@ -170,6 +172,7 @@ def stationary_values(problem: DeepLinear) -> Float[Array, "S"]:
     return jnp.sum(found.share) - jnp.concatenate([jnp.zeros(1), jnp.cumsum(gains)])
 
 
+@float64
 @closed_form("deep-mse-linear", generality=1)
 def deep_mse_minimum(problem: DeepLinear) -> Minimum:
     r"""Balanced classes, a chain of M layers, no bias or a free one: $Z=\frac{x^M}{1+x^M}Y$ (centred Y for a free bias)
@@ -190,6 +193,7 @@ def deep_mse_minimum(problem: DeepLinear) -> Minimum:
     return chain_minimum(problem, "deep-mse-linear")
 
 
+@float64
 @closed_form("dang-mse-imb", generality=2)
 def imbalanced_deep_mse_minimum(problem: DeepLinear) -> Minimum:
     r"""Classes of any sizes, a chain of M layers, no bias: $Z=\mathrm{diag}(x_k^M/(1+x_k^M))Y$ with x_k the largest root of

@@ -10,12 +10,13 @@ from jaxtyping import Float
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._require import require
 from nctheory.closed_form._unconstrained import balanced_count, collapse_strength, frame_minimum
-from nctheory.engine import Array, Scalar, bisect, not_positive
+from nctheory.engine import Array, Scalar, bisect, float64, not_positive
 from nctheory.problems import CrossEntropy, DeepLinear, Focal
 
 BISECTIONS = 100
 
 
+@float64
 def label_smoothing_minimum(problem: DeepLinear) -> Minimum:
     r"""Label smoothing $\alpha$: $Z=a^*S\otimes1_n^\top$ with $p^*=1-\alpha+\alpha/K-(K-1)\kappa$ and
     $a^*=\log((K-1)p^*/(1-p^*))$, zero for $K\kappa\ge1-\alpha$; value
@@ -58,6 +59,7 @@ def _smoothed_minimum(problem: DeepLinear) -> Minimum:
     return label_smoothing_minimum(problem)
 
 
+@float64
 def focal_value(scale: Array | Scalar, gamma: Scalar, classes: int) -> Array:
     r"""$-(1-p)^\gamma\log p$ at the logits $aS$, where $p=1/(1+(K-1)e^{-a})$ on the label.
 
@@ -70,6 +72,7 @@ def focal_value(scale: Array | Scalar, gamma: Scalar, classes: int) -> Array:
     return jnp.asarray(jnp.exp(-gamma * jax.nn.softplus(t)) * jax.nn.softplus(-t))
 
 
+@float64
 def focal_strength(scale: Array | Scalar, gamma: Scalar, classes: int) -> Array:
     r"""$G=(1-p)^\gamma[(1-p)-\gamma p\log p]$ at the logits $aS$: the $(K-1)\kappa$ at which a is stationary.
 
@@ -87,6 +90,7 @@ def _log_strength(t: Array, gamma: Array) -> Array:
     return jnp.log(rest) - gamma * jax.nn.softplus(t)
 
 
+@float64
 def focal_scales(strength: Scalar, gamma: Scalar, classes: int) -> Float[Array, "3"]:
     r"""The stationary $a\ge0$ of $-(1-p)^\gamma\log p+s|a|$, s = `strength`: zero, the barrier, the far root.
 
@@ -112,6 +116,7 @@ def focal_scales(strength: Scalar, gamma: Scalar, classes: int) -> Float[Array, 
     return jnp.stack([jnp.zeros(()), barrier, far])
 
 
+@float64
 def focal_onset(gamma: Scalar, classes: int) -> Scalar:
     r"""The $(K-1)\kappa$ below which the global minimum with the focal loss is collapsed, and from which on it is zero.
 
@@ -164,6 +169,7 @@ def _top(g: Array) -> Array:
     return jnp.where(g > 0, bisect(rising, *ends, BISECTIONS), -jnp.inf)
 
 
+@float64
 @closed_form("ufm-focal")
 def focal_minimum(problem: DeepLinear) -> Minimum:
     r"""Focal loss: $Z=a^*S\otimes1_n^\top$ with $a^*=\log((K-1)p^*/(1-p^*))$ and $p^*$ the root of

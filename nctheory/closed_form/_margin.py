@@ -77,6 +77,7 @@ def hard_margin_multipliers(
     return _multipliers(sizes, _as_scale(class_scale, sizes.size), _as_scale(label_scale, sizes.size))
 
 
+@float64
 def class_counts(problem: DeepLinear) -> Float[Array, "K"]:
     """n_k of a problem with one-hot targets, on full samples or in the reduced form.
 

@@ -13,6 +13,7 @@ from nctheory.engine import Array, Scalar, float64, untraced
 from nctheory.problems import ChainParams, DeepLinear, random_gauge
 
 
+@float64
 def minimum_from_product(
     problem: DeepLinear, product: Float[Array, "K M"], value: Scalar, bias: Float[Array, "K"] | None, theorem: str
 ) -> Minimum:
@@ -61,6 +62,7 @@ def _common(problem: DeepLinear) -> Scalar:
     return jnp.exp(jnp.mean(jnp.log(jnp.asarray(problem.weight_decay))))
 
 
+@float64
 def layer_singular_values(problem: DeepLinear, singular: Float[Array, "K"]) -> Float[Array, "F K"]:
     """Singular values of W_1, …, W_L, H in the balanced factorisation of a product with the given singular values.
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from nctheory.closed_form._geometry import tilted_frame
 from nctheory.closed_form._minimum import Minimum, closed_form
 from nctheory.closed_form._require import require
-from nctheory.engine import Array, Scalar, not_positive
+from nctheory.engine import Array, Scalar, float64, not_positive
 from nctheory.problems import DeepLinear
 
 
@@ -21,6 +21,7 @@ def balanced_count(problem: DeepLinear) -> int:
     return problem.counts[0]
 
 
+@float64
 def collapse_strength(problem: DeepLinear) -> Scalar:
     r"""$c = K\sqrt{n\lambda_W\lambda_H}$: collapse for c < 1, the zero solution from c = 1 on.
 
@@ -33,6 +34,7 @@ def collapse_strength(problem: DeepLinear) -> Scalar:
     return problem.classes * jnp.sqrt(balanced_count(problem) * decay[0] * decay[1])
 
 
+@float64
 def frame_minimum(
     problem: DeepLinear,
     simplex: Scalar,
@@ -96,6 +98,7 @@ def _frame_arrays(
     }
 
 
+@float64
 @closed_form("ufm-ce-balanced")
 def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     r"""Cross-entropy: $Z=a^*S\otimes1_n^\top$ with $a^*=\log(1/\kappa-K+1)$, $\kappa=\sqrt{n\lambda_W\lambda_H}$, zero for
@@ -120,6 +123,7 @@ def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     return frame_minimum(problem, scale, jnp.zeros(()), value, None, "ufm-ce-balanced")
 
 
+@float64
 @closed_form("ufm-mse-nobias")
 def squared_error_minimum(problem: DeepLinear) -> Minimum:
     r"""Squared error without a bias: $WH=(1-c)_+Y$, an orthogonal frame; value $c-c^2/2$, or 1/2 from c = 1 on.
@@ -142,6 +146,7 @@ def squared_error_minimum(problem: DeepLinear) -> Minimum:
     return frame_minimum(problem, scale, scale, soft_value(strength), None, "ufm-mse-nobias")
 
 
+@float64
 @closed_form("ufm-mse-bias")
 def squared_error_bias_minimum(problem: DeepLinear) -> Minimum:
     r"""Squared error with a bias of decay $\lambda_b\ge0$, $w=\lambda_b/(1+\lambda_b)$:

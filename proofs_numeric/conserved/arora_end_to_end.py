@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 
 import nctheory as nct
-from proofs_numeric.bibliography import ARORA_2018
+from proofs_numeric.bibliography_of_networks import ARORA_2018
 from proofs_numeric.conserved.instances import ANY_LOSS, EQUAL_DECAYS, FREE_CHAIN, chain, instance, mixed_sizes
 from proofs_numeric.conserved.vector_field import (
     decays,

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import ARORA_2018, DU_2018
+from proofs_numeric.bibliography_of_networks import ARORA_2018, DU_2018
 from proofs_numeric.conserved.instances import (
     ANY_DECAYS,
     ANY_LOSS,

@@ -24,8 +24,6 @@ Notation:
 """
 
 import dataclasses
-from itertools import combinations
-from math import comb
 from typing import NamedTuple
 
 import jax
@@ -35,25 +33,24 @@ import numpy as np
 import nctheory as nct
 from proofs_numeric.bibliography import LI_2024
 from proofs_numeric.hypotheses import ANY_BIAS, DIM_SIMPLEX, FREE_FEATURES, POSITIVE_DECAYS
-from proofs_numeric.pool import pick
-from proofs_numeric.shallow.strength import decay_ratio, logit_size, strengths
+from proofs_numeric.multilabel.tag_instances import draw_instances
+from proofs_numeric.multilabel.tag_observables import (
+    balanced_tags,
+    centred_bias,
+    centred_logits,
+    has_bias,
+    logit_column,
+    more_than_one_tag,
+    near,
+    off_tag_sum,
+    off_weighted_sum,
+    several,
+    tag_direction,
+    tag_sums,
+)
+from proofs_numeric.shallow.strength import logit_size
 
 ID = "mlab-pal"
-# (K, d, copies of every set of m tags, whether there is a bias), in groups of equal K, d, number of samples and kind of bias.
-SMALL = (
-    (2, 1, ({1: 4},), False),
-    (2, 3, ({1: 1},), True),
-    (3, 2, ({1: 2, 2: 1}, {1: 1, 2: 2}, {2: 3}), True),
-)
-MIDDLE = (
-    (4, 3, ({1: 2, 2: 1}, {1: 1, 2: 1, 3: 1}), True),
-    (4, 5, ({2: 2}, {1: 1, 3: 2}, {1: 3}, {1: 2, 3: 1}), True),
-)
-LARGE = (
-    (5, 5, ({1: 2, 3: 1}, {1: 1, 2: 1, 4: 1}), True),
-    (6, 7, ({1: 2, 2: 2, 5: 1}, {1: 1, 2: 2, 5: 2}), False),
-    (5, 4, ({2: 20, 3: 4}, {1: 8, 3: 20}), False),
-)
 
 
 class Prediction(NamedTuple):
@@ -62,32 +59,6 @@ class Prediction(NamedTuple):
     minimum: nct.Minimum
     products: jax.Array
     onset: jax.Array
-
-
-def draw_instances(key):
-    """One small, one middle and one large group: lambda from very weak to beyond the onset, multiplicities in turn."""
-    rng = nct.theorems.numpy_rng(key)
-    drawn = []
-    for classes, dim, copies, has_bias in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
-        first = int(rng.integers(len(copies)))
-        for i, relative in enumerate(strengths(rng)):
-            bias = [0.0, 10.0 ** rng.uniform(-3, 1)][i % 2] if has_bias else None
-            drawn.append(instance(rng, classes, dim, copies[(first + i) % len(copies)], relative, bias))
-    return drawn
-
-
-def instance(rng, classes, dim, copies, relative, bias):
-    """The instance with lambda = `relative` times the onset."""
-    samples = {m: n * comb(classes, m) for m, n in copies.items()}
-    squared = sum(number * m * (classes - m) for m, number in samples.items()) / (classes * (classes - 1))
-    lam, root = relative * np.sqrt(squared) / sum(samples.values()), np.sqrt(decay_ratio(rng, relative))
-    decay = (float(lam * root), float(lam / root))
-    tags = [one for m, n in copies.items() for one in combinations(range(classes), m) for _ in range(n)]
-    problem = nct.multi_label_features(tags=tags, dim=dim, weight_decay=decay, bias=bias)
-    shown = {"K": classes, "d": dim, "copies": ", ".join(f"{n} x {m} tags" for m, n in copies.items())}
-    shown |= {"lambda_W": decay[0], "lambda_H": decay[1], "bias": "none" if bias is None else float(bias)}
-    shown |= {"multiplicities": len(copies), "most tags": max(copies), "relative": float(relative)}
-    return nct.Instance(problem, shown)
 
 
 def with_scales(rule=lambda problem, found: found.scales):
@@ -203,88 +174,6 @@ def at_decay(problem, lam):
 def around_onset(problem):
     """Values of lambda well on either side of any onset: it is at most 1/2 (N_m m(K-m) <= N K^2/4), and here above 1/N."""
     return 0.2 / problem.targets.shape[1], 2.0
-
-
-def centred_logits(problem, params):
-    """Logits without the constant of each column, which the loss ignores."""
-    logits = problem.logits(params)
-    return logits - jnp.mean(logits, axis=0, keepdims=True)
-
-
-def centred_bias(problem, params):
-    """b, without its mean where that is free."""
-    if params.bias is None:
-        return jnp.zeros(problem.classes)
-    return params.bias - jnp.where(jnp.asarray(problem.bias_decay) == 0.0, jnp.mean(params.bias), 0.0)
-
-
-def tag_sums(problem, params, first=1.0):
-    """Of every sample the sum of its tags' rows of W, that of the first class with a weight: d x N."""
-    weights = jnp.where(jnp.arange(problem.classes) == 0, first, 1.0)
-    return params.weights[0].T @ (weights[:, None] * jnp.asarray(problem.targets))
-
-
-def off_tag_sum(problem, params, first=1.0):
-    """|v|^2 h - <h, v> v for every sample, v the sum over its tags; zero where they are parallel."""
-    v, h = tag_sums(problem, params, first), params.features
-    return jnp.sum(v**2, axis=0)[None, :] * h - jnp.sum(v * h, axis=0)[None, :] * v
-
-
-def off_weighted_sum(problem, params):
-    """The same with the first class's row of W larger by a relative 1e-6."""
-    return off_tag_sum(problem, params, first=1 + 1e-6)
-
-
-def size_of_tag_sums(problem, params):
-    """The Frobenius norm of |v|^2 h."""
-    v, h = tag_sums(problem, params), params.features
-    return jnp.sqrt(jnp.sum(jnp.sum(v**2, axis=0) ** 2 * jnp.sum(h**2, axis=0)))
-
-
-def logit_column(problem, params):
-    """|W||H|/sqrt N, a typical column of the logits."""
-    columns = params.features.shape[1]
-    return jnp.sqrt(jnp.sum(params.weights[0] ** 2) * jnp.sum(params.features**2) / columns)
-
-
-def tag_direction(observe, statement):
-    """The claim that features are parallel to the sums over their tags, by an observable that then vanishes."""
-    return nct.Equality("tag_direction", statement, observe, lambda p: jnp.zeros(()), size=size_of_tag_sums)
-
-
-def balanced_tags(one):
-    """Whether for every m that occurs all sets of m tags occur equally often, and 1 <= m < K."""
-    targets = np.asarray(one.problem.targets)
-    classes, sizes = targets.shape[0], targets.sum(axis=0)
-    if not np.all((sizes >= 1) & (sizes < classes)):
-        return False
-    for m in np.unique(sizes):
-        _, often = np.unique(targets[:, sizes == m], axis=1, return_counts=True)
-        if often.size != comb(classes, int(m)) or np.ptp(often) > 0:
-            return False
-    return True
-
-
-def has_bias(one):
-    """Whether there is a bias."""
-    return one.problem.bias_decay is not None
-
-
-def near(above):
-    """Instances within 3 % of the onset, on one side."""
-    return lambda instance: (
-        abs(instance.parameters["relative"] - 1) < 0.04 and above == (instance.parameters["relative"] > 1)
-    )
-
-
-def several(instance):
-    """More than one multiplicity, and not zero."""
-    return instance.parameters["multiplicities"] > 1 and instance.parameters["relative"] < 1
-
-
-def more_than_one_tag(instance):
-    """Whether some sample has more than one tag, and the minimiser is not zero."""
-    return instance.parameters["relative"] < 1 and instance.parameters["most tags"] > 1
 
 
 THEOREM = nct.register(

@@ -33,7 +33,7 @@ import numpy as np
 import nctheory as nct
 from proofs_numeric.bibliography import LI_2024
 from proofs_numeric.hypotheses import ANY_BIAS, DIM_SIMPLEX, FREE_FEATURES, POSITIVE_DECAYS
-from proofs_numeric.multilabel.tag_instances import draw_instances
+from proofs_numeric.multilabel.tag_instances import LARGE, MIDDLE, SMALL, instance
 from proofs_numeric.multilabel.tag_observables import (
     balanced_tags,
     centred_bias,
@@ -48,7 +48,8 @@ from proofs_numeric.multilabel.tag_observables import (
     tag_direction,
     tag_sums,
 )
-from proofs_numeric.shallow.strength import logit_size
+from proofs_numeric.pool import pick
+from proofs_numeric.shallow.strength import logit_size, strengths
 
 ID = "mlab-pal"
 
@@ -59,6 +60,18 @@ class Prediction(NamedTuple):
     minimum: nct.Minimum
     products: jax.Array
     onset: jax.Array
+
+
+def draw_instances(key):
+    """One small, one middle and one large group: lambda from very weak to beyond the onset, multiplicities in turn."""
+    rng = nct.theorems.numpy_rng(key)
+    drawn = []
+    for classes, dim, copies, biased in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
+        first = int(rng.integers(len(copies)))
+        for i, relative in enumerate(strengths(rng)):
+            bias = [0.0, 10.0 ** rng.uniform(-3, 1)][i % 2] if biased else None
+            drawn.append(instance(rng, classes, dim, copies[(first + i) % len(copies)], relative, bias))
+    return drawn
 
 
 def with_scales(rule=lambda problem, found: found.scales):

@@ -6,8 +6,7 @@ from math import comb
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.pool import pick
-from proofs_numeric.shallow.strength import decay_ratio, strengths
+from proofs_numeric.shallow.strength import decay_ratio
 
 # (K, d, copies of every set of m tags, whether there is a bias), in groups of equal K, d, number of samples and kind of bias.
 SMALL = (
@@ -24,18 +23,6 @@ LARGE = (
     (6, 7, ({1: 2, 2: 2, 5: 1}, {1: 1, 2: 2, 5: 2}), False),
     (5, 4, ({2: 20, 3: 4}, {1: 8, 3: 20}), False),
 )
-
-
-def draw_instances(key):
-    """One small, one middle and one large group: lambda from very weak to beyond the onset, multiplicities in turn."""
-    rng = nct.theorems.numpy_rng(key)
-    drawn = []
-    for classes, dim, copies, has_bias in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
-        first = int(rng.integers(len(copies)))
-        for i, relative in enumerate(strengths(rng)):
-            bias = [0.0, 10.0 ** rng.uniform(-3, 1)][i % 2] if has_bias else None
-            drawn.append(instance(rng, classes, dim, copies[(first + i) % len(copies)], relative, bias))
-    return drawn
 
 
 def instance(rng, classes, dim, copies, relative, bias):

@@ -106,25 +106,25 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
 
     def segment(begin: int, end: int) -> _Block:
         """W_end ... W_begin over the norms of its factors."""
-        product, reach = jnp.eye(problem.widths[begin - 1]), jnp.zeros(())
+        product, sensitivity = jnp.eye(problem.widths[begin - 1]), jnp.zeros(())
         for layer in range(begin, end + 1):
-            product, reach = weights[layer - 1] @ product / sizes[layer - 1], reach + 1.0 / sizes[layer - 1]
-        return _Block(product, reach)
+            product, sensitivity = weights[layer - 1] @ product / sizes[layer - 1], sensitivity + 1.0 / sizes[layer - 1]
+        return _Block(product, sensitivity)
 
     rank = segment_ranks(problem, params)[depth - 1]  # of (1, depth)
 
     def full(block: _Block, times: float) -> Array:
         """Whether the block has rank r, a lower one than the product it cannot have."""
         singular = jnp.linalg.svd(block.product, compute_uv=False)
-        zero = jnp.clip(times * left_open * block.reach, RANK_DOUBT * RANK_TOLERANCE, RANK_TOLERANCE)
+        zero = jnp.clip(times * left_open * block.sensitivity, RANK_DOUBT * RANK_TOLERANCE, RANK_TOLERANCE)
         return jnp.all(jnp.where(jnp.arange(1.0 * singular.size) >= rank, singular < zero, True)).astype(float)
 
     pivots = []
     for i in range(2, depth + 1):
         for j in range(1, i):
             above, below = segment(i + 1, depth), segment(1, j - 1)
-            seen = _Block(below.product @ cross / jnp.where(size > 0, size, 1.0), below.reach)
-            joint = _Block(seen.product @ above.product, seen.reach + above.reach)
+            seen = _Block(below.product @ cross / jnp.where(size > 0, size, 1.0), below.sensitivity)
+            joint = _Block(seen.product @ above.product, seen.sensitivity + above.sensitivity)
             pivots.append((above, segment(j + 1, i - 1), seen, joint))
 
     def least(times: float) -> Array:
@@ -140,5 +140,5 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
 
 class _Block(NamedTuple):
     product: Array
-    reach: Array
+    sensitivity: Array
     """Change of the product per unit of change of a layer, to first order."""

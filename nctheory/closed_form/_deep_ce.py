@@ -15,7 +15,7 @@ from nctheory.engine import Array, Scalar, bisect, float64, shown
 from nctheory.problems import DeepLinear
 
 HALVINGS = 200
-FARTHEST = 600.0
+MAX_SCALE = 600.0
 """Logit scale beyond which every loss is zero in float64."""
 
 
@@ -113,7 +113,7 @@ def _largest_minimum(decay: Array, total: Scalar, fit: Callable[[Array], Array],
         return jnp.log(-jax.grad(fit)(t)) + (1.0 - power) * log_t
 
     level = jnp.log(power * price)
-    low, high = jnp.asarray(-40.0), jnp.log(FARTHEST)
+    low, high = jnp.asarray(-40.0), jnp.log(MAX_SCALE)
 
     def third(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         a, b = bracket

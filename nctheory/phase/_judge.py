@@ -62,14 +62,14 @@ class LocatedBoundary(NamedTuple):
         """Cells of the picture on the wrong side of `factor` times the prediction by more than the tolerance."""
         along, across, phase = self.cells
         line = self.boundary.predicted_at(along.ravel()).reshape(along.shape)
-        slack = self.tolerance
+        tolerance = self.tolerance
         if self.step is None:
             line = factor * line
         else:  # a step where a continuous axis moves by `moved`
-            line, slack = line + (factor - 1) / self.boundary.moved * self.step, 0.0
+            line, tolerance = line + (factor - 1) / self.boundary.moved * self.step, 0.0
         below = self.boundary.ordered == "below"
-        inside = across < line * (1 - slack) if below else across > line * (1 + slack)
-        outside = across > line * (1 + slack) if below else across < line * (1 - slack)
+        inside = across < line * (1 - tolerance) if below else across > line * (1 + tolerance)
+        outside = across > line * (1 + tolerance) if below else across < line * (1 - tolerance)
         wrong = (phase == 1) & outside
         if self.boundary.of != "any":
             wrong |= (phase == 0) & inside

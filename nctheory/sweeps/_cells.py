@@ -10,19 +10,19 @@ import numpy as np
 
 from nctheory.engine import Failure, described, float64
 from nctheory.flow import Options
-from nctheory.problems import Problem, shape_of
+from nctheory.problems import Problem, shape_of, without_counts
 from nctheory.sweeps._places import workers_of
 from nctheory.sweeps._programs import Measure, program_digest
 from nctheory.sweeps._store import Store, StoreError
-from nctheory.sweeps._tiles import MISSING, RESULTS, Tile, fingerprint, nameless
+from nctheory.sweeps._tiles import MISSING, RESULTS, Tile, fingerprint
 
-TAKEN = (*RESULTS, "certified", "seed")
+RESERVED_NAMES = (*RESULTS, "certified", "seed")
 """Names that neither an axis nor a measure can have."""
 TILE = 2048
 """Most solves of a tile, by default."""
 _NOT_IDENTITY = ("chunk", "memory", "devices", "workers", "progress")
 """Options that change how a sweep is computed and not what comes out."""
-SAID = 3
+MAX_DESCRIBED = 3
 """Most failed tiles that a message describes."""
 
 
@@ -81,7 +81,7 @@ class CellRun:
         if tile < 1:
             raise ValueError(f"tile: expected at least 1 solve, got {tile}")
         for name in self.measures:
-            if name in TAKEN:
+            if name in RESERVED_NAMES:
                 raise ValueError(f"measures: the name {name!r} is taken")
         unknown = sorted(set(options) - set(Options._fields) | set(options) & {"progress"})
         if unknown:
@@ -118,7 +118,8 @@ class CellRun:
         self, cells: Sequence[Mapping[str, Any]], progress: Callable[[int, int], None] | None = None
     ) -> CellResults:
         """Values, bounds, statuses and measures of every seed of every cell."""
-        problems = [nameless(self._built(cell)) for cell in cells]
+        # Without the class counts, which only theorems read, cells that differ in these alone have one shape.
+        problems = [without_counts(self._built(cell)) for cell in cells]
         forms = [shape_of(problem) for problem in problems]
         for form, problem in zip(forms, problems, strict=True):
             if form not in self._programs:
@@ -224,8 +225,8 @@ def _incomplete(
         cell = ", ".join(f"{name} = {value}" for name, value in where[tile.cells[0]].items())
         more = f" and {len(tile.cells) - 1} more cells" if len(tile.cells) > 1 else ""
         lines.append(f"tile of {len(tile.seeds)} seeds at {cell}{more}: {described(error)}")
-    more = f"; and {len(lines) - SAID} more" if len(lines) > SAID else ""
-    said = f"{len(failed)} of {number} tiles failed, the others are finished: {'; '.join(lines[:SAID])}{more}"
+    more = f"; and {len(lines) - MAX_DESCRIBED} more" if len(lines) > MAX_DESCRIBED else ""
+    said = f"{len(failed)} of {number} tiles failed, the others are finished: {'; '.join(lines[:MAX_DESCRIBED])}{more}"
     if stopped is not None:
         others = f", {len(failed)} failed: {lines[0]}" if failed else ""
         said = f"{stopped}; {partial.computed} of {number} tiles were computed{others}"

@@ -7,7 +7,15 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import environment
-from nctheory.theorems._judge import Case, Grounds, all_controls, asked, claim_result, instance_result, supporting_seeds
+from nctheory.theorems._judge import (
+    Case,
+    Gathered,
+    all_controls,
+    claim_result,
+    instance_result,
+    required_claims,
+    supporting_seeds,
+)
 from nctheory.theorems._reasons import headline, reasons, supports
 from nctheory.theorems._results import ClaimResult, WorstCase
 from nctheory.theorems._run import Run
@@ -20,7 +28,7 @@ from nctheory.theorems.claims import LEVELS
 def compose_verdict(
     theorem: Theorem,
     cases: Sequence[Case],
-    outside: Mapping[str, Grounds],
+    outside: Mapping[str, Gathered],
     run: Run,
     key: int | PRNGKeyArray,
     seconds: float,
@@ -106,7 +114,7 @@ def _coarsest(claims: Sequence[ClaimResult]) -> float:
 def _worst(theorem: Theorem, cases: Sequence[Case], run: Run, key: int | str, file: str | None) -> WorstCase | None:
     best: WorstCase | None = None
     for case in cases:
-        for claim in asked(theorem, case):
+        for claim in required_claims(theorem, case):
             check = case.checks[claim.name]
             if check.seeds.size == 0 or (best is not None and check.tolerance_ratio <= best.tolerance_ratio):
                 continue

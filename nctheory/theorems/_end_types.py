@@ -48,7 +48,7 @@ def examine(
     slope = float(np.max(ensemble.grad_norm[ensemble.converged], initial=0.0))
     parts = orbit_types(problem, ensemble)
     types = sorted((_type(ensemble, certified, value_rounding, part) for part in parts), key=lambda one: one.value)
-    reach = {claim: np.full(len(ensemble.seeds), np.inf) for claim in claims}
+    sensitivity = {claim: np.full(len(ensemble.seeds), np.inf) for claim in claims}
     reports: list[HessianReport] = []
     order = sorted(range(len(types)), key=lambda j: (not types[j].certified, -types[j].members.size))
     for j in order[:most] if curvature else []:
@@ -75,8 +75,8 @@ def examine(
             for claim, found in sensitivities(problem, point, report, claims, rows, slope).items():
                 largest[claim] = max(largest[claim], found)
         for claim, found in largest.items():
-            reach[claim][types[j].members] = found
-    return Examined(tuple(types), tuple(reports), reach)
+            sensitivity[claim][types[j].members] = found
+    return Examined(tuple(types), tuple(reports), sensitivity)
 
 
 def _type(ensemble: Ensemble, certified: np.ndarray, value_rounding: np.ndarray, members: np.ndarray) -> EndType:

@@ -13,7 +13,7 @@ from nctheory.engine import Array, in_few_lengths, light_jit, map_in_blocks, sho
 from nctheory.flow import Ensemble
 from nctheory.problems import Params, Problem, rounding
 
-MATRICES = 128
+MAX_MATRICES = 128
 """Points of curves that are predicted at a time. On a CPU LAPACK's routines, called by JAX on a thousand matrices at once,
 share them out over the very threads that call them, and wait for each other for ever when two calls run at a time (0.10)."""
 
@@ -202,7 +202,7 @@ Evidence = EndStates | CriticalPoints | Trajectories
 
 @partial(light_jit, static_argnames="predict")
 def _predict_paths(problem: Problem, starts: Params, times: Array, predict: Callable[..., Any]) -> Any:
-    block = max(1, MATRICES // times.shape[0])
+    block = max(1, MAX_MATRICES // times.shape[0])
     return map_in_blocks(lambda start: predict(problem, start, times), starts, block)
 
 

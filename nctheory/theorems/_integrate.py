@@ -18,7 +18,7 @@ from nctheory.theorems._run import Run
 from nctheory.theorems._thresholds import MAX_DRIFT
 from nctheory.theorems.claims import Claim, PathClaim
 
-EVALUATIONS = 12
+GRADIENTS_PER_STEP = 12
 """Gradients to a step of the explicit integrator."""
 _TERMS = "terms of "
 
@@ -58,7 +58,7 @@ class Integrate:
             "observe": observer(chosen), "workers": run.workers, "light": run.light, "progress": share
         }  # fmt: skip
         if spec.rate is None:
-            steps = max(1, run.options.budget // EVALUATIONS)
+            steps = max(1, run.options.budget // GRADIENTS_PER_STEP)
             paths = gradient_flow(problem, begun, spec.times, tolerance=spec.tolerance, max_steps=steps, **options)
         else:
             paths = gradient_descent(problem, begun, np.asarray(spec.times, int), spec.rate, **options)

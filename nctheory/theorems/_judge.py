@@ -13,7 +13,7 @@ from nctheory.theorems._results import ClaimResult, ControlResult, InstanceResul
 from nctheory.theorems._theorem import Control, Theorem
 from nctheory.theorems.claims import LEVELS, Check, Claim
 
-Grounds = Sequence[tuple[Instance, Evidence]]
+Gathered = Sequence[tuple[Instance, Evidence]]
 
 
 class Case(NamedTuple):
@@ -58,12 +58,12 @@ def required(claim: Claim, case: Case) -> bool:
     return place is None or (isinstance(case.evidence, EndStates) and place in case.evidence.brackets)
 
 
-def asked(theorem: Theorem, case: Case) -> list[Claim]:
+def required_claims(theorem: Theorem, case: Case) -> list[Claim]:
     """The claims that must have something to say of an instance."""
     return [claim for claim in theorem.claims if required(claim, case)]
 
 
-def counted(claim: Claim, case: Case) -> np.ndarray:
+def refuting_violations(claim: Claim, case: Case) -> np.ndarray:
     """Mask of a check's violations that refute: those that rest on a search wait until that was long enough."""
     check = case.checks[claim.name]
     short = isinstance(case.evidence, EndStates) and case.evidence.search_too_short
@@ -76,7 +76,7 @@ def supporting_seeds(theorem: Theorem, case: Case) -> np.ndarray:
     What a claim could not observe (a value that is not finite) supports nothing.
     """
     good = case.evidence.candidates(case.several_basins)
-    for claim in asked(theorem, case):
+    for claim in required_claims(theorem, case):
         check = case.checks[claim.name]
         if not check.decided:
             return np.zeros(0, int)
@@ -92,8 +92,8 @@ def claim_result(claim: Claim, cases: Sequence[Case]) -> ClaimResult:
     level = min((check.level for check in checks), key=LEVELS.index, default="sampled")
     certified = [check for check in checks if LEVELS.index(check.level) >= LEVELS.index("certified")]
     sizes = [check.relative_resolution for check in checks if not np.isnan(check.relative_resolution)]
-    violations = sum(int(np.sum(counted(claim, case))) for case in told)
-    moved = [_moved(claim, case) for case in told]
+    violations = sum(int(np.sum(refuting_violations(claim, case))) for case in told)
+    moved = [_refutes_wrong_version(claim, case) for case in told]
     return ClaimResult(
         name=claim.name,
         statement=claim.statement,
@@ -119,7 +119,7 @@ def claim_result(claim: Claim, cases: Sequence[Case]) -> ClaimResult:
     )
 
 
-def _moved(claim: Claim, case: Case) -> bool:
+def _refutes_wrong_version(claim: Claim, case: Case) -> bool:
     """Whether the claim's own wrong versions are refuted at an instance, in every direction."""
     evidence, check = case.evidence, case.checks[claim.name]
     predicted = claim.prediction(evidence.problem, case.prediction)
@@ -128,11 +128,11 @@ def _moved(claim: Claim, case: Case) -> bool:
     )
 
 
-def control_result(control: Control, theorem: Theorem, grounds: Grounds) -> ControlResult:
+def control_result(control: Control, theorem: Theorem, gathered: Gathered) -> ControlResult:
     """Whether the same check refutes a wrong version of the theorem, and which claims do."""
     ratios: list[float] = []
     refuting: dict[str, None] = {}
-    for instance, evidence in grounds:
+    for instance, evidence in gathered:
         if control.outside is None and not control.applies(instance):
             continue
         found = _of_control(control, theorem, instance, evidence)
@@ -200,7 +200,9 @@ def instance_result(theorem: Theorem, case: Case) -> InstanceResult:
         index_off_gauge=max((r.index for r in reports), default=0),
         nullity_off_gauge=max((r.nullity for r in reports), default=0),
         gauge_dimension=max((r.gauge_dimension for r in reports), default=0),
-        tolerance_ratio=max((case.checks[c.name].tolerance_ratio for c in asked(theorem, case)), default=np.inf),
+        tolerance_ratio=max(
+            (case.checks[c.name].tolerance_ratio for c in required_claims(theorem, case)), default=np.inf
+        ),
         certificate_note=points.bound.reason if points is not None else None,
         drift=drift,
         dissipation=dissipation,
@@ -234,11 +236,11 @@ def _reached(types: Sequence[EndType]) -> tuple[ReachedValue, ...]:
     return tuple(rows)
 
 
-def all_controls(theorem: Theorem, cases: Sequence[Case], outside: Mapping[str, Grounds]) -> tuple[ControlResult, ...]:
+def all_controls(theorem: Theorem, cases: Sequence[Case], outside: Mapping[str, Gathered]) -> tuple[ControlResult, ...]:
     """Every control of a theorem, on its own instances or on those that were drawn outside the hypotheses."""
-    grounds = [(case.instance, case.evidence) for case in cases]
+    gathered = [(case.instance, case.evidence) for case in cases]
     return tuple(
-        control_result(control, theorem, outside.get(control.name, () if control.outside else grounds))
+        control_result(control, theorem, outside.get(control.name, () if control.outside else gathered))
         for control in theorem.controls
     )
 
@@ -246,13 +248,13 @@ def all_controls(theorem: Theorem, cases: Sequence[Case], outside: Mapping[str, 
 __all__ = [
     "Case",
     "all_controls",
-    "asked",
     "claim_result",
     "control_result",
-    "counted",
     "hold_claims",
     "instance_result",
     "judge_case",
+    "refuting_violations",
     "required",
+    "required_claims",
     "supporting_seeds",
 ]

@@ -62,7 +62,7 @@ import jax
 import jax.numpy as jnp
 
 import nctheory as nct
-from proofs_numeric.bibliography import ARORA_2018
+from proofs_numeric.bibliography_of_networks import ARORA_2018
 from proofs_numeric.conserved.instances import ANY_LOSS, EQUAL_DECAYS, FREE_CHAIN, chain, instance, mixed_sizes
 from proofs_numeric.conserved.vector_field import (
     decays,
@@ -158,14 +158,17 @@ def law_error(problem, params):
     """Bound the rounding of the velocity, and what the imbalance of the point does to the powers."""
     number, outer = problem.factors, slope(problem, params)
     w = jnp.maximum(largest_norm(params), 1.0)
-    reach = w ** (number - 1)
+    size_below = w ** (number - 1)
     # The slope of the fit is known to rounding of the logits.
     logits = jnp.max(problem.column_weight) * (w**number * jnp.sum(problem.inputs**2) + jnp.sum(problem.targets**2))
     rounded = (
-        number * reach * (reach * (jnp.linalg.norm(outer) + logits) + decays(problem)[0] * w) * problem.largest_rank
+        number
+        * size_below
+        * (size_below * (jnp.linalg.norm(outer) + logits) + decays(problem)[0] * w)
+        * problem.largest_rank
     )
     error = power_error(problem, params)
-    return rounded + 2 * number * error * (reach**2 + error) * jnp.linalg.norm(outer) / rounding_unit(params)
+    return rounded + 2 * number * error * (size_below**2 + error) * jnp.linalg.norm(outer) / rounding_unit(params)
 
 
 def law_claim(name="law", gains=lambda number: jnp.ones(number), of_product=lambda number: number, off=0, at=None):

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import HAN_2022
+from proofs_numeric.bibliography_of_networks import HAN_2022
 from proofs_numeric.pool import log_uniform, pick
 from proofs_numeric.thresholds import DISTINCT, ROUNDED
 

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Float
 
 import nctheory as nct
-from proofs_numeric.bibliography import WANG_2025
+from proofs_numeric.bibliography_of_networks import WANG_2025
 from proofs_numeric.dynamics.chains import drawn_start, product
 from proofs_numeric.hypotheses import SQUARED_ERROR
 from proofs_numeric.pool import log_uniform, pick

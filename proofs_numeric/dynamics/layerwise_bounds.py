@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import WANG_2025
+from proofs_numeric.bibliography_of_networks import WANG_2025
 from proofs_numeric.conserved.vector_field import one
 from proofs_numeric.dynamics.layerwise import balanced_labels, layers_of
 from proofs_numeric.dynamics.layerwise import compression as compressions

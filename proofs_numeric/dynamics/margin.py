@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import JI_2022
+from proofs_numeric.bibliography_of_networks import JI_2022
 from proofs_numeric.pool import log_uniform, pick
 
 # classes, samples a class, features: two classes or one sample, and more; a key picks one of the first and two

@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float
 
 import nctheory as nct
-from proofs_numeric.bibliography import YARAS_2023
+from proofs_numeric.bibliography_of_networks import YARAS_2023
 from proofs_numeric.dynamics.chains import WHITE_INPUTS, correlation, drawn_start, white_chain
 from proofs_numeric.pool import log_uniform, pick
 from proofs_numeric.thresholds import DISTINCT, ROUNDED

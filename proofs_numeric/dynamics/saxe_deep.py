@@ -17,7 +17,7 @@ Notation:
 """
 
 import nctheory as nct
-from proofs_numeric.bibliography import SAXE_2014
+from proofs_numeric.bibliography_of_networks import SAXE_2014
 from proofs_numeric.dynamics.saxe import CLAIMS, HYPOTHESES, draw_instances, predict, predict_with
 
 # widths; the narrowest layer says how many modes there are. A key picks one of each group: three modes, fewer, more

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import ACHOUR_2024, LAURENT_2018, ZHU_2021
+from proofs_numeric.bibliography import ZHU_2021
+from proofs_numeric.bibliography_of_networks import ACHOUR_2024, LAURENT_2018
 from proofs_numeric.landscape.data_chains import data_instance
 from proofs_numeric.landscape.laurent_vonbrecht import bottleneck
 from proofs_numeric.thresholds import SAME_VALUE

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import HAEFFELE_2015
+from proofs_numeric.bibliography_of_networks import HAEFFELE_2015
 from proofs_numeric.hypotheses import FREE_FEATURES, NO_BIAS, POSITIVE_DECAYS
 from proofs_numeric.pool import log_uniform, pick
 from proofs_numeric.thresholds import SPECTRAL_EXCESS

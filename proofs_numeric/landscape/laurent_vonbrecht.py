@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import nctheory as nct
-from proofs_numeric.bibliography import LAURENT_2018
+from proofs_numeric.bibliography_of_networks import LAURENT_2018
 from proofs_numeric.pool import log_uniform, pick
 from proofs_numeric.thresholds import SEARCH_WITHOUT_TRAPS
 

@@ -9,7 +9,7 @@ import numpy as np
 from nctheory.theorems._evidence import Trajectories
 from nctheory.theorems._thresholds import MAX_CHANGE_RATIO, MAX_GEOMETRIC_RATIO, MAX_PATH_TOLERANCE, SAFETY
 from nctheory.theorems.claims._base import Check, moved_both_ways
-from nctheory.theorems.claims._paths import PathClaim, followed, noise_of, of_paths, those
+from nctheory.theorems.claims._paths import PathClaim, followed, noise_of, of_paths, restricted_to
 
 ENDS = 3
 """Ends from which an exponential limit is extrapolated. Two would do if there were one exponential; where there are two, the
@@ -45,7 +45,7 @@ class Limit(PathClaim):
         scale = told or float(np.max(path.size, initial=0.0))
         largest = told if told > 0 else np.max(path.size, axis=1, initial=0.0)
         check, coarsest = of_paths(evidence, path, np.abs(found - path.predicted)[:, None], spread[:, None], scale)
-        return those(check, coarsest <= MAX_PATH_TOLERANCE * largest, evidence)
+        return restricted_to(check, coarsest <= MAX_PATH_TOLERANCE * largest, evidence)
 
     def wrong(self, evidence: Trajectories, predicted: np.ndarray, scale: float) -> list[np.ndarray]:
         return moved_both_ways(predicted, self.resolution * scale)

@@ -8,7 +8,7 @@ import numpy as np
 from nctheory.theorems._evidence import Trajectories
 from nctheory.theorems._thresholds import MAX_PATH_TOLERANCE, ORDER_CONFIDENCE
 from nctheory.theorems.claims._base import Check, moved_both_ways
-from nctheory.theorems.claims._paths import PathClaim, followed, noise_of, of_paths, those
+from nctheory.theorems.claims._paths import PathClaim, followed, noise_of, of_paths, restricted_to
 
 
 @final
@@ -33,7 +33,7 @@ class Order(PathClaim):
         check, coarsest = of_paths(
             evidence, path, np.abs(found - path.predicted)[:, None], spread[:, None], scale
         )  # fmt: skip
-        return those(check, coarsest <= MAX_PATH_TOLERANCE * scale, evidence)
+        return restricted_to(check, coarsest <= MAX_PATH_TOLERANCE * scale, evidence)
 
     def _slope(self, evidence: Trajectories, seen: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Slope of log size over log scale, and half its confidence interval, per seed."""

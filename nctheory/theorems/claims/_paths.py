@@ -81,7 +81,7 @@ def of_paths(
     return found, np.where(finite, np.max(tolerance, axis=1, initial=0.0), np.inf)
 
 
-def those(check: Check, known: np.ndarray, evidence: Trajectories) -> Check:
+def restricted_to(check: Check, known: np.ndarray, evidence: Trajectories) -> Check:
     """The check on the seeds of which something is known; all others support nothing."""
     return check._replace(
         unknown=np.setdiff1d(evidence.seeds, check.seeds[known]),
@@ -93,4 +93,4 @@ def those(check: Check, known: np.ndarray, evidence: Trajectories) -> Check:
     )
 
 
-__all__ = ["Followed", "PathClaim", "followed", "noise_of", "of_paths", "sizes", "those"]
+__all__ = ["Followed", "PathClaim", "followed", "noise_of", "of_paths", "restricted_to", "sizes"]

@@ -22,9 +22,9 @@ class CriticalValue(NamedTuple):
     rank: int
     """Rank of the product there."""
     minimum: bool
-    """Whether it is a local minimiser; else a strict saddle."""
+    """Whether the point is a local minimiser; else it is a strict saddle."""
     singular_values: np.ndarray
-    """Of the product, descending."""
+    """The singular values of the product, descending."""
     roots: tuple[int, ...]
     """For each direction, strongest first: 0 off, 1 at the smaller root, 2 at the larger one."""
 
@@ -76,6 +76,7 @@ def critical_points(problem: DeepLinear) -> list[CriticalValue]:
     sigma = sigma[alive]
     large = np.asarray(largest_root(jnp.asarray(strength), depth))
     small = np.asarray(smaller_root(jnp.asarray(strength), depth))
+    # Directions of equal strength form one group: their critical points are families, counted once as a multiset of roots.
     groups = np.split(np.arange(len(sigma)), np.flatnonzero(-np.diff(sigma) > TIE * sigma[:-1]) + 1)
     options = []
     for group in groups:
@@ -91,6 +92,7 @@ def critical_points(problem: DeepLinear) -> list[CriticalValue]:
         rank = sum(root != ZERO for root in roots)
         if rank > narrow:
             continue
+        # The value is the sum over directions of sigma^2/2N g(x), g(x) = 1/(x^M + 1) + b x; x = 0 is off, and g(0) = 1.
         x = np.choose(roots, [np.zeros_like(small), small, large])
         cost = 1.0 / (x**depth + 1.0) + strength * x
         listed.append(

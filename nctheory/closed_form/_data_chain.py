@@ -27,7 +27,7 @@ class DataCriticalValue(NamedTuple):
 
     @property
     def rank(self) -> int:
-        """Of the product."""
+        """The rank of the product."""
         return len(self.directions)
 
 
@@ -141,4 +141,4 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
 class _Block(NamedTuple):
     product: Array
     sensitivity: Array
-    """Change of the product per unit of change of a layer, to first order."""
+    """The change of the product per unit of change of a layer, to first order."""

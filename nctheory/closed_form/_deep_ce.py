@@ -112,6 +112,7 @@ def _largest_minimum(decay: Array, total: Scalar, fit: Callable[[Array], Array],
         t = jnp.exp(log_t)
         return jnp.log(-jax.grad(fit)(t)) + (1.0 - power) * log_t
 
+    # cost'(t) = 0 where -fit'(t) t^(1 - power) = power * price, and this is a minimum where the left-hand side falls.
     level = jnp.log(power * price)
     low, high = jnp.asarray(-40.0), jnp.log(MAX_SCALE)
 
@@ -121,6 +122,7 @@ def _largest_minimum(decay: Array, total: Scalar, fit: Callable[[Array], Array],
         rising = pull(left) < pull(right)
         return jnp.where(rising, left, a), jnp.where(rising, b, right)
 
+    # First the peak, by trisection; beyond it the left-hand side falls through the level at the largest stationary scale.
     peak = jnp.mean(jnp.stack(jax.lax.fori_loop(0, HALVINGS, third, (low, high))))
 
     found = jax.lax.stop_gradient(bisect(lambda log_t: pull(log_t) > level, peak, high, HALVINGS))

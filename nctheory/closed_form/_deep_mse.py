@@ -93,11 +93,14 @@ def _largest_root(b: Array, depth: int) -> Array:
         powered = depth * log_x
         return jnp.log(depth) + (depth - 1) * log_x - 2.0 * jnp.logaddexp(powered, 0.0) - jnp.log(safe)
 
+    # In log x both ends are known: the right-hand side has its maximum at x^M = (M-1)/(M+1) (for M = 1 it falls from x = 0
+    # on), and lies below M x^-(M+1), so that the root lies below (M/b)^(1/(M+1)).
     peak = np.log((depth - 1) / (depth + 1)) / depth if depth > 1 else -60.0
     low = jnp.full(b.shape, peak)
     high = jnp.maximum(jnp.log(depth / safe) / (depth + 1), low)
 
     found = jax.lax.stop_gradient(bisect(lambda log_x: excess(log_x) > 0, low, high, BISECTIONS))
+    # The bisection has no derivative; the Newton step has that of the root. The slope is that of `excess` in log x.
     slope = (depth - 1) - 2.0 * depth * jax.nn.sigmoid(depth * found)
     found = found - jnp.where(slope != 0, excess(found) / jnp.where(slope != 0, slope, 1.0), 0.0)
     return jnp.where(exists, jnp.exp(found), 0.0)
@@ -127,6 +130,7 @@ def directions(problem: DeepLinear) -> Directions:
     alive = sigma > 0
     safe = jnp.where(alive, sigma, 1.0)
     right = jnp.where(alive[:, None], left.T @ targets / safe[:, None], 0.0)
+    # b = M N (N prod lambda)^(1/M) / sigma^2, the product taken in logarithms.
     joint = jnp.exp((jnp.log(samples) + jnp.sum(jnp.log(decay))) / depth)
     strength = jnp.where(alive, depth * samples * joint / safe**2, jnp.inf)
     root = largest_root(strength, depth)
@@ -139,6 +143,7 @@ def chain_minimum(problem: DeepLinear, theorem: str) -> Minimum:
     found = directions(problem)
     narrow = min(problem.widths)
     if narrow < problem.classes:
+        # b is in proportion to 1/sigma^2: a direction is on exactly where sigma exceeds this.
         least = found.sigma[0] * jnp.sqrt(found.strength[0] / onset(problem.depth))
         refuse_tie(found.sigma, least, narrow)
     on = (found.cost < 1.0) & (jnp.arange(problem.classes) < narrow)

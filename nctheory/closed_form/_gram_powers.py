@@ -12,10 +12,10 @@ from nctheory.engine import Array
 
 
 class GramPowers(NamedTuple):
-    """Of a product Z with singular values s_i: what the layers of a balanced factorisation are made of."""
+    """What the layers of a balanced factorisation are made of, for a product Z with singular values s_i."""
 
     singular: Float[Array, "r"]
-    """Descending; those that are rounding set to zero."""
+    """The s_i, descending; those that are rounding are set to zero."""
     left: Float[Array, "K K"]
     r"""$(ZZ^\top)^{1-1/F}$."""
     right: Float[Array, "M M"]

@@ -139,6 +139,7 @@ def _onset(g: Array, classes: int) -> Array:
     def chord_below_tangent(a: Array) -> Array:
         return focal_value(0.0, g, classes) - focal_value(a, g, classes) < a * focal_strength(a, g, classes)
 
+    # At the onset the line from the value at zero touches the curve of the losses: l(0) - l(a) = a G(a), beyond the top of G.
     start = jnp.maximum(top, 0.0)
     touching = bisect(chord_below_tangent, start, start + 100.0, BISECTIONS)
     return jnp.where(top > 0, focal_strength(touching, g, classes), focal_strength(0.0, g, classes))
@@ -148,6 +149,7 @@ def _onset(g: Array, classes: int) -> Array:
 def _root(s: Array, g: Array, low_end: Array, high_end: Array) -> Array:
     """The root of G = s between an end where G is below s and one where it is above; a Newton step carries derivatives."""
 
+    # The bisection has no derivative; the Newton step that follows has that of the root.
     ends = jax.lax.stop_gradient((low_end, high_end))
     found = jax.lax.stop_gradient(bisect(lambda t: _log_strength(t, g) < jnp.log(s), *ends, BISECTIONS))
     slope = jax.grad(_log_strength)(found, g)
@@ -158,7 +160,7 @@ def _root(s: Array, g: Array, low_end: Array, high_end: Array) -> Array:
 
 @jax.jit
 def _top(g: Array) -> Array:
-    """Where G is largest, as the logit of p, by bisection on the sign of its derivative; -inf for gamma = 0."""
+    """The logit of the p at which G is largest, by bisection on the sign of its derivative; -inf for gamma = 0."""
     safe = jnp.where(g > 0, g, 1.0)
 
     def rising(t: Array) -> Array:

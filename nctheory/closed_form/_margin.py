@@ -28,6 +28,7 @@ def _multipliers(
 ) -> Float[Array, "K K"]:
     root = jnp.sqrt(counts)[None, :]
     left, _, right = jnp.linalg.svd(_logits(class_scale, label_scale) * root)
+    # The polar factor on the range, which has rank K - 1: the last singular value is zero.
     polar = left[:, :-1] @ right[:-1]
     slopes = -polar / (root * class_scale[:, None] * label_scale[None, :])
     return jnp.where(jnp.eye(counts.size) > 0, 0.0, slopes)

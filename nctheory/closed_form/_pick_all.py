@@ -97,6 +97,7 @@ def _solve(samples: Float[Array, "m"], strength: Scalar, classes: int) -> TagSca
             size = jnp.logaddexp(jnp.log(sizes) + jnp.exp(log_a), jnp.log(classes - sizes))
             return ~(log_mu + log_a + size > 0.0)
 
+        # In log a, where the left-hand side log mu + log a + log(m e^a + K - m) rises.
         return jnp.exp(bisect(below, jnp.full(sizes.shape, -60.0), jnp.full(sizes.shape, 5.0), BISECTIONS))
 
     def too_short(log_mu: Array) -> Array:

@@ -98,6 +98,7 @@ def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0
     root = jnp.sqrt(jnp.asarray(problem.multiplicity))
     left, singular, right = jnp.linalg.svd(jnp.asarray(minimum.product) * root[None, :], full_matrices=False)
     narrow = min(problem.widths)
+    # What lies beyond the narrowest layer cannot be represented, and must be rounding.
     singular = without_rounding(singular)
     beyond = float(jnp.sum(singular[narrow:]))
     if beyond > RANK_EXCESS * float(jnp.sum(singular)):
@@ -111,6 +112,7 @@ def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0
 
     sizes = zip(problem.widths[1:], problem.widths[:-1], strict=True)
     weights = [placed(jnp.diag(values), rows, cols) for values, (rows, cols) in zip(layers[:-1], sizes, strict=True)]
+    # The left singular vectors, completed to an orthonormal basis: the topmost layer turns the others' axes into them.
     frame = jnp.linalg.qr(left[:, :keep], mode="complete")[0]
     frame = frame.at[:, :keep].set(left[:, :keep])
     weights[-1] = frame @ weights[-1]

@@ -54,6 +54,7 @@ def _arrays(
 ) -> dict[str, Array]:
     """The arrays of a `Minimum`, built in the basis of the targets: no decomposition of the product is differentiated."""
     strength = jnp.sqrt(decay[0] * decay[1])
+    # Of each direction min over s >= 0 of (s - sigma)^2 / 2N + lambda s: s = (sigma - N lambda)_+, over the rank largest ones.
     threshold = samples * strength
     on = (sigma > threshold) & (jnp.arange(sigma.shape[0]) < rank)
     singular = jnp.where(on, sigma - threshold, 0.0)

@@ -7,7 +7,7 @@ import numpy as np
 from nctheory.measures._inputs import as_features, as_labels, check_classes, check_range
 
 MAX_CLASS_COVARIANCES = 2**25
-"""Most numbers in the covariances of single classes that are kept unasked (256 MiB)."""
+"""The largest number of entries in the covariances of single classes that are kept unasked (256 MiB)."""
 
 
 class Moments:

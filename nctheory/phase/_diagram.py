@@ -23,7 +23,7 @@ class Axis:
 
     name: str
     label: str
-    """As on a figure, in TeX."""
+    """The name as it stands on a figure, in TeX."""
     low: float
     """Least value."""
     high: float
@@ -149,7 +149,7 @@ class Diagram:
     model: Callable[..., Problem]
     measures: Mapping[str, Measure]
     boundaries: tuple[Boundary, ...]
-    """May be empty."""
+    """The boundaries that the theory draws, or that are only located; there may be none."""
     hypotheses: tuple[str, ...]
     sources: tuple[Source, ...]
     certified: bool = True

@@ -30,7 +30,7 @@ class Hysteresis(NamedTuple):
 
     loop: "Loop"
     values: np.ndarray
-    """Of the parameter, ascending."""
+    """The values of the parameter, ascending."""
     up: np.ndarray
     """The order parameter on the way up, values x seeds; NaN where a seed did not converge."""
     down: np.ndarray

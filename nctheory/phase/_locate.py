@@ -11,11 +11,11 @@ Ordered = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Rows and coordinates of points to the phase there: 1 ordered, 0 not, NaN undecided."""
 
 ROW_STRIDE = 8
-"""Rows between those on which the whole range is searched."""
+"""The distance, in rows, between those on which the whole range is searched."""
 MAX_WIDENINGS = 12
 DIVISIONS = (0.5, 0.37, 0.63, 0.21, 0.79)
-"""Where a bracket is divided, as a part of it: at the next place if all before were undecided. At the boundary itself the
-minimum may be degenerate, and no seed converges."""
+"""The places at which a bracket is divided, as parts of it: the next one is taken if all before were undecided. At the
+boundary itself the minimum may be degenerate, and no seed converges."""
 
 
 @shown()
@@ -25,7 +25,7 @@ class Located(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     state: np.ndarray
-    """Per row: "found", "absent" (one phase at both ends of the range) or "undecided"."""
+    """The state of each row: "found", "absent" (one phase at both ends of the range) or "undecided"."""
     phase: np.ndarray
     """The phase on the low side: 1 ordered, 0 not, NaN undecided."""
 
@@ -37,7 +37,7 @@ class _Rows:
         self.range, self._ordered = range_, ordered
         self.low, self.high = np.full(count, np.nan), np.full(count, np.nan)
         self.phase = np.full(count, np.nan)
-        """At `low`."""
+        """The phase at `low`."""
         self.state = np.full(count, "undecided", object)
 
     def _ask(self, rows: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -116,11 +116,13 @@ def locate(ordered: Ordered, rows: int, range_: tuple[float, float], width: floa
     mean of theirs. Of several crossings of a row it finds one.
     """
     brackets = _Rows(rows, range_, ordered)
+    # A few rows without any knowledge, over the whole range.
     first = np.unique(np.append(np.arange(0, rows, ROW_STRIDE), rows - 1))
     brackets.open_whole(first)
     brackets.halve(first, width)
     done = first
     while done.size < rows:
+        # Then the rows in the middle between two that are done, until there is none left.
         left, right = done[:-1], done[1:]
         between = (left + right) // 2
         fresh = (between > left) & (between < right)
@@ -128,6 +130,8 @@ def locate(ordered: Ordered, rows: int, range_: tuple[float, float], width: floa
         both = (brackets.state[left] == "found") & (brackets.state[right] == "found")
         centre = 0.5 * (brackets.low + brackets.high)
         share = (between - left) / (right - left)
+        # The guess is linear between the neighbours; it is bracketed by half the width asked for, or more where they differ by
+        # much.
         guess = ((1 - share) * centre[left] + share * centre[right])[both]
         step = np.abs(centre[right] - centre[left])[both]
         brackets.open_whole(between[~both])

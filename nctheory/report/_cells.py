@@ -136,7 +136,7 @@ def _summary_row(v: Verdict, bound: float) -> tuple[str, ...]:
 
 
 def summary_caption(count: int) -> str:
-    """At what confidence the bound of the formula is one, and what it is corrected for."""
+    """The confidence at which the bound of the formula is one, and what it is corrected for."""
     if count < 2:
         return "Formula: at 95 %."
     return f"Formula: at 95 % for all {count} theorems of the table jointly (Holm's correction)."

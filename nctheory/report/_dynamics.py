@@ -22,7 +22,7 @@ from nctheory.theorems import Curve, Dynamics
 SCHEMA_VERSION = 2
 BANDS = (0.05, 0.5, 0.95)
 MAX_COMPONENTS = 12
-"""Most components of an observable that are drawn one by one; of larger ones only the norm is."""
+"""The largest number of components of an observable that are drawn one by one; of larger ones only the norm is."""
 
 
 def dynamics_data(found: Dynamics) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from nctheory.report._words import sentences, worst_case
 from nctheory.theorems import Verdict
 
 PIXELS = 115
-"""Of the page to an inch of a figure."""
+"""The pixels of the page to an inch of a figure."""
 _BLANK = {"source": "", "places": "[]", "what": "", "width": "1"}
 """Stands for a picture where a verdict is tried by itself."""
 OUTCOMES = ("holds", "refuted", "inconclusive", "engine error")

@@ -49,7 +49,7 @@ def statistics(verdict: Verdict) -> tuple[Sentence, Sentence]:
 
 
 def thresholds(verdict: Verdict) -> list[str]:
-    """Where thresholds were located, and where they were predicted, instance by instance."""
+    """The located and the predicted thresholds, instance by instance, in words."""
     return [
         f"{located(one)}, predicted {one.predicted:.8g}, at instance {row.index} ({parameters(row.parameters.items())})"
         + (f"; {one.reason}" if one.reason else "")

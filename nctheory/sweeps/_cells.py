@@ -1,4 +1,4 @@
-"""Any list of cells, solved tile by tile: what a grid and an adaptive refinement have in common."""
+"""Any list of cells is solved tile by tile: this is what a grid and an adaptive refinement have in common."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +19,11 @@ from nctheory.sweeps._tiles import MISSING, RESULTS, Tile, fingerprint
 RESERVED_NAMES = (*RESULTS, "certified", "seed")
 """Names that neither an axis nor a measure can have."""
 TILE = 2048
-"""Most solves of a tile, by default."""
+"""The largest number of solves of a tile, by default."""
 _NOT_IDENTITY = ("chunk", "memory", "devices", "workers", "progress")
 """Options that change how a sweep is computed and not what comes out."""
 MAX_DESCRIBED = 3
-"""Most failed tiles that a message describes."""
+"""The largest number of failed tiles that a message describes."""
 
 
 class CellResults(NamedTuple):
@@ -128,8 +128,10 @@ class CellRun:
         work = _Work(prints, self.numbers, RESULTS + tuple(self.measures))
         with self if self._open is None else nullcontext():
             store = self._held
+            # What the folder holds of these cells and seeds, whatever grid it was computed for.
             for arrays, held in store.tiles() if store is not None else ():
                 work.take(held["cells"], np.asarray(held["seeds"], np.int64), arrays)
+            # The rest, in tiles; a folder that cannot be written to must hold everything.
             tiles = list(work.missing(dict(zip(prints, problems, strict=True)), self.tile))
             if tiles and store is not None and store.read_only is not None:
                 raise StoreError(
@@ -142,6 +144,7 @@ class CellRun:
                 progress(0, len(tiles))
             try:
                 for tile, outcome in self._workers.compute(tiles, (int(self.key), self.measures, self.options)):
+                    # A tile that fails keeps none of the others from being computed and kept.
                     if isinstance(outcome, Exception):
                         failed.append((tile, outcome))
                     else:
@@ -200,6 +203,7 @@ class _Work:
             absent = ~self._have[rows[0]]
             if absent.any():
                 groups.setdefault((shape_of(problems[one]), absent.tobytes()), []).append(one)
+        # A tile is a rectangle of cells and seeds, of one shape, so that one call of one program computes it.
         for (_, mask), cells in groups.items():
             for some in _blocks(self.numbers[np.frombuffer(mask, bool)], tile):
                 for block in _blocks(np.asarray(cells), max(1, tile // len(some))):

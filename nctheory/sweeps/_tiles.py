@@ -68,6 +68,7 @@ def compute_tile(tile: Tile, key: int, measures: Mapping[str, Measure], options:
         "status": ensemble.status,
         "steps": ensemble.steps,
     }
+    # The measures are evaluated at all end states of the tile by one program, cells and seeds on one axis.
     if measures:
         family, contexts = as_family(members, counts=True)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), ensemble.params)

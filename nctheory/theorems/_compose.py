@@ -41,6 +41,7 @@ def compose_verdict(
     claims = tuple(claim_result(claim, cases) for claim in theorem.claims)
     controls = () if partial else all_controls(theorem, cases, outside)
     against = reasons(theorem, cases, claims, controls, partial=partial, quick=quick)
+    # One violation refutes, whatever else is in doubt; one doubt leaves the theorem undecided.
     outcome: Outcome = "refuted" if against.refuting else "inconclusive" if against.doubtful else "holds"
     instances = tuple(instance_result(theorem, case) for case in cases)
     supporting = [int(supporting_seeds(theorem, case).size) for case in cases]

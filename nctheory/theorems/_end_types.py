@@ -50,6 +50,7 @@ def examine(
     types = sorted((_type(ensemble, certified, value_rounding, part) for part in parts), key=lambda one: one.value)
     sensitivity = {claim: np.full(len(ensemble.seeds), np.inf) for claim in claims}
     reports: list[HessianReport] = []
+    # Certified types first, then the most frequent ones: of the `most` first Hessians are taken.
     order = sorted(range(len(types)), key=lambda j: (not types[j].certified, -types[j].members.size))
     for j in order[:most] if curvature else []:
         largest = dict.fromkeys(claims, 0.0)
@@ -68,6 +69,7 @@ def examine(
                     at=i,
                 )
             steepest = float(np.max(ensemble.grad_norm[types[j].members]))
+            # f(x) - f(x*) = g^T A^+ g / 2 <= |g|^2 / (2 softest) to second order; with SAFETY for 1/2 it covers the remainder.
             drop = SAFETY * steepest**2 / report.softest
             if report.nullity:  # where second order says nothing, the critical point may be as far as the origin
                 drop += steepest * float(np.linalg.norm(np.asarray(ravel(point))))

@@ -48,6 +48,7 @@ def flow_fidelity(problem: Problem, ensemble: Ensemble, run: Run, count: int) ->
     )
     usable = reference.converged
     distance = np.linalg.norm((ours - theirs).reshape(chosen.size, -1), axis=1)
+    # The root of the tolerance stands in for the size of invariants that are zero.
     extent = np.linalg.norm(theirs.reshape(chosen.size, -1), axis=1) + np.sqrt(ensemble.tolerance)
     value = ensemble.value[chosen]
     same = (distance <= SAME_END * extent) & (np.abs(value - reference.value) <= SAME_VALUE * np.abs(value))

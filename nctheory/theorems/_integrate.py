@@ -70,6 +70,7 @@ class Integrate:
             """Seeds x times x …, or with several scales seeds x scales x … at the last time."""
             return by_seed(x)[:, :, -1] if spec.initial_scales else x
 
+        # A seed is as sound as the worst of its paths.
         status = np.max(by_seed(_STATUS[paths.status]), axis=1)
         sound = by_seed(_sound(paths, spec.tolerance)).all(axis=1)
         return Trajectories(

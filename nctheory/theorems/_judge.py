@@ -1,4 +1,4 @@
-"""From the evidence on all instances to results: claims, controls, instances."""
+"""The judge: claims and controls held against the evidence of every instance, and what comes of it as results."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -24,15 +24,15 @@ class Case(NamedTuple):
     evidence: Evidence
     prediction: Any
     checks: dict[str, Check]
-    """By name of the claim; violations that vanish in extended precision are withdrawn."""
+    """The check of each claim, by its name; violations that vanish in extended precision are withdrawn."""
     rechecks: dict[str, str]
-    """By name of the claim: what its violations came to in extended precision."""
+    """What the violations of a claim came to in extended precision, in words, by its name."""
     fidelity: tuple[int, int]
     several_basins: bool
 
 
 def hold_claims(claims: Sequence[Claim], evidence: Evidence, prediction: Any) -> dict[str, Check]:
-    """Claims against one prediction, by name."""
+    """The checks of some claims against one prediction, by name."""
     return {c.name: c.check(evidence, c.prediction(evidence.problem, prediction)) for c in claims}
 
 
@@ -40,10 +40,12 @@ def judge_case(
     theorem: Theorem, index: int, instance: Instance, evidence: Evidence, fidelity: tuple[int, int] = (0, 0)
 ) -> Case:
     """The theorem's claims held against one instance, their violations evaluated anew in extended precision."""
+    # Only now, with the evidence gathered, is the prediction computed.
     prediction = evidence.predicted_by(theorem.predict)
     claims = [claim for claim in theorem.claims if claim.applies(instance)]
     checks, notes = hold_claims(claims, evidence, prediction), {}
     for claim in claims:
+        # A violation in float64 is a suspicion: it refutes only if it stands with many digits.
         check = checks[claim.name]
         if check.decided and np.any(check.violated):
             checks[claim.name], notes[claim.name] = rechecked(claim, check, evidence, theorem.predict)
@@ -78,6 +80,7 @@ def supporting_seeds(theorem: Theorem, case: Case) -> np.ndarray:
     good = case.evidence.candidates(case.several_basins)
     for claim in required_claims(theorem, case):
         check = case.checks[claim.name]
+        # Where one claim could not be decided, no seed supports the theorem as a whole.
         if not check.decided:
             return np.zeros(0, int)
         good = np.setdiff1d(good, np.concatenate([check.seeds[check.violated], check.unknown]))
@@ -89,8 +92,10 @@ def claim_result(claim: Claim, cases: Sequence[Case]) -> ClaimResult:
     mine = [case for case in cases if required(claim, case)]
     told = [case for case in mine if case.checks[claim.name].decided]
     checks = [case.checks[claim.name] for case in told]
+    # The evidence of a claim is that of its weakest instance.
     level = min((check.level for check in checks), key=LEVELS.index, default="sampled")
     certified = [check for check in checks if LEVELS.index(check.level) >= LEVELS.index("certified")]
+    # Of an equality the coarsest resolution counts, of an inequality the least distance from its bound.
     sizes = [check.relative_resolution for check in checks if not np.isnan(check.relative_resolution)]
     violations = sum(int(np.sum(refuting_violations(claim, case))) for case in told)
     moved = [_refutes_wrong_version(claim, case) for case in told]
@@ -133,6 +138,7 @@ def control_result(control: Control, theorem: Theorem, gathered: Gathered) -> Co
     ratios: list[float] = []
     refuting: dict[str, None] = {}
     for instance, evidence in gathered:
+        # Instances outside the hypotheses were drawn for this control alone; others it may not apply to.
         if control.outside is None and not control.applies(instance):
             continue
         found = _of_control(control, theorem, instance, evidence)
@@ -157,7 +163,7 @@ def _of_control(control: Control, theorem: Theorem, instance: Instance, evidence
     try:
         prediction = evidence.predicted_by(control.predict or theorem.predict)
     except NoClosedForm:
-        return None
+        return None  # a control that predicts nothing is not refuted by that
     found = {}
     for claim in theorem.claims:
         if (control.claims and claim.name not in control.claims) or not claim.applies(instance):
@@ -182,6 +188,7 @@ def instance_result(theorem: Theorem, case: Case) -> InstanceResult:
     if points is not None:
         at = points.at_minimum
         value, rounding = points.ensemble.value[at], points.value_rounding[at]
+        # The gap beyond the rounding of the value, relative to the value.
         beyond = np.maximum(points.bound.gap[at] - rounding, 0.0)
         gap = float(np.max(beyond / np.maximum(np.abs(value), np.finfo(np.float64).tiny), initial=0.0))
     elif isinstance(evidence, Trajectories):

@@ -19,6 +19,7 @@ def rechecked(claim: Claim, check: Check, evidence: Evidence, predict: Callable[
     """
     excess = np.where(check.violated, check.residual / np.maximum(check.tolerance, np.finfo(float).tiny), 0.0)
     worst = np.argsort(-excess, kind="stable")[: min(MAX_RECHECKS, int(np.sum(check.violated)))]
+    # One violation that stands is enough; those that cannot be evaluated with many digits stand as they are.
     vanished = []
     for at in worst:
         seed = int(check.seeds[at])

@@ -25,6 +25,7 @@ def failure_bound(failures: int, trials: int, confidence: float = CONFIDENCE) ->
         return 1.0
     from scipy.special import betaincinv  # here: nothing that does not need SciPy waits for its import
 
+    # The p at which P(Bin(n, p) <= k) = 1 - confidence is that quantile of the distribution Beta(k + 1, n - k).
     return float(betaincinv(failures + 1, trials - failures, confidence))
 
 
@@ -65,6 +66,7 @@ def _rejected(failures: np.ndarray, trials: np.ndarray, p: float, level: float) 
     # P(Bin(n, p) <= k) = I_{1-p}(n-k, k+1); 1 where all trials failed.
     every = failures == trials
     values = np.where(every, 1.0, betainc(np.where(every, 1.0, trials - failures), failures + 1.0, 1.0 - p))
+    # Holm: the j-th smallest p-value against level / (m - j + 1), as long as each before it passed.
     order = np.argsort(values)
     passed = values[order] <= level / (values.size - np.arange(values.size))
     rejected = np.zeros(values.size, bool)

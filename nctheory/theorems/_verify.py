@@ -25,7 +25,7 @@ from nctheory.theorems._theorem import Control, Theorem
 from nctheory.theorems._verdict import Verdict
 
 QUICK_DIVISOR = 8
-"""Share of the seeds that a quick run takes."""
+"""A quick run takes the seeds of a theorem divided by this (conventional)."""
 Numbered = tuple[int, Instance]
 
 
@@ -118,7 +118,7 @@ def gather_cases(
 
 
 def _group_cases(theorem: Theorem, group: list[Numbered], run: Run) -> list[Case]:
-    """The instances of one shape."""
+    """The instances of one shape, solved and judged one after the other by the same compiled programs."""
     release_programs()
     options = run.options.for_work(
         theorem.method.few_seeds_are_light, [one.problem for _, one in group], len(run.seeds)
@@ -142,7 +142,7 @@ def _group_cases(theorem: Theorem, group: list[Numbered], run: Run) -> list[Case
 
 
 def _locating(theorem: Theorem, group: Sequence[Numbered], middle: int) -> dict[int, list[Any]]:
-    """At which position of a group each threshold is located: of those to which it applies, and most of the controls that
+    """The position of a group at which each threshold is located: of those to which it applies, and most of the controls that
     name it, the one nearest to the middle."""
 
     def usefulness(claim: Any, position: int) -> tuple[int, int]:

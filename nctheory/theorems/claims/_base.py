@@ -14,7 +14,7 @@ Scope = Literal["minimisers", "critical points", "any point"]
 SCOPES: tuple[Scope, ...] = ("minimisers", "critical points", "any point")
 Level = Literal["sampled", "certified", "proved"]
 LEVELS: tuple[Level, ...] = ("sampled", "certified", "proved")
-"""From the weakest to the strongest."""
+"""The levels of evidence, from the weakest to the strongest."""
 Prediction = Any
 
 
@@ -99,11 +99,11 @@ class Claim(abc.ABC):
 
     name: str
     statement: str
-    """In LaTeX, without dollars."""
+    """The claim in LaTeX, without dollars."""
     resolution: float = dataclasses.field(default=DEFAULT_RESOLUTION, kw_only=True)
     because: str = dataclasses.field(default="", kw_only=True)
     applies: Callable[[Any], bool] = dataclasses.field(default=lambda instance: True, kw_only=True)
-    """Instances of which it speaks."""
+    """The instances of which the claim speaks."""
 
     def __post_init__(self) -> None:
         check_name("claim", self.name)
@@ -143,7 +143,7 @@ class Claim(abc.ABC):
 
     @property
     def about(self) -> str:
-        """Of which points the claim speaks, in words."""
+        """The points of which the claim speaks, in words."""
         return "points"
 
     # What evidence has to be gathered for a claim: the fields `observe`, `terms` and `size`, of the kinds that have them.
@@ -184,12 +184,12 @@ class Claim(abc.ABC):
 
     @property
     def description(self) -> str:
-        """Its kind and what it speaks of, in words."""
+        """The kind of the claim and what it speaks of, in words."""
         return f"{self.kind}, {self.about}"
 
     @property
     def wrong_version(self) -> str:
-        """What its own wrong version is, in words."""
+        """The wrong version of the claim's own kind, in words."""
         return f"the prediction moved by a relative {self.resolution:g}"
 
 

@@ -50,17 +50,18 @@ class Index(Claim):
             place = observed[one.at]  # the type may be a continuum, so both are of one point
             pair: tuple[float, float] | None
             if one.at >= 0 and not np.all(np.isfinite(place)):
-                pair = None
+                pair = None  # the claim says nothing of such points
             elif not np.isfinite(smallest):
-                pair = (0.0, np.inf)
+                pair = (0.0, np.inf)  # no Hessian was taken at this type: undecided
             elif np.any(np.all(np.abs(listed - place) <= one.value_error, axis=1)):
+                # On the list, so without negative curvature; one just beyond the resolution may be a neighbour's.
                 pair = None if resolution < -smallest <= UNCLEAR * resolution else (max(-smallest, 0.0), resolution)
-            elif smallest < -resolution:
+            elif smallest < -resolution:  # off the list, and a strict saddle as it ought to be
                 pair = (resolution, -smallest)
-            elif smallest > resolution:
+            elif smallest > resolution:  # off the list, and a minimum: refuted
                 pair = (smallest, resolution)
             elif smallest < -SUSPECT_CURVATURE * resolution:
-                pair = None
+                pair = None  # negative, but within the resolution: the sign is in doubt
             elif resolution <= MIN_RELATIVE_CURVATURE * one.largest_curvature:
                 pair = (max(resolution, np.finfo(np.float64).tiny), max(-smallest, 0.0))
             else:

@@ -66,6 +66,7 @@ class Limit(PathClaim):
             weights = np.array([np.prod([b / (b - a) for b in np.delete(at, i)]) for i, a in enumerate(at)])
             return curve[:, points] @ weights, noise[:, points] @ np.abs(weights)
 
+        # The last four ends give the limit; the last three, and four that end one sooner, how far it may be off.
         (found, error), (less, _), (sooner, _) = (extrapolated(chosen[a:b]) for a, b in ((0, 4), (0, 3), (1, 5)))
         # Where the distance is a x + b x^2, the change from 2x to x is half of that from 4x to 2x, to first order.
         change, blur = np.abs(np.diff(curve[:, chosen])), noise[:, chosen[:-1]] + noise[:, chosen[1:]]

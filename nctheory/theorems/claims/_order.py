@@ -43,6 +43,8 @@ class Order(PathClaim):
         x = x - x.mean()
         with np.errstate(divide="ignore", invalid="ignore"):
             y, error = np.log(seen), noise / seen
+        # The slope of least squares. Its interval is Student's, of n - 2 degrees of freedom, and what the errors of the single
+        # observations make of the slope.
         weights = x / np.sum(x**2)
         slope = y @ weights
         rest = y - y.mean(axis=1, keepdims=True) - slope[:, None] * x

@@ -197,6 +197,7 @@ THEOREM = nct.register(
                 lambda b: b.cosines,
                 scope="any point",
                 terms=one,
+                size=one,
                 applies=lambda i: i.parameters["theta"] > 1e-4,
             ),
         ),

@@ -204,11 +204,9 @@ def largest_mean(problem, params):
     return jnp.max(jnp.abs(group_means(problem, params)))
 
 
-def minority_collapse(statement, at, predicted, between):
+def minority_collapse(statement, at, predicted, between, applies=minority_pairs):
     """The claim that the least group merges at a predicted value of the parameter of `at`."""
-    return nct.Threshold(
-        "minority collapse", statement, at, minority_separation, predicted, between, applies=minority_pairs
-    )
+    return nct.Threshold("minority collapse", statement, at, minority_separation, predicted, between, applies=applies)
 
 
 def means_onset_claim(statement, at, predicted, between):

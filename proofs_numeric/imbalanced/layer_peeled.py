@@ -35,6 +35,7 @@ from proofs_numeric.imbalanced.groups import (
     group_controls,
     means_onset_claim,
     minority_collapse,
+    minority_pairs,
 )
 from proofs_numeric.imbalanced.peeled_predictions import (
     etf,
@@ -108,6 +109,11 @@ def far_around(problem):
     return 0.02, 8.0
 
 
+def has_minority_pairs(instance):
+    """Whether there is a minority, of at least two classes: balanced classes never merge."""
+    return len(set(instance.problem.counts)) > 1 and minority_pairs(instance)
+
+
 def thresholds(factor=1.0):
     """The claims about both thresholds, each multiplied by `factor`."""
     return (
@@ -116,6 +122,7 @@ def thresholds(factor=1.0):
             at_energy,
             lambda p: factor * p.merged_at,
             far_around,
+            applies=has_minority_pairs,
         ),
         means_onset_claim(r"\text{group means vanish}", at_energy, lambda p: factor * p.means_at, far_around),
     )

@@ -52,9 +52,13 @@ class PointClaim(Claim):
         return self.scope != "any point" and not self.of_value
 
     def scale_of(self, evidence: Points, predicted: np.ndarray) -> float:
-        """Size of the prediction, or where that is zero what `size` names, or the observable's size where seeds start."""
+        """Size of the prediction, or where that is zero what `size` names, or the observable's size where seeds start.
+
+        A prediction is zero also where it is no more than the rounding of the terms that the observable is a difference of.
+        """
         norm = float(np.linalg.norm(predicted)) if predicted.size else 0.0
-        return norm if norm > 0 else evidence.sizes.get(self, 0.0)
+        nothing = float(np.max(rounding(evidence.problem, evidence.terms.get(self, 0.0)), initial=0.0))
+        return norm if norm > nothing else max(norm, evidence.sizes.get(self, 0.0))
 
     def at_points(self, evidence: Points, residual: np.ndarray, size: np.ndarray, scale: float) -> Check:
         """The check from residuals at all points: noise, tolerances, and the seeds of the scope."""

@@ -6,9 +6,9 @@ closed law, without an end, and more and more slowly. The directions that lag be
 are equally strong: this is neural collapse, with its speed. n samples a class slow it down in proportion.
 
 Problem:
-    $L(H)=\min_{W,b}\frac1{2N}\sum_i|Wh_i+b-y_i|^2$ for $N=nC$ samples of C (elsewhere K) classes with one-hot labels. The
-    features H, d x N, are free but for $\Sigma_W=I$, and follow minus the gradient of L, projected on the tangent space of this
-    set.
+    $L(H)=\min_{W,b}\frac1{2N}\sum_i|Wh_i+b-y_i|^2$ for $N=nC$ samples of C (elsewhere K) classes with one-hot labels.
+    The features H, d x N, are free but for $\Sigma_W=I$, and follow minus the gradient of L, projected on the tangent
+    space of this set.
 Theorem (Han et al. 2022, number unchecked; the constants are our own):
     Let $L(H)=\min_{W,b}\frac12\mathrm{Ave}|Wh+b-y|^2$ for C balanced classes of n samples, and let H follow the
     gradient flow of L projected on $\{\Sigma_W=I\}$. The singular values $\omega_j$ of

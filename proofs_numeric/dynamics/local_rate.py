@@ -122,7 +122,7 @@ def next_rate(report):
 
 
 def strict_minimum(instance):
-    """Tell whether the closed form's minimiser has positive curvature off the gauge, the problem's rate the smallest."""
+    """Tell whether the closed form's minimiser is strict, its smallest curvature the problem's, and the next one apart."""
     report = minimum_report(instance.problem)
     own = abs(report.smallest / float(instance.problem.rate) - 1) < 1e-6
     return report.nullity == 0 and report.index == 0 and own and next_rate(report) > GAP

@@ -241,7 +241,7 @@ def test_every_version_is_compared(name):
 
 @pytest.mark.slow
 def test_a_scheduler_without_workers_and_a_worker_in_its_place(monkeypatch, capsys):
-    monkeypatch.setattr(_cluster, "WORKERS_WITHIN", 2.0)
+    monkeypatch.setattr(_cluster, "WORKER_TIMEOUT", 2.0)
     with cluster(0) as (address, _, _):
         assert main(["sweep", "mse-collapse", "--scheduler", address]) == 4
     assert f"client (--scheduler): no worker at {address} for 2 s; start some" in capsys.readouterr().err
@@ -254,12 +254,12 @@ def test_a_scheduler_without_workers_and_a_worker_in_its_place(monkeypatch, caps
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", ["scheduler", "workers", "answers"])
 def test_what_is_finished_is_kept_when_the_cluster_is_lost(lost, tmp_path, monkeypatch):
-    monkeypatch.setattr(_cluster, "WORKERS_WITHIN", 120.0)  # a worker takes its time to start
+    monkeypatch.setattr(_cluster, "WORKER_TIMEOUT", 120.0)  # a worker takes its time to start
     with cluster(1) as (address, scheduler, workers):
 
         def lose(finished, total):
             if finished == 2:
-                for limit in ("WORKERS_WITHIN", "ANSWER_WITHIN", "CLOSE_WITHIN"):
+                for limit in ("WORKER_TIMEOUT", "ANSWER_TIMEOUT", "CLOSE_TIMEOUT"):
                     monkeypatch.setattr(_cluster, limit, 2.0)
                 (workers[0] if lost == "workers" else scheduler).send_signal(signals[lost])
 
@@ -283,8 +283,8 @@ def test_a_worker_that_is_stopped_from_the_beginning_is_not_waited_for(monkeypat
         with distributed.Client(address, set_as_default=False) as client:
             client.wait_for_workers(1, timeout=120)
         workers[0].send_signal(signal.SIGSTOP)
-        monkeypatch.setattr(_cluster, "ANSWER_WITHIN", 2.0)
-        monkeypatch.setattr(_cluster, "CLOSE_WITHIN", 2.0)
+        monkeypatch.setattr(_cluster, "ANSWER_TIMEOUT", 2.0)
+        monkeypatch.setattr(_cluster, "CLOSE_TIMEOUT", 2.0)
         with pytest.raises(ClusterError, match=r"client \(--scheduler\): no answer from tcp://.* for 2 s"):
             run(client=address)
 

@@ -190,7 +190,7 @@ def test_vmap_and_derivatives_in_the_decay():
 
 
 REFUSALS = [
-    (dict(bias=0.0), "needs bias None"),
+    (dict(bias=0.0), "needs no bias"),
     (dict(dim=1), r"dim >= K-1 = 2, got dim 1"),
     (dict(weight_decay=(0.0, 0.1)), "lambda_W > 0"),
     (dict(weight_decay=(0.1, 0.0)), "lambda_H > 0"),

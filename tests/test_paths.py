@@ -305,7 +305,7 @@ def test_a_closed_form_outside_its_hypotheses_names_the_hypothesis_and_the_viola
     with pytest.raises(nct.NoClosedForm, match="above 0 and below the strengths of the modes, got"):
         nct.closed_form.aligned_trajectory(white_network([2.0, 1.0], 3), above, times)
     for change, message in (
-        ({"loss": nct.losses.label_smoothing(0.1)}, "needs squared error"),
+        ({"loss": nct.losses.label_smoothing(0.1)}, "needs loss mse, got cross_entropy"),
         ({"weight_decay": np.array([0.1, 0.1])}, "needs no decay, got"),
         ({"inputs": np.diag([1.0, 2.0])}, r"needs white inputs, XX\^T = N I, got .* of the whole"),
         ({"targets": np.zeros((2, 2))}, r"needs YX\^T invertible"),

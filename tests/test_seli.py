@@ -266,7 +266,7 @@ def test_failing_hypotheses_are_named():
     good = hard_margin((3, 2, 1), None, None)
     refusals = [
         (hard_margin((3, 2, 1), None, None, dim=1), "dim >= K-1 = 2, got dim 1"),
-        (dataclasses.replace(good, weight_decay=jnp.array([0.0, 1.0])), "lambda_W, lambda_H > 0"),
+        (dataclasses.replace(good, weight_decay=jnp.array([0.0, 1.0])), "lambda_W > 0"),
         (dataclasses.replace(good, bias_decay=jnp.asarray(0.0)), "needs no bias"),
         (dataclasses.replace(good, targets=0.5 * jnp.asarray(good.targets)), "one-hot targets"),
         (dataclasses.replace(good, multiplicity=2.0 * jnp.asarray(good.multiplicity)), "multipliers of the optimum"),

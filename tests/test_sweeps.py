@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 import nctheory as nct
+from nctheory.problems import without_counts
 from nctheory.sweeps import StoreError
 from nctheory.sweeps._programs import program_digest
 from nctheory.sweeps._tile_file import pack_tile, unpack_tile
-from nctheory.sweeps._tiles import fingerprint, nameless
+from nctheory.sweeps._tiles import fingerprint
 
 GRID = {"decay": [0.02, 0.05, 0.3], "many": [2, 4]}
 MEASURES = {"norm": lambda problem, params: jnp.sum(params.weights[0] ** 2)}
@@ -51,13 +52,13 @@ def test_cells_are_what_solve_and_certify_give_one_by_one():
 
 
 def test_counts_alone_make_no_new_shape():
-    one, two = (nameless(imbalanced(0.1, many)) for many in (2, 9))
+    one, two = (without_counts(imbalanced(0.1, many)) for many in (2, 9))
     found = nct.solve_many([one, two], 2)
     assert found.value.shape == (2, 2)
     program = program_digest(one, MEASURES)
     assert program == program_digest(two, MEASURES)
     assert fingerprint(one, program) != fingerprint(two, program)
-    assert fingerprint(one, program) == fingerprint(nameless(imbalanced(0.1, 2)), program)
+    assert fingerprint(one, program) == fingerprint(without_counts(imbalanced(0.1, 2)), program)
 
 
 class Bowl(nct.Problem):

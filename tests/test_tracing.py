@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import operator
 import re
+import warnings
 from pathlib import Path
 
 import jax
@@ -237,6 +238,21 @@ def test_the_page_has_the_same_lists():
     listed = {title: set(re.findall(r"^\| `(\w+)` \|", text, re.M)) for title, text in sections.items()}
     assert listed["Can be traced"] == set(TRACED) | set(STOPPED)
     assert listed["Cannot be traced"] == set(UNTRACED) | RESULTS_ONLY
+
+
+OF_POINTS = {"expand_moments", "lift_to_samples", "ravel", "unravel", "vector_scaling"}
+"""They are computed of points, here of single precision, and leave that as it is."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(TRACED) - OF_POINTS))
+def test_what_is_computed_of_numbers_is_float64_whatever_the_host_program_does(name):
+    """JAX's default, x64 off: closed forms, and the parameters of losses, were silently known to seven digits."""
+    with jax.enable_x64(False), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of JAX, about arrays that this test makes
+        found = jax.tree.leaves(TRACED[name](X))
+    kinds = {str(np.asarray(one).dtype) for one in found if hasattr(one, "dtype")}
+    assert not {kind for kind in kinds if kind in ("float32", "complex64")}
 
 
 @pytest.mark.slow

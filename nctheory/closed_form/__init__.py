@@ -1,6 +1,12 @@
-"""What the theorems predict: geometries, scales, thresholds, values. `global_minimum` picks the theorem that applies.
+"""What the theorems predict: geometries, scales, thresholds, values, exact paths.
 
-A prediction is differentiable in the hyperparameters and says which hypothesis fails where it does not apply.
+A theorem about minima is one function that takes a problem and returns a `Minimum`: value, logits, Gram matrices and spectra
+of the minimiser, which do not see the gauge. It first checks its hypotheses by `require`, and raises `NoClosedForm`, naming
+the one that fails; `global_minimum` tries the registered functions from the most special to the most general one. Where the
+equation of a minimum has no explicit root it is bracketed and bisected, and one Newton step from there carries the derivative,
+so that predictions can be differentiated and vmapped over the hyperparameters. From the product of the factors everything else
+follows, because the factors of a minimiser are balanced (`minimum_from_product`). Lists of critical points and trajectories
+are functions of their own.
 """
 
 from nctheory.closed_form._critical_points import CriticalValue, critical_points

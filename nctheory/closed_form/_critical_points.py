@@ -3,17 +3,15 @@
 import itertools
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nctheory.closed_form._deep_mse import BISECTIONS, directions, largest_root, spinodal
-from nctheory.engine import Array, float64, shown, untraced
+from nctheory.closed_form._thresholds import TIE
+from nctheory.engine import Array, bisect, float64, shown, untraced
 from nctheory.problems import DeepLinear
 
 ZERO, SMALL, LARGE = 0, 1, 2
-TIE = 1e-9
-"""Relative distance of singular values that count as one."""
 
 
 @shown()
@@ -24,9 +22,9 @@ class CriticalValue(NamedTuple):
     rank: int
     """Rank of the product there."""
     minimum: bool
-    """Whether it is a local minimiser; else a strict saddle."""
+    """Whether the point is a local minimiser; else it is a strict saddle."""
     singular_values: np.ndarray
-    """Of the product, descending."""
+    """The singular values of the product, descending."""
     roots: tuple[int, ...]
     """For each direction, strongest first: 0 off, 1 at the smaller root, 2 at the larger one."""
 
@@ -47,14 +45,8 @@ def smaller_root(strength: Array, depth: int) -> Array:
     low = jnp.zeros(b.shape)
     high = jnp.full(b.shape, ((depth - 1) / (depth + 1)) ** (1 / depth))
 
-    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        a, c = bracket
-        middle = 0.5 * (a + c)
-        below = depth * middle ** (depth - 1) / (middle**depth + 1) ** 2 < b
-        return jnp.where(below, middle, a), jnp.where(below, c, middle)
-
-    low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (low, high))
-    return jnp.where(exists, 0.5 * (low + high), 0.0)
+    found = bisect(lambda x: depth * x ** (depth - 1) / (x**depth + 1) ** 2 < b, low, high, BISECTIONS)
+    return jnp.where(exists, found, 0.0)
 
 
 @untraced("`stationary_values` and `deep_mse_minimum` can be traced")
@@ -84,6 +76,7 @@ def critical_points(problem: DeepLinear) -> list[CriticalValue]:
     sigma = sigma[alive]
     large = np.asarray(largest_root(jnp.asarray(strength), depth))
     small = np.asarray(smaller_root(jnp.asarray(strength), depth))
+    # Directions of equal strength form one group: their critical points are families, counted once as a multiset of roots.
     groups = np.split(np.arange(len(sigma)), np.flatnonzero(-np.diff(sigma) > TIE * sigma[:-1]) + 1)
     options = []
     for group in groups:
@@ -99,6 +92,7 @@ def critical_points(problem: DeepLinear) -> list[CriticalValue]:
         rank = sum(root != ZERO for root in roots)
         if rank > narrow:
             continue
+        # The value is the sum over directions of sigma^2/2N g(x), g(x) = 1/(x^M + 1) + b x; x = 0 is off, and g(0) = 1.
         x = np.choose(roots, [np.zeros_like(small), small, large])
         cost = 1.0 / (x**depth + 1.0) + strength * x
         listed.append(

@@ -8,11 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from nctheory.closed_form._minimum import NoClosedForm
-from nctheory.engine import Array, float64, is_positive, shown, untraced
-from nctheory.problems import RANK_DOUBT, RANK_TOLERANCE, ChainParams, DeepLinear, is_loss, ravel, segment_ranks
-
-DISTINCT = 1e-9
-"""Relative distance from which on two eigenvalues count as different."""
+from nctheory.closed_form._require import require
+from nctheory.closed_form._thresholds import DISTINCT_EIGENVALUES, NONZERO_SINGULAR_VALUE, ZERO_SINGULAR_VALUE
+from nctheory.engine import Array, float64, shown, untraced
+from nctheory.problems import RANK_DOUBT, RANK_TOLERANCE, ChainParams, DeepLinear, ravel, segment_ranks
 
 
 @shown()
@@ -28,7 +27,7 @@ class DataCriticalValue(NamedTuple):
 
     @property
     def rank(self) -> int:
-        """Of the product."""
+        """The rank of the product."""
         return len(self.directions)
 
 
@@ -64,31 +63,20 @@ def data_critical_values(problem: DeepLinear) -> list[DataCriticalValue]:
 
 def _spectrum(problem: DeepLinear) -> tuple[np.ndarray, float]:
     """Eigenvalues of Sigma, descending, and |Y|_F^2; NoClosedForm names the hypothesis that fails."""
-    if not is_loss(problem.loss, "mse"):
-        raise NoClosedForm(f"needs loss mse, got {problem.loss.label}")
-    if problem.inputs is None:
-        raise NoClosedForm("needs given inputs, but the features are free")
-    if problem.bias_decay is not None:
-        raise NoClosedForm("needs no bias")
-    for i, decay in enumerate(problem.weight_decay):
-        if is_positive(decay):
-            raise NoClosedForm(f"needs no decay, got weight_decay[{i}] = {float(decay)}")
+    require(problem, loss="mse", inputs="given", bias="none", decay="zero")
     x, y = np.asarray(problem.inputs), np.asarray(problem.targets)
     _, singular, right = np.linalg.svd(x, full_matrices=False)
-    if len(singular) < x.shape[0] or singular[-1] <= DISTINCT * singular[0]:
+    if len(singular) < x.shape[0] or singular[-1] <= DISTINCT_EIGENVALUES * singular[0]:
         raise NoClosedForm("needs X X^T invertible")
     projected = np.linalg.svd(y @ right.T, compute_uv=False) ** 2
     eigenvalues = np.concatenate([projected, np.zeros(y.shape[0] - len(projected))])
-    if np.any(-np.diff(eigenvalues) <= DISTINCT * eigenvalues[0]) or eigenvalues[-1] <= DISTINCT * eigenvalues[0]:
+    gaps = np.append(-np.diff(eigenvalues), eigenvalues[-1])
+    if np.any(gaps <= DISTINCT_EIGENVALUES * eigenvalues[0]):
         raise NoClosedForm(f"needs distinct positive eigenvalues of Sigma, got {eigenvalues}")
     return eigenvalues, float(np.sum(y**2))
 
 
-VANISHES, STANDS = 20.0, 60.0
-"""Multiples of what a gradient leaves open of a singular value, up to which it counts as zero and from which on it does
-not; between them a rank is in doubt."""
-
-
+@float64
 def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     r"""The least number, over all pivots i > j, of complementary blocks that have the rank r of the whole product.
 
@@ -97,7 +85,7 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     W_{i+1}$ counts in their place. A point is tightened when the number is at least 1: then, if its product has the leading
     directions, its Hessian has no negative eigenvalue. Without $\Sigma_{XY}=XY^\top$, which matters where layers act on
     inputs that no target is correlated with, that would be false. NaN where a rank is in doubt: a singular value counts as
-    zero up to `VANISHES` times what the gradient leaves open of it.
+    zero up to `ZERO_SINGULAR_VALUE` times what the gradient leaves open of it.
     (Achour, Malgouyres, Gerchinovitz, JMLR 25(242), 2024, number unchecked; the rule in this form is our derivation.)
 
     >>> import jax.numpy as jnp, numpy as np, nctheory as nct
@@ -118,25 +106,25 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
 
     def segment(begin: int, end: int) -> _Block:
         """W_end ... W_begin over the norms of its factors."""
-        product, reach = jnp.eye(problem.widths[begin - 1]), jnp.zeros(())
+        product, sensitivity = jnp.eye(problem.widths[begin - 1]), jnp.zeros(())
         for layer in range(begin, end + 1):
-            product, reach = weights[layer - 1] @ product / sizes[layer - 1], reach + 1.0 / sizes[layer - 1]
-        return _Block(product, reach)
+            product, sensitivity = weights[layer - 1] @ product / sizes[layer - 1], sensitivity + 1.0 / sizes[layer - 1]
+        return _Block(product, sensitivity)
 
     rank = segment_ranks(problem, params)[depth - 1]  # of (1, depth)
 
     def full(block: _Block, times: float) -> Array:
         """Whether the block has rank r, a lower one than the product it cannot have."""
         singular = jnp.linalg.svd(block.product, compute_uv=False)
-        zero = jnp.clip(times * left_open * block.reach, RANK_DOUBT * RANK_TOLERANCE, RANK_TOLERANCE)
+        zero = jnp.clip(times * left_open * block.sensitivity, RANK_DOUBT * RANK_TOLERANCE, RANK_TOLERANCE)
         return jnp.all(jnp.where(jnp.arange(1.0 * singular.size) >= rank, singular < zero, True)).astype(float)
 
     pivots = []
     for i in range(2, depth + 1):
         for j in range(1, i):
             above, below = segment(i + 1, depth), segment(1, j - 1)
-            seen = _Block(below.product @ cross / jnp.where(size > 0, size, 1.0), below.reach)
-            joint = _Block(seen.product @ above.product, seen.reach + above.reach)
+            seen = _Block(below.product @ cross / jnp.where(size > 0, size, 1.0), below.sensitivity)
+            joint = _Block(seen.product @ above.product, seen.sensitivity + above.sensitivity)
             pivots.append((above, segment(j + 1, i - 1), seen, joint))
 
     def least(times: float) -> Array:
@@ -146,11 +134,11 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
             counts.append(inner + jnp.maximum(above + seen, joint))
         return jnp.min(jnp.stack(counts))
 
-    fewest, most = least(VANISHES), least(STANDS)
+    fewest, most = least(ZERO_SINGULAR_VALUE), least(NONZERO_SINGULAR_VALUE)
     return jnp.where(jnp.isnan(rank) | (fewest != most), jnp.nan, most)
 
 
 class _Block(NamedTuple):
     product: Array
-    reach: Array
-    """Change of the product per unit of change of a layer, to first order."""
+    sensitivity: Array
+    """The change of the product per unit of change of a layer, to first order."""

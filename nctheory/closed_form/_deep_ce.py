@@ -10,13 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from nctheory.closed_form._geometry import simplex_etf
-from nctheory.closed_form._minimum import NoClosedForm
-from nctheory.closed_form._unconstrained import _needs_loss
-from nctheory.engine import Array, Scalar, float64, not_positive, shown
+from nctheory.closed_form._require import require
+from nctheory.engine import Array, Scalar, bisect, float64, shown
 from nctheory.problems import DeepLinear
 
 HALVINGS = 200
-FARTHEST = 600.0
+MAX_SCALE = 600.0
 """Logit scale beyond which every loss is zero in float64."""
 
 
@@ -113,8 +112,9 @@ def _largest_minimum(decay: Array, total: Scalar, fit: Callable[[Array], Array],
         t = jnp.exp(log_t)
         return jnp.log(-jax.grad(fit)(t)) + (1.0 - power) * log_t
 
+    # cost'(t) = 0 where -fit'(t) t^(1 - power) = power * price, and this is a minimum where the left-hand side falls.
     level = jnp.log(power * price)
-    low, high = jnp.asarray(-40.0), jnp.log(FARTHEST)
+    low, high = jnp.asarray(-40.0), jnp.log(MAX_SCALE)
 
     def third(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         a, b = bracket
@@ -122,15 +122,10 @@ def _largest_minimum(decay: Array, total: Scalar, fit: Callable[[Array], Array],
         rising = pull(left) < pull(right)
         return jnp.where(rising, left, a), jnp.where(rising, b, right)
 
+    # First the peak, by trisection; beyond it the left-hand side falls through the level at the largest stationary scale.
     peak = jnp.mean(jnp.stack(jax.lax.fori_loop(0, HALVINGS, third, (low, high))))
 
-    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        a, b = bracket
-        middle = 0.5 * (a + b)
-        above = pull(middle) > level
-        return jnp.where(above, middle, a), jnp.where(above, b, middle)
-
-    found = jax.lax.stop_gradient(jnp.mean(jnp.stack(jax.lax.fori_loop(0, HALVINGS, halve, (peak, high)))))
+    found = jax.lax.stop_gradient(bisect(lambda log_t: pull(log_t) > level, peak, high, HALVINGS))
     # One Newton step from a constant start: the halvings have no derivative, the step has that of the root.
     slope = jax.lax.stop_gradient(jax.grad(pull)(found))
     root = jnp.exp(found - jnp.where(slope < 0, (pull(found) - level) / jnp.where(slope < 0, slope, 1.0), 0.0))
@@ -140,16 +135,10 @@ def _largest_minimum(decay: Array, total: Scalar, fit: Callable[[Array], Array],
 
 
 def _balanced_chain(problem: DeepLinear, rank: int) -> int:
-    _needs_loss(problem, "cross_entropy")
-    if problem.inputs is not None or problem.counts is None:
-        raise NoClosedForm("needs free features and class labels")
-    if len(set(problem.counts)) != 1:
-        raise NoClosedForm(f"needs balanced counts, got {problem.counts}")
-    if problem.bias_decay is not None:
-        raise NoClosedForm("needs bias None, got a bias")
-    if min(problem.widths) < rank:
-        raise NoClosedForm(f"needs every width >= {rank}, the rank of the structure, got {problem.widths}")
-    for i, decay in enumerate(problem.weight_decay):
-        if not_positive(decay):
-            raise NoClosedForm(f"needs every decay > 0, got weight_decay[{i}] = {float(decay)}")
+    """The number n of samples of each class, after checking the hypotheses of a structure of that rank."""
+    require(
+        problem, loss="cross_entropy", inputs="free", labels=True, balanced=True, bias="none",
+        width=(rank, "the rank of the structure"), decay="positive",
+    )  # fmt: skip
+    assert problem.counts is not None
     return problem.counts[0]

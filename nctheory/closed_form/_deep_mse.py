@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
+from nctheory.closed_form._minimum import Minimum, closed_form
 from nctheory.closed_form._product import minimum_from_product
+from nctheory.closed_form._require import require
 from nctheory.closed_form._spectral import refuse_tie
-from nctheory.engine import Array, Scalar, float64, is_positive, not_positive
-from nctheory.problems import DeepLinear, is_loss
+from nctheory.closed_form._thresholds import EMPTY_DIRECTION
+from nctheory.engine import Array, Scalar, bisect, float64
+from nctheory.problems import DeepLinear
 
 BISECTIONS = 64
 
@@ -56,6 +58,7 @@ def spinodal(depth: int) -> float:
     return float(depth * power ** ((depth - 1) / depth) / (power + 1) ** 2) if depth > 1 else 1.0
 
 
+@float64
 def relative_cost(root: Array | Scalar, strength: Array | Scalar, depth: int) -> Array:
     """g(x) = 1/(x^M + 1) + b x, the value of a direction relative to leaving it off.
 
@@ -65,6 +68,7 @@ def relative_cost(root: Array | Scalar, strength: Array | Scalar, depth: int) ->
     return jnp.asarray(1.0 / (jnp.asarray(root) ** depth + 1.0) + strength * jnp.asarray(root))
 
 
+@float64
 def largest_root(strength: Float[Array, "*s"], depth: int) -> Float[Array, "*s"]:
     r"""The largest x > 0 with $b=Mx^{M-1}/(x^M+1)^2$, a minimum of g; 0 where b is at or above the spinodal.
 
@@ -89,18 +93,14 @@ def _largest_root(b: Array, depth: int) -> Array:
         powered = depth * log_x
         return jnp.log(depth) + (depth - 1) * log_x - 2.0 * jnp.logaddexp(powered, 0.0) - jnp.log(safe)
 
+    # In log x both ends are known: the right-hand side has its maximum at x^M = (M-1)/(M+1) (for M = 1 it falls from x = 0
+    # on), and lies below M x^-(M+1), so that the root lies below (M/b)^(1/(M+1)).
     peak = np.log((depth - 1) / (depth + 1)) / depth if depth > 1 else -60.0
     low = jnp.full(b.shape, peak)
     high = jnp.maximum(jnp.log(depth / safe) / (depth + 1), low)
 
-    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        a, c = bracket
-        middle = 0.5 * (a + c)
-        above = excess(middle) > 0
-        return jnp.where(above, middle, a), jnp.where(above, c, middle)
-
-    low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (low, high))
-    found = jax.lax.stop_gradient(0.5 * (low + high))
+    found = jax.lax.stop_gradient(bisect(lambda log_x: excess(log_x) > 0, low, high, BISECTIONS))
+    # The bisection has no derivative; the Newton step has that of the root. The slope is that of `excess` in log x.
     slope = (depth - 1) - 2.0 * depth * jax.nn.sigmoid(depth * found)
     found = found - jnp.where(slope != 0, excess(found) / jnp.where(slope != 0, slope, 1.0), 0.0)
     return jnp.where(exists, jnp.exp(found), 0.0)
@@ -108,17 +108,7 @@ def _largest_root(b: Array, depth: int) -> Array:
 
 def directions(problem: DeepLinear) -> Directions:
     """Singular directions of the targets and their phases; NoClosedForm names the hypothesis that fails."""
-    if not is_loss(problem.loss, "mse"):
-        raise NoClosedForm(f"needs loss mse, got {problem.loss.label}")
-    if problem.inputs is not None:
-        raise NoClosedForm("features must be free, but inputs are given")
-    if problem.bias_row is not None:
-        raise NoClosedForm("needs samples or class means, got the moment form")
-    if problem.bias_decay is not None and is_positive(problem.bias_decay):
-        raise NoClosedForm(f"needs bias None or free (0.0), got decay {problem.bias_decay}")
-    for i, decay in enumerate(problem.weight_decay):
-        if not_positive(decay):
-            raise NoClosedForm(f"needs every decay > 0, got weight_decay[{i}] = {float(decay)}")
+    require(problem, loss="mse", inputs="free", samples=True, bias="none or free", decay="positive")
     counts, decay = problem.counts, jnp.asarray(problem.weight_decay)
     multiplicity = jnp.asarray(problem.multiplicity)
     samples, depth = jnp.sum(multiplicity), problem.depth
@@ -135,11 +125,12 @@ def directions(problem: DeepLinear) -> Directions:
     else:
         squared, vectors = jnp.linalg.eigh((targets * multiplicity[None, :]) @ targets.T)
         left, squared = vectors[:, ::-1], squared[::-1]
-        empty = squared <= 1e-13 * squared[0]
+        empty = squared <= EMPTY_DIRECTION * squared[0]
         sigma = jnp.where(empty, 0.0, jnp.sqrt(jnp.where(empty, 1.0, squared)))
     alive = sigma > 0
     safe = jnp.where(alive, sigma, 1.0)
     right = jnp.where(alive[:, None], left.T @ targets / safe[:, None], 0.0)
+    # b = M N (N prod lambda)^(1/M) / sigma^2, the product taken in logarithms.
     joint = jnp.exp((jnp.log(samples) + jnp.sum(jnp.log(decay))) / depth)
     strength = jnp.where(alive, depth * samples * joint / safe**2, jnp.inf)
     root = largest_root(strength, depth)
@@ -152,6 +143,7 @@ def chain_minimum(problem: DeepLinear, theorem: str) -> Minimum:
     found = directions(problem)
     narrow = min(problem.widths)
     if narrow < problem.classes:
+        # b is in proportion to 1/sigma^2: a direction is on exactly where sigma exceeds this.
         least = found.sigma[0] * jnp.sqrt(found.strength[0] / onset(problem.depth))
         refuse_tie(found.sigma, least, narrow)
     on = (found.cost < 1.0) & (jnp.arange(problem.classes) < narrow)
@@ -185,6 +177,7 @@ def stationary_values(problem: DeepLinear) -> Float[Array, "S"]:
     return jnp.sum(found.share) - jnp.concatenate([jnp.zeros(1), jnp.cumsum(gains)])
 
 
+@float64
 @closed_form("deep-mse-linear", generality=1)
 def deep_mse_minimum(problem: DeepLinear) -> Minimum:
     r"""Balanced classes, a chain of M layers, no bias or a free one: $Z=\frac{x^M}{1+x^M}Y$ (centred Y for a free bias)
@@ -201,12 +194,11 @@ def deep_mse_minimum(problem: DeepLinear) -> Minimum:
     >>> [round(float(value), 6) for value in (deep_mse_minimum(model).value, nct.solve(model, 8, light=True).value.min())]
     [0.110459, 0.110459]
     """
-    _needs_classes(problem)
-    if len(set(problem.counts or ())) != 1:
-        raise NoClosedForm(f"needs balanced counts, got {problem.counts}")
+    require(problem, labels=True, balanced=True)
     return chain_minimum(problem, "deep-mse-linear")
 
 
+@float64
 @closed_form("dang-mse-imb", generality=2)
 def imbalanced_deep_mse_minimum(problem: DeepLinear) -> Minimum:
     r"""Classes of any sizes, a chain of M layers, no bias: $Z=\mathrm{diag}(x_k^M/(1+x_k^M))Y$ with x_k the largest root of
@@ -222,10 +214,5 @@ def imbalanced_deep_mse_minimum(problem: DeepLinear) -> Minimum:
     >>> [round(float(height), 4) for height in minimum.logits.max(axis=1)]
     [0.9411, 0.9223, 0.8745]
     """
-    _needs_classes(problem)
+    require(problem, labels=True)
     return chain_minimum(problem, "dang-mse-imb")
-
-
-def _needs_classes(problem: DeepLinear) -> None:
-    if problem.counts is None:
-        raise NoClosedForm("needs class labels, got arbitrary targets")

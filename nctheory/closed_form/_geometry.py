@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from nctheory.engine import Array, Scalar
+from nctheory.engine import Array, Scalar, float64
 
 
 def simplex_etf(classes: int) -> Float[Array, "K K"]:
@@ -15,6 +15,7 @@ def simplex_etf(classes: int) -> Float[Array, "K K"]:
     return jnp.eye(classes) - jnp.full((classes, classes), 1.0 / classes)
 
 
+@float64
 def tilted_frame(simplex: Scalar, mean: Scalar, classes: int) -> Float[Array, "K K"]:
     r"""$\alpha S + \beta\,11^\top/K$: a simplex ETF for beta = 0, an orthogonal frame for alpha = beta.
 

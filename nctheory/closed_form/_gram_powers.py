@@ -7,17 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from nctheory.closed_form._thresholds import SINGULAR_ROUNDING
 from nctheory.engine import Array
-
-ROUNDING = 1e-13
-"""Singular values below this part of the largest are rounding: their F-th root in a layer would not be small."""
 
 
 class GramPowers(NamedTuple):
-    """Of a product Z with singular values s_i: what the layers of a balanced factorisation are made of."""
+    """What the layers of a balanced factorisation are made of, for a product Z with singular values s_i."""
 
     singular: Float[Array, "r"]
-    """Descending; those that are rounding set to zero."""
+    """The s_i, descending; those that are rounding are set to zero."""
     left: Float[Array, "K K"]
     r"""$(ZZ^\top)^{1-1/F}$."""
     right: Float[Array, "M M"]
@@ -44,7 +42,7 @@ def _directions(product: Array) -> Directions:
 
 def without_rounding(singular: Float[Array, "r"]) -> Float[Array, "r"]:
     """Descending singular values with those that are rounding set to zero."""
-    return jnp.where(singular > ROUNDING * singular[0], singular, 0.0)
+    return jnp.where(singular > SINGULAR_ROUNDING * singular[0], singular, 0.0)
 
 
 def _powers(directions: Directions, factors: int) -> GramPowers:

@@ -10,11 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from nctheory.closed_form._grouped_program import Factors, GroupedProgram
+from nctheory.closed_form._thresholds import NEWTON_RESIDUAL, SADDLE_CURVATURE, ZERO_MEANS
 from nctheory.engine import EPS, Array, Scalar, float64, shown
 
 ITERATIONS = 300
-RESIDUAL = 1e-13
-"""Gradient, relative to the decay times the point, at which the last Newton step is taken."""
 KICK = 0.1
 """Least component of a step along a direction of negative curvature: a saddle is left at once."""
 BACKTRACKS = 24
@@ -31,7 +30,7 @@ class Grouped(NamedTuple):
     value: Scalar
     """Least value of the program."""
     fit: Scalar
-    """Its cross-entropy part."""
+    """The part of the value that is cross-entropy."""
     norm: Scalar
     """Nuclear norm of the class-mean logits, columns weighted by the roots of their multiplicities."""
     lower_bound: Scalar
@@ -54,13 +53,16 @@ def _newton_step(
     def objective(v: Float[Array, "P"]) -> Scalar:
         return program.objective(program.unravel(v))
 
+    # Turning the two factors against each other changes nothing: along these directions, at a minimum the null directions of
+    # the Hessian, the decay is added, so that it can be inverted.
     along = program.rotations(program.unravel(vector))
     hessian = jax.hessian(objective)(vector) + program.strength * along @ along.T
     values, vectors = jnp.linalg.eigh(hessian)
     top = jnp.max(jnp.abs(values))
-    negative = values < -1e-10 * top
+    negative = values < -SADDLE_CURVATURE * top
     slopes = vectors.T @ jax.grad(objective)(vector)
     kick = jnp.where(negative, jnp.where(slopes > 0, -KICK, KICK), 0.0)
+    # The inverse of |A|: minus it times the gradient is a direction of descent whatever the signs of the curvatures.
     inverse = (vectors / jnp.maximum(jnp.abs(values), 1e-14 * top)[None, :]) @ vectors.T
     return inverse, jnp.any(negative), vectors @ kick
 
@@ -81,9 +83,10 @@ def _solve(program: GroupedProgram) -> Float[Array, "P"]:
         inverse, saddle, kick = _newton_step(program, vector)
         direction = kick - inverse @ gradient
         tried = jax.vmap(lambda s: objective(vector + s * direction))(shorter)
+        # Armijo's rule; the last term allows for the rounding of the value, below which no decrease can be told.
         enough = tried <= value + 1e-4 * shorter * (gradient @ direction) + 4 * EPS * jnp.abs(value)
         length = jnp.where(jnp.any(enough), shorter[jnp.argmax(enough)], 0.0)
-        small = jnp.linalg.norm(gradient) <= RESIDUAL * program.strength * jnp.linalg.norm(vector)
+        small = jnp.linalg.norm(gradient) <= NEWTON_RESIDUAL * program.strength * jnp.linalg.norm(vector)
         return vector + length * direction, small & ~saddle, count + 1
 
     def going(state: tuple[Array, Array, Array]) -> Bool[Array, ""]:
@@ -97,6 +100,8 @@ def _bound(program: GroupedProgram, gaps: Float[Array, "G"], means: Float[Array,
     _, others = program.probabilities(gaps, means)
     k, eye = program.sizes, np.eye(program.sizes.size)
     number = k[:, None] - eye
+    # The gradient of the fit falls apart like the program: on differences within a group its norm is `within`, on the group
+    # means that of the matrix `between`. Divided by its norm over the strength, where that exceeds 1, it is feasible.
     missed = jnp.sum(number * others, axis=0)  # 1 - p_own without cancellation
     scale = program.weights / jnp.sqrt(program.multiplicity)
     within = jnp.where(k > 1, (missed + jnp.diagonal(others)) * scale, 0.0)
@@ -104,6 +109,7 @@ def _bound(program: GroupedProgram, gaps: Float[Array, "G"], means: Float[Array,
     between = sums * (np.sqrt(k)[None, :] / np.sqrt(k)[:, None]) * scale[None, :]
     norm = jnp.maximum(jnp.max(within), jnp.linalg.norm(between, ord=2)) * (1 + 16 * k.size * EPS)
     shrink = jnp.minimum(1.0, program.strength / norm)
+    # The conjugate of the loss at the shrunk gradient: the sum of p log p over the probabilities that belong to it.
     entropy = (1.0 - shrink * missed) * jnp.log1p(-shrink * missed)
     entropy += jnp.sum(number * jax.scipy.special.xlogy(shrink * others, shrink * others), axis=0)
     return -jnp.sum(k * program.weights * entropy)
@@ -126,7 +132,7 @@ def _grouped(sizes: tuple[int, ...], counts: Array, multiplicity: Array, strengt
     on = ~zero & (strength * jnp.sqrt(multiplicity) < program.weights)
     root, left, right = program.unravel(vector)
     # Logits of size 1e-14 are rounding about means that are zero.
-    flat = zero | (jnp.sum(left**2) + jnp.sum(right**2) < 1e-14)
+    flat = zero | (jnp.sum(left**2) + jnp.sum(right**2) < ZERO_MEANS)
     point = Factors(jnp.where(on, root, 0.0), jnp.where(flat, 0.0, left), jnp.where(flat, 0.0, right))
     point = point._replace(root=jnp.where(k > 1, point.root, 0.0))
     gaps, means = program.logits(point)

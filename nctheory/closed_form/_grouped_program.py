@@ -23,7 +23,7 @@ class GroupedProgram(NamedTuple):
 
     sizes: np.ndarray
     weights: Float[Array, "G"]
-    """Of the fit of one class of each group."""
+    """The weight of one class of each group in the fit."""
     multiplicity: Float[Array, "G"]
     strength: Scalar
 

@@ -9,14 +9,13 @@ import numpy as np
 from nctheory.closed_form._grouped import Grouped, grouped_cross_entropy
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._product import minimum_from_product
-from nctheory.closed_form._unconstrained import _needs_loss
-from nctheory.engine import Array, Scalar, float64, not_positive
+from nctheory.closed_form._require import require
+from nctheory.closed_form._thresholds import MAX_RELATIVE_GAP
+from nctheory.engine import Array, Scalar, float64
 from nctheory.problems import DeepLinear
 
-MOST_GROUPS = 16
+MAX_GROUPS = 16
 """Different counts up to which the grouped program is solved; its Newton matrices grow with the square of their number."""
-SOLVED = 1e-11
-"""Relative duality gap beyond which its solution is not handed out."""
 
 
 def count_groups(counts: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -31,32 +30,20 @@ def count_groups(counts: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, .
 
 def _counts(problem: DeepLinear) -> tuple[int, ...]:
     """The counts, after checking all hypotheses; NoClosedForm names the one that fails."""
-    _needs_loss(problem, "cross_entropy")
-    if problem.inputs is not None:
-        raise NoClosedForm("features must be free, but inputs are given")
-    if problem.depth != 1:
-        raise NoClosedForm(f"needs two factors W H (depth 1), got depth {problem.depth}")
-    if problem.counts is None:
-        raise NoClosedForm("needs class labels, got arbitrary targets")
-    if problem.bias_decay is not None:
-        raise NoClosedForm("needs bias None, got a bias")
-    classes = problem.classes
-    if classes < 2:
-        raise NoClosedForm("needs at least two classes, got 1")
-    if problem.widths[0] < classes - 1:
-        raise NoClosedForm(f"needs dim >= K-1 = {classes - 1}, got dim {problem.widths[0]}")
-    for name, decay in zip(("lambda_W", "lambda_H"), problem.weight_decay, strict=True):
-        if not_positive(decay):
-            raise NoClosedForm(f"needs {name} > 0, got {float(decay)}; no minimiser exists")
+    require(
+        problem, loss="cross_entropy", inputs="free", depth=1, labels=True, bias="none", classes=2,
+        width=(problem.classes - 1, "K-1"), decay="positive",
+    )  # fmt: skip
+    assert problem.counts is not None
     groups = len(set(problem.counts))
-    if groups > MOST_GROUPS:
-        raise NoClosedForm(f"needs at most {MOST_GROUPS} different counts, got {groups}")
+    if groups > MAX_GROUPS:
+        raise NoClosedForm(f"needs at most {MAX_GROUPS} different counts, got {groups}")
     return problem.counts
 
 
 def _solved(found: Grouped) -> bool:
     try:
-        return float(found.value - found.lower_bound) <= SOLVED * float(found.value)
+        return float(found.value - found.lower_bound) <= MAX_RELATIVE_GAP * float(found.value)
     except TypeError:  # a tracer: the check is the caller's
         return True
 

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
+from nctheory.closed_form._minimum import Minimum, closed_form
+from nctheory.closed_form._require import require
 from nctheory.closed_form._spectral import class_target_spectrum, needs_two_free_factors, soft_threshold_minimum
 from nctheory.engine import float64
 from nctheory.problems import DeepLinear
@@ -32,12 +33,8 @@ def imbalanced_squared_error_minimum(problem: DeepLinear) -> Minimum:
     ([0.75, 0.25], 0.824745)
     """
     needs_two_free_factors(problem)
-    if problem.counts is None:
-        raise NoClosedForm("needs class labels, got arbitrary targets")
-    if problem.bias_decay is None:
-        raise NoClosedForm("needs a free bias (0.0), got bias None")
-    if problem.classes < 2:
-        raise NoClosedForm("needs at least two classes, got 1")
+    require(problem, labels=True, bias="free", classes=2)
+    assert problem.counts is not None
     left, sigma, right = (jnp.asarray(x) for x in class_target_spectrum(problem.counts, problem.reduced_form))
     share = jnp.asarray(np.asarray(problem.counts) / sum(problem.counts))
     return soft_threshold_minimum(problem, left, sigma, right, share, "ufm-mse-bias-imbalanced")

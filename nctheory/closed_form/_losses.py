@@ -8,13 +8,15 @@ import numpy as np
 from jaxtyping import Float
 
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
-from nctheory.closed_form._unconstrained import _needs_dim, balanced_count, collapse_strength, frame_minimum
-from nctheory.engine import Array, Scalar, not_positive
+from nctheory.closed_form._require import require
+from nctheory.closed_form._unconstrained import balanced_count, collapse_strength, frame_minimum
+from nctheory.engine import Array, Scalar, bisect, float64, not_positive
 from nctheory.problems import CrossEntropy, DeepLinear, Focal
 
 BISECTIONS = 100
 
 
+@float64
 def label_smoothing_minimum(problem: DeepLinear) -> Minimum:
     r"""Label smoothing $\alpha$: $Z=a^*S\otimes1_n^\top$ with $p^*=1-\alpha+\alpha/K-(K-1)\kappa$ and
     $a^*=\log((K-1)p^*/(1-p^*))$, zero for $K\kappa\ge1-\alpha$; value
@@ -37,7 +39,7 @@ def label_smoothing_minimum(problem: DeepLinear) -> Minimum:
     if not isinstance(problem.loss, CrossEntropy):
         raise NoClosedForm(f"needs loss cross_entropy with label smoothing, got {problem.loss.label}")
     balanced_count(problem)
-    _needs_dim(problem, problem.classes - 1, "K-1")
+    require(problem, width=(problem.classes - 1, "K-1"))
     classes, alpha = problem.classes, jnp.asarray(problem.loss.smoothing)
     kappa = collapse_strength(problem) / classes
     # 1 - p*, written so that a small kappa costs no digits.
@@ -57,6 +59,7 @@ def _smoothed_minimum(problem: DeepLinear) -> Minimum:
     return label_smoothing_minimum(problem)
 
 
+@float64
 def focal_value(scale: Array | Scalar, gamma: Scalar, classes: int) -> Array:
     r"""$-(1-p)^\gamma\log p$ at the logits $aS$, where $p=1/(1+(K-1)e^{-a})$ on the label.
 
@@ -69,6 +72,7 @@ def focal_value(scale: Array | Scalar, gamma: Scalar, classes: int) -> Array:
     return jnp.asarray(jnp.exp(-gamma * jax.nn.softplus(t)) * jax.nn.softplus(-t))
 
 
+@float64
 def focal_strength(scale: Array | Scalar, gamma: Scalar, classes: int) -> Array:
     r"""$G=(1-p)^\gamma[(1-p)-\gamma p\log p]$ at the logits $aS$: the $(K-1)\kappa$ at which a is stationary.
 
@@ -86,6 +90,7 @@ def _log_strength(t: Array, gamma: Array) -> Array:
     return jnp.log(rest) - gamma * jax.nn.softplus(t)
 
 
+@float64
 def focal_scales(strength: Scalar, gamma: Scalar, classes: int) -> Float[Array, "3"]:
     r"""The stationary $a\ge0$ of $-(1-p)^\gamma\log p+s|a|$, s = `strength`: zero, the barrier, the far root.
 
@@ -111,6 +116,7 @@ def focal_scales(strength: Scalar, gamma: Scalar, classes: int) -> Float[Array, 
     return jnp.stack([jnp.zeros(()), barrier, far])
 
 
+@float64
 def focal_onset(gamma: Scalar, classes: int) -> Scalar:
     r"""The $(K-1)\kappa$ below which the global minimum with the focal loss is collapsed, and from which on it is zero.
 
@@ -130,29 +136,22 @@ def focal_onset(gamma: Scalar, classes: int) -> Scalar:
 def _onset(g: Array, classes: int) -> Array:
     top = _top(g) + np.log(classes - 1.0)
 
-    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bracket
-        a = 0.5 * (low + high)
-        chord = focal_value(0.0, g, classes) - focal_value(a, g, classes) < a * focal_strength(a, g, classes)
-        return jnp.where(chord, a, low), jnp.where(chord, high, a)
+    def chord_below_tangent(a: Array) -> Array:
+        return focal_value(0.0, g, classes) - focal_value(a, g, classes) < a * focal_strength(a, g, classes)
 
+    # At the onset the line from the value at zero touches the curve of the losses: l(0) - l(a) = a G(a), beyond the top of G.
     start = jnp.maximum(top, 0.0)
-    low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (start, start + 100.0))
-    return jnp.where(top > 0, focal_strength(0.5 * (low + high), g, classes), focal_strength(0.0, g, classes))
+    touching = bisect(chord_below_tangent, start, start + 100.0, BISECTIONS)
+    return jnp.where(top > 0, focal_strength(touching, g, classes), focal_strength(0.0, g, classes))
 
 
 @jax.jit
 def _root(s: Array, g: Array, low_end: Array, high_end: Array) -> Array:
     """The root of G = s between an end where G is below s and one where it is above; a Newton step carries derivatives."""
 
-    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        below, above = bracket
-        middle = 0.5 * (below + above)
-        under = _log_strength(middle, g) < jnp.log(s)
-        return jnp.where(under, middle, below), jnp.where(under, above, middle)
-
-    below, above = jax.lax.fori_loop(0, BISECTIONS, halve, jax.lax.stop_gradient((low_end, high_end)))
-    found = jax.lax.stop_gradient(0.5 * (below + above))
+    # The bisection has no derivative; the Newton step that follows has that of the root.
+    ends = jax.lax.stop_gradient((low_end, high_end))
+    found = jax.lax.stop_gradient(bisect(lambda t: _log_strength(t, g) < jnp.log(s), *ends, BISECTIONS))
     slope = jax.grad(_log_strength)(found, g)
     return found - jnp.where(
         slope != 0, (_log_strength(found, g) - jnp.log(s)) / jnp.where(slope != 0, slope, 1.0), 0.0
@@ -161,21 +160,18 @@ def _root(s: Array, g: Array, low_end: Array, high_end: Array) -> Array:
 
 @jax.jit
 def _top(g: Array) -> Array:
-    """Where G is largest, as the logit of p, by bisection on the sign of its derivative; -inf for gamma = 0."""
+    """The logit of the p at which G is largest, by bisection on the sign of its derivative; -inf for gamma = 0."""
     safe = jnp.where(g > 0, g, 1.0)
 
-    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bracket
-        middle = 0.5 * (low + high)
-        p, log_p, q = jax.nn.sigmoid(middle), -jax.nn.softplus(-middle), jax.nn.sigmoid(-middle)
-        rising = -(2 * safe + 1) * q - safe * log_p * (1 - (1 + safe) * p) > 0
-        return jnp.where(rising, middle, low), jnp.where(rising, high, middle)
+    def rising(t: Array) -> Array:
+        p, log_p, q = jax.nn.sigmoid(t), -jax.nn.softplus(-t), jax.nn.sigmoid(-t)
+        return -(2 * safe + 1) * q - safe * log_p * (1 - (1 + safe) * p) > 0
 
     ends = -(7.0 + 1.0 / safe + 2.0 * jnp.log1p(safe)), -jnp.log(safe)
-    low, high = jax.lax.fori_loop(0, BISECTIONS, halve, ends)
-    return jnp.where(g > 0, 0.5 * (low + high), -jnp.inf)
+    return jnp.where(g > 0, bisect(rising, *ends, BISECTIONS), -jnp.inf)
 
 
+@float64
 @closed_form("ufm-focal")
 def focal_minimum(problem: DeepLinear) -> Minimum:
     r"""Focal loss: $Z=a^*S\otimes1_n^\top$ with $a^*=\log((K-1)p^*/(1-p^*))$ and $p^*$ the root of
@@ -196,7 +192,7 @@ def focal_minimum(problem: DeepLinear) -> Minimum:
     if not isinstance(problem.loss, Focal):
         raise NoClosedForm(f"needs loss focal, got {problem.loss.label}")
     balanced_count(problem)
-    _needs_dim(problem, problem.classes - 1, "K-1")
+    require(problem, width=(problem.classes - 1, "K-1"))
     classes, gamma = problem.classes, jnp.asarray(problem.loss.gamma)
     strength = (classes - 1) / classes * collapse_strength(problem)
     steep = focal_strength(0.0, gamma, classes)

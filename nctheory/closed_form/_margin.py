@@ -9,11 +9,10 @@ from jaxtyping import Float
 
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._product import minimum_from_product
+from nctheory.closed_form._require import require
+from nctheory.closed_form._thresholds import SAME_MULTIPLIERS
 from nctheory.engine import Array, float64
 from nctheory.problems import DeepLinear, MarginPenalty
-
-SAME = 1e-9
-"""Relative distance up to which given multipliers are those of the theorem."""
 
 
 @jax.jit
@@ -29,6 +28,7 @@ def _multipliers(
 ) -> Float[Array, "K K"]:
     root = jnp.sqrt(counts)[None, :]
     left, _, right = jnp.linalg.svd(_logits(class_scale, label_scale) * root)
+    # The polar factor on the range, which has rank K - 1: the last singular value is zero.
     polar = left[:, :-1] @ right[:-1]
     slopes = -polar / (root * class_scale[:, None] * label_scale[None, :])
     return jnp.where(jnp.eye(counts.size) > 0, 0.0, slopes)
@@ -78,6 +78,7 @@ def hard_margin_multipliers(
     return _multipliers(sizes, _as_scale(class_scale, sizes.size), _as_scale(label_scale, sizes.size))
 
 
+@float64
 def class_counts(problem: DeepLinear) -> Float[Array, "K"]:
     """n_k of a problem with one-hot targets, on full samples or in the reduced form.
 
@@ -104,31 +105,21 @@ def _penalty(problem: DeepLinear) -> MarginPenalty:
     loss = problem.loss
     if not isinstance(loss, MarginPenalty):
         raise NoClosedForm(f"needs the penalty of a hard margin (support_vector_features), got loss {loss.label}")
-    if problem.inputs is not None:
-        raise NoClosedForm("features must be free, but inputs are given")
-    if problem.depth != 1:
-        raise NoClosedForm(f"needs two factors W H (depth 1), got depth {problem.depth}")
-    if problem.bias_decay is not None:
-        raise NoClosedForm("needs no bias, got one")
-    if problem.classes < 2:
-        raise NoClosedForm("needs at least two classes, got 1")
-    if problem.widths[0] < problem.classes - 1:
-        raise NoClosedForm(f"needs dim >= K-1 = {problem.classes - 1}, got dim {problem.widths[0]}")
+    width = problem.classes - 1, "K-1"
+    require(problem, inputs="free", depth=1, bias="none", classes=2, width=width, decay="positive")
     leaves = (problem.weight_decay, loss.multipliers, loss.class_scale, loss.label_scale, problem.targets)
     if not _known(*leaves, problem.multiplicity):
         return loss
     targets, decay = np.asarray(problem.targets), np.asarray(problem.weight_decay)
     if not (np.all((targets == 0) | (targets == 1)) and np.all(targets.sum(axis=0) == 1)):
         raise NoClosedForm("needs one-hot targets, got others")
-    if np.any(decay <= 0):
-        raise NoClosedForm(f"needs lambda_W, lambda_H > 0, got {decay.tolist()}; the multipliers then have no scale")
     counts = np.asarray(class_counts(problem))
     if np.any(counts <= 0):
         raise NoClosedForm(f"needs samples of every class, got counts {counts.tolist()}")
     right = np.asarray(hard_margin_multipliers(counts, loss.class_scale, loss.label_scale))
     right = right * counts.sum() * np.sqrt(decay[0] * decay[1])
     distance = float(np.max(np.abs(np.asarray(loss.multipliers) - right)))
-    if distance > SAME * np.max(right):
+    if distance > SAME_MULTIPLIERS * np.max(right):
         raise NoClosedForm(
             f"needs the multipliers of the optimum (hard_margin_multipliers), got others: the largest difference is "
             f"{distance:.3g} of {np.max(right):.3g}"

@@ -24,7 +24,7 @@ class Minimum(NamedTuple):
     product: Float[Array, "K M"]
     """W H without the bias."""
     singular_values: Float[Array, "K"]
-    """Of W H with its columns repeated by their multiplicity, descending."""
+    """The singular values of W H with its columns repeated by their multiplicity, descending."""
     gram_weights: Float[Array, "K K"]
     """W W^T, of the product W = W_L … W_1 in a deep chain."""
     gram_features: Float[Array, "M M"]
@@ -36,7 +36,7 @@ class Minimum(NamedTuple):
     bias: Float[Array, "K"] | None
     """b; where it is free and the loss ignores constants, the representative of mean zero."""
     layer_singular_values: Float[Array, "F K"]
-    """Of W_1, …, W_L and H, each descending."""
+    """The singular values of W_1, …, W_L and H, each descending."""
     theorem: str
     """Identifier of the theorem."""
     stationary_values: Float[Array, "S"] | None = None

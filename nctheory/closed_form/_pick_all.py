@@ -11,9 +11,9 @@ from jaxtyping import Float
 
 from nctheory.closed_form._geometry import simplex_etf
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
-from nctheory.closed_form._unconstrained import _needs_dim
-from nctheory.engine import Array, Scalar, float64, not_positive, shown
-from nctheory.problems import DeepLinear, is_loss
+from nctheory.closed_form._require import require
+from nctheory.engine import Array, Scalar, bisect, float64, shown
+from nctheory.problems import DeepLinear
 
 BISECTIONS = 80
 
@@ -54,16 +54,8 @@ def tag_scales(problem: DeepLinear) -> TagScales:
 
 def _samples(problem: DeepLinear) -> Array:
     """N_m for m = 1, …, K-1, after checking the hypotheses."""
-    if not is_loss(problem.loss, "pick_all_label"):
-        raise NoClosedForm(f"needs loss pick_all_label, got {problem.loss.label}")
-    if problem.inputs is not None:
-        raise NoClosedForm("features must be free, but inputs are given")
-    if problem.depth != 1:
-        raise NoClosedForm(f"needs two factors W H (depth 1), got depth {problem.depth}")
-    _needs_dim(problem, problem.classes - 1, "K-1")
-    for name, decay in zip(("lambda_W", "lambda_H"), problem.weight_decay, strict=True):
-        if not_positive(decay):
-            raise NoClosedForm(f"needs {name} > 0, got {float(decay)}; no minimiser exists")
+    width = problem.classes - 1, "K-1"
+    require(problem, loss="pick_all_label", inputs="free", depth=1, width=width, decay="positive")
     with suppress(jax.errors.TracerArrayConversionError):  # of a tracer the hypothesis is the caller's
         _needs_balance(np.asarray(problem.targets), np.asarray(problem.multiplicity))
     tags = jnp.sum(jnp.asarray(problem.targets), axis=0)
@@ -101,25 +93,19 @@ def _solve(samples: Float[Array, "m"], strength: Scalar, classes: int) -> TagSca
     def at(log_mu: Array) -> Array:
         """The a_m with mu a (m e^a + K - m) = 1, rising on the left in log a."""
 
-        def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-            low, high = bracket
-            middle = 0.5 * (low + high)
-            size = jnp.logaddexp(jnp.log(sizes) + jnp.exp(middle), jnp.log(classes - sizes))
-            above = log_mu + middle + size > 0.0
-            return jnp.where(above, low, middle), jnp.where(above, middle, high)
+        def below(log_a: Array) -> Array:
+            size = jnp.logaddexp(jnp.log(sizes) + jnp.exp(log_a), jnp.log(classes - sizes))
+            return ~(log_mu + log_a + size > 0.0)
 
-        low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (jnp.full(sizes.shape, -60.0), jnp.full(sizes.shape, 5.0)))
-        return jnp.exp(0.5 * (low + high))
+        # In log a, where the left-hand side log mu + log a + log(m e^a + K - m) rises.
+        return jnp.exp(bisect(below, jnp.full(sizes.shape, -60.0), jnp.full(sizes.shape, 5.0), BISECTIONS))
 
-    def halve_mu(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bracket
-        middle = 0.5 * (low + high)
-        norm = jnp.sqrt(jnp.sum(price * at(middle) ** 2))
-        above = jnp.exp(middle) * norm > lam * total * (classes - 1) / classes
-        return jnp.where(above, low, middle), jnp.where(above, middle, high)
+    def too_short(log_mu: Array) -> Array:
+        """Whether mu times the norm at the a_m of this mu is still below its value at the minimum; it rises with mu."""
+        norm = jnp.sqrt(jnp.sum(price * at(log_mu) ** 2))
+        return ~(jnp.exp(log_mu) * norm > lam * total * (classes - 1) / classes)
 
-    ends = jnp.full((), -80.0), jnp.full((), 50.0)
-    found = jax.lax.stop_gradient(at(jnp.mean(jnp.stack(jax.lax.fori_loop(0, BISECTIONS, halve_mu, ends)))))
+    found = jax.lax.stop_gradient(at(bisect(too_short, jnp.full((), -80.0), jnp.full((), 50.0), BISECTIONS)))
     present = samples > 0
 
     def objective(scales: Array) -> Scalar:

@@ -8,10 +8,12 @@ from jaxtyping import Float, PRNGKeyArray
 
 from nctheory.closed_form._gram_powers import gram_powers, without_rounding
 from nctheory.closed_form._minimum import Minimum, NoClosedForm
+from nctheory.closed_form._thresholds import RANK_EXCESS
 from nctheory.engine import Array, Scalar, float64, untraced
 from nctheory.problems import ChainParams, DeepLinear, random_gauge
 
 
+@float64
 def minimum_from_product(
     problem: DeepLinear, product: Float[Array, "K M"], value: Scalar, bias: Float[Array, "K"] | None, theorem: str
 ) -> Minimum:
@@ -60,6 +62,7 @@ def _common(problem: DeepLinear) -> Scalar:
     return jnp.exp(jnp.mean(jnp.log(jnp.asarray(problem.weight_decay))))
 
 
+@float64
 def layer_singular_values(problem: DeepLinear, singular: Float[Array, "K"]) -> Float[Array, "F K"]:
     """Singular values of W_1, …, W_L, H in the balanced factorisation of a product with the given singular values.
 
@@ -95,9 +98,10 @@ def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0
     root = jnp.sqrt(jnp.asarray(problem.multiplicity))
     left, singular, right = jnp.linalg.svd(jnp.asarray(minimum.product) * root[None, :], full_matrices=False)
     narrow = min(problem.widths)
+    # What lies beyond the narrowest layer cannot be represented, and must be rounding.
     singular = without_rounding(singular)
     beyond = float(jnp.sum(singular[narrow:]))
-    if beyond > 1e-9 * float(jnp.sum(singular)):
+    if beyond > RANK_EXCESS * float(jnp.sum(singular)):
         raise NoClosedForm(f"problem: width {narrow} is less than the rank of the product")
     keep = min(narrow, singular.shape[0])
     padded = jnp.zeros(problem.classes).at[:keep].set(singular[:keep])
@@ -108,6 +112,7 @@ def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0
 
     sizes = zip(problem.widths[1:], problem.widths[:-1], strict=True)
     weights = [placed(jnp.diag(values), rows, cols) for values, (rows, cols) in zip(layers[:-1], sizes, strict=True)]
+    # The left singular vectors, completed to an orthonormal basis: the topmost layer turns the others' axes into them.
     frame = jnp.linalg.qr(left[:, :keep], mode="complete")[0]
     frame = frame.at[:, :keep].set(left[:, :keep])
     weights[-1] = frame @ weights[-1]

@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 
-from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
+from nctheory.closed_form._minimum import Minimum, closed_form
+from nctheory.closed_form._require import require
 from nctheory.closed_form._spectral import needs_two_free_factors, soft_threshold_minimum
 from nctheory.engine import float64
 from nctheory.problems import DeepLinear
@@ -32,8 +33,7 @@ def regression_minimum(problem: DeepLinear) -> Minimum:
     ([1.0], 2.428427)
     """
     needs_two_free_factors(problem)
-    if problem.counts is not None:
-        raise NoClosedForm("needs real targets, got class labels")
+    require(problem, labels=False)
     targets, offset = jnp.asarray(problem.targets), None
     multiplicity = jnp.asarray(problem.multiplicity)
     if problem.bias_decay is not None:

@@ -8,25 +8,15 @@ import numpy as np
 from jaxtyping import Float
 
 from nctheory.closed_form._minimum import Minimum, NoClosedForm
-from nctheory.closed_form._unconstrained import _needs_loss
-from nctheory.engine import Array, Scalar, is_positive, not_positive
+from nctheory.closed_form._require import require
+from nctheory.closed_form._thresholds import TIE
+from nctheory.engine import Array, Scalar
 from nctheory.problems import DeepLinear
 
 
 def needs_two_free_factors(problem: DeepLinear) -> None:
     """Refuse what soft-thresholding does not cover; NoClosedForm names the hypothesis that fails."""
-    _needs_loss(problem, "mse")
-    if problem.inputs is not None:
-        raise NoClosedForm("features must be free, but inputs are given")
-    if problem.depth != 1:
-        raise NoClosedForm(f"needs two factors W H (depth 1), got depth {problem.depth}")
-    if problem.bias_row is not None:
-        raise NoClosedForm("needs samples or class means, got the moment form")
-    if problem.bias_decay is not None and is_positive(problem.bias_decay):
-        raise NoClosedForm(f"needs bias None or free (0.0), got decay {float(problem.bias_decay)}")
-    for name, decay in zip(("lambda_W", "lambda_H"), problem.weight_decay, strict=True):
-        if not_positive(decay):
-            raise NoClosedForm(f"needs {name} > 0, got {float(decay)}; no minimiser is isolated, or none exists")
+    require(problem, loss="mse", inputs="free", depth=1, samples=True, bias="none or free", decay="positive")
 
 
 def soft_threshold_minimum(
@@ -64,6 +54,7 @@ def _arrays(
 ) -> dict[str, Array]:
     """The arrays of a `Minimum`, built in the basis of the targets: no decomposition of the product is differentiated."""
     strength = jnp.sqrt(decay[0] * decay[1])
+    # Of each direction min over s >= 0 of (s - sigma)^2 / 2N + lambda s: s = (sigma - N lambda)_+, over the rank largest ones.
     threshold = samples * strength
     on = (sigma > threshold) & (jnp.arange(sigma.shape[0]) < rank)
     singular = jnp.where(on, sigma - threshold, 0.0)
@@ -94,7 +85,7 @@ def refuse_tie(sigma: Array, threshold: Scalar, rank: int) -> None:
         above, below, least = float(sigma[rank - 1]), float(sigma[rank]), float(threshold)
     except TypeError:  # a tracer: the hypothesis is the caller's
         return
-    if above > least and above - below <= 1e-9 * above:
+    if above > least and above - below <= TIE * above:
         raise NoClosedForm(
             f"the rank cut at width {rank} falls between equal singular values {above:.6g} of the targets: the minimisers' "
             "product is not unique (only its value and spectrum are)"

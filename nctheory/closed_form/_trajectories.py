@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from nctheory.closed_form._minimum import NoClosedForm
+from nctheory.closed_form._require import require
+from nctheory.closed_form._thresholds import MAX_VIOLATION
 from nctheory.engine import Array, Scalar, float64, is_traced
-from nctheory.problems import ChainParams, DeepLinear, is_loss
+from nctheory.problems import ChainParams, DeepLinear
 
 NODES, PANELS, NEWTON = 24, 6, 100
-VIOLATION = 1e-9
-"""Relative violation of a hypothesis about the start or the inputs that is still rounding."""
 
 
 @float64
@@ -115,14 +115,13 @@ def balanced_trajectory(problem: DeepLinear, start: ChainParams, times: Float[Ar
     >>> np.asarray(found[:, 2:, :2]).diagonal(axis1=1, axis2=2).round(4).tolist()
     [[1.4402, 0.4222], [2.0, 0.9995]]
     """
-    if problem.depth != 2:
-        raise NoClosedForm(f"needs two layers, got {problem.depth}")
+    require(problem, depth=2)
     target = _white_target(problem)
     if target.shape[0] != target.shape[1]:
         raise NoClosedForm(f"needs as many outputs as inputs, got {target.shape}")
     _balanced(start)
     left, s, right = jnp.linalg.svd(target)
-    if not is_traced(s) and not float(s[-1]) > VIOLATION * float(s[0]):
+    if not is_traced(s) and not float(s[-1]) > MAX_VIOLATION * float(s[0]):
         raise NoClosedForm(f"needs YX^T invertible, got singular values from {float(s[0]):.3g} to {float(s[-1]):.3g}")
     lower, upper = (jnp.asarray(weight) for weight in start.weights)
     plus = (right @ lower.T + left.T @ upper) / jnp.sqrt(2.0)
@@ -156,13 +155,7 @@ def balanced_trajectory(problem: DeepLinear, start: ChainParams, times: Float[Ar
 
 def _white_target(problem: DeepLinear) -> Array:
     r"""$\Sigma=YX^\top/N$, where the objective is $\frac12|W-\Sigma|^2$."""
-    if not is_loss(problem.loss, "mse"):
-        raise NoClosedForm(f"needs squared error, got {problem.loss.label}")
-    if problem.inputs is None or problem.bias_decay is not None:
-        raise NoClosedForm("needs given inputs and no bias")
-    decay = problem.weight_decay
-    if not is_traced(decay) and np.any(np.asarray(decay) != 0.0):
-        raise NoClosedForm(f"needs no decay, got {np.asarray(decay).tolist()}")
+    require(problem, loss="mse", inputs="given", bias="none", decay="zero")
     inputs, weight = jnp.asarray(problem.inputs), jnp.asarray(problem.column_weight)
     gram = (inputs * weight[None, :]) @ inputs.T
     _small(gram - jnp.eye(gram.shape[0]), gram, "white inputs, XX^T = N I", "the distance of XX^T/N from I")
@@ -181,7 +174,7 @@ def _small(part: Array, whole: Array, hypothesis: str, name: str, ending: str = 
     if is_traced(part) or is_traced(whole):
         return
     share = float(np.linalg.norm(np.asarray(part)) / max(float(np.linalg.norm(np.asarray(whole))), 1e-300))
-    if not share <= VIOLATION:
+    if not share <= MAX_VIOLATION:
         raise NoClosedForm(f"needs {hypothesis}, got {name} = {share:.3g}{ending}")
 
 

@@ -8,35 +8,20 @@ import numpy as np
 from jaxtyping import Float
 
 from nctheory.closed_form._geometry import tilted_frame
-from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
-from nctheory.engine import Array, Scalar, is_positive, not_positive
-from nctheory.problems import CrossEntropy, DeepLinear, is_loss
+from nctheory.closed_form._minimum import Minimum, closed_form
+from nctheory.closed_form._require import require
+from nctheory.engine import Array, Scalar, float64, not_positive
+from nctheory.problems import DeepLinear
 
 
 def balanced_count(problem: DeepLinear) -> int:
-    """n, after checking the hypotheses that all three theorems share; NoClosedForm names the one that fails."""
-    if problem.inputs is not None:
-        raise NoClosedForm("features must be free, but inputs are given")
-    if problem.depth != 1:
-        raise NoClosedForm(f"needs two factors W H (depth 1), got depth {problem.depth}")
-    counts = problem.counts
-    if counts is None:
-        raise NoClosedForm("needs class labels, got arbitrary targets")
-    if len(set(counts)) != 1:
-        raise NoClosedForm(f"needs balanced counts, got {counts}")
-    if problem.classes < 2:
-        raise NoClosedForm("needs at least two classes, got 1")
-    for name, decay in zip(("lambda_W", "lambda_H"), problem.weight_decay, strict=True):
-        if not_positive(decay):
-            raise NoClosedForm(f"needs {name} > 0, got {float(decay)}; no minimiser is isolated, or none exists")
-    return counts[0]
+    """The number n of samples of each class, after checking the hypotheses that all theorems about balanced classes share."""
+    require(problem, inputs="free", depth=1, labels=True, balanced=True, classes=2, decay="positive")
+    assert problem.counts is not None
+    return problem.counts[0]
 
 
-def _needs_dim(problem: DeepLinear, least: int, symbol: str) -> None:
-    if problem.widths[0] < least:
-        raise NoClosedForm(f"needs dim >= {symbol} = {least}, got dim {problem.widths[0]}")
-
-
+@float64
 def collapse_strength(problem: DeepLinear) -> Scalar:
     r"""$c = K\sqrt{n\lambda_W\lambda_H}$: collapse for c < 1, the zero solution from c = 1 on.
 
@@ -49,6 +34,7 @@ def collapse_strength(problem: DeepLinear) -> Scalar:
     return problem.classes * jnp.sqrt(balanced_count(problem) * decay[0] * decay[1])
 
 
+@float64
 def frame_minimum(
     problem: DeepLinear,
     simplex: Scalar,
@@ -112,6 +98,7 @@ def _frame_arrays(
     }
 
 
+@float64
 @closed_form("ufm-ce-balanced")
 def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     r"""Cross-entropy: $Z=a^*S\otimes1_n^\top$ with $a^*=\log(1/\kappa-K+1)$, $\kappa=\sqrt{n\lambda_W\lambda_H}$, zero for
@@ -124,9 +111,9 @@ def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     >>> [round(float(value), 6) for value in (cross_entropy_minimum(model).value, nct.solve(model, 8, light=True).value.min())]
     [0.294606, 0.294606]
     """
-    _needs_loss(problem, "cross_entropy")
+    require(problem, loss="cross_entropy")
     balanced_count(problem)
-    _needs_dim(problem, problem.classes - 1, "K-1")
+    require(problem, width=(problem.classes - 1, "K-1"))
     classes = problem.classes
     strength = collapse_strength(problem)
     kappa = strength / classes
@@ -136,6 +123,7 @@ def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     return frame_minimum(problem, scale, jnp.zeros(()), value, None, "ufm-ce-balanced")
 
 
+@float64
 @closed_form("ufm-mse-nobias")
 def squared_error_minimum(problem: DeepLinear) -> Minimum:
     r"""Squared error without a bias: $WH=(1-c)_+Y$, an orthogonal frame; value $c-c^2/2$, or 1/2 from c = 1 on.
@@ -150,22 +138,21 @@ def squared_error_minimum(problem: DeepLinear) -> Minimum:
     >>> [round(float(value), 6) for value in (squared_error_minimum(model).value, nct.solve(model, 8, light=True).value.min())]
     [0.158205, 0.158205]
     """
-    _needs_loss(problem, "mse")
+    require(problem, loss="mse")
     balanced_count(problem)
-    if problem.bias_decay is not None:
-        raise NoClosedForm("needs bias None, got a bias")
-    _needs_dim(problem, problem.classes, "K")
+    require(problem, bias="none", width=(problem.classes, "K"))
     strength = collapse_strength(problem)
     scale = jnp.maximum(1.0 - strength, 0.0)
     return frame_minimum(problem, scale, scale, soft_value(strength), None, "ufm-mse-nobias")
 
 
+@float64
 @closed_form("ufm-mse-bias")
 def squared_error_bias_minimum(problem: DeepLinear) -> Minimum:
     r"""Squared error with a bias of decay $\lambda_b\ge0$, $w=\lambda_b/(1+\lambda_b)$:
     $\bar Z=(1-c)_+S+m\,11^\top/K$ with $m=(1-c/w)_+$, $b=(1-m)/(K(1+\lambda_b))1$,
     value $\tfrac{K-1}K\phi(c)+\tfrac wK\phi(c/w)$, $\phi(c)=c-c^2/2$ up to 1 and 1/2 beyond.
-    Exact simplex ETF iff $w\le c$, orthogonal frame as $\lambda_b\to\infty$, a tilted frame between. Needs d >= K
+    For c < 1 an exact simplex ETF iff $w\le c$, orthogonal frame as $\lambda_b\to\infty$, a tilted frame between. Needs d >= K
     (K-1 where the bias is free).
 
     Zhou et al., ICML 2022, and Tirer and Bruna, ICML 2022 (numbers unchecked); the closed form is our own.
@@ -178,13 +165,13 @@ def squared_error_bias_minimum(problem: DeepLinear) -> Minimum:
     >>> [round(float(value), 6) for value in (squared_error_bias_minimum(model).value, found)]
     [0.143205, 0.143205]
     """
-    _needs_loss(problem, "mse")
+    require(problem, loss="mse")
     balanced_count(problem)
-    if problem.bias_decay is None:
-        raise NoClosedForm("needs a bias, got bias None")
+    require(problem, bias="any")
+    assert problem.bias_decay is not None
     decay = jnp.asarray(problem.bias_decay)
     free = not_positive(problem.bias_decay)
-    _needs_dim(problem, problem.classes - free, "K-1" if free else "K")
+    require(problem, width=(problem.classes - free, "K-1" if free else "K"))
     classes = problem.classes
     strength = collapse_strength(problem)
     weight = decay / (1.0 + decay)
@@ -205,10 +192,3 @@ def soft_value(strength: Array | Scalar) -> Array:
     """
     clipped = jnp.minimum(strength, 1.0)
     return clipped - 0.5 * clipped**2
-
-
-def _needs_loss(problem: DeepLinear, name: str) -> None:
-    if not is_loss(problem.loss, name):
-        raise NoClosedForm(f"needs loss {name}, got {problem.loss.label}")
-    if isinstance(problem.loss, CrossEntropy) and is_positive(problem.loss.smoothing):
-        raise NoClosedForm("needs one-hot targets, got label smoothing")

@@ -1,6 +1,7 @@
 """What the rooms of the package compute with, and where it is defined."""
 
 from ._batching import WIDTHS, fixed_width, in_few_lengths, map_in_blocks, rounded_up, usual_block
+from ._bisect import bisect, bisect_numpy
 from ._concrete import as_array, is_positive, is_traced, not_positive, stacked, within_trace
 from ._environment import RARELY, NoDevice, cache_directory, check_writable, configure, environment
 from ._extended import NotExtended, extended
@@ -35,6 +36,8 @@ __all__ = [
     "Scalar",
     "TheoremFileError",
     "as_array",
+    "bisect",
+    "bisect_numpy",
     "cache_directory",
     "check_identifier",
     "check_name",

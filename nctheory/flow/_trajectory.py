@@ -49,7 +49,7 @@ def follow_flow(problem: Problem, params: Params, duration: Scalar | float, tole
     if not tolerance > 0:
         raise ValueError(f"tolerance: expected a positive number, got {tolerance}")
     check_points(problem, params, ())
-    begin = jax.lax.stop_gradient(ravel(jax.tree.map(jnp.asarray, params)))
+    begin = jax.lax.stop_gradient(ravel(jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), params)))
     problem, duration = jax.lax.stop_gradient((problem, jnp.asarray(duration)))
     value_and_grad = flat_objective(problem)
     length = jnp.asarray(problem.characteristic_scales().length)

@@ -1,4 +1,12 @@
-"""NC1-NC4 and the margin: batched, differentiable, defined at exact collapse and at zero, usable on any features."""
+"""NC1-NC4 and the margin: batched, differentiable, defined at exact collapse and at zero, usable on any features.
+
+Single measures are functions of features, labels and classifiers with any leading axes, in JAX where they are traced and
+otherwise in float64, whatever library the arrays come from. `nc_metrics` gives all of them at once for the features of one
+network. It reads the features in two passes: `Moments` gathers counts, means and scatter, batch by batch and without
+cancellation, and `ReadOut` what the classifier and the nearest mean decide. Geometries are held against a target: a simplex
+ETF, an orthogonal frame, a Gram matrix, or the minimiser that a theorem predicts. Every measure has a value at exact collapse
+and at zero features, and a finite gradient where it has one at all.
+"""
 
 from nctheory.measures._collapse import (
     class_means,

@@ -6,8 +6,8 @@ import numpy as np
 
 from nctheory.measures._inputs import as_features, as_labels, check_classes, check_range
 
-PER_CLASS = 2**25
-"""Most numbers in the covariances of single classes that are kept unasked (256 MiB)."""
+MAX_CLASS_COVARIANCES = 2**25
+"""The largest number of entries in the covariances of single classes that are kept unasked (256 MiB)."""
 
 
 class Moments:
@@ -121,7 +121,7 @@ class Moments:
     def _keeps_classes(self, width: int) -> bool:
         if self._scatter is not None:
             return len(self._scatter) == self.classes
-        return self.classes * width**2 <= PER_CLASS if self._asked is None else self._asked
+        return self.classes * width**2 <= MAX_CLASS_COVARIANCES if self._asked is None else self._asked
 
     def _means_of(self, x: np.ndarray, counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Means of the classes in a batch sorted by class, after checking that all is finite."""

@@ -18,9 +18,9 @@ class Target(NamedTuple):
     """Gram matrices, K x K, up to scale."""
 
     means: np.ndarray
-    """Of the class means."""
+    """The Gram matrix of the class means."""
     weights: np.ndarray
-    """Of the rows of W."""
+    """The Gram matrix of the rows of W."""
     centred: bool
     """Whether the means are centred before they are compared, unless asked otherwise."""
 
@@ -65,7 +65,7 @@ def _minimiser(
     weight_decay: Sequence[float],
     bias_decay: float | None,
 ) -> Target:
-    """Of the unconstrained-feature model with these class sizes and decays (see `global_minimum`)."""
+    """The target that the minimiser of the unconstrained-feature model with these class sizes and decays is."""
     sizes = tuple(counts.tolist())
     # One column a class: of a million samples the columns would not fit.
     problem = class_mean_chain(

@@ -12,15 +12,9 @@ from nctheory.engine import Registry, TheoremFileError, check_identifier, check_
 from nctheory.flow import Method
 from nctheory.problems import Params, Problem
 from nctheory.sweeps import Measure
-from nctheory.theorems import Source
-from nctheory.theorems.claims import MOVED, WIDTH
+from nctheory.theorems import BOUNDARY_MOVED, BOUNDARY_WIDTHS, JUMP_LEVEL, ORDER_LEVEL, Source
 
 Of = Literal["minimum", "any", "fraction"]
-WIDTHS: Mapping[Of, float] = {"minimum": WIDTH, "any": 1e-2, "fraction": 1e-2}
-"""Relative distance within which a boundary must lie: that of thresholds where the minimum is certified, and coarser where
-seeds are counted, whose starts are spread."""
-MOVED_BY: Mapping[Of, float] = {"minimum": MOVED, "any": 3.0, "fraction": 3.0}
-"""How many such distances a wrong boundary is off, which the same check must refute."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +23,7 @@ class Axis:
 
     name: str
     label: str
-    """As on a figure, in TeX."""
+    """The name as it stands on a figure, in TeX."""
     low: float
     """Least value."""
     high: float
@@ -80,7 +74,7 @@ class Boundary:
     name: str
     order: str
     predicted: Callable[[np.ndarray], np.ndarray] | None = None
-    level: float | Callable[[np.ndarray], np.ndarray] = 1e-6
+    level: float | Callable[[np.ndarray], np.ndarray] = ORDER_LEVEL
     of: Of = "minimum"
     ordered: Literal["below", "above"] = "below"
     within: float | None = None
@@ -89,23 +83,25 @@ class Boundary:
 
     def __post_init__(self) -> None:
         check_name("boundary", self.name)
-        if self.of not in WIDTHS:
-            raise ValueError(f"of: expected one of {', '.join(WIDTHS)} in boundary {self.name!r}, got {self.of!r}")
-        if self.within is not None and not 0 < self.within < 1 / MOVED_BY[self.of]:
+        if self.of not in BOUNDARY_WIDTHS:
             raise ValueError(
-                f"within: expected a positive number below {1 / MOVED_BY[self.of]:.3g} in boundary {self.name!r}, got "
+                f"of: expected one of {', '.join(BOUNDARY_WIDTHS)} in boundary {self.name!r}, got {self.of!r}"
+            )
+        if self.within is not None and not 0 < self.within < 1 / BOUNDARY_MOVED[self.of]:
+            raise ValueError(
+                f"within: expected a positive number below {1 / BOUNDARY_MOVED[self.of]:.3g} in boundary {self.name!r}, got "
                 f"{self.within}"
             )
 
     @property
     def tolerance(self) -> float:
         """`within`, or what stands for it."""
-        return WIDTHS[self.of] if self.within is None else self.within
+        return BOUNDARY_WIDTHS[self.of] if self.within is None else self.within
 
     @property
     def moved(self) -> float:
         """Part of itself by which the wrong version of it is off: ten tolerances, or three where seeds are counted."""
-        return MOVED_BY[self.of] * self.tolerance
+        return BOUNDARY_MOVED[self.of] * self.tolerance
 
     def predicted_at(self, along: np.ndarray) -> np.ndarray:
         """The prediction at values of the axis `along`; NaN where there is none."""
@@ -132,7 +128,7 @@ class Loop:
     nucleus: Callable[[Problem, PRNGKeyArray], Params]
     up: float
     down: float
-    level: float = 1e-4
+    level: float = JUMP_LEVEL
 
 
 @shown()
@@ -153,7 +149,7 @@ class Diagram:
     model: Callable[..., Problem]
     measures: Mapping[str, Measure]
     boundaries: tuple[Boundary, ...]
-    """May be empty."""
+    """The boundaries that the theory draws, or that are only located; there may be none."""
     hypotheses: tuple[str, ...]
     sources: tuple[Source, ...]
     certified: bool = True
@@ -213,8 +209,8 @@ def diagrams() -> dict[str, Diagram]:
 def find_diagram(identifier: str) -> Diagram:
     """The diagram of that identifier; or the one that a file `….py` registers, or of several `….py:ID`.
 
-    Raises ValueError, with the known ones, for an identifier that no diagram has, and TheoremFileError for a file that does not
-    import or registers none. A file that fails after it has registered the diagram asked for is warned of.
+    Raises ValueError, with the known ones, for an identifier that no diagram has, and TheoremFileError for a file that does
+    not import or registers none. A file that fails after it has registered the diagram asked for is warned of.
 
     >>> find_diagram("minority-collapse").along.name
     'ratio'

@@ -11,7 +11,7 @@ from nctheory.engine import float64, shown, untraced
 from nctheory.flow import as_seeds, solve_from
 from nctheory.problems import Params, Problem
 from nctheory.sweeps import Measure
-from nctheory.theorems import Outcome
+from nctheory.theorems import CONTROL_SHIFT, JUMP_LEVEL, Outcome
 
 if TYPE_CHECKING:
     from nctheory.phase._diagram import Diagram, Loop
@@ -22,8 +22,6 @@ STEPS = 43
 At a jump itself the nucleus is a critical point, a saddle, and the state says nothing."""
 MARGIN = 0.5
 """How far the loop goes beyond the predicted jumps, in multiples of their distance."""
-SHIFT = 2
-"""Steps by which the control moves a predicted jump."""
 
 
 @shown()
@@ -32,7 +30,7 @@ class Hysteresis(NamedTuple):
 
     loop: "Loop"
     values: np.ndarray
-    """Of the parameter, ascending."""
+    """The values of the parameter, ascending."""
     up: np.ndarray
     """The order parameter on the way up, values x seeds; NaN where a seed did not converge."""
     down: np.ndarray
@@ -62,7 +60,7 @@ class Hysteresis(NamedTuple):
     @property
     def control_refuted(self) -> bool:
         """Whether the same check refutes jumps moved by two steps, to either side."""
-        return self.judge(SHIFT) == "refuted" and self.judge(-SHIFT) == "refuted"
+        return self.judge(CONTROL_SHIFT) == "refuted" and self.judge(-CONTROL_SHIFT) == "refuted"
 
 
 @untraced()
@@ -74,7 +72,7 @@ def hysteresis(
     nucleus: Callable[[Problem, jax.Array], Params],
     seeds: int | Sequence[int] | np.ndarray = 16,
     key: int = 0,
-    level: float = 1e-4,
+    level: float = JUMP_LEVEL,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Order parameters (values x seeds) on the way up and down again, each state from where the one before ended.
 

@@ -9,7 +9,7 @@ from nctheory.phase._diagram import Boundary
 from nctheory.theorems import Outcome
 
 PhaseOutcome = Outcome | Literal["observed"]
-"""Of boundaries and diagrams; "observed" where nothing was predicted, so that nothing is held against anything."""
+"""The outcome of a boundary or a diagram; "observed" where nothing was predicted, so that nothing is held against anything."""
 
 
 @shown()
@@ -32,7 +32,7 @@ class LocatedBoundary(NamedTuple):
     cells: tuple[np.ndarray, np.ndarray, np.ndarray]
     """Cells of the picture: their values on both axes, and their phases."""
     step: float | None = None
-    """Of an axis `across` that has one: the boundary lies between two of its values, and every cell is judged."""
+    """The step of an axis `across` that has one: the boundary lies between two of its values, and every cell is judged."""
 
     @property
     def judged(self) -> bool:
@@ -62,14 +62,14 @@ class LocatedBoundary(NamedTuple):
         """Cells of the picture on the wrong side of `factor` times the prediction by more than the tolerance."""
         along, across, phase = self.cells
         line = self.boundary.predicted_at(along.ravel()).reshape(along.shape)
-        slack = self.tolerance
+        tolerance = self.tolerance
         if self.step is None:
             line = factor * line
         else:  # a step where a continuous axis moves by `moved`
-            line, slack = line + (factor - 1) / self.boundary.moved * self.step, 0.0
+            line, tolerance = line + (factor - 1) / self.boundary.moved * self.step, 0.0
         below = self.boundary.ordered == "below"
-        inside = across < line * (1 - slack) if below else across > line * (1 + slack)
-        outside = across > line * (1 + slack) if below else across < line * (1 - slack)
+        inside = across < line * (1 - tolerance) if below else across > line * (1 + tolerance)
+        outside = across > line * (1 + tolerance) if below else across < line * (1 - tolerance)
         wrong = (phase == 1) & outside
         if self.boundary.of != "any":
             wrong |= (phase == 0) & inside
@@ -89,6 +89,8 @@ class LocatedBoundary(NamedTuple):
             return "inconclusive" if bool(np.any(np.isnan(self.cells[2]))) else "holds"
         below, any_ = self.boundary.ordered == "below", self.boundary.of == "any"
         predicted, found = factor * self.predicted, self.state == "found"
+        # The boundary is somewhere in its bracket: it is certainly too far off where even the nearer end is, and certainly
+        # near enough where even the farther end is.
         middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
         apart, band = np.abs(middle - predicted) / np.abs(predicted), half / np.abs(predicted)
         far = found & (apart - band > self.tolerance)

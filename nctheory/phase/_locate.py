@@ -10,12 +10,12 @@ from nctheory.engine import shown
 Ordered = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Rows and coordinates of points to the phase there: 1 ordered, 0 not, NaN undecided."""
 
-STRIDE = 8
-"""Rows between those on which the whole range is searched."""
-MOST_WIDENINGS = 12
-PLACES = (0.5, 0.37, 0.63, 0.21, 0.79)
-"""Where a bracket is divided, as a part of it: at the next place if all before were undecided. At the boundary itself the
-minimum may be degenerate, and no seed converges."""
+ROW_STRIDE = 8
+"""The distance, in rows, between those on which the whole range is searched."""
+MAX_WIDENINGS = 12
+DIVISIONS = (0.5, 0.37, 0.63, 0.21, 0.79)
+"""The places at which a bracket is divided, as parts of it: the next one is taken if all before were undecided. At the
+boundary itself the minimum may be degenerate, and no seed converges."""
 
 
 @shown()
@@ -25,7 +25,7 @@ class Located(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     state: np.ndarray
-    """Per row: "found", "absent" (one phase at both ends of the range) or "undecided"."""
+    """The state of each row: "found", "absent" (one phase at both ends of the range) or "undecided"."""
     phase: np.ndarray
     """The phase on the low side: 1 ordered, 0 not, NaN undecided."""
 
@@ -37,7 +37,7 @@ class _Rows:
         self.range, self._ordered = range_, ordered
         self.low, self.high = np.full(count, np.nan), np.full(count, np.nan)
         self.phase = np.full(count, np.nan)
-        """At `low`."""
+        """The phase at `low`."""
         self.state = np.full(count, "undecided", object)
 
     def _ask(self, rows: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -49,22 +49,22 @@ class _Rows:
         answers = self._ask(np.concatenate([rows, rows]), np.concatenate([low, high]))
         self._enter(rows, low, high, *np.split(answers, 2))
 
-    def open_near(self, rows: np.ndarray, guess: np.ndarray, reach: np.ndarray) -> None:
-        """Bracket by a guess plus and minus a reach, which is doubled on the side that fails."""
+    def open_near(self, rows: np.ndarray, guess: np.ndarray, distance: np.ndarray) -> None:
+        """Bracket by a guess plus and minus a distance, which is doubled on the side that fails."""
         lowest, highest = self.range
-        below, above = np.maximum(guess - reach, lowest), np.minimum(guess + reach, highest)
+        below, above = np.maximum(guess - distance, lowest), np.minimum(guess + distance, highest)
         answers = self._ask(np.concatenate([rows, rows]), np.concatenate([below, above]))
         at_below, at_above = np.split(answers, 2)
-        for _ in range(MOST_WIDENINGS):
+        for _ in range(MAX_WIDENINGS):
             same = at_below == at_above
             if not same.any():
                 break
             # Which way the boundary lies is told by the nearest located row: there the low side has phase `side`.
             side = self._side(rows[same])
             downward = at_below[same] != side
-            reach = 2.0 * reach
+            distance = 2.0 * distance
             index = np.flatnonzero(same)
-            target = np.where(downward, below[same] - reach[same], above[same] + reach[same])
+            target = np.where(downward, below[same] - distance[same], above[same] + distance[same])
             stuck = np.where(downward, below[same] <= lowest, above[same] >= highest)
             target = np.clip(target, lowest, highest)[~stuck]
             index, downward = index[~stuck], downward[~stuck]
@@ -93,17 +93,17 @@ class _Rows:
         self.low[rows], self.high[rows], self.phase[rows] = low, high, at_low
 
     def halve(self, rows: np.ndarray, width: float) -> None:
-        """Divide the brackets of these rows, at the first of `PLACES` that is decided, until none is wider than `width`."""
+        """Divide the brackets of these rows, at the first of `DIVISIONS` that is decided, until none is wider than `width`."""
         tried = np.zeros(len(self.state), int)
         while True:
             wide = rows[(self.state[rows] == "found") & (self.high[rows] - self.low[rows] > width)]
             if wide.size == 0:
                 return
-            place = self.low[wide] + np.take(PLACES, tried[wide]) * (self.high[wide] - self.low[wide])
+            place = self.low[wide] + np.take(DIVISIONS, tried[wide]) * (self.high[wide] - self.low[wide])
             answer = self._ask(wide, place)
             undecided = ~np.isfinite(answer)
             tried[wide] = np.where(undecided, tried[wide] + 1, 0)
-            self.state[wide[tried[wide] == len(PLACES)]] = "undecided"
+            self.state[wide[tried[wide] == len(DIVISIONS)]] = "undecided"
             low_side = answer == self.phase[wide]
             self.low[wide] = np.where(low_side & ~undecided, place, self.low[wide])
             self.high[wide] = np.where(~low_side & ~undecided, place, self.high[wide])
@@ -112,15 +112,17 @@ class _Rows:
 def locate(ordered: Ordered, rows: int, range_: tuple[float, float], width: float) -> Located:
     """The boundary's bracket, no wider than `width`, on each of `rows` rows within a range of coordinates.
 
-    Every `STRIDE`-th row is searched over the whole range by halving; a row between two located ones begins around the mean
-    of theirs. Of several crossings of a row it finds one.
+    Every `ROW_STRIDE`-th row is searched over the whole range by halving; a row between two located ones begins around the
+    mean of theirs. Of several crossings of a row it finds one.
     """
     brackets = _Rows(rows, range_, ordered)
-    first = np.unique(np.append(np.arange(0, rows, STRIDE), rows - 1))
+    # A few rows without any knowledge, over the whole range.
+    first = np.unique(np.append(np.arange(0, rows, ROW_STRIDE), rows - 1))
     brackets.open_whole(first)
     brackets.halve(first, width)
     done = first
     while done.size < rows:
+        # Then the rows in the middle between two that are done, until there is none left.
         left, right = done[:-1], done[1:]
         between = (left + right) // 2
         fresh = (between > left) & (between < right)
@@ -128,6 +130,8 @@ def locate(ordered: Ordered, rows: int, range_: tuple[float, float], width: floa
         both = (brackets.state[left] == "found") & (brackets.state[right] == "found")
         centre = 0.5 * (brackets.low + brackets.high)
         share = (between - left) / (right - left)
+        # The guess is linear between the neighbours; it is bracketed by half the width asked for, or more where they differ by
+        # much.
         guess = ((1 - share) * centre[left] + share * centre[right])[both]
         step = np.abs(centre[right] - centre[left])[both]
         brackets.open_whole(between[~both])

@@ -86,6 +86,7 @@ def order_of(cells: Mapping[str, np.ndarray], boundary: Boundary, certified: boo
     if boundary.of == "any":
         largest = np.max(cells[boundary.order], axis=-1, where=converged, initial=-np.inf)
         return np.where(converged.any(axis=-1), largest, np.nan)  # a state that was not reached refutes nothing
+    # The order parameter of the seed of least value, which where it is asked for must be certified to be the minimum.
     value = np.where(converged, cells["value"], np.inf)
     best = np.argmin(value, axis=-1)[..., None]
     found = np.take_along_axis(measured, best, axis=-1)[..., 0]

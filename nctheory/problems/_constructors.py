@@ -203,7 +203,7 @@ def reduce_to_class_means(problem: DeepLinear) -> DeepLinear:
 def lift_to_samples(problem: DeepLinear, params: ChainParams) -> ChainParams:
     """Parameters of the reduced form as parameters of the full problem: each class mean repeated n_k times.
 
-    Raises ValueError for a problem without class counts, or parameters of another one.
+    Raises ValueError for a problem without free features or class counts.
 
     >>> import jax
     >>> import nctheory as nct

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.engine import Array, Scalar, is_traced
+from nctheory.engine import Array, Scalar, float64, is_traced
 from nctheory.problems._losses import Columns, Logits, Loss
 
 BISECTIONS = 100
@@ -98,6 +98,7 @@ class Focal(Loss):
         return label - rest[0], share
 
 
+@float64
 def focal(gamma: float | Scalar) -> Focal:
     r"""The focal loss $-(1-p_y)^\gamma\log p_y$; `gamma` >= 0, and 0 is cross-entropy.
 

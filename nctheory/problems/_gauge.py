@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import Array, is_positive, shown
+from nctheory.engine import Array, float64, is_positive, shown
 
 if TYPE_CHECKING:
     from nctheory.problems._chain import DeepLinear
@@ -64,6 +64,7 @@ def undecayed(problem: DeepLinear, space: int) -> Array:
     return (decay[space] == 0.0) & (decay[space - 1] == 0.0)
 
 
+@float64
 def segment_ranks(problem: DeepLinear, params: ChainParams) -> Array:
     """Rank of every product W_j … W_i of neighbouring layers (i <= j, the features first where they are free).
 
@@ -165,6 +166,7 @@ def chain_tangents(problem: DeepLinear, params: ChainParams) -> ChainParams:
     return jax.tree.map(lambda *xs: jnp.concatenate(xs), *blocks)
 
 
+@float64
 def random_gauge(problem: DeepLinear, params: ChainParams, key: PRNGKeyArray) -> ChainParams:
     """Move `params` along its symmetry orbit by random orthogonal matrices; the logits do not change.
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from nctheory.engine import Array, Scalar, as_array, is_traced
+from nctheory.engine import Array, Scalar, as_array, float64, is_traced
 from nctheory.problems._rounding_terms import intermediate_terms
 
 Logits = Float[Array, "K M"]
@@ -225,6 +225,7 @@ def mse() -> MeanSquaredError:
     return MeanSquaredError()
 
 
+@float64
 def label_smoothing(alpha: float | Scalar) -> CrossEntropy:
     r"""Cross-entropy against $(1-\alpha)e_k + \alpha/K$; `alpha` in [0, 1).
 

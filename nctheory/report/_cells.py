@@ -4,8 +4,15 @@ import math
 from collections.abc import Iterable, Sequence
 
 from nctheory.report._fitted import Column
-from nctheory.theorems import ClaimResult, ControlResult, InstanceResult, LocatedThreshold, Verdict, corrected_bounds
-from nctheory.theorems.claims import SHARP
+from nctheory.theorems import (
+    DEFAULT_RESOLUTION,
+    ClaimResult,
+    ControlResult,
+    InstanceResult,
+    LocatedThreshold,
+    Verdict,
+    corrected_bounds,
+)
 
 NOTHING = "-"
 WIDEST = 24
@@ -94,7 +101,7 @@ def asked(found: float, wanted: float) -> str:
     """A resolution or slack, and in brackets what is asked for where that is coarser than usual."""
     if math.isnan(found):
         return NOTHING
-    return number(found) + (f" ({wanted:g})" if wanted > SHARP else "")
+    return number(found) + (f" ({wanted:g})" if wanted > DEFAULT_RESOLUTION else "")
 
 
 def sure(certified: int, all_: int) -> str:
@@ -129,7 +136,7 @@ def _summary_row(v: Verdict, bound: float) -> tuple[str, ...]:
 
 
 def summary_caption(count: int) -> str:
-    """At what confidence the bound of the formula is one, and what it is corrected for."""
+    """The confidence at which the bound of the formula is one, and what it is corrected for."""
     if count < 2:
         return "Formula: at 95 %."
     return f"Formula: at 95 % for all {count} theorems of the table jointly (Holm's correction)."

@@ -16,7 +16,7 @@ COLOURS = {"minimum": "#1b6ca8", "strict saddle": "#c8553d", "degenerate": "#8a8
 SCHEMA_VERSION = 2
 STYLE: dict[str, Any] = {"axes.spines.top": False}
 
-SAID = {True: "minimum", False: "strict saddle", None: "saddle"}
+KIND_OF_ENTRY = {True: "minimum", False: "strict saddle", None: "saddle"}
 """What a list says of an entry."""
 
 
@@ -47,7 +47,7 @@ def census_table(census: CensusResult, held: Comparison | None = None) -> Fitted
         cells += [f"{row.smallest:+.2e}", f"{row.resolution:.0e}", f"{row.descent:.1e}", str(row.count)]
         if held is not None:
             match = said.get(id(row))
-            expected = "EXTRA" if match is None else SAID[match.listed.minimum]
+            expected = "EXTRA" if match is None else KIND_OF_ENTRY[match.listed.minimum]
             cells.append(expected if match is None or match.agrees else f"{expected}: DISAGREES")
         rows.append(cells)
     return FittedTable(columns, rows)

@@ -21,8 +21,8 @@ from nctheory.theorems import Curve, Dynamics
 
 SCHEMA_VERSION = 2
 BANDS = (0.05, 0.5, 0.95)
-COMPONENTS = 12
-"""Most components of an observable that are drawn one by one; of larger ones only the norm is."""
+MAX_COMPONENTS = 12
+"""The largest number of components of an observable that are drawn one by one; of larger ones only the norm is."""
 
 
 def dynamics_data(found: Dynamics) -> dict[str, Any]:
@@ -174,9 +174,9 @@ def dynamics_table(found: Dynamics) -> FittedTable:
 
 
 def _components(x: np.ndarray) -> np.ndarray:
-    """Seeds x times x a few components; of more than `COMPONENTS` the norm."""
+    """Seeds x times x a few components; of more than `MAX_COMPONENTS` the norm."""
     flat = x.reshape(*x.shape[:2], -1)
-    return flat if flat.shape[2] <= COMPONENTS else np.linalg.norm(flat, axis=2)[:, :, None]
+    return flat if flat.shape[2] <= MAX_COMPONENTS else np.linalg.norm(flat, axis=2)[:, :, None]
 
 
 def _plain(x: Any) -> Any:
@@ -201,7 +201,7 @@ def animate_features(path: str | Path, seed: int = 0, key: int = 0, frames: int 
     times = np.concatenate([[0.0], np.geomspace(0.3, 4000.0, frames - 1)])
     way = gradient_flow(model, starts(model, [seed], key), times, observe=_both, tolerance=1e-8, compare=False)
     features, weights = (np.asarray(x)[0] for x in way.values)
-    reach = 1.15 * max(np.abs(features).max(), np.abs(weights).max())
+    limit = 1.15 * max(np.abs(features).max(), np.abs(weights).max())
     radius = np.sqrt(float(global_minimum(model).gram_features[0, 0]))
     with house_style():
         figure = Figure(figsize=(4.2, 4.2), layout="constrained")
@@ -212,7 +212,7 @@ def animate_features(path: str | Path, seed: int = 0, key: int = 0, frames: int 
         panel.plot(radius * np.cos(angles), radius * np.sin(angles), "--", color="black", lw=0.8, label="predicted")
         dots = [panel.plot([], [], "o", ms=3, color=f"C{k}")[0] for k in range(3)]
         rows = [panel.plot([], [], "-", lw=1.5, color=f"C{k}", alpha=0.6)[0] for k in range(3)]
-        panel.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        panel.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
         panel.legend(fontsize=7, loc="upper right")
 
         def draw(i: int) -> list[Any]:

@@ -26,7 +26,7 @@ class Column(NamedTuple):
     wraps: bool = False
     """Whether its cells may be broken over lines, between words."""
     narrowest: int | None = None
-    """Of a column of names, which may be long: to how many characters it may be narrowed, by breaking names anywhere."""
+    """The characters to which a column of names may be narrowed, by breaking them anywhere, because names may be long."""
 
 
 class FittedTable:

@@ -21,11 +21,11 @@ class Results(NamedTuple):
 
     verdicts: tuple[Verdict, ...]
     phases: tuple[dict[str, Any], ...]
-    """As `phase_data` gives them."""
+    """Phase diagrams, as `phase_data` gives them."""
     censuses: tuple[dict[str, Any], ...]
-    """As `census_data` gives them."""
+    """Censuses, as `census_data` gives them."""
     dynamics: tuple[dict[str, Any], ...]
-    """As `dynamics_data` gives them."""
+    """Paths, as `dynamics_data` gives them."""
     left_out: tuple[str, ...]
     """Files that look like results and could not be read, each with the reason."""
 

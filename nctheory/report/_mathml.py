@@ -20,7 +20,7 @@ ATTRIBUTES = frozenset({
     "notation", "open", "close", "separators",
 })  # fmt: skip
 _VALUE = re.compile(r"[\w\s.,%+()\[\]{}|/-]*")
-LONGEST = 4000
+MAX_FORMULA_LENGTH = 4000
 """Characters of a formula that is converted; the rest of the page's mathematics is far below."""
 
 
@@ -32,7 +32,7 @@ def formula_mathml(latex: str) -> Markup | None:
     """
     from latex2mathml.converter import convert
 
-    if len(latex) > LONGEST:
+    if len(latex) > MAX_FORMULA_LENGTH:
         return None
     try:
         tree = ElementTree.fromstring(convert(latex))

@@ -32,9 +32,10 @@ from nctheory.report._phase import draw_phase, percent
 from nctheory.report._save import Drawing, figure_bytes, house_style
 from nctheory.report._text import to_unicode
 from nctheory.report._words import sentences, worst_case
+from nctheory.theorems import Verdict
 
 PIXELS = 115
-"""Of the page to an inch of a figure."""
+"""The pixels of the page to an inch of a figure."""
 _BLANK = {"source": "", "places": "[]", "what": "", "width": "1"}
 """Stands for a picture where a verdict is tried by itself."""
 OUTCOMES = ("holds", "refuted", "inconclusive", "engine error")
@@ -82,71 +83,17 @@ def html_page(results: Results, title: str) -> str:
 
 def _shown_page(results: Results, title: str) -> tuple[str, Results]:
     """The page, and the results without those that cannot be shown."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("nctheory.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.globals.update(
-        claim_columns=CLAIMS,
-        control_columns=CONTROLS,
-        instance_columns=INSTANCES,
-        control_row=control_row,
-        parameters=parameters,
-        told=told,
-        sentences=sentences,
-        worst_case=worst_case,
-        mathml=mathml,
-        formula=formula,
-        unicode=to_unicode,
-    )
-    environment.filters.update(claim_row=claim_row, instance_row=instance_row)
-    source, page = _script(environment), environment.get_template("report.html.jinja")
-    left_out = list(results.left_out)
-
-    def rendered(**parts: Any) -> str:
-        empty: dict[str, Any] = {"phases": [], "censuses": [], "dynamics": [], "tolerances": None, "summary": []}
-        none = Results((), (), (), (), ())
-        given = {"results": none, "tally": [], "caption": "", "environments": [], "summary_columns": SUMMARY, **empty}
-        return page.render(
-            **(given | parts), title=title, percent=percent, script=source,
-            digest=base64.b64encode(hashlib.sha256(source.encode()).digest()).decode(),
-        )  # fmt: skip
-
-    def shown(kind: str, found: Sequence[Any], name: str, draw: Callable[[Any], Drawing], what: str) -> list[Any]:
-        """Those that can be drawn and set by themselves, with their pictures."""
-        kept = []
-        for one in found:
-            try:
-                pair = one, _picture(draw(one), what.format(one[name]))
-                rendered(**{kind: [pair]})
-                latex_tables(Results((), (), (), (), ())._replace(**{kind: (one,)}))
-                kept.append(pair)
-            except Exception as error:  # a file may hold anything
-                text = str(one.get(name))[:80] if isinstance(one, dict) else ""
-                left_out.append(f"{kind} {text!r}: cannot be shown ({type(error).__name__}: {str(error)[:200]})")
-        return kept
-
+    page = _Page(title, results.left_out)
     with house_style():
-        phases = shown("phases", results.phases, "diagram", draw_phase, "phase diagram {}")
-        dynamics = shown("dynamics", results.dynamics, "dynamics", draw_dynamics, "paths of {}")
+        phases = page.shown("phases", results.phases, "diagram", draw_phase, "phase diagram {}")
+        dynamics = page.shown("dynamics", results.dynamics, "dynamics", draw_dynamics, "paths of {}")
     with house_style(**STYLE):
         listed = [{"list": None, **one} for one in results.censuses]
-        censuses = shown("censuses", listed, "census", draw_census, "loss against index")
-    verdicts = []
-    for verdict in results.verdicts:
-        try:
-            with house_style():
-                draw_tolerances([verdict])
-            only = Results((verdict,), (), (), (), ())
-            rendered(results=only, summary=[(verdict, summary_rows([verdict])[0])], tolerances=_BLANK)
-            latex_tables(only)
-            verdicts.append(verdict)
-        except Exception as error:
-            left_out.append(f"{verdict.theorem!r}: cannot be shown ({type(error).__name__}: {str(error)[:200]})")
+        censuses = page.shown("censuses", listed, "census", draw_census, "loss against index")
+    verdicts = page.shown_verdicts(results.verdicts)
     results = Results(
         tuple(verdicts), tuple(one for one, _ in phases), tuple(one for one, _ in censuses),
-        tuple(one for one, _ in dynamics), tuple(left_out),
+        tuple(one for one, _ in dynamics), tuple(page.left_out),
     )  # fmt: skip
     with house_style():
         tolerances = (
@@ -154,7 +101,7 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
             if results.verdicts
             else None
         )
-    text = rendered(
+    text = page.rendered(
         results=results,
         tally=[(outcome, sum(v.outcome == outcome for v in results.verdicts)) for outcome in OUTCOMES],
         tolerances=tolerances,
@@ -166,6 +113,75 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
         environments=_environments(results),
     )
     return text, results
+
+
+class _Page:
+    """The template of the page, with which each result is first set by itself: a file may hold anything."""
+
+    def __init__(self, title: str, left_out: Sequence[str]) -> None:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
+        environment = Environment(
+            loader=PackageLoader("nctheory.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        )
+        environment.globals.update(
+            claim_columns=CLAIMS,
+            control_columns=CONTROLS,
+            instance_columns=INSTANCES,
+            control_row=control_row,
+            parameters=parameters,
+            told=told,
+            sentences=sentences,
+            worst_case=worst_case,
+            mathml=mathml,
+            formula=formula,
+            unicode=to_unicode,
+        )
+        environment.filters.update(claim_row=claim_row, instance_row=instance_row)
+        self._script, self._template = _script(environment), environment.get_template("report.html.jinja")
+        self._title = title
+        self.left_out = list(left_out)
+        """What could not be shown, and why, in words."""
+
+    def rendered(self, **parts: Any) -> str:
+        """The page with some of its parts, and nothing in the place of the others."""
+        empty: dict[str, Any] = {"phases": [], "censuses": [], "dynamics": [], "tolerances": None, "summary": []}
+        none = Results((), (), (), (), ())
+        given = {"results": none, "tally": [], "caption": "", "environments": [], "summary_columns": SUMMARY, **empty}
+        return self._template.render(
+            **(given | parts), title=self._title, percent=percent, script=self._script,
+            digest=base64.b64encode(hashlib.sha256(self._script.encode()).digest()).decode(),
+        )  # fmt: skip
+
+    def shown(self, kind: str, found: Sequence[Any], name: str, draw: Callable[[Any], Drawing], what: str) -> list[Any]:
+        """Those that can be drawn and set by themselves, with their pictures."""
+        kept = []
+        for one in found:
+            try:
+                pair = one, _picture(draw(one), what.format(one[name]))
+                self.rendered(**{kind: [pair]})
+                latex_tables(Results((), (), (), (), ())._replace(**{kind: (one,)}))
+                kept.append(pair)
+            except Exception as error:
+                text = str(one.get(name))[:80] if isinstance(one, dict) else ""
+                self.left_out.append(f"{kind} {text!r}: cannot be shown ({type(error).__name__}: {str(error)[:200]})")
+        return kept
+
+    def shown_verdicts(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        """The verdicts that can be drawn and set by themselves."""
+        kept = []
+        for verdict in verdicts:
+            try:
+                with house_style():
+                    draw_tolerances([verdict])
+                only = Results((verdict,), (), (), (), ())
+                self.rendered(results=only, summary=[(verdict, summary_rows([verdict])[0])], tolerances=_BLANK)
+                latex_tables(only)
+                kept.append(verdict)
+            except Exception as error:
+                why = f"{type(error).__name__}: {str(error)[:200]}"
+                self.left_out.append(f"{verdict.theorem!r}: cannot be shown ({why})")
+        return kept
 
 
 def _script(environment: Any) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from nctheory.phase import SHIFT, Hysteresis, LocatedBoundary, PhaseDiagram, order_of
+from nctheory.phase import Hysteresis, LocatedBoundary, PhaseDiagram, order_of
 from nctheory.report._cells import NARROW
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._save import Drawing, Spot, house_style, literal, save_figure
+from nctheory.theorems import CONTROL_SHIFT
 
 LINES = ("#c8553d", "#000000", "#1b6ca8", "#6a3d9a")
 SCHEMA_VERSION = 3
@@ -202,7 +203,7 @@ def phase_table(found: PhaseDiagram) -> FittedTable:
             rows.append((
                 f"loop: jump {name}", "1", str(int(np.sum(np.isfinite(low) & np.isfinite(high)) > 0)), percent(away),
                 percent(0.5 * (high - low) / abs(predicted)), "one step",
-                f"{'refuted' if one.control_refuted else 'NOT REFUTED'} ({SHIFT} steps)", one.judge(),
+                f"{'refuted' if one.control_refuted else 'NOT REFUTED'} ({CONTROL_SHIFT} steps)", one.judge(),
             ))  # fmt: skip
     return FittedTable(columns, rows)
 

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from nctheory.report._cells import located, number, parameters, share
-from nctheory.theorems import ClaimResult, Verdict, WorstCase
-from nctheory.theorems.claims import SHARP
+from nctheory.theorems import DEFAULT_RESOLUTION, ClaimResult, Verdict, WorstCase
 
 
 class Sentence(NamedTuple):
@@ -50,7 +49,7 @@ def statistics(verdict: Verdict) -> tuple[Sentence, Sentence]:
 
 
 def thresholds(verdict: Verdict) -> list[str]:
-    """Where thresholds were located, and where they were predicted, instance by instance."""
+    """The located and the predicted thresholds, instance by instance, in words."""
     return [
         f"{located(one)}, predicted {one.predicted:.8g}, at instance {row.index} ({parameters(row.parameters.items())})"
         + (f"; {one.reason}" if one.reason else "")
@@ -62,7 +61,9 @@ def thresholds(verdict: Verdict) -> list[str]:
 def notes(claims: Sequence[ClaimResult]) -> list[Sentence]:
     """Why the evidence of claims is no stronger, why resolutions are coarser, what was evaluated anew."""
     told = _grouped("sampled only", claims, lambda c: c.why if c.evidence == "sampled" and c.instances else None)
-    told += _grouped("coarser resolution", claims, lambda c: c.because if c.asked_resolution > SHARP else None)
+    told += _grouped(
+        "coarser resolution", claims, lambda c: c.because if c.asked_resolution > DEFAULT_RESOLUTION else None
+    )
     return told + _grouped("evaluated anew", claims, lambda c: c.recheck)
 
 

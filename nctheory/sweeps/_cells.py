@@ -1,4 +1,4 @@
-"""Any list of cells, solved tile by tile: what a grid and an adaptive refinement have in common."""
+"""Any list of cells is solved tile by tile: this is what a grid and an adaptive refinement have in common."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,20 +10,20 @@ import numpy as np
 
 from nctheory.engine import Failure, described, float64
 from nctheory.flow import Options
-from nctheory.problems import Problem, shape_of
+from nctheory.problems import Problem, shape_of, without_counts
 from nctheory.sweeps._places import workers_of
 from nctheory.sweeps._programs import Measure, program_digest
 from nctheory.sweeps._store import Store, StoreError
-from nctheory.sweeps._tiles import MISSING, RESULTS, Tile, fingerprint, nameless
+from nctheory.sweeps._tiles import MISSING, RESULTS, Tile, fingerprint
 
-TAKEN = (*RESULTS, "certified", "seed")
+RESERVED_NAMES = (*RESULTS, "certified", "seed")
 """Names that neither an axis nor a measure can have."""
 TILE = 2048
-"""Most solves of a tile, by default."""
+"""The largest number of solves of a tile, by default."""
 _NOT_IDENTITY = ("chunk", "memory", "devices", "workers", "progress")
 """Options that change how a sweep is computed and not what comes out."""
-SAID = 3
-"""Most failed tiles that a message describes."""
+MAX_DESCRIBED = 3
+"""The largest number of failed tiles that a message describes."""
 
 
 class CellResults(NamedTuple):
@@ -81,7 +81,7 @@ class CellRun:
         if tile < 1:
             raise ValueError(f"tile: expected at least 1 solve, got {tile}")
         for name in self.measures:
-            if name in TAKEN:
+            if name in RESERVED_NAMES:
                 raise ValueError(f"measures: the name {name!r} is taken")
         unknown = sorted(set(options) - set(Options._fields) | set(options) & {"progress"})
         if unknown:
@@ -118,7 +118,8 @@ class CellRun:
         self, cells: Sequence[Mapping[str, Any]], progress: Callable[[int, int], None] | None = None
     ) -> CellResults:
         """Values, bounds, statuses and measures of every seed of every cell."""
-        problems = [nameless(self._built(cell)) for cell in cells]
+        # Without the class counts, which only theorems read, cells that differ in these alone have one shape.
+        problems = [without_counts(self._built(cell)) for cell in cells]
         forms = [shape_of(problem) for problem in problems]
         for form, problem in zip(forms, problems, strict=True):
             if form not in self._programs:
@@ -127,8 +128,10 @@ class CellRun:
         work = _Work(prints, self.numbers, RESULTS + tuple(self.measures))
         with self if self._open is None else nullcontext():
             store = self._held
+            # What the folder holds of these cells and seeds, whatever grid it was computed for.
             for arrays, held in store.tiles() if store is not None else ():
                 work.take(held["cells"], np.asarray(held["seeds"], np.int64), arrays)
+            # The rest, in tiles; a folder that cannot be written to must hold everything.
             tiles = list(work.missing(dict(zip(prints, problems, strict=True)), self.tile))
             if tiles and store is not None and store.read_only is not None:
                 raise StoreError(
@@ -141,6 +144,7 @@ class CellRun:
                 progress(0, len(tiles))
             try:
                 for tile, outcome in self._workers.compute(tiles, (int(self.key), self.measures, self.options)):
+                    # A tile that fails keeps none of the others from being computed and kept.
                     if isinstance(outcome, Exception):
                         failed.append((tile, outcome))
                     else:
@@ -199,6 +203,7 @@ class _Work:
             absent = ~self._have[rows[0]]
             if absent.any():
                 groups.setdefault((shape_of(problems[one]), absent.tobytes()), []).append(one)
+        # A tile is a rectangle of cells and seeds, of one shape, so that one call of one program computes it.
         for (_, mask), cells in groups.items():
             for some in _blocks(self.numbers[np.frombuffer(mask, bool)], tile):
                 for block in _blocks(np.asarray(cells), max(1, tile // len(some))):
@@ -224,8 +229,8 @@ def _incomplete(
         cell = ", ".join(f"{name} = {value}" for name, value in where[tile.cells[0]].items())
         more = f" and {len(tile.cells) - 1} more cells" if len(tile.cells) > 1 else ""
         lines.append(f"tile of {len(tile.seeds)} seeds at {cell}{more}: {described(error)}")
-    more = f"; and {len(lines) - SAID} more" if len(lines) > SAID else ""
-    said = f"{len(failed)} of {number} tiles failed, the others are finished: {'; '.join(lines[:SAID])}{more}"
+    more = f"; and {len(lines) - MAX_DESCRIBED} more" if len(lines) > MAX_DESCRIBED else ""
+    said = f"{len(failed)} of {number} tiles failed, the others are finished: {'; '.join(lines[:MAX_DESCRIBED])}{more}"
     if stopped is not None:
         others = f", {len(failed)} failed: {lines[0]}" if failed else ""
         said = f"{stopped}; {partial.computed} of {number} tiles were computed{others}"

@@ -16,17 +16,17 @@ from nctheory.sweeps._scheduler import ARGUMENT, answer_within, check_address, r
 from nctheory.sweeps._tiles import Tile, compute_tile
 from nctheory.sweeps._workers import ClusterError, Outcome, Workers
 
-AHEAD = 4
+TILES_PER_WORKER = 4
 """Tiles that are handed to the cluster for each worker, so that none waits and results do not pile up."""
-WORKERS_WITHIN = 60.0
+WORKER_TIMEOUT = 60.0
 """Seconds within which there must be a worker, at the beginning and whenever all are gone."""
-ANSWER_WITHIN = 60.0
+ANSWER_TIMEOUT = 60.0
 """Seconds within which the scheduler, and at the beginning the workers, must answer a question."""
-LOOK = 2.0
+POLL_INTERVAL = 2.0
 """Seconds without a finished tile after which to see whether the cluster is still there."""
-CLOSE_WITHIN = 5.0
+CLOSE_TIMEOUT = 5.0
 """Seconds that a scheduler has to say good-bye."""
-COMPARED = ("python", "nctheory", "jax", "jaxlib", "numpy")
+COMPARED_PACKAGES = ("python", "nctheory", "jax", "jaxlib", "numpy")
 
 
 class Cluster(Workers):
@@ -69,7 +69,7 @@ class Cluster(Workers):
     def __exit__(self, *error: object) -> None:
         if self._own:
             with contextlib.suppress(TimeoutError):  # of a scheduler that does not answer any more
-                self._client.close(timeout=CLOSE_WITHIN)
+                self._client.close(timeout=CLOSE_TIMEOUT)
 
     @property
     def _address(self) -> str:
@@ -81,10 +81,10 @@ class Cluster(Workers):
         The device may be another than here, and must be the same for all.
         """
         try:
-            answer_within(2 * WORKERS_WITHIN, lambda: self._client.wait_for_workers(1, timeout=WORKERS_WITHIN))
+            answer_within(2 * WORKER_TIMEOUT, lambda: self._client.wait_for_workers(1, timeout=WORKER_TIMEOUT))
         except TimeoutError:
             raise self._deserted() from None
-        versions = self._asked(lambda: self._client.get_versions(packages=list(COMPARED[1:])))
+        versions = self._asked(lambda: self._client.get_versions(packages=list(COMPARED_PACKAGES[1:])))
         here, there = (_packages(versions[side]) for side in ("client", "workers"))
         refuse_others(here[""], there)
         codes = self._asked(lambda: self._client.run(running_code, on_error="return"))
@@ -97,7 +97,7 @@ class Cluster(Workers):
 
     def _deserted(self) -> ClusterError:
         return ClusterError(
-            f"{ARGUMENT}: no worker at {self._address} for {WORKERS_WITHIN:g} s; start some with `dask worker "
+            f"{ARGUMENT}: no worker at {self._address} for {WORKER_TIMEOUT:g} s; start some with `dask worker "
             f"{self._address}`"
         )
 
@@ -119,7 +119,7 @@ class Cluster(Workers):
     def _computed(self, tiles: Sequence[Tile], arguments: tuple[Any, ...]) -> Iterator[tuple[Tile, Outcome]]:
         waiting, running = list(reversed(tiles)), {}
         while waiting or running:
-            while waiting and len(running) < AHEAD * max(1, self._number()):
+            while waiting and len(running) < TILES_PER_WORKER * max(1, self._number()):
                 tile = waiting.pop()
                 sent = tile._replace(problems=jax.tree.map(np.asarray, tile.problems))
                 future = self._client.submit(on_worker, self._code, sent, *arguments, pure=False)
@@ -132,7 +132,7 @@ class Cluster(Workers):
         """What a finished future holds, fetched from its worker by way of the scheduler."""
         while True:
             try:
-                return future.result(timeout=LOOK)
+                return future.result(timeout=POLL_INTERVAL)
             except TimeoutError as error:
                 if future.status == "error":  # a tile's own
                     return error
@@ -148,11 +148,11 @@ class Cluster(Workers):
         while True:
             try:
                 with self._client.as_current():
-                    wait(futures, timeout=LOOK, return_when="FIRST_COMPLETED")
+                    wait(futures, timeout=POLL_INTERVAL, return_when="FIRST_COMPLETED")
             except TimeoutError:
                 now = time.monotonic()
                 deserted = None if self._number() else (deserted or now)
-                if deserted is not None and now - deserted > WORKERS_WITHIN:
+                if deserted is not None and now - deserted > WORKER_TIMEOUT:
                     raise self._deserted() from None
             except CancelledError as error:  # as all are when the scheduler is lost
                 raise self._lost() from error
@@ -170,14 +170,14 @@ class Cluster(Workers):
             raise self._lost() from error
 
     def _asked(self, question: Callable[[], Any]) -> Any:
-        """The answer of the cluster; `ClusterError` where none comes within `ANSWER_WITHIN`.
+        """The answer of the cluster; `ClusterError` where none comes within `ANSWER_TIMEOUT`.
 
         Dask itself waits for ever for a scheduler, or worker, that is stopped or cut off and still holds its connections.
         """
         try:
-            return answer_within(ANSWER_WITHIN, question)
+            return answer_within(ANSWER_TIMEOUT, question)
         except TimeoutError:
-            raise ClusterError(f"{ARGUMENT}: no answer from {self._address} for {ANSWER_WITHIN:g} s") from None
+            raise ClusterError(f"{ARGUMENT}: no answer from {self._address} for {ANSWER_TIMEOUT:g} s") from None
 
     def _lost(self) -> ClusterError:
         return ClusterError(f"{ARGUMENT}: the connection to {self._address} was lost")
@@ -202,10 +202,13 @@ def refuse_others(here: Mapping[str, str], workers: Mapping[str, Mapping[str, st
 
 
 def _packages(versions: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Versions of `COMPARED`, of Python the first two numbers, by worker; of a single process under the name ""."""
+    """Versions of `COMPARED_PACKAGES`, of Python the first two numbers, by worker; of a single process under the name ""."""
     found = {"": versions} if "packages" in versions else versions
     packages = {worker: one["packages"] for worker, one in found.items()}
     return {
-        worker: {name: ".".join(one[name].split(".")[:2]) if name == "python" else one.get(name) for name in COMPARED}
+        worker: {
+            name: ".".join(one[name].split(".")[:2]) if name == "python" else one.get(name)
+            for name in COMPARED_PACKAGES
+        }
         for worker, one in packages.items()
     }

@@ -25,7 +25,7 @@ class Seen(NamedTuple):
     """Value, gradient norm, gap, its rounding, status, steps."""
     worst: Ensemble
     gap: np.ndarray
-    """Of the worst."""
+    """The duality gaps of the worst seeds."""
     reason: str | None
 
 

@@ -1,4 +1,4 @@
-"""Where tiles are computed: in this process, or on the workers of a Dask cluster."""
+"""The places at which tiles are computed: this process, or the workers of a Dask cluster."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

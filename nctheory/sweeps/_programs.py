@@ -18,7 +18,7 @@ from nctheory.engine import Array, Scalar
 from nctheory.problems import NoCertificate, Params, Problem, template
 
 Measure = Callable[[Problem, Params], Array | Scalar]
-"""An order parameter: a number at one point of one problem, in JAX. The problem comes as `nameless` leaves it."""
+"""An order parameter: a number at one point of one problem, in JAX. The problem comes as `without_counts` leaves it."""
 NOT_CODE = ("report", "cli")
 """Parts of the package that change no result."""
 

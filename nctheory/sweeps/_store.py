@@ -114,6 +114,7 @@ class Store:
             raise StoreError(f"folder: {manifest} cannot be read: {error}") from error
         if not isinstance(held, dict):
             raise StoreError(f"folder: {manifest}: expected an object, got {type(held).__name__}")
+        # Tiles of another version, key or option are other numbers: they may not be mixed.
         for name in sorted(set(held) | set(self.identity)):
             if held.get(name) != self.identity.get(name):
                 raise StoreError(
@@ -131,6 +132,7 @@ class Store:
                 try:
                     arrays, identity = unpack_tile(read_tile(file))
                     check_tile(arrays, identity, self.names)
+                    # The name is a digest of the sweep's identity and the tile's: under another name it is not what it says.
                     if self._name(identity) != file.name:
                         raise ValueError("it is of another sweep")
                 except ValueError as error:

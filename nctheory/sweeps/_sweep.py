@@ -9,7 +9,7 @@ import numpy as np
 from nctheory.engine import float64, untraced
 from nctheory.flow import as_seeds
 from nctheory.problems import Problem
-from nctheory.sweeps._cells import TAKEN, TILE, CellResults, CellRun, IncompleteSweep
+from nctheory.sweeps._cells import RESERVED_NAMES, TILE, CellResults, CellRun, IncompleteSweep
 from nctheory.sweeps._data import SweepResult
 from nctheory.sweeps._grid import Grid, as_grid
 from nctheory.sweeps._programs import Measure
@@ -62,7 +62,7 @@ def sweep(
 def over_grid(run: CellRun, axes: Grid, progress: Callable[[int, int], None] | None) -> SweepResult:
     """The cells of a grid; ValueError for an axis whose name is taken."""
     for name in axes.names:
-        if name in TAKEN or name in run.measures:
+        if name in RESERVED_NAMES or name in run.measures:
             raise ValueError(f"grid: the name {name!r} is taken, by a result or a measure")
 
     def shaped(cells: CellResults) -> SweepResult:

@@ -12,7 +12,7 @@ import numpy as np
 from nctheory.certificates import certify_many
 from nctheory.engine import Array, float64, in_few_lengths, map_in_blocks, release_programs
 from nctheory.flow import solve_many
-from nctheory.problems import Family, Params, Problem, as_family, without_counts
+from nctheory.problems import Family, Params, Problem, as_family
 from nctheory.sweeps._programs import Measure
 
 RESULTS = ("value", "lower_bound", "gap_rounding", "grad_norm", "status", "steps")
@@ -28,17 +28,6 @@ class Tile(NamedTuple):
     """Fingerprints of the cells, which name them in the store."""
     problems: tuple[Problem, ...]
     seeds: tuple[int, ...]
-
-
-def nameless(problem: Problem) -> Problem:
-    """The problem without what only theorems read, so that cells differing in class counts alone have one shape.
-
-    >>> import nctheory as nct
-    >>> model = nct.unconstrained_features(counts=(3, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
-    >>> nameless(nct.problems.reduce_to_class_means(model)).counts is None
-    True
-    """
-    return without_counts(problem)
 
 
 def fingerprint(problem: Problem, program: str) -> str:
@@ -79,6 +68,7 @@ def compute_tile(tile: Tile, key: int, measures: Mapping[str, Measure], options:
         "status": ensemble.status,
         "steps": ensemble.steps,
     }
+    # The measures are evaluated at all end states of the tile by one program, cells and seeds on one axis.
     if measures:
         family, contexts = as_family(members, counts=True)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), ensemble.params)

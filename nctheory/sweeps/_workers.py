@@ -1,4 +1,4 @@
-"""Where tiles are computed: here, one after another, or on the workers of a Dask cluster."""
+"""What computes tiles: this process, one after another, or the workers of a Dask cluster."""
 
 import abc
 from collections.abc import Iterator, Sequence

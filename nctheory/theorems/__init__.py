@@ -33,11 +33,19 @@ from nctheory.theorems._results import (
 from nctheory.theorems._run import Run, VerifyOptions
 from nctheory.theorems._statistics import corrected_bounds, failure_bound
 from nctheory.theorems._theorem import Control, Theorem, numpy_rng
+from nctheory.theorems._thresholds import (
+    BOUNDARY_MOVED,
+    BOUNDARY_WIDTHS,
+    CONTROL_SHIFT,
+    DEFAULT_RESOLUTION,
+    JUMP_LEVEL,
+    ORDER_LEVEL,
+    UNCLEAR,
+)
 from nctheory.theorems._verdict import SCHEMA_VERSION as VERDICT_VERSION
 from nctheory.theorems._verdict import Outcome, Verdict
 from nctheory.theorems._verify import covering_instances, gather_cases, quick_seeds, verify
 from nctheory.theorems.claims import (
-    UNCLEAR,
     Check,
     Claim,
     Equality,
@@ -53,6 +61,12 @@ from nctheory.theorems.claims import (
 )
 
 __all__ = [
+    "BOUNDARY_MOVED",
+    "BOUNDARY_WIDTHS",
+    "CONTROL_SHIFT",
+    "DEFAULT_RESOLUTION",
+    "JUMP_LEVEL",
+    "ORDER_LEVEL",
     "UNCLEAR",
     "VERDICT_VERSION",
     "Case",

@@ -36,13 +36,13 @@ def _moments(problem: DeepLinear, params: ChainParams) -> Float[Array, "F 3"]:
 
 
 def _predicted_moments(minimum: Any) -> Float[Array, "F 3"]:
-    """Of a `Minimum`, or of whatever a theorem predicts of its layers instead."""
+    """The same moments of a `Minimum`, or of whatever a theorem predicts of its layers instead."""
     squares = jnp.asarray(minimum.layer_singular_values) ** 2
     return jnp.stack([jnp.sum(squares**p, axis=1) for p in MOMENTS], axis=1)
 
 
 def _grams(problem: DeepLinear, params: ChainParams) -> list[tuple[Array, Array, Array, Array]]:
-    """In every internal space: W_{l+1}^T W_{l+1}, W_l W_l^T, and the decays of the upper and the lower factor."""
+    """W_{l+1}^T W_{l+1}, W_l W_l^T, and the decays of the upper and the lower factor, in every internal space."""
     factors = _factors(problem, params)
     ordered, decay = [factors[-1], *factors[:-1]], jnp.asarray(problem.weight_decay)
     rates = [decay[-1], *decay[:-1]]
@@ -75,7 +75,8 @@ def _moment_control(minimum: Any) -> Any:
 
 
 def balance_claim() -> Equality:
-    r"""At every critical point $\lambda_{l+1}W_{l+1}^\top W_{l+1}=\lambda_lW_lW_l^\top$, relative to the two terms.
+    r"""The claim that at every critical point $\lambda_{l+1}W_{l+1}^\top W_{l+1}=\lambda_lW_lW_l^\top$, relative to the two
+    terms.
 
     >>> balance_claim().name, balance_claim().kind
     ('balance', 'equality')

@@ -7,7 +7,15 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import environment
-from nctheory.theorems._judge import Case, Grounds, all_controls, asked, claim_result, instance_result, supporting_seeds
+from nctheory.theorems._judge import (
+    Case,
+    Gathered,
+    all_controls,
+    claim_result,
+    instance_result,
+    required_claims,
+    supporting_seeds,
+)
 from nctheory.theorems._reasons import headline, reasons, supports
 from nctheory.theorems._results import ClaimResult, WorstCase
 from nctheory.theorems._run import Run
@@ -20,7 +28,7 @@ from nctheory.theorems.claims import LEVELS
 def compose_verdict(
     theorem: Theorem,
     cases: Sequence[Case],
-    outside: Mapping[str, Grounds],
+    outside: Mapping[str, Gathered],
     run: Run,
     key: int | PRNGKeyArray,
     seconds: float,
@@ -33,6 +41,7 @@ def compose_verdict(
     claims = tuple(claim_result(claim, cases) for claim in theorem.claims)
     controls = () if partial else all_controls(theorem, cases, outside)
     against = reasons(theorem, cases, claims, controls, partial=partial, quick=quick)
+    # One violation refutes, whatever else is in doubt; one doubt leaves the theorem undecided.
     outcome: Outcome = "refuted" if against.refuting else "inconclusive" if against.doubtful else "holds"
     instances = tuple(instance_result(theorem, case) for case in cases)
     supporting = [int(supporting_seeds(theorem, case).size) for case in cases]
@@ -106,7 +115,7 @@ def _coarsest(claims: Sequence[ClaimResult]) -> float:
 def _worst(theorem: Theorem, cases: Sequence[Case], run: Run, key: int | str, file: str | None) -> WorstCase | None:
     best: WorstCase | None = None
     for case in cases:
-        for claim in asked(theorem, case):
+        for claim in required_claims(theorem, case):
             check = case.checks[claim.name]
             if check.seeds.size == 0 or (best is not None and check.tolerance_ratio <= best.tolerance_ratio):
                 continue

@@ -11,10 +11,10 @@ from nctheory.flow import as_key, as_seeds
 from nctheory.theorems._evidence import Trajectories
 from nctheory.theorems._instance import TrajectorySpec
 from nctheory.theorems._judge import hold_claims
-from nctheory.theorems._reasons import SUPPORT_NEEDED
 from nctheory.theorems._registry import find_theorem
 from nctheory.theorems._run import Run, VerifyOptions, instance_key
 from nctheory.theorems._theorem import Theorem
+from nctheory.theorems._thresholds import MIN_SUPPORT
 from nctheory.theorems._verdict import Outcome, path_note
 from nctheory.theorems._verify import gather_evidence, start_scale
 from nctheory.theorems.claims import Claim
@@ -58,12 +58,12 @@ class Dynamics(NamedTuple):
 
     @property
     def outcome(self) -> Outcome:
-        """Whether every curve lies within its tolerance of the prediction, for every seed; of a share `SUPPORT_NEEDED` of
+        """Whether every curve lies within its tolerance of the prediction, for every seed; of a share `MIN_SUPPORT` of
         the seeds every claim must have something to say."""
         if any(curve.tolerance_ratio > 1.0 for curve in self.curves):
             return "refuted"
         known = min(curve.known for curve in self.curves)
-        return "holds" if self.sound == self.seeds and known >= SUPPORT_NEEDED * self.seeds else "inconclusive"
+        return "holds" if self.sound == self.seeds and known >= MIN_SUPPORT * self.seeds else "inconclusive"
 
 
 @untraced()

@@ -12,7 +12,7 @@ from nctheory.landscape import orbit_types
 from nctheory.problems import Problem, ravel
 from nctheory.theorems._evidence import EndType
 from nctheory.theorems._observe import sensitivities
-from nctheory.theorems.claims import SAFETY
+from nctheory.theorems._thresholds import SAFETY
 
 MAX_TYPES = 8
 """Types of end states of a solve at which the Hessian is taken, certified ones and the most frequent first; claims about seeds
@@ -48,8 +48,9 @@ def examine(
     slope = float(np.max(ensemble.grad_norm[ensemble.converged], initial=0.0))
     parts = orbit_types(problem, ensemble)
     types = sorted((_type(ensemble, certified, value_rounding, part) for part in parts), key=lambda one: one.value)
-    reach = {claim: np.full(len(ensemble.seeds), np.inf) for claim in claims}
+    sensitivity = {claim: np.full(len(ensemble.seeds), np.inf) for claim in claims}
     reports: list[HessianReport] = []
+    # Certified types first, then the most frequent ones: of the `most` first Hessians are taken.
     order = sorted(range(len(types)), key=lambda j: (not types[j].certified, -types[j].members.size))
     for j in order[:most] if curvature else []:
         largest = dict.fromkeys(claims, 0.0)
@@ -68,6 +69,7 @@ def examine(
                     at=i,
                 )
             steepest = float(np.max(ensemble.grad_norm[types[j].members]))
+            # f(x) - f(x*) = g^T A^+ g / 2 <= |g|^2 / (2 softest) to second order; with SAFETY for 1/2 it covers the remainder.
             drop = SAFETY * steepest**2 / report.softest
             if report.nullity:  # where second order says nothing, the critical point may be as far as the origin
                 drop += steepest * float(np.linalg.norm(np.asarray(ravel(point))))
@@ -75,8 +77,8 @@ def examine(
             for claim, found in sensitivities(problem, point, report, claims, rows, slope).items():
                 largest[claim] = max(largest[claim], found)
         for claim, found in largest.items():
-            reach[claim][types[j].members] = found
-    return Examined(tuple(types), tuple(reports), reach)
+            sensitivity[claim][types[j].members] = found
+    return Examined(tuple(types), tuple(reports), sensitivity)
 
 
 def _type(ensemble: Ensemble, certified: np.ndarray, value_rounding: np.ndarray, members: np.ndarray) -> EndType:

@@ -13,7 +13,7 @@ from nctheory.engine import Array, in_few_lengths, light_jit, map_in_blocks, sho
 from nctheory.flow import Ensemble
 from nctheory.problems import Params, Problem, rounding
 
-MATRICES = 128
+MAX_MATRICES = 128
 """Points of curves that are predicted at a time. On a CPU LAPACK's routines, called by JAX on a thousand matrices at once,
 share them out over the very threads that call them, and wait for each other for ever when two calls run at a time (0.10)."""
 
@@ -43,7 +43,7 @@ class EndType(NamedTuple):
 
 
 class Bracket(NamedTuple):
-    """Where an order parameter was found to change, between two values of a parameter with certified end states."""
+    """Two values of a parameter with certified end states, between which an order parameter was found to change."""
 
     low: float
     high: float
@@ -53,7 +53,7 @@ class Bracket(NamedTuple):
 
     @property
     def width(self) -> float:
-        """Relative to its middle, in the logarithm."""
+        """The width of the bracket in the logarithm of the parameter, which is that relative to its middle."""
         return float(np.log(self.high / self.low)) if self.low > 0 and np.isfinite(self.high) else np.inf
 
 
@@ -67,20 +67,20 @@ class Points:
     certified: np.ndarray
     """Mask of the seeds that converged to the global minimum, to `GAP_LEVEL` and rounding."""
     observed: Mapping[Any, np.ndarray]
-    """By claim; leading axis seeds (starts first, then ends, of a claim about any point)."""
+    """The observable of each claim; the leading axis is seeds (of a claim about any point starts first, then ends)."""
     terms: Mapping[Any, np.ndarray]
-    """By claim that names them: size of the terms that cancel in the observable."""
+    """The size of the terms that cancel in the observable, of each claim that names them."""
     sizes: Mapping[Any, float]
-    """By claim: what errors are relative to where its prediction is zero."""
+    """What errors are relative to where the prediction of a claim is zero."""
     sensitivity: Mapping[Any, np.ndarray]
-    """By claim and seed: change of the observable per unit of residual gradient, the largest over the sampled end states
-    of the seed's type; infinite where none was sampled."""
+    """The change of each claim's observable per unit of residual gradient, by seed: the largest over the sampled end states
+    of the seed's type, infinite where none was sampled."""
     reports: tuple[HessianReport, ...]
     """Hessians at sampled end states."""
     types: tuple[EndType, ...]
     """The kinds of end states, by value."""
     value_rounding: np.ndarray
-    """By seed: rounding of the objective, of the size of its terms."""
+    """The rounding of the objective at each seed, of the size of its terms."""
 
     def gradient_bound(self) -> np.ndarray:
         """Gradient norms with their rounding, of the size of the terms that cancel in a gradient at a critical point.
@@ -123,12 +123,12 @@ class Points:
 @shown()
 @dataclasses.dataclass(frozen=True)
 class EndStates(Points):
-    """Where the flow (or the polish) ended, from random starts."""
+    """The points at which the flow (or the polish) ended, from random starts."""
 
     uniqueness: Uniqueness | None = None
     """Whether the certified minimiser is the only one up to the gauge; None where there is none."""
     brackets: Mapping[Any, Bracket] = dataclasses.field(default_factory=dict)
-    """By the `location` of a threshold claim: where the threshold was located, on those instances where it was sought."""
+    """Where each threshold was located, by the `location` of its claim; only on those instances where it was sought."""
     search_needed: int = 0
     """Seeds from which on the best point found may stand for the minimum, where there is no certificate."""
 
@@ -163,9 +163,9 @@ class Trajectories:
     sound: np.ndarray
     """Mask of the seeds that were followed to the end and keep what the process conserves."""
     observed: Mapping[Any, np.ndarray]
-    """By claim: seeds x times x …, or with several initial scales seeds x scales x … at the last time."""
+    """The observable of each claim: seeds x times x …, or with several initial scales seeds x scales x … at the last time."""
     errors: Mapping[Any, np.ndarray]
-    """By claim: error of the process itself, seeds x times (or scales)."""
+    """The error that the process itself makes in each claim's observable, seeds x times (or scales)."""
     terms: Mapping[Any, np.ndarray]
     starts: Params
     values: np.ndarray
@@ -202,7 +202,7 @@ Evidence = EndStates | CriticalPoints | Trajectories
 
 @partial(light_jit, static_argnames="predict")
 def _predict_paths(problem: Problem, starts: Params, times: Array, predict: Callable[..., Any]) -> Any:
-    block = max(1, MATRICES // times.shape[0])
+    block = max(1, MAX_MATRICES // times.shape[0])
     return map_in_blocks(lambda start: predict(problem, start, times), starts, block)
 
 

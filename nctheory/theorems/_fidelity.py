@@ -10,12 +10,10 @@ from nctheory.engine import in_few_lengths, light_jit
 from nctheory.flow import Ensemble, solve
 from nctheory.problems import Params, Problem
 from nctheory.theorems._run import Run
+from nctheory.theorems._thresholds import SAME_END, SAME_VALUE
 
 REFERENCE: dict[str, Any] = {"rtol": 1e-6, "switch": 1e-3}
 """The high-accuracy flow that the ordinary solve is compared with: a thousandth of the error, a later hand-over."""
-SAME_VALUE, SAME_END = 1e-6, 1e-2
-"""Two end states are in the same basin when values and invariants agree to these relative distances. The second is
-loose because minimisers may form continuous families, along which a small error of the flow is not undone (conventional)."""
 
 
 @light_jit
@@ -50,6 +48,7 @@ def flow_fidelity(problem: Problem, ensemble: Ensemble, run: Run, count: int) ->
     )
     usable = reference.converged
     distance = np.linalg.norm((ours - theirs).reshape(chosen.size, -1), axis=1)
+    # The root of the tolerance stands in for the size of invariants that are zero.
     extent = np.linalg.norm(theirs.reshape(chosen.size, -1), axis=1) + np.sqrt(ensemble.tolerance)
     value = ensemble.value[chosen]
     same = (distance <= SAME_END * extent) & (np.abs(value - reference.value) <= SAME_VALUE * np.abs(value))

@@ -15,7 +15,7 @@ from nctheory.problems import Params, Problem
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where a theorem was published. `number` is the theorem's number there, or "number unchecked".
+    """The publication of a theorem. `number` is the theorem's number there, or "number unchecked".
 
     `note` says what of it is used, and what of our statement it does not contain.
     """
@@ -44,7 +44,7 @@ class TrajectorySpec:
     rate: float | None = None
     initial_scales: tuple[float, ...] = ()
     tolerance: float = 1e-11
-    """Of the integrator (see `nctheory.flow`)."""
+    """The tolerance of the integrator (see `nctheory.flow`)."""
 
     def __post_init__(self) -> None:
         if not self.times or self.times[0] < 0 or any(b <= a for a, b in pairwise(self.times)):
@@ -66,7 +66,7 @@ class Instance:
     scale: float | None = None
     """Scale of the starts, where it is not the theorem's."""
     trajectory: TrajectorySpec | None = None
-    """Of a theorem about paths: how they are followed."""
+    """How the paths of a theorem about paths are followed."""
 
     def start(self, seed: int = 0) -> Params:
         """One start, as a pytree of NumPy arrays: for hypotheses that are about starts.

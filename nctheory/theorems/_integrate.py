@@ -15,11 +15,10 @@ from nctheory.problems import Params, Problem
 from nctheory.theorems._evidence import Trajectories
 from nctheory.theorems._instance import Instance
 from nctheory.theorems._run import Run
+from nctheory.theorems._thresholds import MAX_DRIFT
 from nctheory.theorems.claims import Claim, PathClaim
 
-MONITOR = 1e-9
-"""Relative drift of a conserved quantity from which on a path is no evidence (conventional)."""
-EVALUATIONS = 12
+GRADIENTS_PER_STEP = 12
 """Gradients to a step of the explicit integrator."""
 _TERMS = "terms of "
 
@@ -59,7 +58,7 @@ class Integrate:
             "observe": observer(chosen), "workers": run.workers, "light": run.light, "progress": share
         }  # fmt: skip
         if spec.rate is None:
-            steps = max(1, run.options.budget // EVALUATIONS)
+            steps = max(1, run.options.budget // GRADIENTS_PER_STEP)
             paths = gradient_flow(problem, begun, spec.times, tolerance=spec.tolerance, max_steps=steps, **options)
         else:
             paths = gradient_descent(problem, begun, np.asarray(spec.times, int), spec.rate, **options)
@@ -71,6 +70,7 @@ class Integrate:
             """Seeds x times x …, or with several scales seeds x scales x … at the last time."""
             return by_seed(x)[:, :, -1] if spec.initial_scales else x
 
+        # A seed is as sound as the worst of its paths.
         status = np.max(by_seed(_STATUS[paths.status]), axis=1)
         sound = by_seed(_sound(paths, spec.tolerance)).all(axis=1)
         return Trajectories(
@@ -124,10 +124,10 @@ def _sound(paths: Paths, tolerance: float) -> np.ndarray:
     The balance of energy, which the integrator follows as it does the point, may be off by what the steps of the coarse
     run, by which errors are estimated, may lose.
     """
-    allowed = np.maximum(MONITOR, COARSE * tolerance * paths.steps)
+    allowed = np.maximum(MAX_DRIFT, COARSE * tolerance * paths.steps)
     return (
         paths.followed
-        & (np.isnan(paths.drift) | (paths.drift <= MONITOR))
+        & (np.isnan(paths.drift) | (paths.drift <= MAX_DRIFT))
         & (np.isnan(paths.dissipation) | (paths.dissipation <= allowed))
     )
 
@@ -145,4 +145,4 @@ def _by_seed(progress: Callable[[int], None], scales: int) -> Callable[[int], No
     return tell
 
 
-__all__ = ["MONITOR", "Integrate", "observer"]
+__all__ = ["Integrate", "observer"]

@@ -1,4 +1,4 @@
-"""From the evidence on all instances to results: claims, controls, instances."""
+"""The judge: claims and controls held against the evidence of every instance, and what comes of it as results."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from nctheory.theorems._results import ClaimResult, ControlResult, InstanceResul
 from nctheory.theorems._theorem import Control, Theorem
 from nctheory.theorems.claims import LEVELS, Check, Claim
 
-Grounds = Sequence[tuple[Instance, Evidence]]
+Gathered = Sequence[tuple[Instance, Evidence]]
 
 
 class Case(NamedTuple):
@@ -24,15 +24,15 @@ class Case(NamedTuple):
     evidence: Evidence
     prediction: Any
     checks: dict[str, Check]
-    """By name of the claim; violations that vanish in extended precision are withdrawn."""
+    """The check of each claim, by its name; violations that vanish in extended precision are withdrawn."""
     rechecks: dict[str, str]
-    """By name of the claim: what its violations came to in extended precision."""
+    """What the violations of a claim came to in extended precision, in words, by its name."""
     fidelity: tuple[int, int]
     several_basins: bool
 
 
 def hold_claims(claims: Sequence[Claim], evidence: Evidence, prediction: Any) -> dict[str, Check]:
-    """Claims against one prediction, by name."""
+    """The checks of some claims against one prediction, by name."""
     return {c.name: c.check(evidence, c.prediction(evidence.problem, prediction)) for c in claims}
 
 
@@ -40,10 +40,12 @@ def judge_case(
     theorem: Theorem, index: int, instance: Instance, evidence: Evidence, fidelity: tuple[int, int] = (0, 0)
 ) -> Case:
     """The theorem's claims held against one instance, their violations evaluated anew in extended precision."""
+    # Only now, with the evidence gathered, is the prediction computed.
     prediction = evidence.predicted_by(theorem.predict)
     claims = [claim for claim in theorem.claims if claim.applies(instance)]
     checks, notes = hold_claims(claims, evidence, prediction), {}
     for claim in claims:
+        # A violation in float64 is a suspicion: it refutes only if it stands with many digits.
         check = checks[claim.name]
         if check.decided and np.any(check.violated):
             checks[claim.name], notes[claim.name] = rechecked(claim, check, evidence, theorem.predict)
@@ -58,12 +60,12 @@ def required(claim: Claim, case: Case) -> bool:
     return place is None or (isinstance(case.evidence, EndStates) and place in case.evidence.brackets)
 
 
-def asked(theorem: Theorem, case: Case) -> list[Claim]:
+def required_claims(theorem: Theorem, case: Case) -> list[Claim]:
     """The claims that must have something to say of an instance."""
     return [claim for claim in theorem.claims if required(claim, case)]
 
 
-def counted(claim: Claim, case: Case) -> np.ndarray:
+def refuting_violations(claim: Claim, case: Case) -> np.ndarray:
     """Mask of a check's violations that refute: those that rest on a search wait until that was long enough."""
     check = case.checks[claim.name]
     short = isinstance(case.evidence, EndStates) and case.evidence.search_too_short
@@ -76,8 +78,9 @@ def supporting_seeds(theorem: Theorem, case: Case) -> np.ndarray:
     What a claim could not observe (a value that is not finite) supports nothing.
     """
     good = case.evidence.candidates(case.several_basins)
-    for claim in asked(theorem, case):
+    for claim in required_claims(theorem, case):
         check = case.checks[claim.name]
+        # Where one claim could not be decided, no seed supports the theorem as a whole.
         if not check.decided:
             return np.zeros(0, int)
         good = np.setdiff1d(good, np.concatenate([check.seeds[check.violated], check.unknown]))
@@ -89,11 +92,13 @@ def claim_result(claim: Claim, cases: Sequence[Case]) -> ClaimResult:
     mine = [case for case in cases if required(claim, case)]
     told = [case for case in mine if case.checks[claim.name].decided]
     checks = [case.checks[claim.name] for case in told]
+    # The evidence of a claim is that of its weakest instance.
     level = min((check.level for check in checks), key=LEVELS.index, default="sampled")
     certified = [check for check in checks if LEVELS.index(check.level) >= LEVELS.index("certified")]
+    # Of an equality the coarsest resolution counts, of an inequality the least distance from its bound.
     sizes = [check.relative_resolution for check in checks if not np.isnan(check.relative_resolution)]
-    violations = sum(int(np.sum(counted(claim, case))) for case in told)
-    moved = [_moved(claim, case) for case in told]
+    violations = sum(int(np.sum(refuting_violations(claim, case))) for case in told)
+    moved = [_refutes_wrong_version(claim, case) for case in told]
     return ClaimResult(
         name=claim.name,
         statement=claim.statement,
@@ -119,7 +124,7 @@ def claim_result(claim: Claim, cases: Sequence[Case]) -> ClaimResult:
     )
 
 
-def _moved(claim: Claim, case: Case) -> bool:
+def _refutes_wrong_version(claim: Claim, case: Case) -> bool:
     """Whether the claim's own wrong versions are refuted at an instance, in every direction."""
     evidence, check = case.evidence, case.checks[claim.name]
     predicted = claim.prediction(evidence.problem, case.prediction)
@@ -128,11 +133,12 @@ def _moved(claim: Claim, case: Case) -> bool:
     )
 
 
-def control_result(control: Control, theorem: Theorem, grounds: Grounds) -> ControlResult:
+def control_result(control: Control, theorem: Theorem, gathered: Gathered) -> ControlResult:
     """Whether the same check refutes a wrong version of the theorem, and which claims do."""
     ratios: list[float] = []
     refuting: dict[str, None] = {}
-    for instance, evidence in grounds:
+    for instance, evidence in gathered:
+        # Instances outside the hypotheses were drawn for this control alone; others it may not apply to.
         if control.outside is None and not control.applies(instance):
             continue
         found = _of_control(control, theorem, instance, evidence)
@@ -157,7 +163,7 @@ def _of_control(control: Control, theorem: Theorem, instance: Instance, evidence
     try:
         prediction = evidence.predicted_by(control.predict or theorem.predict)
     except NoClosedForm:
-        return None
+        return None  # a control that predicts nothing is not refuted by that
     found = {}
     for claim in theorem.claims:
         if (control.claims and claim.name not in control.claims) or not claim.applies(instance):
@@ -182,6 +188,7 @@ def instance_result(theorem: Theorem, case: Case) -> InstanceResult:
     if points is not None:
         at = points.at_minimum
         value, rounding = points.ensemble.value[at], points.value_rounding[at]
+        # The gap beyond the rounding of the value, relative to the value.
         beyond = np.maximum(points.bound.gap[at] - rounding, 0.0)
         gap = float(np.max(beyond / np.maximum(np.abs(value), np.finfo(np.float64).tiny), initial=0.0))
     elif isinstance(evidence, Trajectories):
@@ -200,7 +207,9 @@ def instance_result(theorem: Theorem, case: Case) -> InstanceResult:
         index_off_gauge=max((r.index for r in reports), default=0),
         nullity_off_gauge=max((r.nullity for r in reports), default=0),
         gauge_dimension=max((r.gauge_dimension for r in reports), default=0),
-        tolerance_ratio=max((case.checks[c.name].tolerance_ratio for c in asked(theorem, case)), default=np.inf),
+        tolerance_ratio=max(
+            (case.checks[c.name].tolerance_ratio for c in required_claims(theorem, case)), default=np.inf
+        ),
         certificate_note=points.bound.reason if points is not None else None,
         drift=drift,
         dissipation=dissipation,
@@ -234,11 +243,11 @@ def _reached(types: Sequence[EndType]) -> tuple[ReachedValue, ...]:
     return tuple(rows)
 
 
-def all_controls(theorem: Theorem, cases: Sequence[Case], outside: Mapping[str, Grounds]) -> tuple[ControlResult, ...]:
+def all_controls(theorem: Theorem, cases: Sequence[Case], outside: Mapping[str, Gathered]) -> tuple[ControlResult, ...]:
     """Every control of a theorem, on its own instances or on those that were drawn outside the hypotheses."""
-    grounds = [(case.instance, case.evidence) for case in cases]
+    gathered = [(case.instance, case.evidence) for case in cases]
     return tuple(
-        control_result(control, theorem, outside.get(control.name, () if control.outside else grounds))
+        control_result(control, theorem, outside.get(control.name, () if control.outside else gathered))
         for control in theorem.controls
     )
 
@@ -246,13 +255,13 @@ def all_controls(theorem: Theorem, cases: Sequence[Case], outside: Mapping[str, 
 __all__ = [
     "Case",
     "all_controls",
-    "asked",
     "claim_result",
     "control_result",
-    "counted",
     "hold_claims",
     "instance_result",
     "judge_case",
+    "refuting_violations",
     "required",
+    "required_claims",
     "supporting_seeds",
 ]

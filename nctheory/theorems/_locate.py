@@ -13,7 +13,8 @@ from nctheory.flow import solve_many
 from nctheory.problems import Family, Params, Problem, as_family, size
 from nctheory.theorems._evidence import Bracket
 from nctheory.theorems._run import Run
-from nctheory.theorems.claims import WIDTH, Threshold
+from nctheory.theorems._thresholds import THRESHOLD_WIDTH
+from nctheory.theorems.claims import Threshold
 
 POINTS = 15
 """Values of the parameter tried at a time, so that a round divides a bracket by 16 (conventional)."""
@@ -30,7 +31,8 @@ def _orders(family: Family, points: tuple[Array, Any], order: Any) -> Array:
 
 
 def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
-    """The bracket in which the order parameter of the certified minimiser changes, no wider than `WIDTH` where that can be.
+    """The bracket in which the order parameter of the certified minimiser changes, no wider than `THRESHOLD_WIDTH` where that
+    can be.
 
     In the parameter's logarithm. A value at which no end state is certified, or certified ones lie on both sides, decides
     nothing, and the bracket stays around it. Next to a continuous transition the saddle at which the order is still zero lies
@@ -48,11 +50,12 @@ class _Location:
         self.claim, self.problem, self.run = claim, problem, run
         self.solves = 0
         self.rests_on: dict[float, tuple[Problem, Params]] = {}
-        """By value what its phase was decided by."""
+        """The member and the end state by which the phase at a value was decided."""
         self.minima: dict[float, bool] = {}
 
     def bracket(self) -> Bracket:
         """The bracket, once it is narrow enough or nothing more is decided."""
+        # The first round: both ends of the range, which must lie on different sides, and values between them.
         low, high = (float(np.log(x)) for x in self.claim.between(self.problem))
         ends = np.concatenate([[low, high], np.linspace(low, high, POINTS + 2)[1:-1]])[: POINTS + 1]
         at = self.phases(ends)
@@ -61,9 +64,11 @@ class _Location:
             return self.failed(low, f"both ends of the range ({np.exp(low):g}, {np.exp(high):g}) are {told}")
         side = at[0]
         low, high = self.narrowed(ends, at, side, low, high)
+        # Each further round divides the bracket into equal parts, and keeps what lies between the last decided value on the
+        # one side and the first on the other.
         stuck = 0
         for round_ in range(MAX_ROUNDS):
-            if high - low <= WIDTH or stuck > 2:
+            if high - low <= THRESHOLD_WIDTH or stuck > 2:
                 break
             # From the second failure on at other places: one of them may lie on the threshold itself.
             shift = 0.37 * (stuck > 0) * (round_ % 2)
@@ -71,11 +76,12 @@ class _Location:
             before = (low, high)
             low, high = self.narrowed(places, self.phases(places), side, low, high)
             stuck = stuck + 1 if before == (low, high) else 0
+        # A saddle next to the minimum may be certified with it; what it says of the side is worth nothing.
         for place in (low, high):
             if not self.is_minimum(place):
                 told = f"the end state certified at {np.exp(place):g} is a saddle, next to the minimum in value"
                 return self.failed(low, told)
-        reason = None if high - low <= WIDTH else "no end state between the ends of the bracket is certified"
+        reason = None if high - low <= THRESHOLD_WIDTH else "no end state between the ends of the bracket is certified"
         return Bracket(float(np.exp(low)), float(np.exp(high)), self.solves, reason)
 
     def failed(self, low: float, reason: str) -> Bracket:
@@ -97,6 +103,7 @@ class _Location:
             chunk=run.width, workers=1,
         )  # fmt: skip
         bound = certify_many(members, found.params)
+        # A seed decides where it converged, its gap is closed, and no end at this value is lower by more than rounding.
         least = np.min(np.where(np.isfinite(found.value), found.value, np.inf), axis=1, keepdims=True)
         certified = found.converged & bound.closed(found.value) & (found.value <= least + bound.gap_rounding)
         family, contexts = as_family(members, counts=True)
@@ -104,6 +111,7 @@ class _Location:
         items = (np.repeat(contexts, SEEDS, axis=0), flat)
         order = in_few_lengths(lambda some: _orders(family, some, claim.order), items).reshape(certified.shape)
         beyond, short = (certified & (order > claim.level)).any(1), (certified & ~(order > claim.level)).any(1)
+        # Certified seeds on both sides, or none at all, decide nothing.
         for i in np.flatnonzero(beyond != short):
             seed = int(np.argmax(certified[i]))
             place = float(values[i])

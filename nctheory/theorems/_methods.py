@@ -19,17 +19,14 @@ from nctheory.theorems._instance import Instance
 from nctheory.theorems._locate import locate_threshold
 from nctheory.theorems._observe import measured
 from nctheory.theorems._run import Run
+from nctheory.theorems._thresholds import MIN_SEARCH
 from nctheory.theorems.claims import Claim, PathClaim
-
-LEAST_SEARCH = 32
-"""Seeds from which on the best point found may stand for the minimum: of fewer than one start in ten that ends lower, none is
-met with probability 0.03 (derived)."""
 
 
 @final
 @dataclasses.dataclass(frozen=True)
 class Solve:
-    """From random starts to end states: along the gradient flow (`flow`), or by the polish alone.
+    """Seeds are followed from random starts to end states: along the gradient flow (`flow`), or by the polish alone.
 
     Each end state that can be is certified to be the global minimum. Where no certificate is known the best point found stands
     for it, once at least `search` seeds were tried; before that what no seed found may yet be there, and refutes nothing.
@@ -37,7 +34,7 @@ class Solve:
 
     flow: bool = True
     search: int | None = None
-    """By default `LEAST_SEARCH`; where it is given a quick run takes at least as many seeds."""
+    """The number of those seeds, by default `MIN_SEARCH`; where it is given a quick run takes at least as many."""
 
     few_seeds_are_light: ClassVar[bool] = False
 
@@ -71,7 +68,7 @@ class Solve:
         brackets = {claim.location: locate_threshold(claim, problem, run) for claim in run.locate}
         unique = _uniqueness(problem, ensemble, parts["certified"] & parts["bound"].valid, parts.pop("examined"))
         return EndStates(
-            problem, ensemble, **parts, uniqueness=unique, brackets=brackets, search_needed=self.search or LEAST_SEARCH
+            problem, ensemble, **parts, uniqueness=unique, brackets=brackets, search_needed=self.search or MIN_SEARCH
         )
 
     def facts(self) -> str:
@@ -132,9 +129,9 @@ def _at_points(
     begun = unravel(problem, drawn)
     contradiction(problem, ensemble, bound, rounded, begun)
     certified = _certified(ensemble, bound)
-    # Only some claims are evaluated at points, and only some of these have a tolerance that depends on how they change there.
+    # Not every claim is evaluated at points, and not each of these has a tolerance that depends on how it changes there.
     seen = tuple(claim for claim in claims if claim.observer is not None)
-    # All at once, and at ends and starts alike: one program serves for both.
+    # All functions are evaluated by one program, which serves for the ends and for the starts.
     wanted = [(claim.observer, claim.terms_of, claim.size_of) for claim in seen]
     functions = tuple(dict.fromkeys(f for row in wanted for f in row if f is not None))
     at_ends = dict(zip(functions, measured(problem, ensemble.params, functions), strict=True))

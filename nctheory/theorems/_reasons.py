@@ -6,21 +6,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from nctheory.theorems._evidence import CriticalPoints, EndStates
-from nctheory.theorems._judge import Case, asked, counted, supporting_seeds
+from nctheory.theorems._judge import Case, refuting_violations, required_claims, supporting_seeds
 from nctheory.theorems._results import ClaimResult, ControlResult
 from nctheory.theorems._theorem import Theorem
+from nctheory.theorems._thresholds import MIN_SUPPORT, MIN_SUPPORT_OF_CENSUS
 from nctheory.theorems.claims import LEVELS
-
-SUPPORT_NEEDED = 0.95
-"""Share of an instance's seeds that must support the theorem before it can hold (conventional)."""
-FOUND_NEEDED = 0.5
-"""The same of a census: the gradient norm may also fall towards infinity, where nothing is to be found. How often it does
-depends on the data; what it leaves out shows in the values of the list that were not found (conventional)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Reasons:
-    """Grounds against `holds`."""
+    """What speaks against the outcome "holds", in words."""
 
     refuting: tuple[str, ...]
     doubtful: tuple[str, ...]
@@ -28,12 +23,12 @@ class Reasons:
 
 def needed_share(case: Case) -> float:
     """Share of an instance's seeds that must support the theorem."""
-    return FOUND_NEEDED if isinstance(case.evidence, CriticalPoints) else SUPPORT_NEEDED
+    return MIN_SUPPORT_OF_CENSUS if isinstance(case.evidence, CriticalPoints) else MIN_SUPPORT
 
 
 def supports(theorem: Theorem, case: Case) -> bool:
     """Whether an instance supports the theorem: no claim fails there, and enough seeds support it."""
-    if any(np.any(counted(claim, case)) for claim in asked(theorem, case)):
+    if any(np.any(refuting_violations(claim, case)) for claim in required_claims(theorem, case)):
         return False
     return supporting_seeds(theorem, case).size >= needed_share(case) * len(case.evidence.seeds)
 
@@ -87,7 +82,7 @@ def _unseen(claim: ClaimResult) -> str:
 def _of_case(theorem: Theorem, case: Case, whole: bool) -> list[str]:
     """What leaves one instance undecided; only a `whole` search is asked to find every value of a list without witnesses."""
     doubtful, evidence = [], case.evidence
-    mine = asked(theorem, case)
+    mine = required_claims(theorem, case)
     undecided = [claim.name for claim in mine if not case.checks[claim.name].decided]
     for claim in mine:
         if whole or getattr(claim, "witness", None) is not None:
@@ -97,7 +92,7 @@ def _of_case(theorem: Theorem, case: Case, whole: bool) -> list[str]:
                     f"instance {case.index}: {count} values on the list of claim {claim.name!r} do not occur"
                 )
         check = case.checks[claim.name]
-        waiting = int(np.sum(check.violated)) - int(np.sum(counted(claim, case)))
+        waiting = int(np.sum(check.violated)) - int(np.sum(refuting_violations(claim, case)))
         if waiting:
             assert isinstance(evidence, EndStates)
             doubtful.append(

@@ -7,11 +7,8 @@ import numpy as np
 
 from nctheory.engine import NotExtended
 from nctheory.theorems._evidence import Evidence
+from nctheory.theorems._thresholds import MAX_RECHECKS
 from nctheory.theorems.claims import Check, Claim
-
-MOST = 8
-"""Violating seeds of a claim that are evaluated anew, the worst first (conventional): the rest of violations of which these
-all vanish is withdrawn with them."""
 
 
 def rechecked(claim: Claim, check: Check, evidence: Evidence, predict: Callable[..., Any]) -> tuple[Check, str]:
@@ -21,7 +18,8 @@ def rechecked(claim: Claim, check: Check, evidence: Evidence, predict: Callable[
     rounding in float64 is then kept too: what is left cannot be rounding.
     """
     excess = np.where(check.violated, check.residual / np.maximum(check.tolerance, np.finfo(float).tiny), 0.0)
-    worst = np.argsort(-excess, kind="stable")[: min(MOST, int(np.sum(check.violated)))]
+    worst = np.argsort(-excess, kind="stable")[: min(MAX_RECHECKS, int(np.sum(check.violated)))]
+    # One violation that stands is enough; those that cannot be evaluated with many digits stand as they are.
     vanished = []
     for at in worst:
         seed = int(check.seeds[at])

@@ -35,11 +35,11 @@ class ClaimResult:
     statement: str
     kind: str
     about: str
-    """Of which points it speaks."""
+    """The points of which the claim speaks, in words."""
     evidence: str
-    """The weakest over the instances: "sampled", "certified" or "proved"."""
+    """The weakest evidence over the instances: "sampled", "certified" or "proved"."""
     why: str | None
-    """Why it is no stronger."""
+    """Why the evidence is no stronger."""
     instances: int
     """Instances on which the claim was decided."""
     checked: int
@@ -58,7 +58,7 @@ class ClaimResult:
     resolution: float
     """Relative error in the prediction that this run would have caught, on its worst instance; NaN of an inequality."""
     slack: float
-    """Of an inequality: the least relative distance of any seed from its bound; NaN of others."""
+    """The least relative distance of any seed from the bound of an inequality; NaN of other claims."""
     moved: str
     """The wrong version of the claim's own kind."""
     moved_refuted: int
@@ -116,12 +116,12 @@ class ReachedValue:
 @shown()
 @dataclasses.dataclass(frozen=True)
 class LocatedThreshold:
-    """Where a threshold was located, and where it was predicted."""
+    """The bracket in which a threshold was located, and where it was predicted."""
 
     claim: str
     low: float
     high: float
-    """Not finite where it was not located."""
+    """The upper end of the bracket; not finite where the threshold was not located."""
     predicted: float
     reason: str | None
     """Why the bracket is no narrower, or None."""
@@ -152,9 +152,9 @@ class InstanceResult:
     tolerance_ratio: float
     certificate_note: str | None
     drift: float
-    """Of paths: largest relative drift of what the flow conserves, over seeds and times; NaN where nothing is known."""
+    """The largest relative drift of what the flow conserves, over paths and times; NaN where nothing is known."""
     dissipation: float
-    """Of paths of a flow: largest relative error of the balance of energy; NaN of anything else."""
+    """The largest relative error of the balance of energy along paths of a flow; NaN of anything else."""
     thresholds: tuple[LocatedThreshold, ...]
     """Thresholds that were sought at this instance."""
     reached: tuple[ReachedValue, ...]

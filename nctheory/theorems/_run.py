@@ -61,7 +61,7 @@ class Run:
     """What a verification is run with; one for all instances, with keys, seeds and options of its own for each."""
 
     key: PRNGKeyArray
-    """Of the starts."""
+    """The key of the starts."""
     seeds: np.ndarray
     options: VerifyOptions = dataclasses.field(default_factory=VerifyOptions)
     devices: tuple[Any, ...] | None = None

@@ -4,7 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-CONFIDENCE = 0.95
+from nctheory.engine import bisect_numpy
+from nctheory.theorems._thresholds import CONFIDENCE
+
+HALVINGS = 60
+"""Halvings of [0, 1] in search of a bound: the last bracket is as wide as rounding."""
 
 
 def failure_bound(failures: int, trials: int, confidence: float = CONFIDENCE) -> float:
@@ -21,6 +25,7 @@ def failure_bound(failures: int, trials: int, confidence: float = CONFIDENCE) ->
         return 1.0
     from scipy.special import betaincinv  # here: nothing that does not need SciPy waits for its import
 
+    # The p at which P(Bin(n, p) <= k) = 1 - confidence is that quantile of the distribution Beta(k + 1, n - k).
     return float(betaincinv(failures + 1, trials - failures, confidence))
 
 
@@ -45,12 +50,13 @@ def corrected_bounds(
     k, n = np.asarray(failures), np.asarray(trials)
     if np.any(k < 0) or np.any(k > n):
         raise ValueError("failures: expected between 0 and the number of trials in every family")
-    low, high = np.zeros(k.size), np.ones(k.size)
-    for _ in range(60):  # bisection; a family once rejected at p stays so at every larger one
-        middle = 0.5 * (low + high)
-        rejected = np.array([_rejected(k, n, p, 1.0 - confidence)[i] for i, p in enumerate(middle)], bool)
-        low, high = np.where(rejected, low, middle), np.where(rejected, middle, high)
-    return tuple(float(x) for x in np.where(k == n, 1.0, high))
+
+    def not_rejected(bounds: np.ndarray) -> np.ndarray:
+        """For each family, whether it is not rejected at its own bound p; once rejected it stays so at every larger p."""
+        return np.array([not _rejected(k, n, p, 1.0 - confidence)[i] for i, p in enumerate(bounds)], bool)
+
+    _, rejected = bisect_numpy(not_rejected, np.zeros(k.size), np.ones(k.size), HALVINGS)
+    return tuple(float(x) for x in np.where(k == n, 1.0, rejected))
 
 
 def _rejected(failures: np.ndarray, trials: np.ndarray, p: float, level: float) -> np.ndarray:
@@ -60,6 +66,7 @@ def _rejected(failures: np.ndarray, trials: np.ndarray, p: float, level: float) 
     # P(Bin(n, p) <= k) = I_{1-p}(n-k, k+1); 1 where all trials failed.
     every = failures == trials
     values = np.where(every, 1.0, betainc(np.where(every, 1.0, trials - failures), failures + 1.0, 1.0 - p))
+    # Holm: the j-th smallest p-value against level / (m - j + 1), as long as each before it passed.
     order = np.argsort(values)
     passed = values[order] <= level / (values.size - np.arange(values.size))
     rejected = np.zeros(values.size, bool)

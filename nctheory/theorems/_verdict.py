@@ -41,7 +41,7 @@ class Verdict:
     facts: str
     """What was done and to which precision, in words."""
     precision: str
-    """Of the flow; everything after it is float64."""
+    """The precision of the flow; everything after it is float64."""
     seeds_per_instance: int
     """Seeds that were asked for."""
     seeds_run: int
@@ -113,7 +113,7 @@ class Verdict:
 
 
 def path_note(drift: Iterable[float], dissipation: Iterable[float]) -> str:
-    """In words, the largest drift and the largest error of the balance of energy; NaN is what is not known.
+    """The largest drift and the largest error of the balance of energy, in words; NaN is what is not known.
 
     >>> path_note([1e-13], [2e-11])
     'paths: conserved quantities drift by at most 1.0e-13, the balance of energy is off by at most 2.0e-11, relatively'

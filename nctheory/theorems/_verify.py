@@ -18,14 +18,14 @@ from nctheory.theorems._engine_error import EngineError
 from nctheory.theorems._evidence import EndStates, Evidence
 from nctheory.theorems._fidelity import flow_fidelity
 from nctheory.theorems._instance import Instance
-from nctheory.theorems._judge import Case, Grounds, judge_case
+from nctheory.theorems._judge import Case, Gathered, judge_case
 from nctheory.theorems._registry import find_theorem
 from nctheory.theorems._run import Run, VerifyOptions, cores, instance_key
 from nctheory.theorems._theorem import Control, Theorem
 from nctheory.theorems._verdict import Verdict
 
-QUICKER = 8
-"""Share of the seeds that a quick run takes."""
+QUICK_DIVISOR = 8
+"""A quick run takes the seeds of a theorem divided by this (conventional)."""
 Numbered = tuple[int, Instance]
 
 
@@ -92,12 +92,12 @@ def verify(
 def quick_seeds(theorem: Theorem) -> int:
     """Seeds of an instance in a quick run: an eighth, or what a search without certificates asks for."""
     least = getattr(theorem.method, "search", None) or 1
-    return max(1, theorem.seeds // QUICKER, min(least, theorem.seeds))
+    return max(1, theorem.seeds // QUICK_DIVISOR, min(least, theorem.seeds))
 
 
 def gather_cases(
     theorem: Theorem, drawn: Sequence[Numbered], run: Run, *, beyond: bool
-) -> tuple[list[Case], dict[str, Grounds]]:
+) -> tuple[list[Case], dict[str, Gathered]]:
     """Evidence and checks on every instance, and `beyond` the hypotheses where controls ask for it.
 
     Instances of one shape share their compiled programs, and are worked on one after the other.
@@ -111,14 +111,14 @@ def gather_cases(
     workers = min(run.options.workers or cores(), len(groups) + len(elsewhere))
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as executor:
         of_groups = [executor.submit(float64(_group_cases), theorem, group, run) for group in groups.values()]
-        of_controls = [executor.submit(float64(_outside_grounds), theorem, control, run) for control in elsewhere]
+        of_controls = [executor.submit(float64(_gather_outside), theorem, control, run) for control in elsewhere]
         cases = sorted((case for job in of_groups for case in job.result()), key=lambda case: case.index)
         outside = {control.name: job.result() for control, job in zip(elsewhere, of_controls, strict=True)}
     return cases, outside
 
 
 def _group_cases(theorem: Theorem, group: list[Numbered], run: Run) -> list[Case]:
-    """The instances of one shape."""
+    """The instances of one shape, solved and judged one after the other by the same compiled programs."""
     release_programs()
     options = run.options.for_work(
         theorem.method.few_seeds_are_light, [one.problem for _, one in group], len(run.seeds)
@@ -142,7 +142,7 @@ def _group_cases(theorem: Theorem, group: list[Numbered], run: Run) -> list[Case
 
 
 def _locating(theorem: Theorem, group: Sequence[Numbered], middle: int) -> dict[int, list[Any]]:
-    """At which position of a group each threshold is located: of those to which it applies, and most of the controls that
+    """The position of a group at which each threshold is located: of those to which it applies, and most of the controls that
     name it, the one nearest to the middle."""
 
     def usefulness(claim: Any, position: int) -> tuple[int, int]:
@@ -163,7 +163,7 @@ def _locating(theorem: Theorem, group: Sequence[Numbered], middle: int) -> dict[
     return located
 
 
-def _outside_grounds(theorem: Theorem, control: Control, run: Run) -> Grounds:
+def _gather_outside(theorem: Theorem, control: Control, run: Run) -> Gathered:
     """Evidence on the instances of a control outside the hypotheses."""
     assert control.outside is not None
     # Of a quick run too: rare minima are what such a control is about. Paths differ from the first seed on.

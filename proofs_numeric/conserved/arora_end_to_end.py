@@ -62,7 +62,7 @@ import jax
 import jax.numpy as jnp
 
 import nctheory as nct
-from proofs_numeric.bibliography import ARORA_2018
+from proofs_numeric.bibliography_of_networks import ARORA_2018
 from proofs_numeric.conserved.instances import ANY_LOSS, EQUAL_DECAYS, FREE_CHAIN, chain, instance, mixed_sizes
 from proofs_numeric.conserved.vector_field import (
     decays,
@@ -77,6 +77,7 @@ from proofs_numeric.conserved.vector_field import (
     relative,
     rounding_unit,
 )
+from proofs_numeric.thresholds import ROUNDED
 
 ID = "arora-end-to-end"
 # A shape is (widths, loss, free features). The rows have N = 2, 3, 4 factors, rectangular and square; every rank is the
@@ -109,7 +110,7 @@ def balanced(*arguments):
 def starts_balanced(instance):
     """Tell whether neighbouring factors of a start have the same Gram matrix."""
     start = instance.start()
-    return float(norm(*imbalances(start))) < 1e-10 * float(norm(*start.weights)) ** 2
+    return float(norm(*imbalances(start))) < ROUNDED * float(norm(*start.weights)) ** 2
 
 
 def velocity(problem, params):
@@ -157,14 +158,17 @@ def law_error(problem, params):
     """Bound the rounding of the velocity, and what the imbalance of the point does to the powers."""
     number, outer = problem.factors, slope(problem, params)
     w = jnp.maximum(largest_norm(params), 1.0)
-    reach = w ** (number - 1)
+    size_below = w ** (number - 1)
     # The slope of the fit is known to rounding of the logits.
     logits = jnp.max(problem.column_weight) * (w**number * jnp.sum(problem.inputs**2) + jnp.sum(problem.targets**2))
     rounded = (
-        number * reach * (reach * (jnp.linalg.norm(outer) + logits) + decays(problem)[0] * w) * problem.largest_rank
+        number
+        * size_below
+        * (size_below * (jnp.linalg.norm(outer) + logits) + decays(problem)[0] * w)
+        * problem.largest_rank
     )
     error = power_error(problem, params)
-    return rounded + 2 * number * error * (reach**2 + error) * jnp.linalg.norm(outer) / rounding_unit(params)
+    return rounded + 2 * number * error * (size_below**2 + error) * jnp.linalg.norm(outer) / rounding_unit(params)
 
 
 def law_claim(name="law", gains=lambda number: jnp.ones(number), of_product=lambda number: number, off=0, at=None):

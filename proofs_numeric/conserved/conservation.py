@@ -60,7 +60,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import ARORA_2018, DU_2018
+from proofs_numeric.bibliography_of_networks import ARORA_2018, DU_2018
 from proofs_numeric.conserved.instances import (
     ANY_DECAYS,
     ANY_LOSS,
@@ -103,8 +103,8 @@ def draw_instances(key):
     for shape in shapes:
         number, level = factors_of(shape), 10.0 ** rng.uniform(-2.3, -1.7)
         close = 1 + rng.permutation(np.linspace(0.0, log_uniform(rng, 1e-4, 3e-2), number))
-        reach = rng.uniform(0.3, 1.0)
-        far = 10.0 ** rng.permutation(np.linspace(-reach, reach, number))
+        decades = rng.uniform(0.3, 1.0)
+        far = 10.0 ** rng.permutation(np.linspace(-decades, decades, number))
         for pattern in (np.ones(number), close, far):
             drawn.append(instance(rng, shape, tuple((level * pattern).tolist())))
     drawn.append(instance(rng, shapes[1], (0.0,) * 2))

@@ -55,7 +55,7 @@ import threading
 import jax.numpy as jnp
 
 import nctheory as nct
-from proofs_numeric.bibliography import ARORA_2018, DU_2018
+from proofs_numeric.bibliography_of_networks import ARORA_2018, DU_2018
 from proofs_numeric.conserved.conservation import SHAPES as ALL_SHAPES
 from proofs_numeric.conserved.conservation import balance_of, balance_size, flow_for_step, step_claim, zero
 from proofs_numeric.conserved.instances import (

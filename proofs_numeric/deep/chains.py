@@ -6,6 +6,7 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.pool import log_uniform, near
+from proofs_numeric.thresholds import DISTINCT
 
 START = {1: 1.0, 2: 1.5, 3: 1.6, 4: 1.7, 5: 1.7}
 """Scale of the starts by number of weight layers: from small ones every longer chain falls to zero, a local minimum."""
@@ -64,7 +65,7 @@ def strengths(problem):
 
 OFF_THE_ONSET = nct.Hypothesis(
     "no strength b equal to the onset",
-    lambda i: bool(np.min(np.abs(strengths(i.problem)[3] / nct.closed_form.onset(i.problem.depth) - 1)) > 1e-9),
+    lambda i: bool(np.min(np.abs(strengths(i.problem)[3] / nct.closed_form.onset(i.problem.depth) - 1)) > DISTINCT),
 )
 MSE_CHAIN = nct.Hypothesis(
     "squared error, free features, M = 1, 2, ... weight layers",
@@ -113,5 +114,5 @@ def label_directions(problem):
     targets = np.eye(len(counts))[:, np.repeat(np.arange(len(counts)), counts)]
     mean = counts / counts.sum() if problem.bias_decay is not None else np.zeros(len(counts))
     left, sigma, right = np.linalg.svd(targets - mean[:, None], full_matrices=False)
-    alive = sigma > 1e-9 * sigma[0]
+    alive = sigma > DISTINCT * sigma[0]
     return left[:, alive], sigma[alive], right[alive]

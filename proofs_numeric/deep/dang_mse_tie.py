@@ -36,6 +36,7 @@ from proofs_numeric.deep.chains import (
 from proofs_numeric.deep.onset import at_strength, far_around
 from proofs_numeric.hypotheses import NO_BIAS
 from proofs_numeric.pool import pick
+from proofs_numeric.thresholds import DISTINCT
 
 ID = "dang-mse-tie"
 # (widths, counts): the cut at the smallest width falls between classes of equal size; with three layers there is a larger one.
@@ -68,7 +69,7 @@ def draw_instances(key):
 def tie_at_the_cut(instance):
     """Whether the first direction that does not fit through the narrowest layer is as strong as the last that does."""
     sigma, narrow = strengths(instance.problem)[1], min(instance.problem.widths)
-    return len(sigma) > narrow and bool(abs(sigma[narrow] - sigma[narrow - 1]) <= 1e-9 * sigma[0])
+    return len(sigma) > narrow and bool(abs(sigma[narrow] - sigma[narrow - 1]) <= DISTINCT * sigma[0])
 
 
 def tied(problem):

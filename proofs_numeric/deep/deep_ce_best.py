@@ -26,9 +26,10 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import GARROD_2025
-from proofs_numeric.deep.gk_deep_ce import CROSS_ENTROPY, SEARCH, START, STATIONARY_SCALE, WIDE, chains
+from proofs_numeric.deep.gk_deep_ce import CROSS_ENTROPY, START, STATIONARY_SCALE, WIDE, chains
 from proofs_numeric.hypotheses import BALANCED, FREE_FEATURES, NO_BIAS, POSITIVE_DECAYS
 from proofs_numeric.pool import log_uniform, near, pick
+from proofs_numeric.thresholds import SEARCH_OF_STRUCTURES
 
 ID = "deep-ce-best"
 # (K, L, n), widths all K; in the last the better structure changes with the decay.
@@ -233,7 +234,7 @@ THEOREM = nct.register(
             nct.Control("flat spectrum", "all singular values of a layer equal", flattened, claims=("layer_spectra",)),
         ),
         several_basins=True,
-        method=nct.Solve(search=SEARCH),
+        method=nct.Solve(search=SEARCH_OF_STRUCTURES),
     )
 )
 

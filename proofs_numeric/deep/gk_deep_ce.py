@@ -31,8 +31,10 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography import GARROD_2025
+from proofs_numeric.deep.structures import decay_at, gradient_at, terms_at, value_at
 from proofs_numeric.hypotheses import BALANCED, FREE_FEATURES, NO_BIAS, POSITIVE_DECAYS
 from proofs_numeric.pool import log_uniform, pick
+from proofs_numeric.thresholds import SEARCH_OF_STRUCTURES
 
 ID = "gk-deep-ce-linear"
 # (K, L, n), widths all K: in the first the low-rank structure is the best that is known; then odd K, and more of either.
@@ -40,8 +42,6 @@ LOWEST = ((4, 3, 2), (6, 2, 2), (4, 3, 5))
 ODD = ((7, 2, 1), (5, 3, 1))
 MORE = ((4, 4, 1), (6, 2, 1), (4, 3, 1))
 START = 1.3
-SEARCH = 128
-"""Starts from which on the best point found stands for the minimum: each structure is met by one start in five or more."""
 
 
 class Values(NamedTuple):
@@ -77,55 +77,6 @@ def chains(rng, shapes, number):
 def predict(problem):
     """Values of neural collapse and of the low-rank structure."""
     return Values(nct.closed_form.deep_collapse(problem).value, nct.closed_form.low_rank(problem).value)
-
-
-def turned(structure, problem, params):
-    """A point with the structure's product, its internal spaces turned by matrices taken from `params`."""
-    product = jnp.asarray(structure.product)
-    factors = problem.factors
-    left, singular, right = jnp.linalg.svd(product, full_matrices=False)
-    singular = jnp.where(singular > 1e-12 * singular[0], singular, 0.0)
-    layers = nct.closed_form.layer_singular_values(problem, singular)
-    turns = [jnp.linalg.qr(weight + jnp.eye(weight.shape[0]))[0] for weight in params.weights]
-    weights = []
-    for i in range(factors - 1):
-        below = turns[i]
-        above = turns[i + 1] if i + 1 < factors - 1 else left.T
-        weights.append(above.T @ (layers[i][:, None] * below))
-    features = turns[0].T @ (layers[-1][:, None] * right)
-    return nct.problems.ChainParams(tuple(weights), features, None)
-
-
-def value_at(structure_of):
-    """Objective at a turned copy of a structure."""
-    return lambda problem, params: problem.objective(turned(structure_of(problem), problem, params))
-
-
-def gradient_at(structure_of, stretch=1.0):
-    """Gradient at a turned copy of a structure whose product is `stretch` times as large, as a vector."""
-
-    def gradient(problem, params):
-        structure = structure_of(problem)
-        stretched = structure._replace(product=stretch * structure.product)
-        return nct.problems.ravel(problem.value_and_grad(turned(stretched, problem, params))[1])
-
-    return gradient
-
-
-def decay_at(structure_of):
-    """Norm of the gradient of the decay terms alone."""
-
-    def norm(problem, params):
-        point = turned(structure_of(problem), problem, params)
-        squares = [jnp.sum(x**2) for x in (*point.weights, point.features)]
-        return jnp.sqrt(jnp.sum(jnp.asarray(problem.weight_decay) ** 2 * jnp.stack(squares)))
-
-    return norm
-
-
-def terms_at(structure_of):
-    """Size of the decay terms that the gradient of the fit cancels."""
-    return lambda problem, params: jnp.linalg.norm(nct.problems.ravel(turned(structure_of(problem), problem, params)))
 
 
 def mean_fit(problem):
@@ -303,7 +254,7 @@ THEOREM = nct.register(
             nct.theorems.balance_control(),
         ),
         several_basins=True,
-        method=nct.Solve(search=SEARCH),
+        method=nct.Solve(search=SEARCH_OF_STRUCTURES),
     )
 )
 

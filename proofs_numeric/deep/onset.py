@@ -8,6 +8,7 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.deep.chains import label_directions, strengths, weakest
+from proofs_numeric.thresholds import DISTINCT
 
 
 class AlongTargets(nct.problems.Starts):
@@ -25,7 +26,7 @@ class AlongTargets(nct.problems.Starts):
         # Each value of the decay draws anew, so that no key leaves out one of the two cases at all of them.
         drawn = jax.random.uniform(key, (), jnp.float64) + 1e7 * jnp.sum(jnp.log(jnp.asarray(problem.weight_decay)))
         drawn = drawn - jnp.floor(drawn)
-        on = (sigma > (1 + 1e-9) * sigma[-1]) | (drawn > 0.5)
+        on = (sigma > (1 + DISTINCT) * sigma[-1]) | (drawn > 0.5)
         heights = jnp.where(on, jnp.maximum(drawn, 0.5), 0.0) * jnp.asarray(sigma)
         layers, full = (nct.closed_form.layer_singular_values(problem, each) for each in (heights, jnp.asarray(sigma)))
         shapes = [*zip(problem.widths[1:], problem.widths[:-1], strict=True), (problem.widths[0], right.shape[1])]
@@ -50,7 +51,7 @@ def at_strength(problem, b):
 def far_around(problem):
     """Strengths on either side of any onset, a factor 30 and more apart unless the next stronger direction goes off before."""
     sigma = label_directions(problem)[1][: weakest(problem) + 1]
-    stronger = sigma[sigma > (1 + 1e-9) * sigma[-1]]
+    stronger = sigma[sigma > (1 + DISTINCT) * sigma[-1]]
     room = np.inf if stronger.size == 0 else (stronger[-1] / sigma[-1]) ** 2
     return 0.1 * nct.closed_form.onset(problem.depth), min(6.0, 0.8 * room) * nct.closed_form.onset(problem.depth)
 

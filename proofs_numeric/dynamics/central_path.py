@@ -62,8 +62,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import HAN_2022
+from proofs_numeric.bibliography_of_networks import HAN_2022
 from proofs_numeric.pool import log_uniform, pick
+from proofs_numeric.thresholds import DISTINCT, ROUNDED
 
 # Each shape is (classes, samples a class, features). A key picks one of two classes, and two of more.
 SHAPES = (((2, 4, 3), (2, 3, 1)), ((3, 4, 4), (4, 5, 3), (3, 6, 5), (5, 4, 6)))
@@ -167,14 +168,14 @@ def whitened(instance):
     """Tell whether a start has whitened features, of no more dimensions than samples less classes."""
     problem, start = instance.problem, instance.start()
     wide = problem.samples - problem.members.shape[1] >= problem.features.shape[0]
-    return wide and float(problem.conservation_defect(start, start, 0.0)) < 1e-10
+    return wide and float(problem.conservation_defect(start, start, 0.0)) < ROUNDED
 
 
 def separated(instance):
     """Tell whether no singular value of a start is zero."""
     problem = instance.problem
     found = problem.signal_to_noise(instance.start())
-    return float(jnp.min(found)) > 1e-9 * float(jnp.max(found))
+    return float(jnp.min(found)) > DISTINCT * float(jnp.max(found))
 
 
 def law(omega, time, constants, rate):

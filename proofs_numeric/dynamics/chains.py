@@ -10,9 +10,7 @@ from jaxtyping import Float
 import nctheory as nct
 from proofs_numeric.conserved.vector_field import imbalances
 from proofs_numeric.conserved.vector_field import product as end_to_end
-
-ROUNDED = 1e-10
-"""A relative deviation from a hypothesis that is smaller than this counts as rounding."""
+from proofs_numeric.thresholds import ROUNDED
 
 
 def white_chain(rng, widths, strengths, samples, law=None, decay=0.0, **more):

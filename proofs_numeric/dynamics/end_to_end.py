@@ -63,7 +63,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import ARORA_2018
+from proofs_numeric.bibliography_of_networks import ARORA_2018
 from proofs_numeric.dynamics.chains import (
     BALANCED_START,
     NO_DECAY,

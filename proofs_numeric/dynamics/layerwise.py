@@ -64,11 +64,12 @@ import numpy as np
 from jaxtyping import Float
 
 import nctheory as nct
-from proofs_numeric.bibliography import WANG_2025
+from proofs_numeric.bibliography_of_networks import WANG_2025
 from proofs_numeric.dynamics.chains import drawn_start, product
 from proofs_numeric.dynamics.layer_features import balanced_labels, compression, discrimination, members
 from proofs_numeric.hypotheses import SQUARED_ERROR
 from proofs_numeric.pool import log_uniform, pick
+from proofs_numeric.thresholds import ROUNDED
 
 # Each shape is (classes, samples a class, layers). A key picks one of two classes, and two of more.
 SHAPES = (((2, 3, 3), (2, 2, 4), (2, 5, 2)), ((3, 2, 2), (4, 2, 2), (4, 3, 2), (3, 2, 3)))
@@ -152,7 +153,7 @@ def draw_instances(groups=SHAPES, turned=0.0, seed=0):
 def orthonormal_inputs(instance):
     """Tell whether the Gram matrix of the inputs is the identity."""
     gram = np.transpose(instance.problem.inputs) @ instance.problem.inputs
-    return float(np.max(np.abs(gram - np.eye(len(gram))))) < 1e-10
+    return float(np.max(np.abs(gram - np.eye(len(gram))))) < ROUNDED
 
 
 def wide_layers(instance):
@@ -167,7 +168,7 @@ def orthogonal_start(instance):
     grams = [w @ w.T / instance.scale**2 for w in start.weights]
     whole = product(problem, start, start) @ frame(problem) / instance.scale**problem.depth
     off = [gram - np.eye(len(gram)) for gram in grams] + [whole - np.eye(*whole.shape)]
-    return max(float(jnp.max(jnp.abs(x))) for x in off) < 1e-10
+    return max(float(jnp.max(jnp.abs(x))) for x in off) < ROUNDED
 
 
 def log_compression(problem, params, start):

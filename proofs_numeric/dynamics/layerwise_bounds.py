@@ -68,7 +68,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import WANG_2025
+from proofs_numeric.bibliography_of_networks import WANG_2025
 from proofs_numeric.conserved.vector_field import one
 from proofs_numeric.dynamics.layer_features import balanced_labels, compression, discrimination, features_by_layer
 from proofs_numeric.dynamics.minimum_norm import MinimumNorm, minimum_norm, near_orthonormal, nearly_orthonormal

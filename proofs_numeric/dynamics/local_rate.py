@@ -55,7 +55,7 @@ import numpy as np
 from jaxtyping import Float
 
 import nctheory as nct
-from proofs_numeric.bibliography import POLYAK_1963
+from proofs_numeric.bibliography_of_networks import POLYAK_1963
 from proofs_numeric.pool import log_uniform, pick
 
 # Each shape is (loss, classes, samples a class, features). A key picks one of each group.

@@ -55,7 +55,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import JI_2022
+from proofs_numeric.bibliography_of_networks import JI_2022
 from proofs_numeric.pool import log_uniform, pick
 
 # Each shape is (classes, samples a class, features). A key picks one of two classes or one sample, and two others. Five

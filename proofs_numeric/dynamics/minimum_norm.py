@@ -8,6 +8,7 @@ from jaxtyping import Float
 import nctheory as nct
 from proofs_numeric.conserved.vector_field import imbalances
 from proofs_numeric.conserved.vector_field import product as end_to_end
+from proofs_numeric.thresholds import ROUNDED
 
 
 class MinimumNorm(nct.problems.Starts):
@@ -80,4 +81,4 @@ def minimum_norm(instance):
     delta = float(problem.starts.epsilon) ** 2 * np.sqrt(total - classes)
     rest = [np.linalg.svd(weight, compute_uv=False)[classes:] - problem.starts.epsilon for weight in point.weights[:-1]]
     errors = [*off, *inner, jnp.linalg.norm(last) - delta, *rest]
-    return max(float(jnp.max(jnp.abs(x))) for x in errors) < 1e-10
+    return max(float(jnp.max(jnp.abs(x))) for x in errors) < ROUNDED

@@ -61,9 +61,10 @@ import numpy as np
 from jaxtyping import Float
 
 import nctheory as nct
-from proofs_numeric.bibliography import YARAS_2023
+from proofs_numeric.bibliography_of_networks import YARAS_2023
 from proofs_numeric.dynamics.chains import WHITE_INPUTS, correlation, drawn_start, white_chain
 from proofs_numeric.pool import log_uniform, pick
+from proofs_numeric.thresholds import DISTINCT, ROUNDED
 
 # Each shape is (width, layers, rank of the target): narrow, middle or wide. A key picks one of each group.
 SHAPES = (((4, 2, 1), (3, 3, 1)), ((8, 2, 2), (7, 3, 1), (6, 4, 2)), ((10, 2, 3), (8, 3, 2)))
@@ -124,7 +125,7 @@ def orthogonal_start(instance):
     """Tell whether all factors of a start are one multiple of orthogonal matrices."""
     start = drawn_start(instance)
     grams = jnp.stack([w @ w.T for w in start.weights]) / jnp.sum(start.weights[0] ** 2) * len(start.weights[0])
-    return float(jnp.max(jnp.abs(grams - jnp.eye(grams.shape[1])[None]))) < 1e-10
+    return float(jnp.max(jnp.abs(grams - jnp.eye(grams.shape[1])[None]))) < ROUNDED
 
 
 def spared(problem, start):
@@ -140,7 +141,7 @@ def spared(problem, start):
     for turn in turns:
         whole = turn @ whole
     left, singular, _ = jnp.linalg.svd(jnp.concatenate([target.T, whole.T @ target], axis=1), full_matrices=False)
-    touched = left * (singular > 1e-9 * singular[0]).astype(float)[None, :]
+    touched = left * (singular > DISTINCT * singular[0]).astype(float)[None, :]
     projectors = [jnp.eye(width) - touched @ touched.T]
     for turn in turns:
         projectors.append(turn @ projectors[-1] @ turn.T)

@@ -62,7 +62,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import BRAUN_2022, FUKUMIZU_1998
+from proofs_numeric.bibliography_of_networks import BRAUN_2022, FUKUMIZU_1998
 from proofs_numeric.dynamics.chains import (
     BALANCED_START,
     NO_DECAY,

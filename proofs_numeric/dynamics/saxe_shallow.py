@@ -54,7 +54,7 @@ Example:
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import SAXE_2014
+from proofs_numeric.bibliography_of_networks import SAXE_2014
 from proofs_numeric.dynamics.saxe import CLAIMS, HYPOTHESES, draw_instances, predict, predict_with
 
 # Each entry lists widths. The narrowest layer says how many modes there are; a key picks one of each group: three

@@ -62,7 +62,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import MIXON_2020
+from proofs_numeric.bibliography_of_networks import MIXON_2020
 from proofs_numeric.hypotheses import BALANCED, DIM_CLASSES, FREE_BIAS, FREE_FEATURES, SQUARED_ERROR
 from proofs_numeric.pool import log_uniform, pick
 

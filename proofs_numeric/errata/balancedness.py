@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import ARORA_2018, DU_2018
+from proofs_numeric.bibliography_of_networks import ARORA_2018, DU_2018
 
 ONE, NOUGHT = Fraction(1), Fraction(0)
 IDENTITY = np.array([[ONE, NOUGHT], [NOUGHT, ONE]])

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import CHEN_2025, DANG_2023, HAEFFELE_2015
+from proofs_numeric.bibliography import CHEN_2025, DANG_2023
+from proofs_numeric.bibliography_of_networks import HAEFFELE_2015
 
 
 def reproduce_certificate(seeds, key):

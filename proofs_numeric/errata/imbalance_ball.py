@@ -53,8 +53,8 @@ class BallLogits(nct.Problem):
         """
         logits = self.logits(params)
         values, slopes = self.loss.value(logits, self.targets), self.loss.gradient(logits, self.targets)
-        reach = jnp.sum(slopes * logits, axis=0) + self.radius * jnp.linalg.norm(slopes, axis=0)
-        return self.weights @ (values - reach) - 1e-14 * jnp.sum(self.weights * (1.0 + self.radius + values))
+        decrease = jnp.sum(slopes * logits, axis=0) + self.radius * jnp.linalg.norm(slopes, axis=0)
+        return self.weights @ (values - decrease) - 1e-14 * jnp.sum(self.weights * (1.0 + self.radius + values))
 
 
 def ball_problem(weights, radius=RADIUS, per_class=PER_CLASS, rng=None):

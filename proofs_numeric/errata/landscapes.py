@@ -5,14 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import ACHOUR_2024, LAURENT_2018, ZHU_2021
+from proofs_numeric.bibliography import ZHU_2021
+from proofs_numeric.bibliography_of_networks import ACHOUR_2024, LAURENT_2018
 from proofs_numeric.landscape.data_chains import data_instance
 from proofs_numeric.landscape.laurent_vonbrecht import bottleneck
+from proofs_numeric.thresholds import SAME_VALUE
 
 GRID = ((6, 2, 0.0), (6, 2, None), (10, 3, 0.0), (6, 3, 0.0), (6, 5, 0.0))
 """(K, d, bias): free or none; the last with d = K-1."""
 SAMPLES, DECAY = 10, 1e-3
-SAME = 1e-7
 
 
 def minima(problem, seeds, key):
@@ -21,7 +22,7 @@ def minima(problem, seeds, key):
     usable = np.flatnonzero(ends.converged)
     order = usable[np.argsort(ends.value[usable])]
     found = []
-    for part in np.split(order, np.flatnonzero(np.diff(ends.value[order]) > SAME) + 1):
+    for part in np.split(order, np.flatnonzero(np.diff(ends.value[order]) > SAME_VALUE) + 1):
         report = nct.hessian_report(problem, jax.tree.map(lambda x, at=part[0]: x[at], ends.params))
         if report.index + report.nullity == 0:
             found.append((float(ends.value[part[0]]), part.size, report.smallest))

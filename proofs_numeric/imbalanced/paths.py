@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
+from proofs_numeric.thresholds import EXPANSION_RESOLUTION
 
 EXPONENTS = (2, 3, 4, 5, 6)
 """Decades of lambda. A start's gradient is of order 1/lambda, and its rounding sets the tolerance: hence not further."""
@@ -19,8 +20,6 @@ LAST = 3
 STEP = 0.01
 """Reach of the interpolation by which the expansion's coefficients are found, in units of |Z_0|/|Z_1|."""
 NODES = 7
-RESOLUTION = 3e-3
-"""Relative error in Z_1 + Z_2/L + Z_3/L^2 that some instance must show."""
 
 
 class Path(NamedTuple):
@@ -208,7 +207,7 @@ CLAIMS = (
         _after_limit,
         lambda p: p.after_limit + p.band,
         terms=_logit_terms,
-        resolution=RESOLUTION,
+        resolution=EXPANSION_RESOLUTION,
         because=OPEN,
     ),
     nct.LowerBound(
@@ -217,7 +216,7 @@ CLAIMS = (
         _after_limit,
         lambda p: p.after_limit - p.band,
         terms=_logit_terms,
-        resolution=RESOLUTION,
+        resolution=EXPANSION_RESOLUTION,
         because=OPEN,
     ),
 )

@@ -32,6 +32,7 @@ from proofs_numeric.bibliography import TIRER_2022, ZHOU_2022
 from proofs_numeric.hypotheses import ANY_COUNTS, FREE_BIAS, FREE_FEATURES, POSITIVE_DECAYS, SQUARED_ERROR
 from proofs_numeric.imbalanced.mse_predictions import arithmetic, predict, spectrum, uniform_bias, variant
 from proofs_numeric.pool import log_uniform, near, pick
+from proofs_numeric.thresholds import DISTINCT
 
 ID = "ufm-mse-bias-imbalanced"
 # (counts, d): among them d = K-1 with tied directions, one sample a class, two classes, and ratios of counts to a hundred.
@@ -49,7 +50,7 @@ def draw_instances(key):
         sigma = spectrum(counts)
         drawn.append(make(rng, counts, dim, sigma[-1] * log_uniform(rng, 5e-4, 1e-2), "all on"))
         drawn.append(make(rng, counts, dim, sigma[-1] * log_uniform(rng, 1e-2, 0.5), "all on"))
-        different = np.flatnonzero(np.append(np.diff(sigma) < -1e-9 * sigma[0], True))
+        different = np.flatnonzero(np.append(np.diff(sigma) < -DISTINCT * sigma[0], True))
         for i in sorted({0, int(rng.choice(different))}):
             drawn.append(make(rng, counts, dim, sigma[i] * near(rng, above=False), "just on"))
             drawn.append(make(rng, counts, dim, sigma[i] * (1 + log_uniform(rng, 1e-3, 3e-2)), "just off"))
@@ -155,7 +156,7 @@ def no_tie_at_cut(instance):
     """Whether a direction that is left out for want of width is smaller than the last that is kept, or both are off."""
     sigma, dim = spectrum(instance.problem.counts), instance.problem.widths[0]
     strength = float(sum(instance.problem.counts) * nct.closed_form.decay_strength(instance.problem))
-    return dim >= sigma.size or sigma[dim] < sigma[dim - 1] * (1 - 1e-9) or sigma[dim - 1] <= strength
+    return dim >= sigma.size or sigma[dim] < sigma[dim - 1] * (1 - DISTINCT) or sigma[dim - 1] <= strength
 
 
 THEOREM = nct.register(

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import ACHOUR_2024, KAWAGUCHI_2016
+from proofs_numeric.bibliography_of_networks import ACHOUR_2024, KAWAGUCHI_2016
 from proofs_numeric.landscape.data_chains import DISTINCT, INVERTIBLE, UNDECAYED, data_instance, projections, value
 from proofs_numeric.pool import pick
 

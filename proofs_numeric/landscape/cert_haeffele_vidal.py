@@ -26,17 +26,16 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography import HAEFFELE_2015
+from proofs_numeric.bibliography_of_networks import HAEFFELE_2015
 from proofs_numeric.hypotheses import FREE_FEATURES, NO_BIAS, POSITIVE_DECAYS
 from proofs_numeric.pool import log_uniform, pick
+from proofs_numeric.thresholds import SPECTRAL_EXCESS
 
 ID = "cert-haeffele-vidal"
 # (counts, d), d >= K, so that a critical point that is not a global minimiser has a null direction; K = 2, 3 and 4.
 SQUARED = (((2, 2, 1), 4), ((3, 2, 2, 1), 4), ((2, 1), 2))
 FEW = (((3, 1, 1), 3), ((1, 1), 3))
 MANY = (((2, 2, 1), 4), ((3, 1, 1, 1), 4))
-SLACK = 1e-6
-"""Relative excess of the spectral norm below which it counts as lambda."""
 
 
 class Certified(NamedTuple):
@@ -93,7 +92,7 @@ def excess(problem, params, order):
 def code(problem, params):
     """0 where both norms of G are at most lambda, 1 where only the spectral norm is, 2 where neither is."""
     spectral, frobenius = excess(problem, params, 2), excess(problem, params, "fro")
-    return jnp.where(spectral > SLACK, 2.0, jnp.where(frobenius > SLACK, 1.0, 0.0))
+    return jnp.where(spectral > SPECTRAL_EXCESS, 2.0, jnp.where(frobenius > SPECTRAL_EXCESS, 1.0, 0.0))
 
 
 def certified_value(problem, params):

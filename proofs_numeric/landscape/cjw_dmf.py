@@ -37,6 +37,7 @@ from proofs_numeric.deep.chains import (
     strengths,
 )
 from proofs_numeric.pool import log_uniform, near, pick
+from proofs_numeric.thresholds import DISTINCT
 
 ID = "cjw-dmf"
 # (widths, counts, bias): distinct strengths or a tie; a narrow layer; four factors; two factors, the last, with K = 3, 4.
@@ -73,7 +74,7 @@ def draw_instances(key):
 def off_the_spinodal(instance):
     """Whether no strength is that at which the two roots meet."""
     problem = instance.problem
-    return bool(np.min(np.abs(strengths(problem)[3] / nct.closed_form.spinodal(problem.depth) - 1)) > 1e-9)
+    return bool(np.min(np.abs(strengths(problem)[3] / nct.closed_form.spinodal(problem.depth) - 1)) > DISTINCT)
 
 
 def choices(problem):

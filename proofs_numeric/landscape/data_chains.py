@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
+from proofs_numeric import thresholds
 from proofs_numeric.pool import log_uniform
 
 
@@ -49,7 +50,8 @@ def _spectrum(problem):
 
 def _distinct(instance):
     eigenvalues = _spectrum(instance.problem)
-    return bool(eigenvalues[-1] > 1e-9 * eigenvalues[0] and np.all(-np.diff(eigenvalues) > 1e-9 * eigenvalues[0]))
+    gaps = np.append(-np.diff(eigenvalues), eigenvalues[-1])
+    return bool(np.all(gaps > thresholds.DISTINCT * eigenvalues[0]))
 
 
 UNDECAYED = nct.Hypothesis("squared error, no decay, no bias", _undecayed)

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 
 import nctheory as nct
-from proofs_numeric.bibliography import KAWAGUCHI_2016
+from proofs_numeric.bibliography_of_networks import KAWAGUCHI_2016
 from proofs_numeric.landscape.data_chains import (
     CORRELATED,
     DISTINCT,

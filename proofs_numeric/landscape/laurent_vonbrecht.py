@@ -21,8 +21,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import nctheory as nct
-from proofs_numeric.bibliography import LAURENT_2018
+from proofs_numeric.bibliography_of_networks import LAURENT_2018
 from proofs_numeric.pool import log_uniform, pick
+from proofs_numeric.thresholds import SEARCH_WITHOUT_TRAPS
 
 ID = "laurent-vonbrecht"
 # (d_0, …, d_L), hidden widths at least min(d_0, d_L); two, three or four layers, one to four outputs.
@@ -30,8 +31,6 @@ WEIGHTED = ((3, 2, 2), (2, 3, 2, 4), (4, 4, 4), (3, 1, 1))
 LOG_COSH = ((3, 3, 2), (4, 2, 3, 2), (2, 2, 4), (2, 2, 2, 2, 2))
 DATA_SETS = 3
 NEWTON_STEPS = 60
-SEARCH = 64
-"""Starts from which on the best point found stands for the minimum: every local minimum is global, and few would do."""
 
 
 class WeightedSquares(nct.Loss):
@@ -190,7 +189,7 @@ THEOREM = nct.register(
             ),
         ),
         seeds=256,
-        method=nct.Solve(search=SEARCH),
+        method=nct.Solve(search=SEARCH_WITHOUT_TRAPS),
     )
 )
 

@@ -17,7 +17,7 @@ Theorem (Zhou et al. 2022, number unchecked; scale, jump and the condition on th
     Every global minimiser has $WH=a^*S\otimes1_n^\top$, $b$ constant,
     $WW^\top=\sqrt{\lambda_H/\lambda_W}\,a^*\sqrt n\,S$, $w_k=\sqrt{\lambda_Hn/\lambda_W}\,h_k$ and value
     $\ell(a^*)+(K-1)\kappa a^*$, where $a^*$ is 0 or the larger root of $G(a)=(K-1)\kappa$, whichever has the lower
-    value: the root iff $(K-1)\kappa<\max_a(\ell(0)-\ell(a))/a$. Where $G$ first rises
+    value: the root iff $(K-1)\kappa<\sup_{a>0}(\ell(0)-\ell(a))/a$. Where $G$ first rises
     ($\gamma\log K\,(K-1-\gamma)>(2\gamma+1)(K-1)$, so for no $K<18$ at $\gamma=3$), $a^*$ jumps to 0, and at the jump
     both are global minimisers.
 Hypotheses:
@@ -165,7 +165,7 @@ def bias_allowed(one):
 
 ONSET = nct.Threshold(
     "onset",
-    r"WH=0\iff(K-1)\kappa\ge\max_a(\ell(0)-\ell(a))/a",
+    r"WH=0\iff(K-1)\kappa\ge\sup_{a>0}(\ell(0)-\ell(a))/a",
     at_relative_decay,
     logit_size,
     lambda found: found.onset,

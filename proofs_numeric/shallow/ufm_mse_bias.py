@@ -13,8 +13,8 @@ Theorem (Zhou et al. 2022, for a free bias Tirer and Bruna 2022, number unchecke
     For $f=\frac1{2N}|WH+b1^\top-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2 +\frac{\lambda_b}2|b|^2$ let
     $c=K\sqrt{n\lambda_W\lambda_H}$, $w=\lambda_b/(1+\lambda_b)$. Every global minimiser has
     $WH=[(1-c)_+S+m\,11^\top/K]\otimes1_n^\top$ with $m=(1-c/w)_+$ ($m=0$ for $\lambda_b=0$) and
-    $b=\frac{1-m}{K(1+\lambda_b)}1$: a simplex ETF iff $w\le c$, an orthogonal frame in the limit $\lambda_b\to\infty$,
-    a tilted frame between. With $\phi(c)=c-c^2/2$ up to 1 and $1/2$ beyond,
+    $b=\frac{1-m}{K(1+\lambda_b)}1$: for $c<1$ a simplex ETF iff $w\le c$, an orthogonal frame in the limit
+    $\lambda_b\to\infty$, a tilted frame between. With $\phi(c)=c-c^2/2$ up to 1 and $1/2$ beyond,
     $\min f=\frac{K-1}K\phi(c)+\frac wK\phi(c/w)$.
 Hypotheses:
     - squared error

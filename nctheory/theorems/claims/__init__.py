@@ -6,26 +6,21 @@ it. `wrong` is the prediction moved by the relative size that the claim itself d
 tolerance can hide it. A new kind is one more file here; nothing outside this room asks of which kind a claim is.
 """
 
-from nctheory.theorems.claims._base import LEVELS, SAFETY, SHARP, Check, Claim, Level, Scope
+from nctheory.theorems.claims._base import LEVELS, Check, Claim, Level, Scope
 from nctheory.theorems.claims._bounds import LowerBound, UpperBound
 from nctheory.theorems.claims._equality import Equality
-from nctheory.theorems.claims._index import UNCLEAR, Index
+from nctheory.theorems.claims._index import Index
 from nctheory.theorems.claims._limit import Limit
 from nctheory.theorems.claims._member import MemberOf
 from nctheory.theorems.claims._order import Order
 from nctheory.theorems.claims._paths import PathClaim
 from nctheory.theorems.claims._points import PointClaim
-from nctheory.theorems.claims._threshold import MOVED, WIDTH, Threshold
+from nctheory.theorems.claims._threshold import Threshold
 from nctheory.theorems.claims._trajectory import Trajectory
 from nctheory.theorems.claims._value import GlobalValue
 
 __all__ = [
     "LEVELS",
-    "MOVED",
-    "SAFETY",
-    "SHARP",
-    "UNCLEAR",
-    "WIDTH",
     "Check",
     "Claim",
     "Equality",

@@ -8,18 +8,14 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from nctheory.engine import check_name
+from nctheory.theorems._thresholds import DEFAULT_RESOLUTION
 
 Scope = Literal["minimisers", "critical points", "any point"]
 SCOPES: tuple[Scope, ...] = ("minimisers", "critical points", "any point")
 Level = Literal["sampled", "certified", "proved"]
 LEVELS: tuple[Level, ...] = ("sampled", "certified", "proved")
-"""From the weakest to the strongest."""
+"""The levels of evidence, from the weakest to the strongest."""
 Prediction = Any
-
-SHARP = 1e-6
-"""Relative error that an equality must be able to see, unless its claim says why not (conventional)."""
-SAFETY = 2.0
-"""Factor on first-order error estimates; it covers their second-order remainder (conventional)."""
 
 
 class Check(NamedTuple):
@@ -103,11 +99,11 @@ class Claim(abc.ABC):
 
     name: str
     statement: str
-    """In LaTeX, without dollars."""
-    resolution: float = dataclasses.field(default=SHARP, kw_only=True)
+    """The claim in LaTeX, without dollars."""
+    resolution: float = dataclasses.field(default=DEFAULT_RESOLUTION, kw_only=True)
     because: str = dataclasses.field(default="", kw_only=True)
     applies: Callable[[Any], bool] = dataclasses.field(default=lambda instance: True, kw_only=True)
-    """Instances of which it speaks."""
+    """The instances of which the claim speaks."""
 
     def __post_init__(self) -> None:
         check_name("claim", self.name)
@@ -115,10 +111,10 @@ class Claim(abc.ABC):
             raise ValueError(
                 f"resolution: expected a positive relative error in claim {self.name!r}, got {self.resolution}"
             )
-        if self.resolution > SHARP and not self.because.strip():
+        if self.resolution > DEFAULT_RESOLUTION and not self.because.strip():
             raise ValueError(
                 f"resolution: claim {self.name!r} asks to see {self.resolution:g} only; a resolution coarser than "
-                f"{SHARP:g} needs a reason (because=...)"
+                f"{DEFAULT_RESOLUTION:g} needs a reason (because=...)"
             )
 
     @property
@@ -147,7 +143,7 @@ class Claim(abc.ABC):
 
     @property
     def about(self) -> str:
-        """Of which points the claim speaks, in words."""
+        """The points of which the claim speaks, in words."""
         return "points"
 
     # What evidence has to be gathered for a claim: the fields `observe`, `terms` and `size`, of the kinds that have them.
@@ -188,12 +184,12 @@ class Claim(abc.ABC):
 
     @property
     def description(self) -> str:
-        """Its kind and what it speaks of, in words."""
+        """The kind of the claim and what it speaks of, in words."""
         return f"{self.kind}, {self.about}"
 
     @property
     def wrong_version(self) -> str:
-        """What its own wrong version is, in words."""
+        """The wrong version of the claim's own kind, in words."""
         return f"the prediction moved by a relative {self.resolution:g}"
 
 
@@ -209,9 +205,7 @@ def direction_of(predicted: np.ndarray) -> np.ndarray:
 
 __all__ = [
     "LEVELS",
-    "SAFETY",
     "SCOPES",
-    "SHARP",
     "Check",
     "Claim",
     "Level",

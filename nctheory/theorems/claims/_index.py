@@ -8,15 +8,8 @@ import numpy as np
 
 from nctheory.engine import Array
 from nctheory.theorems._evidence import Points
+from nctheory.theorems._thresholds import MIN_RELATIVE_CURVATURE, SUSPECT_CURVATURE, UNCLEAR
 from nctheory.theorems.claims._base import Check, Claim, Prediction
-
-FLAT = 1e-6
-"""Negative curvature below this part of the largest is none: a saddle that is strict in name only (conventional)."""
-UNCLEAR = 100.0
-"""Multiple of the resolution up to which a negative curvature may be that of a critical point next to the one meant: within
-a continuum of critical points some are tightened or degenerate, and their neighbours are not (measured)."""
-HINT = 0.1
-"""Part of the resolution beyond which a negative curvature is no rounding error, though its sign is not certain (measured)."""
 
 
 @final
@@ -42,10 +35,11 @@ class Index(Claim):
         """Sign of the smallest curvature, type by type; every converged seed speaks for its type.
 
         Where it ought to be negative the residual is the resolution and the tolerance its size, and the reverse where it is
-        positive; where it ought not to be negative the residual is its negative part and the tolerance the resolution. A
-        point that ought to be a strict saddle and shows no negative curvature counts against the claim where the
-        resolution is at most `FLAT` of the largest curvature, and stays undecided where it is coarser. Of a type whose
-        curvature is negative by `HINT` to `UNCLEAR` of the resolution, so that its sign is in doubt, the claim does not speak.
+        positive; where it ought not to be negative the residual is its negative part and the tolerance the resolution. A point
+        that ought to be a strict saddle and shows no negative curvature counts against the claim where the resolution is at
+        most `MIN_RELATIVE_CURVATURE` of the largest curvature, and stays undecided where it is coarser. Of a type whose
+        curvature is negative by `SUSPECT_CURVATURE` to `UNCLEAR` of the resolution, so that its sign is in doubt, the claim
+        does not speak.
         """
         ensemble = evidence.ensemble
         observed = evidence.observed[self].reshape(len(ensemble.seeds), -1)
@@ -56,18 +50,19 @@ class Index(Claim):
             place = observed[one.at]  # the type may be a continuum, so both are of one point
             pair: tuple[float, float] | None
             if one.at >= 0 and not np.all(np.isfinite(place)):
-                pair = None
+                pair = None  # the claim says nothing of such points
             elif not np.isfinite(smallest):
-                pair = (0.0, np.inf)
+                pair = (0.0, np.inf)  # no Hessian was taken at this type: undecided
             elif np.any(np.all(np.abs(listed - place) <= one.value_error, axis=1)):
+                # On the list, so without negative curvature; one just beyond the resolution may be a neighbour's.
                 pair = None if resolution < -smallest <= UNCLEAR * resolution else (max(-smallest, 0.0), resolution)
-            elif smallest < -resolution:
+            elif smallest < -resolution:  # off the list, and a strict saddle as it ought to be
                 pair = (resolution, -smallest)
-            elif smallest > resolution:
+            elif smallest > resolution:  # off the list, and a minimum: refuted
                 pair = (smallest, resolution)
-            elif smallest < -HINT * resolution:
-                pair = None
-            elif resolution <= FLAT * one.largest_curvature:
+            elif smallest < -SUSPECT_CURVATURE * resolution:
+                pair = None  # negative, but within the resolution: the sign is in doubt
+            elif resolution <= MIN_RELATIVE_CURVATURE * one.largest_curvature:
                 pair = (max(resolution, np.finfo(np.float64).tiny), max(-smallest, 0.0))
             else:
                 pair = (0.0, np.inf)

@@ -7,19 +7,13 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 
 from nctheory.theorems._evidence import Trajectories
-from nctheory.theorems.claims._base import SAFETY, Check, moved_both_ways
-from nctheory.theorems.claims._paths import RESOLVED, PathClaim, followed, noise_of, of_paths, those
+from nctheory.theorems._thresholds import MAX_CHANGE_RATIO, MAX_GEOMETRIC_RATIO, MAX_PATH_TOLERANCE, SAFETY
+from nctheory.theorems.claims._base import Check, moved_both_ways
+from nctheory.theorems.claims._paths import PathClaim, followed, noise_of, of_paths, restricted_to
 
 ENDS = 3
 """Ends from which an exponential limit is extrapolated. Two would do if there were one exponential; where there are two, the
 curve may cross its limit, and the change from one end to the next vanishes there (derived)."""
-
-APPROACHES = 0.75
-"""Share of one change, between ends at which what vanishes halves, that the next may be: half of it is what is expected, and
-what stays as large is no approach (conventional)."""
-
-SLOWEST = 0.95
-"""Ratio of two changes from which on a curve is not seen to approach a limit exponentially (conventional)."""
 
 
 @final
@@ -51,7 +45,7 @@ class Limit(PathClaim):
         scale = told or float(np.max(path.size, initial=0.0))
         largest = told if told > 0 else np.max(path.size, axis=1, initial=0.0)
         check, coarsest = of_paths(evidence, path, np.abs(found - path.predicted)[:, None], spread[:, None], scale)
-        return those(check, coarsest <= RESOLVED * largest, evidence)
+        return restricted_to(check, coarsest <= MAX_PATH_TOLERANCE * largest, evidence)
 
     def wrong(self, evidence: Trajectories, predicted: np.ndarray, scale: float) -> list[np.ndarray]:
         return moved_both_ways(predicted, self.resolution * scale)
@@ -72,10 +66,11 @@ class Limit(PathClaim):
             weights = np.array([np.prod([b / (b - a) for b in np.delete(at, i)]) for i, a in enumerate(at)])
             return curve[:, points] @ weights, noise[:, points] @ np.abs(weights)
 
+        # The last four ends give the limit; the last three, and four that end one sooner, how far it may be off.
         (found, error), (less, _), (sooner, _) = (extrapolated(chosen[a:b]) for a, b in ((0, 4), (0, 3), (1, 5)))
         # Where the distance is a x + b x^2, the change from 2x to x is half of that from 4x to 2x, to first order.
         change, blur = np.abs(np.diff(curve[:, chosen])), noise[:, chosen[:-1]] + noise[:, chosen[1:]]
-        approaches = np.all(change[:, :-1] <= APPROACHES * change[:, 1:] + blur[:, :-1], axis=1)
+        approaches = np.all(change[:, :-1] <= MAX_CHANGE_RATIO * change[:, 1:] + blur[:, :-1], axis=1)
         spread = SAFETY * np.maximum(np.abs(found - less), np.abs(found - sooner)) + error
         return found, np.where(approaches, spread, np.inf)
 
@@ -102,8 +97,9 @@ class Limit(PathClaim):
             ratio, doubt = (
                 np.where(some, one[seeds, last], nothing) for one, nothing in ((ratios, 0.0), (doubts, 1.0))
             )
-            lingers = told[seeds, end - 1] & (np.abs(ratio) - doubt >= SLOWEST)
-            ratio, most = np.clip(ratio, -SLOWEST, SLOWEST), np.clip(np.abs(ratio) + doubt, 0.0, SLOWEST)
+            lingers = told[seeds, end - 1] & (np.abs(ratio) - doubt >= MAX_GEOMETRIC_RATIO)
+            most = np.clip(np.abs(ratio) + doubt, 0.0, MAX_GEOMETRIC_RATIO)
+            ratio = np.clip(ratio, -MAX_GEOMETRIC_RATIO, MAX_GEOMETRIC_RATIO)
             # The limit is c + (c - b) r / (1 - r). Where the last change is not told from noise it is at most three times
             # that, and what is left of the way comes to as much.
             still, more = told[seeds, end - 1], most / (1.0 - most)

@@ -6,11 +6,9 @@ from typing import ClassVar, final
 import numpy as np
 
 from nctheory.theorems._evidence import Trajectories
+from nctheory.theorems._thresholds import MAX_PATH_TOLERANCE, ORDER_CONFIDENCE
 from nctheory.theorems.claims._base import Check, moved_both_ways
-from nctheory.theorems.claims._paths import RESOLVED, PathClaim, followed, noise_of, of_paths, those
-
-CONFIDENCE = 1.0 - 1e-4
-"""Of the interval of a regressed order, seed by seed (conventional)."""
+from nctheory.theorems.claims._paths import PathClaim, followed, noise_of, of_paths, restricted_to
 
 
 @final
@@ -35,7 +33,7 @@ class Order(PathClaim):
         check, coarsest = of_paths(
             evidence, path, np.abs(found - path.predicted)[:, None], spread[:, None], scale
         )  # fmt: skip
-        return those(check, coarsest <= RESOLVED * scale, evidence)
+        return restricted_to(check, coarsest <= MAX_PATH_TOLERANCE * scale, evidence)
 
     def _slope(self, evidence: Trajectories, seen: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Slope of log size over log scale, and half its confidence interval, per seed."""
@@ -45,11 +43,13 @@ class Order(PathClaim):
         x = x - x.mean()
         with np.errstate(divide="ignore", invalid="ignore"):
             y, error = np.log(seen), noise / seen
+        # The slope of least squares. Its interval is Student's, of n - 2 degrees of freedom, and what the errors of the single
+        # observations make of the slope.
         weights = x / np.sum(x**2)
         slope = y @ weights
         rest = y - y.mean(axis=1, keepdims=True) - slope[:, None] * x
         deviation = np.sqrt(np.sum(rest**2, axis=1) / (x.size - 2) / np.sum(x**2))
-        half = float(stdtrit(x.size - 2, 0.5 * (1.0 + CONFIDENCE))) * deviation + error @ np.abs(weights)
+        half = float(stdtrit(x.size - 2, 0.5 * (1.0 + ORDER_CONFIDENCE))) * deviation + error @ np.abs(weights)
         return slope, half
 
     def wrong(self, evidence: Trajectories, predicted: np.ndarray, scale: float) -> list[np.ndarray]:

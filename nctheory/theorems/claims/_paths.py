@@ -9,11 +9,8 @@ import numpy as np
 from nctheory.engine import Array
 from nctheory.problems import Params, rounding
 from nctheory.theorems._evidence import Trajectories
-from nctheory.theorems.claims._base import SAFETY, Check, Claim, Prediction
-
-RESOLVED = 0.1
-"""Tolerance of an order or limit, relative to the prediction, or of a curve, relative to its largest size, beyond which a path
-tells nothing (conventional)."""
+from nctheory.theorems._thresholds import SAFETY
+from nctheory.theorems.claims._base import Check, Claim, Prediction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +81,7 @@ def of_paths(
     return found, np.where(finite, np.max(tolerance, axis=1, initial=0.0), np.inf)
 
 
-def those(check: Check, known: np.ndarray, evidence: Trajectories) -> Check:
+def restricted_to(check: Check, known: np.ndarray, evidence: Trajectories) -> Check:
     """The check on the seeds of which something is known; all others support nothing."""
     return check._replace(
         unknown=np.setdiff1d(evidence.seeds, check.seeds[known]),
@@ -96,4 +93,4 @@ def those(check: Check, known: np.ndarray, evidence: Trajectories) -> Check:
     )
 
 
-__all__ = ["RESOLVED", "Followed", "PathClaim", "followed", "noise_of", "of_paths", "sizes", "those"]
+__all__ = ["Followed", "PathClaim", "followed", "noise_of", "of_paths", "restricted_to", "sizes"]

@@ -9,7 +9,8 @@ import numpy as np
 from nctheory.engine import Array
 from nctheory.problems import Params, rounding
 from nctheory.theorems._evidence import CriticalPoints, EndStates, Points
-from nctheory.theorems.claims._base import SAFETY, SCOPES, Check, Claim, Level, Prediction, Scope
+from nctheory.theorems._thresholds import SAFETY
+from nctheory.theorems.claims._base import SCOPES, Check, Claim, Level, Prediction, Scope
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,12 +71,17 @@ class PointClaim(Claim):
         within = evidence.certified if self.scope == "minimisers" else ensemble.converged
         mask = finite & within
         if self.of_value:
+            # The objective at a point with gradient g is off by second order in g: that, with the spread of the type's seeds
+            # and their rounding, is the type's `value_error`.
             tolerance = np.full(residual.shape, np.inf)
             for one in evidence.types:
                 tolerance[one.members] = one.value_error + noise[one.members]
         else:
+            # To first order the observable is off by |J A^+| |g|: `sensitivity` is the norm of J A^+ off the gauge, and
+            # `gradient_bound` that of g with its rounding. The noise is the rounding of the observable itself.
             tolerance = SAFETY * evidence.sensitivity[self] * evidence.gradient_bound() + noise
         residual, tolerance, noise = residual[mask], tolerance[mask], noise[mask]
+        # An error of the prediction is caught for certain once it exceeds residual and tolerance together.
         level, reason = self.level_of(evidence)
         return Check(
             ensemble.seeds[mask], residual, tolerance, noise, scale, np.abs(residual) + tolerance, level, reason,

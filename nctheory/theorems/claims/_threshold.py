@@ -9,12 +9,8 @@ import numpy as np
 from nctheory.engine import Array
 from nctheory.problems import Params, Problem
 from nctheory.theorems._evidence import EndStates
+from nctheory.theorems._thresholds import MOVED_WIDTHS, ORDER_LEVEL, THRESHOLD_ROUNDING, THRESHOLD_WIDTH
 from nctheory.theorems.claims._base import Check, Claim, Prediction, moved_both_ways, nothing_checked
-
-WIDTH = 1e-4
-"""Relative width to which a threshold is located (conventional)."""
-MOVED = 10.0
-"""Widths by which the wrong version moves a threshold."""
 
 
 @final
@@ -37,8 +33,8 @@ class Threshold(Claim):
     order: Callable[[Any, Params], Array]
     predicted: Callable[[Prediction], Any]
     between: Callable[[Any], tuple[float, float]]
-    level: float = dataclasses.field(default=1e-6, kw_only=True)
-    resolution: float = dataclasses.field(default=MOVED * WIDTH, kw_only=True)
+    level: float = dataclasses.field(default=ORDER_LEVEL, kw_only=True)
+    resolution: float = dataclasses.field(default=MOVED_WIDTHS * THRESHOLD_WIDTH, kw_only=True)
     because: str = dataclasses.field(default="located to a relative width", kw_only=True)
 
     @property
@@ -56,7 +52,7 @@ class Threshold(Claim):
             return nothing_checked("not sought at this instance")
         told = float(predicted)
         outside = max(bracket.low - told, told - bracket.high, 0.0) if np.isfinite(told) else np.inf
-        rounded = 64 * np.finfo(np.float64).eps * abs(told) if np.isfinite(told) else 0.0
+        rounded = THRESHOLD_ROUNDING * abs(told) if np.isfinite(told) else 0.0
         wide = np.array([bracket.high - bracket.low])
         if not np.isfinite(bracket.width):
             return nothing_checked(bracket.reason or "not located")
@@ -72,7 +68,7 @@ class Threshold(Claim):
 
     @property
     def wrong_version(self) -> str:
-        return f"the threshold moved by {MOVED:g} widths of its bracket"
+        return f"the threshold moved by {MOVED_WIDTHS:g} widths of its bracket"
 
 
-__all__ = ["MOVED", "WIDTH", "Threshold"]
+__all__ = ["Threshold"]

@@ -7,8 +7,9 @@ import numpy as np
 
 from nctheory.problems import rounding
 from nctheory.theorems._evidence import Trajectories
-from nctheory.theorems.claims._base import SAFETY, Check, moved_both_ways
-from nctheory.theorems.claims._paths import RESOLVED, PathClaim, followed, of_paths, sizes, those
+from nctheory.theorems._thresholds import MAX_PATH_TOLERANCE, SAFETY
+from nctheory.theorems.claims._base import Check, moved_both_ways
+from nctheory.theorems.claims._paths import PathClaim, followed, of_paths, restricted_to, sizes
 
 
 @final
@@ -37,7 +38,7 @@ class Trajectory(PathClaim):
         scale = float(np.max(height, initial=0.0)) or float(np.max(path.size + path.terms, initial=0.0))
         found, coarsest = of_paths(evidence, path, residual, tolerance, scale)
         largest = np.max(path.size + path.terms, axis=1, initial=0.0)
-        return those(found, (coarsest <= RESOLVED * largest) | found.violated, evidence)
+        return restricted_to(found, (coarsest <= MAX_PATH_TOLERANCE * largest) | found.violated, evidence)
 
     def wrong(self, evidence: Trajectories, predicted: np.ndarray, scale: float) -> list[np.ndarray]:
         entries = int(np.prod(evidence.observed[self].shape[2:]))

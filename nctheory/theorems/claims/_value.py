@@ -46,6 +46,8 @@ class GlobalValue(Claim):
         told, ensemble, bound = float(predicted), evidence.ensemble, evidence.bound
         value, lower = ensemble.value, bound.lower_bound
         bounded = bool(np.any(bound.valid))
+        # The minimum lies between a lower bound and any value. Without a bound the best values stand for it, to a relative
+        # gap.
         if not bounded:
             lower = value - GAP_LEVEL * np.abs(value)
         noise = evidence.value_rounding + rounding(
@@ -56,6 +58,7 @@ class GlobalValue(Claim):
         # A seed without a certificate can refute (a value below the predicted minimum), but it cannot support.
         refutes = np.isfinite(value) & (outside > noise) & (bounded | (above > 0))
         speaks = evidence.certified | refutes
+        # An error of the prediction that exceeds the interval and the rounding leaves it, in whatever direction.
         interval = np.where(evidence.certified, np.maximum(value - lower, 0.0), np.inf) + noise
         best_found = isinstance(evidence, EndStates) and evidence.best_found
         return Check(

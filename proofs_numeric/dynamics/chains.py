@@ -14,9 +14,9 @@ from proofs_numeric.thresholds import ROUNDED
 
 
 def white_chain(rng, widths, strengths, samples, law=None, decay=0.0, **more):
-    r"""A chain on inputs with $XX^\top=NI$ whose targets are $Y=\Sigma X$, $\Sigma$ of the given singular values.
+    r"""Draw a chain on inputs with $XX^\top=NI$ whose targets are $Y=\Sigma X$, $\Sigma$ of the given singular values.
 
-    With squared error its objective is $\frac12|W_L\cdots W_1-\Sigma|^2$, and the decays.
+    Its objective is $\frac12|W_L\cdots W_1-\Sigma|^2$ and the decays. Its starts are `law(**more)`, or the usual ones.
     """
     low, high = widths[0], widths[-1]
     inputs = np.sqrt(samples) * np.linalg.qr(rng.normal(size=(samples, low)))[0].T
@@ -32,57 +32,59 @@ def white_chain(rng, widths, strengths, samples, law=None, decay=0.0, **more):
 
 
 def correlation(problem):
-    r"""$\Sigma=YX^\top/N$."""
+    r"""Return $\Sigma=YX^\top/N$."""
     return jnp.asarray(problem.targets) @ jnp.asarray(problem.inputs).T / problem.targets.shape[1]
 
 
 def modes(problem):
-    """Left singular vectors, singular values and right singular vectors (as rows) of the correlation, the largest ones: as
-    many as the narrowest layer passes on."""
+    """Return the left singular vectors, singular values and right singular vectors (as rows) of the correlation.
+
+    They are the largest ones, as many as the narrowest layer passes on.
+    """
     left, strengths, right = jnp.linalg.svd(correlation(problem), full_matrices=False)
     rank = min(problem.widths)
     return left[:, :rank], strengths[:rank], right[:rank]
 
 
 def product(problem, params, start):
-    """W_L ... W_1."""
+    """Return W_L ... W_1."""
     return end_to_end(params)
 
 
 def heights(problem, params, start):
-    r"""$u_i^\top W_L\cdots W_1v_i$, mode by mode."""
+    r"""Return $u_i^\top W_L\cdots W_1v_i$, mode by mode."""
     left, _, right = modes(problem)
     return jnp.sum(left * (product(problem, params, start) @ right.T), axis=0)
 
 
 def frames(key, widths, rank):
-    """A random orthonormal frame of `rank` columns in every inner space."""
+    """Draw an orthonormal frame of `rank` columns in every inner space."""
     keys = jax.random.split(key, max(len(widths) - 2, 1))
     drawn = [jax.random.normal(one, (width, rank), jnp.float64) for one, width in zip(keys, widths[1:-1], strict=False)]
     return [jnp.linalg.qr(matrix)[0] for matrix in drawn]
 
 
 def balanced(key, left, heights, right, widths):
-    """Balanced factors of left diag(heights) right, inner frames at random."""
+    """Return balanced factors of left diag(heights) right, with random inner frames."""
     size = heights ** (1.0 / (len(widths) - 1))
     ends = [right.T, *frames(key, widths, heights.shape[0]), left]
     return nct.problems.ChainParams(tuple((up * size[None, :]) @ low.T for low, up in pairwise(ends)), None, None)
 
 
 def skewed(point, skew):
-    """The first factor times `skew`, the last one over it: the product stays, the balance does not."""
+    """Multiply the first factor by `skew` and divide the last by it: the product stays, the balance does not."""
     inner = point.weights[1:-1]
     return nct.problems.ChainParams((skew * point.weights[0], *inner, point.weights[-1] / skew), None, None)
 
 
 class Aligned(nct.problems.Starts):
-    """Starts that are balanced and aligned with the targets' modes; heights spread in their logarithm by a factor of ten."""
+    """Starts that are balanced and aligned with the targets' modes, with heights that are log-uniform over a decade."""
 
     skew: Float[np.ndarray | jax.Array, ""]
-    """1 for balanced starts."""
+    """It is 1 for balanced starts."""
 
     def __call__(self, problem, key, scale):
-        """Heights from scale/10 to scale."""
+        """Draw heights from scale/10 to scale."""
         left, strengths, right = modes(problem)
         turned, drawn = jax.random.split(key)
         height = scale * 10.0 ** -jax.random.uniform(drawn, strengths.shape, jnp.float64)
@@ -93,10 +95,10 @@ class Balanced(nct.problems.Starts):
     """Starts that are balanced and turned against the targets' modes at random."""
 
     skew: Float[np.ndarray | jax.Array, ""]
-    """1 for balanced starts."""
+    """It is 1 for balanced starts."""
 
     def __call__(self, problem, key, scale):
-        """Heights from scale/10 to scale."""
+        """Draw heights from scale/10 to scale."""
         turned, drawn, one, other = jax.random.split(key, 4)
         rank = min(problem.widths)
         left = jnp.linalg.qr(jax.random.normal(one, (problem.widths[-1], rank), jnp.float64))[0]
@@ -106,26 +108,26 @@ class Balanced(nct.problems.Starts):
 
 
 def drawn_start(instance):
-    """One start of an instance."""
+    """Return one start of an instance."""
     return instance.start()
 
 
 def is_white(instance):
-    """Whether the loss is squared error on inputs with XX^T = N I."""
+    """Tell whether the loss is squared error on inputs with XX^T = N I."""
     problem = instance.problem
     gram = problem.inputs @ np.transpose(problem.inputs) / problem.inputs.shape[1]
     return nct.losses.is_loss(problem.loss, "mse") and float(np.max(np.abs(gram - np.eye(len(gram))))) < ROUNDED
 
 
 def starts_balanced(instance):
-    """Whether neighbouring factors of a start have the same Gram matrix."""
+    """Tell whether neighbouring factors of a start have the same Gram matrix."""
     start = drawn_start(instance)
     size = max(float(jnp.sum(w**2)) for w in start.weights)
     return max(float(jnp.max(jnp.abs(x))) for x in imbalances(start)) < ROUNDED * size
 
 
 def starts_aligned(instance):
-    """Whether the product of a start is diagonal in the modes of the correlation, with heights below their strengths."""
+    """Tell whether the product of a start is diagonal in the correlation's modes, heights below their strengths."""
     start, (left, strengths, right) = drawn_start(instance), modes(instance.problem)
     height = heights(instance.problem, start, start)
     off = end_to_end(start) - (left * height[None, :]) @ right

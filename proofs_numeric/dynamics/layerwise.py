@@ -1,10 +1,17 @@
 r"""Progressive collapse across the layers of a linear network: the exact case.
 
-Progressive collapse: in a balanced linear network each layer divides the within-class variability by the same factor.
+A deep network does not collapse in its last layer alone: the features of the K classes come closer to their class
+means from layer to layer. In a balanced linear network each layer divides the variability within classes by the same
+factor, which depends on the size of the start, on the depth and on the number n of samples a class. It falls like a
+power of the depth, from which one reads how much of a deep network the task needs. This is the exact case, on the
+whole path.
 
-Theorem:
-    For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with orthonormal inputs, one-hot targets, n samples a class,
-    from layers that are $\epsilon$ times orthogonal matrices and aligned with the classes,
+Problem:
+    $f(W_1,\dots,W_L)=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ for $N=nK$ orthonormal inputs X of dimension N and one-hot
+    labels Y. All layers are free and follow the gradient flow from $\epsilon$ times orthogonal matrices.
+Theorem (Wang et al. 2025, number unchecked, for the order of the ratio; the exact case along the path is our own):
+    For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with orthonormal inputs, one-hot targets, n samples a class, from layers
+    that are $\epsilon$ times orthogonal matrices and aligned with the classes,
     $C_l=\mathrm{tr}\Sigma_W/\mathrm{tr}\Sigma_B$ of the features before layer l+1 obeys
     $C_l(t)=C_0(\epsilon^2/u(t)^{2/L})^l$ with $\dot u=\frac LNu^{2-2/L}(\sqrt n-u)$, $u(0)=\epsilon^L$; so
     $C_{l+1}/C_l\to\epsilon^2/n^{1/L}$. The cosines of class means stay 0.
@@ -16,6 +23,36 @@ Hypotheses:
     - aligned orthogonal starts
 Notation:
     Wang et al.: their bounds allow angles between inputs and unbalanced layers; this is the case of none.
+Why:
+    X is an orthogonal matrix, so $f=\frac1{2N}|W_L\cdots W_1-YX^\top|_F^2$, and $YX^\top=\sqrt nV^\top$ with the K
+    orthonormal columns of $V=XY^\top/\sqrt n$. Aligned means that the product at the start is $\epsilon^LV^\top$. The
+    flow keeps $W_l=R_l\,\mathrm{diag}(u^{1/L}I_K,\epsilon I_{N-K})R_{l-1}^\top$ with fixed orthogonal $R_l$, $R_0$
+    beginning with V, and no second block in $W_L$: the gradients of the layers vanish on the second block, because
+    $W_L$ and V do, and on the first one they give $\frac d{dt}u^{1/L}=\frac1Nu^{1-1/L}(\sqrt n-u)$, which is the
+    equation of u. Class means of the inputs lie in the span of V, deviations from them are orthogonal to it, because
+    the inputs are orthonormal. Each layer thus multiplies means by $u^{1/L}$ and deviations by $\epsilon$, and turns
+    both: cosines stay what they are. In the end $u\to\sqrt n$.
+Checked:
+    All entries of all layers are integrated along the gradient flow, from random starts within the hypotheses, twice
+    with different tolerances; their difference bounds the error. The logarithms of the variability before all layers,
+    the largest cosine of class means there and the height u are held against the law at thirty times; the last ratio
+    is extrapolated to infinite time. Each path must keep the imbalances that the flow conserves. All this is sampled:
+    a law about every start is not certified by some.
+Refuted by:
+    One path that leaves the law by more than twice the integrator's error and rounding, or whose ratio tends to
+    another limit. The same check must refute the first power of epsilon, ten per cent more samples a class, and the
+    law for a start that is not aligned with the classes.
+Example:
+    Two classes of two inputs, two layers: by which factor the first one divides the variability, by the law and along
+    a fresh flow.
+
+    >>> root, t = np.sqrt(2), np.array([5.0, 10.0, 40.0])
+    >>> u = root / (1 + (root / 0.04 - 1) * np.exp(-2 * root * t / 4))
+    >>> problem = network(np.random.default_rng(0), classes=2, n=2, layers=2)
+    >>> observe, start = lambda problem, params: compression(problem, params, None), nct.starts(problem, 1, scale=0.2)
+    >>> found = nct.gradient_flow(problem, start, t, observe=observe, light=True).values[0]
+    >>> (0.04 / u).round(6).tolist(), (found[:, 1] / found[:, 0]).round(6).tolist()
+    ([0.056603, 0.02911, 0.028284], [0.056603, 0.02911, 0.028284])
 """
 
 from itertools import pairwise
@@ -29,11 +66,12 @@ from jaxtyping import Float
 import nctheory as nct
 from proofs_numeric.bibliography_of_networks import WANG_2025
 from proofs_numeric.dynamics.chains import drawn_start, product
+from proofs_numeric.dynamics.layer_features import balanced_labels, compression, discrimination, members
 from proofs_numeric.hypotheses import SQUARED_ERROR
 from proofs_numeric.pool import log_uniform, pick
 from proofs_numeric.thresholds import ROUNDED
 
-# classes, samples a class, layers: two classes, and more of them; a key picks one of the first and two of the second
+# Each shape is (classes, samples a class, layers). A key picks one of two classes, and two of more.
 SHAPES = (((2, 3, 3), (2, 2, 4), (2, 5, 2)), ((3, 2, 2), (4, 2, 2), (4, 3, 2), (3, 2, 3)))
 
 
@@ -41,10 +79,10 @@ class Aligned(nct.problems.Starts):
     """Starts whose hidden factors are multiples of orthogonal matrices, aligned with the classes."""
 
     turned: Float[np.ndarray | jax.Array, ""]
-    """0 within the theorem; 1 for a first factor that is reflected at a random direction."""
+    """It is 0 within the theorem, and 1 for a first factor that is reflected at a random direction."""
 
     def __call__(self, problem, key, scale):
-        """All singular values `scale`."""
+        """Draw factors with all singular values `scale`."""
         width, classes = problem.widths[0], problem.classes
         *keys, last = jax.random.split(key, problem.depth)
         turns = [jnp.linalg.qr(jax.random.normal(one, (width, width), jnp.float64))[0] for one in keys]
@@ -57,7 +95,7 @@ class Aligned(nct.problems.Starts):
 
 
 class Curve(NamedTuple):
-    """What is predicted of a path, times x ...."""
+    """What is predicted of a path; all but the limit has a leading axis of times."""
 
     compression: jax.Array
     discrimination: jax.Array
@@ -65,48 +103,46 @@ class Curve(NamedTuple):
     limit: jax.Array
 
 
-def members(problem):
-    """Samples x classes, 1 where a sample is of a class."""
-    return jnp.asarray(problem.targets).T
-
-
 def frame(problem):
-    """An orthonormal basis of the inputs' space that begins with the normalised class sums."""
+    """Return an orthonormal basis of the inputs' space that begins with the normalised class sums."""
     sums = jnp.asarray(problem.inputs) @ members(problem)
     return jnp.linalg.qr(jnp.concatenate([sums, jnp.eye(sums.shape[0])], axis=1))[0] * _signs(sums)
 
 
 def _signs(sums):
-    """QR may reverse a column; the first ones are to be the class sums themselves."""
+    """Return the signs that undo what QR may reverse: the first columns are to be the class sums themselves."""
     left = jnp.linalg.qr(jnp.concatenate([sums, jnp.eye(sums.shape[0])], axis=1))[0]
     signs = jnp.sign(jnp.sum(left[:, : sums.shape[1]] * sums, axis=0))
     return jnp.concatenate([signs, jnp.ones(sums.shape[0] - sums.shape[1])])[None, :]
 
 
+def network(rng, classes, n, layers, turned=0.0):
+    """Draw N = Kn orthonormal inputs of dimension N for a network with aligned starts."""
+    total = classes * n
+    chain = nct.deep_linear(
+        widths=(total,) * layers + (classes,),
+        inputs=np.linalg.qr(rng.normal(size=(total, total)))[0],
+        targets=np.repeat(np.eye(classes), n, axis=1),
+        loss="mse",
+        weight_decay=(0.0,) * layers,
+    )
+    return chain.with_starts(Aligned(np.asarray(turned)))
+
+
 def draw_instances(groups=SHAPES, turned=0.0, seed=0):
-    """For three shapes four sizes of the start each; N = Kn orthonormal inputs of dimension N."""
+    """Draw for three shapes four sizes of the start each, on the same inputs."""
 
     def draw(key):
         rng = nct.theorems.numpy_rng(jax.random.fold_in(key, seed))
         drawn = []
         for classes, n, layers in (shape for i, group in enumerate(groups) for shape in pick(rng, group, i + 1)):
-            total = classes * n
-            inputs = np.linalg.qr(rng.normal(size=(total, total)))[0]
-            widths = (total,) * layers + (classes,)
+            problem = network(rng, classes, n, layers, turned)
             for _ in range(4):
                 size = log_uniform(rng, 0.1, 0.3)
-                chain = nct.deep_linear(
-                    widths=widths,
-                    inputs=inputs,
-                    targets=np.repeat(np.eye(classes), n, axis=1),
-                    loss="mse",
-                    weight_decay=(0.0,) * layers,
-                )
-                # From u = size^L to sqrt(n), in time of the flow of the mean over N samples.
+                # The height goes from size^L to sqrt(n), in the time of the flow of the mean over N samples.
                 slow = {2: 1.0, 3: 1.5, 4: 3.0}[layers] * size ** (2 - layers)
-                last = total * slow * (12.0 + np.log(1 / size)) / np.sqrt(n)
+                last = classes * n * slow * (12.0 + np.log(1 / size)) / np.sqrt(n)
                 shown = {"K": classes, "n": n, "L": layers, "epsilon": size}
-                problem = chain.with_starts(Aligned(np.asarray(turned)))
                 spec = nct.theorems.TrajectorySpec(tuple((np.arange(1, 31) * last / 30).tolist()))
                 drawn.append(nct.Instance(problem, shown, scale=size, trajectory=spec))
         return drawn
@@ -115,26 +151,19 @@ def draw_instances(groups=SHAPES, turned=0.0, seed=0):
 
 
 def orthonormal_inputs(instance):
-    """Whether the Gram matrix of the inputs is the identity."""
+    """Tell whether the Gram matrix of the inputs is the identity."""
     gram = np.transpose(instance.problem.inputs) @ instance.problem.inputs
     return float(np.max(np.abs(gram - np.eye(len(gram))))) < ROUNDED
 
 
-def balanced_labels(instance):
-    """Whether the targets are one-hot, with as many samples of each class, two at least."""
-    targets = np.asarray(instance.problem.targets)
-    counts = targets.sum(axis=1)
-    return set(np.unique(targets)) == {0.0, 1.0} and np.ptp(counts) == 0 and counts[0] >= 2
-
-
 def wide_layers(instance):
-    """Whether all layers but the last are N x N."""
+    """Tell whether all layers but the last are N x N."""
     problem = instance.problem
     return set(problem.widths[:-1]) == {problem.inputs.shape[1]}
 
 
 def orthogonal_start(instance):
-    """Whether the hidden factors of a start are one multiple of orthogonal matrices, and the product sees the class sums."""
+    """Tell whether all factors of a start are one multiple of orthogonal matrices, aligned with the class sums."""
     start, problem = drawn_start(instance), instance.problem
     grams = [w @ w.T / instance.scale**2 for w in start.weights]
     whole = product(problem, start, start) @ frame(problem) / instance.scale**problem.depth
@@ -142,56 +171,24 @@ def orthogonal_start(instance):
     return max(float(jnp.max(jnp.abs(x))) for x in off) < ROUNDED
 
 
-def layers_of(problem, params):
-    """Features before every layer, the inputs first."""
-    features = [jnp.asarray(problem.inputs)]
-    for weight in params.weights[:-1]:
-        features.append(weight @ features[-1])
-    return features
-
-
-def compression(problem, params, start):
-    """C_l = tr Sigma_W / tr Sigma_B of the features before each layer."""
-    of = members(problem)
-    counts = jnp.sum(of, axis=0)
-    ratios = []
-    for features in layers_of(problem, params):
-        means = features @ of / counts[None, :]
-        within = jnp.sum((features - means @ of.T) ** 2)
-        centred = means - jnp.mean(means, axis=1, keepdims=True)
-        ratios.append(within / jnp.sum(counts * jnp.sum(centred**2, axis=0)))
-    return jnp.stack(ratios)
-
-
 def log_compression(problem, params, start):
-    """Of a curve that spans powers of epsilon squared every layer is to count alike."""
+    """Return log C_l: of a curve that spans powers of epsilon squared every layer is to count alike."""
     return jnp.log(compression(problem, params, start))
 
 
-def discrimination(problem, params, start):
-    """D_l = 1 - the largest cosine of two class means, of the features before each layer."""
-    of = members(problem)
-    found = []
-    for features in layers_of(problem, params):
-        means = features @ of
-        means = means / jnp.sqrt(jnp.sum(means**2, axis=0, keepdims=True))
-        found.append(1.0 - jnp.max(means.T @ means - 2.0 * jnp.eye(of.shape[1])))
-    return jnp.stack(found)
-
-
 def height(problem, params, start):
-    """Mean singular value of the product on the classes."""
+    """Return the mean of the product's diagonal on the normalised class sums."""
     return jnp.trace(product(problem, params, start) @ frame(problem)[:, : problem.classes]) / problem.classes
 
 
 def last_ratio(problem, params, start):
-    """C_{L-1} / C_{L-2}."""
+    """Return C_{L-1} / C_{L-2}."""
     found = compression(problem, params, start)
     return found[-1] / found[-2]
 
 
 def predict_with(power=2.0, samples=1.0):
-    """The law with another power of epsilon, or another number of samples a class."""
+    """State the law with another power of epsilon, or another number of samples a class."""
 
     def predict(problem, start, times):
         depth, of = problem.depth, members(problem)

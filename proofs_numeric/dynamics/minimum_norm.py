@@ -12,23 +12,23 @@ from proofs_numeric.thresholds import ROUNDED
 
 
 class MinimumNorm(nct.problems.Starts):
-    """Points, not starts of a descent: balanced factors of the minimum-norm solution, all other singular values epsilon."""
+    """Points, not starts of a descent: balanced factors of the minimum-norm solution, other singular values epsilon."""
 
     epsilon: Float[np.ndarray | jax.Array, ""]
     angle: Float[np.ndarray | jax.Array, ""]
-    """theta: no entry of the inputs' Gram matrix is farther than theta/N from the identity's."""
+    """It is theta: no entry of the inputs' Gram matrix is farther than theta/N from the identity's."""
     uneven: Float[np.ndarray | jax.Array, ""]
-    """1 within the theorem; a factor on epsilon in the first layer."""
+    """A factor on epsilon in the first layer, which is 1 within the theorem."""
     left: Float[np.ndarray | jax.Array, "K K"]
     heights: Float[np.ndarray | jax.Array, "K"]
     right: Float[np.ndarray | jax.Array, "N N"]
-    """Singular vectors and values of the product, with those of its null space."""
+    """They are the singular vectors and values of the product, with vectors of its null space among them."""
 
     def __call__(self, problem, key, scale):
-        """The inner frames are random, the product is the same whatever they are."""
+        """Draw the inner frames; the product is the same whatever they are."""
         width, rank, depth = problem.widths[0], problem.classes, problem.depth
         tops = jnp.asarray(self.heights) ** (1.0 / depth)
-        frames = [jnp.asarray(self.right).T, *(turned(one, width) for one in jax.random.split(key, depth - 1))]
+        frames = [jnp.asarray(self.right).T, *(reflections(one, width) for one in jax.random.split(key, depth - 1))]
         weights = []
         for layer in range(depth - 1):
             rest = self.epsilon * jnp.where(layer == 0, self.uneven, 1.0) * jnp.ones(width - rank)
@@ -37,8 +37,8 @@ class MinimumNorm(nct.problems.Starts):
         return nct.problems.ChainParams(tuple(weights), None, None)
 
 
-def turned(key, width):
-    """A product of three random reflections."""
+def reflections(key, width):
+    """Draw three reflections and return their product."""
     frame = jnp.eye(width)
     for direction in jax.random.normal(key, (3, width), jnp.float64):
         frame = frame - 2.0 * jnp.outer(frame @ direction, direction) / jnp.sum(direction**2)
@@ -46,10 +46,11 @@ def turned(key, width):
 
 
 def near_orthonormal(rng, classes, n, angle, pattern):
-    """Inputs whose Gram matrix is I + E with entries of E up to angle/N.
+    """Draw inputs whose Gram matrix is I + E with entries of E up to angle/N.
 
-    E is random in "all" entries; or +-(angle/N) s s', whose norm is the angle, with signs s at random ("one"), or those of
-    one class against the others: such samples are "together" with their class, or "apart", as the sign is.
+    E has random entries for the pattern "all"; otherwise it is +-(angle/N) s s', whose norm is the angle. The signs s
+    are random for "one"; for "together" and "apart" they set one class against the others, and two samples on one side
+    have a positive, or a negative, inner product.
     """
     total = classes * n
     if pattern == "all":
@@ -64,14 +65,14 @@ def near_orthonormal(rng, classes, n, angle, pattern):
 
 
 def nearly_orthonormal(instance):
-    """Whether the Gram matrix of the inputs is within theta/N of the identity, entry by entry, theta at most 1/4."""
+    """Tell whether the inputs' Gram matrix is within theta/N of the identity, entry by entry, and theta at most 1/4."""
     inputs, angle = np.asarray(instance.problem.inputs), float(instance.problem.starts.angle)
     off = np.max(np.abs(inputs.T @ inputs - np.eye(inputs.shape[1])))
     return angle <= 0.25 and off <= angle / inputs.shape[1] + 1e-13
 
 
 def minimum_norm(instance):
-    """Whether a point has the product of minimum norm and balanced factors, epsilon being all their other singular values."""
+    """Tell whether a point has the product of minimum norm and balanced factors, all other singular values epsilon."""
     problem = instance.problem
     point = instance.start()
     total, classes = problem.widths[0], problem.classes

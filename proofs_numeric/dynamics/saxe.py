@@ -22,7 +22,7 @@ from proofs_numeric.pool import log_uniform, pick
 
 
 class Curve(NamedTuple):
-    """What is predicted of a path, times x ...."""
+    """What is predicted of a path; every array has a leading axis of times."""
 
     heights: jax.Array
     product: jax.Array
@@ -30,7 +30,7 @@ class Curve(NamedTuple):
 
 
 def draw_instances(groups, start, longest, number, skew=1.0, seed=0):
-    """For one shape of each group `number` sets of strengths and scales of the start, and times until all is learned."""
+    """Draw for one shape of each group `number` strengths and scales of the start, with times until all is learned."""
 
     def draw(key):
         rng = nct.theorems.numpy_rng(jax.random.fold_in(key, seed))
@@ -54,7 +54,7 @@ def draw_instances(groups, start, longest, number, skew=1.0, seed=0):
 
 
 def predict_with(layers=None, fast=1.0, strength=1.0):
-    """The law with another number of layers, time running faster, or other strengths."""
+    """State the law with another number of layers, a time that runs faster, or other strengths."""
 
     def predict(problem, start, times):
         left, strengths, right = modes(problem)
@@ -71,14 +71,14 @@ def predict_with(layers=None, fast=1.0, strength=1.0):
 
 
 def predict(problem, start, times):
-    """The law, of the modes, the product and all layers."""
+    """State the law for the modes, the product and all layers."""
     at, whole = nct.closed_form.aligned_trajectory(problem, start, times)
     norms = jnp.sum(at ** (2.0 / problem.depth), axis=1)
     return Curve(at, whole, jnp.repeat(norms[:, None], problem.depth, axis=1))
 
 
 def layer_norms(problem, params, start):
-    """|W_l|^2 of every layer."""
+    """Return |W_l|^2 of every layer."""
     return jnp.stack([jnp.sum(weight**2) for weight in params.weights])
 
 

@@ -7,7 +7,7 @@ import jax
 import pytest
 
 import nctheory as nct
-from nctheory.theorems._docstring import SECTIONS
+from nctheory.theorems._docstring import REQUIRED
 from proofs_numeric import template
 
 DOCSTRING = template.__doc__ or ""
@@ -33,7 +33,7 @@ def test_title_statement_hypotheses_and_notation_come_from_the_docstring():
     assert (renamed.title, renamed.statement, renamed.description) == ("Other", made.statement, made.description)
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("name", REQUIRED)
 def test_a_docstring_that_lacks_a_section_names_it_and_the_file(name):
     for wrong in (DOCSTRING.replace(f"\n{name}", f"\n{name}s", 1), emptied(name)):
         with pytest.raises(ValueError, match=rf"^docstring: theorem 'mine' in .*template\.py: .*'{name}s?'"):

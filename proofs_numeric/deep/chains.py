@@ -15,7 +15,7 @@ SPREAD = {1: 1.7, 2: 1.2, 3: 0.8, 4: 0.5, 5: 0.5}
 
 
 def chain_instance(rng, widths, counts, pivot, relative, bias=None):
-    """The chain in which the direction `pivot` (by falling strength) has b = `relative` times the onset."""
+    """Build the chain in which the direction `pivot` (by falling strength) has b = `relative` times the onset."""
     depth, samples = len(widths) - 1, sum(counts)
     squares = direction_squares(counts, bias)
     target = relative * nct.closed_form.onset(depth) * squares[pivot] / (depth * samples)
@@ -36,7 +36,7 @@ def chain_instance(rng, widths, counts, pivot, relative, bias=None):
 
 
 def drawn_strengths(rng, depth):
-    """Relative strengths: weak decay, log-uniformly close above the onset, moderate decay, and as close below it.
+    """Draw relative strengths: weak decay, log-uniformly close above the onset, moderate decay, and as close below it.
 
     An onset is located at the instance in the middle, so that this is one whose starts reach the minimum on either side.
     With two factors zero is nearly flat just beyond the onset, and the flow takes as long: 1e-3 is the least distance there.
@@ -47,7 +47,7 @@ def drawn_strengths(rng, depth):
 
 
 def direction_squares(counts, bias):
-    """Squared singular values of the targets, falling: n_k, or with a free bias the K-1 of D - n n^T / N."""
+    """Return the squared singular values of the targets, falling: n_k, or with a free bias the K-1 of D - n n^T / N."""
     n = np.asarray(counts, dtype=float)
     if bias is None:
         return np.sort(n)[::-1]
@@ -55,7 +55,7 @@ def direction_squares(counts, bias):
 
 
 def strengths(problem):
-    """Singular vectors and values of the (centred) targets, strongest first, with their strengths b; no bias or a free one."""
+    """Return the singular vectors and values of the (centred) targets, strongest first, their strengths b, the mean."""
     counts, depth = np.asarray(problem.counts, dtype=float), problem.depth
     mean = counts / counts.sum() if problem.bias_decay is not None else np.zeros(len(counts))
     left, sigma, right = label_directions(problem)
@@ -78,7 +78,7 @@ NO_OR_FREE_BIAS = nct.Hypothesis(
 
 
 def point_with(problem, singular):
-    """A critical point whose product has these singular values along the directions of the targets, balanced and turned."""
+    """Build a critical point, balanced and turned, whose product has these singular values along the targets' directions."""
     left, sigma, right, _, mean = strengths(problem)
     product = jnp.asarray((left * singular[: len(sigma)][None, :]) @ right)
     bias = None if problem.bias_decay is None else jnp.asarray(mean)
@@ -88,12 +88,12 @@ def point_with(problem, singular):
 
 
 def stacked(points):
-    """Points with a leading axis."""
+    """Stack points along a leading axis."""
     return jax.tree.map(lambda *x: jnp.stack(x), *points)
 
 
 def prefixes(problem):
-    """Critical points with the 0, 1, 2, ... strongest directions on at their largest roots; with M = 1 the last alone."""
+    """Build critical points with 0, 1, 2, ... strongest directions on at their largest roots; for M = 1 the last alone."""
     _, sigma, _, b, _ = strengths(problem)
     x = np.asarray(nct.closed_form.largest_root(jnp.asarray(b), problem.depth)) ** problem.depth
     full = sigma * x / (1 + x)
@@ -104,12 +104,12 @@ def prefixes(problem):
 
 
 def weakest(problem):
-    """Position of the weakest direction that can be on."""
+    """Return the position of the weakest direction that can be on."""
     return min(len(strengths(problem)[1]), min(problem.widths)) - 1
 
 
 def label_directions(problem):
-    """Singular vectors and values of the (centred) class labels, from the class counts alone; strongest first."""
+    """Return the singular vectors and values of the (centred) class labels, from the class counts alone; strongest first."""
     counts = np.asarray(problem.counts)
     targets = np.eye(len(counts))[:, np.repeat(np.arange(len(counts)), counts)]
     mean = counts / counts.sum() if problem.bias_decay is not None else np.zeros(len(counts))

@@ -18,8 +18,8 @@ STATIONARY = nct.MemberOf(
 )
 
 
-def wrong(identifier, active, strength=lambda b, problem: b):
-    """The theorem with another rule for which directions are on, or another strength; no bias or a free one."""
+def with_rule(identifier, active, strength=lambda b, problem: b):
+    """State the theorem with another rule `active` for which directions are on, or with another `strength`."""
 
     def predict(problem):
         counts, depth = np.asarray(problem.counts, dtype=float), problem.depth
@@ -44,24 +44,24 @@ def wrong(identifier, active, strength=lambda b, problem: b):
     return predict
 
 
-def truly(b, cost, depth):
-    """On at the global minimum."""
+def cheaper_than_zero(b, cost, depth):
+    """Tell which directions are on at the global minimum: the theorem's own rule."""
     return cost < 1.0
 
 
-def deep(instance):
-    """Whether there are three or more factors, so that a root may exist beyond the onset."""
+def several_layers(instance):
+    """Tell whether there are three or more factors, so that a root may exist beyond the onset."""
     return instance.parameters["M"] > 1
 
 
-def intermediate(instance):
-    """Whether some but not all directions can be on at a local minimum that is not the global one."""
-    return deep(instance) and len(strengths(instance.problem)[1]) > 1 and min(instance.problem.widths) > 1
+def some_directions(instance):
+    """Tell whether some but not all directions can be on at a local minimum that is not the global one."""
+    return several_layers(instance) and len(strengths(instance.problem)[1]) > 1 and min(instance.problem.widths) > 1
 
 
 def controls(identifier, theory):
-    """Wrong versions of either theorem, whose own formula is `theory`."""
-    made = (
+    """Build the wrong versions of either theorem, whose own formula is `theory`."""
+    changed_rules = (
         (
             "threshold low",
             "off already from 0.97 of the onset on",
@@ -72,26 +72,28 @@ def controls(identifier, theory):
             "root taken wherever it exists",
             "on up to the spinodal, although zero costs less beyond the onset",
             lambda b, c, m: c < jnp.inf,
-            deep,
+            several_layers,
         ),
         (
             "threshold high",
             "on up to 1.03 of the onset, the formula continued",
             lambda b, c, m: b < 1.03 * nct.closed_form.onset(m),
-            deep,
+            several_layers,
         ),
     )
     rules = [
-        nct.Control(name, what, wrong(identifier, rule), applies=applies or (lambda instance: True))
-        for name, what, rule, applies in made
+        nct.Control(name, what, with_rule(identifier, rule), applies=applies or (lambda instance: True))
+        for name, what, rule, applies in changed_rules
     ]
-    without = wrong(identifier, truly, lambda b, problem: b / len(problem.targets[0]) ** (1 / problem.depth))
+    without = with_rule(
+        identifier, cheaper_than_zero, lambda b, problem: b / len(problem.targets[0]) ** (1 / problem.depth)
+    )
 
     def listed_off(problem):
         true = theory(problem)
         return true._replace(stationary_values=(1 + 1e-6) * jnp.asarray(true.stationary_values))
 
-    shorter = wrong(identifier, truly, lambda b, problem: b * (problem.depth + 1) / problem.depth)
+    shorter = with_rule(identifier, cheaper_than_zero, lambda b, problem: b * (problem.depth + 1) / problem.depth)
     spinodal = onset_claim(lambda minimum: nct.closed_form.spinodal(depth_of(minimum)))
     moved = onset_claim(lambda minimum: 1.001 * nct.closed_form.onset(depth_of(minimum)))
     return (
@@ -103,14 +105,16 @@ def controls(identifier, theory):
         nct.Control(
             "two basins only",
             "every run ends at zero or at the global minimum",
-            wrong(identifier, truly),
+            with_rule(identifier, cheaper_than_zero),
             claims=("stationary",),
-            applies=intermediate,
+            applies=some_directions,
         ),
         nct.Control(
             "list 1e-6 off", "values of the list larger by a relative 1e-6", listed_off, claims=("stationary",)
         ),
-        nct.Control("on up to the spinodal", "on wherever the root exists", versions=(spinodal,), applies=deep),
+        nct.Control(
+            "on up to the spinodal", "on wherever the root exists", versions=(spinodal,), applies=several_layers
+        ),
         nct.Control("onset at 1.001", "the onset larger by a relative 1e-3", versions=(moved,)),
         *nct.theorems.chain_controls(theory),
     )

@@ -19,7 +19,7 @@ class AlongTargets(nct.problems.Starts):
     """
 
     def __call__(self, problem, key, scale):
-        """Directions at 0.5 to 1 times the targets' heights or off, in factors that are off by a few per cent at random."""
+        """Start with directions at 0.5 to 1 times the targets' heights or off, in factors with a few per cent of noise."""
         left, sigma, right = label_directions(problem)
         rank = min(len(sigma), *problem.widths)
         left, sigma, right = left[:, :rank], sigma[:rank], right[:rank]
@@ -42,14 +42,14 @@ class AlongTargets(nct.problems.Starts):
 
 
 def at_strength(problem, b):
-    """The problem with strength `b` of its weakest direction that can be on, and the same ratios of the decays."""
+    """Return the problem with strength `b` of its weakest direction that can be on, and the same ratios of the decays."""
     factor = (b / strengths(problem)[3][weakest(problem)]) ** (problem.depth / (problem.depth + 1))
     moved = dataclasses.replace(problem, weight_decay=np.asarray(factor * np.asarray(problem.weight_decay)))
     return moved.with_starts(AlongTargets())
 
 
 def far_around(problem):
-    """Strengths on either side of any onset, a factor 30 and more apart unless the next stronger direction goes off before."""
+    """Name strengths well on either side of any onset, but below that of the next stronger direction."""
     sigma = label_directions(problem)[1][: weakest(problem) + 1]
     stronger = sigma[sigma > (1 + DISTINCT) * sigma[-1]]
     room = np.inf if stronger.size == 0 else (stronger[-1] / sigma[-1]) ** 2
@@ -57,19 +57,19 @@ def far_around(problem):
 
 
 def height(problem, params):
-    """Component of the logits along the weakest direction that can be on."""
+    """Return the component of the logits along the weakest direction that can be on."""
     left, sigma, right = label_directions(problem)
     k = min(len(sigma), min(problem.widths)) - 1
     return jnp.sum(jnp.asarray(np.outer(left[:, k], right[k])) * problem.product(params))
 
 
 def depth_of(minimum):
-    """M, from the number of factors of a prediction."""
+    """Return M, from the number of factors of a prediction."""
     return len(minimum.layer_singular_values) - 1
 
 
 def onset_claim(predicted=lambda minimum: nct.closed_form.onset(depth_of(minimum)), applies=lambda instance: True):
-    """The claim that a direction is on at the global minimum exactly below a predicted strength."""
+    """Claim that a direction is on at the global minimum exactly below a predicted strength."""
     return nct.Threshold(
         "onset", r"\text{on}\iff b<(M-1)^{(M-1)/M}/M", at_strength, height, predicted, far_around, applies=applies
     )

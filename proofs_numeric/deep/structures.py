@@ -1,4 +1,4 @@
-"""Points of a linear chain whose product is a given structure, and what is observed there."""
+"""The two structures of a deep chain with cross-entropy, built as points of the network: what is observed of them there."""
 
 import jax.numpy as jnp
 
@@ -6,7 +6,7 @@ import nctheory as nct
 
 
 def turned(structure, problem, params):
-    """A point with the structure's product, its internal spaces turned by matrices taken from `params`."""
+    """Build a point with the structure's product, its internal spaces turned by matrices taken from `params`."""
     product = jnp.asarray(structure.product)
     factors = problem.factors
     left, singular, right = jnp.linalg.svd(product, full_matrices=False)
@@ -23,12 +23,12 @@ def turned(structure, problem, params):
 
 
 def value_at(structure_of):
-    """Objective at a turned copy of a structure."""
+    """Observe the objective at a turned copy of a structure."""
     return lambda problem, params: problem.objective(turned(structure_of(problem), problem, params))
 
 
 def gradient_at(structure_of, stretch=1.0):
-    """Gradient at a turned copy of a structure whose product is `stretch` times as large, as a vector."""
+    """Observe the gradient at a turned copy of a structure whose product is `stretch` times as large, as a vector."""
 
     def gradient(problem, params):
         structure = structure_of(problem)
@@ -39,7 +39,7 @@ def gradient_at(structure_of, stretch=1.0):
 
 
 def decay_at(structure_of):
-    """Norm of the gradient of the decay terms alone."""
+    """Measure the norm of the gradient of the decay terms alone."""
 
     def norm(problem, params):
         point = turned(structure_of(problem), problem, params)
@@ -50,5 +50,31 @@ def decay_at(structure_of):
 
 
 def terms_at(structure_of):
-    """Size of the decay terms that the gradient of the fit cancels."""
+    """Measure the terms that cancel in the gradient, by the norm of the point."""
     return lambda problem, params: jnp.linalg.norm(nct.problems.ravel(turned(structure_of(problem), problem, params)))
+
+
+def critical_structure(problem):
+    """Return the low-rank structure where it is critical, and for odd K, where it is not, neural collapse."""
+    return nct.closed_form.low_rank(problem) if problem.classes % 2 == 0 else nct.closed_form.deep_collapse(problem)
+
+
+def critical(name, statement, structure_of, stretch=1.0):
+    """Claim that the gradient vanishes at a structure, or at one whose product is `stretch` times as large."""
+    return nct.Equality(
+        name,
+        statement,
+        gradient_at(structure_of, stretch),
+        lambda v: jnp.zeros(()),
+        scope="any point",
+        terms=terms_at(structure_of),
+        size=decay_at(structure_of),
+    )
+
+
+def at_scale(stretch=1.0):
+    """Make both claims about criticality, with products `stretch` times as large."""
+    return (
+        critical("collapse is critical", r"\nabla f=0", nct.closed_form.deep_collapse, stretch),
+        critical("low rank is critical", r"\nabla f=0\mathrm{\ for\ even\ }K", critical_structure, stretch),
+    )

@@ -10,38 +10,38 @@ import nctheory as nct
 
 
 def factor_pair(problem, params):
-    """(W, H) of an unconstrained-feature model on full samples, or of a layer-peeled one."""
+    """Return (W, H) of an unconstrained-feature model on full samples, or of a layer-peeled one."""
     if isinstance(problem, nct.problems.LayerPeeled):
         return problem.factor_pair(params)
     return params.weights[0], params.features
 
 
 def membership(counts):
-    """Rows samples, columns classes: 1/n_k where the sample is of the class."""
+    """Return the matrix, samples by classes, that averages over each class: 1/n_k where the sample is of the class."""
     labels = np.repeat(np.arange(len(counts)), counts)
     return jnp.asarray(np.eye(len(counts))[labels] / np.asarray(counts, dtype=float)[None, :])
 
 
 def averages(counts):
-    """Rows groups, columns classes: 1/K_g where the class is in the group."""
+    """Return the matrix, groups by classes, that averages over each group: 1/K_g where the class is in the group."""
     values = nct.closed_form.count_groups(counts)[1]
     rows = np.asarray(counts)[None, :] == np.asarray(values)[:, None]
     return jnp.asarray(rows / rows.sum(axis=1, keepdims=True))
 
 
 def class_mean_logits(problem, params):
-    """W times the class means of H, K x K."""
+    """Return W times the class means of H, K x K."""
     weights, features = factor_pair(problem, params)
     return weights @ (features @ membership(problem.counts))
 
 
 def feature_norm(problem, params):
-    """|H|."""
+    """Return |H|."""
     return jnp.linalg.norm(factor_pair(problem, params)[1])
 
 
 def within_class(scale=1.0):
-    """The claim that every feature is `scale` times its class mean."""
+    """Claim that every feature is `scale` times its class mean."""
 
     def residual(problem, params):
         _, features = factor_pair(problem, params)
@@ -54,7 +54,7 @@ def within_class(scale=1.0):
 
 
 def block_average(problem, params):
-    """The average of the class-mean logits over the permutations of classes within groups."""
+    """Return the average of the class-mean logits over the permutations of classes within groups."""
     logits, mean = class_mean_logits(problem, params), averages(problem.counts)
     member = (mean > 0).astype(float)
     size, diagonal, eye = jnp.sum(member, axis=1), mean @ jnp.diagonal(logits), jnp.eye(mean.shape[0])
@@ -66,7 +66,7 @@ def block_average(problem, params):
 
 
 def blocks(scale=1.0):
-    """The claim that the class-mean logits are `scale` times their average over permutations within groups."""
+    """Claim that the class-mean logits are `scale` times their average over permutations within groups."""
     return nct.Equality(
         "blocks",
         r"\bar Z-\text{its group average}=0",
@@ -78,13 +78,13 @@ def blocks(scale=1.0):
 
 
 def group_means(problem, params):
-    """Mean logits of the classes of each group on the samples of each group."""
+    """Return the mean logits of the classes of each group on the samples of each group."""
     mean = averages(problem.counts)
     return mean @ class_mean_logits(problem, params) @ mean.T
 
 
 def _differences(problem, own, other):
-    """Mean over a group of `own` minus mean over its pairs of `other`, for groups of at least two classes."""
+    """Return the mean of `own` over a group minus that of `other` over its pairs, for groups of at least two classes."""
     mean = averages(problem.counts)
     member = (mean > 0).astype(float)
     size = np.asarray(nct.closed_form.count_groups(problem.counts)[0])
@@ -93,20 +93,20 @@ def _differences(problem, own, other):
 
 
 def separation(problem, params):
-    """p_own - p_other in every group of at least two classes, by the softmax of the class-mean logits."""
+    """Return p_own - p_other in every group of at least two classes, by the softmax of the class-mean logits."""
     p = jax.nn.softmax(class_mean_logits(problem, params), axis=0)
     return _differences(problem, jnp.diagonal(p), p)
 
 
 def weight_gaps(problem, params):
-    """Mean of |w_k - w_l|^2 over the pairs of a group."""
+    """Return the mean of |w_k - w_l|^2 over the pairs of a group."""
     weights, _ = factor_pair(problem, params)
     gram = weights @ weights.T
     return 2.0 * _differences(problem, jnp.diagonal(gram), gram)
 
 
 def feature_gaps(problem, params):
-    """Mean of |mean h_k - mean h_l|^2 over the pairs of a group."""
+    """Return the mean of |mean h_k - mean h_l|^2 over the pairs of a group."""
     _, features = factor_pair(problem, params)
     means = features @ membership(problem.counts)
     gram = means.T @ means
@@ -114,28 +114,28 @@ def feature_gaps(problem, params):
 
 
 def weight_terms(problem, params):
-    """Size of what cancels in `weight_gaps`."""
+    """Measure what cancels in `weight_gaps`."""
     return jnp.sum(factor_pair(problem, params)[0] ** 2)
 
 
 def feature_terms(problem, params):
-    """Size of what cancels in `feature_gaps`."""
+    """Measure what cancels in `feature_gaps`."""
     return jnp.sum((factor_pair(problem, params)[1] @ membership(problem.counts)) ** 2)
 
 
 def logit_terms(problem, params):
-    """Size of what cancels in the logits and their means."""
+    """Measure what cancels in the logits and their means."""
     weights, features = factor_pair(problem, params)
     return jnp.linalg.norm(weights) * jnp.linalg.norm(features @ membership(problem.counts))
 
 
 def probability_terms(problem, params):
-    """Size of what cancels in `separation`."""
+    """Measure what cancels in `separation`: numbers of order 1."""
     return jnp.ones(())
 
 
 def bracketed_root(function, low, high):
-    """The root between two points of opposite sign, to rounding."""
+    """Return the root between two points of opposite sign, to rounding."""
     from scipy.optimize import brentq
 
     root: Any = brentq(function, low, high, xtol=1e-15, rtol=np.float64(1e-15))
@@ -143,13 +143,13 @@ def bracketed_root(function, low, high):
 
 
 def zero_onset(counts, multiplicity):
-    """The decay N lambda from which on zero is the minimiser: the spectral norm of (11^T/K - I) diag(n_k/sqrt(m_k))."""
+    """Return the N lambda from which on zero is the minimiser: the spectral norm of (11^T/K - I) diag(n_k/sqrt(m_k))."""
     scale = np.asarray(counts, dtype=float) / np.sqrt(multiplicity)
     return float(np.linalg.norm((np.eye(len(counts)) - 1 / len(counts)) * scale[None, :], ord=2))
 
 
 def means_onset(counts, multiplicity):
-    """The decay N lambda from which on all group means are zero, where gaps within the majority may remain.
+    """Return the N lambda from which on all group means are zero, where gaps within the majority may remain.
 
     With all means zero the gaps obey scalar equations, and zero means are optimal iff the spectral norm of the gradient in
     them is at most the decay.
@@ -163,7 +163,7 @@ def means_onset(counts, multiplicity):
         for g, k in enumerate(sizes):
             wanted = 1 - strength / scale[g]
             if k > 1 and wanted > 0:
-                gap = bracketed_root(lambda x, k=k, w=wanted: apart(x, k, sizes.sum()) - w, 0.0, 200.0)
+                gap = bracketed_root(lambda x, k=k, w=wanted: separation_at_gap(x, k, sizes.sum()) - w, 0.0, 200.0)
                 column = sizes * np.exp(gap / k)
                 column[g] = np.exp(gap) + k - 1
                 masses[:, g] = column / column.sum()
@@ -173,49 +173,49 @@ def means_onset(counts, multiplicity):
     return bracketed_root(excess, 1e-2 * scale.min(), scale.max())
 
 
-def apart(gap, size, classes):
-    """p_own - p_other of a group of `size` classes with that gap, when all group means are zero."""
+def separation_at_gap(gap, size, classes):
+    """Return p_own - p_other of a group of `size` classes with that gap, when all group means are zero."""
     return -np.expm1(-gap) / (1 + (size - 1) * np.exp(-gap) + (classes - size) * np.exp(gap / size - gap))
 
 
 def has_pairs(instance):
-    """Whether some group has at least two classes."""
+    """Tell whether some group has at least two classes."""
     return len(set(instance.problem.counts)) < len(instance.problem.counts)
 
 
 def minority_pairs(instance):
-    """Whether the classes of the least count are at least two."""
+    """Tell whether the classes of the least count are at least two."""
     return instance.problem.counts.count(min(instance.problem.counts)) > 1
 
 
 def has_further_onset(instance):
-    """Of two groups with at least two classes in the majority: group means vanish before the majority merges."""
+    """Tell whether there are two groups and two classes in the majority: group means vanish before these merge."""
     counts = instance.problem.counts
     return len(set(counts)) == 2 and counts.count(max(counts)) > 1
 
 
 def minority_separation(problem, params):
-    """p_own - p_other in the group of the least count."""
+    """Return p_own - p_other in the group of the least count."""
     return separation(problem, params)[-1]
 
 
 def largest_mean(problem, params):
-    """The largest entry of the group means."""
+    """Return the largest entry of the group means."""
     return jnp.max(jnp.abs(group_means(problem, params)))
 
 
 def minority_collapse(statement, at, predicted, between, applies=minority_pairs):
-    """The claim that the least group merges at a predicted value of the parameter of `at`."""
+    """Claim that the least group merges at a predicted value of the parameter of `at`."""
     return nct.Threshold("minority collapse", statement, at, minority_separation, predicted, between, applies=applies)
 
 
 def means_onset_claim(statement, at, predicted, between):
-    """The claim that all group means vanish at a predicted value of the parameter of `at`."""
+    """Claim that all group means vanish at a predicted value of the parameter of `at`."""
     return nct.Threshold("means vanish", statement, at, largest_mean, predicted, between, applies=has_further_onset)
 
 
 def group_claims(rule):
-    """Claims of both models on the blocks, for predictions with `means`, `separation`, `weight_gaps`, `feature_gaps`."""
+    """Make the claims of both models on blocks, for predictions with means, separation, weight_gaps and feature_gaps."""
     return (
         within_class(),
         blocks(),
@@ -245,6 +245,6 @@ def group_claims(rule):
 
 
 def group_controls():
-    """Wrong versions of what vanishes by symmetry: class means and block averages larger by a relative 1e-6."""
+    """Build wrong versions of what vanishes by symmetry: class means and block averages larger by a relative 1e-6."""
     versions = (within_class(1.0 + 1e-6), blocks(1.0 + 1e-6))
     return (nct.Control("averages 1e-6 off", "class means and block averages larger by 1e-6", versions=versions),)

@@ -1,20 +1,27 @@
 r"""Cross-entropy, imbalanced: blocks and minority collapse.
 
-Cross-entropy under imbalance: block structure, minority collapse at a sharp threshold, and the value.
+Cross-entropy with classes of different sizes: classes of one size stay symmetric among each other, but not with the
+rest. As the decay grows the classes of the smallest size collapse into one, at a sharp threshold that depends on the
+number n of their own samples and on the total: the network no longer tells them apart at all. The larger classes follow
+at thresholds of their own. This is minority collapse, and the theorem says from which decay on it happens, for any K.
 
-Theorem:
-    For $f=\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ with groups
-    of $K_g$ classes of $n_g$ samples let $\lambda=\sqrt{\lambda_W\lambda_H}$, $D=\mathrm{diag}(n_k)$. Every global minimiser
-    repeats its class means ($H=\bar H\otimes$ repeats), and $\bar Z=W\bar H$, which is unique, does not change when classes of
-    one group are permuted: $\bar z_{kl}=B_{gh}+\delta_g1[k=l]$ for k in group g, l in group h. Within a group
-    $p_{own}-p_{other}=(1-N\lambda/\sqrt{n_g})_+$, so that its classes share one classifier and one mean iff
+Problem:
+    $\min_{W,H}\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ over
+    $W\in\mathbb R^{K\times d}$ and the features $H\in\mathbb R^{d\times N}$ of $N=\sum_kn_k$ samples.
+Theorem (Hong and Ling 2024, number unchecked; all formulas and the third threshold are our own):
+    For $f=\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ with groups of $K_g$
+    classes of $n_g$ samples let $\lambda=\sqrt{\lambda_W\lambda_H}$, $D=\mathrm{diag}(n_k)$. Every global minimiser
+    repeats its class means ($H=\bar H\otimes$ repeats), and $\bar Z=W\bar H$, which is unique, does not change when
+    classes of one group are permuted: $\bar z_{kl}=B_{gh}+\delta_g1[k=l]$ for k in group g, l in group h. Within a
+    group $p_{own}-p_{other}=(1-N\lambda/\sqrt{n_g})_+$, so that its classes share one classifier and one mean iff
     $n_g\le N^2\lambda_W\lambda_H$ (minority collapse, for $K_g\ge2$);
-    $|w_k-w_l|^2=2\sqrt{\lambda_Hn_g/\lambda_W}\,\delta_g$ and $|\bar h_k-\bar
-    h_l|^2=2\sqrt{\lambda_W/(\lambda_Hn_g)}\,\delta_g$. The minimiser is zero iff $N\lambda\ge|(11^\top/K-I)D^{1/2}|_2$. The
-    value is $\sum_k\frac{n_k}N\mathrm{CE}(\bar z_k,k)+\lambda|\bar ZD^{1/2}|_*$ at the minimiser of that convex program,
-    which groups reduce to $\delta$ and the $G\times G$ group means. Of two groups with at least two classes in the
-    majority, all group means are zero from a further threshold on, which lies below that of zero: there the majority's
-    classes are still apart.
+    $|w_k-w_l|^2=2\sqrt{\lambda_Hn_g/\lambda_W}\,\delta_g$ and
+    $|\bar h_k-\bar h_l|^2=2\sqrt{\lambda_W/(\lambda_Hn_g)}\,\delta_g$. The minimiser is zero iff
+    $N\lambda\ge|(11^\top/K-I)D^{1/2}|_2$. The value is
+    $\sum_k\frac{n_k}N\mathrm{CE}(\bar z_k,k)+\lambda|\bar ZD^{1/2}|_*$ at the minimiser of that convex program, which
+    groups reduce to $\delta$ and the $G\times G$ group means. Of two groups with at least two classes in the majority,
+    all group means are zero from a further threshold on, which lies below that of zero: there the majority's classes
+    are still apart.
 Hypotheses:
     - cross-entropy of one-hot labels
     - free features
@@ -25,9 +32,46 @@ Hypotheses:
 Notation:
     Hong and Ling treat classes in clusters of equal size; lambda_W, lambda_H belong to a mean over samples. p are the
     softmax probabilities on samples of a class: of the class itself and of another class of its group.
-"""
+Why:
+    Averaging the features of a class lowers f unless they coincide, and the cheapest factors of $\bar Z$ cost
+    $\lambda|\bar ZD^{1/2}|_*$: a convex program in $\bar Z$ is left. Its minimiser is unique (cross-entropy is strictly
+    convex up to a constant in each column, and removing these constants lowers the nuclear norm), so that permutations
+    within groups leave it alone: it has the stated form. The gradient of the fit in $\bar ZD^{1/2}$ is
+    $(P-I)D^{1/2}/N$, P the softmax of the columns. On the differences $e_k-e_l$ within group g both matrices are
+    multiples of the identity, $\delta_g\sqrt{n_g}$ and $-(1-p_{own}+p_{other})\sqrt{n_g}/N$, and optimality asks that
+    minus the second is $\lambda$ where $\delta_g>0$, and at most $\lambda$ where $\delta_g=0$, that is where
+    $p_{own}=p_{other}$. This is the rule for $p_{own}-p_{other}$ and the threshold. The gaps of W and H are read off
+    $WW^\top=\sqrt{\lambda_H/\lambda_W}(\bar ZD\bar Z^\top)^{1/2}$ and its counterpart. Zero is optimal iff the gradient
+    at zero, where $P=11^\top/K$, has norm at most $\lambda$; group means of zero, iff the same holds of the gradient in
+    them.
+Checked:
+    Random starts are followed along the gradient flow to their ends. A dual point of the nuclear-norm program bounds
+    the minimum from below at each end, without the formula, and the value must lie in the interval so certified.
+    Within-class variability, deviations from the block structure, the group means, $p_{own}-p_{other}$, the gaps of
+    weights and of means, logits, decay term, $WW^\top$ and $H^\top H$ are compared at the certified ends, to what their
+    gradients leave open. They are certified to hold at every global minimiser where strict complementarity and a
+    Hessian that is positive definite off the gauge show that there is no other, and sampled elsewhere. Three thresholds
+    are located by bisection between certified ends: of minority collapse, of vanishing group means, and of zero.
+Refuted by:
+    One certified end at which any of these differs by more than its tolerance, or a threshold outside its last bracket.
+    The same check must refute collapse of the minority or of the majority 3 % too early or too late, zero 3 % too
+    early, group means that vanish together with the minority, n in the place of its root, the arithmetic mean of the
+    decays, a simplex ETF of classifiers, thresholds 0.1 % too late, and class and block averages off by 1e-6.
+Example:
+    Two classes of four samples and two of one, beyond minority collapse: the value, and $p_{own}-p_{other}$ in either
+    group by the rule $(1-N\lambda/\sqrt{n_g})_+$ and at the end of a random start.
 
-import dataclasses
+    >>> decay = (0.12, 0.12)
+    >>> problem = nct.unconstrained_features(counts=(4, 4, 1, 1), dim=3, loss="cross_entropy", weight_decay=decay)
+    >>> ends = nct.solve(problem, seeds=4, light=True)
+    >>> [round(float(value), 6) for value in (nct.global_minimum(problem).value, *ends.value)]
+    [1.246235, 1.246235, 1.246235, 1.246235, 1.246235]
+    >>> p = np.exp((ends.params.weights[0] @ ends.params.features)[0])
+    >>> p = p / p.sum(axis=0)
+    >>> rule = [max(1 - 10 * 0.12 / n**0.5, 0.0) for n in (4, 1)]
+    >>> [round(float(gap), 5) for gap in (*rule, abs(p[0, 0] - p[1, 0]), abs(p[2, 8] - p[3, 8]))]
+    [0.4, 0.0, 0.4, 0.0]
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -39,8 +83,6 @@ from proofs_numeric.imbalanced.groups import (
     group_claims,
     group_controls,
     means_onset,
-    means_onset_claim,
-    minority_collapse,
     zero_onset,
 )
 from proofs_numeric.imbalanced.hong_ling_predictions import (
@@ -50,12 +92,13 @@ from proofs_numeric.imbalanced.hong_ling_predictions import (
     merged_early,
     moved,
     predict_with,
+    thresholds,
     zero_early,
 )
 from proofs_numeric.pool import log_uniform, near, pick
 
 ID = "hong-ling-ce"
-# (counts, d); d = K-1 several times.
+# A shape is (counts, d); d = K-1 several times.
 SMALL = (((9, 1), 1), ((1, 1), 2), ((40, 3), 3))
 TWO_GROUPS = (((6, 6, 2, 2), 4), ((8, 8, 3, 3, 3), 5), ((12, 12, 2, 2), 3))
 SINGLE = (((9, 2, 2, 2), 3), ((12, 3, 3), 3), ((100, 2, 2), 2))
@@ -63,23 +106,28 @@ OTHER = (((5, 5, 3, 3, 1), 4), ((10, 5, 5, 2, 1, 1), 5), ((50, 50, 10, 2, 2), 5)
 
 
 def draw_instances(key):
-    """Two classes, two groups, a majority of one class, more groups; near every threshold on either side."""
+    """Draw two classes, two groups, a majority of one class, more groups; near every threshold on either side."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for counts, dim in pick(rng, SMALL):
-        drawn.append(make(rng, counts, dim, np.sqrt(counts[-1]) * log_uniform(rng, 3e-3, 0.3), "two classes"))
-        drawn.append(make(rng, counts, dim, zero_onset(counts, counts) * near(rng, above=False), "two classes"))
+        drawn.append(build_instance(rng, counts, dim, np.sqrt(counts[-1]) * log_uniform(rng, 3e-3, 0.3), "two classes"))
+        drawn.append(
+            build_instance(rng, counts, dim, zero_onset(counts, counts) * near(rng, above=False), "two classes")
+        )
     for counts, dim in pick(rng, TWO_GROUPS):
         small, between, large = np.sqrt(counts[-1]), means_onset(counts, counts), np.sqrt(counts[0])
-        drawn.append(make(rng, counts, dim, small * log_uniform(rng, 3e-3, 0.3), "all apart"))
+        drawn.append(build_instance(rng, counts, dim, small * log_uniform(rng, 3e-3, 0.3), "all apart"))
         for at, name in ((small, "minority"), (between, "group means"), (large, "majority")):
-            drawn.append(make(rng, counts, dim, at * near(rng, above=False), f"below {name}"))
-            drawn.append(make(rng, counts, dim, at * (1 + log_uniform(rng, 1e-3, 3e-2)), f"above {name}"))
+            drawn.append(build_instance(rng, counts, dim, at * near(rng, above=False), f"below {name}"))
+            drawn.append(build_instance(rng, counts, dim, at * (1 + log_uniform(rng, 1e-3, 3e-2)), f"above {name}"))
     for counts, dim in pick(rng, SINGLE):
         total = zero_onset(counts, counts)
-        drawn.append(make(rng, counts, dim, np.sqrt(counts[-1]) * log_uniform(rng, 0.03, 0.7), "single majority"))
-        drawn.append(make(rng, counts, dim, total * near(rng, above=False), "single majority, below zero"))
-        drawn.append(make(rng, counts, dim, total * (1 + log_uniform(rng, 1e-3, 3e-2)), "single majority, above zero"))
+        weak = np.sqrt(counts[-1]) * log_uniform(rng, 0.03, 0.7)
+        drawn.append(build_instance(rng, counts, dim, weak, "single majority"))
+        drawn.append(build_instance(rng, counts, dim, total * near(rng, above=False), "single majority, below zero"))
+        drawn.append(
+            build_instance(rng, counts, dim, total * (1 + log_uniform(rng, 1e-3, 3e-2)), "single majority, above zero")
+        )
     for counts, dim in pick(rng, OTHER):
         middle = np.sqrt(sorted(set(counts))[1])
         for at in (
@@ -87,12 +135,12 @@ def draw_instances(key):
             middle * near(rng, above=False),
             middle * (1 + log_uniform(rng, 1e-3, 3e-2)),
         ):
-            drawn.append(make(rng, counts, dim, at, "more groups"))
+            drawn.append(build_instance(rng, counts, dim, at, "more groups"))
     return drawn
 
 
-def make(rng, counts, dim, strength, regime):
-    """The instance with N lambda = `strength` and decays of a ratio up to a thousand."""
+def build_instance(rng, counts, dim, strength, regime):
+    """Build the instance with N lambda = `strength` and decays of a ratio up to a thousand."""
     ratio = 10 ** rng.uniform(-1.5, 1.5)
     product = (strength / sum(counts)) ** 2
     decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
@@ -102,42 +150,8 @@ def make(rng, counts, dim, strength, regime):
     return nct.Instance(problem, shown)
 
 
-def at_strength(problem, strength):
-    """The problem with N lambda = `strength` and the same ratio of the decays."""
-    factor = strength / (sum(problem.counts) * nct.closed_form.decay_strength(problem))
-    return dataclasses.replace(problem, weight_decay=np.asarray(factor * problem.weight_decay))
-
-
-def logit_size(problem, params):
-    """|W H|."""
-    return jnp.linalg.norm(problem.product(params))
-
-
-def far_around(problem):
-    """Strengths on either side of every threshold."""
-    return 0.1, 2.0 * float(np.sqrt(sum(problem.counts)))
-
-
-def thresholds(factor=1.0):
-    """The claims about the three thresholds, each multiplied by `factor`."""
-    return (
-        minority_collapse(
-            r"p_{own}=p_{other}\iff N\lambda\ge\sqrt{n_{min}}", at_strength, lambda p: factor * p.merged_at, far_around
-        ),
-        means_onset_claim(r"\text{group means vanish}", at_strength, lambda p: factor * p.means_at, far_around),
-        nct.Threshold(
-            "zero",
-            r"WH=0\iff N\lambda\ge|(11^\top/K-I)D^{1/2}|_2",
-            at_strength,
-            logit_size,
-            lambda p: factor * p.zero_at,
-            far_around,
-        ),
-    )
-
-
 def regime(*words):
-    """Instances whose regime is one of `words`."""
+    """Select instances whose regime is one of `words`."""
     return lambda instance: instance.parameters["regime"] in words
 
 

@@ -1,5 +1,6 @@
-"""What the theorem on imbalanced cross-entropy predicts, and the wrong versions of it."""
+"""What the theorem on imbalanced cross-entropy predicts, its thresholds, and the wrong versions of it."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.imbalanced.groups import means_onset, zero_onset
+from proofs_numeric.imbalanced.groups import means_onset, means_onset_claim, minority_collapse, zero_onset
 
 
 class Prediction(NamedTuple):
@@ -28,7 +29,7 @@ class Prediction(NamedTuple):
 
 
 def predict_with(strength=None, separation_of=None, shrink=None, merged_at=np.sqrt):
-    """The theorem; `strength` replaces N lambda, `separation_of` the rule for p_own - p_other, `shrink` edits `Grouped`.
+    """State the theorem; `strength` replaces lambda, `separation_of` the rule for p_own - p_other, `shrink` edits `Grouped`.
 
     `merged_at` is the N lambda at which a group of classes of n samples merges.
     """
@@ -66,28 +67,28 @@ def predict_with(strength=None, separation_of=None, shrink=None, merged_at=np.sq
 
 
 def means_at(counts):
-    """The further threshold where there is one, else NaN."""
+    """Return the further threshold where there is one, else NaN."""
     two = len(set(counts)) == 2 and counts.count(max(counts)) > 1
     return means_onset(counts, counts) if two else np.nan
 
 
 def moved(factor):
-    """Groups collapse when N lambda reaches `factor` sqrt(n_g)."""
+    """Let groups collapse when N lambda reaches `factor` sqrt(n_g)."""
     return lambda strength, n: jnp.where(strength < factor * jnp.sqrt(n), 1 - strength / jnp.sqrt(n), 0.0)
 
 
 def merged_early(found, strength, counts):
-    """Gaps zero already for N lambda >= 0.97 sqrt(n_g)."""
+    """Set gaps to zero already for N lambda >= 0.97 sqrt(n_g)."""
     return found._replace(gaps=np.where(strength < 0.97 * np.sqrt(counts), found.gaps, 0.0))
 
 
 def means_merged(found, strength, counts):
-    """Group means zero as soon as the minority has collapsed."""
+    """Set group means to zero as soon as the minority has collapsed."""
     return found._replace(means=np.where(strength < np.sqrt(counts[-1]), found.means, 0.0))
 
 
 def zero_early(factor):
-    """The zero solution from `factor` times the true threshold on."""
+    """Predict the zero solution from `factor` times the true threshold on."""
 
     def predict(problem):
         prediction = predict_with()(problem)
@@ -100,7 +101,7 @@ def zero_early(factor):
 
 
 def etf(problem):
-    """W W^T a simplex ETF of the right trace."""
+    """Predict a W W^T that is a simplex ETF of the right trace."""
     prediction = predict_with()(problem)
     frame = np.asarray(nct.closed_form.simplex_etf(problem.classes)) / (problem.classes - 1)
     gram = frame * np.trace(prediction.minimum.gram_weights)
@@ -108,5 +109,39 @@ def etf(problem):
 
 
 def arithmetic(problem):
-    """(lambda_W + lambda_H)/2 in the place of the geometric mean."""
+    """Return (lambda_W + lambda_H)/2 in the place of the geometric mean."""
     return 0.5 * jnp.sum(jnp.asarray(problem.weight_decay))
+
+
+def at_strength(problem, strength):
+    """Return the problem with N lambda = `strength` and the same ratio of the decays."""
+    factor = strength / (sum(problem.counts) * nct.closed_form.decay_strength(problem))
+    return dataclasses.replace(problem, weight_decay=np.asarray(factor * problem.weight_decay))
+
+
+def logit_size(problem, params):
+    """Return |W H|."""
+    return jnp.linalg.norm(problem.product(params))
+
+
+def far_around(problem):
+    """Name strengths on either side of every threshold."""
+    return 0.1, 2.0 * float(np.sqrt(sum(problem.counts)))
+
+
+def thresholds(factor=1.0):
+    """Make the claims about the three thresholds, each multiplied by `factor`."""
+    return (
+        minority_collapse(
+            r"p_{own}=p_{other}\iff N\lambda\ge\sqrt{n_{min}}", at_strength, lambda p: factor * p.merged_at, far_around
+        ),
+        means_onset_claim(r"\text{group means vanish}", at_strength, lambda p: factor * p.means_at, far_around),
+        nct.Threshold(
+            "zero",
+            r"WH=0\iff N\lambda\ge|(11^\top/K-I)D^{1/2}|_2",
+            at_strength,
+            logit_size,
+            lambda p: factor * p.zero_at,
+            far_around,
+        ),
+    )

@@ -1,25 +1,67 @@
 r"""The layer-peeled model: simplex ETF, and minority collapse at a finite ratio.
 
-The layer-peeled model: a simplex when balanced, and minority collapse at a finite imbalance ratio.
+The layer-peeled model bounds the energy of classifiers and features where others pay for it. With classes of equal size
+it ends in a simplex, for any number n of samples. With two sizes of classes the classifiers of the small ones come
+closer as the imbalance grows, and at a finite ratio they coincide: the network cannot tell the small classes apart. The
+original theorem has this in the limit; here it is an exact condition, for any K.
 
-Theorem:
+Problem:
+    $\min_{W,H}\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ subject to $\frac1K\sum_k|w_k|^2\le E_W$ and
+    $\frac1K\sum_k\frac1{n_k}\sum_i|h_{k,i}|^2\le E_H$, over $W\in\mathbb R^{K\times d}$ and the features
+    $H\in\mathbb R^{d\times N}$ of $N=\sum_kn_k$ samples.
+Theorem (Fang et al. 2021, number unchecked; the exact condition, its energies and R_0 are our own):
     Minimise $\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ subject to $\frac1K\sum_k|w_k|^2\le E_W$ and
-    $\frac1K\sum_k\frac1{n_k}\sum_i|h_{k,i}|^2\le E_H$. Every minimiser repeats its class means, and $\bar Z=W\bar H$ is the
-    unique minimiser of the cross-entropy subject to $|\bar Z|_*\le K\sqrt{E_WE_H}$, with multiplier $\mu=|(P-I)D/N|_2>0$;
-    $WW^\top=\sqrt{E_W/E_H}(\bar Z\bar Z^\top)^{1/2}$, $\bar H^\top\bar H=\sqrt{E_H/E_W}(\bar Z^\top\bar Z)^{1/2}$. Balanced:
-    $\bar Z=\frac{K\sqrt{E_WE_H}}{K-1}S$, a simplex ETF. Two groups, $n_A>n_B$: within a group
-    $p_{own}-p_{other}=(1-\mu N/n_g)_+$, so that the minority's classifiers and means coincide iff $n_B/N\le\mu$, that is iff
-    $R=n_A/n_B$ is at least a finite $R_0(K_A,K_B,E_WE_H)$, or for given counts iff $\sqrt{E_WE_H}$ is at most $|\bar
-    Z|_*/K$ at $\mu=n_B/N$. Below a second, smaller energy (for $K_A\ge2$) all group means are zero, and with them all that
-    belongs to the minority.
+    $\frac1K\sum_k\frac1{n_k}\sum_i|h_{k,i}|^2\le E_H$. Every minimiser repeats its class means, and $\bar Z=W\bar H$ is
+    the unique minimiser of the cross-entropy subject to $|\bar Z|_*\le K\sqrt{E_WE_H}$, with multiplier
+    $\mu=|(P-I)D/N|_2>0$; $WW^\top=\sqrt{E_W/E_H}(\bar Z\bar Z^\top)^{1/2}$,
+    $\bar H^\top\bar H=\sqrt{E_H/E_W}(\bar Z^\top\bar Z)^{1/2}$. Balanced: $\bar Z=\frac{K\sqrt{E_WE_H}}{K-1}S$, a
+    simplex ETF. Two groups, $n_A>n_B$: within a group $p_{own}-p_{other}=(1-\mu N/n_g)_+$, so that the minority's
+    classifiers and means coincide iff $n_B/N\le\mu$, that is iff $R=n_A/n_B$ is at least a finite
+    $R_0(K_A,K_B,E_WE_H)$, or for given counts iff $\sqrt{E_WE_H}$ is at most $|\bar Z|_*/K$ at $\mu=n_B/N$. Below a
+    second, smaller energy (for $K_A\ge2$) all group means are zero, and with them all that belongs to the minority.
 Hypotheses:
     - a layer-peeled model, without a bias
     - d >= K-1, K >= 2
     - E_W, E_H > 0
     - balanced, or two groups of classes of equal size
 Notation:
-    Fang et al.: E_W, E_H as here, sums over n_k samples of class k; their R is n_A/n_B. P are the softmax
-    probabilities of the class means, columns classes; D = diag(n_k).
+    Fang et al.: E_W, E_H as here, sums over n_k samples of class k; their R is n_A/n_B. P are the softmax probabilities
+    of the class means, columns classes; D = diag(n_k).
+Why:
+    Averaging the features of a class does not raise the fit, and leaves energy over unless they coincide, with which
+    the fit could be lowered. Since $|W\bar H|_*\le|W|_F|\bar H|_F$, with equality for balanced factors, what is left is
+    the convex program in $\bar Z$ with $|\bar Z|_*\le K\sqrt{E_WE_H}$. Cross-entropy is strictly convex up to constants
+    in the columns, whose removal lowers the nuclear norm, and its gradient $G=(P-I)D/N$ is never zero: the minimiser is
+    unique, the constraint active, and $-G$ is $\mu=|G|_2>0$ times a subgradient of the nuclear norm. Unique, it does
+    not change under permutations within groups: balanced it is a multiple of S. On the differences within group g $-G$
+    is $(1-p_{own}+p_{other})n_g/N$ times the identity: equal to $\mu$ where the classes are apart, at most $\mu$ where
+    they coincide. This is the rule and the condition $n_B/N\le\mu$. $\bar Z$ also minimises the fit plus
+    $\mu|\bar Z|_*$, and $|\bar Z|_*$ falls as the price $\mu$ grows: hence the condition on the energy for given
+    counts. That the condition on R has one finite threshold is seen numerically, not proved.
+Checked:
+    Random starts on the two spheres are followed along the gradient flow to their ends. A dual point of the convex
+    program bounds the minimum from below at each end, without the formula, and the value must lie in the interval so
+    certified. Within-class variability, deviations from the block structure, the group means, $p_{own}-p_{other}$, the
+    gaps of weights and of means, logits, $WW^\top$, $H^\top H$ and the multiplier are compared at the certified ends,
+    to what their gradients leave open; that no other minimisers exist is not certified for this model, and these are
+    sampled. Two energies, of minority collapse and of vanishing group means, are located by bisection between certified
+    ends.
+Refuted by:
+    One certified end at which any of these differs by more than its tolerance, or a threshold outside its last bracket.
+    The same check must refute minority collapse 3 % too early or too late, collapse at no finite ratio, a simplex under
+    imbalance, group means that vanish together with the minority, the arithmetic mean of the energies, the root of n in
+    the place of n, energies 0.1 % too large, and class and block averages off by 1e-6.
+Example:
+    Two classes of four samples and two of one, at an energy below that of minority collapse: the value, and the
+    distance of the last two classifiers, by the theorem and at the ends of four random starts.
+
+    >>> problem = nct.layer_peeled(counts=(4, 4, 1, 1), dim=3, energies=(1.0, 1.0))
+    >>> told, ends = predict_with()(problem), nct.solve(problem, seeds=4, light=True)
+    >>> bool(told.merged_at > 1.0), [round(float(value), 6) for value in (told.value, *ends.value)]
+    (True, [0.446989, 0.446989, 0.446989, 0.446989, 0.446989])
+    >>> minority = ends.params.weights[0][:, 2] - ends.params.weights[0][:, 3]
+    >>> [round(float(gap), 5) for gap in (told.weight_gaps[1], *(minority**2).sum(axis=1))]
+    [0.0, 0.0, 0.0, 0.0, 0.0]
 """
 
 import dataclasses
@@ -49,36 +91,38 @@ from proofs_numeric.imbalanced.peeled_program import means_energy, threshold_ene
 from proofs_numeric.pool import log_uniform, near, pick
 
 ID = "layer-peeled"
-# (counts, d); d = K-1 several times. Of a pair the imbalance ratio differs, so that R_0 lies between them at some energy.
+# A shape is (counts, d); d = K-1 several times. Of a pair the ratios differ, so that R_0 lies between them at some energy.
 BALANCED = (((5, 5, 5), 2), ((3, 3), 1), ((1, 1, 1, 1), 3))
 PAIRS = ((((4, 4, 2, 2), 4), ((8, 8, 2, 2), 4)), (((3, 3, 1, 1), 3), ((10, 10, 1, 1), 3)))
 SINGLE = (((9, 3, 3), 3), ((12, 2, 2, 2), 4), ((60, 3, 3), 2))
 
 
 def draw_instances(key):
-    """Balanced; two ratios R at one energy, with R_0 between them; near both thresholds on either side."""
+    """Draw balanced counts; two ratios R at one energy, with R_0 between them; near both thresholds on either side."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for counts, dim in pick(rng, BALANCED):
-        drawn += [make(rng, counts, dim, energy, "balanced") for energy in (log_uniform(rng, 0.02, 0.3), 1.0)]
+        drawn += [build_instance(rng, counts, dim, energy, "balanced") for energy in (log_uniform(rng, 0.02, 0.3), 1.0)]
     pair, single = *pick(rng, PAIRS), *pick(rng, SINGLE)
     common = float(np.sqrt(np.prod([threshold_energy(counts) for counts, _ in pair])))
     for counts, dim in (*pair, single):
         critical = threshold_energy(counts)
-        drawn.append(make(rng, counts, dim, critical * (1 - log_uniform(rng, 1e-3, 3e-2)), "merged, near apart"))
-        drawn.append(make(rng, counts, dim, critical * near(rng, above=True), "apart, near merged"))
+        drawn.append(
+            build_instance(rng, counts, dim, critical * (1 - log_uniform(rng, 1e-3, 3e-2)), "merged, near apart")
+        )
+        drawn.append(build_instance(rng, counts, dim, critical * near(rng, above=True), "apart, near merged"))
         if counts != single[0]:
-            drawn.append(make(rng, counts, dim, common, "apart" if common > critical else "merged"))
-    drawn.append(make(rng, *pair[0], threshold_energy(pair[0][0]) * rng.uniform(1.5, 2.5), "apart"))
-    drawn.append(make(rng, *single, threshold_energy(single[0]) * log_uniform(rng, 0.05, 0.8), "merged"))
+            drawn.append(build_instance(rng, counts, dim, common, "apart" if common > critical else "merged"))
+    drawn.append(build_instance(rng, *pair[0], threshold_energy(pair[0][0]) * rng.uniform(1.5, 2.5), "apart"))
+    drawn.append(build_instance(rng, *single, threshold_energy(single[0]) * log_uniform(rng, 0.05, 0.8), "merged"))
     lower = means_energy(pair[1][0])
-    drawn.append(make(rng, *pair[1], lower * (1 - log_uniform(rng, 1e-3, 3e-2)), "means zero"))
-    drawn.append(make(rng, *pair[1], lower * near(rng, above=True), "merged, means near zero"))
+    drawn.append(build_instance(rng, *pair[1], lower * (1 - log_uniform(rng, 1e-3, 3e-2)), "means zero"))
+    drawn.append(build_instance(rng, *pair[1], lower * near(rng, above=True), "merged, means near zero"))
     return drawn
 
 
-def make(rng, counts, dim, energy, regime):
-    """The instance with sqrt(E_W E_H) = `energy` and energies of a ratio up to a thousand."""
+def build_instance(rng, counts, dim, energy, regime):
+    """Build the instance with sqrt(E_W E_H) = `energy` and energies of a ratio up to a thousand."""
     ratio = 10 ** rng.uniform(-0.75, 0.75)
     energies = (float(energy * ratio), float(energy / ratio))
     problem = nct.layer_peeled(counts=counts, dim=dim, energies=energies)
@@ -92,20 +136,20 @@ def make(rng, counts, dim, energy, regime):
 
 
 def multiplier(problem, params):
-    """-<G, Z>/(K sqrt(E_W E_H)) with G the gradient of the mean cross-entropy in the logits."""
+    """Return -<G, Z>/(K sqrt(E_W E_H)) with G the gradient of the mean cross-entropy in the logits."""
     logits = problem.logits(params)
     gradient = problem.loss.gradient(logits, problem.targets) / logits.shape[1]
     return -jnp.sum(gradient * logits) / problem.radius
 
 
 def at_energy(problem, energy):
-    """The problem with sqrt(E_W E_H) = `energy` and the same ratio of the energies."""
+    """Return the problem with sqrt(E_W E_H) = `energy` and the same ratio of the energies."""
     factor = energy * problem.classes / problem.radius
     return dataclasses.replace(problem, energies=np.asarray(factor * problem.energies))
 
 
 def far_around(problem):
-    """Energies on either side of every threshold."""
+    """Name energies on either side of every threshold."""
     return 0.02, 8.0
 
 
@@ -115,7 +159,7 @@ def has_minority_pairs(instance):
 
 
 def thresholds(factor=1.0):
-    """The claims about both thresholds, each multiplied by `factor`."""
+    """Make the claims about both thresholds, each multiplied by `factor`."""
     return (
         minority_collapse(
             r"p_{own}=p_{other}\iff\sqrt{E_WE_H}\le|\bar Z|_*/K\text{ at }\mu=n_{min}/N",
@@ -129,7 +173,7 @@ def thresholds(factor=1.0):
 
 
 def gram(index):
-    """W W^T or H^T H."""
+    """Return W W^T or H^T H."""
 
     def observe(problem, params):
         factor = factor_pair(problem, params)[index]
@@ -139,7 +183,7 @@ def gram(index):
 
 
 def regime(*words):
-    """Instances whose regime is one of `words`."""
+    """Select instances whose regime is one of `words`."""
     return lambda instance: instance.parameters["regime"] in words
 
 

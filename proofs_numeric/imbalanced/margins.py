@@ -33,7 +33,7 @@ class HardMargin(NamedTuple):
 
 
 def hard_margin_problem(rng, counts, dim, class_scale=None, label_scale=None, reduced=True):
-    """The problem with the multipliers of the candidate optimum; decays of any size, and of a ratio up to thirty or less.
+    """Build the problem with the multipliers of the candidate optimum, and decays of any size and a ratio up to thirty.
 
     Balanced factors of n samples a class are as unequal as n lambda_H / lambda_W, which makes the flow stiff: at most 300.
     """
@@ -52,7 +52,7 @@ def hard_margin_problem(rng, counts, dim, class_scale=None, label_scale=None, re
 
 
 def multipliers_by_quadrature(counts, class_scale, label_scale):
-    """The multipliers from their integral, which shows their sign; the problem itself has them from a polar factor."""
+    """Return the multipliers from their integral, which shows their sign; the problem has them from a polar factor."""
     return _integrals(tuple(counts.tolist()), tuple(class_scale.tolist()), tuple(label_scale.tolist()))
 
 
@@ -83,13 +83,13 @@ def _integrals(*data):
 
 
 def data_of(problem):
-    """(counts, class scale, label scale) as NumPy arrays."""
+    """Return (counts, class scale, label scale) as NumPy arrays."""
     loss = problem.loss
     return np.asarray(nct.closed_form.class_counts(problem)), np.asarray(loss.class_scale), np.asarray(loss.label_scale)
 
 
 def describe(problem, minimum):
-    """A prediction from a `Minimum`: norms and angles read off its Gram matrices."""
+    """Make a prediction of a `Minimum`, with norms and angles read off its Gram matrices."""
     counts, class_scale, label_scale = data_of(problem)
     targets = np.asarray(problem.targets)
     means = (targets * np.asarray(problem.multiplicity)[None, :] / counts[:, None]).T
@@ -108,7 +108,7 @@ def describe(problem, minimum):
 
 
 def with_product(problem, means):
-    """The prediction if the class-mean logits were `means` (K x K), with the value that belongs to them."""
+    """Return the prediction if the class-mean logits were `means` (K x K), with the value that belongs to them."""
     product = jnp.asarray(means) @ jnp.asarray(problem.targets)
     weighted = product * jnp.sqrt(jnp.asarray(problem.multiplicity))[None, :]
     strength = jnp.sqrt(jnp.prod(jnp.asarray(problem.weight_decay)))
@@ -126,7 +126,7 @@ def _class_means(problem, params):
 
 
 def _implied(problem, params):
-    """Multipliers that a point implies, for the sum over samples, without clipping at zero."""
+    """Return the multipliers that a point implies, for the sum over samples, without clipping at zero."""
     total = jnp.sum(jnp.asarray(problem.multiplicity))
     return problem.loss.unclipped(problem.logits(params), jnp.asarray(problem.targets)) / total
 
@@ -213,7 +213,7 @@ CLAIMS = (
 
 
 def margin_controls(predict):
-    """Wrong versions of the claims that no wrong formula of a theorem need touch: all by a relative 1e-6."""
+    """Build the wrong versions of the claims that no wrong formula of a theorem need touch: all by a relative 1e-6."""
 
     def heavier(problem):
         found = predict(problem)

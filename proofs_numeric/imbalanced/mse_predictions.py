@@ -12,25 +12,25 @@ Prediction.__doc__ = "A `Minimum`, all singular values of the centred targets, a
 
 
 def spectrum(counts):
-    """Singular values of the centred targets, the largest first."""
+    """Return the singular values of the centred targets, the largest first."""
     return nct.closed_form.class_target_spectrum(tuple(counts), reduced=True)[1]
 
 
 def with_spectrum(problem, minimum, sigma=None):
-    """The prediction that has this minimum, and the sigma of the theorem or others."""
+    """Return the prediction that has this minimum, and the sigma of the theorem or others."""
     sigma = spectrum(problem.counts) if sigma is None else sigma
     return Prediction(*minimum, sigma=sigma, rank=min(problem.widths[0], sigma.size))
 
 
 def predict(problem):
-    """The theorem."""
+    """State the theorem."""
     return with_spectrum(problem, nct.closed_form.imbalanced_squared_error_minimum(problem))
 
 
 def variant(
     on=lambda sigma, threshold: sigma > threshold, strength=nct.closed_form.decay_strength, centred=True, rank=True
 ):
-    """The theorem with another rule for which directions are on, another lambda, or targets that are not centred."""
+    """State the theorem with another rule for which directions are on, another lambda, or targets that are not centred."""
 
     def wrong(problem):
         counts = np.asarray(problem.counts, dtype=float)
@@ -54,10 +54,10 @@ def variant(
 
 
 def arithmetic(problem):
-    """(lambda_W + lambda_H)/2 in the place of the geometric mean."""
+    """Return (lambda_W + lambda_H)/2 in the place of the geometric mean."""
     return 0.5 * jnp.sum(jnp.asarray(problem.weight_decay))
 
 
 def uniform_bias(problem):
-    """b = 1/K, as for balanced counts."""
+    """Predict b = 1/K, as for balanced counts."""
     return predict(problem)._replace(bias=jnp.full((problem.classes,), 1.0 / problem.classes))

@@ -6,7 +6,7 @@ from proofs_numeric.imbalanced.paths import EXPONENTS, LAST, expansion, fixed_po
 
 
 def with_limit(rule):
-    """The theorem with another limit direction: `rule` of (counts, class scale, label scale, offset)."""
+    """State the theorem with another limit direction: `rule` of (counts, class scale, label scale, offset)."""
 
     def wrong(problem):
         right, data = predict_path(problem), [np.asarray(x) for x in path_data(problem)]
@@ -18,7 +18,7 @@ def with_limit(rule):
 
 
 def with_second_term(rule):
-    """The theorem with another second term: `rule` of the right one and of (counts, class scale, label scale, offset)."""
+    """State the theorem with another second term: `rule` of the right one, counts, class scale, label scale and offset."""
 
     def wrong(problem):
         right, data = predict_path(problem), [np.asarray(x) for x in path_data(problem)]
@@ -29,7 +29,7 @@ def with_second_term(rule):
 
 
 def with_logits(**changes):
-    """The theorem with other fixed points: without the probability of the right class (`hard`), or another offset."""
+    """State the theorem with other logits: without the probability of the right class (`hard`), or another offset."""
 
     def wrong(problem):
         counts, class_scale, label_scale, offset = (np.asarray(x) for x in path_data(problem))
@@ -41,7 +41,7 @@ def with_logits(**changes):
 
 
 def power_law(power):
-    """The theorem with distances that fall as lambda^power from the first on."""
+    """State the theorem with distances that fall as lambda^power from the first on."""
 
     def wrong(problem):
         right = predict_path(problem)
@@ -51,6 +51,6 @@ def power_law(power):
 
 
 def first_order(problem):
-    """The distance no more than its first-order term."""
+    """Predict a distance that is no more than its first-order term."""
     right = predict_path(problem)
     return right._replace(distance=right.first_order)

@@ -38,7 +38,7 @@ class Path(NamedTuple):
 
 
 def path_problem(counts, dim, class_scale=None, label_scale=None, offset=None):
-    """Sum-of-samples loss plus lambda/2 (|W|^2 + |H|^2), divided by lambda, for all lambda side by side."""
+    """Build the sum-of-samples loss plus lambda/2 (|W|^2 + |H|^2), divided by lambda, for all lambda side by side."""
     classes, samples, members = len(counts), float(sum(counts)), []
     for exponent in EXPONENTS:
         loss = nct.losses.vector_scaling(
@@ -55,21 +55,21 @@ def path_problem(counts, dim, class_scale=None, label_scale=None, offset=None):
 
 
 def multipliers(logits, counts, class_scale, label_scale):
-    """a_ck(Z) = -(V U^T)_ck / (sqrt(n_k) gamma_k delta_c), with V U^T the polar factor of Z D^(1/2)."""
+    """Return a_ck(Z) = -(V U^T)_ck / (sqrt(n_k) gamma_k delta_c), with V U^T the polar factor of Z D^(1/2)."""
     left, _, right = np.linalg.svd(logits * np.sqrt(counts)[None, :])
     polar = left[:, :-1] @ right[:-1]
     return -polar / (np.sqrt(counts)[None, :] * class_scale[:, None] * label_scale[None, :])
 
 
 def from_margins(margins, class_scale, label_scale):
-    """The logits with given margins, orthogonal to 1/delta."""
+    """Return the logits with given margins, orthogonal to 1/delta."""
     null = 1.0 / class_scale
     raw = -np.where(np.eye(len(null)) > 0, 0.0, margins) * null[:, None] / label_scale[None, :]
     return raw - np.outer(null, null @ raw) / (null @ null)
 
 
 def expansion(counts, class_scale, label_scale, offset, terms=5):
-    """Z_0, ..., Z_4 of Z_lambda = L Z_0 + Z_1 + Z_2/L + ..., L = log(1/lambda).
+    """Return Z_0, ..., Z_4 of Z_lambda = L Z_0 + Z_1 + Z_2/L + ..., L = log(1/lambda).
 
     With e = 1/L the margins of Y = e Z_lambda are 1 + e (iota_c - iota_k - log a(Y)) but for a term of order lambda, because a
     is the same for every multiple of Y. So Y is analytic in e, and the margins of Z_{k+1} are minus the coefficient of e^k in
@@ -95,7 +95,7 @@ def expansion(counts, class_scale, label_scale, offset, terms=5):
 
 
 def fixed_point(exponent, counts, class_scale, label_scale, offset, *, hard=False):
-    """Z_lambda from its margins log((1 - lambda sum a)/(lambda a)) + iota_c - iota_k, a = a(Z_lambda), by damped iteration.
+    """Find Z_lambda of margins log((1 - lambda sum a)/(lambda a)) + iota_c - iota_k by damped iteration, a = a(Z_lambda).
 
     With `hard` the numerator is 1, as if the probability of the right class were.
     """
@@ -106,14 +106,14 @@ def fixed_point(exponent, counts, class_scale, label_scale, offset, *, hard=Fals
     for _ in range(2000):
         a = np.where(off, multipliers(logits, counts, class_scale, label_scale), 0.0)
         correct = 1.0 - lam * a.sum(axis=0)
-        if np.any(a[off] <= 0) or np.any(correct <= 0):  # outside the domain: back towards the limit
+        if np.any(a[off] <= 0) or np.any(correct <= 0):  # The point is outside the domain: go back towards the limit.
             logits = 0.5 * (logits + log * limit)
             continue
         margins = log + (0.0 if hard else np.log(correct)[None, :]) - np.log(np.where(off, a, 1.0)) + shift
         new = from_margins(margins, class_scale, label_scale)
         before, change = change, np.max(np.abs(new - logits))
         logits = 0.5 * (logits + new)
-        if change <= 1e-11 * log and change >= 0.7 * before:  # down to rounding
+        if change <= 1e-11 * log and change >= 0.7 * before:  # The change is down to rounding.
             return logits
     return np.full_like(logits, np.nan)
 
@@ -138,7 +138,7 @@ def _predict(counts, class_scale, label_scale, offset):
 
 
 def path_data(problem):
-    """(counts, class scale, label scale, offset) of a path, as tuples."""
+    """Return (counts, class scale, label scale, offset) of a path, as tuples."""
     first = problem.member(0)
     loss = first.loss
     arrays = (nct.closed_form.class_counts(first), loss.class_scale, loss.label_scale, loss.offset)
@@ -146,7 +146,7 @@ def path_data(problem):
 
 
 def predict_path(problem):
-    """The theorem."""
+    """State the theorem."""
     return _predict(*path_data(problem))
 
 
@@ -178,8 +178,8 @@ def _logit_terms(problem, params):
     return jnp.linalg.norm(problem.invariants(params))
 
 
-def turns(instance):
-    """Whether there are more than two classes: of two the direction moves by little, or not at all."""
+def direction_moves(instance):
+    """Tell whether there are more than two classes: of two the direction moves by little, or not at all."""
     return instance.problem.members.classes > 2
 
 
@@ -199,7 +199,7 @@ CLAIMS = (
         terms=lambda problem, x: jnp.ones(()),
         resolution=1e-5,
         because="the gradients of starts are of order 1/lambda, and their rounding is within the tolerance",
-        applies=turns,
+        applies=direction_moves,
     ),
     nct.UpperBound(
         "expansion, above",
@@ -224,7 +224,7 @@ SECOND_CLAIMS = ("expansion, above", "expansion, below")
 
 
 def is_path(instance):
-    """Whether the members are the models with lambda_W = lambda_H = 10^-2, ..., 10^-6, divided by lambda."""
+    """Tell whether the members are the models with lambda_W = lambda_H = 10^-2, ..., 10^-6, divided by lambda."""
     members = instance.problem.members
     lambdas = np.exp(-np.asarray(_logs(instance.problem)))
     return np.all(np.asarray(members.weight_decay) == 1) and np.allclose(lambdas, 10.0 ** -np.asarray(EXPONENTS, float))

@@ -27,7 +27,7 @@ class Prediction(NamedTuple):
 
 
 def predict_with(radius_of=None, separation_of=None, edit=None):
-    """The theorem; other rules for the nuclear norm allowed and for p_own - p_other, or an edited `Grouped`."""
+    """State the theorem, or other rules for the nuclear norm and for p_own - p_other, or an edited `Grouped`."""
 
     def predict(problem):
         counts = problem.counts
@@ -62,7 +62,7 @@ def predict_with(radius_of=None, separation_of=None, edit=None):
 
 
 def etf(found, problem):
-    """A simplex ETF of the nuclear norm allowed."""
+    """Predict a simplex ETF of the nuclear norm allowed."""
     sizes = np.asarray(nct.closed_form.count_groups(problem.counts)[0], dtype=float)
     scale = float(problem.radius) / (problem.classes - 1)
     means = scale * (np.diag(1 / sizes) - 1 / problem.classes)
@@ -70,25 +70,25 @@ def etf(found, problem):
 
 
 def merged_late(found, problem):
-    """The minority's gap zero up to 1.03 times the threshold energy."""
+    """Set the minority's gap to zero up to 1.03 times the threshold energy."""
     energy = float(problem.radius) / problem.classes
     zero = np.array([False] * (found.gaps.size - 1) + [energy < 1.03 * threshold_energy(problem.counts)])
     return found._replace(gaps=np.where(zero, 0.0, found.gaps))
 
 
 def merged_in_the_limit(found, problem):
-    """The minority's gap that of the majority over R: zero only for infinite R."""
+    """Set the minority's gap to that of the majority over R: zero only for infinite R."""
     gaps = np.array(found.gaps)
     gaps[-1] = gaps[0] * min(problem.counts) / max(problem.counts)
     return found._replace(gaps=gaps)
 
 
 def without_limit(strength, n, problem):
-    """The formula for p_own - p_other continued to 0.97 times the threshold energy."""
+    """Continue the formula for p_own - p_other to 0.97 times the threshold energy."""
     near = float(problem.radius) / problem.classes > 0.97 * threshold_energy(problem.counts)
     return 1 - strength / n if near else np.maximum(1 - strength / n, 0.0)
 
 
 def means_gone(found, problem):
-    """Group means zero for every merged minority."""
+    """Set group means to zero for every merged minority."""
     return found._replace(means=0.0 * found.means)

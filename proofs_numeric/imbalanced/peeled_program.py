@@ -7,7 +7,7 @@ from proofs_numeric.imbalanced.groups import bracketed_root, means_onset
 
 
 def program(counts, multiplier):
-    """The grouped program with the nuclear norm of the plain class means, at the price `multiplier` mu."""
+    """Solve the grouped program with the nuclear norm of the plain class means, at the price `multiplier` mu."""
     sizes, values = nct.closed_form.count_groups(counts)
     return nct.closed_form.grouped_cross_entropy(
         sizes, [float(n) for n in values], float(multiplier), np.ones(len(sizes))
@@ -15,7 +15,7 @@ def program(counts, multiplier):
 
 
 def solve_multiplier(counts, radius):
-    """The mu at which the nuclear norm is `radius`: it falls from infinity to 0 as mu grows from 0."""
+    """Find the mu at which the nuclear norm is `radius`: it falls from infinity to 0 as mu grows from 0."""
 
     def excess(logarithm):
         return float(program(counts, np.exp(logarithm)).norm) - radius
@@ -28,24 +28,24 @@ def solve_multiplier(counts, radius):
 
 
 def threshold_energy(counts):
-    """sqrt(E_W E_H) up to which the minority's classifiers coincide: |Z|_*/K where mu = n_min/N."""
+    """Return sqrt(E_W E_H) up to which the minority's classifiers coincide: |Z|_*/K where mu = n_min/N."""
     return float(program(counts, min(counts) / sum(counts)).norm) / len(counts)
 
 
 def means_energy(counts):
-    """sqrt(E_W E_H) up to which all group means are zero: only the majority's classes are told apart."""
+    """Return sqrt(E_W E_H) up to which all group means are zero: only the majority's classes are told apart."""
     return float(program(counts, means_onset(counts, np.ones(len(counts))) / sum(counts)).norm) / len(counts)
 
 
 def norm_at_threshold(majority, minority, ratio):
-    """|Z|_* where `minority` classes are about to merge, beside `majority` classes with `ratio` times as many samples."""
+    """Return |Z|_* where `minority` classes are about to merge, beside `majority` ones with `ratio` times as many samples."""
     samples = majority * ratio + minority
     found = nct.closed_form.grouped_cross_entropy((majority, minority), (ratio, 1.0), 1.0 / samples, (1.0, 1.0))
     return float(found.norm)
 
 
 def threshold_ratio(majority, minority, energy):
-    """R_0: the ratio n_A/n_B from which on the minority's classifiers coincide at sqrt(E_W E_H) = `energy`."""
+    """Find R_0, the ratio n_A/n_B from which on the minority's classifiers coincide at sqrt(E_W E_H) = `energy`."""
     radius = (majority + minority) * energy
     high = 2.0
     while norm_at_threshold(majority, minority, high) < radius:

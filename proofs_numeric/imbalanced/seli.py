@@ -1,17 +1,25 @@
 r"""Hard margins, imbalanced: simplex-encoded labels.
 
-Hard margins, imbalanced: the simplex-encoded-labels interpolation, for STEP imbalance and any other.
+As the decay vanishes cross-entropy ends in a hard-margin problem. With classes of different sizes its solution is no
+simplex, but it has a simple description: the logits are those of the balanced case, whatever the sizes, and only the
+way in which they are split into classifiers and features depends on the number n of samples. Classifiers of small
+classes turn from obtuse to acute angles as the imbalance grows, but never coincide: there is no minority collapse here,
+at any K.
 
-Theorem:
+Problem:
+    $\min_{W,H}\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ subject to $(w_{y_i}-w_c)^\top h_i\ge1$ for all
+    samples i and $c\ne y_i$, over $W\in\mathbb R^{K\times d}$ and the features $H\in\mathbb R^{d\times N}$ of
+    $N=\sum_kn_k$ samples.
+Theorem (Thrampoulidis et al. 2022, number unchecked; other fractions and any counts are our own):
     Let $d\ge K-1$, $D=\mathrm{diag}(n_k)$, $S=I-11^\top/K$, $SD^{1/2}=V\Lambda U^\top$. Every minimiser of
     $\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ subject to $(w_{y_i}-w_c)^\top h_i\ge1$ for $c\ne y_i$ has
     $WH=S\otimes$ repeats, all margins equal to 1, value $\sqrt{\lambda_W\lambda_H}\,|SD^{1/2}|_*$,
-    $WW^\top=\sqrt{\lambda_H/\lambda_W}\,V\Lambda V^\top$, and per class $H^\top
-    H=\sqrt{\lambda_W/\lambda_H}\,V\Lambda^{+}V^\top$. For $\lambda_W\lambda_H=1$ the multipliers of one sample are
-    $a_{ck}=\frac1\pi\int_0^\infty t^{-1/2}[(t+n_c)(t+n_k)\sum_j(t+n_j)^{-1}]^{-1}dt>0$.
+    $WW^\top=\sqrt{\lambda_H/\lambda_W}\,V\Lambda V^\top$, and per class
+    $H^\top H=\sqrt{\lambda_W/\lambda_H}\,V\Lambda^{+}V^\top$. For $\lambda_W\lambda_H=1$ the multipliers of one sample
+    are $a_{ck}=\frac1\pi\int_0^\infty t^{-1/2}[(t+n_c)(t+n_k)\sum_j(t+n_j)^{-1}]^{-1}dt>0$.
 
-    STEP imbalance, $a$ classes of $Rn_{\min}$ and $b$ of $n_{\min}$ samples, in units of $\sqrt{n_{\min}}$: singular values
-    $\sqrt R$ ($a-1$ times), $\sigma=\sqrt{(bR+a)/K}$, $1$ ($b-1$ times). For $\lambda_W=\lambda_H$ therefore
+    STEP imbalance, $a$ classes of $Rn_{\min}$ and $b$ of $n_{\min}$ samples, in units of $\sqrt{n_{\min}}$: singular
+    values $\sqrt R$ ($a-1$ times), $\sigma=\sqrt{(bR+a)/K}$, $1$ ($b-1$ times). For $\lambda_W=\lambda_H$ therefore
     $|w_{maj}|^2=\sqrt R(1-\frac1a)+\frac{b\sigma}{aK}$, $|w_{min}|^2=1-\frac1b+\frac{a\sigma}{bK}$,
     $w_{maj}^\top w_{min}=-\sigma/K$, and in units of $n_{\min}^{-1/2}$
     $|h_{maj}|^2=\frac{1-1/a}{\sqrt R}+\frac b{aK\sigma}$, $|h_{min}|^2=1-\frac1b+\frac a{bK\sigma}$. For $b\ge2$
@@ -29,6 +37,42 @@ Notation:
     Thrampoulidis et al.: lambda_W = lambda_H = 1, sums over samples as here, Z-hat = S repeated; rho is the share of
     minority classes. The problem solved is the augmented Lagrangian with the multipliers above, whose minimum bounds
     the program's from below for any multipliers and is attained at a feasible point.
+Why:
+    Averaging features within classes keeps the constraints, and balanced factors cost $\lambda|ZD^{1/2}|_*$, with Z the
+    K x K class-mean logits. $VU^\top$ is a subgradient at $SD^{1/2}$, and $1^\top V=0$, so that
+    $|ZD^{1/2}|_*-|SD^{1/2}|_*\ge\langle VU^\top D^{1/2},Z-S\rangle=\sum_kn_k\sum_{c\ne k}a_{ck}(z_{kk}-z_{ck}-1)$ with
+    $a_{ck}=-(VU^\top)_{ck}/\sqrt{n_k}$. If all $a_{ck}>0$ this is at least 0, and 0 only where all margins are 1; then
+    Z is S up to constants in its columns, and these only raise the nuclear norm. The $a_{ck}$ are positive because
+    $VU^\top=SD^{1/2}(D-D^{1/2}11^\top D^{1/2}/K)^{-1/2}$ off the null vector, which as an integral of resolvents, each
+    by the formula of Sherman and Morrison, becomes the stated one. Balanced factors of S give $WW^\top$ and
+    $\bar H^\top\bar H$; for STEP imbalance $SDS$ has three eigenspaces, and the table follows.
+Checked:
+    Solved is an augmented Lagrangian with the multipliers of the theorem: its minimum is a lower bound for any
+    multipliers, and an end with all margins 1 attains it, so that wrong ones would show. Random starts are followed
+    along the gradient flow to their ends. A dual point bounds the minimum from below at each end, and the value must
+    lie in the interval so certified. Logits, margins, the multipliers that an end implies (against the integral by
+    quadrature) and the least of them, $WW^\top$, $H^\top H$, norms and angles are compared at the certified ends:
+    certified to hold at every global minimiser where strict complementarity and the Hessian show that there is no
+    other, sampled elsewhere. The ratio at which minority classifiers become acute is located by bisection between
+    certified ends.
+Refuted by:
+    One certified end at which any of these differs by more than its tolerance, a multiplier that is not positive, or a
+    turn outside its last bracket. The same check must refute a simplex ETF, minority collapse, R in the place of its
+    root, the table of equal shares for others, a turn 0.1 % too late, larger margins for small classes, the multipliers
+    of equal classes, and Gram matrices, norms, angles, margins and multipliers off by 1e-6.
+Example:
+    At a ratio of 7 the classifiers of the two small classes are orthogonal: the value, and the inner product of these
+    classifiers, by the theorem and at the ends of four random starts.
+
+    >>> counts = (7, 7, 1, 1)
+    >>> given = nct.closed_form.hard_margin_multipliers(np.array(counts))
+    >>> problem = nct.support_vector_features(counts=counts, dim=3, multipliers=given)
+    >>> told, ends = predict_with()(problem), nct.solve(problem, seeds=4, light=True)
+    >>> [round(float(value), 5) for value in (told.minimum.value, *ends.value)]
+    [5.64575, 5.64575, 5.64575, 5.64575, 5.64575]
+    >>> products = (ends.params.weights[0][:, 2] * ends.params.weights[0][:, 3]).sum(axis=1)
+    >>> told.orthogonal_at, [round(abs(float(product)), 5) for product in (told.angles[0], *products)]
+    (7.0, [0.0, 0.0, 0.0, 0.0, 0.0])
 """
 
 import dataclasses
@@ -54,63 +98,63 @@ from proofs_numeric.imbalanced.seli_predictions import (
 from proofs_numeric.pool import log_uniform, near, pick
 
 ID = "seli"
-# (K, d, classes in the majority); d = K-1 several times.
+# A shape is (K, d, classes in the majority); d = K-1 several times.
 SMALL = ((2, 1, 1), (2, 3, 1), (3, 2, 1), (3, 4, 2))
 HALF = ((4, 5, 2), (4, 3, 2), (6, 5, 3))
 LARGE = ((6, 6, 4), (5, 4, 1), (8, 7, 6), (10, 12, 2))
-SAMPLES = (((3, 3, 1, 1), 4), ((1, 1), 1), ((20, 5, 1), 2))  # (counts, d) of full samples
+SAMPLES = (((3, 3, 1, 1), 4), ((1, 1), 1), ((20, 5, 1), 2))  # These are (counts, d), on full samples.
 
 
 def draw_instances(key):
-    """STEP with R from 1 to 1000 and near 7 on either side, several fractions; arbitrary counts; full samples."""
+    """Draw STEP imbalance of several fractions, R from 1 to 1000 and near 7 on either side; any counts; full samples."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for shape in pick(rng, SMALL):
-        drawn += [step(rng, *shape, 1, 1), step(rng, *shape, *ratio(rng))]
+        drawn += [step_instance(rng, *shape, 1, 1), step_instance(rng, *shape, *ratio(rng))]
     for shape in pick(rng, HALF):
         for large, small in ((1, 1), (7, 1), (1000, 1), ratio(rng)):
-            drawn.append(step(rng, *shape, large, small))
+            drawn.append(step_instance(rng, *shape, large, small))
         for above in (False, True):
-            drawn.append(weighted(step(rng, *shape, 7, 1), 7 * near(rng, above)))
+            drawn.append(reweighted(step_instance(rng, *shape, 7, 1), 7 * near(rng, above)))
     for shape in pick(rng, LARGE):
-        drawn += [step(rng, *shape, *ratio(rng)) for _ in range(2)]
+        drawn += [step_instance(rng, *shape, *ratio(rng)) for _ in range(2)]
         classes, dim, _ = shape
         for _ in range(2):
             counts = np.sort(np.exp(rng.uniform(0, np.log(1000), size=classes)).round().astype(int))[::-1]
-            drawn.append(other(rng, tuple(counts.tolist()), dim, "any"))
+            drawn.append(any_counts_instance(rng, tuple(counts.tolist()), dim, "any"))
     for counts, dim in pick(rng, SAMPLES):
-        drawn.append(other(rng, counts, dim, "full samples"))
+        drawn.append(any_counts_instance(rng, counts, dim, "full samples"))
     return drawn
 
 
 def ratio(rng):
-    """Two counts up to 3000, of a ratio between 1 and 1000 but not 1."""
+    """Draw two counts up to 3000, of a ratio between 1 and 1000 but not 1."""
     small = int(rng.integers(1, 20))
     return min(max(small + 1, round(small * log_uniform(rng, 1.1, 1000.0))), 3000), small
 
 
-def step(rng, classes, dim, majority, large, small):
-    """`majority` classes of `large` samples, the rest of `small`."""
+def step_instance(rng, classes, dim, majority, large, small):
+    """Build the instance with `majority` classes of `large` samples, the rest of `small`."""
     counts = (large,) * majority + (small,) * (classes - majority)
     problem = hard_margin_problem(rng, counts, dim)
     shown = {"K": classes, "d": dim, "majority": majority, "n_maj": large, "n_min": small, "R": large / small}
     return nct.Instance(problem, {**shown, "kind": "STEP"})
 
 
-def weighted(instance, value):
-    """The instance with class means of a majority that weigh `value` times as much as those of the minority."""
+def reweighted(instance, value):
+    """Return the instance in which class means of the majority weigh `value` times as much as the minority's."""
     shown = {**instance.parameters, "n_maj": value, "R": value}
     return nct.Instance(at_ratio(instance.problem, value), shown)
 
 
-def other(rng, counts, dim, kind):
-    """Any counts: class means, or full samples."""
+def any_counts_instance(rng, counts, dim, kind):
+    """Build the instance with any counts: class means, or full samples."""
     problem = hard_margin_problem(rng, counts, dim, reduced=kind != "full samples")
     return nct.Instance(problem, {"K": len(counts), "d": dim, "counts": "-".join(map(str, counts)), "kind": kind})
 
 
 def at_ratio(problem, value):
-    """The problem with `value` times as many samples in each class of the majority as in one of the minority."""
+    """Return the problem with `value` times as many samples in each class of the majority as in one of the minority."""
     before = np.asarray(nct.closed_form.class_counts(problem))
     counts = np.where(before == before.max(), value, 1.0) * before.min()
     strength = np.sqrt(np.prod(np.asarray(problem.weight_decay)))
@@ -122,18 +166,18 @@ def at_ratio(problem, value):
 
 
 def minority_cosine(problem, params):
-    """Cosine between the last two classifiers."""
+    """Return the cosine between the last two classifiers."""
     first, second = params.weights[0][-2], params.weights[0][-1]
     return jnp.dot(first, second) / jnp.sqrt(jnp.sum(first**2) * jnp.sum(second**2))
 
 
 def far_around(problem):
-    """Ratios of counts on either side of any turn."""
+    """Name ratios of counts on either side of any turn."""
     return 1.1, 2000.0
 
 
 def turning(predicted):
-    """The claim that minority classifiers turn from obtuse to acute at a predicted ratio."""
+    """Claim that minority classifiers turn from obtuse to acute at a predicted ratio."""
     return nct.Threshold(
         "orthogonal minority",
         r"\cos(w_{min},w_{min}')>0\iff R>(K^3/a^2-a)/b",
@@ -147,32 +191,32 @@ def turning(predicted):
 
 
 def has_two_groups(instance):
-    """STEP with R > 1."""
+    """Tell whether the counts are STEP with R > 1."""
     return instance.parameters["kind"] == "STEP" and instance.parameters["R"] > 1
 
 
 def has_minority(instance):
-    """STEP with R > 1 and at least two minority classes."""
+    """Tell whether the counts are STEP with R > 1, with at least two minority classes."""
     return has_two_groups(instance) and instance.parameters["K"] - instance.parameters["majority"] > 1
 
 
 def imbalanced(instance):
-    """Not all counts equal."""
+    """Tell whether not all counts are equal."""
     return instance.parameters["kind"] != "STEP" or instance.parameters["R"] > 1
 
 
 def has_majority(instance):
-    """STEP with R > 1 and at least two majority classes."""
+    """Tell whether the counts are STEP with R > 1, with at least two majority classes."""
     return has_two_groups(instance) and instance.parameters["majority"] > 1
 
 
 def uneven(instance):
-    """STEP with another majority than half the classes."""
+    """Tell whether the counts are STEP with R > 1 and another majority than half the classes."""
     return has_two_groups(instance) and 2 * instance.parameters["majority"] != instance.parameters["K"]
 
 
 def near_turn(instance):
-    """Whether R lies within 4 % of 7 in STEP imbalance with equal shares."""
+    """Tell whether R lies within 4 % of 7 in STEP imbalance with equal shares."""
     return has_minority(instance) and abs(instance.parameters["R"] / 7 - 1) < 0.04 and not uneven(instance)
 
 

@@ -8,7 +8,7 @@ from proofs_numeric.imbalanced.margins import describe, with_product
 
 
 def predict_with(root=np.sqrt, mixed=lambda a, b, r: np.sqrt((r * b + a) / (a + b)), fraction=None):
-    """The theorem; on STEP counts norms and angles from its table, in which `root` and `mixed` give the singular values.
+    """State the theorem; on STEP counts take norms and angles from its table, with singular values by `root` and `mixed`.
 
     In units of sqrt(n_min): root(R) for differences within the majority (a classes), mixed(a, b, R) between the groups, 1
     within the minority (b classes). `fraction` puts another share of majority classes into the table.
@@ -43,13 +43,13 @@ def predict_with(root=np.sqrt, mixed=lambda a, b, r: np.sqrt((r * b + a) / (a + 
 
 
 def orthogonal_at(majority, minority):
-    """R at which the minority's classifiers are orthogonal: there the singular value between the groups is K/a."""
+    """Return the R at which the minority's classifiers are orthogonal: there the singular value between the groups is K/a."""
     classes = majority + minority
     return (classes**3 / majority**2 - majority) / minority
 
 
 def etf(problem):
-    """A simplex ETF of classifiers, of the right total size, whatever the imbalance."""
+    """Predict a simplex ETF of classifiers, of the right total size, whatever the imbalance."""
     prediction = predict_with()(problem)
     gram = np.asarray(nct.closed_form.simplex_etf(problem.classes)) * np.trace(prediction.minimum.gram_weights)
     return prediction._replace(
@@ -59,13 +59,13 @@ def etf(problem):
 
 
 def minority_collapse(problem):
-    """Coinciding minority classifiers, all else as it is."""
+    """Predict coinciding minority classifiers, all else as it is."""
     prediction = predict_with()(problem)
     return prediction._replace(angles=prediction.angles * np.array([0.0, 1.0]) + np.array([1.0, 0.0]))
 
 
 def larger_minority_margins(problem):
-    """Margins that grow as 1/sqrt(n_k), as those of label-dependent temperatures."""
+    """Predict margins that grow as 1/sqrt(n_k), as those of label-dependent temperatures."""
     counts = np.asarray(nct.closed_form.class_counts(problem))
     return with_product(
         problem, nct.closed_form.hard_margin_logits(problem.classes, None, np.sqrt(counts / counts.mean()))
@@ -73,7 +73,7 @@ def larger_minority_margins(problem):
 
 
 def balanced_multipliers(problem):
-    """Multipliers as if all classes were as large as the largest: 1/(K sqrt(n_max)) throughout."""
+    """Predict multipliers as if all classes were as large as the largest: 1/(K sqrt(n_max)) throughout."""
     prediction = predict_with()(problem)
     counts = np.asarray(nct.closed_form.class_counts(problem))
     strength = jnp.sqrt(jnp.prod(jnp.asarray(problem.weight_decay)))

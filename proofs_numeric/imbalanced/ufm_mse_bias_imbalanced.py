@@ -1,15 +1,21 @@
 r"""Squared error, imbalanced, free bias: centred targets, soft-thresholded.
 
-Squared error with a free bias, classes of any sizes: singular values of the centred targets, soft-thresholded.
+With squared error and a free bias the sizes of the classes enter through the covariance of their labels alone. The bias
+takes over the frequencies of the classes; each principal direction of what is left is learned if it is stronger than
+the decay, shrunk by it, and lost otherwise. So there is a ladder of thresholds, one for each of K - 1 directions, in
+the place of the single one of balanced classes, and whole directions are lost, not classes, whatever n.
 
-Theorem:
+Problem:
+    $\min_{W,H,b}\frac1{2N}|WH+b1^\top-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ over
+    $W\in\mathbb R^{K\times d}$, the features $H\in\mathbb R^{d\times N}$ of $N=\sum_kn_k$ samples with one-hot labels
+    Y, and the bias $b\in\mathbb R^K$.
+Theorem (Tirer and Bruna 2022, Zhou et al. 2022, number unchecked, for equal counts; any counts are our own):
     For $f=\frac1{2N}|WH+b1^\top-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ with counts
     $n=(n_1,\dots,n_K)$ let $\lambda=\sqrt{\lambda_W\lambda_H}$, $D=\mathrm{diag}(n)$ and
     $Y_c=Y-\frac1Nn1^\top=U\mathrm{diag}(\sigma)V^\top$, so that $\sigma_i^2$ are the $K-1$ non-zero eigenvalues of
-    $D-nn^\top/N$. Every global minimiser has $b=n/N$,
-    $WH=U\mathrm{diag}(s)V^\top$ with $s_i=(\sigma_i-N\lambda)_+$ for the $d$ largest $\sigma_i$ and $0$ for the others,
-    $WW^\top=\sqrt{\lambda_H/\lambda_W}\,U\mathrm{diag}(s)U^\top$, $H^\top
-    H=\sqrt{\lambda_W/\lambda_H}\,V\mathrm{diag}(s)V^\top$, $H=\sqrt{\lambda_W/\lambda_H}\,W^\top UV^\top$, and
+    $D-nn^\top/N$. Every global minimiser has $b=n/N$, $WH=U\mathrm{diag}(s)V^\top$ with $s_i=(\sigma_i-N\lambda)_+$ for
+    the $d$ largest $\sigma_i$ and $0$ for the others, $WW^\top=\sqrt{\lambda_H/\lambda_W}\,U\mathrm{diag}(s)U^\top$,
+    $H^\top H=\sqrt{\lambda_W/\lambda_H}\,V\mathrm{diag}(s)V^\top$, $H=\sqrt{\lambda_W/\lambda_H}\,W^\top UV^\top$, and
     $\min f=\sum_{s_i>0}(\frac N2\lambda^2+\lambda s_i)+\sum_{s_i=0}\frac{\sigma_i^2}{2N}$.
 Hypotheses:
     - squared error
@@ -20,6 +26,39 @@ Hypotheses:
     - any d; where not all sigma_i > N lambda fit into d, no tie of them at that cut
 Notation:
     lambda_W, lambda_H belong to the fit 1/(2N)|.|^2. U V^T = (Y_c Y_c^T)^{+1/2} Y_c.
+Why:
+    The best bias is the mean of the columns of $Y-Z$, $Z=WH$, and leaves the centred $Z-Y$ in the fit. Taking the mean
+    of its columns from H lowers the decay and leaves the fit alone, so that $H1=0$ at a minimum, $b=Y1/N=n/N$, and Y
+    may be replaced by $Y_c$; $Y_cY_c^\top=D-nn^\top/N$. The factors cost at least $\lambda|Z|_*$ (`red-nuclear`), and
+    by von Neumann's inequality $|Z-Y_c|_F^2\ge\sum_i(s_i-\sigma_i)^2$: f is at least
+    $\sum_i[\frac1{2N}(s_i-\sigma_i)^2+\lambda s_i]$ with at most d positive $s_i$. Each summand has its minimum at
+    $(\sigma_i-N\lambda)_+$, where it is $\frac N2\lambda^2+\lambda s_i$ or $\frac{\sigma_i^2}{2N}$, and gains
+    $\frac1{2N}(\sigma_i-N\lambda)_+^2$ over $s_i=0$: the d largest are on. Equality asks for common singular vectors,
+    which gives Z, and for balanced factors, $W=(\lambda_H/\lambda_W)^{1/4}U\mathrm{diag}(s)^{1/2}Q$ and
+    $H=(\lambda_W/\lambda_H)^{1/4}Q^\top\mathrm{diag}(s)^{1/2}V^\top$, from which the rest is read off.
+Checked:
+    Random starts are followed along the gradient flow to their ends. A dual point of the nuclear-norm program and a sum
+    of scalar problems bound the minimum from below, and the value must lie in the interval so certified. Logits,
+    $WW^\top$, $H^\top H$, the singular values of both factors, the bias, and the alignment of H with $W^\top UV^\top$
+    are compared at the certified ends, to what their gradients leave open. These are certified to hold at every global
+    minimiser where strict complementarity and a Hessian that is positive definite off the gauge show that there is no
+    other, and sampled elsewhere. The balance of the factors is compared at all converged ends, and sampled. The largest
+    and the least $\sigma$ that can be on are located as thresholds, by bisection between certified ends.
+Refuted by:
+    One certified end at which any of these differs by more than its tolerance, or a threshold outside its last bracket.
+    The same check must refute directions lost 3 % too early or too late, targets that are not centred, the arithmetic
+    mean of the decays, directions that are never lost, the uniform bias of equal classes, directions beyond the feature
+    dimension, thresholds 0.1 % too late, and alignment, Gram matrices, singular values and decays off by 1e-6.
+Example:
+    Two classes of three samples and of one: the value, and the bias of the first class, in closed form and at the ends
+    of four random starts.
+
+    >>> problem = nct.unconstrained_features(counts=(3, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1), bias=0.0)
+    >>> told, ends = predict(problem), nct.solve(problem, seeds=4, light=True)
+    >>> [round(float(value), 6) for value in (told.value, *ends.value)]
+    [0.102474, 0.102474, 0.102474, 0.102474, 0.102474]
+    >>> [round(float(bias[0]), 6) for bias in (told.bias, *ends.params.bias)]
+    [0.75, 0.75, 0.75, 0.75, 0.75]
 """
 
 import dataclasses
@@ -35,7 +74,7 @@ from proofs_numeric.pool import log_uniform, near, pick
 from proofs_numeric.thresholds import DISTINCT
 
 ID = "ufm-mse-bias-imbalanced"
-# (counts, d): among them d = K-1 with tied directions, one sample a class, two classes, and ratios of counts to a hundred.
+# A shape is (counts, d). Tied directions at d = K-1, one sample a class, two classes and a ratio of a hundred are among them.
 SMALL = (((1, 1), 1), ((9, 1), 3), ((1, 1, 1), 2), ((100, 1), 1))
 MIDDLE = (((5, 3, 2, 1), 5), ((4, 4, 1, 1), 3), ((20, 6, 1, 1, 1), 4))
 LARGE = (((12, 9, 5, 3, 2, 1), 6), ((120, 30, 6, 1), 3), ((5, 5, 4, 3, 3, 2, 1, 1), 9))
@@ -43,26 +82,26 @@ NARROW = (((5, 3, 2, 1), 2), ((8, 4, 2, 2, 1), 3))
 
 
 def draw_instances(key):
-    """For each shape: very weak and weak decay, N lambda near a sigma on either side, and beyond all of them."""
+    """Draw for each shape very weak and weak decay, N lambda near a sigma on either side, and beyond all of them."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for counts, dim in (*pick(rng, SMALL), *pick(rng, MIDDLE), *pick(rng, LARGE)):
         sigma = spectrum(counts)
-        drawn.append(make(rng, counts, dim, sigma[-1] * log_uniform(rng, 5e-4, 1e-2), "all on"))
-        drawn.append(make(rng, counts, dim, sigma[-1] * log_uniform(rng, 1e-2, 0.5), "all on"))
+        drawn.append(build_instance(rng, counts, dim, sigma[-1] * log_uniform(rng, 5e-4, 1e-2), "all on"))
+        drawn.append(build_instance(rng, counts, dim, sigma[-1] * log_uniform(rng, 1e-2, 0.5), "all on"))
         different = np.flatnonzero(np.append(np.diff(sigma) < -DISTINCT * sigma[0], True))
         for i in sorted({0, int(rng.choice(different))}):
-            drawn.append(make(rng, counts, dim, sigma[i] * near(rng, above=False), "just on"))
-            drawn.append(make(rng, counts, dim, sigma[i] * (1 + log_uniform(rng, 1e-3, 3e-2)), "just off"))
-    drawn.append(make(rng, *MIDDLE[0], spectrum(MIDDLE[0][0])[0] * log_uniform(rng, 1.3, 30.0), "all off"))
+            drawn.append(build_instance(rng, counts, dim, sigma[i] * near(rng, above=False), "just on"))
+            drawn.append(build_instance(rng, counts, dim, sigma[i] * (1 + log_uniform(rng, 1e-3, 3e-2)), "just off"))
+    drawn.append(build_instance(rng, *MIDDLE[0], spectrum(MIDDLE[0][0])[0] * log_uniform(rng, 1.3, 30.0), "all off"))
     for counts, dim in pick(rng, NARROW):
         for share in (log_uniform(rng, 1e-3, 0.5), rng.uniform(0.6, 0.9)):
-            drawn.append(make(rng, counts, dim, spectrum(counts)[-1] * share, "narrow"))
+            drawn.append(build_instance(rng, counts, dim, spectrum(counts)[-1] * share, "narrow"))
     return drawn
 
 
-def make(rng, counts, dim, threshold, regime):
-    """The instance with N lambda = `threshold` and decays of a ratio up to a thousand."""
+def build_instance(rng, counts, dim, threshold, regime):
+    """Build the instance with N lambda = `threshold` and decays of a ratio up to a thousand."""
     ratio = 10 ** rng.uniform(-1.5, 1.5)
     product = (threshold / sum(counts)) ** 2
     decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
@@ -72,7 +111,7 @@ def make(rng, counts, dim, threshold, regime):
 
 
 def aligned(scale):
-    """The claim that H is `scale` times what W makes of the targets."""
+    """Claim that H is `scale` times what W makes of the targets."""
 
     def alignment(problem, params):
         left, _, right = nct.closed_form.class_target_spectrum(problem.counts, reduced=False)
@@ -89,23 +128,23 @@ def aligned(scale):
 
 
 def at_threshold(problem, threshold):
-    """The problem with N lambda = `threshold` and the same ratio of the decays."""
+    """Return the problem with N lambda = `threshold` and the same ratio of the decays."""
     factor = threshold / (sum(problem.counts) * nct.closed_form.decay_strength(problem))
     return dataclasses.replace(problem, weight_decay=np.asarray(factor * problem.weight_decay))
 
 
 def first_direction(problem, params):
-    """The largest singular value of W H."""
+    """Return the largest singular value of W H."""
     return jnp.linalg.norm(problem.product(params), ord=2)
 
 
 def last_direction(problem, params):
-    """The least singular value of W H among the min(d, K-1) that can be positive."""
+    """Return the least singular value of W H among the min(d, K-1) that can be positive."""
     return jnp.linalg.svd(problem.product(params), compute_uv=False)[min(problem.widths[0], problem.classes - 1) - 1]
 
 
 def far_around(index):
-    """Decays on either side of sigma_i, which lies between sqrt(n_{i+1}) and sqrt(n_i)."""
+    """Name decays on either side of sigma_i, which lies between sqrt(n_{i+1}) and sqrt(n_i)."""
 
     def between(problem):
         i = index(problem)
@@ -120,7 +159,7 @@ LAST = far_around(lambda problem: min(problem.widths[0], problem.classes - 1) - 
 
 
 def thresholds(factor):
-    """The claims about the largest and the least sigma that can be on, each multiplied by `factor`."""
+    """Make the claims about the largest and the least sigma that can be on, each multiplied by `factor`."""
     return (
         nct.Threshold(
             "onset",
@@ -143,17 +182,17 @@ def thresholds(factor):
 
 
 def several_directions(instance):
-    """Whether more than one direction can be on."""
+    """Tell whether more than one direction can be on."""
     return min(instance.problem.widths[0], instance.problem.classes - 1) > 1
 
 
 def regime(*words):
-    """Instances whose regime is one of `words`."""
+    """Select instances whose regime is one of `words`."""
     return lambda instance: instance.parameters["regime"] in words
 
 
 def no_tie_at_cut(instance):
-    """Whether a direction that is left out for want of width is smaller than the last that is kept, or both are off."""
+    """Tell whether a direction left out for want of width is smaller than the last that is kept, or both are off."""
     sigma, dim = spectrum(instance.problem.counts), instance.problem.widths[0]
     strength = float(sum(instance.problem.counts) * nct.closed_form.decay_strength(instance.problem))
     return dim >= sigma.size or sigma[dim] < sigma[dim - 1] * (1 - DISTINCT) or sigma[dim - 1] <= strength

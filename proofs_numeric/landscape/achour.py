@@ -1,21 +1,67 @@
 r"""Deep linear networks on data: critical values, strict and non-strict saddles.
 
-Deep linear networks on given data: every critical value, and which saddles are strict.
+The landscape of a deep linear network on given data can be listed completely. At every critical point the network is
+the least-squares solution, projected on some of the K directions in which the inputs predict the targets, and its value
+says on which. Wrong directions always leave a way down that the curvature shows. With the right directions, but too few
+of them, it depends on the ranks of the layers: there are points which second order cannot tell from minima.
 
-Theorem:
+Problem:
+    $\min_{W_1,\dots,W_L}\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ for inputs $X\in\mathbb R^{d_0\times N}$ and targets
+    $Y\in\mathbb R^{K\times N}$ of N samples, over two or more layers $W_l\in\mathbb R^{d_l\times d_{l-1}}$, $d_L=K$.
+Theorem (Achour et al. 2024, Kawaguchi 2016, numbers unchecked; the rule for tightened points is our own derivation):
     For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with $XX^\top$ invertible and the $K$ eigenvalues
     $\lambda_1>\dots>\lambda_K>0$ of $\Sigma=YX^\top(XX^\top)^{-1}XY^\top$ distinct, every critical value is
-    $\frac1{2N}(|Y|_F^2-\sum_{i\in S}\lambda_i)$, $|S|=r$ the rank of the product, and every such value with
-    $r\le r_{\max}=\min(d_l)$ occurs. With $S\ne\{1,\dots,r\}$ the point is a strict saddle; with $S=\{1,\dots,r_{\max}\}$ a
-    global minimiser; with $S=\{1,\dots,r\}$, $r<r_{\max}$, a strict saddle unless it is tightened: for every pivot $i>j$
-    the block $W_{i-1}\cdots W_{j+1}$ or $W_{j-1}\cdots W_1XY^\top W_L\cdots W_{i+1}$ has rank $r$ (the latter has, in
-    particular, where $W_L\cdots W_{i+1}$ or $W_{j-1}\cdots W_1$ has); then its Hessian has no negative eigenvalue.
+    $\frac1{2N}(|Y|_F^2-\sum_{i\in S}\lambda_i)$, $|S|=r$ the rank of the product, and every such value with $r\le
+    r_{\max}=\min(d_l)$ occurs. With $S\ne\{1,\dots,r\}$ the point is a strict saddle; with $S=\{1,\dots,r_{\max}\}$ a
+    global minimiser; with $S=\{1,\dots,r\}$, $r<r_{\max}$, a strict saddle unless it is tightened: for every pivot
+    $i>j$ the block $W_{i-1}\cdots W_{j+1}$ or $W_{j-1}\cdots W_1XY^\top W_L\cdots W_{i+1}$ has rank $r$ (the latter
+    has, in particular, where $W_L\cdots W_{i+1}$ or $W_{j-1}\cdots W_1$ has); then its Hessian has no negative
+    eigenvalue.
 Hypotheses:
     - squared error, no decay, no bias
     - X X^T invertible
     - Sigma with distinct positive eigenvalues (so d_L <= d_0)
 Notation:
     Achour, Malgouyres, Gerchinovitz: H layers, |W_H ... W_1 X - Y|^2 without 1/2N; d_0 = d_x, d_L = d_y.
+Why:
+    Let W be the product, $M=YX^\top(XX^\top)^{-1}$ and P the projector on the range of $W_L\cdots W_2$. The gradient in
+    $W_1$ vanishes only where $W=PM$, and then the one in $W_L$ only where $P\Sigma P=\Sigma P$: P projects on r of the
+    eigenvectors, which gives the value. Conversely $U_S$, identities and $U_S^\top M$ are critical. If S is not
+    leading, turn one of its eigenvectors in $W_L$ and $W_1$ towards one of a larger eigenvalue outside: f falls to
+    second order. The $r_{\max}$ leading ones are the best approximation of that rank (Eckart and Young). In a direction
+    $(D_l)$ the Hessian is $\frac1N|\Delta X|_F^2-\frac2N\sum_{i>j}\mathrm{tr}(QD_iBD_j)$ with the first change $\Delta$
+    of the product, $B=W_{i-1}\cdots W_{j+1}$ and $Q=W_{j-1}\cdots W_1XY^\top(I-P)W_L\cdots W_{i+1}$, and $Q=0$ iff the
+    second block of the theorem has rank r. Suppose $Q\ne0$ and B has a higher rank than r at some pivot. To multiply B
+    by the layers above, or else by those below, lowers its rank, as the whole product would have the rank of B
+    otherwise. So there is a $D_i$ or a $D_j$ of rank one that leaves the product alone to first order, and with a small
+    change of the other one the trace prevails. Where at every pivot $Q=0$ or B has rank r, the traces add up to
+    $\mathrm{tr}(XY^\top(I-P)\Delta W^-\Delta)$ with any generalised inverse $W^-$. For the leading directions this is
+    at most $\frac12|\Delta X|_F^2$, because the eigenvalues outside S are smaller than those inside.
+Checked:
+    A census lowers the norm of the gradient from random starts of many kinds, and so ends at critical points of every
+    index. The value of each end is held against the list, to what its gradient leaves open, and every entry of the list
+    must occur: at an end, or at a point built for it where the gradient vanishes to rounding. For each type of end the
+    smallest eigenvalue of the Hessian off the gauge is computed, and its sign held against the ranks of the layers at
+    that very point. All of this is sampled: critical points that no start reached are not excluded. Points at which a
+    rank is in doubt count neither way.
+Refuted by:
+    One critical point with a value off the list, an entry that no point has, or a Hessian with another sign than the
+    ranks say. The same check must refute that two blocks of a pivot need the rank, that every saddle is strict, that
+    none with the leading directions is, that only leading directions or only full rank occur, and a list off by 1e-6.
+Example:
+    Three layers of width one inside, so that the minimiser has rank one: the list, and what a census finds. The last
+    value is that of rank zero, at which some points are tightened and others are strict saddles.
+
+    >>> problem = data_instance(np.random.default_rng(0), (2, 1, 1, 2)).problem
+    >>> [round(one.value, 6) for one in nct.closed_form.data_critical_values(problem)]
+    [0.613805, 1.062598, 1.06622]
+    >>> found = nct.census(problem, starts=50).rows
+    >>> for value, kind in sorted({(round(row.value, 6), row.kind) for row in found}):
+    ...     print(value, kind)
+    0.613805 minimum
+    1.062598 strict saddle
+    1.06622 degenerate
+    1.06622 strict saddle
 """
 
 from typing import NamedTuple

@@ -1,13 +1,17 @@
 r"""Deep linear networks on data: no poor local minima.
 
-Deep linear networks on given data: saddles that are strict because the upper layers have full rank.
+A deep linear network is a hard problem in its weights and an easy one in its product. This theorem says that the
+hardness lies in saddles alone: on generic data no local minimum is worse than the global one, whatever the depth and
+the widths. A descent may be slow, but there is no bad minimum for it to be caught in. Where the layers above the first
+one have full rank, a saddle also shows in the curvature; where they have not, the curvature may be flat. On that rests
+the control "whatever the rank", and `achour` tells which saddles are flat.
 
-Checked is the curvature where W_L ... W_2 has full rank. Where it has not, the theorem says only that the point is a saddle;
-that its curvature may then be flat is what the control "whatever the rank" rests on, and `achour` tells which.
-
-Theorem:
-    For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with $XX^\top$ and $XY^\top$ of full rank, $d_L\le d_0$ and
-    distinct eigenvalues of $\Sigma=YX^\top(XX^\top)^{-1}XY^\top$, every critical point that is not a global minimiser is a
+Problem:
+    $\min_{W_1,\dots,W_L}\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ for inputs $X\in\mathbb R^{d_0\times N}$ and targets
+    $Y\in\mathbb R^{d_L\times N}$ of N samples, over two or more layers $W_l\in\mathbb R^{d_l\times d_{l-1}}$.
+Theorem (Kawaguchi 2016, number unchecked):
+    For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with $XX^\top$ and $XY^\top$ of full rank, $d_L\le d_0$ and distinct
+    eigenvalues of $\Sigma=YX^\top(XX^\top)^{-1}XY^\top$, every critical point that is not a global minimiser is a
     saddle, and the Hessian has a negative eigenvalue there if $W_L\cdots W_2$ has rank $p$, the least hidden width.
 Hypotheses:
     - squared error, no decay, no bias
@@ -16,6 +20,35 @@ Hypotheses:
     - Sigma with distinct positive eigenvalues (so d_L <= d_0)
 Notation:
     Kawaguchi: H+1 layers W_{H+1} ... W_1, squared error without 1/N, p the least hidden width.
+Why:
+    The curvature: let $M=YX^\top(XX^\top)^{-1}$ and P be the projector on the range of $W_L\cdots W_2$. The gradient in
+    $W_1$ vanishes only where the product is $PM$, and then the one in $W_L$ only where $P\Sigma P=\Sigma P$, so that P
+    projects on some eigenvectors of $\Sigma$ and the value is $\frac1{2N}(|Y|_F^2-\sum\lambda_i)$ over these. If
+    $W_L\cdots W_2$ has rank p, then p is at most $d_L$ and there are p of them, the largest rank of any product. With
+    the p leading ones this is the best approximation of rank p (Eckart and Young), a global minimiser. Else turn one of
+    them, in $W_L$ and $W_1$ together, towards an eigenvector of a larger eigenvalue that is missing: the value falls to
+    second order in the angle, and because the gradient is zero the Hessian has a negative eigenvalue. That points where
+    $W_L\cdots W_2$ has a lower rank are saddles too is quoted, not shown here.
+Checked:
+    A census lowers the norm of the gradient from random starts of many kinds, and so ends at critical points of every
+    index. The minimum is the least value on the list of critical values; it must lie between the values of the ends and
+    a certified lower bound. At ends where $W_L\cdots W_2$ has rank p the smallest eigenvalue of the Hessian off the
+    gauge must be negative, unless the value is the minimum; elsewhere the claim does not speak. The value is certified.
+    The curvature is sampled: critical points that no start reached are not excluded. That a saddle without negative
+    curvature is no minimum is not checked.
+Refuted by:
+    An end below the predicted minimum, or one above it at which $W_L\cdots W_2$ has rank p and no curvature is
+    negative. The same check must refute negative curvature whatever the rank, the second value of the list in the place
+    of the first, that every critical point is a strict saddle, and a minimum higher by 1e-6.
+Example:
+    One hidden unit: the values of the list, and those of the critical points that a census finds, with their number of
+    negative eigenvalues. At the last one the layers are zero.
+
+    >>> problem = data_instance(nct.theorems.numpy_rng(jax.random.key(0)), (2, 1, 2)).problem
+    >>> [round(float(value), 6) for value in predict(problem).values]
+    [0.613805, 1.062598, 1.06622]
+    >>> [(round(row.value, 6), row.index) for row in nct.census(problem, starts=50).rows]
+    [(0.613805, 0), (1.062598, 1), (1.06622, 2)]
 """
 
 from typing import NamedTuple

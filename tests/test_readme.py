@@ -45,6 +45,8 @@ def test_every_page_with_a_block_is_run():
     for page, smaller in SMALLER.items():
         whole = "\n".join(blocks(page))
         assert all(large in whole for large in smaller), page
+    calls = re.findall(r'\brun\("([^"]+)"\)', Path(__file__).read_text())
+    assert set(calls) == set(SMALLER), "a page in the table that no test runs"
 
 
 def test_the_readme_is_short_and_has_two_commands():

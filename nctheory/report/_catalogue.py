@@ -20,7 +20,8 @@ def catalogue_page() -> str:
     parts = [
         "# Catalogue\n\n"
         "`nctheory list --markdown` writes this page. `nctheory show ID` shows a theorem with its claims and controls, "
-        "`nctheory verify ID` verifies it.\n"
+        "`nctheory verify ID` verifies it. Closed forms that are our own derivations are marked so; a theorem number that "
+        'nobody has checked against the paper says "number unchecked".\n'
     ]
     for chapter in sorted(chapters):
         parts.append(f"## {_heading(chapter)}\n\n{_table(chapters[chapter])}")

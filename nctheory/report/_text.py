@@ -102,7 +102,8 @@ def show_theorem(theorem: Theorem, latex: bool = False) -> str:
     if said is not None:
         parts = (("Why", said.why), ("Checked", said.checked), ("Refuted by", said.refuted))
         lines += [line for name, text in parts if text for line in (f"{name}: {to_unicode(text)}", "")]
-        lines += ["Example:", said.example, ""] if said.example else []
+        parts = said.example.split("\n\n")  # words between the blocks of code
+        lines += ["Example:", *(one if ">>> " in one else to_unicode(one) for one in parts), ""] if said.example else []
     lines += ["Claims:"]
     lines += [f"  - {c.name} ({c.description}): {to_unicode(c.statement)}" for c in theorem.claims]
     lines += ["", "Controls, wrong versions of the theorem that the same check must refute:"]

@@ -6,10 +6,8 @@ import re
 
 from nctheory.engine import shown
 
-SECTIONS = ("Problem", "Theorem", "Hypotheses", "Notation", "Why", "Checked", "Refuted by", "Example")
+REQUIRED = ("Problem", "Theorem", "Hypotheses", "Notation", "Why", "Checked", "Refuted by", "Example")
 """The sections of a docstring, in their order."""
-REQUIRED = ("Theorem", "Hypotheses", "Notation")
-"""Those without which there is no theorem."""
 
 
 @shown()
@@ -40,8 +38,8 @@ def described(docstring: str | None, where: str) -> Description:
     r"""A docstring's description of a theorem.
 
     It begins with the title, a full stop at its end, and some sentences in words. A section is a line that ends in a colon
-    and starts at the margin, and the indented lines below it; the sections stand in the order of
-    `SECTIONS`, and those of `REQUIRED` are all there. The section
+    and starts at the margin, and the indented lines below it; the sections of `REQUIRED` are all
+    there, in that order. The section
     "Theorem" may say in brackets where the theorem stands. Hypotheses are a list, one a line that begins with a hyphen.
 
     Raises ValueError for a docstring without one of them, or with an empty one, naming the section and `where`.
@@ -89,15 +87,15 @@ def described(docstring: str | None, where: str) -> Description:
     return Description(
         title=title.strip().removesuffix("."),
         words=words.strip(),
-        problem=sections.get("Problem", ""),
+        problem=sections["Problem"],
         statement=sections["Theorem"],
         number=names["Theorem"],
         hypotheses=tuple(items[1:]),
         notation=re.sub(r"\s+", " ", sections["Notation"]),
-        why=sections.get("Why", ""),
-        checked=sections.get("Checked", ""),
-        refuted=sections.get("Refuted by", ""),
-        example=sections.get("Example", ""),
+        why=sections["Why"],
+        checked=sections["Checked"],
+        refuted=sections["Refuted by"],
+        example=sections["Example"],
     )
 
 
@@ -112,10 +110,10 @@ def _sections(parts: list[str], where: str) -> tuple[dict[str, str], dict[str, s
             raise ValueError(f"docstring: {where}: expected a section {name!r}, got {got}")
         if not texts[name].strip():
             raise ValueError(f"docstring: {where}: section {name!r} is empty")
-    unknown = [name for name in texts if name not in SECTIONS]
+    unknown = [name for name in texts if name not in REQUIRED]
     if unknown:
-        raise ValueError(f"docstring: {where}: unknown section {unknown[0]!r}; expected {', '.join(SECTIONS)}")
-    order = [name for name in SECTIONS if name in texts]
+        raise ValueError(f"docstring: {where}: unknown section {unknown[0]!r}; expected {', '.join(REQUIRED)}")
+    order = [name for name in REQUIRED if name in texts]
     if order != list(texts):
         raise ValueError(
             f"docstring: {where}: expected the sections in the order {', '.join(order)}, got {', '.join(texts)}"

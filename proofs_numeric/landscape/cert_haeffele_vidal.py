@@ -55,9 +55,14 @@ Example:
     >>> problem = instance(counts=(2, 1), widths=(2,), loss="mse", strength=0.2, ratio=1.0).problem
     >>> round(float(nct.global_minimum(problem).value), 6)
     0.200948
-    >>> found = [(row.kind, row.params) for row in nct.census(problem, starts=50).rows]
-    >>> sorted({(kind, bool(excess(problem, x, 2) > 1e-6), round(float(lowered(problem, x)), 6)) for kind, x in found})
-    [('minimum', False, 0.200948), ('strict saddle', True, 0.200948)]
+    >>> observe = jax.jit(lambda point: (excess(problem, point, 2) > 1e-6, lowered(problem, point)))
+    >>> for row in nct.census(problem, starts=50).rows:
+    ...     exceeds, minimum = observe(row.params)
+    ...     print(row.kind, round(row.value, 6), bool(exceeds), round(float(minimum), 6))
+    minimum 0.200948 False 0.200948
+    strict saddle 0.286667 True 0.200948
+    strict saddle 0.414281 True 0.200948
+    strict saddle 0.5 True 0.200948
 """
 
 from typing import NamedTuple

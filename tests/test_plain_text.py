@@ -35,7 +35,17 @@ def test_plain_text_holds_no_latex(identifier):
     for text in spoken(theorem):
         shown = to_unicode(text)
         assert not re.search(r"[\\$\ue000-\uf8ff]|_\{|\^\{", shown), shown
-        commands = set(re.findall(r"\\([a-zA-Z]+)", text)) - {"min", "max", "sup", "log", "cos", "det", "in", "sum", "to"}
+        commands = set(re.findall(r"\\([a-zA-Z]+)", text)) - {
+            "min",
+            "max",
+            "sup",
+            "log",
+            "cos",
+            "det",
+            "in",
+            "sum",
+            "to",
+        }
         words = set(re.findall(r"[a-zA-Z]{3,}", re.sub(r"\\[a-zA-Z]+", " ", text)))
         assert not [name for name in commands - words if re.search(rf"(?<![a-zA-Z]){name}(?![a-zA-Z])", shown)], shown
     page = show_theorem(theorem)

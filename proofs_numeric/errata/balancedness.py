@@ -13,26 +13,26 @@ TARGETS = np.array([[NOUGHT, ONE], [NOUGHT, NOUGHT]])
 
 
 def gradients(first, second, decay):
-    """Gradients of 1/4 |W_2 W_1 - Y|^2 + decay_1/2 |W_1|^2 + decay_2/2 |W_2|^2 (inputs I, N = 2), in rational numbers."""
+    """Compute the gradients of 1/4 |W_2 W_1 - Y|^2 + decay_1/2 |W_1|^2 + decay_2/2 |W_2|^2 in rational numbers."""
     slope = (second @ first - TARGETS) / 2
     return second.T @ slope + decay[0] * first, slope @ first.T + decay[1] * second
 
 
 def imbalance(first, second):
-    """W_2^T W_2 - W_1 W_1^T."""
+    """Compute W_2^T W_2 - W_1 W_1^T."""
     return second.T @ second - first @ first.T
 
 
 def show(matrix):
-    """A rational matrix on one line."""
+    """Write a rational matrix on one line."""
     return "[" + ", ".join("[" + ", ".join(map(str, row)) + "]" for row in matrix) + "]"
 
 
 def reproduce(seeds, key):
-    """W_1 = W_2 = I, inputs I, one off-diagonal target: exact drift and exact step; and certified minimisers."""
+    """Compute drift and step exactly at W_1 = W_2 = I, with inputs I, and look at certified minimisers."""
     unequal = (Fraction(1, 10), Fraction(3, 10))
     first, second = gradients(IDENTITY, IDENTITY, unequal)
-    drift = -(second.T + second) + first + first.T  # d/dt (W_2^T W_2 - W_1 W_1^T) at W_1 = W_2 = I
+    drift = -(second.T + second) + first + first.T  # This is d/dt (W_2^T W_2 - W_1 W_1^T) at W_1 = W_2 = I.
     eta = Fraction(1, 10)
     first, second = gradients(IDENTITY, IDENTITY, (NOUGHT, NOUGHT))
     after = imbalance(IDENTITY - eta * first, IDENTITY - eta * second)

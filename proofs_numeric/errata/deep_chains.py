@@ -1,4 +1,4 @@
-"""N14 and N16: the nuclear-norm certificate beyond two factors, and a rank cut that falls into a tie."""
+"""N14 and N16: the nuclear-norm certificate fails beyond two factors, and logits need not be diagonal at a tie."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from proofs_numeric.bibliography_of_networks import HAEFFELE_2015
 
 
 def reproduce_certificate(seeds, key):
-    """Three factors, targets diag: local minima with zero gradient, positive Hessian and values above the minimum."""
+    """Find local minima of three factors with zero gradient, positive Hessian and values above the minimum."""
     problem = nct.deep_linear(widths=(3, 3, 3), counts=(4, 2, 1), loss="mse", weight_decay=(0.05,) * 3)
     minimum = nct.closed_form.imbalanced_deep_mse_minimum(problem)
     ensemble = nct.solve(problem, seeds, key, scale=1.5)
@@ -36,7 +36,7 @@ def reproduce_certificate(seeds, key):
 
 
 def reproduce_tie(seeds, key):
-    """Counts (10, 5, 5, 2), d = 2: the second direction is any unit vector in the span of two equal classes."""
+    """Solve counts (10, 5, 5, 2), d = 2, where the second direction is any unit vector of two equal classes' span."""
     counts, depth = (10, 5, 5, 2), 2
     problem = nct.deep_linear(widths=(2, 2, 4), counts=counts, loss="mse", weight_decay=(0.02,) * 3)
     ensemble = nct.solve(problem, seeds, key, scale=1.5)

@@ -10,7 +10,7 @@ DECAY = 3e-3
 
 
 def reproduce(seeds, key):
-    """(K, L) = (6, 2) and (4, 3), one sample a class, every decay 3e-3: an explicit point below every collapsed one."""
+    """Evaluate an explicit point below every collapsed one, for (K, L) = (6, 2) and (4, 3) with every decay 3e-3."""
     figures, below = [], []
     for classes, depth in CASES:
         problem = nct.deep_linear(

@@ -8,11 +8,11 @@ from proofs_numeric.bibliography import ZHOU_2022_LOSSES
 
 GAMMA, MANY, FEW = 3.0, 100, 24
 STARTS = {"collapsed": 3.0, "zero": 0.2}
-"""Scale of the starts that fall to either minimiser."""
+"""The scale of the starts that fall to either minimiser."""
 
 
 def reproduce(seeds, key):
-    """Scalars at K = 100; at K = 24, d = 23, one sample a class, seeds to both minimisers at the jump, with the bound."""
+    """Compute the scalars at K = 100, and send seeds to both certified minimisers at the jump for K = 24, d = 23."""
     with jax.enable_x64(True):
         figures = [(f"K = {MANY}, gamma = {GAMMA:g}: {name}", value) for name, value in scalars(MANY)]
         critical = float(nct.closed_form.focal_onset(GAMMA, FEW))
@@ -27,7 +27,7 @@ def reproduce(seeds, key):
         ensemble = nct.solve(problem, seeds, key, scale=starts, method="polish")
         good = ensemble.converged & nct.certify(problem, ensemble.params).closed(ensemble.value)
         logits = np.einsum("skd,sdn->skn", ensemble.params.weights[0], ensemble.params.features)
-        size = np.linalg.norm(logits, axis=(1, 2)) / np.sqrt(FEW - 1)  # |a S| = a sqrt(K-1)
+        size = np.linalg.norm(logits, axis=(1, 2)) / np.sqrt(FEW - 1)  # For |a S| = a sqrt(K-1).
         there = good & (np.abs(size - (scale if name == "collapsed" else 0.0)) < 1e-6)
         counted[name], values[name] = int(there.sum()), ensemble.value[there]
         shown = f"{there.sum()} of {seeds} seeds certified"
@@ -46,13 +46,13 @@ def reproduce(seeds, key):
 
 
 def jump(classes):
-    """The scale a* just below the jump."""
+    """Find the scale a* just below the jump."""
     with jax.enable_x64(True):
         return float(nct.closed_form.focal_scales(nct.closed_form.focal_onset(GAMMA, classes), GAMMA, classes)[2])
 
 
 def scalars(classes):
-    """G at zero and at most, the jump, and the scale there, by formulas alone."""
+    """Compute G at zero and its largest value, the jump, and the scale there, by formulas alone."""
     grid = np.linspace(0.0, 5.0, 20_001)
     strengths = np.asarray(nct.closed_form.focal_strength(grid, GAMMA, classes))
     critical, scale = float(nct.closed_form.focal_onset(GAMMA, classes)), jump(classes)

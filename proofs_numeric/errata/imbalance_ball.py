@@ -26,30 +26,30 @@ class BallLogits(nct.Problem):
     number: int = eqx.field(static=True)
 
     def init(self, key, scale):
-        """Uniform on the spheres."""
+        """Draw uniformly on the spheres."""
         draw = jax.random.normal(key, self.targets.shape, jnp.float64)
         return scale * draw / jnp.linalg.norm(draw, axis=0, keepdims=True)
 
     def logits(self, params):
-        """z, one column per sample."""
+        """Compute z, with one column for each sample."""
         return self.radius * params / jnp.linalg.norm(params, axis=0, keepdims=True)
 
     def objective(self, params):
-        """The weighted cross-entropy."""
+        """Compute the weighted cross-entropy."""
         return self.weights @ self.loss.value(self.logits(params), self.targets)
 
     def invariants(self, params):
-        """The logits."""
+        """Return the logits."""
         return self.logits(params)
 
     def gauge_tangents(self, params):
-        """The scaling of every column."""
+        """Return the scaling of every column."""
         return params[None] * jnp.eye(self.number)[:, None, :]
 
     def lower_bound(self, params):
-        """Every sample's problem is convex over its ball: f(z') >= f(z) + <g, z' - z> >= f(z) - <g, z> - R|g|, g = grad f(z).
+        """Bound the problem of every sample, which is convex over its ball.
 
-        The last is f(z) exactly where z = -R g/|g|, the KKT condition; a bound on rounding is subtracted.
+        With g = grad f(z) it says f(z') >= f(z) + <g, z' - z> >= f(z) - <g, z> - R|g|. The last is f(z) exactly where z = -R g/|g|, the KKT condition; a bound on rounding is subtracted.
         """
         logits = self.logits(params)
         values, slopes = self.loss.value(logits, self.targets), self.loss.gradient(logits, self.targets)
@@ -58,7 +58,7 @@ class BallLogits(nct.Problem):
 
 
 def ball_problem(weights, radius=RADIUS, per_class=PER_CLASS, rng=None):
-    """Class weights p_k, split over the samples of a class (unevenly with `rng`)."""
+    """Build the problem with class weights p_k, split over the samples of a class, and unevenly with `rng`."""
     classes = len(weights)
     share = np.ones((classes, per_class)) if rng is None else rng.uniform(0.2, 1.0, size=(classes, per_class))
     split = np.asarray(weights)[:, None] * share / share.sum(axis=1, keepdims=True)
@@ -69,13 +69,13 @@ def ball_problem(weights, radius=RADIUS, per_class=PER_CLASS, rng=None):
 
 
 def simplex_point(classes, radius):
-    """Columns alpha e_k + beta sum_{j != k} e_j, alpha = R sqrt((K-1)/K), beta = -R/sqrt(K(K-1))."""
+    """Build the columns alpha e_k + beta sum_{j != k} e_j, alpha = R sqrt((K-1)/K), beta = -R/sqrt(K(K-1))."""
     beta = -radius / np.sqrt(classes * (classes - 1))
     return np.full((classes, classes), beta) + np.eye(classes) * (radius * np.sqrt((classes - 1) / classes) - beta)
 
 
 def reproduce(seeds, key):
-    """K = 4, R = 3: equal, skewed and random class weights; distance of every certified minimiser to the simplex."""
+    """Measure the distance of every certified minimiser to the simplex for equal, skewed and random class weights."""
     rng = np.random.default_rng(key)
     drawn = {"equal": (0.25,) * 4, "97 % in one class": SKEWED}
     drawn.update({f"random {i}": tuple(rng.dirichlet(np.full(4, 0.7)) * 0.98 + 0.005) for i in range(1, 4)})
@@ -100,14 +100,14 @@ def reproduce(seeds, key):
 
 
 def certified_points(problem, seeds, key):
-    """End states at the certified global minimum."""
+    """Find end states at the certified global minimum."""
     ensemble = nct.solve(problem, seeds, key)
     good = ensemble.converged & nct.certify(problem, ensemble.params).closed(ensemble.value)
     return jax.tree.map(lambda leaf: leaf[good], ensemble.params)
 
 
 def contrast(seeds, key):
-    """Least distance of a certified W W^T of the layer-peeled model to the simplex, and the number of certified seeds."""
+    """Find the least distance of a certified W W^T of the layer-peeled model to the simplex, and count these seeds."""
     params = certified_points(nct.layer_peeled(counts=COUNTS, dim=4, energies=(1.0, 1.0)), seeds, key)
     gram = params.weights[0] @ np.swapaxes(params.weights[0], 1, 2)
     with jax.enable_x64(True):

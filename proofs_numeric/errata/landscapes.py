@@ -12,12 +12,12 @@ from proofs_numeric.landscape.laurent_vonbrecht import bottleneck
 from proofs_numeric.thresholds import SAME_VALUE
 
 GRID = ((6, 2, 0.0), (6, 2, None), (10, 3, 0.0), (6, 3, 0.0), (6, 5, 0.0))
-"""(K, d, bias): free or none; the last with d = K-1."""
+"""The cases are (K, d, bias), with a free bias or none; the last one has d = K-1."""
 SAMPLES, DECAY = 10, 1e-3
 
 
 def minima(problem, seeds, key):
-    """(value, seeds, smallest curvature off the gauge) at each value where descents end, if no curvature is negative."""
+    """List (value, seeds, smallest curvature off the gauge) of the values where descents end in a strict minimum."""
     ends = nct.solve(problem, seeds, key)
     usable = np.flatnonzero(ends.converged)
     order = usable[np.argsort(ends.value[usable])]
@@ -30,12 +30,12 @@ def minima(problem, seeds, key):
 
 
 def shown(found):
-    """Minima in words."""
+    """Write the minima in words."""
     return ", ".join(f"{value:.7f} ({count} seeds, curvature >= {least:.1e})" for value, count, least in found)
 
 
 def reproduce_bottleneck(seeds, key):
-    """Where descents end in the width-one network."""
+    """Find where descents end in the network with one hidden unit."""
     with jax.enable_x64(True):
         found = minima(bottleneck(None)[0].problem, seeds, key)
     figures = tuple((f"minimum {i + 1}", shown([one])) for i, one in enumerate(found))
@@ -43,7 +43,7 @@ def reproduce_bottleneck(seeds, key):
 
 
 def reproduce_blocks(seeds, key):
-    """Points of rank one with the leading direction and no more, on random data: one block of each pivot has rank one."""
+    """Build points of rank one with the leading direction on random data: one block of each pivot has rank one."""
     with jax.enable_x64(True):
         rng, least, counts, slopes = np.random.default_rng(key), [], set(), []
         for _ in range(seeds):
@@ -68,7 +68,7 @@ def reproduce_blocks(seeds, key):
 
 
 def reproduce_narrow(seeds, key):
-    """Values of the local minima over a grid of K and d, with a free bias and without one."""
+    """Find the values of the local minima over a grid of K and d, with a free bias and without one."""
     figures, spurious = [], {}
     with jax.enable_x64(True):
         for classes, dim, bias in GRID:

@@ -11,12 +11,12 @@ DECAY = 0.05
 
 
 def zero_point(problem):
-    """All parameters zero."""
+    """Set all parameters to zero."""
     return jax.tree.map(jnp.zeros_like, problem.init(jax.random.key(0), 1.0))
 
 
 def reproduce_origin(seeds, key):
-    """Smallest Hessian eigenvalue at zero for 2, 3, 4 factors of decay 0.05, and seeds that start small and end there."""
+    """Find the smallest Hessian eigenvalue at zero for 2, 3, 4 factors, and seeds that start small and end there."""
     figures, minimum_at = [], {}
     with jax.enable_x64(True):
         for factors in (2, 3, 4):
@@ -40,7 +40,7 @@ def reproduce_origin(seeds, key):
 
 
 def reproduce_strong(seeds, key):
-    """Three problems 3 % beyond their onset: the certified minimiser is zero, whatever a collapsed point costs."""
+    """Solve three problems 3 % beyond their onset: the certified minimiser is zero, whatever a collapsed point costs."""
     figures, zeros = [], []
     cases = {
         "cross-entropy, K sqrt(n lW lH) = 1.03": ("cross_entropy", (6, 4), 1.03 / 4 / np.sqrt(5)),
@@ -58,7 +58,7 @@ def reproduce_strong(seeds, key):
 
 
 def deep_decay(relative):
-    """The common decay of four factors at which b is `relative` times the onset, for 4 classes of 5 samples."""
+    """Find the common decay of four factors at which b is `relative` times the onset, for 4 classes of 5 samples."""
     depth, samples, n = 3, 20, 5
     strength = relative * nct.closed_form.onset(depth) * n / (depth * samples)
     return float((strength**depth / samples) ** (1 / (depth + 1)))

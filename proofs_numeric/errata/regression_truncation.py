@@ -11,7 +11,7 @@ STRENGTH, SAMPLES, DIM = 0.9, 8, 3
 
 
 def reproduce(seeds, key):
-    """n = 2, d = 3, M = 8, lambda_W = lambda_H, c = 0.9 between the eigenvalues 0.2 and 2.8 of Sigma."""
+    """Solve n = 2, d = 3, M = 8, lambda_W = lambda_H, with c = 0.9 between the eigenvalues 0.2 and 2.8 of Sigma."""
     values, vectors = np.linalg.eigh(COVARIANCE)
     targets = (vectors * np.sqrt(values)) @ _white(len(values), SAMPLES)
     lam = float(np.sqrt(STRENGTH))
@@ -43,19 +43,19 @@ def reproduce(seeds, key):
 
 
 def _white(n, samples):
-    """n rows of mean zero with the identity as covariance: cosines of whole periods."""
+    """Build n rows of mean zero with the identity as covariance: cosines of whole periods."""
     angles = 2 * np.pi * np.outer(np.arange(1, n + 1), np.arange(samples)) / samples
     return np.sqrt(2) * np.cos(angles)
 
 
 def _truncated(eigenvalues, vectors):
-    """[B^(1/2)]_1 [B^(1/2)]_1^T for B of these eigenvalues: the first column kept, as one eigenvalue of Sigma is above c."""
+    """Compute [B^(1/2)]_1 [B^(1/2)]_1^T for B of these eigenvalues; one column, as one eigenvalue of Sigma is above c."""
     column = ((vectors * np.sqrt(eigenvalues)) @ vectors.T)[:, :1]
     return column @ column.T
 
 
 def _value(problem, gram, vectors, values):
-    """The objective where W W^T = `gram`, H = W^T Sigma^(-1/2) Y and b = 0, as printed with lambda_W = lambda_H."""
+    """Compute the objective where W W^T = `gram`, H = W^T Sigma^(-1/2) Y and b = 0, as printed for equal decays."""
     eigenvalues, basis = np.linalg.eigh(gram)
     weights = np.zeros((2, DIM))
     weights[:, :2] = basis * np.sqrt(np.maximum(eigenvalues, 0.0))

@@ -8,11 +8,11 @@ from proofs_numeric.bibliography import THRAMPOULIDIS_2022
 
 COUNTS, DIM = (10, 10, 1, 1), 4
 DECAYS = (1e-1, 1e-2, 1e-3)
-"""lambda in the convention of a sum over samples."""
+"""The values of lambda, in the convention of a sum over samples."""
 
 
 def certified_ends(counts, decay, seeds, key):
-    """Class-mean logits and W W^T at the certified minimisers of cross-entropy, and how many there are."""
+    """Find class-mean logits and W W^T at the certified minimisers of cross-entropy, and count these."""
     mean = decay / sum(counts)
     problem = nct.problems.reduce_to_class_means(
         nct.unconstrained_features(counts=counts, dim=DIM, loss="cross_entropy", weight_decay=(mean, mean))
@@ -24,13 +24,13 @@ def certified_ends(counts, decay, seeds, key):
 
 
 def distance(matrices, reference):
-    """Frobenius distances between directions."""
+    """Compute Frobenius distances between directions."""
     unit = matrices / np.linalg.norm(matrices, axis=(1, 2), keepdims=True)
     return np.linalg.norm(unit - reference / np.linalg.norm(reference), axis=(1, 2))
 
 
 def reproduce(seeds, key):
-    """Counts (10, 10, 1, 1), lambda 0.1 to 0.001 (sum over samples); and (5, 5, 5, 5), where the claim is true."""
+    """Measure distances for counts (10, 10, 1, 1), and for (5, 5, 5, 5), where the claim is true."""
     with jax.enable_x64(True):
         simplex = np.asarray(nct.closed_form.simplex_etf(len(COUNTS)))
     figures, far = [], True

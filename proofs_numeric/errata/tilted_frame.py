@@ -8,7 +8,7 @@ from proofs_numeric.bibliography import ZHOU_2022
 
 
 def reproduce(seeds, key):
-    """K = 4, d = 6, n = 5, c = 0.3, lambda_b = 1: both classical frames are far from every certified minimiser."""
+    """Measure how far both classical frames are from every certified minimiser, for K = 4, c = 0.3, lambda_b = 1."""
     classes, n, strength = 4, 5, 0.3
     decay = strength / classes / np.sqrt(n)
     problem = nct.unconstrained_features(

@@ -76,7 +76,7 @@ from proofs_numeric.landscape.data_chains import DISTINCT, INVERTIBLE, UNDECAYED
 from proofs_numeric.pool import pick
 
 ID = "achour"
-# (d_0, …, d_L), each on several data sets; d_L <= d_0. Two, three and four layers; two and four outputs.
+# A shape is (d_0, …, d_L), with d_L <= d_0, and is drawn with several data sets: two to four layers, two to four outputs.
 TWO = ((3, 3, 2), (4, 2, 4), (2, 2, 2))
 THREE = ((3, 2, 2, 3), (4, 3, 2, 2))
 FOUR = ((3, 2, 2, 2, 2), (2, 2, 2, 2, 2))
@@ -88,11 +88,11 @@ class Listed(NamedTuple):
 
     values: jax.Array
     non_strict: jax.Array
-    """Rows (value, least number of complementary blocks of the product's rank) without negative curvature."""
+    """The rows (value, least number of complementary blocks of the product's rank) at which no curvature is negative."""
 
 
 def draw_instances(key):
-    """Several data sets for one shape of each depth; in one of the shapes there are 60 samples."""
+    """Draw several data sets for one shape of each depth; in one of the shapes there are 60 samples."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for widths in (*pick(rng, TWO), *pick(rng, THREE), *pick(rng, FOUR)):
@@ -102,7 +102,7 @@ def draw_instances(key):
 
 
 def listed(tightened, keep=lambda one, problem: True):
-    """The theorem with a rule for how many blocks of a pivot make a point tightened, on part of the list."""
+    """Predict with a rule for how many blocks of a pivot make a point tightened, and only a part of the list."""
 
     def predict(problem):
         entries = [one for one in nct.closed_form.data_critical_values(problem) if keep(one, problem)]
@@ -116,13 +116,13 @@ def listed(tightened, keep=lambda one, problem: True):
     return predict
 
 
-def label(problem, params):
-    """Value and least number of complementary blocks; not finite where a rank is in doubt."""
+def value_and_blocks(problem, params):
+    """Observe the value and the least number of complementary blocks, which is not finite where a rank is in doubt."""
     return jnp.stack([problem.objective(params), nct.closed_form.pivot_blocks(problem, params)])
 
 
-def deep(instance):
-    """Whether there are three layers or more, so that a point can be tightened."""
+def three_or_more_layers(instance):
+    """Say whether there are three layers or more, so that a point can be tightened."""
     return instance.parameters["L"] > 2
 
 
@@ -150,7 +150,7 @@ THEOREM = nct.register(
             nct.Index(
                 "strict or tightened",
                 r"\lambda_{\min}(\nabla^2f)\ge0\iff\mathrm{minimum\ or\ tightened}",
-                label,
+                value_and_blocks,
                 lambda p: p.non_strict,
             ),
         ),
@@ -160,14 +160,14 @@ THEOREM = nct.register(
                 "a point is tightened when at least two of the three blocks have the rank of the product (N17)",
                 listed(lambda blocks: blocks >= 2),
                 claims=("strict or tightened",),
-                applies=deep,
+                applies=three_or_more_layers,
             ),
             nct.Control(
                 "always strict",
                 "every saddle is strict, as for two layers",
                 listed(lambda blocks: False),
                 claims=("strict or tightened",),
-                applies=deep,
+                applies=three_or_more_layers,
             ),
             nct.Control(
                 "never strict",

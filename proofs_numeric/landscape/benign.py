@@ -1,4 +1,4 @@
-"""What the two theorems on benign landscapes of free features share: instances, claims, and the prediction's form."""
+"""The two theorems on benign landscapes of free features share their instances, claims and form of prediction."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ NO_OR_FREE_BIAS = nct.Hypothesis(
 )
 
 
-def draw(key, pools, loss):
-    """One shape (K, d, n, bias) of each pool: weak and moderate decay, c close to 1 on either side, and once far beyond."""
+def draw_strengths(key, pools, loss):
+    """Draw a shape (K, d, n, bias) of each pool: weak and moderate decay, c close to 1 on both sides, once far beyond."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for pool in pools:
@@ -28,7 +28,7 @@ def draw(key, pools, loss):
 
 
 def instance(classes, dim, n, bias, loss, strength, ratio):
-    """In the reduced form, with c = K sqrt(n lambda_W lambda_H) = `strength` and lambda_W / lambda_H = `ratio`."""
+    """Build the reduced form with c = K sqrt(n lambda_W lambda_H) = `strength` and lambda_W / lambda_H = `ratio`."""
     product = (strength / classes) ** 2 / n
     decay = (float(np.sqrt(product * ratio)), float(np.sqrt(product / ratio)))
     full = nct.unconstrained_features(counts=(n,) * classes, dim=dim, loss=loss, weight_decay=decay, bias=bias)
@@ -37,17 +37,17 @@ def instance(classes, dim, n, bias, loss, strength, ratio):
 
 
 def minima_at(values):
-    """A prediction with this list of values at which critical points are minimisers."""
+    """Predict the global minimum, with this list of values at which critical points are minimisers."""
     return lambda problem: nct.global_minimum(problem)._replace(stationary_values=values(problem))
 
 
-def below(instance):
-    """Whether the minimiser is not zero."""
+def below_onset(instance):
+    """Say whether the decay is below the onset, so that the minimiser is not zero."""
     return instance.parameters["c"] < 1
 
 
 def claims():
-    """The minimum, its being the only value without negative curvature, and the balance of the factors."""
+    """Claim the minimum, that no other value is without negative curvature, and the balance of the factors."""
     return (
         nct.GlobalValue("value", r"\min f", lambda m: m.value),
         nct.Index(
@@ -61,7 +61,7 @@ def claims():
 
 
 def slightly_lower():
-    """Controls for the minimum's value and the balance."""
+    """Make the controls for the minimum's value and the balance."""
     value = nct.Control(
         "1e-8 lower",
         "the minimum lower by a relative 1e-8",

@@ -55,9 +55,14 @@ Example:
     >>> problem = instance(counts=(2, 1), widths=(2,), loss="mse", strength=0.2, ratio=1.0).problem
     >>> round(float(nct.global_minimum(problem).value), 6)
     0.200948
-    >>> found = [(row.kind, row.params) for row in nct.census(problem, starts=50).rows]
-    >>> sorted({(kind, bool(excess(problem, x, 2) > 1e-6), round(float(lowered(problem, x)), 6)) for kind, x in found})
-    [('minimum', False, 0.200948), ('strict saddle', True, 0.200948)]
+    >>> observe = jax.jit(lambda point: (excess(problem, point, 2) > 1e-6, lowered(problem, point)))
+    >>> for row in nct.census(problem, starts=50).rows:
+    ...     exceeds, minimum = observe(row.params)
+    ...     print(row.kind, round(row.value, 6), bool(exceeds), round(float(minimum), 6))
+    minimum 0.200948 False 0.200948
+    strict saddle 0.286667 True 0.200948
+    strict saddle 0.414281 True 0.200948
+    strict saddle 0.5 True 0.200948
 """
 
 from typing import NamedTuple
@@ -73,7 +78,7 @@ from proofs_numeric.pool import log_uniform, pick
 from proofs_numeric.thresholds import SPECTRAL_EXCESS
 
 ID = "cert-haeffele-vidal"
-# (counts, d), d >= K, so that a critical point that is not a global minimiser has a null direction; K = 2, 3 and 4.
+# A shape is (counts, d) with d >= K, so that a critical point that is not global has a null direction; K = 2, 3 and 4.
 SQUARED = (((2, 2, 1), 4), ((3, 2, 2, 1), 4), ((2, 1), 2))
 FEW = (((3, 1, 1), 3), ((1, 1), 3))
 MANY = (((2, 2, 1), 4), ((3, 1, 1, 1), 4))
@@ -84,11 +89,11 @@ class Certified(NamedTuple):
 
     value: jax.Array
     codes: jax.Array
-    """Codes (see `code`) of the points without negative curvature."""
+    """The codes (see `norm_code`) of the points without negative curvature."""
 
 
 def draw_instances(key):
-    """For one shape with squared error and two with cross-entropy: several strengths and ratios of the decay."""
+    """Draw several strengths and ratios of the decay for one shape with squared error and two with cross-entropy."""
     rng = nct.theorems.numpy_rng(key)
     shapes = [(one, "mse") for one in pick(rng, SQUARED)]
     shapes += [(one, "cross_entropy") for pool in (FEW, MANY) for one in pick(rng, pool)]
@@ -101,7 +106,7 @@ def draw_instances(key):
 
 
 def instance(counts, widths, loss, strength, ratio):
-    """lambda = sqrt(lambda_W lambda_H) = `strength` sqrt(max n_k) / N, below the onset of the largest class at 1."""
+    """Take lambda = sqrt(lambda_W lambda_H) = `strength` sqrt(max n_k) / N; at 1 squared error gives up the last class."""
     strength_n = strength * np.sqrt(max(counts)) / sum(counts)
     decay = [strength_n] * (len(widths) + 1)
     decay[0], decay[-1] = strength_n * np.sqrt(ratio), strength_n / np.sqrt(ratio)
@@ -117,32 +122,32 @@ def instance(counts, widths, loss, strength, ratio):
 
 
 def fit_gradient(problem, params):
-    """Gradient of the fit in the product Z."""
+    """Compute the gradient of the fit in the product Z."""
     product = problem.product(params)
     return jax.grad(lambda z: problem.column_weight @ problem.loss.value(z, problem.targets))(product)
 
 
 def excess(problem, params, order):
-    """|G| / sqrt(lambda_W lambda_H) - 1 in the spectral (2) or the Frobenius norm ("fro")."""
+    """Compute |G| / sqrt(lambda_W lambda_H) - 1 in the spectral (2) or the Frobenius norm ("fro")."""
     decay, gradient = jnp.asarray(problem.weight_decay), fit_gradient(problem, params)
     singular = jnp.linalg.svd(gradient, compute_uv=False)
     norm = jnp.max(singular) if order == 2 else jnp.linalg.norm(gradient)
     return norm / jnp.sqrt(decay[0] * decay[-1]) - 1.0
 
 
-def code(problem, params):
-    """0 where both norms of G are at most lambda, 1 where only the spectral norm is, 2 where neither is."""
+def norm_code(problem, params):
+    """Code by 0 that both norms of G are at most lambda, by 1 that only the spectral norm is, by 2 that neither is."""
     spectral, frobenius = excess(problem, params, 2), excess(problem, params, "fro")
     return jnp.where(spectral > SPECTRAL_EXCESS, 2.0, jnp.where(frobenius > SPECTRAL_EXCESS, 1.0, 0.0))
 
 
 def certified_value(problem, params):
-    r"""$f/\max(|G|_2/\lambda,1)$, at a critical point a lower bound on min f."""
+    r"""Compute $f/\max(|G|_2/\lambda,1)$, which is a lower bound on min f at a critical point."""
     return problem.objective(params) / (1.0 + jnp.maximum(excess(problem, params, 2), 0.0))
 
 
 def lowered(problem, params, directions=None, times=1.0):
-    r"""$f-\sum_i(s_i(G)-\lambda)_+^2/2L$; `times` the sum, and that over some `directions` only."""
+    r"""Compute $f-\sum_i(s_i(G)-\lambda)_+^2/2L$, with `times` the sum, or with the sum over some `directions` only."""
     decay = jnp.asarray(problem.weight_decay)
     singular = jnp.linalg.svd(fit_gradient(problem, params), compute_uv=False)[:directions]
     beyond = jnp.maximum(singular - jnp.sqrt(decay[0] * decay[-1]), 0.0)
@@ -150,17 +155,17 @@ def lowered(problem, params, directions=None, times=1.0):
 
 
 def lipschitz(problem):
-    """Of the gradient of the fit: 1/N of squared error, 1/2N of cross-entropy, whose Hessian is at most 1/2."""
+    """Bound the gradient of the fit: L is 1/N for squared error, 1/2N for cross-entropy, whose Hessian is at most 1/2."""
     return jnp.max(jnp.asarray(problem.column_weight)) * (1.0 if squared(problem) else 0.5)
 
 
 def squared(problem):
-    """Whether the fit is half the squared error."""
+    """Say whether the fit is half the squared error."""
     return nct.losses.is_loss(problem.loss, "mse")
 
 
 def non_negative(instance):
-    """Whether the loss is convex and not negative, tried at random logits."""
+    """Try at random logits whether the loss is convex and not negative."""
     problem, rng = instance.problem, np.random.default_rng(0)
     z = jnp.asarray(10.0 * rng.normal(size=(2, 50, *np.shape(problem.targets))))
     values = jax.vmap(jax.vmap(lambda one: problem.loss.value(one, problem.targets)))(z)
@@ -169,30 +174,30 @@ def non_negative(instance):
 
 
 def with_codes(*codes):
-    """The theorem with another list of codes of points without negative curvature."""
+    """Predict with this list of codes of points without negative curvature."""
     return lambda problem: Certified(nct.global_minimum(problem).value, jnp.asarray(codes))
 
 
 def lower_by(relative):
-    """The theorem with a smaller minimum."""
+    """Predict a minimum that is smaller by this relative amount."""
     return lambda problem: Certified((1 - relative) * nct.global_minimum(problem).value, jnp.asarray((0.0, 1.0)))
 
 
 def three_factors(key):
-    """Chains with one factor more: zero is a local minimum there, and the certificate does not hold at it."""
+    """Build a chain with one factor more: zero is a local minimum there, and the certificate does not hold at it."""
     rng = nct.theorems.numpy_rng(key)
     return [instance((3, 2, 1), (3, 3), "mse", rng.uniform(0.05, 0.1), 1.0)]
 
 
-def gap(observe=lowered):
-    """The claim that a descent from a critical point gains at least what the excess of G says."""
+def descent_claim(observe=lowered):
+    """Claim that a descent from a critical point gains at least what the excess of G says."""
     return nct.LowerBound(
         "descent", r"\min f\le f-\sum_i(s_i(G)-\lambda)_+^2/2L", observe, lambda p: p.value, scope="critical points"
     )
 
 
-def exact(observe=lowered):
-    """The claim that of squared error it gains exactly that."""
+def equality_claim(observe=lowered):
+    """Claim that with squared error it gains exactly that."""
     return nct.Equality(
         "squared error",
         r"\min f=f-\frac N2\sum_i(s_i(G)-\lambda)_+^2",
@@ -229,7 +234,7 @@ THEOREM = nct.register(
             nct.Index(
                 "certificate",
                 r"\lambda_{\min}(\nabla^2f)\ge0\iff|G|_2\le\lambda",
-                code,
+                norm_code,
                 lambda p: p.codes,
             ),
             nct.UpperBound(
@@ -239,8 +244,8 @@ THEOREM = nct.register(
                 lambda p: p.value,
                 scope="critical points",
             ),
-            gap(),
-            exact(),
+            descent_claim(),
+            equality_claim(),
         ),
         controls=(
             nct.Control(
@@ -260,13 +265,13 @@ THEOREM = nct.register(
             nct.Control(
                 "L for 2L",
                 "a descent gains twice as much",
-                versions=(gap(lambda p, x: lowered(p, x, times=2.0)),),
+                versions=(descent_claim(lambda p, x: lowered(p, x, times=2.0)),),
                 applies=lambda instance: squared(instance.problem),
             ),
             nct.Control(
                 "one direction",
                 "only the largest singular value of G counts",
-                versions=(exact(lambda p, x: lowered(p, x, directions=1)),),
+                versions=(equality_claim(lambda p, x: lowered(p, x, directions=1)),),
                 applies=lambda instance: squared(instance.problem),
             ),
             nct.Control(

@@ -88,7 +88,7 @@ from proofs_numeric.pool import log_uniform, near, pick
 from proofs_numeric.thresholds import DISTINCT
 
 ID = "cjw-dmf"
-# (widths, counts, bias): distinct strengths or a tie; a narrow layer; four factors; two factors, the last, with K = 3, 4.
+# A shape is (widths, counts, bias): with distinct strengths or a tie, a narrow layer, four factors, two factors.
 TWO = (((3, 3, 3), (3, 2, 1), None), ((3, 3, 3), (2, 2, 1), None), ((3, 3, 3), (1, 1, 1), 0.0))
 NARROW = (((3, 2, 3), (4, 2, 1), None), ((4, 1, 4), (4, 3, 2, 1), None))
 SHORT = (((2, 2, 2), (2, 1), None), ((2, 2, 2), (1, 1), None))
@@ -104,7 +104,7 @@ class Listed(NamedTuple):
 
 
 def draw_instances(key):
-    """For each shape: every direction on at the minimum, one close to its spinodal (or onset), and one beyond its onset."""
+    """Draw for each shape: all directions on at the minimum, one near its spinodal (or onset), one beyond its onset."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for pool in (TWO, NARROW, SHORT, LONG, ONE):
@@ -120,13 +120,13 @@ def draw_instances(key):
 
 
 def off_the_spinodal(instance):
-    """Whether no strength is that at which the two roots meet."""
+    """Say whether no strength is that at which the two roots meet."""
     problem = instance.problem
     return bool(np.min(np.abs(strengths(problem)[3] / nct.closed_form.spinodal(problem.depth) - 1)) > DISTINCT)
 
 
 def choices(problem):
-    """Critical points for every entry of the list, in its order."""
+    """Build critical points for all entries of the list, in its order."""
     _, sigma, _, b, _ = strengths(problem)
     large = np.asarray(nct.closed_form.largest_root(jnp.asarray(b), problem.depth))
     small = [smaller_root(one, problem.depth) for one in b]
@@ -138,7 +138,7 @@ def choices(problem):
 
 
 def smaller_root(b, depth):
-    """The root of b = M x^(M-1) / (x^M + 1)^2 below the maximum of the right-hand side; 0 where there is none."""
+    """Find the root of b = M x^(M-1) / (x^M + 1)^2 below the right-hand side's maximum, 0 where there is none."""
     peak = ((depth - 1) / (depth + 1)) ** (1 / depth)
     if depth == 1 or b >= nct.closed_form.spinodal(depth):
         return 0.0
@@ -148,19 +148,19 @@ def smaller_root(b, depth):
 
 
 def predict(problem):
-    """Every value of the list, and those of its local minimisers."""
+    """Predict every value of the list, and those of its local minimisers."""
     listed = nct.closed_form.critical_points(problem)
     return as_listed(listed, [one for one in listed if one.minimum])
 
 
 def as_listed(listed, minima):
-    """Values of a list, and of those of its entries that are said to be minima."""
+    """Collect the values of a list, and of those of its entries that are said to be minima."""
     values = [np.array([one.value for one in some] or [np.nan]) for some in (listed, minima)]
     return Listed(jnp.asarray(values[0]), jnp.asarray(values[1]))
 
 
-def only(rule):
-    """The list with another rule for which choices belong to it."""
+def listed_if(rule):
+    """Predict with another rule for which choices belong to the list."""
 
     def wrong(problem):
         listed = [one for one in nct.closed_form.critical_points(problem) if rule(one, problem)]
@@ -169,8 +169,8 @@ def only(rule):
     return wrong
 
 
-def minima(rule):
-    """The theorem with another rule for which critical points are local minimisers."""
+def minimisers_if(rule):
+    """Predict with another rule for which critical points are local minimisers."""
 
     def wrong(problem):
         listed = nct.closed_form.critical_points(problem)
@@ -180,27 +180,27 @@ def minima(rule):
 
 
 def objective(problem, params):
-    """The value, which tells the entries of the list apart."""
+    """Observe the value, which tells the entries of the list apart."""
     return problem.objective(params)
 
 
-def deep(instance):
-    """Whether there are three or more factors."""
+def three_or_more_factors(instance):
+    """Say whether there are three or more factors."""
     return instance.parameters["M"] > 1
 
 
 def full_rank(instance):
-    """Whether some critical point has every direction on that the narrowest layer lets through."""
+    """Say whether some critical point has every direction on that the narrowest layer lets through."""
     problem = instance.problem
     return any(one.rank == min(problem.widths) for one in nct.closed_form.critical_points(problem))
 
 
 def out_of_order(instance):
-    """Whether larger roots can be chosen in another order, with another value: not where strengths tie."""
+    """Say whether larger roots can be chosen in another order, with another value: not where strengths tie."""
     listed = nct.closed_form.critical_points(instance.problem)
     least = np.array([one.value for one in listed if one.minimum])
     others = [one.value for one in listed if 1 not in one.roots and not one.minimum]
-    return deep(instance) and any(np.min(np.abs(least - value)) > 1e-6 * value for value in others)
+    return three_or_more_factors(instance) and any(np.min(np.abs(least - value)) > 1e-6 * value for value in others)
 
 
 THEOREM = nct.register(
@@ -245,37 +245,37 @@ THEOREM = nct.register(
             nct.Control(
                 "no smaller roots",
                 "every direction off or at its larger root",
-                only(lambda one, p: 1 not in one.roots),
+                listed_if(lambda one, p: 1 not in one.roots),
                 claims=("values",),
-                applies=deep,
+                applies=three_or_more_factors,
             ),
             nct.Control(
                 "one rank less",
                 "at most min(d) - 1 directions on",
-                only(lambda one, p: one.rank < min(p.widths)),
+                listed_if(lambda one, p: one.rank < min(p.widths)),
                 claims=("values",),
                 applies=full_rank,
             ),
             nct.Control(
                 "benign",
                 "every critical point but the global minimiser is a strict saddle, as for two factors",
-                minima(lambda one, listed: one is listed[0]),
+                minimisers_if(lambda one, listed: one is listed[0]),
                 claims=("minimisers",),
-                applies=deep,
+                applies=three_or_more_factors,
             ),
             nct.Control(
                 "any choice of larger roots",
                 "every point without a smaller root is a local minimiser, in whatever order",
-                minima(lambda one, listed: 1 not in one.roots),
+                minimisers_if(lambda one, listed: 1 not in one.roots),
                 claims=("minimisers",),
                 applies=out_of_order,
             ),
             nct.Control(
                 "zero is a saddle",
                 "zero is a strict saddle at every depth",
-                minima(lambda one, listed: one.minimum and one.rank > 0),
+                minimisers_if(lambda one, listed: one.minimum and one.rank > 0),
                 claims=("minimisers",),
-                applies=deep,
+                applies=three_or_more_factors,
             ),
         ),
         several_basins=True,

@@ -1,4 +1,4 @@
-"""Linear networks on given data, drawn at random, for the theorems about their saddles, and what these assume of them."""
+"""This file draws linear networks on given data for the theorems about their saddles, and says what these assume."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,13 +9,15 @@ from proofs_numeric.pool import log_uniform
 
 
 def fit_at_zero(problem, params):
-    """|Y|^2/2N: the value of a critical point is this less what its directions take off."""
+    """Compute |Y|^2/2N: the value of a critical point is this less what its directions take off."""
     return jnp.sum(jnp.asarray(problem.targets) ** 2) / (2 * problem.targets.shape[1])
 
 
 def data_instance(rng, widths, samples=None):
-    """Standard normal inputs, three more samples than their dimension where not said, both at random scales; no decay."""
-    samples = widths[0] + 3 if samples is None else samples  # one number for all, and so one compiled program
+    """Draw normal inputs of a random scale and noisy targets; unless given, there are three more samples than inputs."""
+    samples = (
+        widths[0] + 3 if samples is None else samples
+    )  # One number serves for all data sets, and so does one compiled program.
     inputs = log_uniform(rng, 0.3, 3.0) * rng.normal(size=(widths[0], samples))
     targets = rng.normal(size=(widths[-1], samples)) + rng.normal(size=(widths[-1], widths[0])) @ inputs
     problem = nct.deep_linear(
@@ -25,7 +27,7 @@ def data_instance(rng, widths, samples=None):
 
 
 def value(problem, params):
-    """The objective, which tells the sets of directions apart."""
+    """Observe the objective, which tells the sets of directions apart."""
     return problem.objective(params)
 
 
@@ -43,7 +45,7 @@ def _full_rank(matrix):
 
 
 def _spectrum(problem):
-    """Eigenvalues of Sigma = Y X^T (X X^T)^-1 X Y^T, falling."""
+    """Find the eigenvalues of Sigma = Y X^T (X X^T)^-1 X Y^T, in falling order."""
     x, y = np.asarray(problem.inputs), np.asarray(problem.targets)
     return np.linalg.eigvalsh(y @ np.linalg.pinv(x) @ x @ y.T)[::-1]
 
@@ -70,7 +72,7 @@ DISTINCT = nct.Hypothesis("Sigma with distinct positive eigenvalues (so d_L <= d
 
 
 def projections(problem):
-    """Critical points of every listed value, in its order: the least-squares solution projected on the directions."""
+    """Build critical points of all listed values, in the list's order: projections of the least-squares solution."""
     x, y = np.asarray(problem.inputs), np.asarray(problem.targets)
     solution = y @ np.linalg.pinv(x)
     vectors = np.linalg.eigh(solution @ x @ y.T)[1][:, ::-1]

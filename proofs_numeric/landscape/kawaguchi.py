@@ -70,7 +70,7 @@ from proofs_numeric.landscape.data_chains import (
 from proofs_numeric.pool import pick
 
 ID = "kawaguchi"
-# (d_0, …, d_L): two, three and four layers, each on several data sets.
+# A shape is (d_0, …, d_L), of two, three and four layers, and is drawn with several data sets.
 TWO = ((4, 2, 3), (5, 3, 4), (2, 1, 2))
 THREE = ((3, 2, 3, 2), (4, 2, 2, 4))
 FOUR = ((2, 2, 2, 2, 2), (3, 2, 2, 2, 2))
@@ -78,14 +78,14 @@ DATA_SETS = 4
 
 
 class Global(NamedTuple):
-    """The least critical value, and all of them."""
+    """What the theorem says of all critical values: the least one, and all of them."""
 
     least: jax.Array
     values: jax.Array
 
 
 def draw_instances(key):
-    """Several data sets for one shape of each depth; in one of the shapes there are 60 samples."""
+    """Draw several data sets for one shape of each depth; in one of the shapes there are 60 samples."""
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for widths in (*pick(rng, TWO), *pick(rng, THREE), *pick(rng, FOUR)):
@@ -95,29 +95,29 @@ def draw_instances(key):
 
 
 def predict(problem):
-    """The smallest value of the list is the global minimum; all the others are saddles."""
+    """Take the smallest value of the list as the global minimum; all the others are those of saddles."""
     values = jnp.asarray([one.value for one in nct.closed_form.data_critical_values(problem)])
     return Global(values[:1], values)
 
 
 def upper_rank(problem, params):
-    """Rank of W_L … W_2; not finite where it is in doubt."""
+    """Find the rank of W_L … W_2, which is not finite where it is in doubt."""
     return nct.problems.segment_ranks(problem, params)[problem.depth + problem.depth - 2]
 
 
 def where_full(problem, params):
-    """The objective where W_L … W_2 has rank p = min(d_1, …, d_{L-1}); elsewhere the claim says nothing."""
+    """Observe the objective where W_L … W_2 has rank p = min(d_1, …, d_{L-1}); elsewhere the claim says nothing."""
     full = upper_rank(problem, params) == min(problem.widths[1:-1])
     return jnp.where(full, problem.objective(params), jnp.nan)
 
 
-def strict(observe, statement):
-    """The claim that saddles have negative curvature, of those of which the observable is finite."""
+def strict_saddles(observe, statement):
+    """Claim that saddles have negative curvature, of those of which the observable is finite."""
     return nct.Index("strict", statement, observe, lambda p: p.least)
 
 
-def deep(instance):
-    """Whether there are three layers or more: with two, saddles are strict whatever the ranks."""
+def three_or_more_layers(instance):
+    """Say whether there are three layers or more: with two, saddles are strict whatever the ranks."""
     return instance.parameters["L"] > 2
 
 
@@ -136,7 +136,7 @@ THEOREM = nct.register(
         predict=predict,
         claims=(
             nct.GlobalValue("value", r"\min f", lambda p: p.least[0], terms=fit_at_zero),
-            strict(
+            strict_saddles(
                 where_full,
                 r"\lambda_{\min}(\nabla^2f)<0\mathrm{\ unless\ }f=\min f,\ \mathrm{where\ }W_L\cdots W_2\mathrm{\ is\ full}",
             ),
@@ -145,8 +145,8 @@ THEOREM = nct.register(
             nct.Control(
                 "whatever the rank",
                 "every saddle has negative curvature, whatever the rank of W_L ... W_2",
-                versions=(strict(value, r"\lambda_{\min}(\nabla^2f)<0\mathrm{\ unless\ }f=\min f"),),
-                applies=deep,
+                versions=(strict_saddles(value, r"\lambda_{\min}(\nabla^2f)<0\mathrm{\ unless\ }f=\min f"),),
+                applies=three_or_more_layers,
             ),
             nct.Control(
                 "second value",

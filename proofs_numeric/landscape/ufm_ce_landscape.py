@@ -60,10 +60,17 @@ import numpy as np
 import nctheory as nct
 from proofs_numeric.bibliography import ZHU_2021
 from proofs_numeric.hypotheses import BALANCED, FREE_FEATURES, POSITIVE_DECAYS
-from proofs_numeric.landscape.benign import NO_OR_FREE_BIAS, below, claims, draw, minima_at, slightly_lower
+from proofs_numeric.landscape.benign import (
+    NO_OR_FREE_BIAS,
+    below_onset,
+    claims,
+    draw_strengths,
+    minima_at,
+    slightly_lower,
+)
 
 ID = "ufm-ce-landscape"
-# (K, d, n, bias), in the reduced form; d = K-1 in some, below the paper's hypothesis d > K.
+# A shape is (K, d, n, bias), in the reduced form; in some d = K-1, which is below the paper's hypothesis d > K.
 POOLS = (
     ((2, 1, 1, None), (2, 3, 4, 0.0)),
     ((3, 2, 2, None), (3, 4, 3, 0.0)),
@@ -78,12 +85,12 @@ class Values(NamedTuple):
 
 
 def draw_instances(key):
-    """Weak and moderate decay, and close to the threshold, for one shape of each pool."""
-    return draw(key, POOLS, "cross_entropy")
+    """Draw weak and moderate decays, and some close to the threshold, for one shape of each pool."""
+    return draw_strengths(key, POOLS, "cross_entropy")
 
 
 def narrow(key):
-    """Free bias and d < K-1: spurious local minima."""
+    """Build a problem with a free bias and d < K-1, which has spurious local minima."""
     full = nct.unconstrained_features(
         counts=(5,) * 10, dim=3, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0
     )
@@ -91,7 +98,7 @@ def narrow(key):
 
 
 def best_found(problem):
-    """The least value at which many descents end, as the only one of minimisers."""
+    """Predict the least value at which many descents end, as the only one of minimisers."""
     ends = nct.solve(problem, 48)
     return Values(jnp.atleast_1d(np.min(ends.value[ends.converged])))
 
@@ -125,14 +132,14 @@ THEOREM = nct.register(
                     lambda p: jnp.stack([nct.closed_form.cross_entropy_minimum(p).value, jnp.log(1.0 * p.classes)])
                 ),
                 claims=("benign",),
-                applies=below,
+                applies=below_onset,
             ),
             nct.Control(
                 "zero only",
                 "every critical point but zero is a strict saddle",
                 minima_at(lambda p: jnp.atleast_1d(jnp.log(1.0 * p.classes))),
                 claims=("benign",),
-                applies=below,
+                applies=below_onset,
             ),
             nct.Control(
                 "narrow with a free bias",

@@ -56,10 +56,17 @@ import jax.numpy as jnp
 import nctheory as nct
 from proofs_numeric.bibliography import ZHOU_2022
 from proofs_numeric.hypotheses import BALANCED, FREE_FEATURES, POSITIVE_DECAYS, SQUARED_ERROR
-from proofs_numeric.landscape.benign import NO_OR_FREE_BIAS, below, claims, draw, minima_at, slightly_lower
+from proofs_numeric.landscape.benign import (
+    NO_OR_FREE_BIAS,
+    below_onset,
+    claims,
+    draw_strengths,
+    minima_at,
+    slightly_lower,
+)
 
 ID = "ufm-mse-landscape"
-# (K, d, n, bias), in the reduced form; d = K in some without a bias, below the paper's d > K, and d = K-1 with a free one.
+# A shape is (K, d, n, bias), in the reduced form; in some d = K without a bias, or K-1 with one: the paper has d > K.
 POOLS = (
     ((2, 2, 1, None), (2, 1, 3, 0.0)),
     ((3, 3, 2, None), (3, 4, 3, 0.0)),
@@ -68,12 +75,12 @@ POOLS = (
 
 
 def draw_instances(key):
-    """Weak and moderate decay, and close to the threshold, for one shape of each pool."""
-    return draw(key, POOLS, "mse")
+    """Draw weak and moderate decays, and some close to the threshold, for one shape of each pool."""
+    return draw_strengths(key, POOLS, "mse")
 
 
 def critical_values(problem):
-    """Those of the complete list: each singular direction of the targets on or off."""
+    """List all critical values: each singular direction of the targets is on or off."""
     return jnp.asarray([one.value for one in nct.closed_form.critical_points(problem)])
 
 
@@ -104,14 +111,14 @@ THEOREM = nct.register(
                 "critical points with one direction off are local minima as well",
                 minima_at(lambda problem: critical_values(problem)[:2]),
                 claims=("benign",),
-                applies=below,
+                applies=below_onset,
             ),
             nct.Control(
                 "zero only",
                 "every critical point but zero is a strict saddle",
                 minima_at(lambda problem: critical_values(problem)[-1:]),
                 claims=("benign",),
-                applies=below,
+                applies=below_onset,
             ),
             *slightly_lower(),
         ),

@@ -1,4 +1,4 @@
-"""How many seeds reach the global minimum: initial scale against depth."""
+"""This diagram counts the seeds that reach the global minimum: initial scale against depth."""
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +11,16 @@ from proofs_numeric.bibliography import CHEN_2025
 CLASSES = 3
 DECAY = 0.01
 SPREAD = 0.01
-"""Standard deviation of the logarithm of a start's size."""
+"""The standard deviation of the logarithm of a start's size."""
 
 
 class Balanced(nct.problems.Starts):
-    """The chain with balanced starts: factors are one multiple of orthogonal matrices, the product a multiple of I."""
+    """The starts are balanced: every factor is the same multiple of an orthogonal matrix, the product a multiple of I."""
 
     start_size: Float[np.ndarray | jax.Array, ""]
 
     def __call__(self, problem, key, scale):
-        """Factors of size `start_size`, give or take `SPREAD`; inner spaces turned at random."""
+        """Draw factors of size `start_size`, give or take `SPREAD`, with inner spaces turned at random."""
         drawn, spread = jax.random.split(key)
         size = scale * self.start_size * jnp.exp(SPREAD * jax.random.normal(spread, (), jnp.float64))
         turns = jnp.linalg.qr(jax.random.normal(drawn, (problem.depth, CLASSES, CLASSES), jnp.float64))[0]
@@ -30,7 +30,7 @@ class Balanced(nct.problems.Starts):
 
 
 def model(depth, scale):
-    """K balanced classes, one column each; M = `depth` layers as wide as there are classes."""
+    """Build M = `depth` layers as wide as there are balanced classes, with one column for each class."""
     depth = int(depth)
     chain = nct.problems.class_mean_chain(
         sizes=(1.0,) * CLASSES, widths=(CLASSES,) * (depth + 1), loss="mse", weight_decay=(DECAY,) * (depth + 1)
@@ -39,18 +39,18 @@ def model(depth, scale):
 
 
 def height(problem, params):
-    """Mean of the logits' diagonal."""
+    """Measure the mean of the logits' diagonal."""
     return jnp.trace(problem.product(params)) / CLASSES
 
 
 def barrier(depth):
-    r"""The smaller root of $s^{F-2}(1-s^F)=K\lambda$, F = M+1: between the basins of zero and of the global minimum."""
+    r"""Find the smaller root of $s^{F-2}(1-s^F)=K\lambda$, F = M+1, which parts the basins of zero and the minimum."""
     from scipy.optimize import brentq
 
     found = []
     for layers in np.atleast_1d(depth):
         factors = int(layers) + 1
-        top = ((factors - 2) / (2 * factors - 2)) ** (1 / factors)  # where the left side is largest
+        top = ((factors - 2) / (2 * factors - 2)) ** (1 / factors)  # There the left side is largest.
         found.append(brentq(lambda s, f=factors: s ** (f - 2) * (1 - s**f) - CLASSES * DECAY, 0.0, top, xtol=1e-15))
     return np.array(found)
 

@@ -1,4 +1,4 @@
-"""Which frame: simplex ETF or tilted, and at the far end orthogonal; bias decay against decay."""
+"""This diagram shows which frame the minimiser is, simplex, tilted or nearly orthogonal: bias decay against decay."""
 
 import jax.numpy as jnp
 
@@ -9,7 +9,7 @@ CLASSES = 4
 
 
 def model(strength, bias_decay):
-    """One column a class, $c=K\\sqrt{n\\lambda_W\\lambda_H}$ = `strength`."""
+    """Build the problem with one column for each class and $c=K\\sqrt{n\\lambda_W\\lambda_H}$ = `strength`."""
     decay = strength / CLASSES
     return nct.problems.class_mean_chain(
         sizes=(1.0,) * CLASSES, widths=(CLASSES, CLASSES), loss="mse", weight_decay=(decay, decay), bias=bias_decay
@@ -17,12 +17,12 @@ def model(strength, bias_decay):
 
 
 def mean_part(problem, params):
-    """m in WH = (1-c) S + m 11^T/K: 0 at a simplex ETF, 1-c at an orthogonal frame."""
+    """Measure m in WH = (1-c) S + m 11^T/K, which is 0 at a simplex ETF and 1-c at an orthogonal frame."""
     return jnp.sum(problem.product(params)) / CLASSES
 
 
 def tilt(problem, params):
-    """m relative to its value at an orthogonal frame."""
+    """Measure m relative to its value at an orthogonal frame."""
     product = problem.product(params)
     simplex = jnp.trace(nct.closed_form.simplex_etf(CLASSES) @ product) / (CLASSES - 1)
     return jnp.sum(product) / CLASSES / jnp.maximum(simplex, 1e-300)

@@ -1,4 +1,4 @@
-"""Where collapse begins: decay against samples a class, for cross-entropy and squared error."""
+"""These diagrams show where collapse begins, for cross-entropy and squared error: decay against samples a class."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +10,7 @@ CLASSES = 4
 
 
 def model_with(loss):
-    """Four balanced classes of `samples` samples in four dimensions, both decays equal."""
+    """Make the problem of four balanced classes in four dimensions, with equal decays, a function of samples and decay."""
 
     def model(samples, decay):
         return nct.problems.class_mean_chain(
@@ -21,13 +21,13 @@ def model_with(loss):
 
 
 def height(problem, params):
-    """Mean of the logits' diagonal less that of the rest: 0 where everything is zero, and growing with the features."""
+    """Measure the mean of the logits' diagonal less that of the rest, which is 0 where all is zero and else grows."""
     logits = problem.logits(params)
     return jnp.trace(nct.closed_form.simplex_etf(CLASSES) @ logits) / (CLASSES - 1)
 
 
 def onset(samples):
-    r"""$\lambda=1/(K\sqrt n)$, where $c=K\sqrt{n\lambda_W\lambda_H}=1$."""
+    r"""Predict $\lambda=1/(K\sqrt n)$, where $c=K\sqrt{n\lambda_W\lambda_H}=1$."""
     return 1.0 / (CLASSES * np.sqrt(samples))
 
 

@@ -1,4 +1,4 @@
-"""Three phases of each class in deep linear squared error: zero, metastable, active; imbalance against decay."""
+"""These diagrams show which phase each class is in, zero, metastable or active, in deep chains with squared error."""
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +9,14 @@ from proofs_numeric.bibliography import CHEN_2025, DANG_2023
 
 DEPTHS = (1, 2, 3, 4)
 SPREAD = 0.2
-"""Size of the random part of a start, relative to its diagonal."""
+"""The size of the random part of a start, relative to its diagonal."""
 ON, OFF = (1.0, 2.0), (0.1, 0.3)
-"""Sizes of a class's own entry in every factor at a start: beyond the barrier between zero and the active state, and before
-it (where there is one: with one layer all starts reach the global minimum)."""
+"""The sizes of a class's own entry in every factor at a start: beyond the barrier between zero and the active state, and
+before it, where there is one. With one layer there is none, and all starts reach the global minimum."""
 
 
 class NearDiagonal(nct.problems.Starts):
-    """The chain with near-diagonal starts, at which each class is on or off with even chances, whatever the other is.
+    """The starts are nearly diagonal, and each class is on or off with even chances, whatever the other is.
 
     All local minima are reached: both classes on, both off, the larger one alone (from the smaller one alone the flow goes
     there too).
@@ -25,13 +25,13 @@ class NearDiagonal(nct.problems.Starts):
     """
 
     def __call__(self, problem, key, scale):
-        """Factors close to one diagonal matrix, a class's entry drawn from `ON` or from `OFF`."""
+        """Draw factors close to one diagonal matrix, with a class's entry from `ON` or from `OFF`."""
         drawn, chosen, sized = jax.random.split(key, 3)
         noise = problem.normal_start(drawn, SPREAD)
         on = jax.random.bernoulli(chosen, shape=(problem.classes,))[:, None]
         low, high = jnp.where(on, jnp.asarray(ON), jnp.asarray(OFF)).T
         root = jnp.sqrt(scale * jax.random.uniform(sized, (problem.classes,), jnp.float64, low, high))
-        share = jnp.sqrt(problem.multiplicity)  # of a class in its feature: h_k sqrt(n_k) is like a layer's column
+        share = jnp.sqrt(problem.multiplicity)  # It is h_k sqrt(n_k) that is like a layer's column.
         return nct.problems.ChainParams(
             weights=tuple(root[:, None] * (jnp.eye(*w.shape) + w) * root[None, :] for w in noise.weights),
             features=root[:, None] * (jnp.eye(*noise.features.shape) + noise.features) * (root / share)[None, :],
@@ -40,7 +40,7 @@ class NearDiagonal(nct.problems.Starts):
 
 
 def model_of(depth):
-    """Two classes, of R and 1 samples, M layers of width 2, all decays equal."""
+    """Make the problem of two classes of R and 1 samples and M layers of width 2 a function of R and the common decay."""
 
     def model(ratio, decay):
         chain = nct.problems.class_mean_chain(
@@ -52,17 +52,17 @@ def model_of(depth):
 
 
 def majority(problem, params):
-    """The larger class's own logit, x^M/(1+x^M)."""
+    """Measure the larger class's own logit, x^M/(1+x^M)."""
     return problem.product(params)[0, 0]
 
 
 def minority(problem, params):
-    """The smaller class's own logit."""
+    """Measure the smaller class's own logit."""
     return problem.product(params)[1, 1]
 
 
 def critical_decay(depth, strength, of):
-    r"""The decay at which $b_k=(MN/n_k)(N\lambda^{M+1})^{1/M}$ is `strength`, for the class of size `of(R)`."""
+    r"""Predict the decay at which $b_k=(MN/n_k)(N\lambda^{M+1})^{1/M}$ is `strength` for the class of size `of(R)`."""
 
     def predicted(ratio):
         samples = np.asarray(ratio) + 1.0
@@ -72,7 +72,7 @@ def critical_decay(depth, strength, of):
 
 
 def boundaries(depth):
-    """Onsets of both classes at the global minimum and, from two layers on, the ends of their metastable phases."""
+    """List the onsets of both classes at the global minimum and, from two layers on, the ends of their metastable phases."""
     found = []
     for name, of in (("majority", lambda r: r), ("minority", lambda r: 1.0 + 0.0 * r)):
         found.append(
@@ -103,6 +103,6 @@ for depth in DEPTHS:
                 CHEN_2025.remark("Local minimisers: the strongest directions on, for some number of them."),
             ),
             method="flow+polish",
-            seeds=16 if depth == 1 else 32,  # of 32 none reaches a given local minimum with chance 1e-4
+            seeds=16 if depth == 1 else 32,  # That none of 32 reaches a given local minimum has a chance of 1e-4.
         )
     )

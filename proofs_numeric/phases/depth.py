@@ -1,4 +1,4 @@
-"""Order of the transition by depth: continuous with one hidden layer, a jump of known height with more; and hysteresis."""
+"""These diagrams show the order of the transition: continuous with one hidden layer, a jump and hysteresis with more."""
 
 from itertools import pairwise
 
@@ -13,25 +13,25 @@ from proofs_numeric.conserved.vector_field import product
 INPUTS, WIDTH, SAMPLES = 3, 3, 6
 HIDDEN = (1, 2, 3)
 LOWER, HIGHER = 0.9, 1.5
-"""Parts of the predicted height: the jump passes the first level at the transition itself, the second one only later."""
+"""Two parts of the predicted height: the first is passed by the jump itself, the second only later."""
 SIGNAL = np.array([2.0, -1.0, 2.0]) / 3.0
-"""Direction of E[xy]."""
+"""The direction of E[xy]."""
 
 
 def white_inputs():
-    """X with X X^T = N I."""
+    """Build X with X X^T = N I."""
     columns = np.linalg.qr(np.vander(np.linspace(-1.0, 1.0, SAMPLES), INPUTS))[0]
     return np.sqrt(SAMPLES) * columns.T
 
 
 class Aligned(nct.problems.Starts):
-    """Starts from small to large ones around the rank-one minimiser's direction: each of its two minima is reached.
+    """The starts are small and large ones around the direction of the rank-one minimiser, and reach both minima.
 
     Which state is the global minimum does not depend on the starts.
     """
 
     def __call__(self, problem, key, scale):
-        """A balanced start of random height, with noise."""
+        """Draw a balanced start of random height, with noise."""
         drawn, spread = jax.random.split(key)
         noise = problem.normal_start(drawn, 0.1)
         height = scale * jnp.exp(jax.random.uniform(spread, (), jnp.float64, jnp.log(3e-3), jnp.log(3.0)))
@@ -40,7 +40,7 @@ class Aligned(nct.problems.Starts):
 
 
 def balanced(problem, height, key):
-    """Rank-one balanced factors whose product is `height` times the direction of E[xy], hidden directions at random."""
+    """Build balanced factors of rank one with `height` times the direction of E[xy] as product, random inside."""
     size = height ** (1.0 / problem.depth)
     drawn = jax.random.normal(key, (problem.depth - 1, WIDTH), jnp.float64)
     hidden = [row / jnp.linalg.norm(row) for row in drawn]
@@ -50,7 +50,7 @@ def balanced(problem, height, key):
 
 
 def model_of(hidden):
-    """A chain of `hidden` hidden layers and one output, E[xx^T] = I, |E[xy]| = `signal`, one decay."""
+    """Make a chain of `hidden` hidden layers and one output, with E[xx^T] = I, a function of decay and |E[xy]|."""
     inputs = white_inputs()
 
     def model(decay, signal):
@@ -65,22 +65,22 @@ def model_of(hidden):
 
 
 def height(problem, params):
-    """Norm s of the end-to-end vector."""
+    """Measure the norm s of the end-to-end vector."""
     return jnp.sqrt(jnp.sum(product(params) ** 2))
 
 
 def jump(hidden, decay):
-    """Height of the jump; 0 with one hidden layer."""
+    """Predict the height of the jump, which is 0 with one hidden layer."""
     return ((hidden - 1) * decay) ** ((hidden + 1) / (2 * hidden))
 
 
 def signal_at(hidden, decay, s):
-    """The signal e at which s > 0 is stationary: a s + gamma s^{(1-D)/(1+D)} with a = 1."""
+    """Predict the signal e at which s > 0 is stationary: a s + gamma s^{(1-D)/(1+D)} with a = 1."""
     return s + decay * s ** ((1 - hidden) / (1 + hidden))
 
 
 def onset(hidden):
-    """Where zero ceases to be the global minimum."""
+    """Predict where zero ceases to be the global minimum."""
 
     def predicted(decay):
         decay = np.asarray(decay, float)
@@ -90,12 +90,12 @@ def onset(hidden):
 
 
 def spinodal_height(hidden, decay):
-    """The least height of any local minimum but zero."""
+    """Predict the least height of any local minimum but zero."""
     return ((hidden - 1) * decay / (hidden + 1)) ** ((hidden + 1) / (2 * hidden))
 
 
 def boundaries(hidden):
-    """The onset; and for more hidden layers than one two levels, which the jump reaches and does not reach."""
+    """List the onset and, for two or more hidden layers, a level that the jump reaches and one that it does not."""
     found = [nct.phase.Boundary("onset", "height", onset(hidden), level=lambda decay: 1e-6 * decay, ordered="above")]
     if hidden > 1:
         found += [
@@ -120,7 +120,7 @@ def boundaries(hidden):
 
 
 def loop_of(hidden, decay=0.1, part=0.05):
-    """Up from nuclei of `part` of the least stable height; down until that height is reached."""
+    """Go up from nuclei of `part` of the least stable height, and down until that height is reached."""
     if hidden == 1:
         return None
     least = spinodal_height(hidden, decay)

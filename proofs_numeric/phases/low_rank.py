@@ -1,4 +1,4 @@
-"""Neural collapse or a structure of lower rank: cross-entropy on linear chains, number of classes against depth."""
+"""This diagram shows where a structure of lower rank beats neural collapse in linear chains: classes against depth."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +10,7 @@ DECAY = 1e-3
 
 
 def model(depth, classes):
-    """One column a class, L = `depth` layers as wide as there are classes, all decays equal."""
+    """Build L = `depth` layers as wide as there are classes, with one column for each class and equal decays."""
     depth, classes = int(depth), int(classes)
     return nct.problems.class_mean_chain(
         sizes=(1.0,) * classes,
@@ -21,7 +21,7 @@ def model(depth, classes):
 
 
 def missing_rank(problem, params):
-    r"""$1-r/(K-1)$ with $r=(\sum\sigma_i)^2/\sum\sigma_i^2$ of the logits: 0 at neural collapse; NaN where they are zero."""
+    r"""Measure $1-r/(K-1)$, $r=(\sum\sigma_i)^2/\sum\sigma_i^2$ of the logits: 0 at neural collapse, NaN where all is zero."""
     singular = jnp.linalg.svd(problem.product(params), compute_uv=False)
     square = jnp.sum(singular**2)
     rank = jnp.where(square > 1e-12, jnp.sum(singular) ** 2 / jnp.where(square > 1e-12, square, 1.0), jnp.nan)
@@ -29,7 +29,7 @@ def missing_rank(problem, params):
 
 
 def critical_classes(depth):
-    r"""$2/(2-2^{2/(L+1)})$, from $2^{2/(L+1)}=2-2/K$; infinite at L = 1."""
+    r"""Predict $2/(2-2^{2/(L+1)})$, from $2^{2/(L+1)}=2-2/K$, which is infinite at L = 1."""
     rest = 2.0 - 2.0 ** (2.0 / (np.asarray(depth, float) + 1.0))
     return np.where(rest > 1e-12, 2.0 / np.where(rest > 1e-12, rest, 1.0), np.inf)
 

@@ -1,4 +1,4 @@
-"""Minority collapse: imbalance ratio against decay, cross-entropy."""
+"""This diagram shows where the minority classes collapse onto each other: imbalance ratio against decay."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,42 +11,42 @@ CLASSES = MAJORITY + MINORITY
 
 
 def sizes_of(ratio):
-    """Class sizes: two of `ratio`, two of 1."""
+    """List the class sizes: two of `ratio`, two of 1."""
     return np.array([ratio] * MAJORITY + [1.0] * MINORITY)
 
 
 def model(ratio, decay):
-    """Two majority classes of R samples for each one of the two minority classes; equal decays."""
+    """Build two majority classes of R samples for each one of the two minority classes, with equal decays."""
     return nct.problems.class_mean_chain(
         sizes=sizes_of(ratio), widths=(CLASSES, CLASSES), loss="cross_entropy", weight_decay=(decay, decay)
     )
 
 
 def minority_gap(problem, params):
-    """How far apart the two minority classes are in the logits: 0 when they share classifier and feature."""
+    """Measure how far apart the two minority classes are in the logits: 0 when they share classifier and feature."""
     logits = problem.logits(params)
     return 0.5 * (logits[-1, -1] - logits[-1, -2] - logits[-2, -1] + logits[-2, -2])
 
 
 def minority_cosine(problem, params):
-    """Cosine of the angle between the two minority classifiers: 1 when they have collapsed onto each other."""
+    """Measure the cosine between the two minority classifiers: 1 when they have collapsed onto each other."""
     one, other = params.weights[0][-1], params.weights[0][-2]
     scale = jnp.sqrt(jnp.sum(one**2) * jnp.sum(other**2))
     return jnp.sum(one * other) / jnp.where(scale > 0, scale, 1.0)
 
 
 def size(problem, params):
-    """Frobenius norm of the logits."""
+    """Measure the Frobenius norm of the logits."""
     return jnp.sqrt(jnp.sum(problem.logits(params) ** 2))
 
 
 def minority_onset(ratio):
-    r"""$\lambda=\sqrt{n_B}/N$ with $n_B=1$."""
+    r"""Predict $\lambda=\sqrt{n_B}/N$ with $n_B=1$."""
     return 1.0 / (MAJORITY * ratio + MINORITY)
 
 
 def total_onset(ratio):
-    r"""$\lambda=|(11^\top/K-I)D^{1/2}|_2/N$."""
+    r"""Predict $\lambda=|(11^\top/K-I)D^{1/2}|_2/N$."""
     found = []
     for one in np.atleast_1d(ratio):
         n = sizes_of(one)

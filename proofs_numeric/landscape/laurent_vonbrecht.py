@@ -59,12 +59,8 @@ from proofs_numeric.pool import log_uniform, pick
 from proofs_numeric.thresholds import SEARCH_WITHOUT_TRAPS
 
 ID = "laurent-vonbrecht"
-<<<<<<< HEAD
-# (d_0, …, d_L), hidden widths at least min(d_0, d_L); two or three layers, one to four outputs. With four layers and log cosh
-# one start in five passes a plateau that is longer than can be followed: in full the theorem was inconclusive.
-=======
-# A shape is (d_0, …, d_L) with hidden widths at least min(d_0, d_L); there are two to four layers, one to four outputs.
->>>>>>> texts-four
+# A shape is (d_0, …, d_L) with hidden widths at least min(d_0, d_L); there are two or three layers, one to four outputs. With
+# four layers and log cosh one start in five passes a plateau that is longer than can be followed.
 WEIGHTED = ((3, 2, 2), (2, 3, 2, 4), (4, 4, 4), (3, 1, 1))
 LOG_COSH = ((3, 3, 2), (4, 2, 3, 2), (2, 2, 4), (2, 2, 2, 2))
 DATA_SETS = 3

@@ -49,7 +49,8 @@ class BallLogits(nct.Problem):
     def lower_bound(self, params):
         """Bound the problem of every sample, which is convex over its ball.
 
-        With g = grad f(z) it says f(z') >= f(z) + <g, z' - z> >= f(z) - <g, z> - R|g|. The last is f(z) exactly where z = -R g/|g|, the KKT condition; a bound on rounding is subtracted.
+        With g = grad f(z) it says f(z') >= f(z) + <g, z' - z> >= f(z) - <g, z> - R|g|. The last is f(z) exactly where
+        z = -R g/|g|, the KKT condition; a bound on rounding is subtracted.
         """
         logits = self.logits(params)
         values, slopes = self.loss.value(logits, self.targets), self.loss.gradient(logits, self.targets)

@@ -4,7 +4,7 @@ A chain of linear layers with weight decay, fitted to the labels of K classes, h
 critical point: each direction of the labels is either off or on, in at most two ways, independently of the others as
 far as the widths allow. From three factors on this landscape is not benign. Every initial run of the strongest
 directions is a local minimum, nothing learned at all among them, and everything else is a saddle from which the
-curvature leads away. Deep chains are caught there, and which minimum a descent reaches is a matter of its start.
+curvature leads away. Deep chains can be caught there, and which minimum a descent reaches is a matter of its start.
 
 Problem:
     $\min\frac1{2N}|W_M\cdots W_1H+b1^\top-Y|_F^2+\sum_l\frac{\lambda_l}2|W_l|_F^2+\frac{\lambda_H}2|H|_F^2$ over M

@@ -19,6 +19,7 @@ Theorem (Achour et al. 2024, Kawaguchi 2016, numbers unchecked; the rule for tig
     eigenvalue.
 Hypotheses:
     - squared error, no decay, no bias
+    - at least two layers
     - X X^T invertible
     - Sigma with distinct positive eigenvalues (so d_L <= d_0)
 Notation:
@@ -130,7 +131,7 @@ THEOREM = nct.register(
     nct.Theorem(
         id=ID,
         docstring=__doc__,
-        hypotheses=(UNDECAYED, INVERTIBLE, DISTINCT),
+        hypotheses=(UNDECAYED, lambda i: i.problem.depth >= 2, INVERTIBLE, DISTINCT),
         sources=(
             ACHOUR_2024.remark("The rule for tightened points was derived and checked by computation, not quoted."),
             KAWAGUCHI_2016,

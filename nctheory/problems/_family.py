@@ -54,7 +54,9 @@ def without_counts(problem: Problem) -> Problem:
     >>> without_counts(nct.problems.reduce_to_class_means(model)).counts is None
     True
     """
-    if type(problem) is DeepLinear and not problem.loss.has_profile:
+    if (
+        type(problem) is DeepLinear and not problem.loss.has_profile and problem.starts is None
+    ):  # a law of starts may read them
         return dataclasses.replace(problem, counts=None)
     return problem
 

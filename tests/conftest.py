@@ -2,16 +2,12 @@
 
 import gc
 import os
-from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
-from nctheory.engine import RARELY, cache_directory, import_proofs, release_programs
-from nctheory.phase._diagram import _DIAGRAMS
-from nctheory.theorems._erratum import _ERRATA
-from nctheory.theorems._registry import _THEOREMS
+from nctheory.engine import RARELY, cache_directory, release_programs
 from tests.helpers import LIGHT_FLAGS
 
 # Compiling is most of the suite's time: every program as with `solve(light=True)`, read when the first is compiled. Tests
@@ -42,17 +38,6 @@ def _float64():
     with jax.enable_x64(True):
         yield
     release_programs()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays_registered():
-    """What a test registers, or replaces, is gone after it: others may use the same identifier."""
-    import_proofs()
-    registries: list[Any] = [_THEOREMS, _ERRATA, _DIAGRAMS]
-    held = [dict(registry._known) for registry in registries]
-    yield
-    for registry, known in zip(registries, held, strict=True):
-        registry._known = known
 
 
 @pytest.fixture

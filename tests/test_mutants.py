@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from benchmarks.mutants.__main__ import run, score
+from benchmarks.mutants._engine import engine_slips
 from benchmarks.mutants._formulas import stale
 from benchmarks.mutants._slips import SLIPS
 
@@ -16,6 +17,12 @@ def survivors(tally: Counter[str]) -> int:
 
 def test_the_places_of_all_slips_stand_in_the_source():
     assert stale(SLIPS) == []
+
+
+def test_the_names_that_mutants_of_the_engine_replace_exist():
+    for _, what, place in engine_slips():
+        with place():
+            assert what
 
 
 @pytest.mark.slow

@@ -352,7 +352,7 @@ def test_bad_input_is_refused_by_name(change, message):
 def test_the_batched_measures_check_their_labels(name, labels, message):
     head = (np.ones((4, 2)),) if name == "self_duality_distance" else ()
     with pytest.raises(ValueError, match=message):
-        getattr(nct, name)(*head, H.T, labels, 4)
+        getattr(nct.measures, name)(*head, H.T, labels, 4)
     with pytest.raises(ValueError, match="labels: expected 0 to 3"):
         nct.measures.margin(np.ones((4, 24)), LABELS + 1)
 

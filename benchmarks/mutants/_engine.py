@@ -122,9 +122,9 @@ def _loose_examine(*arguments: Any, **options: Any) -> Any:
 _methods_examine = _methods.examine
 
 
-def of_engine() -> Iterator[Mutant]:
-    """Mutants of certificates, tolerances and the judge."""
-    listed: tuple[tuple[str, str, Callable[[], Any]], ...] = (
+def engine_slips() -> tuple[tuple[str, str, Callable[[], Any]], ...]:
+    """Family, words and context of each mutant of certificates, tolerances and the judge."""
+    return (
         ("certificate", "raised by a relative 1e-6", _patch(_methods, "certify", _raised(1e-6))),
         ("certificate", "raised by a tenth", _patch(_methods, "certify", _raised(0.1))),
         ("certificate", "lowered by a relative 1e-6", _patch(_methods, "certify", _raised(-1e-6))),
@@ -132,14 +132,22 @@ def of_engine() -> Iterator[Mutant]:
         ("certificate", "dual point not feasible", _not_feasible),
         ("tolerances", "sensitivities times 1e9", _patch(_methods, "examine", _loose_examine)),
         ("tolerances", "sensitivities infinite", _patch(_methods, "examine", _infinite_examine)),
-        ("judge", "violations not counted", _two((_judge, "counted", _never), (_reasons, "counted", _never))),
+        (
+            "judge",
+            "violations not counted",
+            _two((_judge, "refuting_violations", _never), (_reasons, "refuting_violations", _never)),
+        ),
         ("judge", "violations never seen", _patch(Check, "violated", property(lambda c: np.zeros(c.seeds.size, bool)))),
         ("judge", "controls always refuted", _patch(_compose, "all_controls", _all_refuted)),
         ("judge", "controls left out", _patch(_compose, "all_controls", lambda *some: ())),
         ("judge", "every violation withdrawn as rounding", _patch(_judge, "rechecked", _withdrawn)),
         ("judge", "no reason is ever given", _patch(_compose, "reasons", _no_reasons)),
     )
-    for family, what, context in listed:
+
+
+def of_engine() -> Iterator[Mutant]:
+    """Mutants of certificates, tolerances and the judge."""
+    for family, what, context in engine_slips():
         yield Mutant("engine", family, what, lambda context=context: _all_known(context))
 
 
@@ -166,4 +174,4 @@ def _two(*patches: tuple[Any, str, Any]) -> Callable[[], Any]:
     return both
 
 
-__all__ = ["of_engine"]
+__all__ = ["engine_slips", "of_engine"]

@@ -1,0 +1,24 @@
+"""For the tests and for the examples in docstrings alike: what one of them registers is gone after it."""
+
+from typing import Any
+
+import pytest
+
+# Importing it registers its theorem; tests/test_theorem_files.py runs its example.
+collect_ignore = ["proofs_numeric/template.py"]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_registered():
+    """What a test registers, or replaces, is gone after it: others may use the same identifier."""
+    from nctheory.engine import import_proofs
+    from nctheory.phase._diagram import _DIAGRAMS
+    from nctheory.theorems._erratum import _ERRATA
+    from nctheory.theorems._registry import _THEOREMS
+
+    import_proofs()
+    registries: list[Any] = [_THEOREMS, _ERRATA, _DIAGRAMS]
+    held = [dict(registry._known) for registry in registries]
+    yield
+    for registry, known in zip(registries, held, strict=True):
+        registry._known = known

@@ -14,7 +14,7 @@ from nctheory.certificates._duality import duality_bound, rounded_duality_bound
 from nctheory.certificates._profile import rounded_profile_bound
 from nctheory.certificates._separable import rounded_separable_bound
 from nctheory.certificates._tangents import rounded_tangent_bound
-from nctheory.engine import Array, Scalar, float64, in_few_lengths, light_jit, map_in_blocks, untraced, usual_block
+from nctheory.engine import Array, Scalar, fast_compile, float64, in_few_lengths, map_in_blocks, untraced, usual_block
 from nctheory.problems import (
     DeepLinear,
     Family,
@@ -111,7 +111,7 @@ def _members(problem: Problem) -> list[Problem]:
     return [part for index in range(problem.number) for part in _members(problem.member(index))]
 
 
-@light_jit
+@fast_compile
 def _bounds(family: Family, points: tuple[Array, Params]) -> tuple[Array, ...]:
     def one(item: tuple[Array, Params]) -> tuple[Scalar, ...]:
         context, point = item

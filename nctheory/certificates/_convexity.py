@@ -6,7 +6,7 @@ import numpy as np
 
 from nctheory.certificates._fenchel import wrong_conjugate
 from nctheory.certificates._reach import at
-from nctheory.engine import EPS, Array, is_traced, light_jit
+from nctheory.engine import EPS, Array, fast_compile, is_traced
 from nctheory.problems import CrossEntropy, DeepLinear, Focal, Loss, MeanSquaredError, PickAllLabel
 
 OUR_OWN = (MeanSquaredError, CrossEntropy, Focal, PickAllLabel)
@@ -21,12 +21,12 @@ ROUNDS = 12
 """Least number of segments of every column."""
 
 
-@light_jit
+@fast_compile
 def _value(loss: Loss, logits: Array, targets: Array) -> Array:
     return jnp.asarray(loss.value(logits, targets))
 
 
-@light_jit
+@fast_compile
 def _along(loss: Loss, centre: Array, step: Array, own: Array, targets: Array) -> tuple[Array, ...]:
     r"""Steps taken, and at both ends of them $\ell(a)+\ell(b)-2\ell(c)$ and $\langle g(a)-g(b),a-b\rangle$; with
     either the same and its rounding.

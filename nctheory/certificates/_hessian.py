@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory.certificates._split import Split
-from nctheory.engine import EPS, Array, float64, light_jit, shown, untraced
+from nctheory.engine import EPS, Array, fast_compile, float64, shown, untraced
 from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
 
 DENSE_LIMIT = 3000
@@ -70,7 +70,7 @@ class HessianReport(NamedTuple):
         return float(np.min(sizes[sizes > self.resolution], initial=np.inf))
 
 
-@light_jit
+@fast_compile
 def _dense(problem: Problem, params: Params) -> tuple[Array, Array, Array]:
     tangents = jax.vmap(ravel)(problem.gauge_tangents(params))
     return ravel(problem.value_and_grad(params)[1]), problem.hessian(params), tangents

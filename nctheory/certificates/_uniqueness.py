@@ -8,7 +8,7 @@ import numpy as np
 
 from nctheory.certificates._convexity import doubtful_convexity
 from nctheory.certificates._hessian import HessianReport, sensitivity
-from nctheory.engine import Array, float64, light_jit, map_in_blocks, shown
+from nctheory.engine import Array, fast_compile, float64, map_in_blocks, shown
 from nctheory.problems import (
     ChainParams,
     DeepLinear,
@@ -155,7 +155,7 @@ def _not_strict(values: np.ndarray, rank: int, decay: float, resolution: float) 
     return None
 
 
-@light_jit
+@fast_compile
 def _linearised(problem: DeepLinear, params: ChainParams) -> tuple[Array, ...]:
     q = jnp.asarray(problem.column_weight)
 

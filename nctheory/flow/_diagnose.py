@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.engine import EPS, Array, Scalar, in_few_lengths, light_jit, map_in_blocks, rounded_up, usual_block
+from nctheory.engine import EPS, Array, Scalar, fast_compile, in_few_lengths, map_in_blocks, rounded_up, usual_block
 from nctheory.flow._handover import FINAL_RESIDUAL, NEWTON_ITERATIONS
 from nctheory.flow._newton import conjugate_gradients, gauge_fixed
 from nctheory.flow._record import ARRIVED, DONE, KINK, RECEDING, RUNAWAY, SPENT, STUCK, Record
@@ -80,7 +80,7 @@ def _kink(family: Family, record: Record) -> Array:
     return jnp.any(seen & (near > FALLS * far))
 
 
-@light_jit
+@fast_compile
 def _views(family: Family, records: Record) -> _View:
     def one(r: Record) -> _View:
         return _View(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optimistix
 
-from nctheory.engine import EPS, Array, Scalar, light_jit
+from nctheory.engine import EPS, Array, Scalar, fast_compile
 from nctheory.flow._path_types import PathStatus
 from nctheory.problems import Params, Problem, ravel, unravel
 
@@ -33,7 +33,7 @@ class Followed(NamedTuple):
     event_time: Scalar
 
 
-@partial(light_jit, static_argnames=("observe", "event", "method", "max_steps"))
+@partial(fast_compile, static_argnames=("observe", "event", "method", "max_steps"))
 def flow_block(
     problem: Problem,
     starts: Array,
@@ -120,7 +120,7 @@ def _flow(
     )
 
 
-@partial(light_jit, static_argnames=("observe", "rule", "batch"))
+@partial(fast_compile, static_argnames=("observe", "rule", "batch"))
 def descent_block(
     problem: Problem,
     starts: Array,

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import Array, Scalar, light_jit, one_at_a_time
+from nctheory.engine import Array, Scalar, fast_compile, one_at_a_time
 from nctheory.flow._handover import newton_stage
 from nctheory.flow._ode import STABILISED, flow_stage
 from nctheory.flow._polish import polish_stage
@@ -31,7 +31,7 @@ def starts(problem: Problem, key: PRNGKeyArray, seeds: Array, scale: Array) -> A
 
 
 @one_at_a_time  # a start may well be drawn with factorisations
-@light_jit
+@fast_compile
 def member_starts(family: Family, key: PRNGKeyArray, seeds: Array, contexts: Array, scale: Array) -> Array:
     """Starts of seeds of members of a family as flat vectors, seeds x P."""
     return jax.vmap(lambda seed, context: start(family.at(context), key, seed, scale))(seeds, contexts)
@@ -55,7 +55,7 @@ def flat_objective(problem: Problem) -> Callable[[Array], tuple[Scalar, Array]]:
     return lambda vector: objective(vector, jnp.zeros(0))
 
 
-@light_jit
+@fast_compile
 def member_scales(family: Family, contexts: Array) -> Scales:
     """Characteristic scales of members of a family, by context."""
     return jax.vmap(lambda context: family.at(context).characteristic_scales(), axis_size=contexts.shape[0])(contexts)
@@ -127,7 +127,7 @@ def over_devices(function: Callable[..., Record], devices: tuple[Any, ...], spli
     return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=seeds, check_vma=False)
 
 
-@partial(light_jit, static_argnames=("devices", "platform"))
+@partial(fast_compile, static_argnames=("devices", "platform"))
 def solve_chunk(
     family: Family,
     key: PRNGKeyArray,

@@ -14,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
 from nctheory.certificates import HessianReport, hessian_report
-from nctheory.engine import Array, float64, in_few_lengths, light_jit, shown, untraced
+from nctheory.engine import Array, fast_compile, float64, in_few_lengths, shown, untraced
 from nctheory.flow import Ensemble, as_key, as_seeds, start_vectors
 from nctheory.landscape._search import search
 from nctheory.problems import (
@@ -191,7 +191,7 @@ def take_census(problem: Problem, ends: Ensemble) -> CensusResult:
     )
 
 
-@partial(light_jit, static_argnames="function")
+@partial(fast_compile, static_argnames="function")
 def _of_each(problem: Problem, points: Any, function: Callable[[Any, Any], Array]) -> Array:
     return jax.vmap(lambda point: function(problem, point))(points)
 

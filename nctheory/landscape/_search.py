@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import Array, float64, light_jit, one_at_a_time, rounded_up, run_lanes
+from nctheory.engine import Array, fast_compile, float64, one_at_a_time, rounded_up, run_lanes
 from nctheory.flow import Ensemble
 from nctheory.landscape._levenberg import NEAR, RUNNING, Seeker, newton_step
 from nctheory.landscape._starts import search_starts
@@ -24,10 +24,10 @@ BLOCK = 1024
 MATRIX_NUMBERS = 2**18
 """Entries of all Hessians that are worked on at a time."""
 
-_starts = one_at_a_time(partial(light_jit, static_argnames="lanes")(search_starts))
+_starts = one_at_a_time(partial(fast_compile, static_argnames="lanes")(search_starts))
 
 
-@partial(light_jit, static_argnames="lanes")
+@partial(fast_compile, static_argnames="lanes")
 def _walk(problem: Problem, seekers: Seeker, live: Array, tolerance: Array, budget: Array, lanes: int) -> Seeker:
     return run_lanes(
         seekers,
@@ -41,7 +41,7 @@ def _walk(problem: Problem, seekers: Seeker, live: Array, tolerance: Array, budg
 
 
 @one_at_a_time
-@partial(light_jit, static_argnames="lanes")
+@partial(fast_compile, static_argnames="lanes")
 def _seek(problem: Problem, seekers: Seeker, live: Array, tolerance: Array, budget: Array, lanes: int) -> Seeker:
     return run_lanes(
         seekers,

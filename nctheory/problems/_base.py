@@ -11,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import EPS, Array, Scalar, float64, in_few_lengths, light_jit, map_in_blocks
+from nctheory.engine import EPS, Array, Scalar, fast_compile, float64, in_few_lengths, map_in_blocks
 from nctheory.problems._scales import Scales, nearest_scale
 
 Params = Any
@@ -179,7 +179,7 @@ def rounding(problem: Problem, scale: np.ndarray | float) -> Any:
     return 8 * EPS * np.sqrt(size(problem)) * np.maximum(np.abs(scale), np.finfo(np.float64).tiny / EPS**2)
 
 
-@light_jit
+@fast_compile
 def _scales_of_starts(problem: Problem) -> Scales:
     def sizes(seed: Array, scale: Array) -> Array:
         point = problem.init(jax.random.fold_in(jax.random.key(0), seed), scale)
@@ -198,7 +198,7 @@ def scales_of(problem: Problem) -> Scales:
     return Scales(*map(float, problem.characteristic_scales()))
 
 
-@light_jit
+@fast_compile
 def _value_terms(problem: Problem, points: Params) -> Array:
     return map_in_blocks(problem.value_terms, points)
 

@@ -20,7 +20,7 @@ from nctheory.engine import FAST_COMPILE_OPTIONS, fast_compile, one_at_a_time, r
 from nctheory.flow._chebyshev import Chebyshev
 from nctheory.flow._items import default_chunk
 from nctheory.flow._record import Settings
-from nctheory.flow._single import Points, flow_chunk, halved, memory_budget
+from nctheory.flow._single import Points, flow_chunk, in_float32, memory_budget
 from nctheory.problems import Scales, singleton
 from nctheory.theorems import Run, flow_fidelity
 from tests.helpers import LOSSES, first, model, usual_environment
@@ -284,9 +284,9 @@ def test_the_single_precision_program_holds_no_double():
     points = np.zeros((4, nct.problems.ravel(problem.init(jax.random.key(0), 1.0)).size))
     with jax.enable_x64(False):
         arguments = (
-            halved(singleton(problem)),
-            halved(Points(points, np.ones(4, bool), np.zeros((4, 0)), Scales(np.ones(4), np.ones(4)))),
-            halved(settings),
+            in_float32(singleton(problem)),
+            in_float32(Points(points, np.ones(4, bool), np.zeros((4, 0)), Scales(np.ones(4), np.ones(4)))),
+            in_float32(settings),
         )
         program = str(jax.make_jaxpr(lambda *a: flow_chunk(*a, devices=(jax.devices()[0],)))(*arguments))
     assert "f32" in program
@@ -482,14 +482,14 @@ def test_the_stabilised_integrator_has_order_two_and_its_interval():
         return np.asarray(found)
 
     exact = end(diffrax.Tsit5(), 0.01, stepsize_controller=diffrax.PIDController(rtol=1e-11, atol=1e-11))
-    errors = [np.linalg.norm(end(Chebyshev(fewest=10), 1.0 / n) - exact) for n in (16, 32, 64)]
+    errors = [np.linalg.norm(end(Chebyshev(min_stages=10), 1.0 / n) - exact) for n in (16, 32, 64)]
     orders = np.log2(np.divide(errors[:-1], errors[1:]))
     np.testing.assert_allclose(orders, 2.0, atol=0.15)
     for stages in (4, 10, 16, 300):
         # Where the rates are not known beforehand the step takes as many stages as they need; here it is told small ones.
         rates = jnp.linspace(1e-3, 0.72 * stages**2, 2000)
         decay = diffrax.ODETerm(lambda t, y, args, rates=rates: -rates * y)
-        solver = Chebyshev(fewest=stages)
+        solver = Chebyshev(min_stages=stages)
         blind = solver.init(decay, 0.0, 1.0, jnp.ones(2000), None)._replace(
             direction=jnp.eye(2000)[0], curvature=jnp.asarray(1e-3)
         )

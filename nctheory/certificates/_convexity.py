@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory.certificates._fenchel import wrong_conjugate
-from nctheory.certificates._reach import at
+from nctheory.certificates._loss_points import loss_at
 from nctheory.engine import EPS, Array, fast_compile, is_traced
 from nctheory.problems import CrossEntropy, DeepLinear, Focal, Loss, MeanSquaredError, PickAllLabel
 
@@ -36,7 +36,7 @@ def _along(loss: Loss, centre: Array, step: Array, own: Array, targets: Array) -
 
     def one(inputs: tuple[Array, Array, Array]) -> tuple[Array, ...]:
         z, v, lowest = inputs
-        direction = jnp.linalg.eigh(at(loss, targets, z).hessian)[1][:, :, 0].T
+        direction = jnp.linalg.eigh(loss_at(loss, targets, z).hessian)[1][:, :, 0].T
         v = jnp.where(lowest[None, :], jnp.linalg.norm(v, axis=0, keepdims=True) * direction, v)
         points = z + v, z - v, z
         value = [loss.value(x, targets) for x in points]

@@ -41,7 +41,7 @@ def _along(loss: Loss, centre: Array, step: Array, own: Array, targets: Array) -
         points = z + v, z - v, z
         value = [loss.value(x, targets) for x in points]
         # The terms within a value are not known: those of its gradient at the origin, too, stand for them.
-        around = [at(loss, targets, x) for x in points]
+        around = [loss_at(loss, targets, x) for x in points]
         terms = sum(
             loss.value_terms(x, targets) + jnp.sum(a.size * jnp.abs(x), axis=0)
             for x, a in zip(points, around, strict=True)

@@ -60,10 +60,11 @@ def rounded_tangent_bound(problem: DeepLinear, params: ChainParams) -> tuple[Sca
     $v(tG+(1-t)G')\ge tv(G)+(1-t)v(G')$ for the largest t with $t|G|+(1-t)|G'|\le\lambda$.
 
     A free bias needs $G1=0$, and no decay $G=0$, or $GX^\top=0$ where inputs X are given. There a rest r within
-    `EXACT_ROUNDING` of its terms counts as zero, and costs what an exact zero nearby would: $|\langle r,z\rangle|$ and twice the
-    decrement $r^\top A^{-1}r$ of the curvature A along the bias (column by column; in the product), which is how far below its
-    tangents the loss still goes. Without curvature in which it is small there is no such bound, as of $1/z$, whose infimum
-    is not attained to rounding. With inputs and no decay Newton steps in the product bring r there (`newton_refined`).
+    `EXACT_ROUNDING` of its terms counts as zero, and costs what an exact zero nearby would: $|\langle r,z\rangle|$ and twice
+    the decrement $r^\top A^{-1}r$ of the curvature A along the bias (column by column; in the product), which is how far
+    below its tangents the loss still goes. Without curvature in which it is small there is no such bound, as of $1/z$, whose
+    infimum is not attained to rounding. With inputs and no decay Newton steps in the product bring r there
+    (`newton_refined`).
 
     Rounding is subtracted: of the values and products by their terms, and of the gradients by widening the norm. That the loss
     is convex is tested beforehand on a sample (`doubtful_convexity`); and every tangent is held against the loss at the

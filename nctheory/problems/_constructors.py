@@ -209,7 +209,7 @@ def reduce_to_class_means(problem: DeepLinear) -> DeepLinear:
 
 @float64
 def lift_to_samples(problem: DeepLinear, params: ChainParams) -> ChainParams:
-    """Parameters of the reduced form as parameters of the full problem: each class mean repeated n_k times.
+    """The parameters of the reduced form as parameters of the full problem: each class mean repeated n_k times.
 
     Raises ValueError for a problem without free features or class counts.
 

@@ -110,7 +110,8 @@ class DeepLinear(Problem):
 
     def characteristic_scales(self) -> Scales:
         r"""The scales of squared error, from the data: the fit is of the size of $\sum_jq_j|y_j|^2$, and every free factor of
-        the size of the F-th root of the targets' size over the inputs'. The logits of the library's other losses have units of their own.
+        the size of the F-th root of the targets' size over the inputs'. The logits of the library's other losses have units of
+        their own.
         """
         if self._has_own_objective() or not is_loss(self.loss, "mse"):
             # Labels have no unit, and neither have logits; only a loss of a user's own may have one.

@@ -1,6 +1,7 @@
 """The stages of a seed within a solve: those at work, those in which it may end, and the public status of each end."""
 
 import enum
+from typing import Any
 
 from nctheory.flow._status import Status
 
@@ -17,7 +18,7 @@ class Stage(enum.IntEnum):
     status: Status | None
     """The public status of an end; None of a stage at work, and of an end that `diagnose` has still to tell apart."""
 
-    def __new__(cls, code: int, message: str | None = None, status: Status | None = None) -> "Stage":
+    def __new__(cls, code: int, message: str | None = None, status: Status | None = None) -> Any:
         member = int.__new__(cls, code)
         member._value_ = code
         member.message = status.message if message is None and status is not None else message or ""

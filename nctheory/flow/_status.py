@@ -1,7 +1,7 @@
 """How the run of one seed ended, and the result of many seeds."""
 
 import enum
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ class MessageEnum(enum.IntEnum):
     message: str
     """What this end means, and what can be done about it."""
 
-    def __new__(cls, code: int, message: str = "") -> Self:
+    def __new__(cls, code: int, message: str = "") -> Any:
         member = int.__new__(cls, code)
         member._value_ = code
         member.message = message

@@ -17,7 +17,7 @@ class Bound(NamedTuple):
     lower_bound: np.ndarray
     """A number no larger than the global minimum; -inf where there is no certificate."""
     gap: np.ndarray
-    """Value at the point minus `lower_bound`: at least the distance of the value from the minimum."""
+    """The value at the point minus `lower_bound`, which is at least the distance of the value from the minimum."""
     valid: np.ndarray
     """Whether `lower_bound` is a finite proved bound, proved up to what it `assumes`."""
     reason: str | None

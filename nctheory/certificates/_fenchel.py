@@ -9,7 +9,7 @@ from nctheory.problems import Loss
 
 ROUNDING = 256 * EPS
 ROWS = 24
-"""Sets of logits of which all pairs are tried (conventional)."""
+"""All pairs of this many sets of logits are tried (conventional)."""
 
 
 @fast_compile

@@ -38,7 +38,7 @@ class HessianReport(NamedTuple):
     eigenvalues: np.ndarray
     """All eigenvalues off the gauge, ascending."""
     eigenvectors: np.ndarray
-    """Their directions, as columns in the flat parameter space."""
+    """The eigenvectors, as columns in the flat parameter space."""
     gauge_curvature: float = 0.0
     """The norm of the Hessian on the gauge directions, which at a critical point is zero, up to `resolution`, where they are
     those of a symmetry."""
@@ -80,7 +80,7 @@ def _dense(problem: Problem, params: Params) -> tuple[Array, Array, Array]:
 @untraced("`jax.hessian` of the problem's `objective` can be traced")
 @float64
 def hessian_report(problem: Problem, params: Params) -> HessianReport:
-    """Index, nullity and spectrum at one point (no seeds axis), with the gauge directions projected out.
+    """The index, nullity and spectrum of the Hessian at one point (no seeds axis), with the gauge directions projected out.
 
     Dense, so limited to a few thousand parameters; ValueError above, and for what is not one point of this problem. The
     gauge dimension is the numerical rank of `problem.gauge_tangents`. An eigenvalue counts as zero within `resolution`, the

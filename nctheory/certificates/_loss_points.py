@@ -49,7 +49,7 @@ def loss_at(loss: Loss, targets: Stack, logits: Stack) -> LossPoint:
 
 
 def gradient_span(loss: Loss, targets: Stack, here: LossPoint) -> Float[Array, "M K K"]:
-    """Projections, column by column, on the span of the differences between the loss's gradients.
+    """The projections, column by column, on the span of the differences between the loss's gradients.
 
     Along all else the loss is linear, as along a shift that it ignores, and its gradient is what it is at one point. A
     direction along which gradients differ by less than about 1e-7 of their largest difference is among these.
@@ -76,7 +76,7 @@ def _unit(targets: Stack, start: Stack) -> Scalar:
 def solve_for_gradient(
     loss: Loss, targets: Stack, here: LossPoint, span: Float[Array, "M K K"], wanted: Stack
 ) -> LossPoint:
-    r"""Logits, from those of `here` on, at which the gradient is nearly `wanted`, as far as there are such.
+    r"""The logits at which the gradient is nearly `wanted`, as far as there are such, sought from those of `here` on.
 
     Levenberg's steps $p=(\nabla^2\ell+\mu I)^{-1}(u-\nabla\ell)$ on the convex $\ell(z)-\langle u,z\rangle$, every column
     with a damping of its own, within the `span` of the gradients (`gradient_span`). Where the curvature vanishes they are
@@ -128,7 +128,7 @@ def solve_for_gradient(
 
 
 def select(mask: Bool[Array, " M"], first: LossPoint, second: LossPoint) -> LossPoint:
-    """Column by column the first where the mask holds, else the second."""
+    """The points that are, column by column, the first where the mask holds, else the second."""
 
     def one(x: Array, y: Array, axis: int) -> Array:
         shape = [1] * x.ndim

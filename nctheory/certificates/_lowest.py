@@ -49,7 +49,7 @@ class LowestCurvature(NamedTuple):
 
 @partial(jax.jit, static_argnames="penalised")
 def _products(problem: Problem, point: Array, block: Array, shift: Array, penalised: bool) -> Array:
-    """Hessian products of the columns of `block`, with the penalty on the rotations."""
+    """The products of the Hessian with the columns of `block`, with the penalty on the rotations."""
 
     def gradient(vector: Array) -> Array:
         return ravel(problem.value_and_grad(unravel(problem, vector))[1])
@@ -150,7 +150,7 @@ def _norm_and_shift(problem: Problem, point: Array, rng: np.random.Generator) ->
 def _lowest_block(
     operator: Any, count: int, most: int, tolerance: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ritz values and vectors of a block of `count` columns and some guards, by SciPy's `lobpcg` from a random start."""
+    """The Ritz values and vectors of a block of `count` columns and some guards, by SciPy's `lobpcg` from a random start."""
     from scipy.sparse.linalg import lobpcg
 
     # The last columns of a block converge slowest: some more are carried along and dropped.

@@ -51,7 +51,7 @@ def rounded_profile_bound(problem: DeepLinear) -> tuple[Scalar, Scalar]:
 
 
 def scalar_bound(loss: Loss, price: Scalar, classes: int) -> Scalar:
-    """See `_rounded_scalar_bound`, whose first result this is."""
+    """The bound of `_rounded_scalar_bound`, without its rounding."""
     return _rounded_scalar_bound(loss, price, classes)[0]
 
 

@@ -11,7 +11,7 @@ BISECTIONS = 100
 
 
 def separable_bound(problem: DeepLinear) -> Scalar:
-    """See `rounded_separable_bound`, whose first result this is."""
+    """The bound of `rounded_separable_bound`, without its rounding."""
     return rounded_separable_bound(problem)[0]
 
 

@@ -37,7 +37,7 @@ class Split:
         return int(np.sum(self._pivots > max(DEPENDENT * self._pivots[0], floor))) if self._pivots.size else 0
 
     def turned(self, matrix: np.ndarray) -> np.ndarray:
-        """Q^T A Q for a symmetric A; the block after the first `rank` rows and columns is A off the gauge."""
+        """The matrix Q^T A Q for a symmetric A; the block after the first `rank` rows and columns is A off the gauge."""
         return self._apply(self._apply(matrix, transposed=True).T, transposed=True)
 
     def lifted(self, coordinates: np.ndarray, rank: int) -> np.ndarray:
@@ -45,7 +45,7 @@ class Split:
         return self._apply(np.concatenate([np.zeros((rank, coordinates.shape[1])), coordinates]), transposed=False)
 
     def _apply(self, matrix: np.ndarray, transposed: bool) -> np.ndarray:
-        """Q M = M - V T (V^T M), or with T^T for Q^T M."""
+        """The product Q M = M - V T (V^T M), or Q^T M with T^T in its place."""
         from scipy.linalg import solve_triangular
 
         inner = self._reflectors.T @ matrix

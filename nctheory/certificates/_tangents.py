@@ -33,7 +33,7 @@ PROBES = (1.0, 1e-3)
 
 
 class Tangents(NamedTuple):
-    """Candidates on a leading axis: what each bounds the minimum by, and what it takes of the ball."""
+    """The candidates, on a leading axis: what each bounds the minimum by, and what it takes of the ball."""
 
     value: Float[Array, " C"]
     error: Float[Array, " C"]
@@ -101,7 +101,7 @@ def rounded_tangent_bound(problem: DeepLinear, params: ChainParams) -> tuple[Sca
 
 
 def _directions(problem: DeepLinear, params: ChainParams, plain: Array, span: Array) -> list[Array]:
-    """Dual directions as `duality_bound` takes them, of which no domain is known but the span."""
+    """The dual directions, as `duality_bound` takes them; of them no domain is known but the span."""
     directions = [plain]
     if problem.factors == 2 and problem.inputs is None:
         product = jnp.einsum("mkl,lm->km", span, problem.product(params))

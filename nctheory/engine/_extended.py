@@ -15,7 +15,7 @@ Params = dict[str, Any]
 __all__ = ["NotExtended", "extended"]
 
 _FILES_OF_RULES = _extended_arrays, _extended_linalg, _extended_primitives, _extended_reductions
-"""Imported for what they enter in the table."""
+"""These modules are imported for the rules that they enter in the table."""
 _MIN_DIGITS = 16
 _NO_NUMBERS = (
     jax.errors.ConcretizationTypeError,

@@ -101,7 +101,7 @@ def _signs(family: Family, records: Record) -> _Signs:
 
 
 def diagnose(family: Family, records: Record) -> Record:
-    r"""Records (arrays with a leading axis seeds) with the ends that look alike told apart.
+    r"""The records (arrays with a leading axis seeds) with the ends that look alike told apart.
 
     * A seed with a SMALL_GRADIENT has CONVERGED, unless it is RECEDING: the value goes on falling along the ray through the
       point, and Newton's steps do not get shorter, so that no critical point lies ahead.

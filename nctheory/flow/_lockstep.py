@@ -74,7 +74,7 @@ def run_lockstep(
 
 
 class _Shelved(NamedTuple):
-    """Stacked items: all their small arrays in one matrix, their large ones as they are."""
+    """Stacked items on the shelf: all their small arrays in one matrix, their large ones as they are."""
 
     small: Array
     large: tuple[Array, ...]
@@ -90,7 +90,7 @@ class _Shelf:
         self.small = [size <= SMALL for size in self.sizes]
 
     def pack(self, items: Any) -> _Shelved:
-        """Stacked items on the shelf."""
+        """Put stacked items on the shelf."""
         leaves = jax.tree.leaves(items)
         columns = [
             x.reshape(x.shape[0], -1).astype(float) for x, small in zip(leaves, self.small, strict=True) if small
@@ -100,7 +100,7 @@ class _Shelf:
         )
 
     def unpack(self, shelved: _Shelved) -> Any:
-        """Stacked items off the shelf."""
+        """Take stacked items off the shelf."""
         cuts = np.cumsum([size for size, small in zip(self.sizes, self.small, strict=True) if small])[:-1].tolist()
         columns, large = iter(jnp.split(shelved.small, cuts, axis=1)), iter(shelved.large)
         leaves = [

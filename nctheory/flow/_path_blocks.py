@@ -67,7 +67,7 @@ def observer(observe: Callable[..., Any] | None) -> Observe:
 
 
 def whole_point(problem: Problem, params: Params, start: Params) -> Params:
-    """All parameters."""
+    """Observe all parameters."""
     return params
 
 

@@ -23,7 +23,7 @@ def as_key(key: int | PRNGKeyArray) -> PRNGKeyArray:
 
 
 def as_seeds(seeds: int | Sequence[int] | np.ndarray) -> np.ndarray:
-    """Seed numbers from a count or from an explicit list."""
+    """The seed numbers of a count or of an explicit list."""
     if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
         if seeds < 1:
             raise ValueError(f"seeds: expected at least 1, got {seeds}")

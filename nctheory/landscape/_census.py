@@ -56,7 +56,7 @@ class CriticalType:
     smallest: float
     """The smallest eigenvalue off the gauge."""
     resolution: float
-    """Eigenvalues closer to zero are not told from zero."""
+    """An eigenvalue closer to zero is not told from zero."""
     value_error: float
     """The critical value may be this far from `value`: |g|^2 over the softest curvature, and rounding."""
     descent: float

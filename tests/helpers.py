@@ -6,10 +6,10 @@ import jax
 import numpy as np
 
 import nctheory as nct
-from nctheory.engine import LIGHT
+from nctheory.engine import FAST_COMPILE_OPTIONS
 
-LIGHT_FLAGS = " ".join(f"--{name}={str(value).lower()}" for name, value in LIGHT.items())
-"""`LIGHT` as the compiler reads it from the environment."""
+LIGHT_FLAGS = " ".join(f"--{name}={str(value).lower()}" for name, value in FAST_COMPILE_OPTIONS.items())
+"""`FAST_COMPILE_OPTIONS` as the compiler reads it from the environment."""
 
 BIASES = (None, 0.0, 0.3)
 LOSSES = ("mse", "cross_entropy")

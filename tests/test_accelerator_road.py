@@ -7,10 +7,10 @@ import pytest
 
 import nctheory as nct
 from nctheory.engine import run_lanes
-from nctheory.flow import Options, Plan, Status, as_key, gather_ensemble, told_apart
+from nctheory.flow import ChunkPlan, Options, Status, as_key, diagnose, gather_ensemble
+from nctheory.flow._backend import join_points, split_points
 from nctheory.flow._lockstep import run_lockstep
 from nctheory.flow._program import fresh
-from nctheory.flow._road import divided, joined
 from nctheory.flow._tsit5 import UnrolledTsit5
 from nctheory.problems import chain_gauge_penalty, singleton
 from nctheory.problems._scales import ORDINARY
@@ -31,9 +31,9 @@ class Hilltop(nct.Problem):
 
 def by_accelerator(problem, seeds, **options):
     family = singleton(problem)
-    plan = Plan(family, np.zeros((seeds, 0)), np.arange(seeds), as_key(0), Options(light=True, **options), "gpu")
+    plan = ChunkPlan(family, np.zeros((seeds, 0)), np.arange(seeds), as_key(0), Options(light=True, **options), "gpu")
     parts = [plan.on_host(begin) for begin in plan.begins]
-    records = told_apart(family, jax.tree.map(lambda *xs: np.concatenate(xs), *parts))
+    records = diagnose(family, jax.tree.map(lambda *xs: np.concatenate(xs), *parts))
     return gather_ensemble(problem, np.arange(seeds), records)
 
 
@@ -106,9 +106,9 @@ def test_a_survey_is_the_same_by_either_road_and_in_any_chunks():
 def test_points_are_taken_apart_and_joined_as_they_were(rng):
     family, vectors = singleton(Hilltop()), rng.normal(size=(3, 6))
     record = fresh(vectors, Options().settings(), 0, np.zeros((3, 0)), ORDINARY)
-    apart = divided(family, record)
+    apart = split_points(family, record)
     assert [x.shape for x in apart.point] == [(3, 2, 2), (3,), (3, 1)]
-    np.testing.assert_array_equal(joined(apart).point, vectors)
+    np.testing.assert_array_equal(join_points(apart).point, vectors)
 
 
 def test_rotations_of_narrow_spaces_go_by_the_direct_product(rng):

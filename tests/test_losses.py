@@ -16,7 +16,7 @@ import scipy.optimize
 import nctheory as nct
 from nctheory.certificates import bound_caveat
 from nctheory.certificates._profile import scalar_bound
-from nctheory.engine import LIGHT
+from nctheory.engine import FAST_COMPILE_OPTIONS
 from nctheory.problems import CrossEntropy, Focal, MeanSquaredError, PickAllLabel, VectorScaling
 from tests.helpers import model, random_points
 
@@ -484,6 +484,8 @@ def test_curvature_is_finite_in_light_programs_too(kind, rng):
     def every(many, logits, moves):
         return jax.vmap(jax.vmap(curvature), (None, 0, 0))(many, logits, moves)
 
-    usual, light = (jax.jit(every, compiler_options=options)(many, logits, moves) for options in (None, dict(LIGHT)))
+    usual, light = (
+        jax.jit(every, compiler_options=options)(many, logits, moves) for options in (None, dict(FAST_COMPILE_OPTIONS))
+    )
     assert np.isfinite(np.stack([usual, light])).all()
     np.testing.assert_allclose(light, usual, rtol=1e-12, atol=1e-12)

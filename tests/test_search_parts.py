@@ -11,7 +11,7 @@ import pytest
 import nctheory as nct
 from nctheory.certificates._split import Split
 from nctheory.flow import Status
-from nctheory.landscape._levenberg import RUNNING, Seeker, newton_step
+from nctheory.landscape._levenberg import RUNNING, SearchState, newton_step
 from nctheory.landscape._search import search
 from nctheory.landscape._shifted import shifted_start, shifted_step, shifted_steps, shifted_unfinished
 from tests.helpers import usual_environment
@@ -78,7 +78,7 @@ def test_a_seed_ends_at_the_same_point_however_many_are_searched():
     code = """
 import jax, numpy as np, nctheory as nct
 from nctheory.flow import Status
-from nctheory.landscape._levenberg import RUNNING, Seeker, newton_step
+from nctheory.landscape._levenberg import RUNNING, SearchState, newton_step
 from nctheory.landscape._search import search
 chain = nct.deep_linear(widths=(5, 5, 5), counts=(10, 8, 6, 4, 2), loss="mse", weight_decay=(0.02,) * 3)
 ends = search(chain, np.arange(100), jax.random.key(5))
@@ -124,8 +124,8 @@ def test_a_factor_that_breaks_down_asks_for_more_damping_and_is_not_taken_for_a_
     point, zero = jnp.asarray(3e-6 * BASIS[:, 8]), jnp.zeros(())
     hessian = jnp.asarray(Valley().hessian(point))
     assert not np.all(np.isfinite(jax.scipy.linalg.cho_factor(hessian @ hessian + 1e-28 * jnp.eye(20))[0]))
-    seeker = Seeker(point, zero, zero, jnp.asarray(1e-14), jnp.asarray(0), zero, jnp.asarray(RUNNING), jnp.ones(()))
-    after = newton_step(Valley(), seeker, jnp.asarray(0.0), jnp.asarray(10**6))
+    state = SearchState(point, zero, zero, jnp.asarray(1e-14), jnp.asarray(0), zero, jnp.asarray(RUNNING), jnp.ones(()))
+    after = newton_step(Valley(), state, jnp.asarray(0.0), jnp.asarray(10**6))
     assert int(after.status) == RUNNING
     np.testing.assert_array_equal(after.point, point)
     assert float(after.damping) > 1e-14

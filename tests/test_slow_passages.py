@@ -6,7 +6,7 @@ import numpy as np
 import scipy.integrate
 
 import nctheory as nct
-from nctheory.flow._handover import LATE
+from nctheory.flow._handover import LATE_ATTEMPTS
 
 RATES = np.geomspace(1.0, 1e-4, 6)
 
@@ -29,7 +29,7 @@ def test_the_basin_is_that_of_the_flow():
     ends = nct.solve(problem, 32)
     assert ends.converged.all()
     assert (
-        np.sum(ends.handovers > LATE) >= 8
+        np.sum(ends.handovers > LATE_ATTEMPTS) >= 8
     )  # that many went by the stabilised method where not all curvature is positive
     gradient = jax.jit(jax.grad(problem.objective))
     with jax.enable_x64(True):

@@ -16,11 +16,11 @@ import pytest
 import scipy.optimize
 
 import nctheory as nct
-from nctheory.engine import LIGHT, light_jit, one_at_a_time, release_programs, run_lanes
+from nctheory.engine import FAST_COMPILE_OPTIONS, fast_compile, one_at_a_time, release_programs, run_lanes
 from nctheory.flow._chebyshev import Chebyshev
 from nctheory.flow._items import default_chunk
 from nctheory.flow._record import Settings
-from nctheory.flow._single import Points, flow_chunk, halved, memory_budget
+from nctheory.flow._single import Points, flow_chunk, in_float32, memory_budget
 from nctheory.problems import Scales, singleton
 from nctheory.theorems import Run, flow_fidelity
 from tests.helpers import LOSSES, first, model, usual_environment
@@ -80,8 +80,8 @@ print(not np.array_equal(light.value, usual.value), np.sort(np.abs(light.value -
 
 
 def test_the_compiler_knows_the_options_of_a_light_program():
-    assert jax.jit(lambda: 1, compiler_options=dict(LIGHT))() == 1
-    program = light_jit(lambda x: x**2)
+    assert jax.jit(lambda: 1, compiler_options=dict(FAST_COMPILE_OPTIONS))() == 1
+    program = fast_compile(lambda x: x**2)
     assert program(3.0) == jax.jit(program)(3.0) == program(3.0, light=False) == 9.0
     assert jax.hessian(program)(3.0) == 2.0
     np.testing.assert_array_equal(jax.vmap(program)(jnp.arange(3.0)), [0.0, 1.0, 4.0])
@@ -228,15 +228,15 @@ def test_programs_are_traced_one_at_a_time_and_may_nest():
             at_once[0] -= 1
         return x + 1.0
 
-    programs = [light_jit(lambda x, i=i: slowly(x) + i) for i in range(4)]
+    programs = [fast_compile(lambda x, i=i: slowly(x) + i) for i in range(4)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda program: float(program(1.0)), programs)) == [2.0, 3.0, 4.0, 5.0]
     assert most[0] == 1
 
-    @light_jit
+    @fast_compile
     def outer(x):
         with jax.ensure_compile_time_eval():  # a program run while another is traced
-            inner = float(programs[0](1.0)) + float(light_jit(lambda y: 2.0 * y)(3.0))
+            inner = float(programs[0](1.0)) + float(fast_compile(lambda y: 2.0 * y)(3.0))
         return x + inner + one_at_a_time(programs[1])(x)
 
     assert float(outer(1.0)) == 1.0 + (2.0 + 6.0) + 3.0
@@ -284,9 +284,9 @@ def test_the_single_precision_program_holds_no_double():
     points = np.zeros((4, nct.problems.ravel(problem.init(jax.random.key(0), 1.0)).size))
     with jax.enable_x64(False):
         arguments = (
-            halved(singleton(problem)),
-            halved(Points(points, np.ones(4, bool), np.zeros((4, 0)), Scales(np.ones(4), np.ones(4)))),
-            halved(settings),
+            in_float32(singleton(problem)),
+            in_float32(Points(points, np.ones(4, bool), np.zeros((4, 0)), Scales(np.ones(4), np.ones(4)))),
+            in_float32(settings),
         )
         program = str(jax.make_jaxpr(lambda *a: flow_chunk(*a, devices=(jax.devices()[0],)))(*arguments))
     assert "f32" in program
@@ -442,7 +442,7 @@ def test_programs_used_long_ago_are_dropped(monkeypatch):
     assert each > 0
     oldest = next(iter(_programs._PROGRAMS))
     bound = begun + 4 * each
-    monkeypatch.setattr(_programs, "most_maps", lambda: bound)
+    monkeypatch.setattr(_programs, "max_maps", lambda: bound)
     held, kept = [], []
     for width in range(3, 15):
         nct.solve(shape(width), 4, method="polish")
@@ -459,7 +459,7 @@ def test_programs_used_long_ago_are_dropped(monkeypatch):
 def test_the_program_used_last_is_dropped_last(monkeypatch):
     from nctheory.engine import _programs
 
-    squares = light_jit(lambda x: jnp.sum(x**2))
+    squares = fast_compile(lambda x: jnp.sum(x**2))
     monkeypatch.setattr(_programs, "_PROGRAMS", type(_programs._PROGRAMS)())
     for n in (1, 2, 3, 1):
         assert float(squares(jnp.ones(n))) == n
@@ -482,14 +482,14 @@ def test_the_stabilised_integrator_has_order_two_and_its_interval():
         return np.asarray(found)
 
     exact = end(diffrax.Tsit5(), 0.01, stepsize_controller=diffrax.PIDController(rtol=1e-11, atol=1e-11))
-    errors = [np.linalg.norm(end(Chebyshev(fewest=10), 1.0 / n) - exact) for n in (16, 32, 64)]
+    errors = [np.linalg.norm(end(Chebyshev(min_stages=10), 1.0 / n) - exact) for n in (16, 32, 64)]
     orders = np.log2(np.divide(errors[:-1], errors[1:]))
     np.testing.assert_allclose(orders, 2.0, atol=0.15)
     for stages in (4, 10, 16, 300):
         # Where the rates are not known beforehand the step takes as many stages as they need; here it is told small ones.
         rates = jnp.linspace(1e-3, 0.72 * stages**2, 2000)
         decay = diffrax.ODETerm(lambda t, y, args, rates=rates: -rates * y)
-        solver = Chebyshev(fewest=stages)
+        solver = Chebyshev(min_stages=stages)
         blind = solver.init(decay, 0.0, 1.0, jnp.ones(2000), None)._replace(
             direction=jnp.eye(2000)[0], curvature=jnp.asarray(1e-3)
         )

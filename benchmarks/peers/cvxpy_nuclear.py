@@ -7,7 +7,7 @@ from benchmarks.gradients import one_hot
 from benchmarks.jobs import Job
 from benchmarks.peers import Ends, Peer, Prepared
 
-MOST_ENTRIES = 100
+MAX_ENTRIES = 100
 
 
 def prepare(job: Job) -> Prepared:
@@ -34,7 +34,7 @@ def unfit(job: Job) -> str | None:
     if job.hidden:
         return "more than two factors: the program is not convex"
     entries = job.classes * job.samples
-    return f"{entries} logits, the limit here is {MOST_ENTRIES}" if entries > MOST_ENTRIES else None
+    return f"{entries} logits, the limit here is {MAX_ENTRIES}" if entries > MAX_ENTRIES else None
 
 
 PEERS = [Peer("cvxpy nuclear norm", prepare, unfit=unfit, several=False)]

@@ -17,7 +17,7 @@ from nctheory.problems import ravel, unravel
 
 STABLE = 2.8
 """Tsit5 is stable for steps up to about 3 over the largest curvature."""
-MOST_STEPS = 20_000
+MAX_STEPS = 20_000
 
 
 def solve(longest: float, problem: Problem, start: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -36,7 +36,7 @@ def solve(longest: float, problem: Problem, start: jax.Array) -> tuple[jax.Array
         args=problem,
         stepsize_controller=diffrax.PIDController(rtol=1e-3, atol=1e-6, dtmax=longest),
         event=diffrax.Event(diffrax.steady_state_event(rtol=0.0, atol=TOLERANCE, norm=optimistix.two_norm)),
-        max_steps=MOST_STEPS,
+        max_steps=MAX_STEPS,
         throw=False,
     )
     # Six evaluations a step, and one for the event.

@@ -10,8 +10,8 @@ from benchmarks.peers.jax_batches import batched_run
 from nctheory import Problem
 from nctheory.problems import unravel
 
-MOST_STEPS = 1000
-MOST_PARAMETERS = 2000
+MAX_STEPS = 1000
+MAX_PARAMETERS = 2000
 
 
 def solve(problem: Problem, start: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -21,7 +21,7 @@ def solve(problem: Problem, start: jax.Array) -> tuple[jax.Array, jax.Array]:
         return jnp.asarray(problem.objective(unravel(problem, point)))
 
     solver = optimistix.BFGS(rtol=TOLERANCE, atol=TOLERANCE)
-    solution = optimistix.minimise(objective, solver, start, args=problem, throw=False, max_steps=MOST_STEPS)
+    solution = optimistix.minimise(objective, solver, start, args=problem, throw=False, max_steps=MAX_STEPS)
     return solution.value, solution.stats["num_steps"]
 
 
@@ -37,7 +37,7 @@ def batch(job: Job) -> int:
 
 def unfit(job: Job) -> str | None:
     """Matrices of more than 32 MB a seed are left out."""
-    return f"a {job.parameters} x {job.parameters} matrix a seed" if job.parameters > MOST_PARAMETERS else None
+    return f"a {job.parameters} x {job.parameters} matrix a seed" if job.parameters > MAX_PARAMETERS else None
 
 
 PEERS = [Peer("optimistix vmap(BFGS)", prepare, batch, unfit=unfit, compiles=True)]

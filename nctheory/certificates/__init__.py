@@ -1,6 +1,12 @@
-"""Proofs about a point that use no theorem's formula: lower bounds on the minimum, and the Hessian off the gauge.
+"""The certificates room proves things about a point without any theorem's formula.
 
-`certify` bounds the minimum from below at any point; `hessian_report` counts negative and zero eigenvalues.
+`certify` bounds the global minimum from below at every point of a batch, so that the gap to the value says how far the point
+may be from it. Chains of at most two factors with a convex loss get a feasible point of the dual of the nuclear-norm program
+(`_duality`), or, where the loss has no conjugate, a tangent of the loss (`_tangents`); squared error gets a bound by scalar
+problems at any depth (`_separable`), and a loss that is not convex a bound class by class (`_profile`). That a user's loss is
+convex is tested on a sample (`_convexity`). `hessian_report` counts the negative and the zero eigenvalues of the Hessian with
+the symmetry's directions split off, `lowest_curvature` finds the lowest ones of problems too large for that, and
+`unique_minimiser` says whether a certified minimiser is the only one up to the symmetry.
 """
 
 from nctheory.certificates._certify import (

@@ -12,19 +12,19 @@ GAP_LEVEL = 1e-9
 
 @shown()
 class Bound(NamedTuple):
-    """Lower bounds at the points of a batch (or at one point, without the leading axis)."""
+    """The lower bounds at the points of a batch (or at one point, without the leading axis)."""
 
     lower_bound: np.ndarray
     """A number no larger than the global minimum; -inf where there is no certificate."""
     gap: np.ndarray
-    """Value at the point minus `lower_bound`: at least the distance of the value from the minimum."""
+    """The value at the point minus `lower_bound`, which is at least the distance of the value from the minimum."""
     valid: np.ndarray
     """Whether `lower_bound` is a finite proved bound, proved up to what it `assumes`."""
     reason: str | None
     """Why there is no certificate, why a gap above zero may persist at a minimiser, or that some points are not shown to be
     one; None only where the gap closes at all of them."""
     rounding: np.ndarray | None = None
-    """Rounding error of the gap: that of the value (`value_rounding`) and of the bound; NaN where there is no certificate.
+    """The rounding error of the gap: that of the value (`value_rounding`) and of the bound; NaN where there is no certificate.
 
     Where the bound is not positive (an interpolating minimum without decay), nothing is relative to the value: the terms
     are those of the objective at the origin."""
@@ -37,14 +37,14 @@ class Bound(NamedTuple):
         return np.zeros(np.shape(self.gap)) if self.rounding is None else np.nan_to_num(self.rounding)
 
     def closed(self, value: np.ndarray) -> np.ndarray:
-        """Mask of the points, with these objectives, that are proved to lie at the global minimum: their gap is at most
+        """The mask of the points, with these objectives, that are proved to lie at the global minimum: their gap is at most
         `GAP_LEVEL` of the value and the rounding.
         """
         return self.valid & gap_closed(self.gap, value, self.gap_rounding)
 
     def contradicts(self, value: np.ndarray) -> np.ndarray:
-        """Mask of the points at which the bound is wrong: it lies above these values by more than `GAP_LEVEL` of them and the
-        rounding, or is not a number.
+        """The mask of the points at which the bound is wrong: it lies above these values by more than `GAP_LEVEL` of them and
+        the rounding, or is not a number.
 
         >>> import numpy as np
         >>> lower, value = np.array([0.5, 0.6, -np.inf, np.nan]), np.full(4, 0.5)

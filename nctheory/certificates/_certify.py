@@ -14,7 +14,7 @@ from nctheory.certificates._duality import duality_bound, rounded_duality_bound
 from nctheory.certificates._profile import rounded_profile_bound
 from nctheory.certificates._separable import rounded_separable_bound
 from nctheory.certificates._tangents import rounded_tangent_bound
-from nctheory.engine import Array, Scalar, float64, in_few_lengths, light_jit, map_in_blocks, untraced, usual_block
+from nctheory.engine import Array, Scalar, fast_compile, float64, in_few_lengths, map_in_blocks, untraced, usual_block
 from nctheory.problems import (
     DeepLinear,
     Family,
@@ -40,14 +40,14 @@ __all__ = [
     "lower_bound",
 ]
 
-OPEN = (
+OPEN_GAP = (
     f"some of these points are not shown to be global minimisers: there the gap is above {GAP_LEVEL:g} of the value and the "
     "rounding, because they are none or have not come close enough to one (a smaller tolerance of solve brings them closer)"
 )
-DUALS = 8
-"""Points' worth of numbers that the bound at one point works on."""
-FEW = 4096
-"""Points up to which compiling the bounds takes longer than computing them."""
+POINT_COPIES = 8
+"""The bound at one point works on this many times the numbers of a point."""
+FAST_COMPILE_POINTS = 4096
+"""For at most this many points compiling the bounds takes longer than computing them."""
 
 
 @singledispatch
@@ -73,6 +73,7 @@ def _rounded_bound(problem: DeepLinear, params: Params) -> tuple[Scalar, Scalar]
         raise NoCertificate(reason)
     if bound_by_profile(problem):
         return rounded_profile_bound(problem)
+    # At most two factors: duality, or tangents where no conjugate is known. Squared error: the separable bound, at any depth.
     bounds = []
     if problem.factors <= 2:
         bounds.append((rounded_tangent_bound if _by_tangents(problem) else rounded_duality_bound)(problem, params))
@@ -111,7 +112,7 @@ def _members(problem: Problem) -> list[Problem]:
     return [part for index in range(problem.number) for part in _members(problem.member(index))]
 
 
-@light_jit
+@fast_compile
 def _bounds(family: Family, points: tuple[Array, Params]) -> tuple[Array, ...]:
     def one(item: tuple[Array, Params]) -> tuple[Scalar, ...]:
         context, point = item
@@ -122,7 +123,7 @@ def _bounds(family: Family, points: tuple[Array, Params]) -> tuple[Array, ...]:
         terms = jnp.maximum(terms, jnp.where((lower <= 0.0) & jnp.isfinite(at_origin), at_origin, 0.0))
         return lower, problem.objective(point), terms, error
 
-    return map_in_blocks(one, points, usual_block(DUALS * size(family.template)))
+    return map_in_blocks(one, points, usual_block(POINT_COPIES * size(family.template)))
 
 
 @untraced("for many members there is `certify_many`")
@@ -175,13 +176,13 @@ def certify_many(members: Sequence[Problem], params: Params) -> Bound:
 
 
 def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, params: Params) -> Bound:
-    """Bounds at points of members of a family, point by point."""
-    # Asked here, where the problems' numbers are known.
+    """The bounds at points of members of a family, point by point."""
+    # Why a member has no certificate is asked here and not in the compiled program, because here its numbers are known.
     without = [next((reason for part in _members(member) if (reason := _missing(part))), None) for member in members]
     try:
         if all(without):
             raise NoCertificate(without[0])
-        light = len(contexts) <= FEW
+        light = len(contexts) <= FAST_COMPILE_POINTS
         lower, value, terms, error = in_few_lengths(
             lambda points: _bounds(family, points, light=light), (contexts, params)
         )
@@ -207,7 +208,7 @@ def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, p
     at_kinks = (
         f" (the bound of {tangents} is by tangents of the loss, which close no gap at a kink)" if tangents else ""
     )
-    return bound._replace(reason=OPEN + at_kinks)
+    return bound._replace(reason=OPEN_GAP + at_kinks)
 
 
 def _missing(problem: Problem) -> str | None:

@@ -5,47 +5,49 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory.certificates._fenchel import wrong_conjugate
-from nctheory.certificates._reach import at
-from nctheory.engine import EPS, Array, is_traced, light_jit
+from nctheory.certificates._loss_points import loss_at
+from nctheory.engine import EPS, Array, fast_compile, is_traced
 from nctheory.problems import CrossEntropy, DeepLinear, Focal, Loss, MeanSquaredError, PickAllLabel
 
 OUR_OWN = (MeanSquaredError, CrossEntropy, Focal, PickAllLabel)
-"""Losses whose convexity or profile is proved; a subclass is not one of them, because it may override anything."""
+"""The losses whose convexity or profile is proved; a subclass is not one of them, because it may override anything."""
 SAMPLES = 512
 ROUNDING = 256 * EPS
 SIZES = (0.1, 1.0, 5.0, 20.0)
-"""Typical sizes of the sampled logits."""
+"""The typical sizes of the sampled logits."""
 SCALES = (1e-2, 0.1, 1.0, 5.0, 20.0, 100.0)
-"""Typical sizes of the ends of the sampled segments, in units of the targets."""
+"""The typical sizes of the ends of the sampled segments, in units of the targets."""
 ROUNDS = 12
-"""Least number of segments of every column."""
+"""The least number of segments of every column."""
 
 
-@light_jit
+@fast_compile
 def _value(loss: Loss, logits: Array, targets: Array) -> Array:
     return jnp.asarray(loss.value(logits, targets))
 
 
-@light_jit
+@fast_compile
 def _along(loss: Loss, centre: Array, step: Array, own: Array, targets: Array) -> tuple[Array, ...]:
-    r"""Steps taken, and at both ends of them $\ell(a)+\ell(b)-2\ell(c)$ and $\langle g(a)-g(b),a-b\rangle$; with
-    either the same and its rounding.
+    r"""The steps v taken, and for the ends a, b of each and its middle c the numbers $\ell(a)+\ell(b)-2\ell(c)$ and
+    $\langle g(a)-g(b),a-b\rangle$, each followed by itself with its rounding added.
 
     Where `own` holds a step goes along the eigenvector of the lowest curvature instead, with the length that it has.
     """
 
     def one(inputs: tuple[Array, Array, Array]) -> tuple[Array, ...]:
         z, v, lowest = inputs
-        direction = jnp.linalg.eigh(at(loss, targets, z).hessian)[1][:, :, 0].T
+        direction = jnp.linalg.eigh(loss_at(loss, targets, z).hessian)[1][:, :, 0].T
         v = jnp.where(lowest[None, :], jnp.linalg.norm(v, axis=0, keepdims=True) * direction, v)
         points = z + v, z - v, z
         value = [loss.value(x, targets) for x in points]
         # The terms within a value are not known: those of its gradient at the origin, too, stand for them.
-        around = [at(loss, targets, x) for x in points]
+        around = [loss_at(loss, targets, x) for x in points]
         terms = sum(
             loss.value_terms(x, targets) + jnp.sum(a.size * jnp.abs(x), axis=0)
             for x, a in zip(points, around, strict=True)
         )
+        # Midpoint convexity, l(z + v) + l(z - v) >= 2 l(z), and monotonicity of the gradient, <g(z + v) - g(z - v), 2v> >= 0;
+        # of both the number itself, and the number with its rounding added, which a convex loss cannot make negative.
         second = value[0] + value[1] - 2.0 * value[2]
         turn = 2.0 * jnp.sum((around[0].gradient - around[1].gradient) * v, axis=0)
         moved = 2.0 * jnp.sum((around[0].size + around[1].size) * jnp.abs(v), axis=0)
@@ -143,7 +145,7 @@ def doubtful_profile(problem: DeepLinear) -> str | None:
 
 
 def _sample(problem: DeepLinear) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logits, steps and targets, one column each: K x SAMPLES."""
+    """The sampled logits, steps and targets, one column each: K x SAMPLES."""
     rng = np.random.default_rng(5)
     shape = problem.classes, SAMPLES
     size = np.asarray(SIZES)[np.arange(SAMPLES) % len(SIZES)][None, :]
@@ -156,7 +158,7 @@ def _sample(problem: DeepLinear) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _segments(problem: DeepLinear) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Middles and steps, rounds x K x M, a mask of those along the lowest curvature, and targets, K x M.
+    """The sampled segments: middles and steps, rounds x K x M, a mask of those along the lowest curvature, and targets, K x M.
 
     All columns as they stand where the loss holds data of every one, else at most `SAMPLES` of them.
     """

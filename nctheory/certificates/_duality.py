@@ -8,7 +8,7 @@ from nctheory.engine import EPS, Array, Scalar
 from nctheory.problems import ChainParams, DeepLinear, Loss
 
 SHRINKS = (1.0, 0.5, 0.0)
-"""Multiples of the largest feasible scaling at which the dual is evaluated; 0 is always feasible and finite."""
+"""The dual is evaluated at these multiples of the largest feasible scaling; 0 is always feasible and finite."""
 
 
 def duality_bound(problem: DeepLinear, params: ChainParams) -> Scalar:
@@ -37,6 +37,7 @@ def duality_bound(problem: DeepLinear, params: ChainParams) -> Scalar:
 
 def rounded_duality_bound(problem: DeepLinear, params: ChainParams) -> tuple[Scalar, Scalar]:
     """`duality_bound`, and the rounding error that was subtracted from it."""
+    # Two dual directions: the loss gradient at the point, and the aligned point made of it and of the product.
     loss, q = problem.loss, jnp.asarray(problem.column_weight)
     plain = loss.gradient(problem.logits(params), problem.targets)
     plain = _into_domain(problem, jnp.where(jnp.all(jnp.isfinite(plain)), plain, 0.0))
@@ -49,6 +50,7 @@ def rounded_duality_bound(problem: DeepLinear, params: ChainParams) -> tuple[Sca
     if problem.bias_decay is None:
         duals = [_into_domain(problem, dual) for dual in directions]
         return _best_multiple(problem, jnp.stack(duals), jnp.zeros(len(duals)))
+    # With a bias each direction is taken as it is, at the price |G1|^2/(2 lambda_b), and moved to G1 = 0, at no price.
     decay = jnp.asarray(problem.bias_decay)
     per_unit = jnp.where(decay > 0, 0.5 / jnp.where(decay > 0, decay, 1.0), jnp.inf)
     row = jnp.ones_like(q) if problem.bias_row is None else jnp.asarray(problem.bias_row)
@@ -73,6 +75,7 @@ def recentres(loss: Loss) -> bool:
 
 
 def _into_domain(problem: DeepLinear, dual: Float[Array, "K M"]) -> Float[Array, "K M"]:
+    """The dual point brought into the domain of the conjugate, where the loss says how."""
     inside = problem.loss.into_domain(dual, problem.targets)
     return dual if inside is None else inside
 
@@ -96,6 +99,7 @@ def aligned_dual(problem: DeepLinear, product: Float[Array, "K M"], dual: Float[
     radius = jnp.sqrt(jnp.prod(jnp.asarray(problem.weight_decay)))
     product = product * root[None, :]
     length = jnp.sqrt(jnp.sum(product**2))
+    # M = -G~ + t Z~ with t = lambda/|Z~|_F.
     moved = radius / jnp.where(length > 0, length, 1.0) * product - dual * (q / root)[None, :]
     # Singular values above the radius are cut by the eigenvectors of the smaller Gram matrix, scaled against overflow.
     top = jnp.max(jnp.abs(moved))
@@ -121,7 +125,8 @@ def _best_multiple(
 
 
 def _scaled(problem: DeepLinear, dual: Float[Array, "K M"], bias_cost: Scalar, shrink: Scalar) -> tuple[Scalar, Scalar]:
-    """Dual value at `shrink` times the largest feasible multiple of one direction; `bias_cost` multiplies |G1|^2."""
+    """The dual value at `shrink` times the largest feasible multiple of one direction; `bias_cost` multiplies |G1|^2."""
+    # The matrix whose spectral norm is bounded: G diag(m)^(-1/2), or G X^T.
     q = jnp.asarray(problem.column_weight)
     weighted = dual * q[None, :]
     decay = jnp.asarray(problem.weight_decay)
@@ -129,6 +134,7 @@ def _scaled(problem: DeepLinear, dual: Float[Array, "K M"], bias_cost: Scalar, s
         matrix = weighted / jnp.sqrt(jnp.asarray(problem.multiplicity))[None, :]
     else:
         matrix = weighted @ jnp.asarray(problem.inputs).T
+    # One factor pays |G X^T|_F^2/(2 lambda) and has no constraint; two factors ask for a norm of at most lambda.
     ridge = jnp.asarray(0.0)
     if problem.factors == 1:
         ridge = jnp.where(decay[0] > 0, 0.5 * jnp.sum(matrix**2) / jnp.where(decay[0] > 0, decay[0], 1.0), jnp.inf)
@@ -145,14 +151,14 @@ def _scaled(problem: DeepLinear, dual: Float[Array, "K M"], bias_cost: Scalar, s
     terms = problem.loss.conjugate_terms(scale * dual, problem.targets)
     # At scale 0 neither the bias nor the ridge term costs anything, even where its price is infinite.
     extra = jnp.where(scale > 0, scale**2 * (jnp.where(drift > 0, bias_cost * drift, 0.0) + ridge), 0.0)
-    # The sums are over the classes and over the columns, whose errors are of either sign.
+    # The dual value less its rounding; the sums are over the classes and over the columns, whose errors are of either sign.
     rounding = 8 * (problem.classes + len(q) ** 0.5) * EPS * (q @ terms + extra)
     total = -jnp.sum(q * conjugate) - extra - rounding
     return jnp.where(jnp.isnan(total), -jnp.inf, total), rounding
 
 
 def spectral_norm(matrix: Float[Array, "K M"]) -> Scalar:
-    """Upper bound on the largest singular value that exceeds it by rounding only, from the smaller Gram matrix."""
+    """An upper bound on the largest singular value, from the smaller Gram matrix; it exceeds it by rounding only."""
     rows, cols = matrix.shape
     scale = jnp.max(jnp.abs(matrix))
     unit = matrix / jnp.where(scale > 0, scale, 1.0)

@@ -4,15 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.engine import EPS, Array, light_jit
+from nctheory.engine import EPS, Array, fast_compile
 from nctheory.problems import Loss
 
 ROUNDING = 256 * EPS
 ROWS = 24
-"""Sets of logits of which all pairs are tried (conventional)."""
+"""All pairs of this many sets of logits are tried (conventional)."""
 
 
-@light_jit
+@fast_compile
 def _shortfalls(loss: Loss, logits: Array, targets: Array) -> tuple[Array, Array, Array]:
     r"""$\langle u_i,z_j\rangle-\ell(z_j)-\ell^*(u_i)$ for all pairs, its rounding, and the conjugates.
 

@@ -7,40 +7,41 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory.certificates._split import Split
-from nctheory.engine import EPS, Array, float64, light_jit, shown, untraced
+from nctheory.engine import EPS, Array, fast_compile, float64, shown, untraced
 from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
 
 DENSE_LIMIT = 3000
-CHANGE = 4.0
-"""Factor on the change of the Hessian over a Newton step for what the step leaves open of an eigenvalue."""
+"""The dense Hessian is limited to this many parameters."""
+HESSIAN_CHANGE = 4.0
+"""The factor on the change of the Hessian over a Newton step, for what the step leaves open of an eigenvalue."""
 ROUNDING = 4.0
-"""Factor on P eps |A|_2 for the rounding of an eigenvalue."""
-ALONG_FAMILY = 1e-7
-"""Part of an observable's Jacobian, relative to it and to the Hessian, that may lie along flat directions and still come
-from the point's being critical only to a small gradient."""
+"""The factor on P eps |A|_2 for the rounding of an eigenvalue."""
+MAX_ALONG_FAMILY = 1e-7
+"""The part of an observable's Jacobian, relative to it and to the Hessian, that may lie along flat directions and still come
+from the point's being critical only up to a small gradient."""
 
 
 @shown("caveat")
 class HessianReport(NamedTuple):
-    """Spectrum of the Hessian at one point, off the gauge directions."""
+    """The spectrum of the Hessian at one point, off the gauge directions."""
 
     index: int
-    """Number of eigenvalues below -`resolution`."""
+    """The number of eigenvalues below -`resolution`."""
     nullity: int
-    """Number of eigenvalues within `resolution` of zero, off the gauge."""
+    """The number of eigenvalues within `resolution` of zero, off the gauge."""
     gauge_dimension: int
-    """Dimension of the symmetry orbit through the point."""
+    """The dimension of the symmetry orbit through the point."""
     smallest: float
-    """Smallest eigenvalue off the gauge."""
+    """The smallest eigenvalue off the gauge."""
     resolution: float
-    """Eigenvalues closer to zero than this are not told from zero."""
+    """An eigenvalue closer to zero than this is not told from zero."""
     eigenvalues: np.ndarray
     """All eigenvalues off the gauge, ascending."""
     eigenvectors: np.ndarray
-    """Their directions, as columns in the flat parameter space."""
+    """The eigenvectors, as columns in the flat parameter space."""
     gauge_curvature: float = 0.0
-    """Norm of the Hessian on the gauge directions: at a critical point zero, up to `resolution`, where they are those of a
-    symmetry."""
+    """The norm of the Hessian on the gauge directions, which at a critical point is zero, up to `resolution`, where they are
+    those of a symmetry."""
 
     @property
     def caveat(self) -> str | None:
@@ -60,17 +61,17 @@ class HessianReport(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """Largest size of an eigenvalue; 0 where there is none."""
+        """The largest size of an eigenvalue; 0 where there is none."""
         return float(np.max(np.abs(self.eigenvalues), initial=0.0))
 
     @property
     def softest(self) -> float:
-        """Smallest size of an eigenvalue that is told from zero; infinite where there is none."""
+        """The smallest size of an eigenvalue that is told from zero; infinite where there is none."""
         sizes = np.abs(self.eigenvalues)
         return float(np.min(sizes[sizes > self.resolution], initial=np.inf))
 
 
-@light_jit
+@fast_compile
 def _dense(problem: Problem, params: Params) -> tuple[Array, Array, Array]:
     tangents = jax.vmap(ravel)(problem.gauge_tangents(params))
     return ravel(problem.value_and_grad(params)[1]), problem.hessian(params), tangents
@@ -79,7 +80,7 @@ def _dense(problem: Problem, params: Params) -> tuple[Array, Array, Array]:
 @untraced("`jax.hessian` of the problem's `objective` can be traced")
 @float64
 def hessian_report(problem: Problem, params: Params) -> HessianReport:
-    """Index, nullity and spectrum at one point (no seeds axis), with the gauge directions projected out.
+    """The index, nullity and spectrum of the Hessian at one point (no seeds axis), with the gauge directions projected out.
 
     Dense, so limited to a few thousand parameters; ValueError above, and for what is not one point of this problem. The
     gauge dimension is the numerical rank of `problem.gauge_tangents`. An eigenvalue counts as zero within `resolution`, the
@@ -104,12 +105,13 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     hessian = 0.5 * (hessian + hessian.T)
     norm = float(np.linalg.norm(np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)])))
     slope = float(np.linalg.norm(gradient))
+    # Q^T A Q with an orthogonal Q whose first columns span the tangents; the block after them is the Hessian off the gauge.
     split = Split(tangents)
     turned, gauge = split.turned(hessian), split.rank(EPS * norm)
     eigenvalues, vectors = np.linalg.eigh(turned[gauge:, gauge:])
-    # The point is only known to |g|/curvature. Tangents shorter than that are those of a point that the symmetry
-    # fixes (zero, say), and are not gauge directions of the critical point nearby.
-    # Flat directions besides the gauge (families of minimisers) do not tell how far off the point is.
+    # The point is only known to |g|/c, c the softest curvature. Tangents shorter than ten times that are those of a point that
+    # the symmetry fixes (zero, say), and are not gauge directions of the critical point nearby. Flat directions besides the
+    # gauge (families of minimisers) do not tell how far off the point is.
     sizes = np.abs(eigenvalues)
     extent = max(norm, float(scales_of(problem).length))
     curved = sizes[sizes > _resolution(sizes, slope, extent, parameters)]
@@ -118,17 +120,17 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
         gauge = split.rank(floor)
         eigenvalues, vectors = np.linalg.eigh(turned[gauge:, gauge:])
     resolution = _resolution(np.abs(eigenvalues), slope, extent, parameters)
-    # What a Newton step along the directions told from zero changes of the Hessian is open in all of them: next to a point
-    # of no curvature at all the step halves the distance, and all curvature with it.
-    told = np.abs(eigenvalues) > resolution
+    # The change of the Hessian over a Newton step p = -A^+ g, along the directions told from zero, is open in all of them:
+    # next to a point of no curvature at all the step halves the distance, and all curvature with it.
+    nonzero = np.abs(eigenvalues) > resolution
     directions = split.lifted(vectors, gauge)
-    basis = directions[:, told]
-    step = basis @ ((basis.T @ gradient) / eigenvalues[told])
+    basis = directions[:, nonzero]
+    step = basis @ ((basis.T @ gradient) / eigenvalues[nonzero])
     moved = unravel(problem, np.asarray(ravel(jax.tree.map(np.asarray, params))) - step)
     ahead = np.asarray(_dense(problem, moved)[1])
     change = 0.5 * (ahead + ahead.T) - hessian
-    left_open = float(np.linalg.norm(split.turned(change)[gauge:, gauge:])) if np.all(np.isfinite(change)) else np.inf
-    resolution = max(resolution, CHANGE * left_open)
+    open_change = float(np.linalg.norm(split.turned(change)[gauge:, gauge:])) if np.all(np.isfinite(change)) else np.inf
+    resolution = max(resolution, HESSIAN_CHANGE * open_change)
     return HessianReport(
         index=int(np.sum(eigenvalues < -resolution)),
         nullity=int(np.sum(np.abs(eigenvalues) <= resolution)),
@@ -142,7 +144,7 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
 
 
 def _resolution(sizes: np.ndarray, slope: float, extent: float, parameters: int) -> float:
-    """Size from which on an eigenvalue is told from zero: rounding, and the Newton-Kantorovich condition T |g| < c^2 under
+    """The size from which on an eigenvalue is told from zero: rounding, and the Newton-Kantorovich condition T |g| < c^2 under
     which a curvature c at a point of gradient g is that of a critical point nearby, with |A|/|y| for the third derivative T;
     next to zero the problem's unit of parameters stands for |y|.
     """
@@ -162,12 +164,14 @@ def sensitivity(report: HessianReport, jacobian: np.ndarray, gradient: float = 1
         return np.inf
     if jacobian.size == 0 or report.eigenvalues.size == 0:
         return 0.0
+    # In the eigenbasis, J A^+ is J v_i / c_i over the directions told from zero; along the flat ones J must vanish.
     flat = np.abs(report.eigenvalues) <= report.resolution
     along = jacobian @ report.eigenvectors
-    if np.linalg.norm(along[:, flat]) > ALONG_FAMILY * (np.linalg.norm(along) + report.largest / gradient):
+    if np.linalg.norm(along[:, flat]) > MAX_ALONG_FAMILY * (np.linalg.norm(along) + report.largest / gradient):
         return np.inf
     if np.all(flat):
         return 0.0
+    # The spectral norm by the smaller Gram matrix.
     scaled = along[:, ~flat] / report.eigenvalues[~flat]
     gram = scaled @ scaled.T if scaled.shape[0] <= scaled.shape[1] else scaled.T @ scaled
     return float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)))

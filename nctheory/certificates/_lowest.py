@@ -13,11 +13,15 @@ from nctheory.engine import EPS, Array, float64, shown, untraced
 from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
 
 POWER_STEPS = 60
-"""Products for the estimate of the Hessian's norm."""
-MOST_ITERATIONS = 400
+"""The number of products for the estimate of the Hessian's norm."""
+MAX_ITERATIONS = 400
+"""The largest number of iterations of the block method."""
 GUARDS = 4
-GROWTH = 2
-"""Factor on the block while every eigenvalue in it is negative."""
+"""The least number of columns that are carried along and dropped."""
+BLOCK_GROWTH = 2
+"""The factor on the block while every eigenvalue in it is negative."""
+LIFT = 100.0
+"""The penalty on the rotations is this many times as large as the Hessian."""
 
 
 @shown()
@@ -25,26 +29,27 @@ class LowestCurvature(NamedTuple):
     """The lowest end of a Hessian's spectrum, off the rotations."""
 
     eigenvalues: np.ndarray
-    """Ascending; each within `errors` of an eigenvalue."""
+    """The computed eigenvalues, ascending; each is within its error of an eigenvalue."""
     errors: np.ndarray
-    """Norms of the residuals $|Av-\\theta v|$, which bound the distance to an eigenvalue."""
+    """The norms of the residuals $|Av-\\theta v|$, which bound the distance to an eigenvalue."""
     eigenvectors: np.ndarray
-    """Unit columns in the flat parameter space."""
+    """The unit eigenvectors, as columns in the flat parameter space."""
     norm: float
-    """Estimate of the Hessian's spectral norm."""
+    """An estimate of the Hessian's spectral norm."""
     index: int
-    """Eigenvalues below minus the resolution, of those computed."""
+    """The number of eigenvalues below minus the resolution, of those computed."""
     nullity: int
-    """Eigenvalues within the resolution of zero, of those computed: the gauge's stretches, if any, are among them."""
+    """The number of eigenvalues within the resolution of zero, of those computed; the gauge's stretches, if any, are among
+    them."""
     complete: bool
     """Whether some computed eigenvalue is positive, so that no negative one is left out."""
     resolution: float
-    """Eigenvalues closer to zero are not told from zero."""
+    """An eigenvalue closer to zero is not told from zero."""
 
 
 @partial(jax.jit, static_argnames="penalised")
 def _products(problem: Problem, point: Array, block: Array, shift: Array, penalised: bool) -> Array:
-    """Hessian products of the columns of `block`, with the penalty on the rotations."""
+    """The products of the Hessian with the columns of `block`, with the penalty on the rotations."""
 
     def gradient(vector: Array) -> Array:
         return ravel(problem.value_and_grad(unravel(problem, vector))[1])
@@ -81,7 +86,7 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
     >>> low.index, low.complete, bool(low.eigenvalues[0] > 0.01)
     (0, True, True)
     """
-    from scipy.sparse.linalg import LinearOperator, lobpcg  # here: nothing else waits for SciPy's import
+    from scipy.sparse.linalg import LinearOperator  # imported here, so that nothing else waits for SciPy
 
     check_points(problem, params, ())
     parameters = size(problem)
@@ -96,13 +101,7 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
     gradient = ravel(problem.value_and_grad(unravel(problem, point))[1])
     slope, extent = float(jnp.linalg.norm(gradient)), float(jnp.linalg.norm(point))
     rng = np.random.default_rng(key)
-    plain = partial(_products, problem, point, shift=jnp.zeros(()), penalised=False)
-    lifted_by = partial(_products, problem, point, shift=jnp.ones(()), penalised=True)
-    norm = _norm(lambda v: np.asarray(plain(jnp.asarray(v))), parameters, rng)
-    lift = _norm(lambda v: np.asarray(lifted_by(jnp.asarray(v)) - plain(jnp.asarray(v))), parameters, rng)
-    # The softest rotation should be lifted above the lowest curvatures: the penalty's own spread is not known, so
-    # that it is scaled to the Hessian's norm many times over.
-    shift = jnp.asarray(100.0 * norm / lift if lift > EPS * norm else 0.0)
+    norm, shift = _norm_and_shift(problem, point, rng)
 
     def apply(block: np.ndarray) -> np.ndarray:
         columns = jnp.asarray(block.reshape(parameters, -1))
@@ -111,25 +110,18 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
     shape: Any = (parameters, parameters)
     operator: Any = LinearOperator(dtype=np.float64, shape=shape, matvec=apply, matmat=apply)  # pyright: ignore
     rounding = 4.0 * parameters * EPS * norm
-    open_ = float(np.sqrt(slope * norm / max(extent, float(scales_of(problem).length))))
+    gradient_resolution = float(np.sqrt(slope * norm / max(extent, float(scales_of(problem).length))))
     while True:
-        # The last columns of a block converge slowest: some more are carried along and dropped.
-        guards = min(max(GUARDS, count // 2), most - count)
-        begin = rng.normal(size=(parameters, count + guards))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an unreached tolerance shows in the residuals
-            values, vectors = lobpcg(
-                operator, begin, tol=max(rounding, 1e-8 * norm), maxiter=MOST_ITERATIONS, largest=False
-            )
+        values, vectors = _lowest_block(operator, count, most, max(rounding, 1e-8 * norm), rng)
         order = np.argsort(values)[:count]
         values, vectors = values[order], vectors[:, order]
         errors = np.linalg.norm(apply(vectors) - vectors * values[None, :], axis=0)
-        resolution = max(rounding, open_, float(np.max(errors)))
+        resolution = max(rounding, gradient_resolution, float(np.max(errors)))
         index = int(np.sum(values < -resolution))
         complete = bool(np.any(values > resolution))
-        if complete or count * GROWTH > most or index < count:
+        if complete or count * BLOCK_GROWTH > most or index < count:
             break
-        count *= GROWTH
+        count *= BLOCK_GROWTH
     return LowestCurvature(
         eigenvalues=values,
         errors=errors,
@@ -142,8 +134,35 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
     )
 
 
+def _norm_and_shift(problem: Problem, point: Array, rng: np.random.Generator) -> tuple[float, Array]:
+    """The Hessian's norm, and the multiple of the penalty that lifts the rotations out of the way."""
+    parameters = point.size
+    plain = partial(_products, problem, point, shift=jnp.zeros(()), penalised=False)
+    lifted_by = partial(_products, problem, point, shift=jnp.ones(()), penalised=True)
+    norm = _norm(lambda v: np.asarray(plain(jnp.asarray(v))), parameters, rng)
+    lift = _norm(lambda v: np.asarray(lifted_by(jnp.asarray(v)) - plain(jnp.asarray(v))), parameters, rng)
+    # The softest rotation should be lifted above the lowest curvatures: the penalty's own spread is not known, so
+    # that it is scaled to the Hessian's norm many times over.
+    shift = jnp.asarray(LIFT * norm / lift if lift > EPS * norm else 0.0)
+    return norm, shift
+
+
+def _lowest_block(
+    operator: Any, count: int, most: int, tolerance: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The Ritz values and vectors of a block of `count` columns and some guards, by SciPy's `lobpcg` from a random start."""
+    from scipy.sparse.linalg import lobpcg
+
+    # The last columns of a block converge slowest: some more are carried along and dropped.
+    guards = min(max(GUARDS, count // 2), most - count)
+    begin = rng.normal(size=(operator.shape[0], count + guards))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an unreached tolerance shows in the residuals
+        return lobpcg(operator, begin, tol=tolerance, maxiter=MAX_ITERATIONS, largest=False)
+
+
 def _norm(apply: Callable[[np.ndarray], np.ndarray], parameters: int, rng: np.random.Generator) -> float:
-    """Spectral norm by the power method, from below."""
+    """An estimate from below of the spectral norm, by the power method."""
     vector = rng.normal(size=(parameters, 1))
     vector /= np.linalg.norm(vector)
     found = 0.0

@@ -8,7 +8,7 @@ from nctheory.problems import DeepLinear, Loss
 
 BISECTIONS = 200
 BELOW = 1.0 - 1e-12
-"""Part of the far slope up to which the multiplier of a bias may go: at the far slope itself the infimum may lie at
+"""The part of the far slope up to which the multiplier of a bias may go: at the far slope itself the infimum may lie at
 minus infinity."""
 
 
@@ -31,6 +31,7 @@ def rounded_profile_bound(problem: DeepLinear) -> tuple[Scalar, Scalar]:
     In the reduced form the columns count with their multiplicity, and the sums are the same. (Our own; for cross-entropy
     the nuclear norm is bounded like this by Zhu et al. 2021, number unchecked.)
     """
+    # The price s_k of every class's margin.
     loss, classes = problem.loss, problem.classes
     decay, multiplicity = jnp.asarray(problem.weight_decay), jnp.asarray(problem.multiplicity)
     sizes = jnp.asarray(problem.targets) @ multiplicity
@@ -38,6 +39,7 @@ def rounded_profile_bound(problem: DeepLinear) -> tuple[Scalar, Scalar]:
     present = jnp.where(sizes > 0, sizes, 1.0)
     price = jnp.sqrt(decay[0] * decay[1]) * samples * (classes - 1) / (classes * jnp.sqrt(present))
     if problem.bias_decay is not None:
+        # With a bias any u in [0, s] below the far slope gives a bound; of a convex profile the best is -phi'(0), where x = 0.
         origin = jnp.zeros(())
         limit = jnp.asarray(BELOW * loss.profile_far_slope)
         here = -loss.profile_slope(origin, classes)
@@ -49,7 +51,7 @@ def rounded_profile_bound(problem: DeepLinear) -> tuple[Scalar, Scalar]:
 
 
 def scalar_bound(loss: Loss, price: Scalar, classes: int) -> Scalar:
-    """See `_rounded_scalar_bound`, whose first result this is."""
+    """The bound of `_rounded_scalar_bound`, without its rounding."""
     return _rounded_scalar_bound(loss, price, classes)[0]
 
 

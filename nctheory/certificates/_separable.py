@@ -11,7 +11,7 @@ BISECTIONS = 100
 
 
 def separable_bound(problem: DeepLinear) -> Scalar:
-    """See `rounded_separable_bound`, whose first result this is."""
+    """The bound of `rounded_separable_bound`, without its rounding."""
     return rounded_separable_bound(problem)[0]
 
 
@@ -32,13 +32,15 @@ def rounded_separable_bound(problem: DeepLinear) -> tuple[Scalar, Scalar]:
 
     A rounding of $\sigma_i$, which is relative to $\sigma_1$, moves a summand by its slope $(\sigma_i-s)/N$ times as much.
     """
-    # Every column's weight is its multiplicity over N.
+    # Every column's weight is its multiplicity over N, so that the targets are those of N samples: Y~ = Y diag(m)^(1/2).
     gain = problem.column_weight[0] / problem.multiplicity[0]
     root = jnp.sqrt(jnp.asarray(problem.multiplicity))
     targets = jnp.asarray(problem.targets) * root[None, :]
     constant = scale = crooked = jnp.asarray(0.0)  # what no product reaches, and what it is a difference of
     valid: Bool[Array, ""] = jnp.asarray(True)
     if problem.inputs is not None:
+        # Inputs with X X^T = c I: |Z X - Y|^2 = c |Z - Y X^T/c|^2 + |Y|^2 - |Y X^T|^2/c. Without decay only the span of the
+        # rows counts, and an orthonormal basis of it takes the place of X.
         x = jnp.asarray(problem.inputs)
         gram = x @ x.T
         white = jnp.trace(gram) / gram.shape[0]
@@ -56,8 +58,10 @@ def rounded_separable_bound(problem: DeepLinear) -> tuple[Scalar, Scalar]:
         crooked = jnp.where(~undecayed, gram.shape[0] * uneven / white, 0.0) * scale
         targets, gain = projected, gain * white
     elif problem.bias_decay is not None:
+        # A free bias removes the mean: Y~ (I - u u^T) with the unit vector u of the columns' weights.
         unit = root * jnp.sqrt(gain) * (1.0 if problem.bias_row is None else problem.bias_row)
         targets = targets - jnp.outer(targets @ unit, unit)
+    # One scalar problem for each singular value of the targets, with the price (F/2) Lambda^(1/F) of s^(2/F).
     sigma = jnp.linalg.svd(targets, compute_uv=False)
     factors = problem.factors
     decay = jnp.asarray(problem.weight_decay)
@@ -87,7 +91,7 @@ def _scalar_value(s: Array | Scalar, sigma: Array | Scalar, gain: Scalar, price:
 
 
 def _scalar_minimiser(sigma: Scalar, gain: Scalar, price: Scalar, factors: int) -> Scalar:
-    """Where `scalar_minimum` is attained."""
+    """The s at which `scalar_minimum` is attained."""
     power = 2.0 / factors
     if factors == 1:
         return gain * sigma / (gain + 2 * price)
@@ -97,6 +101,7 @@ def _scalar_minimiser(sigma: Scalar, gain: Scalar, price: Scalar, factors: int) 
     def slope(s: Array) -> Array:
         return gain * (s - sigma) + power * price * s ** (power - 1.0)
 
+    # The slope is least at s_0 = (2/F c (1 - 2/F)/g)^(1/(2 - 2/F)); its root beyond, if any, is bracketed by s_0 and sigma.
     low = jnp.minimum((power * price * (1.0 - power) / gain) ** (1.0 / (2.0 - power)), sigma)
     low = jnp.where(price > 0, low, sigma)
     low = jnp.maximum(low, jnp.finfo(jnp.float64).tiny)

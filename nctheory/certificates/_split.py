@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 DEPENDENT = 1e-6
-"""Part of the longest tangent below which a pivot of the others counts as zero."""
+"""A pivot below this part of the longest tangent counts as zero."""
 
 
 class Split:
@@ -23,6 +23,7 @@ class Split:
             return
         from scipy.linalg import qr  # here and below: nothing that does not need SciPy waits for its import
 
+        # Householder QR with column pivoting; the reflectors and their triangle in the compact form.
         packed: Any = qr(tangents.T, mode="raw", pivoting=True)
         (factor, tau), triangle = packed[0], packed[1]
         self._pivots = np.abs(np.diag(triangle))
@@ -32,18 +33,19 @@ class Split:
         self._inverse = np.diag(1.0 / tau[used]) + np.triu(self._reflectors.T @ self._reflectors, 1)
 
     def rank(self, floor: float) -> int:
-        """Dimension of the tangents' span; what is shorter than `floor` is zero."""
+        """The dimension of the tangents' span; what is shorter than `floor` is zero."""
         return int(np.sum(self._pivots > max(DEPENDENT * self._pivots[0], floor))) if self._pivots.size else 0
 
     def turned(self, matrix: np.ndarray) -> np.ndarray:
-        """Q^T A Q for a symmetric A; the block after the first `rank` rows and columns is A off the gauge."""
+        """The matrix Q^T A Q for a symmetric A; the block after the first `rank` rows and columns is A off the gauge."""
         return self._apply(self._apply(matrix, transposed=True).T, transposed=True)
 
     def lifted(self, coordinates: np.ndarray, rank: int) -> np.ndarray:
-        """Columns in the flat parameter space from their coordinates off the gauge."""
+        """The columns in the flat parameter space that have these coordinates off the gauge."""
         return self._apply(np.concatenate([np.zeros((rank, coordinates.shape[1])), coordinates]), transposed=False)
 
     def _apply(self, matrix: np.ndarray, transposed: bool) -> np.ndarray:
+        """The product Q M = M - V T (V^T M), or Q^T M with T^T in its place."""
         from scipy.linalg import solve_triangular
 
         inner = self._reflectors.T @ matrix

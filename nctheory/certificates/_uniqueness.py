@@ -8,7 +8,7 @@ import numpy as np
 
 from nctheory.certificates._convexity import doubtful_convexity
 from nctheory.certificates._hessian import HessianReport, sensitivity
-from nctheory.engine import Array, float64, light_jit, map_in_blocks, shown
+from nctheory.engine import Array, fast_compile, float64, map_in_blocks, shown
 from nctheory.problems import (
     ChainParams,
     DeepLinear,
@@ -22,19 +22,19 @@ from nctheory.problems import (
 )
 
 SAFETY = 2.0
-"""Factor on the first-order change of an observable between a point and the critical point nearby."""
+"""The factor on the first-order change of an observable between a point and the critical point nearby."""
 
 
 @shown()
 class Uniqueness(NamedTuple):
-    """What is known of other global minimisers than the one at hand."""
+    """Whether there are other global minimisers than the one at hand, as far as this is known."""
 
     unique: bool
     """Whether every global minimiser is proved to lie on the symmetry orbit of this one."""
     reason: str | None
-    """Why that cannot be said; None where it can."""
+    """The reason why that cannot be said; None where it can."""
     rank: int
-    """Rank r of the product of the factors; -1 where it was not looked at."""
+    """The rank r of the product of the factors; -1 where it was not looked at."""
     margin: float
     r"""$1-s_{r+1}(G)/\lambda$, by how much strict complementarity holds; infinite for one factor, NaN where not looked at."""
 
@@ -93,6 +93,7 @@ def unique_minimiser(problem: Problem, params: Params, report: HessianReport) ->
     else:
         singular = None
     check_points(problem, params, ())
+    # G, Z and their Jacobians; singular values are told apart to the resolution 2 |J A^+|_2 |g| and rounding.
     at = _Linearised(*(np.asarray(x) for x in _linearised(problem, jax.tree.map(jnp.asarray, params))))
     norm = float(np.linalg.norm(ravel(jax.tree.map(np.asarray, params))))
     # The gradient itself is rounded relative to the terms that cancel in it.
@@ -102,11 +103,13 @@ def unique_minimiser(problem: Problem, params: Params, report: HessianReport) ->
         first_order = SAFETY * sensitivity(report, jacobian, float(scales_of(problem).gradient)) * slope
         return first_order + float(rounding(problem, terms + float(np.linalg.norm(jacobian)) * norm))
 
+    # The rank r: the singular values of Z above their resolution.
     of_product = resolution(np.asarray(at.product_jacobian), float(np.linalg.norm(at.product)))
     rank = int(np.sum(np.linalg.svd(at.product, compute_uv=False) > of_product))
     if problem.factors == 1:
         return Uniqueness(singular is None, singular, rank, np.inf)
-    # G is a difference of probabilities, or of logits, and targets.
+    # Strict complementarity: s_1..s_r of G are lambda, and s_{r+1} < lambda. The terms of G, a difference of probabilities (or
+    # logits) and targets, are what it is rounded by.
     of_dual = resolution(np.asarray(at.dual_jacobian), float(np.linalg.norm(at.dual) + np.linalg.norm(at.targets)))
     decay = float(np.sqrt(np.prod(np.asarray(problem.weight_decay))))
     values = np.append(np.linalg.svd(at.dual, compute_uv=False), 0.0)
@@ -155,8 +158,9 @@ def _not_strict(values: np.ndarray, rank: int, decay: float, resolution: float) 
     return None
 
 
-@light_jit
+@fast_compile
 def _linearised(problem: DeepLinear, params: ChainParams) -> tuple[Array, ...]:
+    """The fields of `_Linearised`."""
     q = jnp.asarray(problem.column_weight)
 
     def scaled(matrix: Array) -> Array:
@@ -173,6 +177,7 @@ def _linearised(problem: DeepLinear, params: ChainParams) -> tuple[Array, ...]:
             product = point.weights[0] if problem.factors == 1 else point.weights[1] @ point.weights[0]
         return scaled(problem.loss.gradient(problem.logits(point), problem.targets)), product
 
+    # The Jacobians column by column, by products with the unit vectors.
     vector = ravel(params)
     (dual, product), push = jax.linearize(observed, vector)
     pushed = map_in_blocks(push, jnp.eye(vector.size))

@@ -1,11 +1,12 @@
-"""Machinery that knows nothing of problems and theorems: what every other room computes with.
+"""The engine is the machinery that every other room computes with; it knows nothing of problems and theorems.
 
-Programs are compiled for a shape and kept in a book, and dropped where a process has too many (`light_jit`,
-`release_programs`). Lanes run many items of unequal length at a time (`run_lanes`), and blocks those of equal length
-(`map_in_blocks`). Precision is float64 within every verb, whatever the host program's settings (`float64`); a function can
-also be evaluated with many digits (`extended`). Files are written whole or not at all (`write_atomically`). What fails is told
-in one line (`Failure`, `Misuse`). Its names stand in `__init__.pyi` and are imported when used, so that asking for help costs
-no import of JAX.
+A program is compiled once for each shape of its arguments and kept, and the oldest programs are dropped where a process holds
+too many (`fast_compile`, `release_programs`). Items that take different numbers of steps share a window of lanes, whose
+finished items are replaced (`run_lanes`); items that take equally long are mapped in blocks (`map_in_blocks`). Every verb
+computes in float64, whatever the host program's settings (`float64`), and a function can also be evaluated with many digits
+(`extended`). A file is written whole or not at all (`write_atomically`), and a failure is told in one line (`Failure`,
+`Misuse`). The names stand in `__init__.pyi` and are imported when they are used, so that asking for help costs no import of
+JAX.
 """
 
 import lazy_loader

@@ -10,7 +10,7 @@ from ._files import synchronise_folder, whole_file, write_atomically
 from ._lanes import Lane, Record, Runner, run_lanes, several_steps
 from ._names import check_identifier, check_name
 from ._precision import EPS, float64
-from ._programs import LIGHT, light_jit, one_at_a_time, release_programs
+from ._programs import FAST_COMPILE_OPTIONS, fast_compile, one_at_a_time, release_programs
 from ._proofs import make_proofs_importable
 from ._registry import Registry, TheoremFileError, import_proofs
 from ._shown import shown
@@ -20,8 +20,8 @@ from ._untraced import untraced
 __all__ = [
     "EPS",
     "ERROR",
+    "FAST_COMPILE_OPTIONS",
     "INTERRUPTED",
-    "LIGHT",
     "RARELY",
     "WIDTHS",
     "Array",
@@ -46,6 +46,7 @@ __all__ = [
     "described",
     "environment",
     "extended",
+    "fast_compile",
     "fixed_width",
     "float64",
     "guarded",
@@ -53,7 +54,6 @@ __all__ = [
     "in_few_lengths",
     "is_positive",
     "is_traced",
-    "light_jit",
     "make_proofs_importable",
     "map_in_blocks",
     "not_positive",

@@ -1,4 +1,4 @@
-"""Mapping over a long leading axis: in blocks of bounded memory, and in few lengths, each of which is a compilation."""
+"""Maps over a long leading axis: in blocks of bounded memory, and in few lengths, because each length is compiled anew."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,15 +10,15 @@ import numpy as np
 from nctheory.engine._concrete import is_traced
 
 BLOCK_NUMBERS = 2**26
-"""Numbers in one block of a map on an accelerator."""
+"""One block of a map on an accelerator holds at most this many numbers."""
 WIDTHS = (32, 256, 1024)
-"""Lengths of a leading axis (of seeds, points) where little is computed (conventional)."""
+"""A leading axis (of seeds, of points) is filled up to one of these lengths where little is computed (conventional)."""
 FEW_NUMBERS = 2**16
-"""Numbers along such an axis that take less time to compute with once than a program takes to compile (conventional)."""
+"""Computing once with this many numbers along such an axis takes less time than compiling a program (conventional)."""
 
 
 def usual_block(numbers: int) -> int:
-    """Items in one block of a map, which hold so many numbers each: on a CPU 64, elsewhere enough to fill the device.
+    """The number of items in one block of a map: on a CPU 64, elsewhere enough to fill the device with `numbers` an item.
 
     >>> usual_block(1000) if jax.default_backend() == "cpu" else 64
     64
@@ -82,6 +82,6 @@ def in_few_lengths(function: Callable[[Any], Any], xs: Any) -> Any:
 
 
 def _at_hand(x: Any) -> Any:
-    """An array as NumPy has it, unless that means to carry it over from an accelerator."""
+    """The array as a NumPy array, unless it would have to be copied from an accelerator."""
     away = isinstance(x, jax.Array) and not is_traced(x) and any(d.platform != "cpu" for d in x.devices())
     return x if away else np.asarray(x)

@@ -48,5 +48,5 @@ def as_array(value: Any) -> Array:
 
 
 def stacked(parts: Sequence[Array]) -> Array:
-    """Arrays of one shape and dtype on a new leading axis: of NumPy's unless one is traced."""
+    """The arrays, of one shape and dtype, on a new leading axis; the result is NumPy's unless one is traced."""
     return jnp.stack(parts) if any(map(is_traced, parts)) else np.stack(parts)

@@ -11,11 +11,11 @@ from nctheory.engine._failures import Failure
 PACKAGES = ("nctheory", "jax", "jaxlib", "diffrax", "equinox", "numpy", "scipy")
 
 RARELY = (100_000, 20, 100)
-"""Thresholds of Python's collector: tracing makes very many objects and little garbage (a seventh of its time)."""
+"""The thresholds of Python's collector: tracing makes very many objects and little garbage (a seventh of its time)."""
 
 
 def environment() -> dict[str, str]:
-    """Versions of everything a number depends on, the device and the precision.
+    """The versions of everything a number depends on, the device and the precision.
 
     >>> environment()["precision"]
     'float64'

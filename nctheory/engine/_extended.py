@@ -15,8 +15,8 @@ Params = dict[str, Any]
 __all__ = ["NotExtended", "extended"]
 
 _FILES_OF_RULES = _extended_arrays, _extended_linalg, _extended_primitives, _extended_reductions
-"""Imported for what they enter in the table."""
-_LEAST_DIGITS = 16
+"""These modules are imported for the rules that they enter in the table."""
+_MIN_DIGITS = 16
 _NO_NUMBERS = (
     jax.errors.ConcretizationTypeError,
     jax.errors.NonConcreteBooleanIndexError,
@@ -58,8 +58,8 @@ def extended(function: Callable[..., Any], *args: Any, digits: int = 50) -> Any:
     >>> loss.shape, loss.dtype, mpmath.nstr(loss.item(), 12)
     ((), dtype('O'), '4.24835425529e-18')
     """
-    if digits < _LEAST_DIGITS:
-        raise ValueError(f"digits: expected at least {_LEAST_DIGITS}, those of float64, got {digits}")
+    if digits < _MIN_DIGITS:
+        raise ValueError(f"digits: expected at least {_MIN_DIGITS}, those of float64, got {digits}")
     with jax.enable_x64(True):
         program, arguments, assemble = _trace(function, args)
     with _EVALUATING, np.errstate(all="ignore"):

@@ -91,14 +91,32 @@ class Numbers:
         return boxed(np.frompyfunc(self.functions[name], len(operands), 1)(*operands))
 
 
+def _of_angles(mp: Any, real: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    """The trigonometric and hyperbolic functions; `real` makes NaN of what would be complex."""
+    return {
+        "sin": mp.sin,
+        "cos": mp.cos,
+        "tan": mp.tan,
+        "asin": real(mp.asin),
+        "acos": real(mp.acos),
+        "atan": mp.atan,
+        "atan2": mp.atan2,
+        "sinh": mp.sinh,
+        "cosh": mp.cosh,
+        "tanh": mp.tanh,
+        "asinh": mp.asinh,
+        "acosh": real(mp.acosh),
+        "atanh": real(mp.atanh),
+    }
+
+
 def functions_of(mp: Any) -> dict[str, Callable[..., Any]]:
     """The primitives of real numbers, with the conventions of float64 where mpmath raises or turns complex.
 
     There is one zero and it counts as positive: 1/0 is inf, also where float64 has 1/-0.
     """
-    far = mp.ldexp(
-        1, 1024
-    )  # an exponential of more than this, the end of float64, would need all memory for its exponent
+    # The end of float64; an exponential of more than this would need all memory for its exponent.
+    far = mp.ldexp(1, 1024)
     half = mp.mpf(0.5)
 
     def real(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -148,19 +166,7 @@ def functions_of(mp: Any) -> dict[str, Callable[..., Any]]:
         "log": real(mp.ln),
         "log1p": real(mp.log1p),
         "logistic": lambda x: 1 / (1 + exp(-x)),
-        "sin": mp.sin,
-        "cos": mp.cos,
-        "tan": mp.tan,
-        "asin": real(mp.asin),
-        "acos": real(mp.acos),
-        "atan": mp.atan,
-        "atan2": mp.atan2,
-        "sinh": mp.sinh,
-        "cosh": mp.cosh,
-        "tanh": mp.tanh,
-        "asinh": mp.asinh,
-        "acosh": real(mp.acosh),
-        "atanh": real(mp.atanh),
+        **_of_angles(mp, real),
         "erf": mp.erf,
         "erfc": mp.erfc,
         "floor": mp.floor,

@@ -13,9 +13,9 @@ from jaxtyping import Bool
 from nctheory.engine._types import Array
 
 Record = Any
-"""Pytree of one item's data; stacked on a leading axis for all items."""
+"""One item's data, a pytree; for all items it is stacked on a leading axis."""
 Lane = Any
-"""Pytree of one item's working state while it occupies a lane."""
+"""One item's working state while it occupies a lane, a pytree."""
 Runner = Callable[..., Record]
 """`run_lanes`, or `run_lockstep`, with its number of lanes."""
 
@@ -34,16 +34,18 @@ def run_lanes(
 ) -> Record:
     """Run `advance` on every active item until it is `finished`, `lanes` items at a time.
 
-    Between two looks at what is finished there are `steps` of it, and `settle`, of the lanes before and after them, which
-    together must change nothing once the item is finished. Items never see each other, so
-    the result does not depend on the number of lanes beyond the last bits of vectorised arithmetic. Inactive items
-    come back unchanged.
+    `steps` of them are done before it is asked which items are finished, and `settle(before, after)` then gets the lane before
+    and after these steps; together they must change nothing once the item is finished. Items never see each other, so that the
+    result does not depend on the number of lanes beyond the last bits of vectorised arithmetic. Inactive items come back
+    unchanged.
     """
+    # The queue: the active items first, in their order; `total` of them.
     items = active.shape[0]
     lanes = min(lanes, items)
     order = jnp.argsort(~active, stable=True)
     total = jnp.sum(active)
-    # One matrix for all records: a gather and a scatter for each of their fields would double the compile time.
+    # The records are held as the rows of one matrix: a gather and a scatter for each of their fields would double the compile
+    # time. Whole numbers and truth values survive the way through float64.
     pack = jax.vmap(lambda record: ravel_pytree(jax.tree.map(lambda x: x.astype(float), record))[0])
     examples, structure = jax.tree.flatten(jax.eval_shape(partial(jax.tree.map, lambda x: x[0]), records))
     cuts = np.cumsum([x.size for x in examples])[:-1].tolist()
@@ -52,7 +54,7 @@ def run_lanes(
         parts = zip(jnp.split(row, cuts), examples, strict=True)
         return jax.tree.unflatten(structure, [part.reshape(x.shape).astype(x.dtype) for part, x in parts])
 
-    @jax.jit  # to be traced once for both its places
+    @jax.jit  # so that it is traced once for the two places where it is used
     def loaded(rows: Array) -> Lane:
         return jax.vmap(lambda row: load(unpack(row)))(rows)
 
@@ -63,6 +65,7 @@ def run_lanes(
         return jnp.any(carry[1] < total)
 
     def block(carry: tuple) -> tuple:
+        # `slot` is each lane's position in the queue (at or beyond `total`: the lane is idle), `upcoming` the next free one.
         table, slot, vacant, lane, upcoming = carry
         index = order[jnp.minimum(slot, items - 1)]
 
@@ -72,13 +75,17 @@ def run_lanes(
 
             return jax.tree.map(pick, loaded(table[index]), lane)
 
+        # Refill: lanes that were vacated load the item that they were given. Most blocks vacate none, and skip it.
         lane = jax.lax.cond(jnp.any(vacant & (slot < total)), refill, lambda lane: lane, lane)
         lane = several(lane)
+        # Retire: finished items are written back (an index out of range drops what is written), and their lanes get the next
+        # items of the queue, numbered by a running count over the lanes.
         done = jax.vmap(finished)(lane) & (slot < total)
         table = table.at[jnp.where(done, index, items)].set(pack(jax.vmap(unload)(lane)), mode="drop")
         slot = jnp.where(done, upcoming + jnp.cumsum(done) - 1, slot)
         return table, slot, done, lane, upcoming + jnp.sum(done)
 
+    # All lanes start vacant, on blank states of the right shapes, so that the first block loads them.
     blank = jax.eval_shape(loaded, table[:lanes])
     blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), blank)
     carry = (table, jnp.arange(lanes), jnp.ones(lanes, bool), blank, jnp.asarray(lanes))
@@ -88,10 +95,10 @@ def run_lanes(
 def several_steps(
     advance: Callable[[Lane], Lane], steps: int, settle: Callable[[Lane, Lane], Lane] | None
 ) -> Callable[[Lane], Lane]:
-    """A block of steps on stacked lanes, settled."""
+    """A function that does a block of steps on stacked lanes, and then settles them."""
 
     def several(before: Lane) -> Lane:
-        # The loop outside the map: a loop inside would be traced twice.
+        # The loop is outside the map: inside of it JAX would trace it twice.
         step = jax.vmap(advance)
         after = step(before) if steps == 1 else jax.lax.fori_loop(0, steps, lambda _, lane: step(lane), before)
         return after if settle is None else jax.vmap(settle)(before, after)

@@ -1,4 +1,4 @@
-"""Compiled programs are not free: they take seconds to make, and each holds about ten of a process's memory maps."""
+"""Compiled programs, kept and dropped: each takes seconds to make, and holds about ten of a process's memory maps."""
 
 import collections
 import functools
@@ -12,48 +12,52 @@ import jax
 
 from nctheory.engine._concrete import is_traced, within_trace
 
-LIGHT = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-"""Compiler options that make a program for a CPU in a third of the time; it then runs at a third to a quarter of the speed."""
+FAST_COMPILE_OPTIONS = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+"""With these options the compiler makes a program for a CPU in a third of the time, and it runs at a third to a quarter of
+the speed."""
 
-UNMERGED = {"xla_gpu_dot_merger_threshold_mb": 0}
-"""Compiler options for a GPU: two small products with one factor in common are not made one. Putting together and taking apart
-for it costs a fifth of the default road's time again, and compiling takes two fifths longer (measured)."""
+SEPARATE_PRODUCTS_OPTIONS = {"xla_gpu_dot_merger_threshold_mb": 0}
+"""With these options the compiler for a GPU does not merge two small products that have one factor in common. Gathering and
+splitting their operands would make a solve take a fifth longer, and its compilation two fifths (measured)."""
 
-PART = 3 / 8
-"""Part of the memory maps that the system allows a process from which on compiled programs are dropped; the compiler
-crashes the process where there are no more (conventional: one call of a verb compiles programs of up to 2,000 maps)."""
+MAX_MAP_SHARE = 3 / 8
+"""Compiled programs are dropped where a process holds more than this share of the memory maps that the system allows it; the
+compiler crashes the process where there are no more (conventional: one call of a verb compiles programs of up to 2,000
+maps)."""
 
-USUAL_MAPS = 65_530
-"""Linux's limit, where it cannot be read."""
+DEFAULT_MAP_LIMIT = 65_530
+"""This is Linux's usual limit, taken where the actual one cannot be read."""
 
 
-def most_maps() -> int:
-    """Memory maps from which on compiled programs are dropped.
+def max_maps() -> int:
+    """The number of memory maps beyond which compiled programs are dropped.
 
-    >>> 0 < most_maps()
+    >>> 0 < max_maps()
     True
     """
     try:
         allowed = int(Path("/proc/sys/vm/max_map_count").read_text())
     except (OSError, ValueError):
-        allowed = USUAL_MAPS
-    return int(PART * allowed)
+        allowed = DEFAULT_MAP_LIMIT
+    return int(MAX_MAP_SHARE * allowed)
 
 
-def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str, ...] = ()) -> Callable[..., Any]:
-    """`jax.jit` for a program that mostly does less work than it takes to compile: compiled with `LIGHT`.
+def fast_compile(function: Callable[..., Any], *, static_argnames: str | tuple[str, ...] = ()) -> Callable[..., Any]:
+    """`jax.jit` for a program that mostly takes longer to compile than to run; it is compiled with `FAST_COMPILE_OPTIONS`.
 
-    With the further keyword `light=False` it is an ordinary `jax.jit`; so it is inside another program, and on anything but a
-    CPU, whose compiler alone knows these options (on a GPU it is compiled with `UNMERGED`, light or not).
+    The result takes the further keyword `light`: with `light=False` it is an ordinary `jax.jit`. So it is inside another
+    program, and on anything but a CPU, whose compiler alone knows these options (on a GPU it is compiled with
+    `SEPARATE_PRODUCTS_OPTIONS`, light or not).
 
-    >>> addition = light_jit(lambda x: x + 1)
+    >>> addition = fast_compile(lambda x: x + 1)
     >>> int(addition(1)), int(addition(1, light=False))
     (2, 2)
     """
-    usual = jax.jit(function, static_argnames=static_argnames)
+    plain = jax.jit(function, static_argnames=static_argnames)
 
-    def own_program(light: bool) -> Any:
-        # A function of its own: what JAX keeps for it is dropped with it.
+    def new_program(light: bool) -> Any:
+        # A new function for each program, because JAX keys its own caches by the function: dropping the program then frees
+        # what JAX keeps for it.
         @functools.wraps(function)
         def own(*args: Any, **kwargs: Any) -> Any:
             return function(*args, **kwargs)
@@ -62,21 +66,24 @@ def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str,
 
     @functools.wraps(function)
     def call(*args: Any, light: bool = True, **kwargs: Any) -> Any:
-        # Options are for whole programs.
+        # Compiler options hold for whole programs only: within a trace this is part of the outer program.
         leaves, structure = jax.tree.flatten((args, kwargs))
         if within_trace() or any(map(is_traced, leaves)):
-            return usual(*args, **kwargs)
-        kind = (function, light, structure, *map(_kind, leaves))
-        program = _recent(kind)
+            return plain(*args, **kwargs)
+        key = (function, light, structure, *map(_leaf_key, leaves))
+        program = _cached_program(key)
         if program is None:
-            with _TRACING:
-                program = _recent(kind)
+            # Looked up again under the lock, for another thread may have traced the program in the meantime.
+            with _TRACING_LOCK:
+                program = _cached_program(key)
                 if program is None:
                     release_programs()
-                    program = own_program(light)
-                    program.lower(*args, **kwargs)  # what the call below needs; JAX remembers it
-                    with _BOOK:
-                        _PROGRAMS[kind] = program
+                    program = new_program(light)
+                    program.lower(
+                        *args, **kwargs
+                    )  # traced here, under the lock; the call below takes JAX's cached trace
+                    with _PROGRAMS_LOCK:
+                        _PROGRAMS[key] = program
         return program(*args, **kwargs)
 
     return call
@@ -84,44 +91,44 @@ def light_jit(function: Callable[..., Any], *, static_argnames: str | tuple[str,
 
 @functools.cache
 def _options(light: bool, platform: str) -> dict[str, Any] | None:
-    """Compiler options for a program on a platform, where its compiler knows them."""
-    options = {"cpu": LIGHT if light else None, "gpu": UNMERGED}.get(platform)
+    """The compiler options for a program on a platform; None where there are none, or its compiler does not know them."""
+    options = {"cpu": FAST_COMPILE_OPTIONS if light else None, "gpu": SEPARATE_PRODUCTS_OPTIONS}.get(platform)
     if options is None:
         return None
     try:
         jax.jit(lambda: 0, compiler_options=dict(options)).lower().compile()
-    except jax.errors.JaxRuntimeError:  # a compiler that has renamed them
+    except jax.errors.JaxRuntimeError:  # another version of the compiler may have renamed them
         return None
     return dict(options)
 
 
-_TRACING = threading.RLock()
-"""Programs are traced one at a time: of two at once, under Python's own lock, neither is ready before both are."""
+_TRACING_LOCK = threading.RLock()
+"""Programs are traced one at a time: two traces at once share Python's lock, and neither would be ready before both are."""
 
 _PROGRAMS: collections.OrderedDict[Any, Any] = collections.OrderedDict()
-"""Programs by function and kinds of its arguments, the one used last at the end."""
+"""The programs by function and shapes of the arguments, the most recently used one last."""
 
-_BOOK = threading.Lock()
+_PROGRAMS_LOCK = threading.Lock()
 
 
-def _recent(kind: Any) -> Any:
-    """The program for this function and these arguments, which now is the one used last; None where there is none."""
-    with _BOOK:
-        if kind not in _PROGRAMS:
+def _cached_program(key: Any) -> Any:
+    """The program under this key, which becomes the most recently used one; None where there is none."""
+    with _PROGRAMS_LOCK:
+        if key not in _PROGRAMS:
             return None
-        _PROGRAMS.move_to_end(kind)
-        return _PROGRAMS[kind]
+        _PROGRAMS.move_to_end(key)
+        return _PROGRAMS[key]
 
 
-def _kind(leaf: Any) -> Any:
-    """What a program depends on: type and shape of an array, or a static argument as it is."""
+def _leaf_key(leaf: Any) -> Any:
+    """What a program depends on in one leaf of its arguments: an array's type and shape, or a static argument itself."""
     try:
         return jax.typeof(leaf)
     except TypeError:
         return leaf
 
 
-_FACTORISATIONS = threading.RLock()
+_FACTORISATION_LOCK = threading.RLock()
 
 
 def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,16 +145,16 @@ def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if within_trace():  # nothing runs
+        if within_trace():  # a trace runs nothing, so that nothing can wait
             return function(*args, **kwargs)
-        with _FACTORISATIONS:
+        with _FACTORISATION_LOCK:
             return jax.block_until_ready(function(*args, **kwargs))
 
     return call
 
 
 def held_maps() -> int | None:
-    """Memory maps of this process; None where they cannot be read (anywhere but Linux)."""
+    """The number of this process's memory maps; None where it cannot be read (anywhere but Linux)."""
     try:
         with Path("/proc/self/maps").open("rb") as maps:
             return sum(1 for _ in maps)
@@ -156,23 +163,23 @@ def held_maps() -> int | None:
 
 
 def release_programs(limit: int | None = None) -> bool:
-    """Drop compiled programs if this process holds more than `limit` memory maps (`most_maps`); whether it did.
+    """Drop compiled programs if this process holds more than `limit` memory maps (`max_maps`), and say whether it did.
 
-    Those used longest ago go first, half of all at a time; where none is left, all others that JAX keeps. Every program
-    that is compiled asks for it, so that a process may solve any number of shapes. What is still needed is compiled again,
-    or comes from the persistent cache. Does nothing where the number of maps cannot be read.
+    The least recently used programs go first, half of all at a time; where none is left, JAX's own caches are cleared. It is
+    called before every compilation, so that a process may solve any number of shapes. A program that is needed again is
+    compiled again, or comes from the persistent cache. Nothing happens where the number of maps cannot be read.
     """
-    most, held = most_maps() if limit is None else limit, held_maps()
-    if held is None or held <= most:
+    allowed, held = max_maps() if limit is None else limit, held_maps()
+    if held is None or held <= allowed:
         return False
-    while held is not None and held > most:
-        with _BOOK:
+    while held is not None and held > allowed:
+        with _PROGRAMS_LOCK:
             oldest = [_PROGRAMS.popitem(last=False) for _ in range(-(-len(_PROGRAMS) // 2))]
         if not oldest:
             jax.clear_caches()
             gc.collect()
             break
         del oldest
-        gc.collect()
+        gc.collect()  # the maps are released with the programs' last references
         held = held_maps()
     return True

@@ -1,15 +1,15 @@
-"""The solver from given points instead of random starts."""
+"""`solve_from`: the solver from given points instead of random starts."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from nctheory.engine import float64, untraced
-from nctheory.flow._diagnose import told_apart
+from nctheory.flow._diagnose import diagnose
 from nctheory.flow._items import Options
 from nctheory.flow._program import Chunk, fresh, solve_chunk
-from nctheory.flow._record import FLOW
 from nctheory.flow._solve import gather_ensemble
+from nctheory.flow._stages import Stage
 from nctheory.flow._status import Ensemble
 from nctheory.problems import Params, Problem, as_family, check_points, ravel, scales_of
 
@@ -46,8 +46,8 @@ def solve_from(
     family, contexts = as_family([problem])
     context = jnp.asarray(np.repeat(contexts, count, axis=0))
     scales = scales_of(problem)
-    begun = jax.vmap(lambda point, context: fresh(point, settings, FLOW, context, scales))(flat, context)
-    chunk = Chunk(jnp.arange(count), jnp.ones(count, bool), context, begun)
+    standing = jax.vmap(lambda point, context: fresh(point, settings, Stage.FLOW, context, scales))(flat, context)
+    chunk = Chunk(jnp.arange(count), jnp.ones(count, bool), context, standing)
     records = solve_chunk(family, jax.random.key(0), chunk, settings, (jax.local_devices()[0],), light=False)
-    found = told_apart(family, jax.tree.map(np.asarray, records))
+    found = diagnose(family, jax.tree.map(np.asarray, records))
     return gather_ensemble(problem, np.arange(count), found)

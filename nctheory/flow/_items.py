@@ -1,4 +1,4 @@
-"""The work behind `solve` and `solve_many`: options checked, seeds cut into chunks, chunks run on workers and devices."""
+"""The work behind `solve` and `solve_many`: it checks options, cuts seeds into chunks and runs these on devices."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import fixed_width, float64, rounded_up
-from nctheory.flow._diagnose import told_apart
+from nctheory.flow._diagnose import diagnose
 from nctheory.flow._program import Chunk, member_scales, member_starts, solve_chunk
 from nctheory.flow._record import Record, Settings
 from nctheory.flow._single import DOUBLE_PLATFORMS, Points, flow_in_single, memory_budget
@@ -20,11 +20,11 @@ from nctheory.problems import Family, Problem, size
 Method = Literal["flow+polish", "flow", "polish"]
 FlowPrecision = Literal["float64", "float32"]
 WORKING_COPIES = 24
-"""Vectors of the size of one point that a seed needs while it is worked on."""
+"""The number of vectors of the size of one point that a seed needs while it is worked on."""
 
 FEW_NUMBERS = 2**14
-"""Parameters of all seeds together up to which they go in one call, of a width that does not depend on the machine's cores:
-a solve looks at them a thousand times, in less time than a program takes to compile (conventional)."""
+"""Seeds of at most this many parameters together go in one call, whose width does not depend on the machine's cores: a solve
+looks at them a thousand times in less time than a program takes to compile (conventional)."""
 
 
 class Options(NamedTuple):
@@ -64,7 +64,7 @@ class Options(NamedTuple):
                 raise ValueError(f"{name}: expected at least 1, got {number}")
 
     def settings(self) -> Settings:
-        """The numbers among them, for the compiled program."""
+        """The numbers among the options, for the compiled program."""
         return Settings(
             tolerance=jnp.asarray(self.tolerance, jnp.float64),
             rtol=jnp.asarray(self.rtol, jnp.float64),
@@ -83,7 +83,7 @@ def _default_workers(devices: Sequence[Any]) -> int:
 
 
 def default_chunk(problem: Problem, memory: int, platform: str = "cpu") -> int:
-    """Seeds per chunk that fit in `memory` bytes: at least 1, and at most 1024 on a CPU and 65,536 elsewhere."""
+    """The seeds of one chunk that fit in `memory` bytes: at least 1, and at most 1024 on a CPU and 65,536 elsewhere."""
     most = 1024 if platform == "cpu" else 65_536
     return int(np.clip(memory // (8 * WORKING_COPIES * max(size(problem), 1)), 1, most))
 
@@ -92,16 +92,16 @@ def solve_items(
     family: Family, contexts: np.ndarray, numbers: np.ndarray, root: PRNGKeyArray, options: Options
 ) -> Record:
     """Solve item i: seed `numbers[i]` of the member with context `contexts[i]`."""
-    plan = Plan(family, contexts, numbers, root, options)
+    plan = ChunkPlan(family, contexts, numbers, root, options)
     with ThreadPoolExecutor(plan.threads) as pool:
         parts = list(pool.map(plan.on_host, plan.begins))
-    return told_apart(family, jax.tree.map(lambda *xs: np.concatenate(xs), *parts))
+    return diagnose(family, jax.tree.map(lambda *xs: np.concatenate(xs), *parts))
 
 
-class Plan:
+class ChunkPlan:
     """How items are cut into chunks, and where these run; raises ValueError for options out of range.
 
-    `platform` names another road than the devices' own, to try it on a CPU; `most` bounds a chunk's items by default.
+    `platform` names another backend than the devices' own, to try it on a CPU; by default a chunk has at most `most` items.
     """
 
     def __init__(
@@ -138,11 +138,11 @@ class Plan:
 
     @property
     def begins(self) -> range:
-        """Where the chunks begin."""
+        """The positions at which the chunks begin."""
         return range(0, len(self.numbers), self.width)
 
     def count(self, begin: int) -> int:
-        """Items of the chunk that begins there."""
+        """The number of items in the chunk that begins there."""
         return min(self.width, len(self.numbers) - begin)
 
     @float64
@@ -159,19 +159,19 @@ class Plan:
         padded = np.resize(np.arange(begin, begin + count), self.width)
         live, seeds = np.arange(self.width) < count, jnp.asarray(self.numbers[padded])
         context = jnp.asarray(self.contexts[padded])
-        begun = None
+        standing = None
         with jax.default_device(self.double[0]):  # a device asked for, or the host, need not be JAX's own choice
             if self.single:
                 drawn = np.asarray(member_starts(self.family, self.root, seeds, context, self.settings.scale))
                 units = jax.tree.map(np.asarray, member_scales(self.family, context))
                 points = Points(drawn, live, np.asarray(context), units)
-                begun = jax.tree.map(jnp.asarray, flow_in_single(self.family, points, self.settings, self.used))
-            some = Chunk(seeds, jnp.asarray(live), context, begun)
+                standing = jax.tree.map(jnp.asarray, flow_in_single(self.family, points, self.settings, self.used))
+            some = Chunk(seeds, jnp.asarray(live), context, standing)
             return solve_chunk(
                 self.family, self.root, some, self.settings, self.double, self.platform, light=self.options.light
             )
 
     def report(self, count: int) -> None:
-        """Say that so many items are done."""
+        """Tell the caller that this many items are done."""
         if self.options.progress is not None:
             self.options.progress(count)

@@ -12,10 +12,10 @@ from nctheory.engine import Array, Lane, Record, several_steps
 
 Count = Int[Array, ""]
 STAY = 4
-"""A visit of a tile ends when one in so many of its items is still at work, so that fuller tiles are made of them (measured:
-from an eighth to a half it makes no difference, without it the polish is a third slower)."""
+"""A visit of a tile ends when at most one in this many of its items is still at work; fuller tiles are then made of them
+(measured: from an eighth to a half it makes no difference, without it the polish is a third slower)."""
 SMALL = 64
-"""Numbers of an array of one item up to which it is held in one matrix with all others of the item."""
+"""An array of at most this many numbers an item is held in one matrix with the other such arrays."""
 
 
 def run_lockstep(
@@ -40,6 +40,7 @@ def run_lockstep(
     width = min(lanes, items)
     several = several_steps(advance, steps, settle)
     order, total = _packed(active)
+    # Records and lane states are each held on a shelf of their own.
     kept, held = _Shelf(records), _Shelf(jax.eval_shape(jax.vmap(load), records))
 
     def loading(index: Int[Array, "width"], state: _Shelved) -> _Shelved:
@@ -51,6 +52,7 @@ def run_lockstep(
         def at_work(lane: Lane) -> Count:
             return jnp.sum((index < items) & ~jax.vmap(finished)(lane))
 
+        # Blocks of steps go on until a quarter of those at work when the visit began is left.
         least = at_work(lane) // STAY
         return _put(state, index, held.pack(jax.lax.while_loop(lambda one: at_work(one) > least, several, lane)))
 
@@ -64,6 +66,7 @@ def run_lockstep(
         state, order, total = carry
         return left_over(_over_tiles(visit, state, order, total, width))
 
+    # Load every active item once, visit tiles until no item is left over, and unload every item once.
     table = kept.pack(records)
     state = _over_tiles(loading, held.blank(items), order, total, width)
     state = jax.lax.while_loop(lambda carry: carry[2] > 0, visits, left_over(state))[0]
@@ -71,15 +74,15 @@ def run_lockstep(
 
 
 class _Shelved(NamedTuple):
-    """Stacked items: all their small arrays in one matrix, their large ones as they are."""
+    """Stacked items on the shelf: all their small arrays in one matrix, their large ones as they are."""
 
     small: Array
     large: tuple[Array, ...]
 
 
 class _Shelf:
-    """How stacked items are shelved: with a gather and a scatter for every number of theirs programs would take far longer to
-    compile, and to run."""
+    """How stacked items are shelved: with a gather and a scatter for each of their small arrays a program would take far
+    longer to compile and to run."""
 
     def __init__(self, items: Any) -> None:
         self.leaves, self.structure = jax.tree.flatten(items)
@@ -87,7 +90,7 @@ class _Shelf:
         self.small = [size <= SMALL for size in self.sizes]
 
     def pack(self, items: Any) -> _Shelved:
-        """Stacked items on the shelf."""
+        """Put stacked items on the shelf."""
         leaves = jax.tree.leaves(items)
         columns = [
             x.reshape(x.shape[0], -1).astype(float) for x, small in zip(leaves, self.small, strict=True) if small
@@ -97,7 +100,7 @@ class _Shelf:
         )
 
     def unpack(self, shelved: _Shelved) -> Any:
-        """Stacked items off the shelf."""
+        """Take stacked items off the shelf."""
         cuts = np.cumsum([size for size, small in zip(self.sizes, self.small, strict=True) if small])[:-1].tolist()
         columns, large = iter(jnp.split(shelved.small, cuts, axis=1)), iter(shelved.large)
         leaves = [
@@ -107,7 +110,7 @@ class _Shelf:
         return jax.tree.unflatten(self.structure, leaves)
 
     def blank(self, items: int) -> _Shelved:
-        """Zeros in the place of so many items."""
+        """Zeros in the place of this many items."""
         shapes = [(items, *x.shape[1:]) for x in self.leaves]
         zeros = [jnp.zeros(shape, x.dtype) for shape, x in zip(shapes, self.leaves, strict=True)]
         return self.pack(jax.tree.unflatten(self.structure, zeros))
@@ -132,18 +135,21 @@ def _over_tiles(
 
 
 def _packed(active: Bool[Array, "items"]) -> tuple[Int[Array, "items"], Count]:
-    """The active items to the front, in order, and their number."""
+    """An order of the items with the active ones first, and their number."""
     return jnp.argsort(~active, stable=True), jnp.sum(active)
 
 
 def _take(rows: Any, index: Int[Array, "width"]) -> Any:
-    """Rows by index, which increases; out of range stands the first of the tile, which takes no longer than the tile."""
+    """The rows at an increasing index; for an index out of range the first row of the tile is taken, which takes no longer to
+    finish than the tile does."""
     first = jnp.minimum(index, index[0])
     here = jnp.where(index < jax.tree.leaves(rows)[0].shape[0], index, first)
     return jax.tree.map(lambda x: x.at[here].get(mode="promise_in_bounds"), rows)
 
 
 def _put(rows: Any, index: Int[Array, "width"], new: Any) -> Any:
+    """The rows with new ones at this index; what is put out of range is dropped."""
+
     def one(x: Array, y: Array) -> Array:
         return (
             jnp.asarray(x).at[index].set(y.astype(x.dtype), mode="drop", unique_indices=True, indices_are_sorted=True)

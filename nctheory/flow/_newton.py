@@ -12,10 +12,12 @@ from nctheory.flow._ode import ValueAndGrad
 from nctheory.flow._vectors import Point, dot, like, norm, numbers, plus
 
 GaugePenalty = Callable[[Point, Point, Array], Point]
-"""`Problem.gauge_penalty`: of a point, a direction and a context."""
+"""`Problem.gauge_penalty` as a function of a point, a direction and a context."""
 
 
 class _CG(NamedTuple):
+    """The iterate x of conjugate gradients, with r = b - A x."""
+
     solution: Point
     residual: Point
     direction: Point
@@ -31,10 +33,11 @@ def conjugate_gradients(
     iterations: int | Array,
     longest: float | Array = jnp.inf,
 ) -> tuple[Point, Array, Array, Array]:
-    """CG for `product(x) = rhs`: solution, relative residual, iterations, and whether a direction of curvature <= 0
-    turned up (CG meets one exactly when the operator is not positive definite on the Krylov space built so far).
+    """Conjugate gradients for `product(x) = rhs`: the solution, its relative residual, the number of iterations, and whether
+    they met a direction of curvature <= 0 (they meet one exactly when the operator is not positive definite on the Krylov
+    space built so far).
 
-    The iterates only grow, so that it gives up, its residual unmet, as soon as one is longer than `longest`.
+    The iterates only grow in norm, so that the method gives up, its residual unmet, as soon as one is longer than `longest`.
     """
     target = residual**2 * dot(rhs, rhs)
 
@@ -43,11 +46,13 @@ def conjugate_gradients(
         return (s.squared > target) & (s.iteration < iterations) & ~s.negative & short
 
     def step(s: _CG) -> _CG:
+        # Along the direction d: a = |r|^2 / d.A d, x + a d, r - a A d; where d.A d <= 0 the step a is zero, and the loop ends.
         image = product(s.direction)
         curvature = dot(s.direction, image)
         negative = ~(curvature > 0.0)
         length = jnp.where(negative, 0.0, s.squared / jnp.where(negative, 1.0, curvature))
         left = jax.tree.map(lambda x, y: x - length * y, s.residual, image)
+        # The next direction is conjugate to all before it: r' + |r'|^2/|r|^2 d.
         squared = dot(left, left)
         direction = plus(left, squared / s.squared, s.direction)
         return _CG(plus(s.solution, length, s.direction), left, direction, squared, s.iteration + 1, negative)
@@ -58,18 +63,20 @@ def conjugate_gradients(
 
 
 def random_direction(point: Point) -> Point:
-    """A random direction at a point, a constant of the program."""
+    """A random direction at a point; it is a constant of the program."""
     return jax.tree.map(jnp.asarray, like(point, np.random.default_rng(7).normal(size=numbers(point))))
 
 
 def gauge_fixed(
     value_and_grad: ValueAndGrad, gauge_penalty: GaugePenalty, point: Point, context: Array
 ) -> tuple[Point, Callable[[Point], Point], Array]:
-    """Gradient, product with the Hessian plus a multiple of the gauge penalty, and the Hessian's root-mean-square size.
+    """The gradient, the product with the Hessian plus a multiple of the gauge penalty, and the Hessian's size (a root
+    mean square).
 
-    The multiple makes the curvature along the symmetry orbit as large as that elsewhere, as a random direction has it.
+    The multiple makes the curvature along the symmetry orbit as large as elsewhere, both as a random direction shows them.
     """
     gradient, curvature = jax.linearize(lambda y: value_and_grad(y, context)[1], point)
+    # For a random v: |A v|/|v| estimates the size of A, and |A v|/|P v| is the multiple of the penalty P.
     probe = random_direction(point)
     along = norm(gauge_penalty(point, probe, context))
     steep = norm(curvature(probe))

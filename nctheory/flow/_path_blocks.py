@@ -1,4 +1,4 @@
-"""What following paths by flow and by descent has in common: starts, blocks of lanes, errors by comparison."""
+"""The parts that paths by flow and by descent have in common: starts, blocks of lanes, errors by comparison."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,13 +9,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from nctheory.flow._backend import lane_count
 from nctheory.flow._path_program import Followed, Observe
 from nctheory.flow._path_types import Paths, PathStatus
-from nctheory.flow._road import lane_count
 from nctheory.problems import Params, Problem, check_points
 
 
 def as_paths(at: np.ndarray, found: Followed, error: Any, bad: np.ndarray) -> Paths:
+    """The result of following: paths whose start was not finite (`bad`) are NaN, and lost."""
     status = np.where(bad, PathStatus.LOST, found.status).astype(np.int8)
 
     def without(x: Any) -> np.ndarray:
@@ -28,7 +29,7 @@ def as_paths(at: np.ndarray, found: Followed, error: Any, bad: np.ndarray) -> Pa
 
 
 def distances(values: Any, others: Any, least: np.ndarray) -> Any:
-    """Largest distance so far, at every time (the two curves may cross where both are off), or `least` of the size."""
+    """The largest distance of two paths up to each time (they may cross where both are off), at least `least` of the size."""
 
     def norm(x: np.ndarray) -> np.ndarray:
         return np.linalg.norm(x.reshape(*x.shape[:2], -1), axis=2)
@@ -40,6 +41,7 @@ def distances(values: Any, others: Any, least: np.ndarray) -> Any:
 
 
 def unknown(values: Any) -> Any:
+    """NaN in the place of errors that were not asked for."""
     return jax.tree.map(lambda x: np.full(x.shape[:2], np.nan), values)
 
 
@@ -55,7 +57,8 @@ def flat_starts(problem: Problem, params: Params) -> tuple[np.ndarray, np.ndarra
 
 @cache
 def observer(observe: Callable[..., Any] | None) -> Observe:
-    """A function of problem, point and start; always the same object for the same `observe`, for the compiler's sake."""
+    """`observe` as a function of problem, point and start; it is the same object for the same `observe`, so that programs are
+    compiled once."""
     if observe is None:
         return whole_point
     if getattr(observe, "sees_start", False):
@@ -64,7 +67,7 @@ def observer(observe: Callable[..., Any] | None) -> Observe:
 
 
 def whole_point(problem: Problem, params: Params, start: Params) -> Params:
-    """All parameters."""
+    """Observe all parameters."""
     return params
 
 
@@ -79,7 +82,7 @@ def in_blocks(
     workers: int | None,
     progress: Callable[[int], None] | None,
 ) -> Any:
-    """`block` on a few lanes of all items at a time, on several threads; the last lanes are filled up."""
+    """The results of `block` on all items, a few lanes at a time and on several threads; the last lanes are filled up."""
     count = len(items[0])
     lanes = lane_count(parameters, count, jax.default_backend())
 

@@ -9,21 +9,22 @@ import jax
 import jax.numpy as jnp
 import optimistix
 
-from nctheory.engine import EPS, Array, Scalar, light_jit
+from nctheory.engine import EPS, Array, Scalar, fast_compile
 from nctheory.flow._path_types import PathStatus
 from nctheory.problems import Params, Problem, ravel, unravel
 
 STEP_ENDS = 64
-"""Observed times up to which steps end at every one of them. More are read off the steps' interpolants, whose error the
-tolerance does not bound; but then several fall into one step, and the comparison with a coarser run sees the largest."""
+"""For at most this many observed times steps end at every one of them. More times are read off the steps' interpolants, whose
+error the tolerance does not bound; but then several fall into one step, and the comparison with a coarser run sees the
+largest."""
 SOLVERS = {"explicit": diffrax.Dopri8, "implicit": diffrax.Kvaerno5}
 Observe = Callable[[Any, Params, Params], Any]
-"""Problem, point, and the start of its path, to arrays."""
+"""A function of a problem, a point, and the start of its path that gives arrays."""
 Event = Callable[[Any, Params], Any]
 
 
 class Followed(NamedTuple):
-    """One path, as a program gives it."""
+    """One path, as a compiled program gives it."""
 
     values: Any
     status: Array
@@ -33,7 +34,7 @@ class Followed(NamedTuple):
     event_time: Scalar
 
 
-@partial(light_jit, static_argnames=("observe", "event", "method", "max_steps"))
+@partial(fast_compile, static_argnames=("observe", "event", "method", "max_steps"))
 def flow_block(
     problem: Problem,
     starts: Array,
@@ -44,7 +45,7 @@ def flow_block(
     method: str,
     max_steps: int,
 ) -> Followed:
-    """The gradient flow from a block of starts (flat)."""
+    """The gradient flow from a block of starts (flat vectors)."""
     follow = partial(_flow, observe=observe, event=event, method=method, max_steps=max_steps)
     return jax.vmap(lambda start: follow(problem, start, times, tolerance))(starts)
 
@@ -63,10 +64,11 @@ def _flow(
     first = problem.objective(begin)
     size = jnp.sqrt(jnp.mean(start**2))
     size = jnp.where(size > 0, size, 1.0)
-    # Where the objective is nothing but its own rounding, that is what the balance of energy is held against.
+    # The balance of energy is relative to the objective; where that is nothing but its own rounding, to the rounding.
     least = EPS * problem.value_terms(begin)
     least = jnp.where(jnp.isfinite(least) & (least > 0), least, EPS)
-    unit = size / jnp.maximum(jnp.abs(first), least)  # so that the energy is integrated as accurately as the point
+    # The energy, E' = -unit <grad f, velocity>, is integrated beside the point, in units in which it is as large.
+    unit = size / jnp.maximum(jnp.abs(first), least)
 
     def velocity(t: Scalar, state: tuple[Array, Array], args: Any) -> tuple[Array, Array]:
         point = unravel(problem, state[0])
@@ -79,6 +81,7 @@ def _flow(
         balance = jnp.abs(first - value - state[1] / unit) / jnp.maximum(jnp.abs(first) + jnp.abs(value), least)
         return observe(problem, point, begin), problem.conservation_defect(begin, point, t), balance
 
+    # A step is held to rtol |y_i| + atol, with the root mean square of the start as the size of a parameter.
     controller: Any = diffrax.PIDController(
         rtol=jnp.asarray(tolerance),
         atol=tolerance * size,
@@ -95,14 +98,20 @@ def _flow(
         y0=(start, jnp.zeros_like(first)),
         stepsize_controller=controller,
         saveat=diffrax.SaveAt(
-            subs=(diffrax.SubSaveAt(ts=jnp.asarray(times), fn=look), diffrax.SubSaveAt(t1=True, fn=_nought))
+            subs=(diffrax.SubSaveAt(ts=jnp.asarray(times), fn=look), diffrax.SubSaveAt(t1=True, fn=_no_output))
         ),
         event=None if event is None else diffrax.Event(_condition(problem, event), _root_finder()),
         max_steps=max_steps,
         throw=False,
     )
+    return _as_followed(found)
+
+
+def _as_followed(found: diffrax.Solution) -> Followed:
+    """What the integrator found, with a status."""
     assert found.ys is not None
     assert found.ts is not None
+    # A time that the path did not come to has no finite balance.
     values, drift, balance = found.ys[0]
     reached = jnp.isfinite(balance)
     stopped = found.result == diffrax.RESULTS.event_occurred
@@ -120,7 +129,7 @@ def _flow(
     )
 
 
-@partial(light_jit, static_argnames=("observe", "rule", "batch"))
+@partial(fast_compile, static_argnames=("observe", "rule", "batch"))
 def descent_block(
     problem: Problem,
     starts: Array,
@@ -131,7 +140,7 @@ def descent_block(
     rule: Any,
     batch: int | None,
 ) -> Followed:
-    """Gradient descent from a block of starts (flat), observed after given numbers of steps."""
+    """Gradient descent from a block of starts (flat vectors), observed after given numbers of steps."""
     follow = partial(_descent, problem, steps=steps, rate=rate, observe=observe, rule=rule, batch=batch)
     return jax.vmap(lambda start, key: follow(start, key=key))(starts, keys)
 
@@ -177,7 +186,7 @@ def _root_finder() -> Any:
     return optimistix.Newton(rtol=1e-12, atol=1e-12)
 
 
-def _nought(t: Scalar, state: Any, args: Any) -> Scalar:
+def _no_output(t: Scalar, state: Any, args: Any) -> Scalar:
     return jnp.zeros(())
 
 
@@ -186,6 +195,6 @@ def _rms(x: Array) -> Array:
 
 
 def _largest(x: Array, where: Array) -> Array:
-    """The largest entry where the path was, NaN where every one is NaN."""
+    """The largest entry over the times that the path came to; NaN where every one is NaN."""
     kept = jnp.where(where & ~jnp.isnan(x), x, -jnp.inf)
     return jnp.where(jnp.any(kept > -jnp.inf), jnp.max(kept), jnp.nan)

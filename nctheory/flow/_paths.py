@@ -18,9 +18,9 @@ from nctheory.problems import Params, Problem, size, unravel
 
 PathMethod = Literal["auto", "explicit", "implicit"]
 COARSE = 30.0
-"""Factor on the tolerance of the run that the error is estimated by."""
-IMPLICIT_MOST = 1000
-"""Parameters up to which an implicit method, which factors a Jacobian, is tried."""
+"""The error is estimated by a second run, whose tolerance is larger by this factor."""
+MAX_IMPLICIT_PARAMETERS = 1000
+"""An implicit method, which factors a Jacobian, is tried for at most this many parameters."""
 
 
 @untraced()
@@ -79,19 +79,8 @@ def gradient_flow(
     >>> paths.values.shape, bool((paths.values[:, 1] < paths.values[:, 0]).all()), bool((paths.dissipation < 1e-10).all())
     ((3, 2), True, True)
     """
-    at = np.asarray(times, np.float64)
-    if at.ndim != 1 or at.size == 0 or not np.all(np.isfinite(at)) or at[0] < 0 or np.any(np.diff(at) <= 0):
-        raise ValueError(f"times: expected finite numbers that increase from 0 or later, got {times!r}")
-    if at[-1] == 0:
-        raise ValueError("times: expected one after 0, got none")
-    if method not in ("auto", "explicit", "implicit"):
-        raise ValueError(f"method: expected 'auto', 'explicit' or 'implicit', got {method!r}")
-    if not (np.isfinite(tolerance) and tolerance > 0):
-        raise ValueError(f"tolerance: expected a finite positive number, got {tolerance}")
-    if max_steps < 1:
-        raise ValueError(f"max_steps: expected at least 1, got {max_steps}")
-    if method == "implicit" and size(problem) > IMPLICIT_MOST:
-        raise ValueError(f"method: expected 'explicit' for {size(problem)} parameters, more than {IMPLICIT_MOST}")
+    at = _checked_times(times)
+    _check_options(problem, method, tolerance, max_steps)
     flat, bad = flat_starts(problem, params)
 
     def run(vectors: np.ndarray, chosen: str) -> tuple[Followed, Any]:
@@ -110,8 +99,9 @@ def gradient_flow(
         return fine, distances(fine.values, follow(COARSE * tolerance, None).values, np.asarray(tolerance * fine.steps))
 
     found, error = run(flat, "explicit" if method == "auto" else method)
+    # The automatic choice: paths on which the explicit method spends its steps are stiff, and are computed again.
     stiff = np.flatnonzero(found.status == PathStatus.STEPS_SPENT)
-    if method == "auto" and stiff.size and size(problem) <= IMPLICIT_MOST:
+    if method == "auto" and stiff.size and size(problem) <= MAX_IMPLICIT_PARAMETERS:
         again = run(flat[stiff], "implicit")
 
         def put(old: Any, new: Any) -> Any:
@@ -121,3 +111,27 @@ def gradient_flow(
 
         found, error = jax.tree.map(put, (found, error), again)
     return as_paths(at, found, error, bad)
+
+
+def _checked_times(times: Sequence[float] | Sequence[int] | np.ndarray) -> np.ndarray:
+    """The times as an array; raises ValueError unless they are finite, increase from 0 or later, and one is after 0."""
+    at = np.asarray(times, np.float64)
+    if at.ndim != 1 or at.size == 0 or not np.all(np.isfinite(at)) or at[0] < 0 or np.any(np.diff(at) <= 0):
+        raise ValueError(f"times: expected finite numbers that increase from 0 or later, got {times!r}")
+    if at[-1] == 0:
+        raise ValueError("times: expected one after 0, got none")
+    return at
+
+
+def _check_options(problem: Problem, method: str, tolerance: float, max_steps: int) -> None:
+    """Raise ValueError, naming the argument, for one out of range."""
+    if method not in ("auto", "explicit", "implicit"):
+        raise ValueError(f"method: expected 'auto', 'explicit' or 'implicit', got {method!r}")
+    if not (np.isfinite(tolerance) and tolerance > 0):
+        raise ValueError(f"tolerance: expected a finite positive number, got {tolerance}")
+    if max_steps < 1:
+        raise ValueError(f"max_steps: expected at least 1, got {max_steps}")
+    if method == "implicit" and size(problem) > MAX_IMPLICIT_PARAMETERS:
+        raise ValueError(
+            f"method: expected 'explicit' for {size(problem)} parameters, more than {MAX_IMPLICIT_PARAMETERS}"
+        )

@@ -10,12 +10,13 @@ import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import Array, Scalar, light_jit, one_at_a_time
+from nctheory.engine import Array, Scalar, fast_compile, one_at_a_time
+from nctheory.flow._backend import backend_of, family_objective, join_points, split_points
 from nctheory.flow._handover import newton_stage
 from nctheory.flow._ode import STABILISED, flow_stage
 from nctheory.flow._polish import polish_stage
-from nctheory.flow._record import CONFIRM, FLOW, POLISH, REACHED, REFINE, TEST, VALLEY, Record, Settings
-from nctheory.flow._road import divided, family_objective, joined, road
+from nctheory.flow._record import Record, Settings
+from nctheory.flow._stages import Stage
 from nctheory.problems import Family, Problem, Scales, as_family, ravel, singleton
 
 
@@ -25,43 +26,43 @@ def start(problem: Problem, key: PRNGKeyArray, seed: Array, scale: Array) -> Arr
 
 
 def starts(problem: Problem, key: PRNGKeyArray, seeds: Array, scale: Array) -> Array:
-    """Starts of many seeds as flat vectors, seeds x P."""
+    """The starts of many seeds as flat vectors, seeds x P."""
     family, contexts = as_family([problem])
     return member_starts(family, key, seeds, np.repeat(contexts, seeds.shape[0], axis=0), scale)
 
 
 @one_at_a_time  # a start may well be drawn with factorisations
-@light_jit
+@fast_compile
 def member_starts(family: Family, key: PRNGKeyArray, seeds: Array, contexts: Array, scale: Array) -> Array:
-    """Starts of seeds of members of a family as flat vectors, seeds x P."""
+    """The starts of seeds of members of a family as flat vectors, seeds x P."""
     return jax.vmap(lambda seed, context: start(family.at(context), key, seed, scale))(seeds, contexts)
 
 
 class Chunk(NamedTuple):
-    """Seeds that are solved by one call."""
+    """The seeds that are solved by one call."""
 
     seeds: Array
     live: Array
-    """False for padding."""
+    """The mask of the seeds; it is False for padding."""
     context: Array
-    """Seeds x C: which member of the family each is a start of."""
-    begun: Record | None
-    """Where the seeds stand already; None for their starts."""
+    """The member of the family that each seed belongs to, seeds x C."""
+    standing: Record | None
+    """The records of seeds that are under way; None for seeds at their starts."""
 
 
 def flat_objective(problem: Problem) -> Callable[[Array], tuple[Scalar, Array]]:
-    """Objective and gradient on flat vectors."""
+    """Objective and gradient as a function of a flat vector."""
     objective = family_objective(singleton(problem))
     return lambda vector: objective(vector, jnp.zeros(0))
 
 
-@light_jit
+@fast_compile
 def member_scales(family: Family, contexts: Array) -> Scales:
-    """Characteristic scales of members of a family, by context."""
+    """The characteristic scales of members of a family, by context."""
     return jax.vmap(lambda context: family.at(context).characteristic_scales(), axis_size=contexts.shape[0])(contexts)
 
 
-def fresh(point: Array, settings: Settings, phase: int | Array, context: Array, scales: Scales) -> Record:
+def fresh(point: Array, settings: Settings, stage: int | Array, context: Array, scales: Scales) -> Record:
     """The record of a seed that stands at its start."""
     zero, count = jnp.zeros((), point.dtype), jnp.asarray(0)
     return Record(
@@ -76,7 +77,7 @@ def fresh(point: Array, settings: Settings, phase: int | Array, context: Array, 
         trigger=jnp.asarray(settings.switch),
         radius=jnp.full((), jnp.inf, point.dtype),
         attempts=count,
-        phase=jnp.asarray(phase),
+        stage=jnp.asarray(stage),
         tolerance=settings.tolerance * scales.gradient,
         length=jnp.asarray(scales.length, point.dtype),
         context=context,
@@ -84,37 +85,43 @@ def fresh(point: Array, settings: Settings, phase: int | Array, context: Array, 
 
 
 def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Settings, platform: str) -> Record:
-    """All stages for one block of seeds, on one device, in one program."""
-    seeds, live, contexts, begun = chunk
+    """Run all stages for one block of seeds, on one device, in one program.
+
+    It is a loop over rounds, each of which runs every stage on the records that are in it, until no live seed is at work.
+    """
+    seeds, live, contexts, standing = chunk
 
     def begin(seed: Array, context: Array) -> Record:
         point = start(family.at(context), key, seed, settings.scale)
-        phase = jnp.where(settings.flow, FLOW, POLISH)
-        return fresh(point, settings, phase, context, family.at(context).characteristic_scales())
+        stage = jnp.where(settings.flow, Stage.FLOW, Stage.POLISH)
+        return fresh(point, settings, stage, context, family.at(context).characteristic_scales())
 
-    way = road(family, seeds.shape[0], platform)
-    test = partial(newton_stage, gauge_penalty=way.gauge_penalty)
-    follow, descend = (partial(flow_stage, integrator=one) for one in (way.follow, STABILISED))
-    stages: tuple[tuple[tuple[int, ...], Callable[..., Record]], ...] = (
-        ((FLOW,), follow),
-        ((VALLEY,), descend),
-        ((TEST, REFINE, CONFIRM, REACHED), test),
-        ((POLISH,), polish_stage),
+    backend = backend_of(family, seeds.shape[0], platform)
+    # Each function serves the stages beside it; in a round they are asked in this order.
+    test = partial(newton_stage, gauge_penalty=backend.gauge_penalty)
+    follow, descend = (partial(flow_stage, integrator=one) for one in (backend.follow, STABILISED))
+    stages: tuple[tuple[tuple[Stage, ...], Callable[..., Record]], ...] = (
+        ((Stage.FLOW,), follow),
+        ((Stage.STIFF_FLOW,), descend),
+        ((Stage.HANDOVER_TEST, Stage.NEWTON, Stage.CONFIRM_POLISH, Stage.CONFIRM_FLOW), test),
+        ((Stage.POLISH,), polish_stage),
     )
 
     def working(records: Record) -> Array:
-        return live & (records.phase <= REACHED)
+        return live & (records.stage <= Stage.CONFIRM_FLOW)
 
     def round_(records: Record) -> Record:
-        for phases, stage in stages:
-            waiting = jnp.isin(records.phase, jnp.asarray(phases))
-            records = stage(way.value_and_grad, records=records, active=live & waiting, settings=settings, run=way.run)
+        for served, advance in stages:
+            waiting = jnp.isin(records.stage, jnp.asarray(served))
+            records = advance(
+                backend.value_and_grad, records=records, active=live & waiting, settings=settings, run=backend.run
+            )
         return records
 
-    records = jax.vmap(begin)(seeds, contexts) if begun is None else begun
+    records = jax.vmap(begin)(seeds, contexts) if standing is None else standing
     if platform == "cpu":
         return jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, records)
-    return joined(jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, divided(family, records)))
+    return join_points(jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, split_points(family, records)))
 
 
 def over_devices(function: Callable[..., Record], devices: tuple[Any, ...], split: tuple[bool, ...]) -> Any:
@@ -127,7 +134,7 @@ def over_devices(function: Callable[..., Record], devices: tuple[Any, ...], spli
     return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=seeds, check_vma=False)
 
 
-@partial(light_jit, static_argnames=("devices", "platform"))
+@partial(fast_compile, static_argnames=("devices", "platform"))
 def solve_chunk(
     family: Family,
     key: PRNGKeyArray,
@@ -136,7 +143,7 @@ def solve_chunk(
     devices: tuple[Any, ...],
     platform: str | None = None,
 ) -> Record:
-    """Bring one chunk of seeds to its end on `devices`, by the road of their platform unless another is named."""
+    """Bring one chunk of seeds to its end on `devices`, by the backend of their platform unless another is named."""
     block = partial(_solve_block, platform=platform or devices[0].platform)
     block = over_devices(block, devices, (False, False, True, False))
     return block(family, key, chunk, settings)

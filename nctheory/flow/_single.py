@@ -1,4 +1,4 @@
-"""The flow in single precision, for devices that are faster at it or know nothing else; the rest stays in float64."""
+"""The flow in single precision, for devices that are faster at it or know nothing else; all else stays in float64."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -7,35 +7,36 @@ import jax
 import numpy as np
 
 from nctheory.engine import Array
+from nctheory.flow._backend import backend_of, join_points, split_points
 from nctheory.flow._ode import flow_stage
 from nctheory.flow._program import fresh, over_devices
-from nctheory.flow._record import FLOW, TEST, Record, Settings
-from nctheory.flow._road import divided, joined, road
+from nctheory.flow._record import Record, Settings
+from nctheory.flow._stages import Stage
 from nctheory.problems import Family, Scales
 
 DOUBLE_PLATFORMS = ("cpu", "gpu", "cuda", "rocm")
-"""Platforms whose devices compute in float64."""
+"""The platforms whose devices compute in float64."""
 
 
 class Points(NamedTuple):
-    """Starts of a chunk; leading axis seeds."""
+    """The starts of a chunk; the leading axis is that of the seeds."""
 
     point: Array
     live: Array
     context: Array
     scales: Scales
-    """Of every seed's problem."""
+    """The characteristic scales of every seed's problem."""
 
 
 def _flow_block(family: Family, points: Points, settings: Settings, platform: str) -> Record:
-    records = jax.vmap(lambda point, context, scales: fresh(point, settings, FLOW, context, scales))(
+    records = jax.vmap(lambda point, context, scales: fresh(point, settings, Stage.FLOW, context, scales))(
         points.point, points.context, points.scales
     )
-    way = road(family, points.live.shape[0], platform)
+    backend = backend_of(family, points.live.shape[0], platform)
     if platform == "cpu":
-        return flow_stage(way.value_and_grad, records, points.live, settings, way.run, way.follow)
-    apart = divided(family, records)
-    return joined(flow_stage(way.value_and_grad, apart, points.live, settings, way.run, way.follow))
+        return flow_stage(backend.value_and_grad, records, points.live, settings, backend.run, backend.follow)
+    split = split_points(family, records)
+    return join_points(flow_stage(backend.value_and_grad, split, points.live, settings, backend.run, backend.follow))
 
 
 @partial(jax.jit, static_argnames="devices")
@@ -45,7 +46,7 @@ def flow_chunk(family: Family, points: Points, settings: Settings, devices: tupl
     return block(family, points, settings)
 
 
-def halved(tree: Any) -> Any:
+def in_float32(tree: Any) -> Any:
     """A pytree with its floating-point leaves in float32."""
     return jax.tree.map(
         lambda x: np.asarray(x, np.float32) if np.asarray(x).dtype == np.float64 else np.asarray(x), tree
@@ -53,17 +54,18 @@ def halved(tree: Any) -> Any:
 
 
 def flow_in_single(family: Family, points: Points, settings: Settings, devices: tuple[Any, ...]) -> Record:
-    """Float64 records of seeds whose flow has been followed in float32, ready for the hand-over's test in float64.
+    """The float64 records of seeds whose flow has been followed in float32, ready for the hand-over's test in float64.
 
-    In single precision the gradient is known to about $10^{-7}$ of its largest size; whatever the flow cannot reach for
+    In single precision the gradient is known to about $10^{-7}$ of its largest size. Whatever the flow cannot reach for
     that reason it leaves to the float64 stages, which go on from where it stands. A seed that left the finite numbers
     starts again in float64.
     """
     with jax.enable_x64(False), jax.default_matmul_precision("highest"):  # never TF32
-        arguments = (halved(family), halved(points), halved(settings))
+        arguments = (in_float32(family), in_float32(points), in_float32(settings))
         if len(devices) == 1:
             arguments = jax.device_put(arguments, devices[0])
         found = jax.tree.map(np.asarray, flow_chunk(*arguments, devices=devices))
+    # The records are widened to float64; tolerance, unit and context, which float32 has rounded, are taken afresh.
     lost = ~np.all(np.isfinite(found.point), axis=1) | ~np.isfinite(found.grad_norm)
     whole = found._replace(
         **{
@@ -84,12 +86,12 @@ def flow_in_single(family: Family, points: Points, settings: Settings, devices: 
         attempts=whole.attempts.astype(np.int64),
         peak=np.where(lost, 0.0, whole.peak),
         trigger=np.full(len(lost), float(settings.switch)),
-        phase=np.where(lost, FLOW, TEST).astype(np.int64),
+        stage=np.where(lost, Stage.FLOW, Stage.HANDOVER_TEST).astype(np.int64),
     )
 
 
 def memory_budget(devices: tuple[Any, ...]) -> int:
-    """Bytes that a solve may use by default: a quarter of what the devices report as free, else 512 MiB."""
+    """The bytes that a solve may use by default: a quarter of what the devices report as free, else 512 MiB."""
     free = []
     for device in devices:
         stats = device.memory_stats() if device.platform != "cpu" else None

@@ -9,7 +9,8 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import float64, untraced
 from nctheory.flow._items import FlowPrecision, Method, Options, solve_items
-from nctheory.flow._record import DONE, KINK, LOST, RECEDING, RUNAWAY, SADDLE, SPENT, STUCK, Record
+from nctheory.flow._record import Record
+from nctheory.flow._stages import Stage
 from nctheory.flow._status import Ensemble, Status
 from nctheory.problems import Problem, as_family, unravel
 
@@ -22,7 +23,7 @@ def as_key(key: int | PRNGKeyArray) -> PRNGKeyArray:
 
 
 def as_seeds(seeds: int | Sequence[int] | np.ndarray) -> np.ndarray:
-    """Seed numbers from a count or from an explicit list."""
+    """The seed numbers of a count or of an explicit list."""
     if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
         if seeds < 1:
             raise ValueError(f"seeds: expected at least 1, got {seeds}")
@@ -124,23 +125,12 @@ def solve_many(
     )
 
 
-_STATUS = {
-    DONE: Status.CONVERGED,
-    STUCK: Status.STALLED,
-    SPENT: Status.BUDGET_SPENT,
-    LOST: Status.DIVERGED,
-    RUNAWAY: Status.DIVERGED,
-    SADDLE: Status.SADDLE,
-    RECEDING: Status.RECEDING,
-    KINK: Status.KINK,
-}
-
-
-def status_of(phases: np.ndarray) -> np.ndarray:
-    """`Status` by how records ended."""
-    status = np.full(len(phases), int(Status.STALLED), dtype=np.int8)
-    for phase, code in _STATUS.items():
-        status[phases == phase] = code
+def status_of(stages: np.ndarray) -> np.ndarray:
+    """The `Status` codes of records that ended in these stages."""
+    status = np.full(len(stages), int(Status.STALLED), dtype=np.int8)
+    for stage in Stage:
+        if stage.status is not None:
+            status[stages == stage] = stage.status
     return status
 
 
@@ -151,7 +141,7 @@ def gather_ensemble(problem: Problem, numbers: np.ndarray, records: Record) -> E
         seeds=numbers,
         value=np.asarray(records.value),
         grad_norm=np.asarray(records.grad_norm),
-        status=status_of(np.asarray(records.phase)),
+        status=status_of(np.asarray(records.stage)),
         params=params,
         steps=np.asarray(records.steps),
         flow_time=np.asarray(records.time),

@@ -18,11 +18,11 @@ class FlowEnd(NamedTuple):
     """Where the flow stands after a given time."""
 
     params: Params
-    """The point; NaN where `MAX_STEPS` steps were not enough."""
+    """The point, which is NaN where `MAX_STEPS` steps were not enough."""
     steps: Array
-    """Accepted steps."""
+    """The number of accepted steps."""
     error: Scalar
-    """Sum over the steps of the local error allowed in each, in the Euclidean norm of all parameters."""
+    """The sum over the steps of the local error allowed in each, in the Euclidean norm of all parameters."""
     largest: Scalar
     """A bound on the norm of the parameters on the way."""
 

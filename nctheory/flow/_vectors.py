@@ -14,11 +14,11 @@ import numpy as np
 from nctheory.engine import Array
 
 Point = Any
-"""A vector, or a tuple of arrays."""
+"""A point: one vector, or a tuple of arrays."""
 
 
 def dot(a: Point, b: Point) -> Array:
-    """The inner product.
+    """The inner product of two points.
 
     >>> import jax.numpy as jnp
     >>> vector, apart = jnp.ones(6), (jnp.ones(2), jnp.ones((2, 2)))
@@ -31,39 +31,39 @@ def dot(a: Point, b: Point) -> Array:
 
 
 def norm(a: Point) -> Array:
-    """The Euclidean norm."""
+    """The Euclidean norm of a point."""
     return jnp.sqrt(dot(a, a)) if isinstance(a, tuple) else jnp.linalg.norm(a)
 
 
 def rms(a: Point) -> Array:
-    """The root mean square, the norm of step-size controllers."""
+    """The root mean square of a point's numbers, which is the norm of step-size controllers."""
     if not isinstance(a, tuple):
         return jnp.sqrt(jnp.mean(a**2))
     return jnp.sqrt(dot(a, a) / numbers(a))
 
 
 def numbers(a: Point) -> int:
-    """How many numbers a point is made of."""
+    """The number of numbers that a point is made of."""
     return sum(x.size for x in jax.tree.leaves(a))
 
 
 def plus(a: Point, factor: Any, b: Point) -> Point:
-    """a + factor b."""
+    """The point a + factor b."""
     return jax.tree.map(lambda x, y: x + factor * y, a, b)
 
 
 def minus(a: Point, b: Point) -> Point:
-    """a - b."""
+    """The point a - b."""
     return jax.tree.map(lambda x, y: x - y, a, b)
 
 
 def times(factor: Any, a: Point) -> Point:
-    """factor a."""
+    """The point factor a."""
     return jax.tree.map(lambda x: factor * x, a)
 
 
 def pick(condition: Any, a: Any, b: Any) -> Any:
-    """a where the condition holds, else b, array by array."""
+    """The point a where the condition holds, else b, array by array."""
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
 
 

@@ -1,4 +1,4 @@
-"""A census held against a complete analytic list: missing, matched, extra."""
+"""`compare`: a census held against a complete analytic list; entries are missing or matched, rows matched or extra."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -28,19 +28,21 @@ class Comparison(NamedTuple):
     """`extra` rows refute the list, `missing` entries are a failure of the search."""
 
     matched: tuple[Match, ...]
-    """Entries of the list with the rows that stand for them."""
+    """The entries of the list with the rows that stand for them."""
     missing: tuple[CriticalValue | DataCriticalValue, ...]
     extra: tuple[CriticalType, ...]
 
     @property
     def misjudged(self) -> tuple[Match, ...]:
-        """Matches whose kind (minimum or strict saddle) is not as listed."""
+        """The matches whose kind (minimum or strict saddle) is not as listed."""
         return tuple(match for match in self.matched if not match.agrees)
 
 
 @untraced()
 def compare(census: CensusResult, listed: Sequence[CriticalValue | DataCriticalValue]) -> Comparison:
-    """Match rows to entries by rank and by value, to the row's `slack`; several rows may match one entry, and the reverse.
+    """Match rows to entries by rank and by value, to the row's `value_error`.
+
+    Several rows may match one entry, and one row several entries.
 
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(2, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
@@ -50,7 +52,9 @@ def compare(census: CensusResult, listed: Sequence[CriticalValue | DataCriticalV
     """
     matched, extra, met = [], [], set()
     for row in census.rows:
-        near = [i for i, one in enumerate(listed) if one.rank == row.rank and abs(one.value - row.value) <= row.slack]
+        near = [
+            i for i, one in enumerate(listed) if one.rank == row.rank and abs(one.value - row.value) <= row.value_error
+        ]
         if not near:
             extra.append(row)
             continue
@@ -62,7 +66,7 @@ def compare(census: CensusResult, listed: Sequence[CriticalValue | DataCriticalV
 
 
 def expected_gauge(rank: int, widths: Sequence[int]) -> int:
-    r"""Dimension of the orbit of a chain at a product of rank r: $\sum(rd-r(r+1)/2)$ over the internal widths d.
+    r"""The dimension of the orbit of a chain at a product of rank r: $\sum(rd-r(r+1)/2)$ over the internal widths d.
 
     >>> expected_gauge(1, (3, 3)), expected_gauge(3, (3, 3))
     (4, 6)

@@ -1,4 +1,4 @@
-"""One step of the search: damped Gauss-Newton on the gradient, with the dense Hessian."""
+"""A step of the search near a critical point: damped Gauss-Newton on the gradient, with the dense Hessian."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,24 +11,25 @@ from nctheory.engine import EPS, Array, Scalar
 from nctheory.flow import Status, flat_objective
 from nctheory.problems import Problem, unravel
 
-EASE, HARDEN = 0.2, 4.0
-"""Factors on the damping after a step that lowers the gradient norm and after one that does not."""
-LEAST_DAMPING = 1e-3
-"""Fraction of the orbit's curvature below which damping never falls."""
-FLATNESS = 1e-5
+DAMPING_DECREASE, DAMPING_INCREASE = 0.2, 4.0
+"""The factors on the damping after a step that lowers the gradient norm, and after one that does not."""
+MIN_DAMPING = 1e-3
+"""The damping never falls below this fraction of the orbit's curvature."""
+MAX_FLAT_SLOPE = 1e-5
 """A point is gradient-flat where |A g| is at most this fraction of |A||g|."""
-SETTLED = 1e-10
-"""Fraction of the tolerance below which nothing is gained."""
-SLOWEST = 0.97
-"""Ratio of gradient norms above which a point below the tolerance is left alone."""
-LEAP = 0.1
-"""Ratio of gradient norms above which a step may be one to a degenerate point (halving the distance: 1/4 and more)."""
-SHORTEST = 1e-11
-"""Relative length of a step that is no progress."""
+NEGLIGIBLE_GRADIENT = 1e-10
+"""A gradient norm below this fraction of the tolerance is as good as zero."""
+NO_PROGRESS_RATIO = 0.97
+"""A step gains next to nothing if the ratio of the gradient norms after and before is above this."""
+DEGENERATE_STEP_RATIO = 0.1
+"""A step may be one to a degenerate point, which halves the distance, if the ratio of the gradient norms is above this (by
+halving it is 1/4 and more)."""
+MIN_STEP = 1e-11
+"""A step of at most this length, relative to the point, is no progress."""
 
 
-class Seeker(NamedTuple):
-    """One seed on its way."""
+class SearchState(NamedTuple):
+    """The state of one seed of the search."""
 
     point: Array
     value: Array
@@ -41,12 +42,13 @@ class Seeker(NamedTuple):
     """The problem's unit of parameters."""
 
 
-RUNNING, NEAR = -1, -2
-"""Status codes besides those of `Status`: on the way; and near enough for steps with the dense Hessian."""
+RUNNING, NEAR_CRITICAL = -1, -2
+"""The codes of seeds that have not ended, besides those of `Status`: under way; and near enough to a critical point for steps
+with the dense Hessian."""
 
 
 class Trial(NamedTuple):
-    """What a step came to."""
+    """What a step came to; point and norm are the old ones where it was not `better`."""
 
     point: Array
     value: Array
@@ -57,8 +59,11 @@ class Trial(NamedTuple):
     """Whether twice the step led further down."""
 
 
-def attempt(value_and_grad: Callable[[Array], tuple[Scalar, Array]], r: Seeker, norm: Array, step: Array) -> Trial:
-    """The step, or twice it: at a degenerate critical point, where the gradient is quadratic, Newton's leads half the way."""
+def attempt(value_and_grad: Callable[[Array], tuple[Scalar, Array]], r: SearchState, norm: Array, step: Array) -> Trial:
+    """Try the step and twice the step, and take the one with the smaller gradient norm, if that falls.
+
+    At a degenerate critical point, where the gradient is quadratic, Newton's step leads half the way.
+    """
     once, twice = (r.point + times * step for times in (1.0, 2.0))
     (value, ahead), (value_twice, ahead_twice) = value_and_grad(once), value_and_grad(twice)
     reached, reached_twice = jnp.linalg.norm(ahead), jnp.linalg.norm(ahead_twice)
@@ -70,57 +75,69 @@ def attempt(value_and_grad: Callable[[Array], tuple[Scalar, Array]], r: Seeker, 
 
 
 def orbit_curvature(point: Array, norm: Array, length: Array) -> Array:
-    """About the curvature that the symmetry orbit shows where the gradient has this norm, |g|/|y|: the least to damp with.
+    """About the curvature that the symmetry orbit shows where the gradient has this norm: |g|/|y|.
 
     Next to zero the problem's unit of `length` stands for |y|.
     """
     return norm / jnp.maximum(jnp.linalg.norm(point), length)
 
 
-def rounded(tried: Trial, norm: Array, size: Array) -> Bool[Array, ""]:
-    """Whether the gradient is at its rounding; `size` is |A||y|, by which it is rounded.
+def at_rounding(tried: Trial, norm: Array, size: Array) -> Bool[Array, ""]:
+    """Whether the gradient is at its rounding error, which is eps times `size`, |A||y|.
 
-    A step that was doubled, or gained little, may lead to a degenerate point: it goes on from there while that lasts, to tell
-    flat directions from curved ones.
+    A step that was doubled, or gained little, may lead to a degenerate point: the search goes on from there while that lasts,
+    to tell flat directions from curved ones.
     """
-    leapt = tried.better & ~tried.doubled & (tried.norm <= LEAP * norm)
-    still = ~tried.better | unmoved(tried, norm)
-    return (leapt & (tried.norm <= EPS * size)) | (still & (tried.norm <= 8.0 * EPS * size))
+    # After a regular step the norm must be at eps |A||y|; where nothing is gained any more, at eight times that.
+    regular = tried.better & ~tried.doubled & (tried.norm <= DEGENERATE_STEP_RATIO * norm)
+    still = ~tried.better | no_progress(tried, norm)
+    return (regular & (tried.norm <= EPS * size)) | (still & (tried.norm <= 8.0 * EPS * size))
 
 
-def unmoved(tried: Trial, norm: Array) -> Bool[Array, ""]:
+def no_progress(tried: Trial, norm: Array) -> Bool[Array, ""]:
     """Whether a step gained next to nothing."""
-    return tried.better & ~(tried.norm < SLOWEST * norm)
+    return tried.better & ~(tried.norm < NO_PROGRESS_RATIO * norm)
 
 
-def newton_step(problem: Problem, r: Seeker, tolerance: Array, budget: Array) -> Seeker:
+def newton_step(problem: Problem, r: SearchState, tolerance: Array, budget: Array) -> SearchState:
     """One damped Gauss-Newton step for |g|^2/2, (A^2 + mu^2) p = -A g by the Cholesky factor, taken if the norm falls."""
+    # A = Hessian, g = gradient: A g is the gradient of |g|^2/2, whose Gauss-Newton matrix is A^2.
     value_and_grad, size = flat_objective(problem), r.point.size
     (value, gradient), hessian = value_and_grad(r.point), problem.hessian(unravel(problem, r.point))
     norm, extent = jnp.linalg.norm(gradient), jnp.linalg.norm(r.point)
     hessian = 0.5 * (hessian + hessian.T)
     spread = jnp.linalg.norm(hessian)
     slope = hessian @ gradient
+    # The damping mu starts at a tenth of |A|_F, and is at least a thousandth of the orbit's curvature |g|/|y|.
     damping = jnp.maximum(
-        jnp.where(r.damping > 0, r.damping, 0.1 * spread), LEAST_DAMPING * orbit_curvature(r.point, norm, r.length)
+        jnp.where(r.damping > 0, r.damping, 0.1 * spread), MIN_DAMPING * orbit_curvature(r.point, norm, r.length)
     )
+    # Levenberg's equation (A^2 + mu^2) p = -A g; mu^2 is at least 1e-30 |A|^2, so that it is never zero.
     matrix = hessian @ hessian + (damping**2 + 1e-30 * spread**2) * jnp.eye(size)
     step = -jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), slope)
     tried = attempt(value_and_grad, r, norm, step)
     now, better, steps = tried.norm, tried.better, r.steps + 2 * size + 1
-    flat = jnp.linalg.norm(slope) <= FLATNESS * spread * norm
-    short = jnp.linalg.norm(step) <= SHORTEST * extent
+    # A seed is stuck where its step is too short, where no damping makes the norm fall, and at a gradient-flat point, where
+    # g is not zero but A g is.
+    flat = jnp.linalg.norm(slope) <= MAX_FLAT_SLOPE * spread * norm
+    short = jnp.linalg.norm(step) <= MIN_STEP * extent
     solved = jnp.all(jnp.isfinite(step))  # where the factor broke down, more damping is tried
     stuck = short | (damping > 1e8 * spread) | (flat & solved & (now > 0.99 * norm))
     status = jnp.where(stuck & ~(now <= tolerance), int(Status.STALLED), RUNNING)
     status = jnp.where(steps >= budget, int(Status.BUDGET_SPENT), status)
-    at_rest = (now <= SETTLED * tolerance) | unmoved(tried, norm) | rounded(tried, norm, spread * extent) | stuck
+    # Below the tolerance a seed goes on until nothing is gained.
+    at_rest = (
+        (now <= NEGLIGIBLE_GRADIENT * tolerance)
+        | no_progress(tried, norm)
+        | at_rounding(tried, norm, spread * extent)
+        | stuck
+    )
     status = jnp.where((now <= tolerance) & at_rest, int(Status.CONVERGED), status)
-    return Seeker(
+    return SearchState(
         point=tried.point,
         value=jnp.where(better, tried.value, value),
         grad_norm=now,
-        damping=damping * jnp.where(better, EASE, HARDEN),
+        damping=damping * jnp.where(better, DAMPING_DECREASE, DAMPING_INCREASE),
         steps=steps,
         peak=jnp.maximum(r.peak, norm),
         status=jnp.where(jnp.isfinite(norm), status, int(Status.DIVERGED)),

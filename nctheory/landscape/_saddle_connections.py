@@ -1,4 +1,4 @@
-"""Which saddle descends to which critical point: both ends of the most negative direction, followed by gradient flow."""
+"""`saddle_connections`: the critical points to which the gradient flow leads off a saddle, on both sides of it."""
 
 from typing import NamedTuple
 
@@ -8,15 +8,16 @@ import numpy as np
 
 from nctheory.engine import float64, shown, untraced
 from nctheory.flow import solve_from
-from nctheory.landscape._census import CensusResult, invariant_units, type_invariants
+from nctheory.landscape._census import CensusResult
+from nctheory.landscape._orbit_types import invariant_units, type_invariants
 from nctheory.problems import Problem, Scales, ravel, scales_of, unravel
 
 PUSH = 1e-3
-"""Length of the first step off a saddle, relative to the point's norm (or the problem's unit)."""
+"""The length of the first step off a saddle, relative to the point's norm (or the problem's unit)."""
 SAME_VALUE, SAME_INVARIANTS = 1e-6, 1e-3
-"""Relative distances within which an end is a row of the census."""
-LEAST_VALUE = 1e-3
-"""In the problem's unit: what values nearer to zero are compared by."""
+"""An end is a row of the census if value and invariants differ by at most this, relatively."""
+MIN_VALUE = 1e-3
+"""A value nearer to zero than this, in the problem's unit, is compared as if it were this large."""
 
 
 @shown()
@@ -24,13 +25,13 @@ class SaddleConnection(NamedTuple):
     """One flow line out of a saddle."""
 
     origin: int
-    """Row of the census that it leaves."""
+    """The row of the census that it leaves."""
     side: int
     """+1 or -1: which end of the negative direction."""
     end: int
-    """Row at which it arrives; -1 where it did not converge, or to a point that the census lacks."""
+    """The row at which it arrives; -1 where it did not converge, or to a point that the census lacks."""
     value: float
-    """Objective where it arrives."""
+    """The objective where it arrives."""
 
 
 @untraced()
@@ -50,15 +51,15 @@ def saddle_connections(problem: Problem, census: CensusResult) -> tuple[SaddleCo
     saddles = [i for i, row in enumerate(census.rows) if row.kind == "strict saddle"]
     if not saddles:
         return ()
-    begun, origins, units = [], [], scales_of(problem)
+    starts, origins, units = [], [], scales_of(problem)
     for i in saddles:
         row = census.rows[i]
         flat = np.asarray(ravel(jax.tree.map(jnp.asarray, row.params)))
         push = PUSH * max(float(np.linalg.norm(flat)), units.length)
         for side in (1, -1):
-            begun.append(flat + side * push * row.direction)
+            starts.append(flat + side * push * row.direction)
             origins.append((i, side))
-    ends = solve_from(problem, unravel(problem, np.stack(begun)))
+    ends = solve_from(problem, unravel(problem, np.stack(starts)))
     invariants, own = type_invariants(problem, ends.params), invariant_units(problem)
     found = []
     for k, (i, side) in enumerate(origins):
@@ -73,7 +74,7 @@ def _row(census: CensusResult, value: float, invariants: np.ndarray, units: Scal
     near = [
         i
         for i, row in enumerate(census.rows)
-        if abs(row.value - value) <= SAME_VALUE * max(abs(value), LEAST_VALUE * float(units.value))
+        if abs(row.value - value) <= SAME_VALUE * max(abs(value), MIN_VALUE * float(units.value))
         and np.linalg.norm((row.invariants - invariants) / own) <= SAME_INVARIANTS * extent
     ]
     return min(near, key=lambda i: abs(census.rows[i].value - value), default=-1)

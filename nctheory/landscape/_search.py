@@ -1,4 +1,4 @@
-"""The search: a Levenberg-Marquardt method on the gradient, which stops at critical points of every index."""
+"""`search`: a Levenberg-Marquardt method on the gradient's norm, which stops at critical points of every index."""
 
 import os
 from collections.abc import Callable
@@ -10,42 +10,46 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import Array, float64, light_jit, one_at_a_time, rounded_up, run_lanes
+from nctheory.engine import Array, fast_compile, float64, one_at_a_time, rounded_up, run_lanes
 from nctheory.flow import Ensemble
-from nctheory.landscape._levenberg import NEAR, RUNNING, Seeker, newton_step
+from nctheory.landscape._levenberg import NEAR_CRITICAL, RUNNING, SearchState, newton_step
 from nctheory.landscape._starts import search_starts
-from nctheory.landscape._walk import begin_walk, walk
+from nctheory.landscape._walk import begin_products, product_step
 from nctheory.problems import DeepLinear, Problem, scales_of, size, unravel
 
-MOST_PARAMETERS = 1200
+MAX_PARAMETERS = 1200
 """The search ends with the dense Hessian where products with it do not lead to a critical point."""
 BLOCK = 1024
-"""Seeds of one call of the compiled program."""
+"""The largest number of seeds of one call of the compiled program."""
 MATRIX_NUMBERS = 2**18
-"""Entries of all Hessians that are worked on at a time."""
+"""The number of entries of all Hessians that are worked on at a time."""
 
-_starts = one_at_a_time(partial(light_jit, static_argnames="lanes")(search_starts))
+_starts = one_at_a_time(partial(fast_compile, static_argnames="lanes")(search_starts))
 
 
-@partial(light_jit, static_argnames="lanes")
-def _walk(problem: Problem, seekers: Seeker, live: Array, tolerance: Array, budget: Array, lanes: int) -> Seeker:
+@partial(fast_compile, static_argnames="lanes")
+def _walk(
+    problem: Problem, states: SearchState, live: Array, tolerance: Array, budget: Array, lanes: int
+) -> SearchState:
     return run_lanes(
-        seekers,
+        states,
         live,
-        load=lambda r: begin_walk(problem, r),
-        advance=lambda w: walk(problem, w, tolerance, budget),
-        finished=lambda w: w.seeker.status != RUNNING,
-        unload=lambda w: w.seeker,
+        load=lambda r: begin_products(problem, r),
+        advance=lambda w: product_step(problem, w, tolerance, budget),
+        finished=lambda w: w.state.status != RUNNING,
+        unload=lambda w: w.state,
         lanes=lanes,
     )
 
 
 @one_at_a_time
-@partial(light_jit, static_argnames="lanes")
-def _seek(problem: Problem, seekers: Seeker, live: Array, tolerance: Array, budget: Array, lanes: int) -> Seeker:
+@partial(fast_compile, static_argnames="lanes")
+def _seek(
+    problem: Problem, states: SearchState, live: Array, tolerance: Array, budget: Array, lanes: int
+) -> SearchState:
     return run_lanes(
-        seekers,
-        live & (seekers.status == RUNNING),
+        states,
+        live & (states.status == RUNNING),
         load=lambda r: r,
         advance=lambda r: newton_step(problem, r, tolerance, budget),
         finished=lambda r: r.status != RUNNING,
@@ -55,9 +59,9 @@ def _seek(problem: Problem, seekers: Seeker, live: Array, tolerance: Array, budg
 
 
 def _lanes(parameters: int) -> int:
-    """Seeds worked on at a time, a function of the problem alone.
+    """The number of seeds worked on at a time, which depends on the problem alone.
 
-    Sums are rounded otherwise in one lane than in many, and a start between two basins would end in the other. (48, 200 and
+    Sums are rounded differently in one lane than in many, and a start between two basins would end in the other. (48, 200 and
     1,000 parameters: 32, 32 and 8, measured to be the fastest within a tenth.)
     """
     return 1 << int(np.clip(2**13 // parameters, 8, 32)).bit_length() - 1
@@ -72,7 +76,7 @@ def search(
     progress: Callable[[int], None] | None = None,
     light: bool = False,
 ) -> Ensemble:
-    """Critical points from many starts, as an `Ensemble`: a seed that is `converged` ended at one.
+    """Search for critical points from many starts; a seed of the `Ensemble` that is `converged` ended at one.
 
     `stalled` seeds ended where the gradient is not zero but its norm has no descent direction (A g = 0): such gradient-flat
     points are told by three signs, the gradient norm, the length of the step and |A g|, and are never counted. A seed ends at
@@ -81,9 +85,9 @@ def search(
     Raises ValueError for more parameters than the dense Hessian of every start allows.
     """
     parameters = size(problem)
-    if parameters > MOST_PARAMETERS:
+    if parameters > MAX_PARAMETERS:
         raise ValueError(
-            f"problem: the search solves with dense Hessians, for at most {MOST_PARAMETERS} parameters, got {parameters}; "
+            f"problem: the search solves with dense Hessians, for at most {MAX_PARAMETERS} parameters, got {parameters}; "
             "take fewer samples a class, or the reduced form (nct.problems.reduce_to_class_means)"
         )
     lanes = _lanes(parameters)
@@ -95,18 +99,19 @@ def search(
     blocks = np.array_split(np.asarray(seeds), min(len(seeds), workers * rounds))
     width = max(rounded_up(len(blocks[0]), parameters), lanes)
 
-    # Objectives of other problems may hold factorisations.
-    stroll = _walk if isinstance(problem, DeepLinear) else one_at_a_time(_walk)
+    # The objective of a problem that is not a chain may hold factorisations, of which one program may run at a time.
+    walk = _walk if isinstance(problem, DeepLinear) else one_at_a_time(_walk)
 
     @float64
-    def run(block: np.ndarray) -> Seeker:
+    def run(block: np.ndarray) -> SearchState:
         padded, live = jnp.asarray(np.resize(block, width)), jnp.arange(width) < len(block)
         points = _starts(problem, key, padded, lanes, light=light)
         zero, count = np.zeros(width), np.zeros(width, np.int64)
-        found = Seeker(points, zero, zero, zero, count, zero, np.full(width, RUNNING), zero + units.length)
-        found = stroll(problem, found, live, wanted, budget, lanes, light=light)
+        found = SearchState(points, zero, zero, zero, count, zero, np.full(width, RUNNING), zero + units.length)
+        found = walk(problem, found, live, wanted, budget, lanes, light=light)
+        # Seeds near a critical point go on with the dense Hessian.
         status = np.asarray(found.status)
-        found = found._replace(status=np.where(status == NEAR, RUNNING, status))
+        found = found._replace(status=np.where(status == NEAR_CRITICAL, RUNNING, status))
         found = _seek(problem, found, live, wanted, budget, dense, light=light)
         if progress is not None:
             progress(len(block))

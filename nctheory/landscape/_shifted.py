@@ -1,4 +1,4 @@
-"""A symmetric equation with an imaginary shift, by minimal residuals: a damped Newton step at one product an iteration."""
+"""Minimal residuals for a symmetric equation with an imaginary shift: a damped Newton step at one product an iteration."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,33 +11,33 @@ from nctheory.engine import Array
 
 
 class Shifted(NamedTuple):
-    r"""Where the solution of $(A+i\mu)x=b$ stands, for a symmetric A and real b; scalars are complex, vectors real.
+    r"""The state of the iteration for $(A+i\mu)x=b$ stands, for a symmetric A and real b; scalars are complex, vectors real.
 
     With Lanczos vectors of A alone, real as they are, minimal residuals (Paige and Saunders 1975) need one product an
     iteration and only change in their rotations, which are complex.
     """
 
     solution: Array
-    """Real part of x."""
+    """The real part of x."""
     vector: Array
     before: Array
     """The last two Lanczos vectors."""
     beta: Array
     directions: tuple[Array, Array, Array, Array]
-    """Real and imaginary part of the last direction, and of the one before."""
+    """The real and imaginary parts of the last direction, and of the one before."""
     rotations: tuple[Array, Array, Array, Array]
-    """Cosine and sine of the last rotation, and of the one before."""
+    """The cosine and sine of the last rotation, and of the one before."""
     spread: Array
-    """Largest |A v| of a Lanczos vector: at most |A|, and about it unless b lies along soft directions."""
+    """The largest |A v| of a Lanczos vector v, which is at most |A|, and about |A| unless b lies along soft directions."""
     left: Array
-    """Its modulus is the residual's norm."""
+    """The last entry of the turned right-hand side; its modulus is the residual's norm."""
     initial: Array
     """The norm of b."""
     iteration: Array
 
 
 def shifted_start(rhs: Array) -> Shifted:
-    """Before the first iteration, at zero."""
+    """The state before the first iteration, at x = 0."""
     norm, zero = jnp.linalg.norm(rhs), jnp.zeros_like(rhs)
     one, none = jnp.ones((), complex), jnp.zeros((), complex)
     unit = rhs / jnp.where(norm > 0, norm, 1.0)
@@ -54,13 +54,15 @@ def shifted_unfinished(s: Shifted, residual: float | Array, iterations: int | Ar
 
 
 def shifted_step(product: Callable[[Array], Array], shift: Array, s: Shifted) -> Shifted:
-    """One iteration."""
+    """One iteration of minimal residuals."""
+    # Lanczos: A v_j = beta_{j-1} v_{j-1} + alpha v_j + beta_j v_{j+1}, so that V^T (A + i mu) V is tridiagonal.
     image = product(s.vector) - s.beta * s.before
     diagonal = s.vector @ image
     image = image - diagonal * s.vector
     beta = jnp.linalg.norm(image)
     c, sine, c_before, sine_before = s.rotations
-    # The new column of the tridiagonal matrix, turned by the two rotations before it.
+    # QR: the new column (beta_{j-1}, alpha + i mu, beta_j) is turned by the two rotations before it, which fills in the entry
+    # two rows up; a new rotation then makes its last entry vanish.
     across = s.beta.astype(complex)
     far, near, corner = sine_before * across, c_before * across, jax.lax.complex(diagonal, shift)
     near, corner = c * near + sine * corner, c * corner - jnp.conj(sine) * near
@@ -68,12 +70,14 @@ def shifted_step(product: Callable[[Array], Array], shift: Array, s: Shifted) ->
     phase, length = corner / modulus.astype(complex), jnp.hypot(modulus, beta)
     cosine = (modulus / length).astype(complex)
     turn = phase * (beta / length).astype(complex)
+    # The new direction is d_j = (v_j - near d_{j-1} - far d_{j-2}) / r_jj, here by its real part x and imaginary part y.
     re, im, re_before, im_before = s.directions
     p, q, p_far, q_far = jnp.real(near), jnp.imag(near), jnp.real(far), jnp.imag(far)
     x = s.vector - p * re + q * im - p_far * re_before + q_far * im_before
     y = -p * im - q * re - p_far * im_before - q_far * re_before
     inverse = jnp.conj(phase) / length.astype(complex)
     x, y = jnp.real(inverse) * x - jnp.imag(inverse) * y, jnp.real(inverse) * y + jnp.imag(inverse) * x
+    # The solution moves by cosine times the last entry of the right-hand side; what remains of that entry is the residual.
     along = cosine * s.left
     return Shifted(
         solution=s.solution + jnp.real(along) * x - jnp.imag(along) * y,
@@ -90,9 +94,9 @@ def shifted_step(product: Callable[[Array], Array], shift: Array, s: Shifted) ->
 
 
 def shifted_steps(product: Callable[[Array], Array], shift: Array, s: Shifted, number: int) -> Shifted:
-    r"""So many iterations more; Re x tends to $(A^2+\mu^2)^{-1}Ab$, the damped least-squares solution of A x = b.
+    r"""Do this many more iterations; Re x tends to $(A^2+\mu^2)^{-1}Ab$, the damped least-squares solution of A x = b.
 
-    More of them than needed do no harm.
+    More iterations than needed do no harm.
 
     >>> import jax, numpy as np
     >>> with jax.enable_x64(True):

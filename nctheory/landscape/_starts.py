@@ -1,4 +1,4 @@
-"""Where a search for critical points of every index begins: many scales, low ranks, unbalanced factors, along descents."""
+"""The starts of a search for critical points of every index: many scales, low ranks, unbalanced factors, along descents."""
 
 from typing import NamedTuple
 
@@ -13,15 +13,16 @@ from nctheory.problems import ChainParams, DeepLinear, Problem, internal_spaces,
 KINDS = 6
 STEPS_PER_BLOCK = 8
 SCALES = (0.2, 4.0)
-"""Smallest and largest scale of a start, drawn log-uniformly."""
+"""The smallest and the largest scale of a start, which is drawn log-uniformly."""
 DESCENT_STEPS, STRIDE, NEAR_ZERO = 200, 0.05, 0.02
-"""Most steps of a descent, the length of each relative to the point's, and what that is at least, in the problem's unit."""
+"""The largest number of steps of a descent; the length of each, relative to the point's norm; and what is added to this norm,
+in the problem's unit."""
 
 
 class _Walker(NamedTuple):
     point: Array
     steps: Array
-    """Steps of descent still to be taken."""
+    """The steps of descent still to be taken."""
 
 
 def search_starts(problem: Problem, key: PRNGKeyArray, seeds: Array, lanes: int) -> Float[Array, "seeds P"]:
@@ -58,11 +59,12 @@ def _draw(problem: Problem, key: PRNGKeyArray, seed: Array) -> _Walker:
     uneven = jax.tree.unflatten(structure, [factor * leaf for factor, leaf in zip(factors, leaves, strict=True)])
     thin = low_rank(problem, plain, three) if isinstance(problem, DeepLinear) else plain
     kind = seed % KINDS
-    begun = jnp.stack([flat, ravel(thin), ravel(problem.init(drawn, 0.1 * scale)), ravel(uneven), flat, ravel(thin)])[
+    chosen = jnp.stack([flat, ravel(thin), ravel(problem.init(drawn, 0.1 * scale)), ravel(uneven), flat, ravel(thin)])[
         kind
     ]
+    # Kinds 2, 4 and 5 walk downhill for a random number of steps.
     steps = jnp.where((kind == 2) | (kind >= 4), jax.random.randint(two, (), 1, DESCENT_STEPS), 0)
-    return _Walker(begun, steps)
+    return _Walker(chosen, steps)
 
 
 def low_rank(problem: DeepLinear, params: ChainParams, key: PRNGKeyArray) -> ChainParams:
@@ -76,6 +78,7 @@ def low_rank(problem: DeepLinear, params: ChainParams, key: PRNGKeyArray) -> Cha
         key, sub = jax.random.split(key)
         width = problem.widths[space]
         frame = jax.random.orthogonal(sub, width, dtype=jnp.float64)
+        # Q diag(1..1, 0..0) Q^T with a random orthogonal Q, applied to both neighbours of the space.
         projector = jnp.where((jnp.arange(width) < rank)[None, :], frame, 0.0) @ frame.T
         weights[space] = weights[space] @ projector
         if space == 0:
@@ -86,7 +89,7 @@ def low_rank(problem: DeepLinear, params: ChainParams, key: PRNGKeyArray) -> Cha
 
 
 def _descend(problem: Problem, walker: _Walker) -> _Walker:
-    """Follow the gradient downhill for a block of steps of fixed relative length."""
+    """Follow the gradient downhill for a block of steps of a fixed relative length."""
     value_and_grad, least = flat_objective(problem), NEAR_ZERO * problem.characteristic_scales().length
 
     def step(i: Array, now: _Walker) -> _Walker:

@@ -1,6 +1,11 @@
-"""What is minimised: losses, the linear chain with its gauge group, and the cheapest factorisation of a matrix.
+"""The problems room says what is minimised; nothing in it knows a theorem or a solver.
 
-Every real hyperparameter is an array leaf; shapes and kinds are static. Nothing here knows a theorem or a solver.
+A `Problem` is an objective over a pytree of parameters, with its random starts, its units and its symmetry. `DeepLinear` is
+the linear chain, whose free features make it the unconstrained-feature model, with any `Loss` on its logits; others are the
+layer-peeled model, margins and the cheapest factorisations of a matrix. Every real hyperparameter is an array leaf, and every
+shape or kind is static, so that problems that differ in numbers only are a `Family` with one compiled program. The continuous
+symmetry is known exactly: `gauge_tangents` spans its orbit, and `gauge_penalty` is a form that is positive along the orbit.
+Users write problems and losses of their own by subclassing `Problem` and `Loss`.
 """
 
 from nctheory.problems._balanced import BalancedStarts, balanced_chain

@@ -10,7 +10,7 @@ from nctheory.problems._gauge import ChainParams
 
 
 def balance_defect(problem: Any, start: ChainParams, params: ChainParams, time: Scalar) -> Scalar:
-    """See `DeepLinear.conservation_defect`."""
+    """The defect that `DeepLinear.conservation_defect` describes."""
     decay, factors, before = jnp.asarray(problem.weight_decay), list(params.weights), list(start.weights)
     rates = list(decay[: problem.depth])
     steady = [jnp.asarray(True)] * problem.depth  # whether all entries of a factor have one decay
@@ -22,6 +22,7 @@ def balance_defect(problem: Any, start: ChainParams, params: ChainParams, time: 
     for (low, up), (low0, up0), (a, b), (x, y) in zip(
         pairwise(factors), pairwise(before), pairwise(rates), pairwise(steady), strict=True
     ):
+        # D(t) = U^T U - F F^T follows e^{-2 lambda t} D(0); what counts are neighbours of one decay.
         now, terms = _imbalance(low, up)
         law = jnp.exp(-2.0 * a * time) * _imbalance(low0, up0)[0]
         away = jnp.sqrt(jnp.sum((now - law) ** 2)) / jnp.where(terms > 0, terms, 1.0)

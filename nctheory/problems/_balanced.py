@@ -12,7 +12,7 @@ from nctheory.problems._gauge import ChainParams
 from nctheory.problems._starts import Starts
 
 SPREAD = (0.5, 1.5)
-"""Range of the singular values of every factor at a start of scale 1."""
+"""The range of the singular values of every factor at a start of scale 1."""
 
 
 class BalancedStarts(Starts):

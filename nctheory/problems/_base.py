@@ -11,15 +11,16 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import EPS, Array, Scalar, float64, in_few_lengths, light_jit, map_in_blocks
+from nctheory.engine import EPS, Array, Scalar, fast_compile, float64, in_few_lengths, map_in_blocks
 from nctheory.problems._scales import Scales, nearest_scale
 
 Params = Any
 """A pytree of float64 arrays; with a leading seeds axis on every leaf where a batch is meant."""
 
 
-SCALE_STARTS, NEARER = 9, (1.0, 1 / 8, 1 / 64, 1 / 512)
-"""Starts whose medians are a problem's characteristic scales, and the scales of starts at which the gradient is seen."""
+SCALE_STARTS, START_SCALES = 9, (1.0, 1 / 8, 1 / 64, 1 / 512)
+"""The number of starts whose medians are a problem's characteristic scales, and the scales of these starts at which the
+gradient is looked at."""
 
 
 class NoCertificate(ValueError):
@@ -43,7 +44,7 @@ class Problem(eqx.Module):
         """The value to be minimised."""
 
     def value_and_grad(self, params: Params) -> tuple[Scalar, Params]:
-        """Objective and gradient; override where a closed form is cheaper than autodiff."""
+        """The objective and its gradient; override where a closed form is cheaper than autodiff."""
         return jax.value_and_grad(self.objective)(params)
 
     def value_terms(self, params: Params) -> Scalar:
@@ -68,13 +69,13 @@ class Problem(eqx.Module):
         return _scales_of_starts(self)
 
     def hessian(self, params: Params) -> Float[Array, "P P"]:
-        """Second derivatives in the order of `ravel`, by products with the columns of I; override where a form is known."""
+        """The Hessian in the order of `ravel`, by products with the columns of I; override where a form is known."""
         vector = ravel_pytree(params)[0]
         _, product = jax.linearize(lambda y: ravel(self.value_and_grad(unravel(self, y))[1]), vector)
         return map_in_blocks(product, jnp.eye(vector.size))
 
     def velocity(self, params: Params) -> Params:
-        r"""Where the flow moves a point: $-\nabla f$; a flow on a constraint set overrides it by its projection."""
+        r"""The flow's velocity at a point, $-\nabla f$; a flow on a constraint set overrides it by its projection."""
         return jax.tree.map(jnp.negative, self.value_and_grad(params)[1])
 
     def conservation_defect(self, start: Params, params: Params, time: Scalar) -> Scalar:
@@ -86,11 +87,11 @@ class Problem(eqx.Module):
         raise NotImplementedError(f"{type(self).__name__} has no samples to draw from")
 
     def invariants(self, params: Params) -> Array | Scalar:
-        """Quantities that do not see the gauge and tell two end states apart; by default only the value."""
+        """The quantities that do not see the gauge and tell two end states apart; by default only the value."""
         return self.objective(params)
 
     def gauge_tangents(self, params: Params) -> Params:
-        """Tangent vectors of the symmetry orbit through `params`, stacked on a leading axis; by default none."""
+        """The tangent vectors of the symmetry orbit through `params`, stacked on a leading axis; by default none."""
         return jax.tree.map(lambda x: jnp.zeros((0, *x.shape), x.dtype), params)
 
     def gauge_penalty(self, params: Params, vector: Params) -> Params:
@@ -113,12 +114,12 @@ class Problem(eqx.Module):
 
 
 def template(problem: Problem) -> Params:
-    """Shapes and dtypes of the parameters, without computing them."""
+    """The shapes and dtypes of the parameters, without computing them."""
     return _template(*shape_of(problem))
 
 
 def shape_of(problem: Problem) -> tuple[Any, tuple[tuple[tuple[int, ...], Any], ...]]:
-    """All of a problem but its numbers: problems of equal shape share their compiled programs."""
+    """The form of a problem, which is all of it but its numbers: problems of equal shape share their compiled programs."""
     leaves, structure = jax.tree.flatten(problem)
     return structure, tuple((np.shape(x), jnp.result_type(x)) for x in leaves)
 
@@ -170,26 +171,28 @@ def check_points(
 
 
 def size(problem: Problem) -> int:
-    """Number of real parameters."""
+    """The number of real parameters."""
     return sum(leaf.size for leaf in jax.tree.leaves(template(problem)))
 
 
 def rounding(problem: Problem, scale: np.ndarray | float) -> Any:
-    """Rounding error of a quantity of the given size computed from all parameters."""
+    """The rounding error of a quantity of the given size computed from all parameters."""
     return 8 * EPS * np.sqrt(size(problem)) * np.maximum(np.abs(scale), np.finfo(np.float64).tiny / EPS**2)
 
 
-@light_jit
+@fast_compile
 def _scales_of_starts(problem: Problem) -> Scales:
     def sizes(seed: Array, scale: Array) -> Array:
         point = problem.init(jax.random.fold_in(jax.random.key(0), seed), scale)
         pair = (point, problem.value_and_grad(point)[1])
         return jnp.stack([jnp.sqrt(jnp.mean(ravel_pytree(one)[0] ** 2)) for one in pair])
 
-    scales, seeds = jnp.asarray(NEARER, jnp.float64), jnp.arange(SCALE_STARTS)
+    # The root mean squares of points and of gradients, medians over the starts, for each scale t; |g|/t is least where the
+    # starts are nearest to the critical points.
+    scales, seeds = jnp.asarray(START_SCALES, jnp.float64), jnp.arange(SCALE_STARTS)
     seen = jax.vmap(lambda scale: jnp.median(jax.vmap(lambda seed: sizes(seed, scale))(seeds), axis=0))(scales)
     slopes = seen[:, 1] / scales
-    slope = jnp.min(jnp.where(slopes > 0, slopes, jnp.inf))  # not a number, or no slope: nothing is known
+    slope = jnp.min(jnp.where(slopes > 0, slopes, jnp.inf))  # a slope that is zero or not a number says nothing
     return Scales(nearest_scale(seen[0, 0]), nearest_scale(slope))
 
 
@@ -198,14 +201,14 @@ def scales_of(problem: Problem) -> Scales:
     return Scales(*map(float, problem.characteristic_scales()))
 
 
-@light_jit
+@fast_compile
 def _value_terms(problem: Problem, points: Params) -> Array:
     return map_in_blocks(problem.value_terms, points)
 
 
 @float64
 def value_rounding(problem: Problem, params: Params) -> Float[np.ndarray, " S"]:
-    r"""Rounding error of the objective at every point of a batch: $8\varepsilon\sqrt P$ times `problem.value_terms`.
+    r"""The rounding error of the objective at every point of a batch: $8\varepsilon\sqrt P$ times `problem.value_terms`.
 
     `params` has a leading seeds axis on every leaf; P is the number of parameters, and the root of it stands for the sums,
     whose errors are of either sign. A value that is a difference of larger terms is known to no better than this, however
@@ -225,7 +228,7 @@ def value_rounding(problem: Problem, params: Params) -> Float[np.ndarray, " S"]:
 
 
 def ravel(params: Params) -> Float[Array, "P"]:
-    """One parameter pytree as a vector.
+    """The parameters, one pytree, as a vector.
 
     >>> import numpy as np
     >>> ravel((np.eye(2), np.array([5.0]))).tolist()
@@ -238,7 +241,7 @@ def ravel(params: Params) -> Float[Array, "P"]:
 
 
 def unravel(problem: Problem, vector: Float[Array, "*batch P"]) -> Params:
-    """Inverse of `ravel`, by static slices; leading axes are kept.
+    """The inverse of `ravel`, by static slices; leading axes are kept.
 
     >>> import numpy as np
     >>> import nctheory as nct

@@ -47,7 +47,7 @@ class DeepLinear(Problem):
     """lambda_b; None where there is no bias."""
     inputs: Float[Array, "d_0 M"] | None
     counts: tuple[int, ...] | None = eqx.field(static=True)
-    """Samples of each class; None where the targets are no classes."""
+    """The number of samples of each class; None where the targets are no classes."""
     reduced_form: bool = eqx.field(static=True)
     """Whether columns are class means."""
     bias_row: Float[Array, "M"] | None
@@ -62,12 +62,12 @@ class DeepLinear(Problem):
 
     @property
     def depth(self) -> int:
-        """Number of weight layers L."""
+        """The number of weight layers L."""
         return len(self.widths) - 1
 
     @property
     def factors(self) -> int:
-        """Number of matrices whose product the logits are: L, and one more where the features are free."""
+        """The number of matrices whose product the logits are: L, and one more where the features are free."""
         return self.depth + (self.inputs is None)
 
     @property
@@ -89,7 +89,7 @@ class DeepLinear(Problem):
         return self.normal_start(key, scale) if self.starts is None else self.starts(self, key, scale)
 
     def normal_start(self, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
-        """Independent normal entries: variance scale^2/fan-in in the weights, scale^2/d_0 in H, scale^2/K in b."""
+        """A start of independent normal entries: variance scale^2/fan-in in the weights, scale^2/d_0 in H, scale^2/K in b."""
         shapes = [*zip(self.widths[1:], self.widths[:-1], strict=True)]
         fans = [shape[1] for shape in shapes]
         if self.inputs is None:
@@ -109,8 +109,9 @@ class DeepLinear(Problem):
         )
 
     def characteristic_scales(self) -> Scales:
-        r"""Of squared error from the data: the fit is of the size of $\sum_jq_j|y_j|^2$, and every free factor of that of the
-        F-th root of the targets' size over the inputs'. The logits of the library's other losses have units of their own.
+        r"""The scales of squared error, from the data: the fit is of the size of $\sum_jq_j|y_j|^2$, and every free factor of
+        the size of the F-th root of the targets' size over the inputs'. The logits of the library's other losses have units of
+        their own.
         """
         if self._has_own_objective() or not is_loss(self.loss, "mse"):
             # Labels have no unit, and neither have logits; only a loss of a user's own may have one.
@@ -158,13 +159,15 @@ class DeepLinear(Problem):
         return fit + self.regulariser(params)
 
     def value_and_grad(self, params: ChainParams) -> tuple[Scalar, ChainParams]:
-        # By hand: about a third cheaper than autodiff in batches of small matrices.
+        # By hand, because that is about a third cheaper than autodiff in batches of small matrices. Forward: A_l = W_l A_{l-1}
+        # with A_0 = H.
         layers = [self.lowest(params)]
         for weight in params.weights:
             layers.append(weight @ layers[-1])
         logits = self._with_bias(layers[-1], params.bias)
         value = self.column_weight @ self.loss.value(logits, self.targets) + self.regulariser(params)
 
+        # Backward: B = grad l(Z) diag(q), the gradient of W_l is B A_{l-1}^T + lambda_l W_l, and B <- W_l^T B.
         back = self.loss.gradient(logits, self.targets) * self.column_weight[None, :]
         bias = None
         if params.bias is not None and self.bias_decay is not None:
@@ -202,7 +205,7 @@ class DeepLinear(Problem):
         return any(getattr(type(self), name) is not getattr(DeepLinear, name) for name in _OF_THE_OBJECTIVE)
 
     def hessian(self, params: ChainParams) -> Float[Array, "P P"]:
-        """In closed form, unless a kind of chain has an objective of its own."""
+        """The Hessian in closed form, unless a kind of chain has an objective of its own."""
         return super().hessian(params) if self._has_own_objective() else chain_hessian(self, params)
 
     def invariants(self, params: ChainParams) -> Float[Array, "K M"]:
@@ -225,7 +228,7 @@ class DeepLinear(Problem):
         return eqx.tree_at(lambda problem: problem.column_weight, self, share)
 
     def gauge_tangents(self, params: ChainParams) -> ChainParams:
-        r"""Tangents of O(d) acting between neighbouring layers, and of the constant shift of b where that is free.
+        r"""The tangents of O(d) acting between neighbouring layers, and of the constant shift of b where that is free.
 
         In the internal space of width d, a skew matrix A moves the factor below by A F and the factor above by -F A;
         where neither of the two is decayed, any matrix A does (the group is GL(d)).

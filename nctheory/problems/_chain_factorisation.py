@@ -37,11 +37,11 @@ class MinimalChainFactorisation(Problem):
 
     @property
     def depth(self) -> int:
-        """Number of weight layers M."""
+        """The number of weight layers M."""
         return len(self.widths)
 
     def characteristic_scales(self) -> Scales:
-        """Those of ordinary numbers: the decays, which may differ by orders of magnitude, tell no size of a factor."""
+        """The scales of ordinary numbers: the decays, which may differ by orders of magnitude, tell no size of a factor."""
         return ORDINARY
 
     def init(self, key: PRNGKeyArray, scale: Scalar) -> Params:

@@ -86,21 +86,7 @@ def deep_linear(
     if inputs is not None and targets is None:
         raise ValueError("targets: expected a K x N array, because inputs are given")
 
-    if classes is not None:
-        labels = np.repeat(np.arange(len(classes)), classes)
-        encoded = resolved.encode(np.eye(len(classes))[:, labels])
-    else:
-        encoded = _matrix("targets", targets, rows=dims[-1], what="K")
-    if is_loss(resolved, "cross_entropy") and classes is None:
-        sums = np.asarray(encoded).sum(axis=0)
-        if np.any(np.asarray(encoded) < 0) or not np.allclose(sums, 1.0, rtol=0, atol=1e-12):
-            raise ValueError("targets: cross-entropy expects columns that are probability distributions")
-    if classes is None:
-        resolved.check_targets(np.asarray(encoded))
-    if resolved.has_profile and classes is None:
-        given_labels = np.asarray(encoded)
-        if np.any((given_labels != 0) & (given_labels != 1)) or np.any(given_labels.sum(axis=0) != 1):
-            raise ValueError(f"targets: {resolved.name} expects one-hot columns")
+    encoded = _encoded(resolved, classes, targets, dims[-1])
     check_loss(resolved, encoded)
     samples = encoded.shape[1]
     given = None
@@ -127,6 +113,28 @@ def deep_linear(
         reduced_form=False,
         bias_row=None,
     )
+
+
+def _encoded(
+    resolved: Loss, classes: tuple[int, ...] | None, targets: np.ndarray | Array | None, rows: int
+) -> np.ndarray | Array:
+    """The targets, K x N, of class counts or as they are given; raises ValueError where the loss does not take them."""
+    if classes is not None:
+        labels = np.repeat(np.arange(len(classes)), classes)
+        encoded = resolved.encode(np.eye(len(classes))[:, labels])
+    else:
+        encoded = _matrix("targets", targets, rows=rows, what="K")
+    if is_loss(resolved, "cross_entropy") and classes is None:
+        sums = np.asarray(encoded).sum(axis=0)
+        if np.any(np.asarray(encoded) < 0) or not np.allclose(sums, 1.0, rtol=0, atol=1e-12):
+            raise ValueError("targets: cross-entropy expects columns that are probability distributions")
+    if classes is None:
+        resolved.check_targets(np.asarray(encoded))
+    if resolved.has_profile and classes is None:
+        given_labels = np.asarray(encoded)
+        if np.any((given_labels != 0) & (given_labels != 1)) or np.any(given_labels.sum(axis=0) != 1):
+            raise ValueError(f"targets: {resolved.name} expects one-hot columns")
+    return encoded
 
 
 def _matrix(name: str, value: object, rows: int, what: str) -> Array:
@@ -201,7 +209,7 @@ def reduce_to_class_means(problem: DeepLinear) -> DeepLinear:
 
 @float64
 def lift_to_samples(problem: DeepLinear, params: ChainParams) -> ChainParams:
-    """Parameters of the reduced form as parameters of the full problem: each class mean repeated n_k times.
+    """The parameters of the reduced form as parameters of the full problem: each class mean repeated n_k times.
 
     Raises ValueError for a problem without free features or class counts.
 

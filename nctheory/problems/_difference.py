@@ -23,7 +23,7 @@ def difference(one: Problem, other: Problem) -> str | None:
 
 
 def _of_fields(one: Any, other: Any, path: str) -> str | None:
-    """Types and static fields, which are named by their path, before shapes: they say more."""
+    """The difference in types and static fields, which are named by their path, before that in shapes: it says more."""
     if type(one) is not type(other):
         where = f"{path} of type " if path else "the type "
         return f"{where}{type(one).__name__}, got {type(other).__name__}"

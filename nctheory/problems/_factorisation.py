@@ -29,10 +29,10 @@ class MinimalFactorisation(Problem):
     weight_decay: Float[Array, "2"]
     """(lambda_W, lambda_H)."""
     dim: int = eqx.field(static=True)
-    """Inner width d."""
+    """The inner width d."""
 
     def characteristic_scales(self) -> Scales:
-        """Those of ordinary numbers: the decays, which may differ by orders of magnitude, tell no size of a factor."""
+        """The scales of ordinary numbers: the decays, which may differ by orders of magnitude, tell no size of a factor."""
         return ORDINARY
 
     def init(self, key: PRNGKeyArray, scale: Scalar) -> Params:

@@ -14,9 +14,9 @@ from nctheory.problems._base import Problem, shape_of
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._difference import difference
 
-SHORT = 16
-"""Numbers up to which a leaf (decays, a loss's parameters, the weights of a few classes) is always in the context: one program
-serves whichever of them vary, or none does (conventional)."""
+SHORT_LEAF = 16
+"""A leaf of at most this many numbers (decays, a loss's parameters, the weights of a few classes) is always in the context:
+one program serves whichever of them vary, or none does (conventional)."""
 
 
 class Family(eqx.Module):
@@ -99,9 +99,10 @@ def as_family(members: Sequence[Problem], *, counts: bool = False) -> tuple[Fami
                 f"members[{index}]: expected a problem that differs from members[0] in its numbers only, with "
                 f"{difference(members[0], one)}{_hint(members[0], one)}"
             )
+    # Leaf by leaf over the members: what varies or is short goes into the context, all else stays in the template.
     columns = [[np.asarray(x) for x in column] for column in zip(*map(jax.tree.leaves, members), strict=True)]
     varying = tuple(
-        column[0].size <= SHORT or any(not np.array_equal(x, column[0]) for x in column) for column in columns
+        column[0].size <= SHORT_LEAF or any(not np.array_equal(x, column[0]) for x in column) for column in columns
     )
     parts = [np.stack([x.ravel() for x in column]) for column, varies in zip(columns, varying, strict=True) if varies]
     contexts = np.concatenate(parts, axis=1) if parts else np.zeros((len(members), 0))

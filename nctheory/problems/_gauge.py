@@ -19,12 +19,12 @@ NARROW = 3
 """A space is narrow that is no wider than this many times the rows of the factor above: two products of that width with the
 factor below take the place of six with as many rows."""
 RANK_TOLERANCE, RANK_DOUBT = 1e-3, 1e-5
-"""Relative size from which on a singular value counts, and the fraction of it below which it surely does not."""
+"""The relative size from which on a singular value counts, and the fraction of it below which it surely does not."""
 
 
 @shown()
 class ChainParams(NamedTuple):
-    """Parameters of a chain: `weights` (W_1, …, W_L), `features` H or None, `bias` b or None."""
+    """The parameters of a chain: `weights` (W_1, …, W_L), `features` H or None, `bias` b or None."""
 
     weights: tuple[Array, ...]
     features: Array | None
@@ -32,7 +32,7 @@ class ChainParams(NamedTuple):
 
 
 def internal_spaces(problem: DeepLinear) -> tuple[int, ...]:
-    """Indices l of the spaces R^{d_l} between two free factors, on each of which O(d_l) acts.
+    """The indices l of the spaces R^{d_l} between two free factors, on each of which O(d_l) acts.
 
     >>> from nctheory import unconstrained_features
     >>> internal_spaces(unconstrained_features(counts=(2, 2), dim=3, loss="mse", weight_decay=(0.1, 0.1)))
@@ -66,7 +66,7 @@ def undecayed(problem: DeepLinear, space: int) -> Array:
 
 @float64
 def segment_ranks(problem: DeepLinear, params: ChainParams) -> Array:
-    """Rank of every product W_j … W_i of neighbouring layers (i <= j, the features first where they are free).
+    """The rank of every product W_j … W_i of neighbouring layers (i <= j, the features first where they are free).
 
     Order: (1, 1), (2, 1), …, (F, 1), (2, 2), …. A singular value counts from `RANK_TOLERANCE` of the product of the norms
     of the segment's factors on; NaN where one lies between that and `RANK_DOUBT` of it.
@@ -115,11 +115,13 @@ def chain_gauge_penalty(
     features = None if params.features is None else jnp.zeros_like(params.features)
     for space in internal_spaces(problem):
         if problem.widths[space] == 1:
-            continue  # no rotation but rounding, which the solver would scale up to the Hessian's size
+            # A space of dimension one has no rotation; its rounding would be scaled up to the Hessian's size by the solver.
+            continue
         above, moved_above = params.weights[space], vector.weights[space]
         below = problem.lowest(params) if space == 0 else params.weights[space - 1]
         moved_below = problem.lowest(vector) if space == 0 else vector.weights[space - 1]
         if direct and above.shape[1] <= NARROW * above.shape[0]:
+            # The generator SG + GS itself: `half` is SG, and GS = -(SG)^T.
             m = moved_below @ below.T - above.T @ moved_above
             half = (above.T @ above) @ (m - m.T)
             generator = half - half.T
@@ -127,9 +129,11 @@ def chain_gauge_penalty(
             along = generator @ below
             features = _added(features, weights, space, along)
             continue
+        # C = A G = A M - A M^T, product by product from the outside, so that nothing of the space's width squared is formed.
         product, gram = above @ below, above @ above.T
         c = (above @ moved_below) @ below.T - product @ moved_below.T
         c = c - gram @ moved_above + (above @ moved_above.T) @ above
+        # SG + GS = A^T C - C^T A moves the factor above by -A(SG + GS) = (A C^T) A - (A A^T) C, the one below by (SG + GS) F.
         weights[space] += (above @ c.T) @ above - gram @ c
         along = above.T @ (c @ below) - c.T @ product
         features = _added(features, weights, space, along)

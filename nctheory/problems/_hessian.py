@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 
 def chain_hessian(problem: DeepLinear, params: ChainParams) -> Float[Array, "P P"]:
-    r"""Second derivatives in the order of `ravel`.
+    r"""The second derivatives in the order of `ravel`.
 
     With $A_l=W_l\cdots W_1H$, $B_l=W_L\cdots W_{l+1}$, the loss's gradient G (K x M) and Hessians $M_s$, both weighted,
     $dZ=\sum_lB_l\,dW_l\,A_{l-1}+B_0\,dH+db\,1^\top$ gives the blocks
     $\sum_s(B_l^\top M_sB_m)_{ab}(A_{l-1})_{is}(A_{m-1})_{js}$, and the second differential of Z, for l > m,
     $(B_l^\top GA_{m-1}^\top)_{aj}(W_{l-1}\cdots W_{m+1})_{ib}$. For dH the place of $A_{m-1}$ is taken by the identity.
     """
+    # A_0 … A_L and the logits; G = `slope`, the loss's gradient with the columns' weights.
     inner = [problem.lowest(params)]
     for weight in params.weights:
         inner.append(weight @ inner[-1])
@@ -35,12 +36,13 @@ def chain_hessian(problem: DeepLinear, params: ChainParams) -> Float[Array, "P P
         along = jnp.broadcast_to(direction[:, None], logits.shape)
         return jax.jvp(lambda z: problem.loss.gradient(z, problem.targets), (logits,), (along,))[1] * scale[None, :]
 
-    bend = jax.vmap(second)(jnp.eye(logits.shape[0]))  # K x K x M
+    # The loss's Hessians M_s by products with the unit vectors, K x K x M, and B_0 … B_L.
+    bend = jax.vmap(second)(jnp.eye(logits.shape[0]))
     outer = [jnp.eye(logits.shape[0])]
     for weight in reversed(params.weights):
         outer.insert(0, outer[0] @ weight)
     depth, samples = problem.depth, logits.shape[1]
-    # Every factor: what is above it, what it acts on (None: the features, which are what is acted on), its decay.
+    # For every factor: B above it, A that it acts on (None for the features, which act on the identity), and its decay.
     factors: list[tuple[Array, Array | None, Array]] = [
         (outer[i + 1], inner[i], problem.weight_decay[i] * jnp.ones(params.weights[i].size)) for i in range(depth)
     ]
@@ -53,6 +55,7 @@ def chain_hessian(problem: DeepLinear, params: ChainParams) -> Float[Array, "P P
 
     blocks: dict[tuple[int, int], Array] = {}
     for n, (above_n, acts_n, decay) in enumerate(factors):
+        # First B_m^T M_s B_n for all samples s, then the sum over s with A_{m-1} and A_{n-1}.
         seen = jnp.einsum("kls,lb->kbs", bend, above_n)
         for m in range(n + 1):
             above_m, acts_m, _ = factors[m]
@@ -68,14 +71,14 @@ def chain_hessian(problem: DeepLinear, params: ChainParams) -> Float[Array, "P P
 
 
 def _first_order(both: Array, acts_m: Array | None, acts_n: Array | None) -> Array:
-    """Indices a i b j; for features i or j is the sample."""
+    """The first-order term, a sum over samples, with indices a i b j; for features i or j is the sample."""
     if acts_m is None and acts_n is None:
         return jnp.einsum("abs,st->asbt", both, jnp.eye(both.shape[2]))
     if acts_n is None:
         return jnp.einsum("abs,is->aibs", both, acts_m)
     if acts_m is None:
         return jnp.einsum("abs,js->asbj", both, acts_n)
-    # The sum over samples as one matrix product.
+    # The sum over samples is one matrix product.
     spread = both[:, None, :, :] * acts_m[None, :, None, :]
     return spread @ acts_n.T
 
@@ -83,10 +86,11 @@ def _first_order(both: Array, acts_m: Array | None, acts_n: Array | None) -> Arr
 def _second_order(
     params: ChainParams, slope: Array, outer: Sequence[Array], inner: Sequence[Array], m: int, n: int, depth: int
 ) -> Array:
-    """Of layers m+1 and n+1 above it, or (n = `depth`) of layer m+1 and the features; zero for the bias."""
+    """The second-order term of layers m+1 < n+1, or (n = `depth`) of layer m+1 and the features; zero for the bias."""
     if n == depth and params.features is None:
         return jnp.zeros(())
     high, low = (n, m) if n < depth else (m, -1)
+    # W_{l-1} … W_{m+1} between the two factors, and B_l^T G of the upper one.
     between = jnp.eye(params.weights[high].shape[1])
     for weight in reversed(params.weights[low + 1 : high]):
         between = between @ weight

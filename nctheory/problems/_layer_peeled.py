@@ -16,7 +16,7 @@ from nctheory.problems._losses import CrossEntropy, as_loss
 from nctheory.problems._scales import ORDINARY, Scales
 
 SHRINKS = (1.0, 0.5)
-"""Multiples of the loss gradient at which the dual is evaluated; every multiple in [0, 1] is feasible."""
+"""The multiples of the loss gradient at which the dual is evaluated; every multiple in [0, 1] is feasible."""
 
 
 class LayerPeeled(Problem):
@@ -30,9 +30,9 @@ class LayerPeeled(Problem):
     """
 
     counts: tuple[int, ...] = eqx.field(static=True)
-    """Samples of each class."""
+    """The number of samples of each class."""
     dim: int = eqx.field(static=True)
-    """Number d of features."""
+    """The number d of features."""
     loss: CrossEntropy
     """Cross-entropy."""
     energies: Float[Array, "2"]

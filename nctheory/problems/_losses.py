@@ -77,7 +77,7 @@ class Loss(eqx.Module):
         """Raise ValueError where this loss cannot have these targets; by default any will do."""
 
     def encode(self, one_hot: Logits) -> Logits:
-        """Targets that this loss makes of one-hot labels (label smoothing changes them)."""
+        """The targets that this loss makes of one-hot labels (label smoothing changes them)."""
         return one_hot
 
     def conjugate(self, dual: Logits, targets: Logits) -> Columns:

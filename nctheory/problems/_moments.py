@@ -20,7 +20,7 @@ class MomentChain(DeepLinear):
     samples: int = eqx.field(static=True)
     """N, the number of samples that it stands for."""
     known: int = eqx.field(static=True)
-    """Number r of leading columns, which span the targets and the constant row."""
+    """The number r of leading columns, which span the targets and the constant row."""
 
     def normal_start(self, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
         """The law of H Q^T for H as of a `DeepLinear`: normal columns, then the Cholesky factor of a Wishart matrix.

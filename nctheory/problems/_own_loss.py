@@ -10,7 +10,7 @@ from nctheory.problems._losses import Loss
 COLUMNS = 4
 """Columns of the sample."""
 GRADIENT_ERROR = np.sqrt(EPS)
-"""Relative difference from which on a gradient is another function than the derivative of the value (conventional)."""
+"""The relative difference from which on a gradient is another function than the derivative of the value (conventional)."""
 
 
 def check_loss(loss: Loss, targets: Array) -> None:

@@ -23,7 +23,7 @@ class ProblemSum(Problem):
     members: Problem
     """The members stacked: one pytree whose array leaves have them as leading axis."""
     number: int = eqx.field(static=True)
-    """Number of members."""
+    """The number of members."""
 
     def member(self, index: int) -> Problem:
         """One of the problems."""

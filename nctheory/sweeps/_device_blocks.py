@@ -10,12 +10,12 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory.certificates import certify
 from nctheory.engine import Array
-from nctheory.flow import Ensemble, Options, Plan, gather_ensemble, rows, status_of, told_apart
+from nctheory.flow import ChunkPlan, Ensemble, Options, diagnose, gather_ensemble, status_of, take_records
 from nctheory.problems import Params, Problem, as_family, unravel
 
 DEVICE_BLOCK = 65_536
 """Seeds whose parameters an accelerator holds at a time, by default; fewer where memory asks for it (conventional)."""
-COLUMNS = ("value", "grad_norm", "phase", "steps")
+COLUMNS = ("value", "grad_norm", "stage", "steps")
 
 
 class Seen(NamedTuple):
@@ -50,16 +50,16 @@ def on_accelerator(
     """
     family, contexts = as_family([problem])
     contexts = np.repeat(contexts, len(numbers), axis=0)
-    plan = Plan(family, contexts, numbers, root, options, platform, DEVICE_BLOCK if block is None else block)
+    plan = ChunkPlan(family, contexts, numbers, root, options, platform, DEVICE_BLOCK if block is None else block)
     for begin in plan.begins:
         count = plan.count(begin)
         records = plan.on_devices(begin)
-        told = told_apart(family, records._replace(phase=np.asarray(records.phase)))
+        told = diagnose(family, records._replace(stage=np.asarray(records.stage)))
         bound = certify(problem, _points(problem, records.point, count))
-        value, grad_norm, phase, steps = (np.asarray(getattr(told, name))[:count] for name in COLUMNS)
-        gap, rounding, status = bound.gap[:count], bound.gap_rounding[:count], status_of(phase)
+        value, grad_norm, stage, steps = (np.asarray(getattr(told, name))[:count] for name in COLUMNS)
+        gap, rounding, status = bound.gap[:count], bound.gap_rounding[:count], status_of(stage)
         first = worst_first(value, gap, status == 0, keep)
-        some = rows(records, first)._replace(phase=phase[first])
+        some = take_records(records, first)._replace(stage=stage[first])
         worst = gather_ensemble(problem, numbers[begin : begin + count][first], some)
         plan.report(count)
         yield Seen((value, grad_norm, gap, rounding, status, steps), worst, gap[first], bound.reason)

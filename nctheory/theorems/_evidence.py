@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from nctheory.certificates import Bound, HessianReport, Uniqueness
-from nctheory.engine import Array, in_few_lengths, light_jit, map_in_blocks, shown
+from nctheory.engine import Array, fast_compile, in_few_lengths, map_in_blocks, shown
 from nctheory.flow import Ensemble
 from nctheory.problems import Params, Problem, rounding
 
@@ -200,7 +200,7 @@ class Trajectories:
 Evidence = EndStates | CriticalPoints | Trajectories
 
 
-@partial(light_jit, static_argnames="predict")
+@partial(fast_compile, static_argnames="predict")
 def _predict_paths(problem: Problem, starts: Params, times: Array, predict: Callable[..., Any]) -> Any:
     block = max(1, MAX_MATRICES // times.shape[0])
     return map_in_blocks(lambda start: predict(problem, start, times), starts, block)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.engine import in_few_lengths, light_jit
+from nctheory.engine import fast_compile, in_few_lengths
 from nctheory.flow import Ensemble, solve
 from nctheory.problems import Params, Problem
 from nctheory.theorems._run import Run
@@ -16,7 +16,7 @@ REFERENCE: dict[str, Any] = {"rtol": 1e-6, "switch": 1e-3}
 """The high-accuracy flow that the ordinary solve is compared with: a thousandth of the error, a later hand-over."""
 
 
-@light_jit
+@fast_compile
 def _invariants(problem: Problem, points: Params) -> jax.Array:
     return jnp.asarray(jax.vmap(problem.invariants)(points))
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory.certificates import DENSE_LIMIT, certify_many, hessian_report
-from nctheory.engine import Array, in_few_lengths, light_jit, map_in_blocks
+from nctheory.engine import Array, fast_compile, in_few_lengths, map_in_blocks
 from nctheory.flow import solve_many
 from nctheory.problems import Family, Params, Problem, as_family, size
 from nctheory.theorems._evidence import Bracket
@@ -25,7 +25,7 @@ POLISH_BUDGET = 50_000
 """Gradient evaluations per start: next to a continuous transition some may not get there, and are not waited for."""
 
 
-@partial(light_jit, static_argnames="order")
+@partial(fast_compile, static_argnames="order")
 def _orders(family: Family, points: tuple[Array, Any], order: Any) -> Array:
     return map_in_blocks(lambda item: jnp.asarray(order(family.at(item[0]), item[1])), points)
 

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory.certificates import HessianReport, sensitivity
-from nctheory.engine import Array, in_few_lengths, light_jit, map_in_blocks
+from nctheory.engine import Array, fast_compile, in_few_lengths, map_in_blocks
 from nctheory.problems import Params, Problem, ravel, scales_of, unravel
 
 Observable = Callable[..., Array]
 
 
-@partial(light_jit, static_argnames="functions")
+@partial(fast_compile, static_argnames="functions")
 def _at_each(problem: Problem, params: Params, functions: tuple[Observable, ...]) -> list[Array]:
     return map_in_blocks(lambda point: [jnp.asarray(f(problem, point)) for f in functions], params)
 
@@ -27,7 +27,7 @@ def measured(problem: Problem, params: Params, functions: Sequence[Observable]) 
     return in_few_lengths(lambda points: _at_each(problem, points, tuple(functions)), params)
 
 
-@partial(light_jit, static_argnames="functions")
+@partial(fast_compile, static_argnames="functions")
 def _jacobian(problem: Problem, point: Params, functions: tuple[Observable, ...]) -> Array:
     """Jacobian of all observables at one point, rows in their order."""
 

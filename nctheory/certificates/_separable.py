@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
 
-from nctheory.engine import EPS, Array, Scalar
+from nctheory.engine import EPS, Array, Scalar, bisect
 from nctheory.problems import DeepLinear
 
 BISECTIONS = 100
@@ -106,12 +106,6 @@ def _scalar_minimiser(sigma: Scalar, gain: Scalar, price: Scalar, factors: int) 
     low = jnp.where(price > 0, low, sigma)
     low = jnp.maximum(low, jnp.finfo(jnp.float64).tiny)
 
-    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        a, b = bracket
-        middle = 0.5 * (a + b)
-        below = slope(middle) < 0
-        return jnp.where(below, middle, a), jnp.where(below, b, middle)
-
-    _, s = jax.lax.fori_loop(0, BISECTIONS, halve, (low, jnp.maximum(sigma, low)))
+    s = bisect(lambda s: -slope(s), low, jnp.maximum(sigma, low), BISECTIONS)
     off_zero = _scalar_value(s, sigma, gain, price, factors)
     return jnp.where(off_zero < 0.5 * gain * sigma**2, s, 0.0)

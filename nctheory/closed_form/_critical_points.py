@@ -45,7 +45,7 @@ def smaller_root(strength: Array, depth: int) -> Array:
     low = jnp.zeros(b.shape)
     high = jnp.full(b.shape, ((depth - 1) / (depth + 1)) ** (1 / depth))
 
-    found = bisect(lambda x: depth * x ** (depth - 1) / (x**depth + 1) ** 2 < b, low, high, BISECTIONS)
+    found = bisect(lambda x: b - depth * x ** (depth - 1) / (x**depth + 1) ** 2, low, high, BISECTIONS)
     return jnp.where(exists, found, 0.0)
 
 

@@ -125,10 +125,7 @@ def _largest_minimum(decay: Array, total: Scalar, fit: Callable[[Array], Array],
     # First the peak, by trisection; beyond it the left-hand side falls through the level at the largest stationary scale.
     peak = jnp.mean(jnp.stack(jax.lax.fori_loop(0, HALVINGS, third, (low, high))))
 
-    found = jax.lax.stop_gradient(bisect(lambda log_t: pull(log_t) > level, peak, high, HALVINGS))
-    # One Newton step from a constant start: the halvings have no derivative, the step has that of the root.
-    slope = jax.lax.stop_gradient(jax.grad(pull)(found))
-    root = jnp.exp(found - jnp.where(slope < 0, (pull(found) - level) / jnp.where(slope < 0, slope, 1.0), 0.0))
+    root = jnp.exp(bisect(lambda log_t: pull(log_t) - level, peak, high, HALVINGS))
     scale = jnp.where(pull(peak) > level, root, 0.0)
     safe = jnp.where(scale > 0, scale, 1.0)
     return scale, jnp.where(scale > 0, cost(safe), fit(jnp.zeros(())))

@@ -72,8 +72,7 @@ def relative_cost(root: Array | Scalar, strength: Array | Scalar, depth: int) ->
 def largest_root(strength: Float[Array, "*s"], depth: int) -> Float[Array, "*s"]:
     r"""The largest x > 0 with $b=Mx^{M-1}/(x^M+1)^2$, a minimum of g; 0 where b is at or above the spinodal.
 
-    Bisection between the maximum of the right-hand side and $(M/b)^{1/(M+1)}$, then a Newton step, which carries the
-    derivative.
+    It is bracketed by the maximum of the right-hand side and $(M/b)^{1/(M+1)}$, and bisected.
 
     >>> import jax, jax.numpy as jnp
     >>> with jax.enable_x64(True):
@@ -99,11 +98,7 @@ def _largest_root(b: Array, depth: int) -> Array:
     low = jnp.full(b.shape, peak)
     high = jnp.maximum(jnp.log(depth / safe) / (depth + 1), low)
 
-    found = jax.lax.stop_gradient(bisect(lambda log_x: excess(log_x) > 0, low, high, BISECTIONS))
-    # The bisection has no derivative; the Newton step has that of the root. The slope is that of `excess` in log x.
-    slope = (depth - 1) - 2.0 * depth * jax.nn.sigmoid(depth * found)
-    found = found - jnp.where(slope != 0, excess(found) / jnp.where(slope != 0, slope, 1.0), 0.0)
-    return jnp.where(exists, jnp.exp(found), 0.0)
+    return jnp.where(exists, jnp.exp(bisect(excess, low, high, BISECTIONS)), 0.0)
 
 
 def directions(problem: DeepLinear) -> Directions:

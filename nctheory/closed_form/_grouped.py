@@ -126,8 +126,10 @@ def _grouped(sizes: tuple[int, ...], counts: Array, multiplicity: Array, strengt
     )
     vector = jax.lax.stop_gradient(_solve(fixed))
     inverse = jax.lax.stop_gradient(_newton_step(fixed, vector)[0])
-    # One more step, through which the derivatives go: those of the root of the gradient.
-    vector = vector - inverse @ jax.grad(lambda v: program.objective(program.unravel(v)))(vector)
+    # Two more steps from a constant point, with a constant inverse: the first has the root's first derivative, the second its
+    # second one too.
+    for _ in range(2):
+        vector = vector - inverse @ jax.grad(lambda v: program.objective(program.unravel(v)))(vector)
     zero = strength >= program.at_origin()
     on = ~zero & (strength * jnp.sqrt(multiplicity) < program.weights)
     root, left, right = program.unravel(vector)

@@ -105,7 +105,7 @@ def focal_scales(strength: Scalar, gamma: Scalar, classes: int) -> Float[Array, 
     """
     s, g = jnp.asarray(strength), jnp.asarray(gamma)
     zero = -np.log(classes - 1.0)
-    top = jnp.maximum(_top(jax.lax.stop_gradient(g)), zero)
+    top = jnp.maximum(Focal(g).profile_inflection(classes), 0.0) + zero
     # G <= (1 + gamma) e^{-(1 + gamma) t}
     high = jnp.maximum((jnp.log1p(g) - jnp.log(s)) / (1.0 + g), top)
     at_zero, at_top = _log_strength(jnp.asarray(zero), g), _log_strength(top, g)
@@ -134,41 +134,24 @@ def focal_onset(gamma: Scalar, classes: int) -> Scalar:
 
 @partial(jax.jit, static_argnames="classes")
 def _onset(g: Array, classes: int) -> Array:
-    top = _top(g) + np.log(classes - 1.0)
+    top = Focal(g).profile_inflection(classes)
 
-    def chord_below_tangent(a: Array) -> Array:
-        return focal_value(0.0, g, classes) - focal_value(a, g, classes) < a * focal_strength(a, g, classes)
+    def descent(a: Array) -> Array:
+        return focal_value(0.0, g, classes) - focal_value(a, g, classes)
 
     # At the onset the line from the value at zero touches the curve of the losses: l(0) - l(a) = a G(a), beyond the top of G.
     start = jnp.maximum(top, 0.0)
-    touching = bisect(chord_below_tangent, start, start + 100.0, BISECTIONS)
-    return jnp.where(top > 0, focal_strength(touching, g, classes), focal_strength(0.0, g, classes))
-
-
-@jax.jit
-def _root(s: Array, g: Array, low_end: Array, high_end: Array) -> Array:
-    """The root of G = s between an end where G is below s and one where it is above; a Newton step carries derivatives."""
-
-    # The bisection has no derivative; the Newton step that follows has that of the root.
-    ends = jax.lax.stop_gradient((low_end, high_end))
-    found = jax.lax.stop_gradient(bisect(lambda t: _log_strength(t, g) < jnp.log(s), *ends, BISECTIONS))
-    slope = jax.grad(_log_strength)(found, g)
-    return found - jnp.where(
-        slope != 0, (_log_strength(found, g) - jnp.log(s)) / jnp.where(slope != 0, slope, 1.0), 0.0
+    touching = bisect(lambda a: a * focal_strength(a, g, classes) - descent(a), start, start + 100.0, BISECTIONS)
+    jumps = top > 0
+    return jnp.where(
+        jumps, focal_strength(jnp.where(jumps, touching, 1.0), g, classes), focal_strength(0.0, g, classes)
     )
 
 
 @jax.jit
-def _top(g: Array) -> Array:
-    """The logit of the p at which G is largest, by bisection on the sign of its derivative; -inf for gamma = 0."""
-    safe = jnp.where(g > 0, g, 1.0)
-
-    def rising(t: Array) -> Array:
-        p, log_p, q = jax.nn.sigmoid(t), -jax.nn.softplus(-t), jax.nn.sigmoid(-t)
-        return -(2 * safe + 1) * q - safe * log_p * (1 - (1 + safe) * p) > 0
-
-    ends = -(7.0 + 1.0 / safe + 2.0 * jnp.log1p(safe)), -jnp.log(safe)
-    return jnp.where(g > 0, bisect(rising, *ends, BISECTIONS), -jnp.inf)
+def _root(s: Array, g: Array, low_end: Array, high_end: Array) -> Array:
+    """The root of G = s between an end where G is below s and one where it is above."""
+    return bisect(lambda t: jnp.log(s) - _log_strength(t, g), low_end, high_end, BISECTIONS)
 
 
 @float64

@@ -93,28 +93,25 @@ def _solve(samples: Float[Array, "m"], strength: Scalar, classes: int) -> TagSca
     def at(log_mu: Array) -> Array:
         """The a_m with mu a (m e^a + K - m) = 1, rising on the left in log a."""
 
-        def below(log_a: Array) -> Array:
-            size = jnp.logaddexp(jnp.log(sizes) + jnp.exp(log_a), jnp.log(classes - sizes))
-            return ~(log_mu + log_a + size > 0.0)
+        def missing(log_a: Array) -> Array:
+            return -(log_mu + log_a + jnp.logaddexp(jnp.log(sizes) + jnp.exp(log_a), jnp.log(classes - sizes)))
 
         # In log a, where the left-hand side log mu + log a + log(m e^a + K - m) rises.
-        return jnp.exp(bisect(below, jnp.full(sizes.shape, -60.0), jnp.full(sizes.shape, 5.0), BISECTIONS))
+        return jnp.exp(bisect(missing, jnp.full(sizes.shape, -60.0), jnp.full(sizes.shape, 5.0), BISECTIONS))
 
-    def too_short(log_mu: Array) -> Array:
-        """Whether mu times the norm at the a_m of this mu is still below its value at the minimum; it rises with mu."""
+    def missing_norm(log_mu: Array) -> Array:
+        """What mu times the norm at the a_m of this mu lacks of its value at the minimum; it rises with mu."""
         norm = jnp.sqrt(jnp.sum(price * at(log_mu) ** 2))
-        return ~(jnp.exp(log_mu) * norm > lam * total * (classes - 1) / classes)
+        return lam * total * (classes - 1) / classes - jnp.exp(log_mu) * norm
 
-    found = jax.lax.stop_gradient(at(bisect(too_short, jnp.full((), -80.0), jnp.full((), 50.0), BISECTIONS)))
+    found = at(bisect(missing_norm, jnp.full((), -80.0), jnp.full((), 50.0), BISECTIONS))
     present = samples > 0
 
     def objective(scales: Array) -> Scalar:
         fit = jnp.sum(share * sizes * jnp.log(sizes + (classes - sizes) * jnp.exp(-scales)))
         return fit + lam * jnp.sqrt(jnp.sum(price * scales**2))
 
-    # A Newton step, which carries the derivative in lambda.
-    curvature = jax.hessian(objective)(found) + jnp.diag(jnp.where(present, 0.0, 1.0))
-    scales = jnp.where(present, found - jnp.linalg.solve(curvature, jax.grad(objective)(found)), 0.0)
+    scales = jnp.where(present, found, 0.0)
     value = jnp.where(active, objective(jnp.where(present, scales, 1.0)), jnp.sum(share * sizes) * jnp.log(classes))
     return TagScales(samples, jnp.where(active, scales, 0.0), value, onset)
 

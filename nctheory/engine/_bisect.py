@@ -9,28 +9,38 @@ import numpy as np
 from nctheory.engine._types import Array
 
 
-def bisect(beyond: Callable[[Array], Array], first: Array, second: Array, halvings: int) -> Array:
-    """The middle of the bracket that is left of `first` and `second` after a fixed number of halvings; can be traced.
+def bisect(residual: Callable[[Array], Array], first: Array, second: Array, halvings: int) -> Array:
+    r"""The root of `residual`, entry by entry, in the bracket from `first` to `second`; can be traced and differentiated.
 
-    `beyond(x)` says, entry by entry, whether the root lies between x and `second`; then x takes the place of `first`, else
-    that of `second`. Either end may be the larger one. A derivative through the halvings says nothing of the root: stop it,
-    and let a Newton step from the middle carry the derivative.
+    `residual(x)` has one sign change in the bracket, and is positive on the side of `first`, the larger or the smaller
+    end. The root is the middle of what is left after a fixed number of halvings. Its derivative is that of the root,
+    $\mathrm dx=-\partial_\theta r/\partial_xr$ (`jax.lax.custom_root`), which the halvings themselves would not give; zero
+    where the residual's slope is zero, and where the root is an end because there is no sign change it has no meaning.
 
     >>> import jax, jax.numpy as jnp
     >>> with jax.enable_x64(True):
-    ...     root = bisect(lambda x: x**2 < 2.0, jnp.asarray(0.0), jnp.asarray(2.0), 60)
-    >>> round(float(root), 12)
-    1.414213562373
+    ...     root, slope = jax.value_and_grad(lambda c: bisect(lambda x: c - x**2, 0.0 * c, 2.0 + 0.0 * c, 60))(2.0)
+    >>> round(float(root), 12), round(float(slope), 12)
+    (1.414213562373, 0.353553390593)
     """
+    first, second = jax.lax.stop_gradient((first, second))
 
-    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        first, second = bracket
-        middle = 0.5 * (first + second)
-        further = beyond(middle)
-        return jnp.where(further, middle, first), jnp.where(further, second, middle)
+    def solve(function: Callable[[Array], Array], _: Array) -> Array:
+        def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+            first, second = bracket
+            middle = 0.5 * (first + second)
+            further = function(middle) > 0
+            return jnp.where(further, middle, first), jnp.where(further, second, middle)
 
-    first, second = jax.lax.fori_loop(0, halvings, halve, (first, second))
-    return 0.5 * (first + second)
+        first_left, second_left = jax.lax.fori_loop(0, halvings, halve, (first, second))
+        return 0.5 * (first_left + second_left)
+
+    def divide(product: Callable[[Array], Array], right: Array) -> Array:
+        # The residual acts entry by entry, so that its derivative is a diagonal.
+        slope = product(jnp.ones_like(right))
+        return jnp.where(slope != 0, right / jnp.where(slope != 0, slope, 1.0), 0.0)
+
+    return jax.lax.custom_root(residual, 0.5 * (first + second), solve, divide)
 
 
 def bisect_numpy(

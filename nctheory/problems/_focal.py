@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.engine import Array, Scalar, float64, is_traced
+from nctheory.engine import Array, Scalar, bisect, float64, is_traced
 from nctheory.problems._losses import Columns, Logits, Loss
 
 BISECTIONS = 100
@@ -60,20 +60,16 @@ class Focal(Loss):
         slope $(1+\gamma)^2>0$: it has exactly one zero in (0, 1), below which G rises and above which it falls. The zero
         is below $1/(1+\gamma)$, where R is negative, and above the lower end used here, where R is positive.
         """
-        gamma = jax.lax.stop_gradient(jnp.asarray(self.gamma))
+        gamma = jnp.asarray(self.gamma)
         positive = gamma > 0
         safe = jnp.where(positive, gamma, 1.0)
 
-        def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-            low, high = bracket
-            t = 0.5 * (low + high)
+        def rise(t: Array) -> Array:
             rest = jax.nn.softplus(-t) * (1.0 - (1.0 + safe) * jax.nn.sigmoid(t))
-            rising = safe * rest > (2.0 * safe + 1.0) * jax.nn.sigmoid(-t)
-            return jnp.where(rising, t, low), jnp.where(rising, high, t)
+            return safe * rest - (2.0 * safe + 1.0) * jax.nn.sigmoid(-t)
 
         ends = -(7.0 + 1.0 / safe + 2.0 * jnp.log1p(safe)), -jnp.log(safe)
-        low, high = jax.lax.fori_loop(0, BISECTIONS, halve, ends)
-        return jnp.where(positive, 0.5 * (low + high), -jnp.inf) + np.log(classes - 1.0)
+        return jnp.where(positive, bisect(rise, *ends, BISECTIONS), -jnp.inf) + np.log(classes - 1.0)
 
     def _of_logit(self, t: Array) -> Array:
         return jnp.exp(-self.gamma * jax.nn.softplus(t)) * jax.nn.softplus(-t)

@@ -1,4 +1,4 @@
-"""Strict settings for every test: float64 where the engine computes, rank promotion raises, programs compiled quickly."""
+"""Strict settings for every test: float64 in the engine, no promotion of ranks or types, programs compiled quickly."""
 
 import gc
 import os
@@ -16,6 +16,7 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {LIGHT_FLAGS}".str
 os.environ.pop("COLUMNS", None)  # which workers of pytest-xdist have: lines end where a test says so
 gc.set_threshold(*RARELY)  # as in the command line
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
 # What `nctheory verify` has compiled before is not compiled again.
 jax.config.update("jax_compilation_cache_dir", str(cache_directory()))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -42,8 +42,8 @@ def data_critical_values(problem: DeepLinear) -> list[DataCriticalValue]:
     Kawaguchi, NeurIPS 2016; Achour, Malgouyres, Gerchinovitz, JMLR 25(242), 2024; numbers unchecked; in our convention.)
 
     Raises NoClosedForm unless the loss is the squared error, inputs are given with invertible $XX^\top$, no layer and no
-    bias is decayed or present, and Sigma has K distinct positive eigenvalues. With one layer only the least-squares solution is
-    critical: there must be at least two.
+    bias is decayed or present, and Sigma has K distinct positive eigenvalues. There must be at least two layers: with one
+    only the least-squares solution is critical.
 
     >>> import numpy as np, nctheory as nct
     >>> data = {"inputs": np.eye(2), "targets": np.diag([2.0, 1.0])}

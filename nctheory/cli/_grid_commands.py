@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import sys
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nctheory.phase import Diagram
+    from nctheory.sweeps import SweepResult
 
 
 FIGURES = (".png", ".svg", ".pdf")
@@ -110,21 +112,7 @@ def sweep_command(args: argparse.Namespace) -> int:
     from nctheory.report import TileProgress, sweep_figure
     from nctheory.sweeps import IncompleteSweep, sweep
 
-    libraries = {"figure": (), "netcdf": ("xarray", "h5netcdf"), "parquet": ("xarray", "pyarrow")}
-    for name, needed in libraries.items():
-        file = getattr(args, name)
-        if file is not None:
-            if Path(file).is_dir():
-                raise Misuse(f"--{name}: {file} is a folder; expected a file name")
-            if name == "figure" and Path(file).suffix not in FIGURES:
-                raise Misuse(f"--figure: expected a file name that ends in {', '.join(FIGURES)}, got {file}")
-            for library in needed:
-                if importlib.util.find_spec(library) is None:
-                    raise Misuse(f"--{name}: needs {library} (pip install 'nctheory[data]')")
-            try:
-                check_writable(Path(file).absolute().parent)
-            except OSError as error:
-                raise Misuse(f"--{name}: cannot write {file}: {error.strerror or error}") from error
+    _check_files(args)
     configure()
     stopped = None
     with wrong_arguments():
@@ -149,18 +137,7 @@ def sweep_command(args: argparse.Namespace) -> int:
                 )
         except IncompleteSweep as error:
             found, stopped = error.partial, error
-    console = report_console()
-    for line in found.damaged:
-        console.print(f"damaged: {line}", markup=False)
-    for line in stopped.failed if stopped is not None else ():
-        console.print(f"left out: {line}", markup=False)
-    solves, converged, missing = found.converged.size, int(found.converged.sum()), int(found.missing.sum())
-    console.print(
-        f"{solves - missing} solves, {converged} converged, {int(found.certified.sum())} certified"
-        f"{f', {missing} missing' if missing else ''}; {found.computed} tiles computed, {found.reused} solves taken from the "
-        "folder",
-        markup=False,
-    )
+    _say_sweep(found, () if stopped is None else stopped.failed)
     outputs = Outputs()
     writers = (
         (args.figure, partial(sweep_figure, found)),
@@ -178,7 +155,42 @@ def sweep_command(args: argparse.Namespace) -> int:
     if stopped is not None:
         raise Failure("; ".join(part for part in (str(stopped), outputs.said, kept) if part)) from stopped
     outputs.settle(kept or "with --resume DIR finished tiles are kept")
-    return 0 if converged == solves else EXIT["inconclusive"]
+    return 0 if found.converged.all() else EXIT["inconclusive"]
+
+
+def _check_files(args: argparse.Namespace) -> None:
+    """Refuse a file that could not be written, before anything is computed."""
+    libraries = {"figure": (), "netcdf": ("xarray", "h5netcdf"), "parquet": ("xarray", "pyarrow")}
+    for name, needed in libraries.items():
+        file = getattr(args, name)
+        if file is not None:
+            if Path(file).is_dir():
+                raise Misuse(f"--{name}: {file} is a folder; expected a file name")
+            if name == "figure" and Path(file).suffix not in FIGURES:
+                raise Misuse(f"--figure: expected a file name that ends in {', '.join(FIGURES)}, got {file}")
+            for library in needed:
+                if importlib.util.find_spec(library) is None:
+                    raise Misuse(f"--{name}: needs {library} (pip install 'nctheory[data]')")
+            try:
+                check_writable(Path(file).absolute().parent)
+            except OSError as error:
+                raise Misuse(f"--{name}: cannot write {file}: {error.strerror or error}") from error
+
+
+def _say_sweep(found: "SweepResult", failed: Sequence[str]) -> None:
+    """Print what was damaged or left out, and how many solves there are."""
+    console = report_console()
+    for line in found.damaged:
+        console.print(f"damaged: {line}", markup=False)
+    for line in failed:
+        console.print(f"left out: {line}", markup=False)
+    solves, converged, missing = found.converged.size, int(found.converged.sum()), int(found.missing.sum())
+    console.print(
+        f"{solves - missing} solves, {converged} converged, {int(found.certified.sum())} certified"
+        f"{f', {missing} missing' if missing else ''}; {found.computed} tiles computed, {found.reused} solves taken from the "
+        "folder",
+        markup=False,
+    )
 
 
 def _diagram(identifier: str) -> "Diagram":

@@ -17,7 +17,7 @@ from nctheory.problems import Params, Problem
 class Source:
     """The publication of a theorem. `number` is the theorem's number there, or "number unchecked".
 
-    `note` says what of it is used, and what of our statement it does not contain.
+    `note` says what of it is used, what of our statement it does not contain, and where the number was read if not there.
     """
 
     citation: str
@@ -27,9 +27,9 @@ class Source:
     """The BibTeX entry; empty where there is none."""
     note: str = ""
 
-    def remark(self, note: str) -> "Source":
-        """The same publication with a note."""
-        return dataclasses.replace(self, note=note)
+    def remark(self, note: str, number: str | None = None) -> "Source":
+        """The same publication with a note, and with the number of another of its theorems where that is given."""
+        return dataclasses.replace(self, note=note, number=self.number if number is None else number)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ Problem:
     $f(W_1,\dots,W_N)=L(W_N\cdots W_1)+\frac\lambda2\sum_j|W_j|_F^2$ for a differentiable loss L of the product of the N
     factors, here of its outputs on given inputs. All factors are free and follow the gradient flow
     $\dot W_j=-\nabla_{W_j}f$ from a balanced start.
-Theorem (Arora et al. 2018, number unchecked; the decay and the unbalanced case are our own addition):
+Theorem (Arora et al. 2018, Theorem 1; the unbalanced case is our own addition):
     For $W=W_N\cdots W_1$ and $f=L(W)+\frac\lambda2\sum_j|W_j|_F^2$, at every point with
     $W_{j+1}^\top W_{j+1}=W_jW_j^\top$ the gradient flow of the factors moves the product by
     $\dot W=-\sum_{j=1}^N(WW^\top)^{(N-j)/N}\,\nabla L(W)\,(W^\top W)^{(j-1)/N}-N\lambda W$. The factors
@@ -23,8 +23,8 @@ Hypotheses:
     - any differentiable loss of the logits
     - balanced factors at the start
 Notation:
-    Arora et al.: no decay; their N is the number of factors. The order of the two powers does not matter: j to N+1-j
-    exchanges them in the sum.
+    Arora et al.: their N is the number of factors, their learning rate is 1 here. The order of the two powers does not
+    matter: j to N+1-j exchanges them in the sum.
 Why:
     With $P_j=W_N\cdots W_{j+1}$ and $Q_j=W_{j-1}\cdots W_1$ the flow of a factor is
     $\dot W_j=-P_j^\top\nabla L(W)\,Q_j^\top-\lambda W_j$. By the product rule
@@ -231,7 +231,11 @@ THEOREM = nct.register(
             starts_balanced,
         ),
         sources=(
-            ARORA_2018.remark("The formula without decay; the decay and the unbalanced case are our own addition."),
+            ARORA_2018.remark(
+                "Their formula has the decay too; the unbalanced case is our own addition. The number is as public reading "
+                "notes cite it.",
+                number="Theorem 1",
+            ),
         ),
         instances=draw_instances,
         predict=lambda problem: None,

@@ -9,7 +9,7 @@ Problem:
     $f(W_1,\dots,W_N)=\ell(W_N\cdots W_1)$ with $\ell(W)=\frac12|W-\Sigma|_F^2$, which squared error on white inputs is
     up to a constant, $\Sigma=YX^\top/N$ with N samples there. All N layers are free and follow the gradient flow
     $\dot W_j=-\nabla_{W_j}f$.
-Theorem (Arora et al. 2018, number unchecked):
+Theorem (Arora et al. 2018, Theorem 1):
     From balanced factors ($W_{l+1}^\top W_{l+1}=W_lW_l^\top$) the product $W=W_N\cdots W_1$ follows
     $\dot W=-\sum_{j=1}^N(WW^\top)^{(N-j)/N}\nabla\ell(W)(W^\top W)^{(j-1)/N}$.
 Hypotheses:
@@ -164,7 +164,7 @@ THEOREM = nct.register(
             BALANCED_START,
             full_rank,
         ),
-        sources=(ARORA_2018,),
+        sources=(ARORA_2018.remark("The number is as public reading notes cite it.", number="Theorem 1"),),
         instances=draw_instances(),
         predict=predict_with(),
         claims=(

@@ -9,7 +9,7 @@ larger starts.
 Problem:
     $f(W_1,\dots,W_L)=\frac12|W_L\cdots W_1-\Sigma|_F^2$, which squared error on white inputs is up to a constant, with
     $\Sigma=YX^\top/N$. All layers are free and follow the gradient flow $\dot W_l=-\nabla_{W_l}f$.
-Theorem (Saxe et al. 2014, number unchecked; the solution in quadratures is our own form):
+Theorem (Saxe et al. 2014, equation 15; the solution in quadratures is our own form):
     For $f=\frac12|W_L\cdots W_1-\Sigma|_F^2$, the flow from balanced factors aligned with $\Sigma=USV^\top$ keeps
     $W_L\cdots W_1=U\,\mathrm{diag}(u)V^\top$ with $\dot u_i=Lu_i^{2-2/L}(S_i-u_i)$, and $|W_l|^2=\sum_iu_i^{2/L}$ in
     every layer.
@@ -72,7 +72,13 @@ THEOREM = nct.register(
         id="saxe-deep",
         docstring=__doc__,
         hypotheses=HYPOTHESES,
-        sources=(SAXE_2014,),
+        sources=(
+            SAXE_2014.remark(
+                "The differential equation; its integral is not written out there. The number is that of arXiv "
+                "1312.6120v3, as public reading notes cite it.",
+                number="equation 15",
+            ),
+        ),
         instances=draw_instances(DEEP, 0.2, deep_time, 5),
         predict=predict,
         claims=CLAIMS,

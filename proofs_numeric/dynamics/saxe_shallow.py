@@ -9,7 +9,7 @@ against it.
 Problem:
     $f(W_1,W_2)=\frac12|W_2W_1-\Sigma|_F^2$, which squared error on white inputs is up to a constant, with
     $\Sigma=YX^\top/N$. Both layers are free and follow the gradient flow $\dot W_l=-\nabla_{W_l}f$.
-Theorem (Saxe et al. 2014, number unchecked):
+Theorem (Saxe et al. 2014, equation 12):
     For $f=\frac12|W_2W_1-\Sigma|_F^2$, the flow from balanced factors aligned with $\Sigma=USV^\top$ keeps
     $W_2W_1=U\,\mathrm{diag}(a)V^\top$ with $a_i(t)=S_ie^{2S_it}/(e^{2S_it}-1+S_i/a_i(0))$, and
     $|W_1|^2=|W_2|^2=\sum_ia_i$.
@@ -72,7 +72,9 @@ THEOREM = nct.register(
         id="saxe-2layer",
         docstring=__doc__,
         hypotheses=HYPOTHESES,
-        sources=(SAXE_2014,),
+        sources=(
+            SAXE_2014.remark("The number is that of arXiv 1312.6120v3, as two texts cite it.", number="equation 12"),
+        ),
         instances=draw_instances(SHALLOW, 0.1, shallow_time, 4),
         predict=predict,
         claims=CLAIMS,

@@ -9,7 +9,7 @@ Problem:
     $\min_{W,H}\sum_i\log(1+\sum_{c\ne y_i}e^{z_{ci}+\iota_c-z_{yi}-\iota_y})+\frac\lambda2(|W|_F^2+|H|_F^2)$, $y=y_i$
     and $Z=WH$, over $W\in\mathbb R^{K\times d}$ and the features $H\in\mathbb R^{d\times N}$ of $N=\sum_kn_k$ samples,
     for $\lambda\to0$.
-Theorem (Behnia et al. 2023, number and wording unchecked, for the limit; the expansion is our own):
+Theorem (our own, after Behnia et al. 2023, Proposition 1, which is for two classes and fixed features):
     For $\lambda>0$, $d\ge K-1$ and offsets $\iota$ let $Z_\lambda$ be the class-mean logits of the minimiser of
     $\sum_i\log(1+\sum_{c\ne y_i}e^{z_{ci}+\iota_c-z_{yi}-\iota_y})+\frac\lambda2(|W|_F^2+|H|_F^2)$,
     $L=\log(1/\lambda)$. Then $Z_\lambda=LS+Z_1+Z_2/L+\dots$, where the margins of $Z_1$ are
@@ -120,8 +120,10 @@ THEOREM = nct.register(
         ),
         sources=(
             BEHNIA_2023.remark(
-                "The claim that additive adjustment leaves the implicit geometry alone; its wording there is unchecked. "
-                "The expansion, which shows where it does not, is our own."
+                "That additive adjustment leaves the implicit bias alone is stated there for two classes and fixed features, "
+                "and credited to Kini et al. 2021 (read in the proceedings, PMLR 206). For free features, and the "
+                "expansion, which shows where it is not so, the statement is our own.",
+                number="Proposition 1",
             ),
         ),
         instances=draw_instances,

@@ -9,7 +9,7 @@ Problem:
     $\min_{W,H}\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ subject to
     $\gamma_y(\delta_yw_y-\delta_cw_c)^\top h_i\ge1$ for all samples i, $y=y_i$ and $c\ne y$, over
     $W\in\mathbb R^{K\times d}$ and the features $H\in\mathbb R^{d\times N}$ of $N=\sum_kn_k$ samples.
-Theorem (Behnia et al. 2023, number unchecked; both scales at once and the form as a projection are our own):
+Theorem (Behnia et al. 2023, Theorem 1, for STEP counts and scales and one kind of scale; the rest is our own):
     Let $d\ge K-1$ and $\delta,\gamma>0$. Every minimiser of $\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ subject
     to $\gamma_y(\delta_yw_y-\delta_cw_c)^\top h_i\ge1$ ($y=y_i$, $c\ne y$) has all margins equal to 1 and
     $WH=\hat Z\otimes$ repeats with $\hat z_{yy}=t_y/(\gamma_y\delta_y)$, $\hat z_{cy}=(t_y-1)/(\gamma_y\delta_c)$,
@@ -224,8 +224,10 @@ THEOREM = nct.register(
         ),
         sources=(
             BEHNIA_2023.remark(
-                "The two parametrisations and their geometry. The table, the projection, both scales at once and the "
-                "positive multipliers (see hard_margin_multipliers) are our own form."
+                "The two parametrisations and their geometry, proved there for counts and scales of two values, and for "
+                "rational ratios of label scales (read in the proceedings, PMLR 206). Any counts and scales, both kinds at "
+                "once, the table, the projection and the positive multipliers (see hard_margin_multipliers) are our own.",
+                number="Theorem 1",
             ),
         ),
         instances=draw_instances,

@@ -9,7 +9,7 @@ Problem:
     $\min_{W,H}\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ subject to $\frac1K\sum_k|w_k|^2\le E_W$ and
     $\frac1K\sum_k\frac1{n_k}\sum_i|h_{k,i}|^2\le E_H$, over $W\in\mathbb R^{K\times d}$ and the features
     $H\in\mathbb R^{d\times N}$ of $N=\sum_kn_k$ samples.
-Theorem (Fang et al. 2021, number unchecked; the exact condition, its energies and R_0 are our own):
+Theorem (Fang et al. 2021, Theorem 5, for R to infinity; the exact condition, its energies and R_0 are our own):
     Minimise $\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ subject to $\frac1K\sum_k|w_k|^2\le E_W$ and
     $\frac1K\sum_k\frac1{n_k}\sum_i|h_{k,i}|^2\le E_H$. Every minimiser repeats its class means, and $\bar Z=W\bar H$ is
     the unique minimiser of the cross-entropy subject to $|\bar Z|_*\le K\sqrt{E_WE_H}$, with multiplier
@@ -203,7 +203,9 @@ THEOREM = nct.register(
             FANG_2021.remark(
                 "The model, the balanced ETF, and coinciding minority classifiers as R grows (in their theorem in the limit). "
                 "The convex program, the exact condition and R_0 are our own; that |Z|_* at mu = n_B/N grows with R, as "
-                "log R in the end, so that R_0 is finite and one, was seen numerically."
+                "log R in the end, so that R_0 is finite and one, was seen numerically. Number and wording were read in a "
+                "picture of the theorem in public notes; the finite R of their Finding 2 is an observation.",
+                number="Theorem 5",
             ),
         ),
         instances=draw_instances,

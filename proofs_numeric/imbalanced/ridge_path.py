@@ -9,7 +9,7 @@ Problem:
     $\min_{W,H}\sum_i\log(1+\sum_{c\ne y_i}e^{-m_{ci}})+\frac\lambda2(|W|_F^2+|H|_F^2)$ with the margins
     $m_{ci}=\gamma_y(\delta_yz_{yi}-\delta_cz_{ci})$, $y=y_i$, of $Z=WH$, over $W\in\mathbb R^{K\times d}$ and the
     features $H\in\mathbb R^{d\times N}$ of $N=\sum_kn_k$ samples, for $\lambda\to0$.
-Theorem (Thrampoulidis et al. 2022, Behnia et al. 2023, number unchecked, for the limit; the expansion is our own):
+Theorem (Thrampoulidis et al. 2022, Proposition 2, for the limit with equal scales; the expansion is our own):
     For $\lambda>0$, $d\ge K-1$ let $Z_\lambda$ be the class-mean logits of the minimiser of
     $\sum_i\log(1+\sum_{c\ne y_i}e^{-m_{ci}})+\frac\lambda2(|W|_F^2+|H|_F^2)$ with
     $m_{ci}=\gamma_y(\delta_yz_{yi}-\delta_cz_{ci})$ (cross-entropy for $\gamma=\delta=1$), $L=\log(1/\lambda)$, and
@@ -144,8 +144,16 @@ THEOREM = nct.register(
             lambda i: not any(path_data(i.problem)[3]),
         ),
         sources=(
-            THRAMPOULIDIS_2022.remark("The limit. The margin equation, the expansion and the rate are our own."),
-            BEHNIA_2023.remark("The limit for scaled logits."),
+            THRAMPOULIDIS_2022.remark(
+                "The limit. The margin equation, the expansion and the rate are our own. The number is as Garrod and "
+                "Keating 2025 cite it.",
+                number="Proposition 2",
+            ),
+            BEHNIA_2023.remark(
+                "The minimisers with hard margins for scaled logits, which are the limit; they have no theorem about the "
+                "path of the decay.",
+                number="Theorem 1",
+            ),
         ),
         instances=draw_instances,
         predict=predict_path,

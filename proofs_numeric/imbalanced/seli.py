@@ -10,7 +10,7 @@ Problem:
     $\min_{W,H}\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ subject to $(w_{y_i}-w_c)^\top h_i\ge1$ for all
     samples i and $c\ne y_i$, over $W\in\mathbb R^{K\times d}$ and the features $H\in\mathbb R^{d\times N}$ of
     $N=\sum_kn_k$ samples.
-Theorem (Thrampoulidis et al. 2022, number unchecked; other fractions and any counts are our own):
+Theorem (Thrampoulidis et al. 2022, Theorem 1; other fractions and any counts are our own):
     Let $d\ge K-1$, $D=\mathrm{diag}(n_k)$, $S=I-11^\top/K$, $SD^{1/2}=V\Lambda U^\top$. Every minimiser of
     $\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ subject to $(w_{y_i}-w_c)^\top h_i\ge1$ for $c\ne y_i$ has
     $WH=S\otimes$ repeats, all margins equal to 1, value $\sqrt{\lambda_W\lambda_H}\,|SD^{1/2}|_*$,
@@ -234,7 +234,9 @@ THEOREM = nct.register(
         sources=(
             THRAMPOULIDIS_2022.remark(
                 "The theorem on the UF-SVM and its STEP corollaries. The fractions a, b other than K/2 and the integral "
-                "for the multipliers, by which the result holds for any counts, are our own."
+                "for the multipliers, by which the result holds for any counts, are our own. The number is as Behnia et "
+                "al. 2023 cite it.",
+                number="Theorem 1",
             ),
         ),
         instances=draw_instances,

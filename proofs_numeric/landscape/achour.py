@@ -8,7 +8,7 @@ of them, it depends on the ranks of the layers: there are points which second or
 Problem:
     $\min_{W_1,\dots,W_L}\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ for inputs $X\in\mathbb R^{d_0\times N}$ and targets
     $Y\in\mathbb R^{K\times N}$ of N samples, over two or more layers $W_l\in\mathbb R^{d_l\times d_{l-1}}$, $d_L=K$.
-Theorem (Achour et al. 2024, Kawaguchi 2016, numbers unchecked; the rule for tightened points is our own derivation):
+Theorem (Kawaguchi 2016, Theorem 2.3; Achour et al. 2024, number unchecked; the rule for tightened points is our own):
     For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with $XX^\top$ invertible and the $K$ eigenvalues
     $\lambda_1>\dots>\lambda_K>0$ of $\Sigma=YX^\top(XX^\top)^{-1}XY^\top$ distinct, every critical value is
     $\frac1{2N}(|Y|_F^2-\sum_{i\in S}\lambda_i)$, $|S|=r$ the rank of the product, and every such value with $r\le
@@ -134,7 +134,7 @@ THEOREM = nct.register(
         hypotheses=(UNDECAYED, lambda i: i.problem.depth >= 2, INVERTIBLE, DISTINCT),
         sources=(
             ACHOUR_2024.remark("The rule for tightened points was derived and checked by computation, not quoted."),
-            KAWAGUCHI_2016,
+            KAWAGUCHI_2016.remark("The number is as three later papers and notes cite it.", number="Theorem 2.3"),
         ),
         instances=draw_instances,
         predict=listed(lambda blocks: blocks >= 1),

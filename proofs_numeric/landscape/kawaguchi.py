@@ -9,7 +9,7 @@ the control "whatever the rank", and `achour` tells which saddles are flat.
 Problem:
     $\min_{W_1,\dots,W_L}\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ for inputs $X\in\mathbb R^{d_0\times N}$ and targets
     $Y\in\mathbb R^{d_L\times N}$ of N samples, over two or more layers $W_l\in\mathbb R^{d_l\times d_{l-1}}$.
-Theorem (Kawaguchi 2016, number unchecked):
+Theorem (Kawaguchi 2016, Theorem 2.3):
     For $f=\frac1{2N}|W_L\cdots W_1X-Y|_F^2$ with $XX^\top$ and $XY^\top$ of full rank, $d_L\le d_0$ and distinct
     eigenvalues of $\Sigma=YX^\top(XX^\top)^{-1}XY^\top$, every critical point that is not a global minimiser is a
     saddle, and the Hessian has a negative eigenvalue there if $W_L\cdots W_2$ has rank $p$, the least hidden width.
@@ -129,7 +129,8 @@ THEOREM = nct.register(
         sources=(
             KAWAGUCHI_2016.remark(
                 "Of its four parts the one on the curvature of saddles, and the value of the minimum; not that a saddle "
-                "without negative curvature is no minimum."
+                "without negative curvature is no minimum. The number is as three later papers and notes cite it.",
+                number="Theorem 2.3",
             ),
         ),
         instances=draw_instances,

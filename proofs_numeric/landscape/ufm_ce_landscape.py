@@ -9,7 +9,7 @@ Problem:
     $\min_{W,H,b}\frac1N\sum_i\mathrm{CE}(Wh_i+b,y_i)+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ over
     $W\in\mathbb R^{K\times d}$, the features $H\in\mathbb R^{d\times N}$ of $N=nK$ samples and, where there is one, a
     free bias $b\in\mathbb R^K$.
-Theorem (Zhu et al. 2021, number unchecked; the weaker hypothesis on d is our own):
+Theorem (Zhu et al. 2021, number unchecked; the case d = K-1 is our own):
     For $f$ of `ufm-ce-balanced` and $d\ge K-1$ every critical point is a global minimiser or a strict saddle: it has a
     direction of negative curvature.
 Hypotheses:
@@ -117,8 +117,9 @@ THEOREM = nct.register(
         ),
         sources=(
             ZHU_2021.remark(
-                "Their hypothesis is d > K. That d >= K-1 suffices is ours: rank-deficient points have a null direction of "
-                "descent, and points of rank K-1 satisfy the duality certificate."
+                "Their hypothesis is d > K; d = K is also in arXiv 2407.10702 (Geometric Analysis of Unconstrained Feature "
+                "Models with d=K). That d >= K-1 suffices is ours: rank-deficient points have a null direction of descent, "
+                "and points of rank K-1 satisfy the duality certificate."
             ),
         ),
         instances=draw_instances,

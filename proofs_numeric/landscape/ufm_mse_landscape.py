@@ -10,14 +10,14 @@ Problem:
     $\min_{W,H,b}\frac1{2N}|WH+b1^\top-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ over $W\in\mathbb
     R^{K\times d}$, the features $H\in\mathbb R^{d\times N}$ of $N=nK$ samples and, where there is one, a free bias
     $b\in\mathbb R^K$; Y are the labels.
-Theorem (Zhou et al. 2022, number unchecked; the weaker hypotheses on d are our own):
+Theorem (Zhou et al. 2022, Lemma B.1; the free bias with d = K-1 is our own):
     For $f$ of `ufm-mse-nobias` with $d\ge K$, and with a free bias for $d\ge K-1$, every critical point is a global
     minimiser or a strict saddle: it has a direction of negative curvature.
 Hypotheses:
     - squared error
     - free features
     - balanced classes, K >= 2
-    - d >= K without a bias, d >= K-1 with a free one (the paper: d > K)
+    - d >= K without a bias, d >= K-1 with a free one
     - all decays > 0
     - no bias or a free one
 Notation:
@@ -98,8 +98,10 @@ THEOREM = nct.register(
         ),
         sources=(
             ZHOU_2022.remark(
-                "Their hypothesis is d > K. That less suffices is ours: the critical points are listed (cjw-dmf with two "
-                "factors), and only the one with every direction above the threshold on is not a strict saddle."
+                "For d at least the number of outputs, as Andriopoulos et al. 2024 restate it (their Lemma D.1). That with a "
+                "free bias d = K-1 suffices is ours: the critical points are listed (cjw-dmf with two factors), and only "
+                "the one with every direction above the threshold on is not a strict saddle.",
+                number="Lemma B.1",
             ),
         ),
         instances=draw_instances,

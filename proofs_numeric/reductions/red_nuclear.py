@@ -8,7 +8,7 @@ number n of samples of any of K classes. The closed forms of two factors and the
 Problem:
     $\min_{W,H}\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ subject to $WH=Z$, for a given
     $Z\in\mathbb R^{K\times N}$, over $W\in\mathbb R^{K\times d}$ and $H\in\mathbb R^{d\times N}$.
-Theorem (folklore; see Recht, Fazel and Parrilo 2010, number unchecked):
+Theorem (folklore; see Recht, Fazel and Parrilo 2010, Lemma 5.1):
     For $d\ge\mathrm{rank}\,Z$, $\min_{WH=Z}\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2=\lambda|Z|_*$ with
     $\lambda=\sqrt{\lambda_W\lambda_H}$, and every factorisation costs at least that. At a minimiser
     $\lambda_WW^\top W=\lambda_HHH^\top$, $WW^\top=\sqrt{\lambda_H/\lambda_W}(ZZ^\top)^{1/2}$ and
@@ -178,13 +178,14 @@ THEOREM = nct.register(
                 citation="Folklore; used for neural collapse by Zhu et al., NeurIPS 2021. See Recht, Fazel, Parrilo: "
                 "Guaranteed Minimum-Rank Solutions of Linear Matrix Equations via Nuclear Norm Minimization, "
                 "SIAM Review 2010.",
-                number="number unchecked",
+                number="Lemma 5.1",
                 bibtex="""@article{recht2010guaranteed,
   title={Guaranteed Minimum-Rank Solutions of Linear Matrix Equations via Nuclear Norm Minimization},
   author={Recht, Benjamin and Fazel, Maryam and Parrilo, Pablo A.},
   journal={SIAM Review},
   year={2010}
 }""",
+                note="The number is as a later paper cites it.",
             ),
         ),
         instances=draw_instances,

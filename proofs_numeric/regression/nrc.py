@@ -10,7 +10,7 @@ Problem:
     $\min_{W,H,b}\frac1{2M}|WH+b1^\top-Y|_F^2+\frac{\lambda_H}{2M}|H|_F^2+\frac{\lambda_W}2|W|_F^2$ for given targets
     $Y\in\mathbb R^{n\times M}$ of M samples, over $W\in\mathbb R^{n\times d}$, the features $H\in\mathbb R^{d\times M}$
     and the bias $b\in\mathbb R^n$.
-Theorem (Andriopoulos et al. 2024, Theorem 4.1, Corollary 4.2; the positive part and the value are our own):
+Theorem (Andriopoulos et al. 2024, Theorem 4.1, Corollary 4.2, Lemmas C.2 and D.1; written as one positive part):
     For $f=\frac1{2M}|WH+b1^\top-Y|_F^2+\frac{\lambda_H}{2M}|H|_F^2+\frac{\lambda_W}2|W|_F^2$ with real targets
     $Y\in\mathbb R^{n\times M}$ of mean $\bar y$ and covariance $\Sigma=\frac1M(Y-\bar Y)(Y-\bar Y)^\top\succ0$,
     eigenvalues $\lambda_j$, let $c=\lambda_W\lambda_H$. Every global minimiser has $b=\bar y$,
@@ -229,8 +229,9 @@ THEOREM = nct.register(
         sources=(
             ANDRIOPOULOS_2024.remark(
                 "For lambda_min < c < lambda_max the spectral positive part replaces the paper's truncation of "
-                "columns, which agrees with it for a diagonal Sigma with descending entries (erratum N6); value and "
-                "proof there are ours."
+                "columns, which agrees with it for a diagonal Sigma with descending entries (erratum N6); the value is "
+                "theirs too (Lemma C.2 for c < lambda_min; Lemma D.1).",
+                number="Theorem 4.1, Corollary 4.2, Lemmas C.2 and D.1",
             ),
         ),
         instances=draw_instances,

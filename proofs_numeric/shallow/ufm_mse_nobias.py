@@ -8,7 +8,7 @@ of a global minimum in the field, and the yardstick for biases, imbalance and de
 Problem:
     $\min_{W,H}\frac1{2N}|WH-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ over $W\in\mathbb R^{K\times d}$
     and the features $H\in\mathbb R^{d\times N}$ of $N=nK$ samples with one-hot labels Y.
-Theorem (Zhou et al. 2022, Tirer and Bruna 2022, number unchecked):
+Theorem (Tirer and Bruna 2022, Theorem 3.1; Zhou et al. 2022, number unchecked):
     For $f=\frac1{2N}|WH-Y|_F^2+\frac{\lambda_W}2|W|_F^2+\frac{\lambda_H}2|H|_F^2$ let $c=K\sqrt{n\lambda_W\lambda_H}$.
     If $c<1$, every global minimiser has $WH=(1-c)Y$, $WW^\top=\sqrt{\lambda_H/\lambda_W}\sqrt n(1-c)I$,
     $\bar H^\top\bar H=\sqrt{\lambda_W/(\lambda_Hn)}(1-c)I$, no variability within classes, and $\min f=c-c^2/2$. If
@@ -116,7 +116,14 @@ THEOREM = nct.register(
         id=ID,
         docstring=__doc__,
         hypotheses=(SQUARED_ERROR, FREE_FEATURES, BALANCED, DIM_CLASSES, POSITIVE_DECAYS, NO_BIAS),
-        sources=(ZHOU_2022, TIRER_2022),
+        sources=(
+            ZHOU_2022,
+            TIRER_2022.remark(
+                "The number is as it is cited, with the statement, in Tirer, Huang and Niles-Weed: Perturbation Analysis of "
+                "Neural Collapse (2023).",
+                number="Theorem 3.1",
+            ),
+        ),
         instances=draw_instances,
         predict=nct.closed_form.squared_error_minimum,
         claims=(*nct.theorems.collapse_claims(bias=False), onset_at_one()),

@@ -91,13 +91,18 @@ def draw_instances(key):
 
 def chain(classes, depth, n, decay, **shown):
     """Build the instance with one decay for all factors."""
-    problem = nct.deep_linear(
+    problem = network(classes, depth, n, decay)
+    return nct.Instance(problem, {"K": classes, "L": depth, "n": n, "lambda": decay, **shown}, scale=START)
+
+
+def network(classes, depth, n, decay):
+    """Build the problem with one decay for all factors."""
+    return nct.deep_linear(
         widths=(classes,) * (depth + 1),
         counts=(n,) * classes,
         loss="cross_entropy",
         weight_decay=(decay,) * (depth + 1),
     )
-    return nct.Instance(problem, {"K": classes, "L": depth, "n": n, "lambda": decay, **shown}, scale=START)
 
 
 def crossing_decay(classes, depth, n):
@@ -105,10 +110,12 @@ def crossing_decay(classes, depth, n):
     from scipy.optimize import brentq
 
     def gain(log_decay):
-        problem = chain(classes, depth, n, float(np.exp(log_decay))).problem
+        problem = network(classes, depth, n, float(np.exp(log_decay)))
         return float(nct.closed_form.deep_collapse(problem).value - nct.closed_form.low_rank(problem).value)
 
-    return float(np.exp(brentq(gain, np.log(1e-3), np.log(5e-2), xtol=1e-10)))
+    found = brentq(gain, np.log(1e-3), np.log(5e-2), xtol=1e-10)
+    assert isinstance(found, float)
+    return float(np.exp(found))
 
 
 def collapse_is_best(problem):

@@ -91,8 +91,8 @@ START = 1.3
 class Values(NamedTuple):
     """What the theorem says of the two structures."""
 
-    collapse: jax.Array
-    low_rank: jax.Array
+    collapse: nct.engine.Scalar
+    low_rank: nct.engine.Scalar
 
 
 def draw_instances(key):
@@ -245,7 +245,7 @@ THEOREM = nct.register(
                 "one sample a class in the place of n",
                 per_class,
                 claims=("collapse", "low rank"),
-                applies=lambda instance: instance.parameters["n"] > 1,
+                applies=lambda instance: float(instance.parameters["n"]) > 1,
             ),
             nct.Control(
                 "collapse is global",

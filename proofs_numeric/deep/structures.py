@@ -1,5 +1,6 @@
 """The two structures of a deep chain with cross-entropy, built as points of the network: what is observed of them there."""
 
+import jax
 import jax.numpy as jnp
 
 import nctheory as nct
@@ -43,7 +44,7 @@ def decay_at(structure_of):
 
     def norm(problem, params):
         point = turned(structure_of(problem), problem, params)
-        squares = [jnp.sum(x**2) for x in (*point.weights, point.features)]
+        squares = [jnp.sum(x**2) for x in jax.tree.leaves(point)]
         return jnp.sqrt(jnp.sum(jnp.asarray(problem.weight_decay) ** 2 * jnp.stack(squares)))
 
     return norm

@@ -148,6 +148,7 @@ def predict_with(layers=lambda depth: depth, rate=1.0):
             max_steps=MAX_STEPS,
             throw=False,
         )
+        assert found.ys is not None
         left, _, right = modes(problem)
         return Curve(found.ys, jnp.einsum("ik,tij,kj->tk", left, found.ys, right))
 

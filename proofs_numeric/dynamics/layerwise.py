@@ -99,7 +99,7 @@ class Curve(NamedTuple):
 
     compression: jax.Array
     discrimination: jax.Array
-    height: jax.Array
+    height: np.ndarray | jax.Array
     limit: jax.Array
 
 

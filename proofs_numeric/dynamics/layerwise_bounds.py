@@ -98,14 +98,15 @@ def network(rng, shape, angle, epsilon, pattern, uneven=1.0):
     """Draw N = Kn inputs of dimension N for a network whose starts are its minimum-norm solutions."""
     classes, n, layers = shape
     total = classes * n
+    inputs, targets = near_orthonormal(rng, classes, n, angle, pattern), np.repeat(np.eye(classes), n, axis=1)
     chain = nct.deep_linear(
         widths=(total,) * layers + (classes,),
-        inputs=near_orthonormal(rng, classes, n, angle, pattern),
-        targets=np.repeat(np.eye(classes), n, axis=1),
+        inputs=inputs,
+        targets=targets,
         loss="mse",
         weight_decay=(0.0,) * layers,
     )
-    left, heights, right = np.linalg.svd(chain.targets @ np.linalg.pinv(chain.inputs))
+    left, heights, right = np.linalg.svd(targets @ np.linalg.pinv(inputs))
     numbers = {"epsilon": epsilon, "angle": angle, "uneven": uneven}
     extra = {name: np.asarray(number) for name, number in numbers.items()}
     return chain.with_starts(MinimumNorm(**extra, left=left, heights=heights, right=right))

@@ -139,7 +139,7 @@ def slope(problem, params, start):
     r"""Return $-\frac12\frac{d}{dt}\log|\nabla f|^2=g^\top Ag/|g|^2$ along the flow, A the Hessian."""
     gradient, change = jax.jvp(lambda x: problem.value_and_grad(x)[1], (params,), (problem.value_and_grad(params)[1],))
     inner = sum(jnp.sum(a * b) for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(change), strict=True))
-    return inner / sum(jnp.sum(a**2) for a in jax.tree.leaves(gradient))
+    return jnp.asarray(inner) / sum(jnp.sum(a**2) for a in jax.tree.leaves(gradient))
 
 
 def predict_with(factor=1.0):

@@ -197,7 +197,7 @@ THEOREM = nct.register(
                 "1/n",
                 "n in the place of its root",
                 predict_with(power=1.0),
-                applies=lambda one: one.parameters["n"] > 1,
+                applies=lambda one: float(one.parameters["n"]) > 1,
             ),
         ),
         method=nct.Integrate(),

@@ -185,8 +185,8 @@ def predict_with(**wrong):
         rho = recursion(problem, size, times, **wrong)
         right = jnp.stack([turn @ p for turn, p in zip(turns, projectors[:-1], strict=True)])
         left = jnp.stack([p @ turn for turn, p in zip(turns, projectors[1:], strict=True)])
-        scaled = [rho[:, None, None, None] * x[None] for x in (right, left)]
-        return Curve(*scaled, jnp.repeat(rho[:, None], problem.depth, axis=1))
+        inside, outside = (rho[:, None, None, None] * x[None] for x in (right, left))
+        return Curve(inside, outside, jnp.repeat(rho[:, None], problem.depth, axis=1))
 
     return predict
 

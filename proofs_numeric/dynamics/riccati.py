@@ -83,8 +83,8 @@ SHAPES = (((2, 3, 2), (2, 2, 2)), ((3, 5, 3), (4, 4, 4)), ((6, 6, 6), (5, 9, 5))
 class Curve(NamedTuple):
     """What is predicted of a path; every array has a leading axis of times."""
 
-    gram: jax.Array
-    product: jax.Array
+    gram: np.ndarray | jax.Array
+    product: np.ndarray | jax.Array
     heights: jax.Array
 
 

@@ -24,8 +24,8 @@ from proofs_numeric.pool import log_uniform, pick
 class Curve(NamedTuple):
     """What is predicted of a path; every array has a leading axis of times."""
 
-    heights: jax.Array
-    product: jax.Array
+    heights: np.ndarray | jax.Array
+    product: np.ndarray | jax.Array
     norms: jax.Array
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import nctheory as nct
 from proofs_numeric.bibliography import ZHU_2021
 from proofs_numeric.bibliography_of_networks import ACHOUR_2024, LAURENT_2018
-from proofs_numeric.landscape.data_chains import data_instance
+from proofs_numeric.landscape.data_chains import data_chain
 from proofs_numeric.landscape.laurent_vonbrecht import bottleneck
 from proofs_numeric.thresholds import SAME_VALUE
 
@@ -47,7 +47,7 @@ def reproduce_blocks(seeds, key):
     with jax.enable_x64(True):
         rng, least, counts, slopes = np.random.default_rng(key), [], set(), []
         for _ in range(seeds):
-            problem = data_instance(rng, (3, 2, 2, 3)).problem
+            problem = data_chain(rng, (3, 2, 2, 3))
             x, y = np.asarray(problem.inputs), np.asarray(problem.targets)
             solution = y @ np.linalg.pinv(x)
             u = np.linalg.eigh(solution @ x @ y.T)[1][:, -1]

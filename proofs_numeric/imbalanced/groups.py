@@ -188,6 +188,11 @@ def minority_pairs(instance):
     return instance.problem.counts.count(min(instance.problem.counts)) > 1
 
 
+def majority_pairs(instance):
+    """Tell whether the classes of the largest count are at least two."""
+    return instance.problem.counts.count(max(instance.problem.counts)) > 1
+
+
 def has_further_onset(instance):
     """Tell whether there are two groups and two classes in the majority: group means vanish before these merge."""
     counts = instance.problem.counts

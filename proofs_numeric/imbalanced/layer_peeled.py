@@ -75,6 +75,7 @@ from proofs_numeric.imbalanced.groups import (
     factor_pair,
     group_claims,
     group_controls,
+    majority_pairs,
     means_onset_claim,
     minority_collapse,
     minority_pairs,
@@ -103,7 +104,7 @@ def draw_instances(key):
     drawn = []
     for counts, dim in pick(rng, BALANCED):
         drawn += [build_instance(rng, counts, dim, energy, "balanced") for energy in (log_uniform(rng, 0.02, 0.3), 1.0)]
-    pair, single = *pick(rng, PAIRS), *pick(rng, SINGLE)
+    (pair,), (single,) = pick(rng, PAIRS), pick(rng, SINGLE)
     common = float(np.sqrt(np.prod([threshold_energy(counts) for counts, _ in pair])))
     for counts, dim in (*pair, single):
         critical = threshold_energy(counts)
@@ -259,9 +260,7 @@ THEOREM = nct.register(
                 "minority classifiers coincide as R tends to infinity, at no finite R",
                 predict_with(edit=merged_in_the_limit),
                 ("weight_gaps",),
-                lambda instance: (
-                    regime(*MERGED)(instance) and instance.problem.counts.count(max(instance.problem.counts)) > 1
-                ),
+                lambda instance: regime(*MERGED)(instance) and majority_pairs(instance),
             ),
             nct.Control(
                 "ETF under imbalance",

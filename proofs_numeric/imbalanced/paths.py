@@ -120,7 +120,7 @@ def fixed_point(exponent, counts, class_scale, label_scale, offset, *, hard=Fals
 
 @lru_cache(maxsize=256)
 def _predict(counts, class_scale, label_scale, offset):
-    data = tuple(np.asarray(x) for x in (counts, class_scale, label_scale, offset))
+    data = np.asarray(counts), np.asarray(class_scale), np.asarray(label_scale), np.asarray(offset)
     limit, first, second, third, fourth = expansion(*data)
     size, logs = np.linalg.norm(limit), np.log(10.0) * np.asarray(EXPONENTS, dtype=float)
     direction = limit / size
@@ -226,8 +226,8 @@ SECOND_CLAIMS = ("expansion, above", "expansion, below")
 def is_path(instance):
     """Tell whether the members are the models with lambda_W = lambda_H = 10^-2, ..., 10^-6, divided by lambda."""
     members = instance.problem.members
-    lambdas = np.exp(-np.asarray(_logs(instance.problem)))
-    return np.all(np.asarray(members.weight_decay) == 1) and np.allclose(lambdas, 10.0 ** -np.asarray(EXPONENTS, float))
+    decays, lambdas = np.asarray(members.weight_decay), np.exp(-np.asarray(_logs(instance.problem)))
+    return bool(np.all(decays == 1)) and np.allclose(lambdas, 10.0 ** -np.asarray(EXPONENTS, float))
 
 
 HYPOTHESES = (

@@ -195,7 +195,7 @@ def no_tie_at_cut(instance):
     """Tell whether a direction left out for want of width is smaller than the last that is kept, or both are off."""
     sigma, dim = spectrum(instance.problem.counts), instance.problem.widths[0]
     strength = float(sum(instance.problem.counts) * nct.closed_form.decay_strength(instance.problem))
-    return dim >= sigma.size or sigma[dim] < sigma[dim - 1] * (1 - DISTINCT) or sigma[dim - 1] <= strength
+    return bool(dim >= sigma.size or sigma[dim] < sigma[dim - 1] * (1 - DISTINCT) or sigma[dim - 1] <= strength)
 
 
 THEOREM = nct.register(

@@ -15,15 +15,15 @@ def draw_strengths(key, pools, loss):
     rng = nct.theorems.numpy_rng(key)
     drawn = []
     for pool in pools:
-        (shape,) = pick(rng, pool)
+        ((classes, dim, n, bias),) = pick(rng, pool)
         for strength in (
             log_uniform(rng, 0.02, 0.3),
             rng.uniform(0.4, 0.8),
             1 - log_uniform(rng, 3e-3, 3e-2),
             1 + log_uniform(rng, 3e-3, 3e-2),
         ):
-            drawn.append(instance(*shape, loss, strength, 10.0 ** rng.uniform(-1.0, 1.0)))
-    drawn.append(instance(*shape, loss, rng.uniform(1.1, 5.0), 1.0))
+            drawn.append(instance(classes, dim, n, bias, loss, strength, 10.0 ** rng.uniform(-1.0, 1.0)))
+    drawn.append(instance(classes, dim, n, bias, loss, rng.uniform(1.1, 5.0), 1.0))
     return drawn
 
 

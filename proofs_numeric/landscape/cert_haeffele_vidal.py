@@ -87,7 +87,7 @@ MANY = (((2, 2, 1), 4), ((3, 1, 1, 1), 4))
 class Certified(NamedTuple):
     """What the theorem says of critical points."""
 
-    value: jax.Array
+    value: nct.engine.Scalar
     codes: jax.Array
     """The codes (see `norm_code`) of the points without negative curvature."""
 

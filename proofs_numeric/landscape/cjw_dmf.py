@@ -129,7 +129,7 @@ def choices(problem):
     """Build critical points for all entries of the list, in its order."""
     _, sigma, _, b, _ = strengths(problem)
     large = np.asarray(nct.closed_form.largest_root(jnp.asarray(b), problem.depth))
-    small = [smaller_root(one, problem.depth) for one in b]
+    small = np.array([smaller_root(one, problem.depth) for one in b])
     points = []
     for one in nct.closed_form.critical_points(problem):
         x = np.choose(one.roots, [np.zeros_like(large), small, large]) ** problem.depth
@@ -142,9 +142,11 @@ def smaller_root(b, depth):
     peak = ((depth - 1) / (depth + 1)) ** (1 / depth)
     if depth == 1 or b >= nct.closed_form.spinodal(depth):
         return 0.0
-    return float(
-        brentq(lambda x: depth * x ** (depth - 1) / (x**depth + 1) ** 2 - b, 0.0, peak, xtol=1e-16, rtol=1e-15)
+    found = brentq(
+        lambda x: depth * x ** (depth - 1) / (x**depth + 1) ** 2 - b, 0.0, peak, xtol=1e-16, rtol=np.float64(1e-15)
     )
+    assert isinstance(found, float)
+    return found
 
 
 def predict(problem):

@@ -15,15 +15,21 @@ def fit_at_zero(problem, params):
 
 def data_instance(rng, widths, samples=None):
     """Draw normal inputs of a random scale and noisy targets; unless given, there are three more samples than inputs."""
+    problem = data_chain(rng, widths, samples)
+    shown = {"widths": "-".join(map(str, widths)), "L": len(widths) - 1, "N": problem.targets.shape[1]}
+    return nct.Instance(problem, shown)
+
+
+def data_chain(rng, widths, samples=None):
+    """Draw the problem of `data_instance`."""
     samples = (
         widths[0] + 3 if samples is None else samples
     )  # One number serves for all data sets, and so does one compiled program.
     inputs = log_uniform(rng, 0.3, 3.0) * rng.normal(size=(widths[0], samples))
     targets = rng.normal(size=(widths[-1], samples)) + rng.normal(size=(widths[-1], widths[0])) @ inputs
-    problem = nct.deep_linear(
+    return nct.deep_linear(
         widths=widths, inputs=inputs, targets=targets, loss="mse", weight_decay=(0.0,) * (len(widths) - 1)
     )
-    return nct.Instance(problem, {"widths": "-".join(map(str, widths)), "L": len(widths) - 1, "N": samples})
 
 
 def value(problem, params):

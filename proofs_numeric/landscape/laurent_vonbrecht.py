@@ -51,7 +51,7 @@ from typing import ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 import nctheory as nct
 from proofs_numeric.bibliography_of_networks import LAURENT_2018
@@ -70,7 +70,7 @@ NEWTON_STEPS = 60
 class WeightedSquares(nct.Loss):
     r"""$\ell(z,y)=\frac12\sum_k\omega_k(z_k-y_k)^2$, with its own weights in every column."""
 
-    omega: Float[Array, "K M"]
+    omega: Float[np.ndarray | jax.Array, "K M"]
     name: ClassVar[str] = "weighted_squares"
     convex: ClassVar[bool | None] = True
 

@@ -17,7 +17,7 @@ class Prediction(NamedTuple):
     minimum: nct.Minimum
     products: jax.Array
     """For every sample <h, sum of its tags' rows of W>."""
-    onset: jax.Array
+    onset: nct.engine.Scalar
     """The lambda from which on the minimum is zero."""
 
 

@@ -11,7 +11,7 @@ from nctheory.certificates import Bound
 from nctheory.theorems import _methods
 from proofs_numeric.deep.chains import chain_instance
 from proofs_numeric.shallow import ufm_ce_balanced
-from tests.test_theorems import small_theorem
+from tests.small_theorems import small_theorem
 
 
 def on(identifier, *instances, claims=None):

@@ -4,121 +4,39 @@ The objectives and minima in 50 digits are written by hand here, from the defini
 """
 
 import jax
-import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
 
 import nctheory as nct
-from nctheory.certificates import GAP_LEVEL, Bound, bound_caveat, certify_many
+from nctheory.certificates import Bound, bound_caveat, certify_many
 from nctheory.problems import Problem, problem_sum, value_rounding
-from tests.helpers import first, random_points
+from tests.exact_losses import (
+    CLASSES,
+    COUNT,
+    column,
+    cross_entropy,
+    deep,
+    exactly,
+    features,
+    focal,
+    log_sum_exp,
+    margin_penalty,
+    mp_matrix,
+    of_cross_entropy,
+    of_focal,
+    pick_all,
+    scalar_minimum,
+    scaled,
+    squared,
+    support,
+    tags,
+    vector_scaling,
+)
+from tests.helpers import random_points
 
 STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6)
 """c = K sqrt(n lambda_W lambda_H): a minimiser is zero from 1 on, and its value is about c log(1/c)."""
-CLASSES, COUNT, DIM = 3, 2, 3
-
-
-def mp_matrix(x):
-    """A matrix of exact float64 numbers."""
-    return mpmath.matrix(np.asarray(x, float).tolist())
-
-
-def column(matrix, j):
-    return [matrix[k, j] for k in range(matrix.rows)]
-
-
-def log_sum_exp(z):
-    top = max(z)
-    return top + mpmath.log(mpmath.fsum(mpmath.exp(x - top) for x in z))
-
-
-def cross_entropy(loss, z, y):
-    return log_sum_exp(z) - mpmath.fdot(y, z)
-
-
-def pick_all(loss, z, y):
-    return mpmath.fsum(y) * log_sum_exp(z) - mpmath.fdot(y, z)
-
-
-def squared(loss, z, y):
-    return mpmath.fsum((a - b) ** 2 for a, b in zip(z, y, strict=True)) / 2
-
-
-def focal(loss, z, y):
-    label = y.index(1)
-    logarithm = z[label] - log_sum_exp(z)
-    rest = mpmath.exp(log_sum_exp([x for k, x in enumerate(z) if k != label]) - log_sum_exp(z))
-    return -(rest ** mpmath.mpf(float(loss.gamma))) * logarithm
-
-
-def margins(loss, z, y):
-    label = y.index(1)
-    delta, gamma = ([mpmath.mpf(float(x)) for x in side] for side in (loss.class_scale, loss.label_scale))
-    return label, {k: gamma[label] * (delta[label] * z[label] - delta[k] * x) for k, x in enumerate(z) if k != label}
-
-
-def vector_scaling(loss, z, y):
-    label, m = margins(loss, z, y)
-    offset = [mpmath.mpf(float(x)) for x in loss.offset]
-    return mpmath.mpf(float(loss.weight)) * log_sum_exp([mpmath.mpf(0)] + [offset[k] - offset[label] - m[k] for k in m])
-
-
-def margin_penalty(loss, z, y):
-    label, m = margins(loss, z, y)
-    total = mpmath.mpf(0)
-    for k in m:
-        a, rho = mpmath.mpf(float(loss.multipliers[k, label])), mpmath.mpf(float(loss.penalty[k, label]))
-        total += (max(a + rho * (1 - m[k]), 0) ** 2 - a**2) / (2 * rho)
-    return total
-
-
-def exactly(problem, point, loss_of_column):
-    """The objective of a chain with 50 digits, by hand."""
-    product = mp_matrix(point.features)
-    for weight in point.weights:
-        product = mp_matrix(weight) * product
-    targets = mp_matrix(problem.targets)
-    total = mpmath.mpf(0)
-    for j, weight in enumerate(np.asarray(problem.column_weight)):
-        z = column(product, j)
-        if point.bias is not None:
-            z = [x + mpmath.mpf(float(b)) for x, b in zip(z, point.bias, strict=True)]
-        total += mpmath.mpf(float(weight)) * loss_of_column(problem.loss, z, column(targets, j))
-    decays = [mpmath.mpf(float(x)) for x in problem.weight_decay]
-    for decay, weight in zip(decays, point.weights, strict=False):
-        total += decay / 2 * mpmath.fsum(mpmath.mpf(float(x)) ** 2 for x in np.ravel(weight))
-    for j, many in enumerate(np.asarray(problem.multiplicity)):
-        size = mpmath.fsum(mpmath.mpf(float(x)) ** 2 for x in point.features[:, j])
-        total += decays[-1] / 2 * mpmath.mpf(float(many)) * size
-    if point.bias is not None:
-        total += mpmath.mpf(float(problem.bias_decay)) / 2 * mpmath.fsum(mpmath.mpf(float(b)) ** 2 for b in point.bias)
-    return total
-
-
-def features(loss, c, bias=None, dim=DIM):
-    decay = c / (CLASSES * np.sqrt(COUNT))
-    return nct.unconstrained_features(
-        counts=(COUNT,) * CLASSES, dim=dim, loss=loss, weight_decay=(decay, decay), bias=bias
-    )
-
-
-def tags(c):
-    decay = c / 6
-    return nct.multi_label_features(tags=[{0}, {1}, {2}, {0, 1}, {1, 2}], dim=3, weight_decay=(decay, decay))
-
-
-def deep(c):
-    return nct.deep_linear(widths=(3, 3, 3, 3), counts=(2, 2, 2), loss="mse", weight_decay=(c**0.75 / 4,) * 4)
-
-
-def scaled():
-    return nct.losses.vector_scaling(3, class_scale=(1.0, 1.3, 0.8), offset=(0.5, 0.0, -0.2), weight=7.0)
-
-
-def support(c):
-    a = np.array([[0, 0.2, 0.3], [0.1, 0, 0.2], [0.4, 0.1, 0]])
-    return nct.support_vector_features(counts=(2, 2, 2), dim=3, multipliers=a, weight_decay=(c, c), reduced=False)
 
 
 KINDS = {
@@ -175,33 +93,6 @@ def collapse(problem, scale):
     features = (scale / above) * np.repeat(centred, COUNT, axis=1)
     point = nct.problems.ChainParams((above * centred,), features, None)
     return jax.tree.map(lambda x: x[None], point)
-
-
-def scalar_minimum(problem, profile):
-    r"""min_a N q profile(a) + lambda sqrt(n) (K-1) a over collapsed logits with 50 digits, and where it is attained."""
-    fit = mpmath.mpf(float(problem.column_weight[0])) * CLASSES * COUNT
-    price = mpmath.sqrt(mpmath.fprod(mpmath.mpf(float(x)) for x in problem.weight_decay) * COUNT) * (CLASSES - 1)
-
-    def value(a):
-        return fit * profile(problem, a) + price * a
-
-    # Golden sections to the place, Newton's method to all digits.
-    low, high, ratio = mpmath.mpf(0), mpmath.mpf(60), (mpmath.sqrt(5) - 1) / 2
-    for _ in range(60):
-        left, right = high - ratio * (high - low), low + ratio * (high - low)
-        low, high = (low, right) if value(left) < value(right) else (left, high)
-    at = mpmath.findroot(lambda a: mpmath.diff(value, a), (low + high) / 2)
-    return value(at), float(at)
-
-
-def of_cross_entropy(problem, a):
-    label, other = (mpmath.mpf(float(x)) for x in (problem.targets[0, 0], problem.targets[1, 0]))
-    logits = [a * (1 - mpmath.mpf(1) / CLASSES)] + [-a / CLASSES] * (CLASSES - 1)
-    return log_sum_exp(logits) - mpmath.fdot([label] + [other] * (CLASSES - 1), logits)
-
-
-def of_focal(problem, a):
-    return focal(problem.loss, [a] + [mpmath.mpf(0)] * (CLASSES - 1), [1] + [0] * (CLASSES - 1))
 
 
 def squared_minimum(problem):
@@ -404,103 +295,3 @@ def test_other_problems_against_50_digits(rng):
 
 def squares(matrix, decay):
     return mpmath.mpf(float(decay)) / 2 * mpmath.fsum(x**2 for x in matrix)
-
-
-def test_value_rounding_wants_a_seeds_axis():
-    problem = features("mse", 0.1)
-    point = first(random_points(problem, 1, np.random.default_rng(0)))
-    with pytest.raises(ValueError, match=r"params: expected .weights\[0\] of shape \(seeds, "):
-        value_rounding(problem, point._replace(features=np.zeros((7, 1))))
-    assert GAP_LEVEL == 1e-9
-
-
-@pytest.mark.parametrize("bias", [0.0, 0.1])
-def test_a_loss_that_cannot_be_recentred_is_bounded_with_a_bias_all_the_same(bias):
-    """The margin losses: tight for a decayed bias, whose price is smooth; trivial for a free one, and said to be."""
-    problem = features(nct.losses.vector_scaling(CLASSES), 0.1, bias)
-    ends = nct.solve(problem, 2)
-    bound = nct.certify(problem, ends.params)
-    assert bound.valid.all()
-    assert bound.closed(ends.value).all() == (bias > 0)
-    assert (bound.reason is None) == (bias > 0)
-    assert np.all(bound.gap >= -1e-14)
-
-
-class PlainCrossEntropy(nct.Loss):
-    """Written as anyone would, with no word on rounding."""
-
-    def value(self, logits, targets):
-        return jax.nn.logsumexp(logits, axis=0) - jnp.sum(targets * logits, axis=0)
-
-
-class OutOfTheLogarithm(nct.Loss):
-    """The same with the largest logit taken out by hand."""
-
-    def value(self, logits, targets):
-        top = jax.lax.stop_gradient(jnp.max(logits, axis=0))
-        return top + jnp.log(jnp.sum(jnp.exp(logits - top[None, :]), axis=0)) - jnp.sum(targets * logits, axis=0)
-
-
-class Expanded(nct.Loss):
-    """The square of a difference, multiplied out."""
-
-    def value(self, logits, targets):
-        return 0.5 * jnp.sum(logits**2 - 2.0 * logits * targets + targets**2, axis=0)
-
-
-class Shortened(nct.Loss):
-    """A relative precision throughout: nothing to allow for but the value itself."""
-
-    def value(self, logits, targets):
-        return jnp.exp(-jnp.sum(targets * logits, axis=0))
-
-
-class OfAFunctionWithItsOwnDerivative(nct.Loss):
-    """log(1 + e^-z) of the labelled logit."""
-
-    def value(self, logits, targets):
-        return jax.nn.softplus(-jnp.sum(targets * logits, axis=0))
-
-
-OWN = {
-    PlainCrossEntropy: cross_entropy,
-    OutOfTheLogarithm: cross_entropy,
-    Expanded: squared,
-    Shortened: lambda loss, z, y: mpmath.exp(-mpmath.fdot(y, z)),
-    OfAFunctionWithItsOwnDerivative: lambda loss, z, y: mpmath.log1p(mpmath.exp(-mpmath.fdot(y, z))),
-}
-
-
-@pytest.mark.parametrize("kind", OWN)
-@pytest.mark.parametrize("size", [1e-3, 1.0, 30.0, 300.0])
-def test_what_a_users_own_loss_is_a_difference_of_is_found_in_its_program(kind, size, rng):
-    columns = 400
-    z = size * rng.normal(size=(CLASSES, columns))
-    y = np.eye(CLASSES)[:, rng.integers(CLASSES, size=columns)]
-    if kind is Expanded:
-        z = y + 1e-6 * z  # next to its minimum, where all is cancelled
-    else:
-        z[y == 1] = np.abs(z[y == 1]) + (size if kind is not Shortened else 0.0)  # mostly right, and confident
-    found, terms = (np.asarray(f(jnp.asarray(z), jnp.asarray(y))) for f in (kind().value, kind().value_terms))
-    with mpmath.workdps(50):
-        exact = [OWN[kind](kind(), list(map(mpmath.mpf, z[:, j])), list(y[:, j])) for j in range(columns)]
-        error = np.array([float(abs(mpmath.mpf(float(a)) - b)) for a, b in zip(found, exact, strict=True)])
-    eps = np.finfo(float).eps
-    assert (error <= 4 * eps * terms + np.finfo(float).tiny).all()
-    # And it is no blanket: somewhere the error comes near it, and a relative precision stays one.
-    if kind in (Shortened, OfAFunctionWithItsOwnDerivative):
-        assert (terms <= (5 + 3 * np.abs(z).sum(axis=0)) * found).all()
-    else:
-        assert error.max() > 0.003 * eps * terms.max()
-
-
-def test_a_term_that_is_not_finite_leaves_the_first_order_of_the_value():
-    class Rooted(nct.Loss):
-        def value(self, logits, targets):
-            return jnp.sqrt(jnp.sum((logits - targets) ** 2, axis=0))  # no derivative at zero
-
-        def gradient(self, logits, targets):
-            return jnp.zeros_like(logits)
-
-    z = jnp.eye(CLASSES)
-    np.testing.assert_array_equal(Rooted().value_terms(z, z), np.zeros(CLASSES))

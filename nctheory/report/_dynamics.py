@@ -121,7 +121,7 @@ def _draw_curves(panel: Any, curve: Mapping[str, Any], times: np.ndarray, observ
         panel.fill_between(times, low[:, j], high[:, j], color=colour, alpha=0.25, lw=0)
         what = "observed, median" if len(names) == 1 else f"{name}, observed"
         panel.plot(times, middle[:, j], color=colour, ls=dashes, lw=1.4, label=literal(what))
-    panel.fill_between([], [], [], color=FAINT, lw=0, label="5 % to 95 % of the seeds")
+    panel.fill_between([], [], [], color=FAINT, lw=0, label="90 % of the seeds")
     predicted = np.array(curve["predicted"], float)
     if curve["kind"] == "limit":
         predicted = np.repeat(predicted[:, None, None], times.size, axis=1)
@@ -167,7 +167,7 @@ def _draw_order(panel: Any, curve: Mapping[str, Any], scales: np.ndarray, observ
     low, middle, high = (row.reshape(scales.size, -1)[:, 0] for row in observed)
     order = float(np.array(curve["predicted"], float)[1])
     centre = np.exp(np.mean(np.log(middle)) - order * np.mean(np.log(scales)))
-    panel.fill_between(scales, low, high, color=BLUE, alpha=0.25, lw=0, label="5 % to 95 % of the seeds")
+    panel.fill_between(scales, low, high, color=BLUE, alpha=0.25, lw=0, label="90 % of the seeds")
     panel.plot(scales, middle, "o-", color=BLUE, label="observed, median")
     line = centre * scales**order
     panel.plot(scales, line, PREDICTED, color=BLACK, lw=0.9, label=f"predicted: order {order:g}")

@@ -74,22 +74,19 @@ def draw_tolerances(verdicts: Sequence[Verdict]) -> Drawing:
         spots = []
         for panel, one, some, names in zip(page.panels, verdicts, rows, labels, strict=True):
             spots += _panel(panel, one, some, most, names)
+    together = len(verdicts) > MAX_PANELS
     for i, panel in enumerate(page.panels):
         panel.axvline(1.0, color=INK, lw=1, label="tolerance")
         panel.set_xlim(FLOOR, most)
         log_axis(panel.xaxis)
         panel.tick_params(axis="y", length=0)
-        page.name(
-            panel,
-            "" if len(verdicts) > MAX_PANELS else _heading(verdicts[number]),
-            _key(rows, most) if number == 0 else (),
-        )
+        page.name(panel, "" if together else _heading(verdicts[i]), () if i else _key(rows, most))
     page.panels[-1].set_xlabel(
         "residual / derived tolerance, worst seed   (left of the line: supported; right: refuted)"
     )
     seeds, support = sum(v.seeds_run for v in verdicts), sum(v.supporting for v in verdicts)
     told = f"{len(verdicts)} theorems, {support:,} of {seeds:,} seeds support them"
-    return Drawing(page.finish(told if len(verdicts) > MAX_PANELS else ""), tuple(spots))
+    return Drawing(page.finish(told if together else ""), tuple(spots))
 
 
 def _marks(verdict: Verdict) -> list[Mark]:

@@ -14,9 +14,9 @@ from nctheory.report._style import ONE_COLUMN, SMALL, TEXT, TWO_COLUMNS, UNDECID
 POINTS = 72.0
 LINE = 1.35
 """The height of a line of text, to its size."""
-HANDLE = (1.8 + 0.6 + 1.2) * SMALL
-"""Beside the words of a legend's entry: its mark and the room between two entries."""
-BESIDE, BAR = 48.0, 50.0
+HANDLE, BETWEEN = (1.8 + 0.6) * SMALL, 1.2 * SMALL
+"""Points that the mark of a legend's entry takes, and the room between two entries."""
+BESIDE, BAR = 44.0, 50.0
 """Points beside a panel that the labels of its axis take, and the bar of colours."""
 LABEL = 130.0
 """The longest label of an axis in points."""
@@ -54,7 +54,7 @@ class Sheet:
         if not entries and not title:
             return
         widest = max((width_of(line, SMALL) for entry in entries for line in entry.split("\n")), default=0.0) + HANDLE
-        columns = max(1, min(len(entries), int(room // widest)))
+        columns = max(1, min(len(entries), int((room + BETWEEN) // (widest + BETWEEN))))
         lines = [entry.count("\n") + 1 for entry in entries]
         deep = max((sum(part) for part in _columns(lines, columns)), default=0)
         panel.legend(

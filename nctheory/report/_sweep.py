@@ -26,7 +26,8 @@ def sweep_figure(found: "SweepResult", path: str | Path, measures: tuple[str, ..
     Over one hyperparameter every seed is a point, marked as certified at the global minimum, converged, or not, and a line
     leads along the seeds of least value that converged. Over two the seed of least value that converged is shown by colour,
     grey where there is none, and dots are cells without a certified seed. Written atomically; the same bytes for the same
-    sweep. Raises ValueError for other numbers of hyperparameters, and for a measure that is not among the sweep's arrays or is not one number a seed.
+    sweep. Raises ValueError for other numbers of hyperparameters, and for a measure that is not among the sweep's arrays or
+    is not one number a seed.
     """
     axes = len(found.grid.names)
     if axes not in (1, 2):

@@ -49,11 +49,11 @@ class _Locator(BaseLocator):
 class _Formatter(Formatter):
     """Numbers as a reader would write them."""
 
-    def __call__(self, x: float, pos: int | None = None) -> str:
+    def __call__(self, x: float, pos: object = None) -> str:
         """The label of one tick."""
         return labels([x])[0]
 
-    def format_ticks(self, values: Sequence[float]) -> list[str]:
+    def format_ticks(self, values: Sequence[float] | Ticks) -> list[str]:
         """The labels of all ticks, alike in form."""
         return labels(values)
 

@@ -11,7 +11,7 @@ from nctheory.landscape import CensusResult, Comparison, SaddleConnection
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._lines import literal
 from nctheory.report._save import Drawing, Spot, save_figure
-from nctheory.report._sheet import sheet
+from nctheory.report._sheet import fit_label, sheet
 from nctheory.report._style import BLACK, BLUE, FAINT, INK, VERMILLION, house_style
 
 COLOURS = {"minimum": BLUE, "strict saddle": VERMILLION, "degenerate": BLACK}
@@ -171,9 +171,9 @@ def draw_census(data: Mapping[str, Any]) -> Drawing:
     symmetric_axis(right.xaxis, LINEAR)
     even_axis(left.xaxis, np.arange(max((row["index"] for row in rows), default=0) + 1))
     even_axis(left.yaxis)
-    left.set_xlabel("index (negative eigenvalues off the gauge)")
-    left.set_ylabel("loss")
-    right.set_xlabel(f"Hessian eigenvalues off the gauge (linear below {LINEAR:g})")
+    fit_label(left, "x", "index (negative eigenvalues off the gauge)")
+    fit_label(left, "y", "loss")
+    fit_label(right, "x", f"Hessian eigenvalues off the gauge (linear below {LINEAR:g})")
     page.name(left, "critical points found")
     page.name(right, "spectra")
     spots = [

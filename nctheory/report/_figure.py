@@ -110,7 +110,7 @@ def _label(name: str) -> str:
 
 def _beside(names: Sequence[str]) -> float:
     """Points that the names take."""
-    return 16.0 + max((width_of(line, SMALL) for name in names for line in name.split("\n")), default=0.0)
+    return 24.0 + max((width_of(line, SMALL) for name in names for line in name.split("\n")), default=0.0)
 
 
 def _lines(names: Sequence[str]) -> list[int]:

@@ -119,7 +119,7 @@ def draw_phase(data: Mapping[str, Any]) -> Drawing:
         more = draw_map(page, panel, axes, cells, words, least=0.0)  # order parameters begin at 0
         mine = [one for one in data["boundaries"] if (one["order"], one["of"]) == (order, of)]
         for number, one in enumerate(mine):
-            _draw_boundary(panel, one, number)
+            _draw_boundary(panel, one, number, across)
         for axis, which in ((along, "x"), (across, "y")):
             _set_axis(panel, which, axis)
         page.name(panel, more=more)
@@ -134,7 +134,7 @@ def draw_phase(data: Mapping[str, Any]) -> Drawing:
     return Drawing(page.finish(literal(f"{data['diagram']}: {data['outcome']}")), tuple(spots))
 
 
-def _draw_boundary(panel: Any, one: Mapping[str, Any], number: int) -> None:
+def _draw_boundary(panel: Any, one: Mapping[str, Any], number: int, across: Mapping[str, Any]) -> None:
     """The prediction as a line, if there is one, and what was located as points with their brackets."""
     from matplotlib.patheffects import withStroke
 
@@ -152,9 +152,10 @@ def _draw_boundary(panel: Any, one: Mapping[str, Any], number: int) -> None:
         return
     if one["outcome"] == "observed":  # nothing else leads the eye from row to row
         panel.plot(along, middle, color=colour, ls=dashes, lw=0.8, path_effects=cased, label=f"{name}, between rows")
+    inside = bool(np.nanmin(low) >= across["low"] and np.nanmax(high) <= across["high"])
     panel.errorbar(
         along, middle, 0.5 * (high - low), fmt="o", lw=0.8, color=colour, mfc="white", label=f"{name}, located",
-        zorder=4, clip_on=False,
+        zorder=4, clip_on=not inside,  # points on the border are shown whole
     )  # fmt: skip
 
 

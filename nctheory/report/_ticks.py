@@ -35,11 +35,12 @@ class _Locator(BaseLocator):
         """The ticks within the axis as it is now."""
         assert isinstance(self.axis, DrawnAxis)
         low, high = sorted(self.axis.get_view_interval())
-        ticks: Ticks = np.zeros(0)
+        last: Ticks = np.zeros(0)
         for ticks in self._candidates(low, high):
-            if _fits(self.axis, ticks):
-                break
-        return ticks
+            if ticks.size and _fits(self.axis, ticks):
+                return ticks
+            last = ticks if ticks.size else last
+        return last[last.size // 2 :][:1]  # one label has room where two have none
 
     def tick_values(self, vmin: float, vmax: float) -> Ticks:
         """The densest ticks."""
@@ -101,7 +102,7 @@ def _fits(axis: Any, ticks: Ticks) -> bool:
     places = np.array([float(scale.transform(np.array([x]))[0]) for x in ticks])
     order = np.argsort(places)
     distances = np.diff(places[order]) / abs(high - low) * length
-    sizes = [width_of(text, SMALL) if along else 1.25 * SMALL for text in labels(ticks)]
+    sizes = [width_of(text, SMALL) if along else (1.7 if "$" in text else 1.3) * SMALL for text in labels(ticks)]
     needed = np.array(sizes)[order]
     return bool(np.all(distances >= 0.5 * (needed[1:] + needed[:-1]) + 0.5 * SMALL * along))
 
@@ -109,6 +110,11 @@ def _fits(axis: Any, ticks: Ticks) -> bool:
 def _within(ticks: Ticks, low: float, high: float) -> Ticks:
     slack = 1e-9 * (high - low)
     return ticks[(ticks >= low - slack) & (ticks <= high + slack)]
+
+
+def _between(ticks: Ticks, low: float, high: float) -> Ticks:
+    """As `_within`, of positive numbers of any size."""
+    return ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))]
 
 
 def _even(low: float, high: float, whole: bool = False) -> Iterator[Ticks]:
@@ -127,16 +133,15 @@ def _logarithmic(low: float, high: float) -> Iterator[Ticks]:
         yield from _even(low, high)
         return
     for factors in ((1, 2, 3, 5), (1, 2, 5), (1, 3)) if decades <= 3 else ():
-        dense = _within(np.outer(10.0**powers, factors).ravel(), low * (1 - 1e-9), high * (1 + 1e-9))
+        dense = _between(np.outer(10.0**powers, factors).ravel(), low, high)
         if 3 <= dense.size <= MOST - 2:
             yield dense
     for stride in range(1, powers.size + 1):
-        sparse = _within(10.0 ** powers[np.mod(powers, stride) == 0], low * (1 - 1e-9), high * (1 + 1e-9))
+        sparse = _between(10.0 ** powers[np.mod(powers, stride) == 0], low, high)
         if 2 <= sparse.size <= MOST:
             yield sparse
     if decades < 3:
         yield from _even(low, high)
-    yield np.array([float(f"{np.sqrt(low) * np.sqrt(high):.1g}")])
 
 
 def log_axis(axis: Any, at: Sequence[float] | np.ndarray | None = None) -> None:

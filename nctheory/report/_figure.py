@@ -79,7 +79,7 @@ def draw_tolerances(verdicts: Sequence[Verdict]) -> Drawing:
         panel.axvline(1.0, color=INK, lw=1, label="tolerance")
         panel.set_xlim(FLOOR, most)
         log_axis(panel.xaxis)
-        panel.tick_params(axis="y", length=0)
+        panel.tick_params(axis="y", length=0, pad=6)
         page.name(panel, "" if together else _heading(verdicts[i]), () if i else _key(rows, most))
     page.panels[-1].set_xlabel(
         "residual / derived tolerance, worst seed   (left of the line: supported; right: refuted)"

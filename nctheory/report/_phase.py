@@ -115,7 +115,7 @@ def draw_phase(data: Mapping[str, Any]) -> Drawing:
         order, of = picture["order"], picture["of"]
         cells = np.array([_array(row) for row in picture["cells"]])
         words = literal(order) + (" (largest of any seed)" if of == "any" else "")
-        axes = ((x, along["log"]), (y, across["log"]))
+        axes = [(values, one["log"], _range(one)) for values, one in ((x, along), (y, across))]
         more = draw_map(page, panel, axes, cells, words, least=0.0)  # order parameters begin at 0
         mine = [one for one in data["boundaries"] if (one["order"], one["of"]) == (order, of)]
         for number, one in enumerate(mine):
@@ -159,13 +159,18 @@ def _draw_boundary(panel: Any, one: Mapping[str, Any], number: int, across: Mapp
     )  # fmt: skip
 
 
+def _range(axis: Mapping[str, Any]) -> tuple[float, float]:
+    """Where an axis begins and ends: with half a step more, where it has steps."""
+    half = 0.0 if axis["step"] is None else 0.5 * axis["step"]
+    return axis["low"] - half, axis["high"] + half
+
+
 def _set_axis(panel: Any, which: str, axis: Mapping[str, Any]) -> None:
     """Scale, range, ticks and label of an axis."""
     from nctheory.report._ticks import even_axis, log_axis
 
     drawn = getattr(panel, f"{which}axis")
-    half = 0.0 if axis["step"] is None else 0.5 * axis["step"]
-    getattr(panel, f"set_{which}lim")(axis["low"] - half, axis["high"] + half)
+    getattr(panel, f"set_{which}lim")(_range(axis))
     if axis["log"]:
         log_axis(drawn)
     else:

@@ -134,21 +134,24 @@ def edges(values: np.ndarray, log: bool) -> np.ndarray:
 def draw_map(
     page: Sheet,
     panel: Any,
-    axes: Sequence[tuple[np.ndarray, bool]],
+    axes: Sequence[tuple[np.ndarray, bool, tuple[float, float] | None]],
     cells: np.ndarray,
     label: str,
     least: float | None = None,
 ) -> list[Any]:
     """Cells, first axis to the right, by colour, with a bar of colours; what is not finite is grey, and named in what returns.
 
-    `axes` are the values on each axis and whether it is logarithmic; the bar begins at `least` or below.
+    `axes` are the values on each axis, whether it is logarithmic, and its ends where they are given, between which a single
+    value has its cell. The bar begins at `least` or below.
     """
     from matplotlib.patches import Patch
 
     from nctheory.report._ticks import even_axis
 
-    (x, y), finite = (np.argsort(values) for values, _ in axes), cells[np.isfinite(cells)]
-    borders = [edges(np.sort(values), log) for values, log in axes]
+    (x, y), finite = (np.argsort(values) for values, *_ in axes), cells[np.isfinite(cells)]
+    borders = [
+        np.array(ends) if ends and values.size == 1 else edges(np.sort(values), log) for values, log, ends in axes
+    ]
     for side in ("top", "right"):
         panel.spines[side].set_visible(True)
     panel.set_facecolor(UNDECIDED)

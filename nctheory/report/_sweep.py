@@ -81,7 +81,7 @@ def _over_two(page: Sheet, panel: Any, found: "SweepResult", name: str) -> None:
     """The seed of least value by colour."""
     cells = _at_least_value(found, name)
     x, y = (np.asarray(values, float) for values in found.grid.values)
-    more = draw_map(page, panel, [(one, is_logarithmic(one)) for one in (x, y)], cells, literal(name))
+    more = draw_map(page, panel, [(one, is_logarithmic(one), None) for one in (x, y)], cells, literal(name))
     open_ = ~found.certified.any(axis=-1)
     if open_.any():
         here, there = np.meshgrid(x, y, indexing="ij")

@@ -1,6 +1,7 @@
 """Results made by hand, of every kind that has a picture, and hard cases of each."""
 
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,12 @@ def filled(cls: type, **given: Any) -> Any:
     return cls(**{**rest, **given})
 
 
-def verdict(ratios=(0.2, 0.004, 0.0), controls=(3e5, 4e12), name="a-theorem", more="") -> Verdict:
+def verdict(
+    ratios: Sequence[float] = (0.2, 0.004, 0.0),
+    controls: Sequence[float | None] = (3e5, 4e12),
+    name: str = "a-theorem",
+    more: str = "",
+) -> Verdict:
     """A verdict whose claims and controls have these ratios; a control of None was not run."""
     claims = [
         filled(ClaimResult, name=f"claim {i}{more}", instances=3, violations=int(x > 1), tolerance_ratio=x)
@@ -42,14 +48,16 @@ def verdict(ratios=(0.2, 0.004, 0.0), controls=(3e5, 4e12), name="a-theorem", mo
     )  # fmt: skip
 
 
-def sweep(axes: dict[str, Any], seeds=3, failed=(), scale=1.0, names=("height",)) -> SweepResult:
+def sweep(
+    axes: dict[str, Any], seeds: int = 3, failed: Any = (), scale: float = 1.0, names: Sequence[str] = ("height",)
+) -> SweepResult:
     """A sweep whose numbers fall along the axes; `failed` cells, or all of them, did not converge."""
     grid = Grid(tuple(axes), tuple(np.asarray(one) for one in axes.values()))
     shape = (*grid.shape, seeds)
     value = scale * (1.0 + np.arange(np.prod(shape)).reshape(shape) / np.prod(shape))
     status = np.full(shape, int(Status.CONVERGED))
     if failed == "all":
-        status[:] = int(Status.MAX_STEPS) if hasattr(Status, "MAX_STEPS") else 99
+        status[:] = 99
         value = np.full(shape, np.nan)
     for cell in () if failed == "all" else failed:
         status[cell] = 99
@@ -59,8 +67,9 @@ def sweep(axes: dict[str, Any], seeds=3, failed=(), scale=1.0, names=("height",)
 
 
 def phase(
-    along=(20.0, 90.0), across=(0.02, 0.09), log=True, size=(6, 6), cells=None, boundaries=("onset",), predicted=True,
-    found=True, loop=False, label="size", step=None,
+    along: tuple[float, float] = (20.0, 90.0), across: tuple[float, float] = (0.02, 0.09), log: bool = True,
+    size: tuple[int, int] = (6, 6), cells: Any = None, boundaries: Sequence[str] = ("onset",), predicted: bool = True,
+    found: bool = True, loop: bool = False, label: str = "size", step: float | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The data of a phase diagram over axes of these ranges."""
     spread = np.geomspace if log else np.linspace
@@ -102,7 +111,12 @@ def axis(name: str, ends: tuple[float, float], log: bool, values: np.ndarray, st
 
 
 def dynamics(
-    kinds=("trajectory",), components=3, times=None, logarithmic=False, name="modes", size=1.0
+    kinds: Sequence[str] = ("trajectory",),
+    components: int = 3,
+    times: Any = None,
+    logarithmic: bool = False,
+    name: str = "modes",
+    size: float = 1.0,
 ) -> dict[str, Any]:
     """The data of paths with one claim of each of these kinds."""
     at = np.linspace(0.1, 6.0, 12) if times is None else np.asarray(times)
@@ -130,7 +144,8 @@ def dynamics(
 
 
 def census(
-    rows=((0.5, 0, "minimum"), (0.7, 1, "strict saddle"), (0.9, 2, "degenerate")), title="a census"
+    rows: Sequence[tuple[float, int, str]] = ((0.5, 0, "minimum"), (0.7, 1, "strict saddle"), (0.9, 2, "degenerate")),
+    title: str = "a census",
 ) -> dict[str, Any]:
     """The data of a census with these rows: value, index, kind."""
     return {

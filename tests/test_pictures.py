@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgba
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import nctheory as nct
@@ -67,7 +68,7 @@ PICTURES = {
     "paths of nothing finite": lambda: draw_dynamics(dynamics(size=np.nan)).figure,
     "sweep": lambda: draw_sweep(sweep({"decay": DECAYS}), ("value", "height")),
     "sweep of one cell": lambda: draw_sweep(sweep({"decay": [0.1]}), ("value",)),
-    "sweep of rounding": lambda: draw_sweep(sweep({"decay": DECAYS}, scale=1e-17)._replace(), ("value",)),
+    "sweep of rounding": lambda: draw_sweep(sweep({"decay": DECAYS}, scale=1e-17), ("value",)),
     "sweep that failed": lambda: draw_sweep(sweep({"decay": DECAYS}, failed="all"), ("value",)),
     "sweep that failed in part": lambda: draw_sweep(sweep({"decay": DECAYS}, failed=[(0,), (2, 1)]), ("value",)),
     "sweep over unsorted values": lambda: draw_sweep(sweep({"decay": DECAYS[::-1], "many": SHAPES}), ("value",)),
@@ -179,15 +180,13 @@ def test_the_colours_are_told_apart_without_red_or_green():
         assert apart.min() > 0.1
 
 
-ENDS = [
-    (lo, lo * f) for lo in (1e-12, 0.0034, 1.0, 97.0, 3e7) for f in (1.001, 1.3, 2.0, 4.7, 9.9, 23.0, 900.0, 1e5, 1e14)
-]
+ENDS = [(lo, lo * f) for lo in (1e-12, 0.0034, 97.0) for f in (1.001, 1.3, 2.0, 4.7, 9.9, 23.0, 900.0, 1e5, 1e14)]
 
 
 @pytest.mark.parametrize("ends", ENDS)
 @pytest.mark.parametrize("width", [1.2, 3.5])
 def test_logarithmic_axes_of_any_length_have_ticks_that_do_not_touch(ends, width):
-    figure = mpl.figure.Figure(figsize=(width, width), layout="constrained")
+    figure = Figure(figsize=(width, width), layout="constrained")
     axes = figure.subplots()
     axes.set(xlim=ends, ylim=ends)
     for axis in (axes.xaxis, axes.yaxis):
@@ -210,7 +209,7 @@ def test_ticks_are_the_numbers_they_stand_at():
 
 
 def test_symmetric_axes_and_given_places():
-    figure = mpl.figure.Figure(figsize=(3.0, 2.0))
+    figure = Figure(figsize=(3.0, 2.0))
     axes = figure.subplots()
     axes.set(xlim=(-30.0, 4e3), ylim=(1.0, 6.0))
     symmetric_axis(axes.xaxis, 1e-2)
@@ -287,6 +286,7 @@ def test_a_failed_sweep_says_so():
     assert any("undecided in every cell" in word.replace("\n", " ") for word in words)
 
 
+@pytest.mark.slow
 def test_every_picture_is_written_in_every_form():
     for draw in PICTURES.values():
         figure = draw()

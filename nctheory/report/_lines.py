@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from nctheory.report._style import FAMILY
 
-MOST_LETTERS = 400
+MOST_LETTERS = 240
 """Letters of a name that are looked at: names come from files too."""
 _PARTS = re.compile(r"(?:(?<!\\)\$[^$]*(?<!\\)\$|\S)+")
 """Words, of which formulas are parts."""

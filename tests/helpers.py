@@ -1,6 +1,7 @@
 """Problem tables and small tools shared by the tests."""
 
 import os
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,6 +14,8 @@ LIGHT_FLAGS = " ".join(f"--{name}={str(value).lower()}" for name, value in FAST_
 
 BIASES = (None, 0.0, 0.3)
 LOSSES = ("mse", "cross_entropy")
+SPURIOUS: dict[str, Any] = dict(counts=(10,) * 6, dim=2, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0)
+"""Too narrow a model, with many local minima."""
 
 
 def usual_environment() -> dict[str, str]:

@@ -38,7 +38,8 @@ def test_verify_a_users_own_file_with_outputs(tmp_path):
     assert verdict["outcome"] == "holds"
     assert verdict["seeds_run"] == verdict["supporting"]
     assert (tmp_path / "out" / "ridge-regression.json").is_file()
-    assert (tmp_path / "out" / "tolerances.png").read_bytes().startswith(b"\x89PNG")
+    for suffix, begin in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        assert (tmp_path / "out" / f"tolerances.{suffix}").read_bytes().startswith(begin)
     assert not list(tmp_path.rglob("*.part"))
 
 

@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +14,7 @@ import scipy.optimize
 
 import nctheory as nct
 from nctheory.engine import FAST_COMPILE_OPTIONS, fast_compile, one_at_a_time, run_lanes
-from tests.helpers import LOSSES, model, usual_environment
-
-SPURIOUS: dict[str, Any] = dict(counts=(10,) * 6, dim=2, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0)
+from tests.helpers import LOSSES, SPURIOUS, model, usual_environment
 
 
 def test_end_values_do_not_depend_on_the_chunk():

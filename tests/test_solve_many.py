@@ -18,7 +18,7 @@ from nctheory.flow._record import Settings
 from nctheory.flow._single import Points, flow_chunk, in_float32, memory_budget
 from nctheory.problems import Scales, singleton
 from nctheory.theorems import Run, flow_fidelity
-from tests.helpers import first, model, usual_environment
+from tests.helpers import SPURIOUS, first, model, usual_environment
 
 
 def test_statuses_budget_and_divergence():

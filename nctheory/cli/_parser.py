@@ -77,7 +77,9 @@ def _add_verification(commands: _Commands) -> None:
     for one in (first, check):
         one.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
         one.add_argument("--json", metavar="FILE", help="write the verdicts as JSON")
-        one.add_argument("--out", metavar="DIR", help="write verdicts and the figure of tolerances into a folder")
+        one.add_argument(
+            "--out", metavar="DIR", help="write verdicts and the figure of tolerances (PNG, SVG, PDF) there"
+        )
         one.add_argument("-q", "--quiet", action="store_true", help="the summary table only")
 
 

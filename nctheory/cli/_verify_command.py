@@ -91,9 +91,9 @@ def verify_command(args: argparse.Namespace) -> int:
         with outputs.attempt():
             write_atomically(Path(args.json), f"[\n{body}\n]\n")
     if args.out is not None:
-        with outputs.attempt():
-            file = tolerance_figure(verdicts, Path(args.out) / "tolerances.png")
-            say_file("figure", file)
+        for suffix in ("png", "svg", "pdf"):
+            with outputs.attempt():
+                say_file("figure", tolerance_figure(verdicts, Path(args.out) / f"tolerances.{suffix}"))
     outputs.settle()
     return exit_status(verdict.outcome for verdict in verdicts)
 

@@ -7,10 +7,11 @@ each of them is first set by itself, so that one which cannot be shown is named 
 taken for text, never for markup, a command of TeX or code.
 """
 
+from nctheory.report._animation import animate_features
 from nctheory.report._catalogue import catalogue_page
 from nctheory.report._census import census_data, census_figure, census_json, census_lines, census_table
 from nctheory.report._citation import citation
-from nctheory.report._dynamics import animate_features, dynamics_data, dynamics_figure, dynamics_json, dynamics_table
+from nctheory.report._dynamics import dynamics_data, dynamics_figure, dynamics_json, dynamics_table
 from nctheory.report._figure import tolerance_figure
 from nctheory.report._latex import bibliography, latex_tables
 from nctheory.report._load import Results, load_results

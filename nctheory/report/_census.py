@@ -9,12 +9,18 @@ import numpy as np
 
 from nctheory.landscape import CensusResult, Comparison, SaddleConnection
 from nctheory.report._fitted import Column, FittedTable
-from nctheory.report._save import Drawing, Spot, house_style, save_figure
+from nctheory.report._lines import literal
+from nctheory.report._save import Drawing, Spot, save_figure
+from nctheory.report._sheet import fit_label, sheet
+from nctheory.report._style import BLACK, BLUE, FAINT, INK, VERMILLION, house_style
 
-COLOURS = {"minimum": "#1b6ca8", "strict saddle": "#c8553d", "degenerate": "#8a8a8a"}
+COLOURS = {"minimum": BLUE, "strict saddle": VERMILLION, "degenerate": BLACK}
+POINT = {"minimum": "", "strict saddle": "", "degenerate": " point"}
+HEIGHT = 2.9
+LINEAR = 0.01
+"""Eigenvalues below are drawn to an even scale, larger ones to a logarithmic."""
 
 SCHEMA_VERSION = 2
-STYLE: dict[str, Any] = {"axes.spines.top": False}
 
 KIND_OF_ENTRY = {True: "minimum", False: "strict saddle", None: "saddle"}
 """What a list says of an entry."""
@@ -130,16 +136,20 @@ def census_figure(
     Lines lead from each saddle to where its most negative direction descends. The area of a mark grows with the logarithm
     of its starts. Written atomically; the same bytes for the same census.
     """
-    with house_style(**STYLE):
+    with house_style():
         return save_figure(draw_census(census_data(census, flows=flows, title=title)).figure, Path(path))
 
 
 def draw_census(data: Mapping[str, Any]) -> Drawing:
-    """The figure of `census_data`, and what each of its rows says; under `house_style(**STYLE)`."""
-    from matplotlib.figure import Figure
+    """The figure of `census_data`, and what each of its rows says; under `house_style`."""
+    from matplotlib.collections import LineCollection
 
-    figure, rows = Figure(figsize=(8.2, 3.8), layout="constrained"), data["rows"]
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.4))
+    from nctheory.report._ticks import even_axis, symmetric_axis
+
+    page, rows = sheet(2, HEIGHT), data["rows"]
+    left, right = page.panels
+    right.sharey(left)
+    right.axvline(0.0, color=INK, lw=0.8, label="zero")
     for kind, colour in COLOURS.items():
         some = [row for row in rows if row["kind"] == kind]
         if not some:
@@ -148,21 +158,24 @@ def draw_census(data: Mapping[str, Any]) -> Drawing:
         left.scatter(
             [r["index"] for r in some], [r["value"] for r in some], s=areas, color=colour, alpha=0.8, lw=0, label=kind
         )
-        for row in some:
-            spectrum = row["eigenvalues"]
-            right.plot(spectrum, np.full(len(spectrum), row["value"]), "|", color=colour, ms=7, mew=0.8)
-    for one in data["descents"]:
-        if one["to"] is not None:
-            ends = rows[one["from"]], rows[one["to"]]
-            left.plot([r["index"] for r in ends], [r["value"] for r in ends], color="0.75", lw=0.7, zorder=0)
-    right.axvline(0.0, color="0.3", lw=0.8)
-    right.set_xscale("symlog", linthresh=1e-2)
-    left.set_xlabel("index (negative eigenvalues off the gauge)")
-    left.set_ylabel("loss")
-    right.set_xlabel("Hessian eigenvalues off the gauge (linear below 0.01)")
-    left.xaxis.get_major_locator().set_params(integer=True)
-    left.legend(frameon=False, fontsize=8)
-    figure.suptitle(data["census"], fontsize=9, x=0.01, ha="left")
+        at = [(x, row["value"]) for row in some for x in row["eigenvalues"]]
+        right.plot(
+            [x for x, _ in at], [y for _, y in at], "|", color=colour, ms=7, mew=0.8, label=f"of a {kind}{POINT[kind]}"
+        )
+    ends = [(rows[one["from"]], rows[one["to"]]) for one in data["descents"] if one["to"] is not None]
+    if ends:
+        lines = [[(row["index"], row["value"]) for row in pair] for pair in ends]
+        left.add_collection(
+            LineCollection(lines, colors=FAINT, linewidths=0.7, zorder=0, label="descends from the saddle")
+        )
+    symmetric_axis(right.xaxis, LINEAR)
+    even_axis(left.xaxis, np.arange(max((row["index"] for row in rows), default=0) + 1))
+    even_axis(left.yaxis)
+    fit_label(left, "x", "index (negative eigenvalues off the gauge)")
+    fit_label(left, "y", "loss")
+    fit_label(right, "x", f"Hessian eigenvalues off the gauge (linear below {LINEAR:g})")
+    page.name(left, "critical points found")
+    page.name(right, "spectra")
     spots = [
         Spot(
             left,
@@ -172,4 +185,4 @@ def draw_census(data: Mapping[str, Any]) -> Drawing:
         )
         for row in rows
     ]
-    return Drawing(figure, tuple(spots))
+    return Drawing(page.finish(literal(data["census"])), tuple(spots))

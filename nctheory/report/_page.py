@@ -22,14 +22,15 @@ from nctheory.report._cells import (
     summary_rows,
     told,
 )
-from nctheory.report._census import STYLE, draw_census
+from nctheory.report._census import draw_census
 from nctheory.report._dynamics import draw_dynamics
 from nctheory.report._figure import draw_tolerances
 from nctheory.report._latex import bibliography, harmless, latex_tables
 from nctheory.report._load import Results, load_results
 from nctheory.report._mathml import formula, mathml
 from nctheory.report._phase import draw_phase, percent
-from nctheory.report._save import Drawing, figure_bytes, house_style
+from nctheory.report._save import Drawing, figure_bytes
+from nctheory.report._style import house_style
 from nctheory.report._text import to_unicode
 from nctheory.report._words import sentences, worst_case
 from nctheory.theorems import Verdict
@@ -87,7 +88,6 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
     with house_style():
         phases = page.shown("phases", results.phases, "diagram", draw_phase, "phase diagram {}")
         dynamics = page.shown("dynamics", results.dynamics, "dynamics", draw_dynamics, "paths of {}")
-    with house_style(**STYLE):
         listed = [{"list": None, **one} for one in results.censuses]
         censuses = page.shown("censuses", listed, "census", draw_census, "loss against index")
     verdicts = page.shown_verdicts(results.verdicts)

@@ -1,6 +1,5 @@
 """A phase diagram as a picture, as a table, and as data."""
 
-import itertools
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,10 +10,13 @@ import numpy as np
 from nctheory.phase import Hysteresis, LocatedBoundary, PhaseDiagram, order_of
 from nctheory.report._cells import NARROW
 from nctheory.report._fitted import Column, FittedTable
-from nctheory.report._save import Drawing, Spot, house_style, literal, save_figure
+from nctheory.report._lines import literal
+from nctheory.report._save import Drawing, Spot, save_figure
+from nctheory.report._sheet import draw_map, fit_label, sheet
+from nctheory.report._style import BLACK, BLUE, DASHES, PREDICTED, PURPLE, VERMILLION, house_style
 from nctheory.theorems import CONTROL_SHIFT
 
-LINES = ("#c8553d", "#000000", "#1b6ca8", "#6a3d9a")
+LINES = (VERMILLION, BLACK, BLUE, PURPLE)
 SCHEMA_VERSION = 3
 
 
@@ -105,67 +107,93 @@ def phase_figure(found: PhaseDiagram, path: str | Path) -> Path:
 
 def draw_phase(data: Mapping[str, Any]) -> Drawing:
     """The figure of `phase_data`, and what each of its cells says; under `house_style`."""
-    from matplotlib.figure import Figure
-
     along, across = data["along"], data["across"]
     x, y = _array(along["values"]), _array(across["values"])
-    number = len(data["pictures"]) + (data["loop"] is not None)
-    figure = Figure(figsize=(0.6 + 4.1 * number, 3.9), layout="constrained")
-    panels = figure.subplots(1, number, squeeze=False)[0]
+    page = sheet(len(data["pictures"]) + (data["loop"] is not None))
     spots: list[Spot] = []
-    for panel, picture in zip(panels[: len(data["pictures"])], data["pictures"], strict=True):
+    for panel, picture in zip(page.panels, data["pictures"], strict=False):
         order, of = picture["order"], picture["of"]
         cells = np.array([_array(row) for row in picture["cells"]])
-        least = min(float(np.nanmin(cells, initial=0.0)), 0.0)  # order parameters begin at 0
-        colours = panel.pcolormesh(x, y, cells.T, cmap="Blues", shading="nearest", vmin=least)
-        panel.set_facecolor("0.85")  # what is undecided
-        figure.colorbar(colours, ax=panel, label=literal(order) + (" (largest of any seed)" if of == "any" else ""))
+        words = literal(order) + (" (largest of any seed)" if of == "any" else "")
+        axes = [(values, one["log"], _range(one)) for values, one in ((x, along), (y, across))]
+        more = draw_map(page, panel, axes, cells, words, least=0.0)  # order parameters begin at 0
         mine = [one for one in data["boundaries"] if (one["order"], one["of"]) == (order, of)]
-        for one, colour in zip(mine, itertools.cycle(LINES), strict=False):
-            low, high = _array(one["low"]), _array(one["high"])
-            predicted, name = _array(one["predicted"]), literal(one["name"])
-            if one["outcome"] != "observed":
-                panel.plot(_array(one["along"]), predicted, color=colour, lw=1.2, label=f"{name}, predicted")
-            panel.errorbar(
-                _array(one["along"]), 0.5 * (low + high), 0.5 * (high - low),
-                fmt="o", ms=2.6, lw=0.8, color=colour, mfc="white",
-                label=f"{name}, located" if one["outcome"] == "observed" else "located",
-            )  # fmt: skip
-        for axis, name in ((along, "x"), (across, "y")):
-            getattr(panel, f"set_{name}scale")("log" if axis["log"] else "linear")
-            if axis["step"] is None:
-                getattr(panel, f"set_{name}lim")(axis["low"], axis["high"])
-            else:
-                half = 0.5 * axis["step"]
-                getattr(panel, f"set_{name}ticks")(_array(axis["values"]))
-                getattr(panel, f"set_{name}lim")(axis["low"] - half, axis["high"] + half)
-            getattr(panel, f"set_{name}label")(axis["label"])
-        if mine:
-            panel.legend(fontsize=7, loc="best", frameon=True, framealpha=0.8)
+        for number, one in enumerate(mine):
+            _draw_boundary(panel, one, number, across)
+        for axis, which in ((along, "x"), (across, "y")):
+            _set_axis(panel, which, axis)
+        page.name(panel, more=more)
         spots += [
             Spot(panel, float(a), float(b), f"{along['name']} = {a:.4g}, {across['name']} = {b:.4g}: {order} "
                  + ("undecided" if np.isnan(cells[i, j]) else f"{cells[i, j]:.4g}"))
             for i, a in enumerate(x) for j, b in enumerate(y)
         ]  # fmt: skip
     if data["loop"] is not None:
-        _draw_loop(panels[-1], data["loop"], data)
-    figure.suptitle(literal(f"{data['diagram']}: {data['outcome']}"), fontsize=9, x=0.01, ha="left")
-    return Drawing(figure, tuple(spots))
+        _draw_loop(page.panels[-1], data["loop"], data)
+        page.name(page.panels[-1], f"{data['along']['label']} = {data['loop']['at']:g}")
+    return Drawing(page.finish(literal(f"{data['diagram']}: {data['outcome']}")), tuple(spots))
+
+
+def _draw_boundary(panel: Any, one: Mapping[str, Any], number: int, across: Mapping[str, Any]) -> None:
+    """The prediction as a line, if there is one, and what was located as points with their brackets."""
+    from matplotlib.patheffects import withStroke
+
+    colour, dashes = LINES[number % len(LINES)], DASHES[number // len(LINES) % len(DASHES)]
+    cased = [withStroke(linewidth=2.6, foreground="white")]  # to be seen on any colour
+    along, low, high = (_array(one[name]) for name in ("along", "low", "high"))
+    middle, name = 0.5 * (low + high), literal(one["name"])
+    if one["outcome"] != "observed":
+        panel.plot(
+            along, _array(one["predicted"]), color=colour, ls=dashes, lw=1.2, path_effects=cased,
+            label=f"{name}, predicted",
+        )  # fmt: skip
+    if not np.isfinite(middle).any():
+        panel.plot([], [], "o", color=colour, mfc="white", label=f"{name}, located on no row")
+        return
+    if one["outcome"] == "observed":  # nothing else leads the eye from row to row
+        panel.plot(along, middle, color=colour, ls=dashes, lw=0.8, path_effects=cased, label=f"{name}, between rows")
+    inside = bool(np.nanmin(low) >= across["low"] and np.nanmax(high) <= across["high"])
+    panel.errorbar(
+        along, middle, 0.5 * (high - low), fmt="o", lw=0.8, color=colour, mfc="white", label=f"{name}, located",
+        zorder=4, clip_on=not inside,  # points on the border are shown whole
+    )  # fmt: skip
+
+
+def _range(axis: Mapping[str, Any]) -> tuple[float, float]:
+    """Where an axis begins and ends: with half a step more, where it has steps."""
+    half = 0.0 if axis["step"] is None else 0.5 * axis["step"]
+    return axis["low"] - half, axis["high"] + half
+
+
+def _set_axis(panel: Any, which: str, axis: Mapping[str, Any]) -> None:
+    """Scale, range, ticks and label of an axis."""
+    from nctheory.report._ticks import even_axis, log_axis
+
+    drawn = getattr(panel, f"{which}axis")
+    getattr(panel, f"set_{which}lim")(_range(axis))
+    if axis["log"]:
+        log_axis(drawn)
+    else:
+        even_axis(drawn, None if axis["step"] is None else _array(axis["values"]))
+    fit_label(panel, which, axis["label"])
 
 
 def _draw_loop(panel: Any, loop: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     """The order parameter on the way up and down again, of every seed, between the predicted jumps."""
+    from nctheory.report._ticks import even_axis, log_axis
+
     values = _array(loop["values"])
     for name, marker, colour in (("up", "^", LINES[0]), ("down", "v", LINES[2])):
         rows = np.array([_array(row) for row in loop[name]])
-        panel.plot(values, rows, marker, ms=3, color=colour, mfc="none", mew=0.7)
-        panel.axvline(loop[f"predicted_{name}"], color=colour, lw=1.0, ls="--", label=f"{name}: predicted jump")
-        panel.plot([], [], marker, ms=3, color=colour, mfc="none", mew=0.7, label=f"{name}, {rows.shape[1]} seeds")
-    panel.set_xscale("log" if data["across"]["log"] else "linear")
-    panel.set_xlabel(data["across"]["label"])
-    panel.set_ylabel(literal(loop["order"]))
-    panel.set_title(f"{data['along']['label']} = {loop['at']:g}", fontsize=8)
-    panel.legend(fontsize=7, loc="best")
+        panel.axvline(loop[f"predicted_{name}"], color=colour, lw=1.0, ls=PREDICTED, label=f"{name}: predicted jump")
+        panel.plot(
+            np.repeat(values, rows.shape[1]), rows.ravel(), marker, color=colour, mfc="none", mew=0.7,
+            label=f"{name}, {rows.shape[1]} seeds",
+        )  # fmt: skip
+    (log_axis if data["across"]["log"] else even_axis)(panel.xaxis)
+    even_axis(panel.yaxis)
+    fit_label(panel, "x", data["across"]["label"])
+    fit_label(panel, "y", literal(loop["order"]))
 
 
 def percent(distances: Iterable[float | None]) -> str:

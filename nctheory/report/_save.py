@@ -1,12 +1,11 @@
 """Figures as files: written atomically, and the same bytes for the same figure."""
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nctheory.engine import write_atomically
+from nctheory.report._style import DPI
 
 _METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None},
@@ -41,29 +40,10 @@ class Drawing(NamedTuple):
         return out
 
 
-def literal(text: object) -> str:
-    """A name as it is, for a figure, where dollars would begin a formula.
-
-    >>> literal("norm$2")
-    'norm\\\\$2'
-    """
-    return str(text).replace("$", r"\$")
-
-
-@contextmanager
-def house_style(**more: Any) -> Iterator[None]:
-    """Matplotlib's settings for all figures of the package."""
-    import matplotlib as mpl
-
-    settings: dict[Any, Any] = {"svg.hashsalt": "nctheory", "font.size": 9, "axes.spines.right": False, **more}
-    with mpl.rc_context(settings):
-        yield
-
-
 def figure_bytes(figure: Any, suffix: str, **options: Any) -> bytes:
     """A figure in a format, with further options of `savefig`; under `house_style`."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=suffix, dpi=150, metadata=_METADATA.get(suffix), **options)
+    figure.savefig(buffer, format=suffix, dpi=DPI, metadata=_METADATA.get(suffix), **options)
     return buffer.getvalue()
 
 

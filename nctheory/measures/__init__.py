@@ -17,6 +17,7 @@ from nctheory.measures._collapse import (
     self_duality_distance,
     within_class_variability,
 )
+from nctheory.measures._inputs import read_head
 from nctheory.measures._metrics import NCMetrics, nc_metrics
 from nctheory.measures._moments import Moments
 from nctheory.measures._read_out import ReadOut
@@ -33,6 +34,7 @@ __all__ = [
     "nc_metrics",
     "nearest_centre_agreement",
     "principal_subspace_error",
+    "read_head",
     "regression_gram_distance",
     "self_duality_distance",
     "weight_subspace_error",

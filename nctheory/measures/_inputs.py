@@ -103,3 +103,31 @@ def as_head(weights: Any, bias: Any, classes: int, width: int) -> tuple[np.ndarr
     if not np.all(np.isfinite(b)):
         raise ValueError("bias: expected finite numbers")
     return w, b
+
+
+def read_head(
+    features: Any, labels: Any, weights: Any, bias: Any = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Features N x d, labels N, weights K x d and a bias of K numbers or None, checked, in float64 and whole numbers.
+
+    Any library's arrays are taken. Raises ValueError, naming the argument, for shapes that do not fit, numbers that are not
+    finite, labels outside 0..K-1 and a class without samples.
+
+    >>> x, y, w, b = read_head([[1, 0], [0, 2]], [0.0, 1.0], [[1, 0], [0, 1]])
+    >>> x.dtype.name, y.tolist(), w.shape, b
+    ('float64', [0, 1], (2, 2), None)
+    """
+    x = as_features(features)
+    bad = np.argwhere(~np.isfinite(x))
+    if bad.size:
+        raise ValueError(f"features: expected finite numbers, got {x[tuple(bad[0])]} in row {bad[0][0]}")
+    y = as_labels(labels, x.shape[0])
+    if weights is None or as_numpy("weights", weights).ndim != 2:
+        raise ValueError("weights: expected K x d, one row a class")
+    classes = as_numpy("weights", weights).shape[0]
+    w, b = as_head(weights, bias, classes, x.shape[1])
+    check_range(y, classes)
+    missing = np.flatnonzero(np.bincount(y, minlength=classes) == 0)
+    if missing.size:
+        raise ValueError(f"labels: expected samples of all {classes} classes, got none of class {missing[0]}")
+    return x, y, np.asarray(w), b

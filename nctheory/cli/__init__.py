@@ -1,4 +1,4 @@
-"""The command line: tour, list, show, verify, census, phase, sweep, dynamics, report, errata, doctor."""
+"""The command line: tour, list, show, verify, census, phase, sweep, dynamics, measure, report, errata, doctor."""
 
 import argparse
 import os
@@ -14,6 +14,7 @@ from nctheory.cli._commands import (
     show_command,
 )
 from nctheory.cli._grid_commands import dynamics_command, phase_command, sweep_command
+from nctheory.cli._measure_command import measure_command
 from nctheory.cli._parser import parser
 from nctheory.cli._verify_command import tour_command, verify_command
 from nctheory.engine import INTERRUPTED, guarded
@@ -56,6 +57,8 @@ def _run(args: argparse.Namespace) -> int:
             return dynamics_command(args)
         case "sweep":
             return sweep_command(args)
+        case "measure":
+            return measure_command(args)
         case "report":
             return report_command(args.folder, args.title)
         case "doctor":

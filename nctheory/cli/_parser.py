@@ -90,6 +90,27 @@ def _add_reading(commands: _Commands) -> None:
     listing.add_argument(
         "--markdown", action="store_true", help="the catalogue with statements and sources, as Markdown"
     )
+    metrics = commands.add_parser(
+        "measure", help="collapse metrics of a network's features, and its certified distance"
+    )
+    metrics.add_argument(
+        "file",
+        metavar="FILE.npz",
+        help="arrays features (N x d, or features/NAME of several layers), labels, weights, bias",
+    )
+    metrics.add_argument(
+        "--target",
+        choices=("simplex_etf", "orthogonal_frame", "minimiser"),
+        default="simplex_etf",
+        help="what nc2 compares with",
+    )
+    metrics.add_argument("--ignore", type=int, metavar="LABEL", help="the label that marks samples to be left out")
+    metrics.add_argument(
+        "--loss", choices=("cross_entropy", "mse"), help="also the distance of the head from the best free features"
+    )
+    metrics.add_argument("--decay", type=float, metavar="L", help="the coupled weight decay of the classifier")
+    metrics.add_argument("--bias-decay", type=float, metavar="L", help="that of its bias (default: none)")
+    metrics.add_argument("--json", metavar="FILE", help="write all metrics as JSON")
     show = commands.add_parser("show", help="statement, hypotheses, claims, controls and source of a theorem")
     show.add_argument("theorem", metavar="ID")
     show.add_argument("--latex", action="store_true", help="the statement in LaTeX as well")

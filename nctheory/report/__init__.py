@@ -15,6 +15,7 @@ from nctheory.report._dynamics import dynamics_data, dynamics_figure, dynamics_j
 from nctheory.report._figure import tolerance_figure
 from nctheory.report._latex import bibliography, latex_tables
 from nctheory.report._load import Results, load_results
+from nctheory.report._metrics import metrics_json, metrics_table
 from nctheory.report._page import html_page, write_report
 from nctheory.report._phase import phase_data, phase_figure, phase_json, phase_lines, phase_table
 from nctheory.report._progress import SeedProgress, TileProgress
@@ -43,6 +44,8 @@ __all__ = [
     "html_page",
     "latex_tables",
     "load_results",
+    "metrics_json",
+    "metrics_table",
     "phase_data",
     "phase_figure",
     "phase_json",

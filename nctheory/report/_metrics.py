@@ -1,0 +1,102 @@
+"""Collapse metrics as a table and as JSON, with the certified distance of the head where it was asked for."""
+
+import json
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from nctheory.measures import NCMetrics
+from nctheory.networks import PeeledGap
+from nctheory.report._fitted import Column, FittedTable
+
+SCALARS = {
+    "nc1": "within-class variability, tr(S_W S_B^+)/K",
+    "nc1_rank": "directions that the pseudo-inverse kept",
+    "trace_ratio": "tr S_W / tr S_B",
+    "nc2": "Gram matrix of the means against the target",
+    "nc2_weights": "Gram matrix of the classifier against the target",
+    "norm_spread": "spread of the centred means' norms",
+    "angle_spread": "mean |cosine + 1/(K-1)| of centred means",
+    "nc3": "self-duality: W as it is, means centred",
+    "nc3_centred": "self-duality: both centred",
+    "nc3_uncentred": "self-duality: neither centred",
+    "nc4": "agreement of classifier and nearest mean",
+    "nearest_mean_error": "samples nearer to another class's mean",
+    "error": "samples that the classifier gets wrong",
+    "cdnv": "class-distance normalised variance",
+    "directional_cdnv": "the same between two means only",
+    "margin": "least margin of any sample",
+}
+"""The metrics of a layer that are one number, with a word on each."""
+
+
+def metrics_table(metrics: NCMetrics, gap: PeeledGap | None = None) -> RenderableType:
+    """One row a metric, one column a layer; what could not be computed without a classifier is left away.
+
+    >>> import numpy as np, nctheory as nct
+    >>> from rich.console import Console
+    >>> found = nct.nc_metrics([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], [0, 1, 1])
+    >>> console = Console(width=80)
+    >>> with console.capture() as capture:
+    ...     console.print(metrics_table(found))
+    >>> "trace_ratio" in capture.get(), "nc4" in capture.get()
+    (True, False)
+    """
+    names = metrics.layers or ("value",)
+    columns = [Column("metric", number=False), *(Column(name) for name in names)]
+    columns.append(Column("what it is", 2, number=False))
+    rows = []
+    for name, words in SCALARS.items():
+        numbers = np.atleast_1d(np.asarray(getattr(metrics, name), float))
+        if not np.isnan(numbers).all():
+            rows.append([name, *("" if np.isnan(x) else f"{x:.4g}" for x in numbers), words])
+    counts = ", ".join(str(int(n)) for n in metrics.counts[:12]) + (", ..." if len(metrics.counts) > 12 else "")
+    parts: list[RenderableType] = [Text(f"samples of each class: {counts}"), FittedTable(columns, rows)]
+    if gap is not None:
+        parts += [Text(line) for line in gap_lines(gap)]
+    return Group(*parts)
+
+
+def gap_lines(gap: PeeledGap) -> list[str]:
+    """The certified distance in words, one line a fact."""
+    lines = [f"fit {gap.fit:.6g} at |W| |H| = {gap.budget:.6g}"]
+    if gap.reason is not None:
+        lines.append(f"no certificate: {gap.reason}")
+    if not np.isnan(gap.efficiency):
+        lines.append(f"efficiency: at least {gap.efficiency:.4g} of |W| |H| is needed for this fit by any features")
+    if np.isfinite(gap.lower_bound):
+        source = f"of {gap.theorem}" if gap.theorem is not None else "found by solving"
+        lines.append(
+            f"objective {gap.value:.6g}, certified lower bound {gap.lower_bound:.6g} (gap {100 * gap.gap:.3g} %), minimum "
+            f"{source} {gap.minimum:.6g}"
+        )
+    return lines
+
+
+def metrics_json(metrics: NCMetrics, gap: PeeledGap | None = None) -> str:
+    """All metrics, and those of each class, as JSON; null in the place of what is not a finite number.
+
+    >>> import nctheory as nct
+    >>> found = nct.nc_metrics([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], [0, 1, 1])
+    >>> json.loads(metrics_json(found))["counts"]
+    [1, 2]
+    """
+    data: dict[str, Any] = {"schema": "nctheory metrics 1"}
+    data |= {name: _plain(value) for name, value in zip(NCMetrics._fields, metrics, strict=True)}
+    data["peeled_gap"] = None if gap is None else {n: _plain(v) for n, v in zip(gap._fields, gap, strict=True)}
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and lists that JSON has."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    array = np.asarray(value)
+    if array.ndim:
+        return [_plain(one) for one in array]
+    number = array.item()
+    return number if np.isfinite(number) else None

@@ -1,0 +1,138 @@
+"""Where data come from: files of images, tables and arrays, the digits of scikit-learn, Gaussian mixtures."""
+
+import gzip
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from nctheory.networks._data import Data
+
+IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+"""The element types of an IDX file by their code."""
+MNIST_FILES = {
+    "inputs": "train-images-idx3-ubyte",
+    "labels": "train-labels-idx1-ubyte",
+    "test_inputs": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+"""The files of MNIST and of Fashion-MNIST, compressed or not."""
+
+
+def idx(folder: str | Path, name: str | None = None) -> Data:
+    """MNIST, Fashion-MNIST or data in their form: four IDX files in a folder, compressed or not; pixels from 0 to 1.
+
+    Raises ValueError, naming the file, for one that is missing, of another kind, or shorter than it says.
+    """
+    parts = {part: read_idx(_there(Path(folder), file)) for part, file in MNIST_FILES.items()}
+    for part in ("inputs", "test_inputs"):
+        if parts[part].ndim != 3:
+            raise ValueError(f"{part}: expected images in three axes, got shape {parts[part].shape} in {folder}")
+        parts[part] = parts[part] / 255.0
+    return Data(**parts, name=name or Path(folder).name)
+
+
+def _there(folder: Path, file: str) -> Path:
+    for one in (folder / file, folder / f"{file}.gz"):
+        if one.is_file():
+            return one
+    raise ValueError(f"folder: expected {file} or {file}.gz in {folder}, got neither")
+
+
+def read_idx(file: str | Path) -> np.ndarray:
+    """The array of one IDX file, compressed where its name ends in .gz.
+
+    Raises ValueError, naming the file, where it is no IDX file or its length is not what its head says.
+    """
+    path = Path(file)
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError) as error:
+        raise ValueError(f"file: cannot read {path} ({error})") from error
+    # The head is two zero bytes, the element type, the number of axes, and each axis's length in four bytes.
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in IDX_TYPES or len(data) < 4 + 4 * data[3]:
+        raise ValueError(f"file: expected an IDX file, got something else in {path}")
+    shape = struct.unpack(f">{data[3]}I", data[4 : 4 + 4 * data[3]])
+    dtype = np.dtype(IDX_TYPES[data[2]])
+    body = data[4 + 4 * data[3] :]
+    if len(body) != dtype.itemsize * int(np.prod(shape)):
+        raise ValueError(f"file: expected {shape} numbers of {dtype}, got {len(body)} bytes in {path}")
+    return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def npz(file: str | Path) -> Data:
+    """Arrays inputs and labels, and where there are any test_inputs and test_labels, of an NPZ file.
+
+    Raises ValueError, naming the file or the array.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as held:
+            parts = {name: held[name] for name in held.files}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"file: expected an NPZ file of plain arrays, got {file} ({type(error).__name__})") from error
+    known = {"inputs", "labels", "test_inputs", "test_labels"}
+    if not {"inputs", "labels"} <= set(parts) <= known:
+        raise ValueError(f"file: expected arrays inputs, labels (test_inputs, test_labels), got {', '.join(parts)}")
+    return Data(**parts, name=Path(file).stem)
+
+
+def csv(file: str | Path, label: int = -1) -> Data:
+    """Numbers separated by commas, one sample a row, the label in one column (the last); a line of names may come first.
+
+    Raises ValueError, naming the file and the row.
+    """
+    rows = [line.split(",") for line in Path(file).read_text().splitlines() if line.strip()]
+    try:
+        [float(cell) for cell in rows[0]]
+    except (ValueError, IndexError):
+        rows = rows[1:]
+    numbers = []
+    for number, row in enumerate(rows):
+        try:
+            numbers.append([float(cell) for cell in row])
+        except ValueError:
+            raise ValueError(
+                f"file: expected numbers in row {number + 1} of {file}, got {','.join(row)[:40]!r}"
+            ) from None
+    if not numbers or len({len(row) for row in numbers}) > 1 or len(numbers[0]) < 2:
+        raise ValueError(f"file: expected rows of one length, at least two numbers each, in {file}")
+    table = np.array(numbers)
+    return Data(np.delete(table, label, axis=1), table[:, label], name=Path(file).stem)
+
+
+def digits(*, key: int = 0, test_share: float = 0.25) -> Data:
+    """The 1,797 handwritten digits of 8 x 8 pixels that scikit-learn brings along, from 0 to 1, in a random order by `key`.
+
+    Raises ImportError where scikit-learn is not installed (`pip install 'nctheory[networks]'`).
+    """
+    from sklearn.datasets import load_digits
+
+    inputs, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(key).permutation(len(labels))
+    cut = round((1.0 - test_share) * len(labels))
+    train, test = order[:cut], order[cut:]
+    pixels = inputs / 16.0
+    return Data(pixels[train], labels[train], pixels[test], labels[test], 10, "digits")
+
+
+def gaussian_mixture(
+    *, counts: Sequence[int], dim: int, spread: float, key: int = 0, test: int = 0, means: np.ndarray | None = None
+) -> Data:
+    r"""Samples $\mu_k+\sigma\epsilon$, $\sigma$ = `spread`: means of expected length 1 are drawn unless given, K x dim.
+
+    `test` is the number of test samples of each class.
+    """
+    rng = np.random.default_rng(key)
+    classes = len(counts)
+    centres = rng.normal(size=(classes, dim)) / np.sqrt(dim) if means is None else np.asarray(means, float)
+    if centres.shape != (classes, dim):
+        raise ValueError(f"means: expected K x dim = {classes} x {dim}, got shape {centres.shape}")
+    if not (np.isfinite(spread) and spread >= 0):
+        raise ValueError(f"spread: expected a finite number of at least 0, got {spread}")
+
+    def draw(sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.repeat(np.arange(classes), sizes)
+        return centres[labels] + spread * rng.normal(size=(len(labels), dim)), labels
+
+    return Data(*draw(counts), *draw((test,) * classes), classes, "gaussian mixture")

@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     wrong.add_argument("--seeds", type=_whole(1), default=64, metavar="N", help="random starts (default 64)")
     wrong.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
     show = commands.add_parser("show", help="statement, hypotheses, claims, controls and source of a theorem")
-    show.add_argument("theorem", metavar="ID")
+    show.add_argument("theorem", metavar="ID|FILE.py", help="identifier, or a file that registers a theorem")
     show.add_argument("--latex", action="store_true", help="the statement in LaTeX as well")
     check = commands.add_parser("verify", help="check theorems (default: all) on many random seeds")
     check.add_argument("theorems", nargs="*", metavar="ID|FILE.py", help="identifiers, or files that register theorems")

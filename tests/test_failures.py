@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import jax
+import numpy as np
 import pytest
 
 import nctheory as nct
@@ -177,3 +179,13 @@ def test_names_are_printed_as_they_are(capsys):
     assert "norm[/b] [red]" in out
     assert "half[/i]" in out
     assert "a [bold] title" in out
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [(np.asarray, "write it with jax.numpy"), (lambda x: x if x > 0 else -x, "branch by jax.numpy.where")],
+)
+def test_an_error_of_a_function_that_jax_follows_says_what_to_do(function, told):
+    with pytest.raises(TypeError) as caught:
+        jax.jit(function)(1.0)
+    assert told in described(caught.value)

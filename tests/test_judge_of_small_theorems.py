@@ -167,12 +167,18 @@ def test_bad_calls_of_verify():
         nct.verify(small_theorem(), instance=2)
 
 
-def test_theorem_files(tmp_path):
+def test_theorem_files(tmp_path, monkeypatch):
     with pytest.raises(TheoremFileError, match="does not exist"):
         nct.theorems.load_theorem_file(tmp_path / "missing.py")
     (tmp_path / "empty.py").write_text("x = 1\n")
     with pytest.raises(TheoremFileError, match="registers no theorem"):
         nct.theorems.load_theorem_file(tmp_path / "empty.py")
+    with pytest.raises(ValueError, match=r"got Diagram; it is registered by nctheory\.phase\.register_diagram"):
+        nct.register(nct.phase.diagrams()["mse-collapse"])
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path)
+        with pytest.raises(ValueError, match=r"unknown identifier 'empty'; did you mean the file empty\.py\?"):
+            nct.theorems.find_theorem("empty")
     (tmp_path / "broken.py").write_text("import not_a_module\n")
     with pytest.raises(TheoremFileError, match=r"does not import.*not_a_module"):
         nct.theorems.load_theorem_file(tmp_path / "broken.py")

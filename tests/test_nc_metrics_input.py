@@ -104,11 +104,16 @@ BAD = [
     (dict(features=np.where(H[5, 1] == H, np.nan, H)), "features: expected finite numbers; row 5 is not"),
     (dict(features=np.where(H[5, 1] == H, np.inf, H)), "features: expected finite numbers; row 5 is not"),
     (dict(features=H[:0], labels=LABELS[:0]), "features: expected at least one sample, got none"),
-    (dict(weights=np.ones((2, 4))), "labels: expected 0 to 1 for 2 classes, got 2 at position 12"),
+    (dict(weights=np.ones((2, 2))), "labels: expected 0 to 1 for 2 classes, got 2 at position 12"),
     (dict(weights=np.ones((4, 3))), "weights: expected K x d = 4 x 2, got shape (4, 3)"),
     (
         dict(weights=np.ones((2, 4)), classes=4),
         "weights: expected K x d = 4 x 2, got shape (2, 4); it is the transpose",
+    ),
+    (dict(weights=np.ones((2, 4))), "weights: expected K x d = 4 x 2, got shape (2, 4); it is the transpose"),
+    (
+        dict(target="minimiser", loss="mse", weight_decay=0.1),
+        "weight_decay: expected (lambda_W, lambda_H), got 0.1",
     ),
     (dict(bias=np.ones(4)), "bias: expected weights with it, got none"),
     (dict(weights=np.ones((4, 2)), bias=np.ones(3)), "bias: expected K = 4 numbers, got shape (3,)"),

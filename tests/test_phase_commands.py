@@ -232,7 +232,9 @@ def test_a_file_of_several_diagrams(tmp_path, capsys):
     )
     quick = ["--grid", "2", "--rows", "2", "--seeds", "2"]
     assert main(["phase", f"{file}:second-of-two", *quick, "--out", str(tmp_path / "out")]) == 0
-    assert "second-of-two: second" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "second-of-two: second" in said
+    assert "observed: no boundary is predicted or located, the measures are drawn" in said
     assert json.loads((tmp_path / "out" / "phase.json").read_text())["outcome"] == "observed"
     assert main(["phase", f"{file}:third", *quick]) == 2
     file.write_text(MANY + "nct.phase.register_diagram(dataclasses.replace(d, id='bad', boundaries=(), measures={}))\n")

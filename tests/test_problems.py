@@ -253,3 +253,51 @@ def test_the_gauge_penalty_sees_the_orbit_and_nothing_else(widths, bias):
     assert np.sum(along > 1e-9) >= sum(min(k, d) * (d - 1) - min(k, d) * (min(k, d) - 1) // 2 for d, k in [widths[:2]])
     default = nct.Problem.gauge_penalty(problem, point, nct.problems.unravel(problem, matrix[0]))
     np.testing.assert_allclose(nct.problems.ravel(default), tangents.T @ (tangents @ matrix[0]), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(weight_decay=0.1), r"weight_decay: expected a sequence \(lambda_W, lambda_H\), got 0.1"),
+        (dict(counts=4), r"counts: expected a sequence \(n_1, …, n_K\), got 4"),
+    ],
+)
+def test_one_number_in_the_place_of_several_is_named(change, message):
+    good = dict(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    with pytest.raises(ValueError, match=message):
+        nct.unconstrained_features(**(good | change))
+    chain = dict(widths=(2, 2), counts=(2, 2), loss="mse", weight_decay=(0.1, 0.1))
+    with pytest.raises(ValueError, match="expected a sequence"):
+        nct.deep_linear(**(chain | change))
+    with pytest.raises(ValueError, match="widths: expected a sequence"):
+        nct.deep_linear(**(chain | {"widths": 2}))
+
+
+class OfSinglePrecision(nct.Problem):
+    def init(self, key, scale):
+        return {"x": jax.random.normal(key, (3,), jnp.float32)}
+
+    def objective(self, params):
+        return jnp.sum(params["x"] ** 2)
+
+
+class OfThreeNumbers(nct.Problem):
+    def init(self, key, scale):
+        return scale * jax.random.normal(key, (3,), jnp.float64)
+
+    def objective(self, params):
+        return params**2
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        (OfSinglePrecision(), r"OfSinglePrecision.init must return arrays of float64, got float32 at \['x'\]"),
+        (OfThreeNumbers(), r"OfThreeNumbers.objective must return one number, shape \(\), got shape \(3,\)"),
+        (OfThreeNumbers, "problem: expected a Problem, got .*; a class, of which an instance is meant"),
+        ({}, "problem: expected a Problem, got dict"),
+    ],
+)
+def test_what_is_no_problem_is_refused_before_it_is_solved(problem, message):
+    with pytest.raises(ValueError, match=message):
+        nct.solve(problem, seeds=2)

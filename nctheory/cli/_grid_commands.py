@@ -51,7 +51,10 @@ def phase_command(args: argparse.Namespace) -> int:
             )
     console = report_console()
     console.print(f"{diagram.id}: {diagram.title}", markup=False)
-    console.print(phase_table(found))
+    if found.located or found.loops:
+        console.print(phase_table(found))
+    else:
+        console.print(f"{found.outcome}: no boundary is predicted or located, the measures are drawn")
     for line in phase_lines(found):
         console.print(line, markup=False)
     if folder is not None:

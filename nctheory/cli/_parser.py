@@ -112,7 +112,7 @@ def _add_reading(commands: _Commands) -> None:
     metrics.add_argument("--bias-decay", type=float, metavar="L", help="that of its bias (default: none)")
     metrics.add_argument("--json", metavar="FILE", help="write all metrics as JSON")
     show = commands.add_parser("show", help="statement, hypotheses, claims, controls and source of a theorem")
-    show.add_argument("theorem", metavar="ID")
+    show.add_argument("theorem", metavar="ID|FILE.py", help="identifier, or a file that registers a theorem")
     show.add_argument("--latex", action="store_true", help="the statement in LaTeX as well")
     wrong = commands.add_parser("errata", help="compute the counterexamples to false claims anew (default: all)")
     wrong.add_argument("errata", nargs="*", metavar="ID", help="identifiers, as `nctheory list --errata` shows them")

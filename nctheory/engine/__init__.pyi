@@ -5,7 +5,7 @@ from ._bisect import bisect, bisect_numpy
 from ._concrete import as_array, is_positive, is_traced, not_positive, stacked, within_trace
 from ._environment import RARELY, NoDevice, cache_directory, check_writable, configure, environment
 from ._extended import NotExtended, extended
-from ._failures import ERROR, INTERRUPTED, Failure, Misuse, described, guarded, wrong_arguments
+from ._failures import ERROR, INTERRUPTED, Failure, Misuse, described, guarded, traced_hint, wrong_arguments
 from ._files import synchronise_folder, whole_file, write_atomically
 from ._lanes import Lane, Record, Runner, run_lanes, several_steps
 from ._names import check_identifier, check_name
@@ -65,6 +65,7 @@ __all__ = [
     "shown",
     "stacked",
     "synchronise_folder",
+    "traced_hint",
     "untraced",
     "usual_block",
     "whole_file",

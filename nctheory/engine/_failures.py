@@ -102,8 +102,27 @@ def described(error: BaseException) -> str:
         text = str(error)
     else:
         text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        text += traced_hint(error)
     place = users_place(error)
     return f"{text} (in {place})" if place else text
+
+
+def traced_hint(error: BaseException) -> str:
+    """What to do about an error of a function of the user's that JAX follows, and that is not written for it; else "".
+
+    >>> traced_hint(ValueError("shapes differ"))
+    ''
+    """
+    # By their names: the command line must not import JAX for a message.
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "TracerArrayConversionError" in kinds:
+        return "; JAX follows this function: write it with jax.numpy in the place of NumPy"
+    if "ConcretizationTypeError" in kinds:
+        return (
+            "; JAX follows this function, where numbers are not known: branch by jax.numpy.where, and declare a field that is "
+            "a shape or a kind as equinox.field(static=True)"
+        )
+    return ""
 
 
 def users_place(error: BaseException) -> str | None:

@@ -15,6 +15,9 @@ class TheoremFileError(ValueError):
 
 T = TypeVar("T")
 
+_REGISTRIES: list["Registry[Any]"] = []
+"""All of them, so that one can say which of the others a thing belongs to."""
+
 
 class Registry(Generic[T]):
     """Things of one kind by identifier; they have an `id` and a `title`.
@@ -31,6 +34,7 @@ class Registry(Generic[T]):
         self._register = register
         self._kind = kind
         self._known: dict[str, T] = {}
+        _REGISTRIES.append(self)
 
     def add(self, one: T) -> T:
         """Register under its identifier, and return it.
@@ -39,7 +43,9 @@ class Registry(Generic[T]):
         again (a script that is also imported) replaces what it held.
         """
         if not isinstance(one, self._kind):
-            raise ValueError(f"{self.what}: expected {self._kind.__name__}, got {type(one).__name__}")
+            other = next((registry for registry in _REGISTRIES if isinstance(one, registry._kind)), None)
+            hint = "" if other is None else f"; it is registered by {other._register}"
+            raise ValueError(f"{self.what}: expected {self._kind.__name__}, got {type(one).__name__}{hint}")
         new: Any = one
         known: Any = self._known.get(new.id)
         if known is not None and known.title != new.title:
@@ -58,6 +64,8 @@ class Registry(Generic[T]):
         if identifier not in known:
             near = difflib.get_close_matches(identifier, known, n=3)
             names = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
+            if Path(f"{identifier}.py").is_file():
+                names = f"did you mean the file {identifier}.py?"
             raise ValueError(f"{self.what}: unknown identifier {identifier!r}; {names}")
         return known[identifier]
 

@@ -202,7 +202,11 @@ def _read(
     kept = y if ignore is None else y[y != ignore]
     if kept.size == 0:
         raise ValueError("features: expected at least one sample, got none")
-    told = int(kept.max()) + 1 if weights is None else as_numpy("weights", weights).shape[0]
+    told = int(kept.max()) + 1
+    if weights is not None:
+        shape = as_numpy("weights", weights).shape
+        if classes is None and shape != (x.shape[1], told):  # d x K is refused below as the transpose that it is
+            told = shape[0]
     moments = Moments(told if classes is None else classes, ignore=ignore)
     check_range(np.where(y == ignore, 0, y), moments.classes)
     as_head(weights, bias, moments.classes, x.shape[1])

@@ -48,6 +48,8 @@ def target_of(
     if target == "minimiser":
         if loss is None or weight_decay is None:
             raise ValueError("target: 'minimiser' needs loss=... and weight_decay=(lambda_W, lambda_H)")
+        if np.shape(weight_decay) != (2,):
+            raise ValueError(f"weight_decay: expected (lambda_W, lambda_H), got {weight_decay!r}")
         return _minimiser(counts, width, loss, weight_decay, bias_decay)
     if loss is not None or weight_decay is not None or bias_decay is not None:
         raise ValueError(f"target: loss, weight_decay and bias_decay are those of 'minimiser', got {target!r}")

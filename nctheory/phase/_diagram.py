@@ -23,7 +23,7 @@ class Axis:
 
     name: str
     label: str
-    """The name as it stands on a figure, in TeX."""
+    """The name as it stands on a figure; TeX between dollar signs."""
     low: float
     """Least value."""
     high: float

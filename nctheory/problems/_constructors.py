@@ -17,7 +17,16 @@ def _whole(name: str, value: object) -> int:
     return int(value)
 
 
+def _check_several(name: str, values: object, form: str) -> None:
+    """ValueError for a number where one for each class, layer or factor is expected."""
+    try:
+        len(values)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        raise ValueError(f"{name}: expected a sequence {form}, got {values!r}") from None
+
+
 def _counts(counts: Sequence[int]) -> tuple[int, ...]:
+    _check_several("counts", counts, "(n_1, …, n_K)")
     if len(counts) == 0:
         raise ValueError("counts: expected at least one class, got none (K must be at least 1)")
     return tuple(_whole(f"counts[{k}]", n) for k, n in enumerate(counts))
@@ -74,10 +83,13 @@ def deep_linear(
     >>> chain.factors
     3
     """
+    _check_several("widths", widths, "(d_0, …, d_L)")
     if len(widths) < 2:
         raise ValueError(f"widths: expected (d_0, …, d_L) with at least two entries, got {tuple(widths)}")
     dims = tuple(_whole(f"widths[{i}]", w) for i, w in enumerate(widths))
     resolved = as_loss(loss)
+    if counts is not None:
+        _check_several("counts", counts, "(n_1, …, n_K)")
     classes = tuple(counts) and _counts(counts) if counts is not None else None
     if counts is not None and classes is not None and len(classes) != dims[-1]:
         raise ValueError(f"counts: expected one per class, widths ends in K={dims[-1]}, got {len(classes)} counts")
@@ -96,8 +108,9 @@ def deep_linear(
             raise ValueError(f"inputs: expected N={samples} columns as in targets, got {given.shape[1]}")
 
     expected = len(dims) - 1 + (given is None)
+    form = "(lambda_1, …, lambda_L)" if given is not None else "(lambda_1, …, lambda_L, lambda_H)"
+    _check_several("weight_decay", weight_decay, form)
     if len(weight_decay) != expected:
-        form = "(lambda_1, …, lambda_L)" if given is not None else "(lambda_1, …, lambda_L, lambda_H)"
         raise ValueError(f"weight_decay: expected {expected} values {form}, got {len(weight_decay)}")
     decay = stacked([_decay(f"weight_decay[{i}]", lam) for i, lam in enumerate(weight_decay)])
     return DeepLinear(
@@ -168,6 +181,7 @@ def unconstrained_features(
     """
     checked = _counts(counts)
     width = _whole("dim", dim)
+    _check_several("weight_decay", weight_decay, "(lambda_W, lambda_H)")
     if len(weight_decay) != 2:
         raise ValueError(f"weight_decay: expected (lambda_W, lambda_H), got {len(weight_decay)} values")
     return deep_linear(widths=(width, len(checked)), counts=checked, loss=loss, weight_decay=weight_decay, bias=bias)

@@ -13,6 +13,7 @@ from nctheory.engine import Array
 from nctheory.problems._base import Problem, shape_of
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._difference import difference
+from nctheory.problems._own_problem import check_problem
 
 SHORT_LEAF = 16
 """A leaf of at most this many numbers (decays, a loss's parameters, the weights of a few classes) is always in the context:
@@ -89,7 +90,10 @@ def as_family(members: Sequence[Problem], *, counts: bool = False) -> tuple[Fami
         raise ValueError("members: expected at least one problem, got none")
     for index, one in enumerate(members):
         if not isinstance(one, Problem):
-            raise ValueError(f"members[{index}]: expected a Problem, got {type(one).__name__}")
+            name = "problem" if len(members) == 1 else f"members[{index}]"
+            hint = "; a class, of which an instance is meant" if isinstance(one, type) else ""
+            raise ValueError(f"{name}: expected a Problem, got {type(one).__name__}{hint}")
+    check_problem(members[0])
     if not counts or len({shape_of(one) for one in members}) > 1:
         members = [without_counts(one) for one in members]
     form = shape_of(members[0])

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.engine import EPS, Array, is_traced
+from nctheory.engine import EPS, Array, is_traced, traced_hint
 from nctheory.problems._losses import Loss
 
 COLUMNS = 4
@@ -36,7 +36,7 @@ def check_loss(loss: Loss, targets: Array) -> None:
     except (TypeError, ValueError, AttributeError, IndexError) as error:
         raise ValueError(
             f"loss: {name} cannot be evaluated on logits and targets of K x M = {logits.shape[0]} x {logits.shape[1]}: "
-            f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            f"{type(error).__name__}: {str(error).splitlines()[0]}{traced_hint(error)}"
         ) from error
     columns = np.shape(logits)[1]
     if np.shape(value) != (columns,):

@@ -48,7 +48,7 @@ def judge_case(
         # A violation in float64 is a suspicion: it refutes only if it stands with many digits.
         check = checks[claim.name]
         if check.decided and np.any(check.violated):
-            checks[claim.name], notes[claim.name] = rechecked(claim, check, evidence, theorem.predict)
+            checks[claim.name], notes[claim.name] = rechecked(claim, check, evidence, theorem.predict, index)
     return Case(index, instance, evidence, prediction, checks, notes, fidelity, theorem.several_basins)
 
 

@@ -11,7 +11,9 @@ from nctheory.theorems._thresholds import MAX_RECHECKS
 from nctheory.theorems.claims import Check, Claim
 
 
-def rechecked(claim: Claim, check: Check, evidence: Evidence, predict: Callable[..., Any]) -> tuple[Check, str]:
+def rechecked(
+    claim: Claim, check: Check, evidence: Evidence, predict: Callable[..., Any], instance: int
+) -> tuple[Check, str]:
     """The check with violations withdrawn that were rounding in float64, and what was found, in words.
 
     A seed's violation stands where its residual, with 50 digits, still exceeds the tolerance, of which the part for
@@ -30,7 +32,7 @@ def rechecked(claim: Claim, check: Check, evidence: Evidence, predict: Callable[
         if residual is None:
             return check, "of a kind that is not evaluated in extended precision"
         if residual > check.tolerance[at]:
-            return check, f"confirmed with 50 digits at seed {seed}: residual {residual:.3g}"
+            return check, f"confirmed with 50 digits at instance {instance}, seed {seed}: residual {residual:.3g}"
         vanished.append(seed)
     return check.without(check.seeds[check.violated]), f"{int(np.sum(check.violated))} violations vanish with 50 digits"
 

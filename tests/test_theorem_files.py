@@ -86,7 +86,7 @@ def test_predicates_and_the_docstring_must_agree():
 
 
 def test_the_example_of_the_template_runs_as_a_user_would_run_it():
-    with jax.enable_x64(False):
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
         found = doctest.testmod(template())
     assert (found.failed, found.attempted) == (0, 3)
 

@@ -63,7 +63,7 @@ OF_POINTS = {"expand_moments", "lift_to_samples", "ravel", "unravel", "vector_sc
 @pytest.mark.parametrize("name", sorted(set(TRACED) - OF_POINTS))
 def test_what_is_computed_of_numbers_is_float64_whatever_the_host_program_does(name):
     """JAX's default, x64 off: closed forms, and the parameters of losses, were silently known to seven digits."""
-    with jax.enable_x64(False), warnings.catch_warnings():
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of JAX, about arrays that this test makes
         found = jax.tree.leaves(TRACED[name](X))
     kinds = {str(np.asarray(one).dtype) for one in found if hasattr(one, "dtype")}

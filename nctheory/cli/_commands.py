@@ -24,6 +24,8 @@ from nctheory.engine import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+FEW_ERRATA = 3
+"""Of more errata it is said beforehand that they take long."""
 EXIT = {"holds": 0, "observed": 0, "refuted": 1, "inconclusive": 3, "engine error": ERROR}
 
 
@@ -126,6 +128,8 @@ def errata_command(args: argparse.Namespace) -> int:
     configure()
     with wrong_arguments():
         chosen = [find_erratum(name) for name in args.errata] or list(errata().values())
+    if len(chosen) > FEW_ERRATA:
+        print(f"{len(chosen)} errata, one after another: all of them take many minutes", file=sys.stderr)
     results = []
     with threadpool_limits(1, user_api="blas"):
         for one in chosen:

@@ -35,6 +35,7 @@ def imbalanced_squared_error_minimum(problem: DeepLinear) -> Minimum:
     needs_two_free_factors(problem)
     require(problem, labels=True, bias="free", classes=2)
     assert problem.counts is not None
+    # The centred targets replace the targets, and the bias is the share n/N of each class.
     left, sigma, right = (jnp.asarray(x) for x in class_target_spectrum(problem.counts, problem.reduced_form))
     share = jnp.asarray(np.asarray(problem.counts) / sum(problem.counts))
     return soft_threshold_minimum(problem, left, sigma, right, share, "ufm-mse-bias-imbalanced")

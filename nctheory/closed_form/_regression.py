@@ -36,9 +36,11 @@ def regression_minimum(problem: DeepLinear) -> Minimum:
     require(problem, labels=False)
     targets, offset = jnp.asarray(problem.targets), None
     multiplicity = jnp.asarray(problem.multiplicity)
+    # A free bias is the mean of the targets, and centres them.
     if problem.bias_decay is not None:
         offset = targets @ multiplicity / jnp.sum(multiplicity)
         targets = targets - offset[:, None]
+    # Columns count with their multiplicity: the SVD is that of Y diag(m)^{1/2}, from which the weight is taken off again.
     root = jnp.sqrt(multiplicity)
     left, sigma, right = jnp.linalg.svd(targets * root[None, :], full_matrices=False)
     return soft_threshold_minimum(problem, left, sigma, right / root[None, :], offset, "nrc")

@@ -76,6 +76,8 @@ def _frame_arrays(
     reduced: bool,
 ) -> dict[str, Array]:
     """The arrays of a `Minimum`; one compiled program, because dozens of small ones cost seconds."""
+    # The class means are alpha S + beta 11^T/K, repeated for every sample, with the singular values sqrt(n) alpha (K-1
+    # times) and sqrt(n) beta.
     ratio, root = jnp.sqrt(decay[1] / decay[0]), jnp.sqrt(1.0 * n)
     means = tilted_frame(simplex, mean, classes)
     labels = np.arange(classes) if reduced else np.repeat(np.arange(classes), n)
@@ -84,6 +86,7 @@ def _frame_arrays(
     roots = jnp.where(
         spectrum > 0, jnp.sqrt(jnp.where(spectrum > 0, spectrum, 1.0)), 0.0
     )  # zero stays zero: no derivative
+    # Both squared norms follow from the trace of the class means.
     trace = simplex * (classes - 1) + mean
     return {
         "logits": product + offset,
@@ -115,6 +118,8 @@ def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     balanced_count(problem)
     require(problem, width=(problem.classes - 1, "K-1"))
     classes = problem.classes
+    # On aS the objective is stationary where (K-1)kappa = 1 - p, that is, at a = log(1/kappa - K + 1), which is positive
+    # while K kappa < 1.
     strength = collapse_strength(problem)
     kappa = strength / classes
     inside = jnp.where(strength < 1.0, 1.0 / jnp.where(strength < 1.0, kappa, 1.0) - classes + 1.0, 1.0)
@@ -141,6 +146,7 @@ def squared_error_minimum(problem: DeepLinear) -> Minimum:
     require(problem, loss="mse")
     balanced_count(problem)
     require(problem, bias="none", width=(problem.classes, "K"))
+    # Along each direction of the frame the minimum of (s - 1)^2/2 + c s is at s = (1 - c)_+, of value phi(c).
     strength = collapse_strength(problem)
     scale = jnp.maximum(1.0 - strength, 0.0)
     return frame_minimum(problem, scale, scale, soft_value(strength), None, "ufm-mse-nobias")
@@ -174,6 +180,8 @@ def squared_error_bias_minimum(problem: DeepLinear) -> Minimum:
     require(problem, width=(problem.classes - free, "K-1" if free else "K"))
     classes = problem.classes
     strength = collapse_strength(problem)
+    # Eliminating b = (1 - m)/(K(1 + lambda_b)) leaves w/2 (m - 1)^2 + c m on the mean: the same scalar problem with c/w for
+    # c.
     weight = decay / (1.0 + decay)
     tilted = weight > strength
     relative = strength / jnp.where(tilted, weight, 1.0)

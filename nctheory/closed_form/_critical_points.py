@@ -32,7 +32,7 @@ class CriticalValue(NamedTuple):
 def smaller_root(strength: Array, depth: int) -> Array:
     r"""The smaller x > 0 with $b=Mx^{M-1}/(x^M+1)^2$, a maximum of g along its direction; 0 where there is none.
 
-    Exists for M >= 2 and b below the spinodal.
+    It exists for M >= 2 and b below the spinodal.
 
     >>> import jax, jax.numpy as jnp
     >>> with jax.enable_x64(True):

@@ -91,8 +91,8 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     product of layers being the identity; where both outer ones have a higher rank, $W_{j-1}\cdots W_1\Sigma_{XY}W_L\cdots
     W_{i+1}$ counts in their place. A point is tightened when the number is at least 1: then, if its product has the leading
     directions, its Hessian has no negative eigenvalue. Without $\Sigma_{XY}=XY^\top$, which matters where layers act on
-    inputs that no target is correlated with, that would be false. NaN where a rank is in doubt: a singular value counts as
-    zero up to `ZERO_SINGULAR_VALUE` times what the gradient leaves open of it.
+    inputs that no target is correlated with, that would be false. It is NaN where a rank is in doubt: a singular value counts
+    as zero up to `ZERO_SINGULAR_VALUE` times what the gradient leaves open of it.
     (Achour, Malgouyres, Gerchinovitz, JMLR 25(242), 2024, number unchecked; the rule in this form is our derivation.)
 
     >>> import jax.numpy as jnp, numpy as np, nctheory as nct
@@ -122,7 +122,7 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     rank = segment_ranks(problem, params)[depth - 1]  # of (1, depth)
 
     def full(block: _Block, times: float) -> Array:
-        """Whether the block has rank r, a lower one than the product it cannot have."""
+        """Whether the block has rank r; it cannot have a lower rank than the product."""
         singular = jnp.linalg.svd(block.product, compute_uv=False)
         # A singular value counts as zero up to `times` what the gradient leaves open of the block to first order, within
         # bounds.

@@ -35,7 +35,7 @@ def deep_collapse(problem: DeepLinear) -> Structure:
     r"""Deep neural collapse in a balanced linear chain: $Z=\alpha S\otimes1_n^\top$ with the largest stationary
     $\alpha$ of $\log(1+(K-1)e^{-\alpha})+\frac F2\Lambda^{1/F}(K-1)(\alpha\sqrt n)^{2/F}$, F factors, $\Lambda=\prod\lambda$.
 
-    A critical point of the whole chain (number unchecked; Garrod and Keating, NeurIPS 2025), which need not be a global
+    It is a critical point of the whole chain (number unchecked; Garrod and Keating, NeurIPS 2025), which need not be a global
     minimiser. Raises NoClosedForm for another loss, a bias, unequal counts, given inputs or a width below K-1.
 
     >>> import nctheory as nct
@@ -59,7 +59,8 @@ def _collapsed_fit(classes: int) -> Callable[[Array], Array]:
 def low_rank(problem: DeepLinear) -> Structure:
     r"""The low-rank structure (Garrod and Keating, NeurIPS 2025): $Z=\beta\,\mathrm{diag}(B,\ldots,B)\otimes1_n^\top$ with
     $B=\begin{pmatrix}1&-1\\-1&1\end{pmatrix}$, and for odd K a last block $(1)$; of rank $\lceil K/2\rceil$, at its largest
-    stationary scale. A critical point of the whole chain for even K; for odd K one scale for all blocks is not stationary.
+    stationary scale. It is a critical point of the whole chain for even K; for odd K one scale for all blocks is not
+    stationary.
 
     Raises NoClosedForm as `deep_collapse`, and for a width below the rank.
 

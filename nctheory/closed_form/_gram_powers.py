@@ -73,7 +73,7 @@ def _gram_powers_jvp(factors: int, primals: tuple[Array], tangents: tuple[Array]
 
 
 def _gram_tangent(vectors: Array, singular: Array, half: Array, power: float) -> Array:
-    r"""The change of $A^p$ with $A=\sum s_i^2u_iu_i^\top$ and $dA\,u_i$ = `half` $e_i$ + what lies in the range."""
+    r"""The change of $A^p$, where $A=\sum s_i^2u_iu_i^\top$ and $dA\,u_i$ is `half` $e_i$ plus what lies in the range."""
     inner = vectors.T @ half
     # Within the range dA has the entries inner + inner^T, and dA^p those times the divided differences (Daleckii and Krein).
     within = vectors @ (_divided_differences(singular, power) * (inner + inner.T)) @ vectors.T

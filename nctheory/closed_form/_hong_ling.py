@@ -79,7 +79,7 @@ def imbalanced_cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     diagonal, from `grouped_cross_entropy`.
 
     With $\lambda=\sqrt{\lambda_W\lambda_H}$ and p the probabilities on class g, $p_{own}-p_{other}=(1-N\lambda/\sqrt{n_g})_+$
-    inside a group; zero altogether from $N\lambda=|(11^\top/K-I)D^{1/2}|_2$ on. Needs d >= K-1.
+    inside a group; the minimiser is zero altogether from $N\lambda=|(11^\top/K-I)D^{1/2}|_2$ on. The width must be d >= K-1.
 
     Hong and Ling, JMLR 2024 (number unchecked), for NC1, the block structure and the threshold of two groups; the formulas
     and the solution of the program are our own.

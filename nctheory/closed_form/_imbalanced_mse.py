@@ -19,7 +19,7 @@ def imbalanced_squared_error_minimum(problem: DeepLinear) -> Minimum:
     $\sigma_i^2$ are the eigenvalues of $D-nn^\top/N$, the class means satisfy
     $W\bar HD^{1/2}=U\mathrm{diag}((\sigma-N\lambda)_+)V^\top$, $\lambda=\sqrt{\lambda_W\lambda_H}$, and the value is
     $\sum_{\sigma_i>N\lambda}(\tfrac N2\lambda^2+\lambda(\sigma_i-N\lambda))+\sum_{\sigma_i\le N\lambda}\sigma_i^2/2N$.
-    Any d: only the d largest directions can be on, and no tie may lie at that cut.
+    The width d may be any: only the d largest directions can be on, and no tie may lie at that cut.
 
     Our own closed form; for the spectrum compare arXiv:2411.17278 (number unchecked). For balanced counts it is that of
     Zhou et al., ICML 2022, with lambda_b = 0.

@@ -20,7 +20,7 @@ BISECTIONS = 100
 def label_smoothing_minimum(problem: DeepLinear) -> Minimum:
     r"""Label smoothing $\alpha$: $Z=a^*S\otimes1_n^\top$ with $p^*=1-\alpha+\alpha/K-(K-1)\kappa$ and
     $a^*=\log((K-1)p^*/(1-p^*))$, zero for $K\kappa\ge1-\alpha$; value
-    $\log(1+(K-1)e^{-a^*})+(\kappa+\alpha/K)(K-1)a^*$. Needs d >= K-1; any bias (it stays constant).
+    $\log(1+(K-1)e^{-a^*})+(\kappa+\alpha/K)(K-1)a^*$. The width must be d >= K-1; any bias is covered (it stays constant).
 
     On $aS$ the loss is $\log(1+(K-1)e^{-a})+\alpha\tfrac{K-1}Ka$: smoothing is cross-entropy with $\kappa+\alpha/K$ for
     $\kappa$. At $\alpha=0$ this is `ufm-ce-balanced`, to which `global_minimum` then leaves it.
@@ -99,8 +99,8 @@ def focal_scales(strength: Scalar, gamma: Scalar, classes: int) -> Float[Array, 
     r"""The stationary $a\ge0$ of $-(1-p)^\gamma\log p+s|a|$, s = `strength`: zero, the barrier, the far root.
 
     G rises up to one point and falls beyond (see `Focal.profile_inflection`), so that $G=s$ has at most one root on
-    either side: a local maximum, which exists only where G still rises at a = 0, and a local minimum. NaN in the place of a
-    root that does not exist; zero is a local minimum iff $s\ge G(0)$.
+    either side: a local maximum, which exists only where G still rises at a = 0, and a local minimum. In the place of a
+    root that does not exist stands NaN; zero is a local minimum iff $s\ge G(0)$.
 
     >>> import jax
     >>> with jax.enable_x64(True):
@@ -166,7 +166,7 @@ def _root(s: Array, g: Array, low_end: Array, high_end: Array) -> Array:
 def focal_minimum(problem: DeepLinear) -> Minimum:
     r"""Focal loss: $Z=a^*S\otimes1_n^\top$ with $a^*=\log((K-1)p^*/(1-p^*))$ and $p^*$ the root of
     $(1-p)^\gamma[(1-p)-\gamma p\log p]=(K-1)\kappa$ of lowest value $-(1-p)^\gamma\log p+(K-1)\kappa a$, or zero where no root
-    has a value below that of zero. Needs d >= K-1; with a bias also $(K-1)\kappa\le1$ or
+    has a value below that of zero. The width must be d >= K-1, and with a bias it must also be that $(K-1)\kappa\le1$ or
     $G(0)=(1-1/K)^\gamma[1-1/K+(\gamma/K)\log K]\le1$, within which we can prove it.
 
     Zhou, You, Li, Liu, Liu, Qu, Zhu, NeurIPS 2022 (number unchecked); the explicit equation, the choice between its roots

@@ -176,8 +176,8 @@ def pick_all_minimum(problem: DeepLinear) -> Minimum:
     r"""The pick-all-label loss, all sets of m tags equally often for each m that occurs: $WW^\top=w^2(I-11^\top/K)$ and
     $h_S=C_m\sum_{k\in S}w_k$ with $C_m=a_m/w^2$, b = 0 (constant where it is free), $a_m$ as in `tag_scales`.
 
-    Zero altogether from $N^2\lambda_W\lambda_H=\sum_mN_m\frac{m(K-m)}{K(K-1)}$ on. Needs d >= K-1. Any bias. With one tag a
-    sample it is balanced cross-entropy.
+    The minimiser is zero altogether from $N^2\lambda_W\lambda_H=\sum_mN_m\frac{m(K-m)}{K(K-1)}$ on. The width must be
+    d >= K-1; any bias is covered. With one tag a sample it is balanced cross-entropy.
 
     Li, Li, Wang, Qu, ICML 2024 (number unchecked), for the geometry; the scalar program and the threshold are our own.
 

@@ -21,7 +21,7 @@ def minimum_from_product(
 
     At a minimiser all $\lambda_l s_i(W_l)^2$ and $\lambda_Hs_i(H)^2$ are equal (lemmas `red-nuclear`, `red-schatten`), so
     with F factors $\lambda_l s_i(W_l)^2=(s_i(Z)^2\prod\lambda)^{1/F}$. Columns count with their multiplicity.
-    Differentiable along changes that keep the rank of the product, equal singular values or not.
+    It can be differentiated along changes that keep the rank of the product, be singular values equal or not.
 
     >>> import numpy as np
     >>> import nctheory as nct

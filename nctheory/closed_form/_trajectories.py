@@ -22,8 +22,8 @@ def mode_height(layers: int, strength: Any, start: Any, time: Any) -> Array:
 
     $\dot u=Lu^{2-2/L}(S-u)$, u(0) = `start` in (0, S) (Saxe, McClelland, Ganguli, ICLR 2014; number unchecked). For L = 2
     $u=S/(1+(S/u_0-1)e^{-2St})$; in general $p=\log\frac u{S-u}$ solves $\int_{p_0}^p(1+e^{-x})^{1-2/L}dx=LS^{2-2/L}t$, by
-    Gauss quadrature and Newton's method. Can be traced and vmapped; the arguments are broadcast. ValueError for fewer layers
-    than two.
+    Gauss quadrature and Newton's method. It can be traced and vmapped; the arguments are broadcast. Raises ValueError for
+    fewer layers than two.
 
     >>> [round(float(mode_height(layers, 1.0, 0.1, 2.0)), 6) for layers in (2, 3)]
     [0.858486, 0.897523]

@@ -105,7 +105,8 @@ def _frame_arrays(
 @closed_form("ufm-ce-balanced")
 def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     r"""Cross-entropy: $Z=a^*S\otimes1_n^\top$ with $a^*=\log(1/\kappa-K+1)$, $\kappa=\sqrt{n\lambda_W\lambda_H}$, zero for
-    $K\kappa\ge1$; value $\log(1+(K-1)e^{-a^*})+\kappa(K-1)a^*$. Needs d >= K-1; any bias (it stays constant).
+    $K\kappa\ge1$; value $\log(1+(K-1)e^{-a^*})+\kappa(K-1)a^*$. The width must be d >= K-1; any bias is covered (it
+    stays constant).
 
     Zhu, Ding, Zhou, Li, You, Sulam, Qu, NeurIPS 2021 (number unchecked); the explicit form is our own.
 
@@ -132,7 +133,7 @@ def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
 @closed_form("ufm-mse-nobias")
 def squared_error_minimum(problem: DeepLinear) -> Minimum:
     r"""Squared error without a bias: $WH=(1-c)_+Y$, an orthogonal frame; value $c-c^2/2$, or 1/2 from c = 1 on.
-    Needs d >= K.
+    The width must be d >= K.
 
     Zhou, Li, Ding, You, Qu, Zhu, ICML 2022; Tirer and Bruna, ICML 2022 (numbers unchecked).
 
@@ -158,8 +159,8 @@ def squared_error_bias_minimum(problem: DeepLinear) -> Minimum:
     r"""Squared error with a bias of decay $\lambda_b\ge0$, $w=\lambda_b/(1+\lambda_b)$:
     $\bar Z=(1-c)_+S+m\,11^\top/K$ with $m=(1-c/w)_+$, $b=(1-m)/(K(1+\lambda_b))1$,
     value $\tfrac{K-1}K\phi(c)+\tfrac wK\phi(c/w)$, $\phi(c)=c-c^2/2$ up to 1 and 1/2 beyond.
-    For c < 1 an exact simplex ETF iff $w\le c$, orthogonal frame as $\lambda_b\to\infty$, a tilted frame between. Needs d >= K
-    (K-1 where the bias is free).
+    For c < 1 it is an exact simplex ETF iff $w\le c$, tends to an orthogonal frame as $\lambda_b\to\infty$, and is a tilted
+    frame between. The width must be d >= K (K-1 where the bias is free).
 
     Zhou et al., ICML 2022, and Tirer and Bruna, ICML 2022 (numbers unchecked); the closed form is our own.
 

@@ -48,7 +48,7 @@ class Hysteresis(NamedTuple):
     def judge(self, shift: int = 0) -> Outcome:
         """Does every seed jump within the very step in which the prediction, moved by `shift` steps, lies, and only there?
 
-        "inconclusive" where a seed did not converge.
+        The outcome is "inconclusive" where a seed did not converge.
         """
         if np.isnan(self.up).any() or np.isnan(self.down).any():
             return "inconclusive"
@@ -81,7 +81,7 @@ def hysteresis(
 
     The gradient flow of `model(value)` is followed to its rest (see `solve_from`). On the way up a state whose `measure` is at
     most `level`, and the very first one, begins at `nucleus(problem, key)` instead: from a minimum nothing departs by itself.
-    Both arrays are in the order of `values`; NaN where a seed did not converge. Raises ValueError for values that do not
+    Both arrays are in the order of `values`, and NaN where a seed did not converge. Raises ValueError for values that do not
     increase or are fewer than two.
 
     >>> import jax.numpy as jnp, numpy as np, nctheory as nct

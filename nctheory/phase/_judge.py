@@ -81,8 +81,8 @@ class LocatedBoundary(NamedTuple):
     def judge(self, factor: float = 1.0) -> PhaseOutcome:
         """Is the boundary within the tolerance of `factor` times the prediction on every row, ordered on the right side?
 
-        "refuted" if it is certainly not on one row, or a cell of the picture is misplaced; "inconclusive" if a row is
-        undecided. On an axis with a step: is every cell on its side of the line? "observed" if nothing is predicted.
+        The outcome is "refuted" if it is certainly not on one row, or a cell of the picture is misplaced, "inconclusive" if a
+        row is undecided, and "observed" if nothing is predicted. On an axis with a step every cell must be on its side.
         """
         if not self.judged:
             return "observed"
@@ -111,7 +111,7 @@ class LocatedBoundary(NamedTuple):
     def control_refuted(self) -> bool:
         """Whether the same check refutes the boundary `moved` (by a step, where the axis has one).
 
-        To both sides, or into the ordered phase for "any". False where there is nothing to move.
+        It is moved to both sides, or for "any" into the ordered phase. Where there is nothing to move this is False.
         """
         moved = self.boundary.moved
         # Only order beyond the line refutes a boundary "any", so that only a line moved into the ordered phase can be

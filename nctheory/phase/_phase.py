@@ -39,7 +39,7 @@ class PhaseDiagram(NamedTuple):
     def control_refuted(self) -> bool:
         """Whether the same check refutes every boundary moved (see `Boundary.moved`), and every loop, by two steps.
 
-        False where nothing is predicted, so that there is nothing to move.
+        It is False where nothing is predicted, so that there is nothing to move.
         """
         return bool(self.judged) and all(one.control_refuted for one in self.judged)
 
@@ -65,7 +65,7 @@ class PhaseDiagram(NamedTuple):
     def outcome(self) -> PhaseOutcome:
         """ "holds" when every predicted boundary lies within its tolerance and the control is refuted.
 
-        "observed" when nothing is predicted.
+        It is "observed" when nothing is predicted.
         """
         judged = [one.judge() for one in self.judged]
         if not judged:

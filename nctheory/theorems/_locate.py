@@ -34,11 +34,11 @@ def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
     """The bracket in which the order parameter of the certified minimiser changes, no wider than `THRESHOLD_WIDTH` where that
     can be.
 
-    In the parameter's logarithm. A value at which no end state is certified, or certified ones lie on both sides, decides
-    nothing, and the bracket stays around it. Next to a continuous transition the saddle at which the order is still zero lies
-    above the minimum by the square of the distance, within the relative gap of a certificate: an end counts only if no
-    other one at its value, converged or not, is lower by more than rounding, and what the ends of the bracket rest on must
-    be minima by their Hessians.
+    The width is in the parameter's logarithm. A value at which no end state is certified, or certified ones lie on both
+    sides, decides nothing, and the bracket stays around it. Next to a continuous transition the saddle at which the order is
+    still zero lies above the minimum by the square of the distance, within the relative gap of a certificate: an end counts
+    only if no other one at its value, converged or not, is lower by more than rounding, and what the ends of the bracket
+    rest on must be minima by their Hessians.
     """
     return _Location(claim, problem, run).bracket()
 
@@ -85,7 +85,7 @@ class _Location:
         return Bracket(float(np.exp(low)), float(np.exp(high)), self.solves, reason)
 
     def failed(self, low: float, reason: str) -> Bracket:
-        """No bracket, and why."""
+        """A bracket without an upper end, which says why there is none."""
         return Bracket(float(np.exp(low)), np.inf, self.solves, reason)
 
     def phases(self, values: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ class Threshold(Claim):
     Between `between(problem)`, two values on either side, the parameter is divided, ever finer, at values at which some end
     state is certified to be the global minimum, to a relative width of 1e-4; `order(problem, params)` at those
     end states says on which side of the threshold each value lies. The prediction must lie in the last bracket; moved by ten
-    widths it must not. Located once for each shape.
+    widths it must not. A threshold is located once for each shape.
 
     `predicted(prediction)` is the predicted threshold of the instance.
     """

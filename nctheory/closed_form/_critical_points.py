@@ -32,7 +32,7 @@ class CriticalValue(NamedTuple):
 def smaller_root(strength: Array, depth: int) -> Array:
     r"""The smaller x > 0 with $b=Mx^{M-1}/(x^M+1)^2$, a maximum of g along its direction; 0 where there is none.
 
-    Exists for M >= 2 and b below the spinodal.
+    It exists for M >= 2 and b below the spinodal.
 
     >>> import jax, jax.numpy as jnp
     >>> with jax.enable_x64(True):
@@ -42,6 +42,7 @@ def smaller_root(strength: Array, depth: int) -> Array:
     """
     b = jnp.asarray(strength)
     exists = (b < spinodal(depth)) & (depth > 1)
+    # The right-hand side rises from 0 at x = 0 to the spinodal, at x^M = (M-1)/(M+1): between these it meets b once.
     low = jnp.zeros(b.shape)
     high = jnp.full(b.shape, ((depth - 1) / (depth + 1)) ** (1 / depth))
 
@@ -69,6 +70,8 @@ def critical_points(problem: DeepLinear) -> list[CriticalValue]:
     >>> len(listed), sum(one.minimum for one in listed)
     (27, 4)
     """
+    # Per direction with sigma > 0 there are the strength b, the share sigma^2/2N and both roots x; the others are always
+    # off.
     found, depth = directions(problem), problem.depth
     sigma = np.asarray(found.sigma)
     alive = np.flatnonzero(sigma > 0)
@@ -78,6 +81,7 @@ def critical_points(problem: DeepLinear) -> list[CriticalValue]:
     small = np.asarray(smaller_root(jnp.asarray(strength), depth))
     # Directions of equal strength form one group: their critical points are families, counted once as a multiset of roots.
     groups = np.split(np.arange(len(sigma)), np.flatnonzero(-np.diff(sigma) > TIE * sigma[:-1]) + 1)
+    # Each group offers the multisets of 0, small and large of its size, the large ones first.
     options = []
     for group in groups:
         kinds = [ZERO]
@@ -90,6 +94,7 @@ def critical_points(problem: DeepLinear) -> list[CriticalValue]:
     for choice in itertools.product(*options):
         roots = tuple(itertools.chain.from_iterable(choice))
         rank = sum(root != ZERO for root in roots)
+        # A product of a rank above the narrowest layer has no factors.
         if rank > narrow:
             continue
         # The value is the sum over directions of sigma^2/2N g(x), g(x) = 1/(x^M + 1) + b x; x = 0 is off, and g(0) = 1.
@@ -99,6 +104,7 @@ def critical_points(problem: DeepLinear) -> list[CriticalValue]:
             CriticalValue(
                 value=float(np.sum(share * cost)),
                 rank=rank,
+                # The k-th singular value of the product is sigma x^M/(1 + x^M).
                 minimum=_is_minimum(roots, large, depth, narrow),
                 singular_values=np.sort(sigma * x**depth / (1 + x**depth))[::-1],
                 roots=roots,
@@ -108,8 +114,10 @@ def critical_points(problem: DeepLinear) -> list[CriticalValue]:
 
 
 def _is_minimum(roots: tuple[int, ...], large: np.ndarray, depth: int, narrow: int) -> bool:
+    # The large roots must be a prefix: the strongest directions are on, the rest off.
     on = sum(root == LARGE for root in roots)
     prefix = roots == (LARGE,) * on + (ZERO,) * (len(roots) - on)
     if depth > 1:
         return prefix
+    # At M = 1 every direction that has a root must be on, as far as the narrowest layer allows.
     return prefix and on == min(int(np.sum(large > 0)), narrow)

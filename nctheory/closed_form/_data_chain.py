@@ -52,11 +52,14 @@ def data_critical_values(problem: DeepLinear) -> list[DataCriticalValue]:
     [(0.25, (0,)), (1.0, (1,)), (1.25, ())]
     """
     eigenvalues, total = _spectrum(problem)
+    # The value of a set S of eigenvectors is (|Y|^2 - sum of lambda_i over S)/2N.
     narrow, samples = min(problem.widths), problem.targets.shape[1]
     listed = []
     for rank in range(narrow + 1):
         for chosen in itertools.combinations(range(len(eigenvalues)), rank):
             value = (total - float(np.sum(eigenvalues[list(chosen)]))) / (2.0 * samples)
+            # The leading min(widths) directions are the global minimum, fewer leading ones a saddle of unknown kind, all
+            # else is strict.
             leading = chosen == tuple(range(rank))
             listed.append(DataCriticalValue(value, chosen, (rank == narrow or None) if leading else False))
     return sorted(listed, key=lambda one: one.value)
@@ -65,12 +68,15 @@ def data_critical_values(problem: DeepLinear) -> list[DataCriticalValue]:
 def _spectrum(problem: DeepLinear) -> tuple[np.ndarray, float]:
     """Eigenvalues of Sigma, descending, and |Y|_F^2; NoClosedForm names the hypothesis that fails."""
     require(problem, loss="mse", inputs="given", bias="none", decay="zero")
+    # With X = U S V^T the matrix X^T(XX^T)^{-1}X is VV^T, so that Sigma = (YV)(YV)^T: its eigenvalues are squares of
+    # singular values.
     x, y = np.asarray(problem.inputs), np.asarray(problem.targets)
     _, singular, right = np.linalg.svd(x, full_matrices=False)
     if len(singular) < x.shape[0] or singular[-1] <= DISTINCT_EIGENVALUES * singular[0]:
         raise NoClosedForm("needs X X^T invertible")
     projected = np.linalg.svd(y @ right.T, compute_uv=False) ** 2
     eigenvalues = np.concatenate([projected, np.zeros(y.shape[0] - len(projected))])
+    # The last gap is that of the least eigenvalue from zero, which must be positive.
     gaps = np.append(-np.diff(eigenvalues), eigenvalues[-1])
     if np.any(gaps <= DISTINCT_EIGENVALUES * eigenvalues[0]):
         raise NoClosedForm(f"needs distinct positive eigenvalues of Sigma, got {eigenvalues}")
@@ -85,8 +91,8 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     product of layers being the identity; where both outer ones have a higher rank, $W_{j-1}\cdots W_1\Sigma_{XY}W_L\cdots
     W_{i+1}$ counts in their place. A point is tightened when the number is at least 1: then, if its product has the leading
     directions, its Hessian has no negative eigenvalue. Without $\Sigma_{XY}=XY^\top$, which matters where layers act on
-    inputs that no target is correlated with, that would be false. NaN where a rank is in doubt: a singular value counts as
-    zero up to `ZERO_SINGULAR_VALUE` times what the gradient leaves open of it.
+    inputs that no target is correlated with, that would be false. It is NaN where a rank is in doubt: a singular value counts
+    as zero up to `ZERO_SINGULAR_VALUE` times what the gradient leaves open of it.
     (Achour, Malgouyres, Gerchinovitz, JMLR 25(242), 2024, number unchecked; the rule in this form is our derivation.)
 
     >>> import jax.numpy as jnp, numpy as np, nctheory as nct
@@ -96,6 +102,7 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     >>> float(pivot_blocks(net, nct.problems.ChainParams((half,) * 3, None, None)))
     1.0
     """
+    # Each factor is divided by its norm, or by a length below which it counts as zero, so that ranks are told relatively.
     depth, weights = problem.depth, params.weights
     shortest = RANK_TOLERANCE * problem.characteristic_scales().length
     sizes = [jnp.maximum(jnp.linalg.norm(w), shortest) for w in weights]
@@ -115,11 +122,14 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     rank = segment_ranks(problem, params)[depth - 1]  # of (1, depth)
 
     def full(block: _Block, times: float) -> Array:
-        """Whether the block has rank r, a lower one than the product it cannot have."""
+        """Whether the block has rank r; it cannot have a lower rank than the product."""
         singular = jnp.linalg.svd(block.product, compute_uv=False)
+        # A singular value counts as zero up to `times` what the gradient leaves open of the block to first order, within
+        # bounds.
         zero = jnp.clip(times * left_open * block.sensitivity, RANK_DOUBT * RANK_TOLERANCE, RANK_TOLERANCE)
         return jnp.all(jnp.where(jnp.arange(1.0 * singular.size) >= rank, singular < zero, True)).astype(float)
 
+    # Of each pivot (i, j) there are the blocks above i, between i and j, and below j, the last with Sigma_XY behind it.
     pivots = []
     for i in range(2, depth + 1):
         for j in range(1, i):
@@ -129,12 +139,15 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
             pivots.append((above, segment(j + 1, i - 1), seen, joint))
 
     def least(times: float) -> Array:
+        # The inner block counts up to 1, the two outer ones up to 2, or else their joint product up to 1; without pivots 3
+        # is left.
         counts: list[Array] = [jnp.asarray(3.0)]
         for pivot in pivots:
             above, inner, seen, joint = (full(block, times) for block in pivot)
             counts.append(inner + jnp.maximum(above + seen, joint))
         return jnp.min(jnp.stack(counts))
 
+    # The ranks are in no doubt where a narrow and a wide notion of zero give the same count.
     fewest, most = least(ZERO_SINGULAR_VALUE), least(NONZERO_SINGULAR_VALUE)
     return jnp.where(jnp.isnan(rank) | (fewest != most), jnp.nan, most)
 

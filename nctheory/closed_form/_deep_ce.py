@@ -35,7 +35,7 @@ def deep_collapse(problem: DeepLinear) -> Structure:
     r"""Deep neural collapse in a balanced linear chain: $Z=\alpha S\otimes1_n^\top$ with the largest stationary
     $\alpha$ of $\log(1+(K-1)e^{-\alpha})+\frac F2\Lambda^{1/F}(K-1)(\alpha\sqrt n)^{2/F}$, F factors, $\Lambda=\prod\lambda$.
 
-    A critical point of the whole chain (number unchecked; Garrod and Keating, NeurIPS 2025), which need not be a global
+    It is a critical point of the whole chain (number unchecked; Garrod and Keating, NeurIPS 2025), which need not be a global
     minimiser. Raises NoClosedForm for another loss, a bias, unequal counts, given inputs or a width below K-1.
 
     >>> import nctheory as nct
@@ -45,6 +45,7 @@ def deep_collapse(problem: DeepLinear) -> Structure:
     """
     n = _balanced_chain(problem, problem.classes - 1)
     classes = problem.classes
+    # On aS only the K-1 directions of S are on, each with the singular value a sqrt(n).
     return _at_scale(problem, _collapsed_fit(classes), np.full(classes - 1, np.sqrt(n)), simplex_etf(classes))
 
 
@@ -58,7 +59,8 @@ def _collapsed_fit(classes: int) -> Callable[[Array], Array]:
 def low_rank(problem: DeepLinear) -> Structure:
     r"""The low-rank structure (Garrod and Keating, NeurIPS 2025): $Z=\beta\,\mathrm{diag}(B,\ldots,B)\otimes1_n^\top$ with
     $B=\begin{pmatrix}1&-1\\-1&1\end{pmatrix}$, and for odd K a last block $(1)$; of rank $\lceil K/2\rceil$, at its largest
-    stationary scale. A critical point of the whole chain for even K; for odd K one scale for all blocks is not stationary.
+    stationary scale. It is a critical point of the whole chain for even K; for odd K one scale for all blocks is not
+    stationary.
 
     Raises NoClosedForm as `deep_collapse`, and for a width below the rank.
 
@@ -70,7 +72,9 @@ def low_rank(problem: DeepLinear) -> Structure:
     classes, pairs = problem.classes, problem.classes // 2
     odd = classes % 2
     n = _balanced_chain(problem, pairs + odd)
+    # The pairs are blocks B; cutting the last one to its corner leaves the block (1) of an odd class.
     shape = np.kron(np.eye(pairs + odd), [[1.0, -1.0], [-1.0, 1.0]])[:classes, :classes]
+    # B has the eigenvalues 2 and 0, the block (1) has 1; the n samples of a class make each sqrt(n) times as large.
     spectrum = np.sqrt(n) * np.array([2.0] * pairs + [1.0] * odd)
     return _at_scale(problem, _paired_fit(classes), spectrum, jnp.asarray(shape))
 
@@ -81,7 +85,9 @@ def _paired_fit(classes: int) -> Callable[[Array], Array]:
     pairs, odd = classes // 2, classes % 2
 
     def fit(b: Array) -> Array:
+        # On a paired class the logits are b on its label, -b on its partner and 0 on the K-2 others.
         paired = jnp.log1p(jnp.exp(-2.0 * b) + (classes - 2) * jnp.exp(-b))
+        # On the class that is left alone they are b on its label and 0 on the K-1 others.
         alone = jnp.log1p((classes - 1) * jnp.exp(-b))
         return (2 * pairs * paired + odd * alone) / classes
 
@@ -92,6 +98,7 @@ def _at_scale(
     problem: DeepLinear, fit: Callable[[Array], Array], spectrum: np.ndarray, shape: Float[Array, "K K"]
 ) -> Structure:
     """The structure at the largest local minimum over t of fit(t) + F/2 (prod lambda)^(1/F) sum (t s_i)^(2/F)."""
+    # The decay is F/2 (prod lambda)^(1/F) t^(2/F) times the sum of s_i^(2/F), which does not depend on t.
     total = float(np.sum(spectrum ** (2.0 / problem.factors)))
     scale, value = _largest_minimum(jnp.asarray(problem.weight_decay), total, fit, problem.factors)
     n = 1 if problem.reduced_form else (problem.counts or (1,))[0]
@@ -100,6 +107,7 @@ def _at_scale(
 
 @partial(jax.jit, static_argnames=("fit", "factors"))
 def _largest_minimum(decay: Array, total: Scalar, fit: Callable[[Array], Array], factors: int) -> tuple[Scalar, Scalar]:
+    # cost(t) = fit(t) + F/2 (prod lambda)^(1/F) total t^(2/F), the product taken as a geometric mean in logarithms.
     power = 2.0 / factors
     common = jnp.exp(jnp.mean(jnp.log(decay)))
     price = 0.5 * factors * common * total
@@ -125,6 +133,7 @@ def _largest_minimum(decay: Array, total: Scalar, fit: Callable[[Array], Array],
     # First the peak, by trisection; beyond it the left-hand side falls through the level at the largest stationary scale.
     peak = jnp.mean(jnp.stack(jax.lax.fori_loop(0, HALVINGS, third, (low, high))))
 
+    # Where the peak does not reach the level, nothing but zero is stationary.
     root = jnp.exp(bisect(lambda log_t: pull(log_t) - level, peak, high, HALVINGS))
     scale = jnp.where(pull(peak) > level, root, 0.0)
     safe = jnp.where(scale > 0, scale, 1.0)

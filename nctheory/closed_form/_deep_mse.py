@@ -89,6 +89,7 @@ def _largest_root(b: Array, depth: int) -> Array:
 
     def excess(log_x: Array) -> Array:
         """log of the right-hand side minus log b, falling in x to the right of the maximum."""
+        # log M + (M-1) log x - 2 log(x^M + 1) - log b.
         powered = depth * log_x
         return jnp.log(depth) + (depth - 1) * log_x - 2.0 * jnp.logaddexp(powered, 0.0) - jnp.log(safe)
 
@@ -109,6 +110,7 @@ def directions(problem: DeepLinear) -> Directions:
     samples, depth = jnp.sum(multiplicity), problem.depth
     targets = jnp.asarray(problem.targets)
     offset = None
+    # At the minimum a free bias is the weighted mean of the targets, and what is left is the problem of centred targets.
     if problem.bias_decay is not None:
         offset = targets @ multiplicity / samples
         targets = targets - offset[:, None]
@@ -118,6 +120,7 @@ def directions(problem: DeepLinear) -> Directions:
         left = jnp.eye(problem.classes)[:, order]
         sigma = jnp.sqrt(jnp.asarray(np.asarray(counts)[order], dtype=jnp.float64))
     else:
+        # Otherwise they are the eigenvectors of Y diag(m) Y^T, whose eigenvalues are sigma^2, with rounding cut to zero.
         squared, vectors = jnp.linalg.eigh((targets * multiplicity[None, :]) @ targets.T)
         left, squared = vectors[:, ::-1], squared[::-1]
         empty = squared <= EMPTY_DIRECTION * squared[0]
@@ -128,6 +131,7 @@ def directions(problem: DeepLinear) -> Directions:
     # b = M N (N prod lambda)^(1/M) / sigma^2, the product taken in logarithms.
     joint = jnp.exp((jnp.log(samples) + jnp.sum(jnp.log(decay))) / depth)
     strength = jnp.where(alive, depth * samples * joint / safe**2, jnp.inf)
+    # A direction without a root, or of strength infinity, is off: its cost is infinite, so that it is never chosen.
     root = largest_root(strength, depth)
     cost = jnp.where(root > 0, relative_cost(root, jnp.where(alive, strength, 0.0), depth), jnp.inf)
     return Directions(left, sigma, right, strength, root, cost, sigma**2 / (2.0 * samples), offset)
@@ -141,6 +145,7 @@ def chain_minimum(problem: DeepLinear, theorem: str) -> Minimum:
         # b is in proportion to 1/sigma^2: a direction is on exactly where sigma exceeds this.
         least = found.sigma[0] * jnp.sqrt(found.strength[0] / onset(problem.depth))
         refuse_tie(found.sigma, least, narrow)
+    # A direction is on where g(x) < 1 = g(0); then its singular value is sigma x^M/(1 + x^M) and its value g(x) sigma^2/2N.
     on = (found.cost < 1.0) & (jnp.arange(problem.classes) < narrow)
     powered = jnp.where(on, found.root, 0.0) ** problem.depth
     product = (found.left * (found.sigma * powered / (1.0 + powered))[None, :]) @ found.right
@@ -164,9 +169,11 @@ def stationary_values(problem: DeepLinear) -> Float[Array, "S"]:
     """
     found = directions(problem)
     rank = min(problem.widths)
+    # At M = 1 the only local minimiser is the global one.
     if problem.depth == 1:
         on = (found.cost < 1.0) & (jnp.arange(problem.classes) < rank)
         return jnp.sum(found.share * jnp.where(on, found.cost, 1.0))[None]
+    # Turning the k-th direction on lowers the value by sigma^2/2N (1 - g(x)); the first k of these are summed up.
     gains = jnp.where(jnp.isfinite(found.cost), found.share * (1.0 - found.cost), jnp.nan)[:rank]
     gains = jnp.where(found.share[:rank] > 0, gains, jnp.nan)
     return jnp.sum(found.share) - jnp.concatenate([jnp.zeros(1), jnp.cumsum(gains)])

@@ -38,6 +38,7 @@ class Grouped(NamedTuple):
 
     def logits(self, sizes: Sequence[int]) -> Float[Array, "K K"]:
         """Class-mean logits, groups in their order, the classes of a group side by side."""
+        # A logit is the mean of its two groups, minus gap/K_g on the own group, plus the gap on the label itself.
         group = np.repeat(np.arange(len(sizes)), sizes)
         gaps = jnp.asarray(self.gaps)
         same = jnp.asarray(group[:, None] == group[None, :])
@@ -58,6 +59,8 @@ def _newton_step(
     along = program.rotations(program.unravel(vector))
     hessian = jax.hessian(objective)(vector) + program.strength * along @ along.T
     values, vectors = jnp.linalg.eigh(hessian)
+    # A saddle shows as a curvature that is negative beyond rounding of the largest one; the kick descends along its
+    # eigenvector.
     top = jnp.max(jnp.abs(values))
     negative = values < -SADDLE_CURVATURE * top
     slopes = vectors.T @ jax.grad(objective)(vector)
@@ -85,7 +88,9 @@ def _solve(program: GroupedProgram) -> Float[Array, "P"]:
         tried = jax.vmap(lambda s: objective(vector + s * direction))(shorter)
         # Armijo's rule; the last term allows for the rounding of the value, below which no decrease can be told.
         enough = tried <= value + 1e-4 * shorter * (gradient @ direction) + 4 * EPS * jnp.abs(value)
+        # Of the steps 1, 1/2, 1/4, … the first that descends enough is taken, and none if all fail.
         length = jnp.where(jnp.any(enough), shorter[jnp.argmax(enough)], 0.0)
+        # The search ends at a gradient far below the decay's own, unless the point is a saddle.
         small = jnp.linalg.norm(gradient) <= NEWTON_RESIDUAL * program.strength * jnp.linalg.norm(vector)
         return vector + length * direction, small & ~saddle, count + 1
 
@@ -112,6 +117,7 @@ def _bound(program: GroupedProgram, gaps: Float[Array, "G"], means: Float[Array,
     # The conjugate of the loss at the shrunk gradient: the sum of p log p over the probabilities that belong to it.
     entropy = (1.0 - shrink * missed) * jnp.log1p(-shrink * missed)
     entropy += jnp.sum(number * jax.scipy.special.xlogy(shrink * others, shrink * others), axis=0)
+    # The dual value is minus the sum of the conjugates, class by class.
     return -jnp.sum(k * program.weights * entropy)
 
 
@@ -119,6 +125,7 @@ def _bound(program: GroupedProgram, gaps: Float[Array, "G"], means: Float[Array,
 def _grouped(sizes: tuple[int, ...], counts: Array, multiplicity: Array, strength: Array) -> Grouped:
     k = np.asarray(sizes, dtype=float)
     program = GroupedProgram(k, counts / jnp.sum(k * counts), multiplicity, strength)
+    # The minimum is found with all hyperparameters held fixed; the steps below put their derivatives back.
     fixed = program._replace(
         weights=jax.lax.stop_gradient(program.weights),
         multiplicity=jax.lax.stop_gradient(multiplicity),
@@ -130,12 +137,14 @@ def _grouped(sizes: tuple[int, ...], counts: Array, multiplicity: Array, strengt
     # second one too.
     for _ in range(2):
         vector = vector - inverse @ jax.grad(lambda v: program.objective(program.unravel(v)))(vector)
+    # The minimiser is zero from the strength of `at_origin` on, and a single gap where lambda sqrt(m_g) >= q_g.
     zero = strength >= program.at_origin()
     on = ~zero & (strength * jnp.sqrt(multiplicity) < program.weights)
     root, left, right = program.unravel(vector)
     # Logits of size 1e-14 are rounding about means that are zero.
     flat = zero | (jnp.sum(left**2) + jnp.sum(right**2) < ZERO_MEANS)
     point = Factors(jnp.where(on, root, 0.0), jnp.where(flat, 0.0, left), jnp.where(flat, 0.0, right))
+    # A group of one class has no gap.
     point = point._replace(root=jnp.where(k > 1, point.root, 0.0))
     gaps, means = program.logits(point)
     fit, norm = program.fit(gaps, means), program.norm(point)
@@ -157,7 +166,7 @@ def grouped_cross_entropy(
     $1-(p_{own}-p_{other})=\lambda N\sqrt{m_g}/n_g$, or the gap is zero; of the group means a convex program with
     the nuclear norm of a G x G matrix is left. Both are solved together, in factors, by Newton's method.
 
-    Counts may be any positive numbers. Works under `jax.jit`, `jax.vmap` and (first derivatives) `jax.grad`.
+    Counts may be any positive numbers. The function works under `jax.jit`, `jax.vmap` and (first derivatives) `jax.grad`.
     Raises ValueError for lengths that differ or sizes below 1. (The form is our own; the block structure is in Hong and Ling
     2024, number unchecked.)
 

@@ -52,6 +52,7 @@ def _solved(found: Grouped) -> bool:
 def _as_columns(found: Grouped, counts: tuple[int, ...], reduced: bool) -> Array:
     """The logits with classes in the problem's order, on its columns."""
     sizes, values = count_groups(counts)
+    # The groups list classes by falling count; `place` takes them back to the problem's order.
     order = np.concatenate([np.flatnonzero(np.asarray(counts) == value) for value in values])
     place = np.argsort(order)
     means = jnp.asarray(found.logits(sizes))[place][:, place]
@@ -78,7 +79,7 @@ def imbalanced_cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     diagonal, from `grouped_cross_entropy`.
 
     With $\lambda=\sqrt{\lambda_W\lambda_H}$ and p the probabilities on class g, $p_{own}-p_{other}=(1-N\lambda/\sqrt{n_g})_+$
-    inside a group; zero altogether from $N\lambda=|(11^\top/K-I)D^{1/2}|_2$ on. Needs d >= K-1.
+    inside a group; the minimiser is zero altogether from $N\lambda=|(11^\top/K-I)D^{1/2}|_2$ on. The width must be d >= K-1.
 
     Hong and Ling, JMLR 2024 (number unchecked), for NC1, the block structure and the threshold of two groups; the formulas
     and the solution of the program are our own.
@@ -91,6 +92,7 @@ def imbalanced_cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     >>> bool(abs(minimum.logits[:, -1] - minimum.logits[:, -3]).max() < 1e-12)  # minority collapse
     True
     """
+    # Classes of equal counts are grouped, the program is solved, and its answer is taken only with a closed duality gap.
     counts = _counts(problem)
     sizes, values = count_groups(counts)
     found = grouped_cross_entropy(sizes, [float(n) for n in values], decay_strength(problem))

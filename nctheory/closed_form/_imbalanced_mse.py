@@ -19,7 +19,7 @@ def imbalanced_squared_error_minimum(problem: DeepLinear) -> Minimum:
     $\sigma_i^2$ are the eigenvalues of $D-nn^\top/N$, the class means satisfy
     $W\bar HD^{1/2}=U\mathrm{diag}((\sigma-N\lambda)_+)V^\top$, $\lambda=\sqrt{\lambda_W\lambda_H}$, and the value is
     $\sum_{\sigma_i>N\lambda}(\tfrac N2\lambda^2+\lambda(\sigma_i-N\lambda))+\sum_{\sigma_i\le N\lambda}\sigma_i^2/2N$.
-    Any d: only the d largest directions can be on, and no tie may lie at that cut.
+    The width d may be any: only the d largest directions can be on, and no tie may lie at that cut.
 
     Our own closed form; for the spectrum compare arXiv:2411.17278 (number unchecked). For balanced counts it is that of
     Zhou et al., ICML 2022, with lambda_b = 0.
@@ -35,6 +35,7 @@ def imbalanced_squared_error_minimum(problem: DeepLinear) -> Minimum:
     needs_two_free_factors(problem)
     require(problem, labels=True, bias="free", classes=2)
     assert problem.counts is not None
+    # The centred targets replace the targets, and the bias is the share n/N of each class.
     left, sigma, right = (jnp.asarray(x) for x in class_target_spectrum(problem.counts, problem.reduced_form))
     share = jnp.asarray(np.asarray(problem.counts) / sum(problem.counts))
     return soft_threshold_minimum(problem, left, sigma, right, share, "ufm-mse-bias-imbalanced")

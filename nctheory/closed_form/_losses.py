@@ -20,7 +20,7 @@ BISECTIONS = 100
 def label_smoothing_minimum(problem: DeepLinear) -> Minimum:
     r"""Label smoothing $\alpha$: $Z=a^*S\otimes1_n^\top$ with $p^*=1-\alpha+\alpha/K-(K-1)\kappa$ and
     $a^*=\log((K-1)p^*/(1-p^*))$, zero for $K\kappa\ge1-\alpha$; value
-    $\log(1+(K-1)e^{-a^*})+(\kappa+\alpha/K)(K-1)a^*$. Needs d >= K-1; any bias (it stays constant).
+    $\log(1+(K-1)e^{-a^*})+(\kappa+\alpha/K)(K-1)a^*$. The width must be d >= K-1; any bias is covered (it stays constant).
 
     On $aS$ the loss is $\log(1+(K-1)e^{-a})+\alpha\tfrac{K-1}Ka$: smoothing is cross-entropy with $\kappa+\alpha/K$ for
     $\kappa$. At $\alpha=0$ this is `ufm-ce-balanced`, to which `global_minimum` then leaves it.
@@ -40,11 +40,13 @@ def label_smoothing_minimum(problem: DeepLinear) -> Minimum:
         raise NoClosedForm(f"needs loss cross_entropy with label smoothing, got {problem.loss.label}")
     balanced_count(problem)
     require(problem, width=(problem.classes - 1, "K-1"))
+    # The effective strength is kappa + alpha/K: 1 - p* = (K-1)(kappa + alpha/K), and a* = log((K-1) p*/(1 - p*)).
     classes, alpha = problem.classes, jnp.asarray(problem.loss.smoothing)
     kappa = collapse_strength(problem) / classes
     # 1 - p*, written so that a small kappa costs no digits.
     wrong = (classes - 1) * (kappa + alpha / classes)
     collapsed = classes * kappa < 1.0 - alpha
+    # From K kappa = 1 - alpha on, p* is 1/K and a* zero.
     wrong = jnp.where(collapsed, wrong, (classes - 1) / classes)
     scale = jnp.where(collapsed, jnp.log(classes - 1.0) + jnp.log1p(-wrong) - jnp.log(wrong), 0.0)
     value = jnp.log1p((classes - 1) * jnp.exp(-scale)) + (kappa + alpha / classes) * (classes - 1) * scale
@@ -68,6 +70,7 @@ def focal_value(scale: Array | Scalar, gamma: Scalar, classes: int) -> Array:
     ...     round(float(focal_value(0.0, 1.0, 4)), 12)
     1.03972077084
     """
+    # With t = a - log(K-1) the probability p is sigmoid(t): log(1 - p) = -softplus(t) and log p = -softplus(-t).
     t = jnp.asarray(scale) - np.log(classes - 1.0)
     return jnp.asarray(jnp.exp(-gamma * jax.nn.softplus(t)) * jax.nn.softplus(-t))
 
@@ -86,6 +89,7 @@ def focal_strength(scale: Array | Scalar, gamma: Scalar, classes: int) -> Array:
 
 def _log_strength(t: Array, gamma: Array) -> Array:
     """log G where p = sigmoid(t)."""
+    # log[(1-p) - gamma p log p] + gamma log(1 - p).
     rest = jax.nn.sigmoid(-t) + gamma * jax.nn.sigmoid(t) * jax.nn.softplus(-t)
     return jnp.log(rest) - gamma * jax.nn.softplus(t)
 
@@ -95,8 +99,8 @@ def focal_scales(strength: Scalar, gamma: Scalar, classes: int) -> Float[Array, 
     r"""The stationary $a\ge0$ of $-(1-p)^\gamma\log p+s|a|$, s = `strength`: zero, the barrier, the far root.
 
     G rises up to one point and falls beyond (see `Focal.profile_inflection`), so that $G=s$ has at most one root on
-    either side: a local maximum, which exists only where G still rises at a = 0, and a local minimum. NaN in the place of a
-    root that does not exist; zero is a local minimum iff $s\ge G(0)$.
+    either side: a local maximum, which exists only where G still rises at a = 0, and a local minimum. In the place of a
+    root that does not exist stands NaN; zero is a local minimum iff $s\ge G(0)$.
 
     >>> import jax
     >>> with jax.enable_x64(True):
@@ -104,11 +108,13 @@ def focal_scales(strength: Scalar, gamma: Scalar, classes: int) -> Float[Array, 
     [0.0, 0.971, 2.376]
     """
     s, g = jnp.asarray(strength), jnp.asarray(gamma)
+    # All is done in t = a - log(K-1): a = 0 is t = `zero`, and G peaks at `top`, or falls from zero on.
     zero = -np.log(classes - 1.0)
     top = jnp.maximum(Focal(g).profile_inflection(classes), 0.0) + zero
     # G <= (1 + gamma) e^{-(1 + gamma) t}
     high = jnp.maximum((jnp.log1p(g) - jnp.log(s)) / (1.0 + g), top)
     at_zero, at_top = _log_strength(jnp.asarray(zero), g), _log_strength(top, g)
+    # The far root lies where G falls from its peak, the barrier where G rises from a = 0 to it.
     far = _root(s, g, high, top)
     barrier = _root(s, g, jnp.asarray(zero), top)
     far = jnp.where(jnp.log(s) < at_top, far - zero, jnp.nan)
@@ -142,6 +148,7 @@ def _onset(g: Array, classes: int) -> Array:
     # At the onset the line from the value at zero touches the curve of the losses: l(0) - l(a) = a G(a), beyond the top of G.
     start = jnp.maximum(top, 0.0)
     touching = bisect(lambda a: a * focal_strength(a, g, classes) - descent(a), start, start + 100.0, BISECTIONS)
+    # Where G only falls from a = 0 on, the collapsed state goes to zero continuously, and the onset is G(0).
     jumps = top > 0
     return jnp.where(
         jumps, focal_strength(jnp.where(jumps, touching, 1.0), g, classes), focal_strength(0.0, g, classes)
@@ -159,7 +166,7 @@ def _root(s: Array, g: Array, low_end: Array, high_end: Array) -> Array:
 def focal_minimum(problem: DeepLinear) -> Minimum:
     r"""Focal loss: $Z=a^*S\otimes1_n^\top$ with $a^*=\log((K-1)p^*/(1-p^*))$ and $p^*$ the root of
     $(1-p)^\gamma[(1-p)-\gamma p\log p]=(K-1)\kappa$ of lowest value $-(1-p)^\gamma\log p+(K-1)\kappa a$, or zero where no root
-    has a value below that of zero. Needs d >= K-1; with a bias also $(K-1)\kappa\le1$ or
+    has a value below that of zero. The width must be d >= K-1, and with a bias it must also be that $(K-1)\kappa\le1$ or
     $G(0)=(1-1/K)^\gamma[1-1/K+(\gamma/K)\log K]\le1$, within which we can prove it.
 
     Zhou, You, Li, Liu, Liu, Qu, Zhu, NeurIPS 2022 (number unchecked); the explicit equation, the choice between its roots
@@ -177,6 +184,8 @@ def focal_minimum(problem: DeepLinear) -> Minimum:
     balanced_count(problem)
     require(problem, width=(problem.classes - 1, "K-1"))
     classes, gamma = problem.classes, jnp.asarray(problem.loss.gamma)
+    # The objective on aS is -(1-p)^gamma log p + (K-1) kappa a: the minimum is at the far root of G = (K-1) kappa, or at
+    # zero.
     strength = (classes - 1) / classes * collapse_strength(problem)
     steep = focal_strength(0.0, gamma, classes)
     if problem.bias_decay is not None:

@@ -17,6 +17,7 @@ from nctheory.problems import DeepLinear, MarginPenalty
 
 @jax.jit
 def _logits(class_scale: Float[Array, "K"], label_scale: Float[Array, "K"]) -> Float[Array, "K K"]:
+    # P projects off 1/delta; its columns are divided by gamma_k delta_k, which makes every margin 1.
     null = 1.0 / class_scale
     projector = jnp.eye(null.size) - null[:, None] * null[None, :] / (null @ null)
     return projector / (class_scale * label_scale)[None, :]
@@ -26,6 +27,8 @@ def _logits(class_scale: Float[Array, "K"], label_scale: Float[Array, "K"]) -> F
 def _multipliers(
     counts: Float[Array, "K"], class_scale: Float[Array, "K"], label_scale: Float[Array, "K"]
 ) -> Float[Array, "K K"]:
+    # The nuclear norm of Z D^{1/2} is differentiated: -U V^T over the roots of the counts, and over gamma_k delta_c, the
+    # slopes of the margins.
     root = jnp.sqrt(counts)[None, :]
     left, _, right = jnp.linalg.svd(_logits(class_scale, label_scale) * root)
     # The polar factor on the range, which has rank K - 1: the last singular value is zero.
@@ -108,6 +111,7 @@ def _penalty(problem: DeepLinear) -> MarginPenalty:
     width = problem.classes - 1, "K-1"
     require(problem, inputs="free", depth=1, bias="none", classes=2, width=width, decay="positive")
     leaves = (problem.weight_decay, loss.multipliers, loss.class_scale, loss.label_scale, problem.targets)
+    # Under a trace the numbers below cannot be looked at, and are the caller's.
     if not _known(*leaves, problem.multiplicity):
         return loss
     targets, decay = np.asarray(problem.targets), np.asarray(problem.weight_decay)
@@ -116,6 +120,7 @@ def _penalty(problem: DeepLinear) -> MarginPenalty:
     counts = np.asarray(class_counts(problem))
     if np.any(counts <= 0):
         raise NoClosedForm(f"needs samples of every class, got counts {counts.tolist()}")
+    # The multipliers of the theorem are those for lambda_W lambda_H = 1, per sample; the loss is a mean over N.
     right = np.asarray(hard_margin_multipliers(counts, loss.class_scale, loss.label_scale))
     right = right * counts.sum() * np.sqrt(decay[0] * decay[1])
     distance = float(np.max(np.abs(np.asarray(loss.multipliers) - right)))
@@ -132,6 +137,7 @@ def _hard_margin(problem: DeepLinear) -> tuple[Array, Array]:
     """Logits and value."""
     loss = problem.loss
     assert isinstance(loss, MarginPenalty)
+    # Each sample has the logits of its class; the value is lambda times the nuclear norm, as the penalty vanishes there.
     product = _logits(jnp.asarray(loss.class_scale), jnp.asarray(loss.label_scale)) @ jnp.asarray(problem.targets)
     root = jnp.sqrt(jnp.asarray(problem.multiplicity))
     decay = jnp.sqrt(problem.weight_decay[0] * problem.weight_decay[1])

@@ -80,6 +80,8 @@ def global_minimum(problem: Problem) -> Minimum:
     """
     if not isinstance(problem, DeepLinear):
         raise NoClosedForm(f"problem: closed forms cover linear chains, got {type(problem).__name__}")
+    # The first theorem, from the most special on, whose hypotheses hold is taken; the others' failures are kept for the
+    # message.
     reasons = []
     for identifier, (_, predict) in closed_forms():
         try:

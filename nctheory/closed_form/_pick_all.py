@@ -58,6 +58,7 @@ def _samples(problem: DeepLinear) -> Array:
     require(problem, loss="pick_all_label", inputs="free", depth=1, width=width, decay="positive")
     with suppress(jax.errors.TracerArrayConversionError):  # of a tracer the hypothesis is the caller's
         _needs_balance(np.asarray(problem.targets), np.asarray(problem.multiplicity))
+    # N_m is the number of columns of m tags, each counted with its multiplicity.
     tags = jnp.sum(jnp.asarray(problem.targets), axis=0)
     has = tags[None, :] == jnp.arange(1.0, problem.classes)[:, None]
     return has.astype(float) @ jnp.asarray(problem.multiplicity)
@@ -66,6 +67,7 @@ def _samples(problem: DeepLinear) -> Array:
 def _needs_balance(targets: np.ndarray, multiplicity: np.ndarray) -> None:
     """All tag sets of the same size must occur equally often."""
     classes = targets.shape[0]
+    # Each distinct tag set has a weight; of each size m that occurs, all binomial(K, m) sets must have the same.
     sets, place = np.unique(targets.T, axis=0, return_inverse=True)
     often = np.bincount(np.ravel(place), weights=multiplicity)
     sizes = sets.sum(axis=1).astype(int)
@@ -81,6 +83,7 @@ def _needs_balance(targets: np.ndarray, multiplicity: np.ndarray) -> None:
 
 @partial(jax.jit, static_argnames="classes")
 def _solve(samples: Float[Array, "m"], strength: Scalar, classes: int) -> TagScales:
+    # The price of a_m^2 under the root is (K-1) N_m m(K-m)/K, and the onset the root of the prices' sum over N(K-1).
     sizes = jnp.arange(1.0, classes)
     total = jnp.sum(samples)
     share = samples / total
@@ -102,9 +105,11 @@ def _solve(samples: Float[Array, "m"], strength: Scalar, classes: int) -> TagSca
     def missing_norm(log_mu: Array) -> Array:
         """What mu times the norm at the a_m of this mu lacks of its value at the minimum; it rises with mu."""
         norm = jnp.sqrt(jnp.sum(price * at(log_mu) ** 2))
+        # At the minimum mu |a| = lambda N (K-1)/K, where |a| is the norm of the program: mu is bisected in its logarithm.
         return lam * total * (classes - 1) / classes - jnp.exp(log_mu) * norm
 
     found = at(bisect(missing_norm, jnp.full((), -80.0), jnp.full((), 50.0), BISECTIONS))
+    # A multiplicity that does not occur has no logits; at or beyond the onset all scales are zero.
     present = samples > 0
 
     def objective(scales: Array) -> Scalar:
@@ -142,11 +147,13 @@ def tag_frame_minimum(
 def _frame(problem: DeepLinear, samples: Float[Array, "m"], scales: Float[Array, "m"]) -> dict[str, Array]:
     classes, decay = problem.classes, jnp.asarray(problem.weight_decay)
     sizes = jnp.arange(1.0, classes)
+    # All K-1 singular values of the product are s, and W W^T = sqrt(lambda_H/lambda_W) s (I - 11^T/K).
     ratio = jnp.sqrt(decay[1] / decay[0])
     squared = jnp.sum(samples * scales**2 * sizes * (classes - sizes)) / (classes * (classes - 1))
     singular = jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1.0)), 0.0)
     targets = jnp.asarray(problem.targets)
     tags = jnp.sum(targets, axis=0)
+    # The logits of a sample of m tags S are a_m (1_S - m/K).
     own = (tags[:, None] == sizes[None, :]).astype(float) @ scales
     product = own[None, :] * (targets - (tags / classes)[None, :])
     spectrum = jnp.where(jnp.arange(classes) < classes - 1, singular, 0.0)
@@ -169,8 +176,8 @@ def pick_all_minimum(problem: DeepLinear) -> Minimum:
     r"""The pick-all-label loss, all sets of m tags equally often for each m that occurs: $WW^\top=w^2(I-11^\top/K)$ and
     $h_S=C_m\sum_{k\in S}w_k$ with $C_m=a_m/w^2$, b = 0 (constant where it is free), $a_m$ as in `tag_scales`.
 
-    Zero altogether from $N^2\lambda_W\lambda_H=\sum_mN_m\frac{m(K-m)}{K(K-1)}$ on. Needs d >= K-1. Any bias. With one tag a
-    sample it is balanced cross-entropy.
+    The minimiser is zero altogether from $N^2\lambda_W\lambda_H=\sum_mN_m\frac{m(K-m)}{K(K-1)}$ on. The width must be
+    d >= K-1; any bias is covered. With one tag a sample it is balanced cross-entropy.
 
     Li, Li, Wang, Qu, ICML 2024 (number unchecked), for the geometry; the scalar program and the threshold are our own.
 

@@ -21,7 +21,7 @@ def minimum_from_product(
 
     At a minimiser all $\lambda_l s_i(W_l)^2$ and $\lambda_Hs_i(H)^2$ are equal (lemmas `red-nuclear`, `red-schatten`), so
     with F factors $\lambda_l s_i(W_l)^2=(s_i(Z)^2\prod\lambda)^{1/F}$. Columns count with their multiplicity.
-    Differentiable along changes that keep the rank of the product, equal singular values or not.
+    It can be differentiated along changes that keep the rank of the product, be singular values equal or not.
 
     >>> import numpy as np
     >>> import nctheory as nct
@@ -38,6 +38,7 @@ def minimum_from_product(
 def _from_product(
     problem: DeepLinear, product: Float[Array, "K M"], bias: Float[Array, "K"] | None
 ) -> dict[str, Array]:
+    # Columns count with their multiplicity: the powers are those of Z diag(m)^{1/2}.
     root = jnp.sqrt(jnp.asarray(problem.multiplicity))
     powers = gram_powers(product * root[None, :], problem.factors)
     padded = jnp.zeros(problem.classes).at[: powers.singular.shape[0]].set(powers.singular)
@@ -93,6 +94,7 @@ def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0
     >>> bool(np.allclose(params.weights[0] @ params.features, minimum.product, rtol=0, atol=1e-14))
     True
     """
+    # An SVD of Z diag(m)^{1/2} gives the directions and, with the decays, the singular values of every layer.
     if problem.inputs is not None:
         raise NoClosedForm("problem: a minimiser is built for free features, but inputs are given")
     root = jnp.sqrt(jnp.asarray(problem.multiplicity))
@@ -107,6 +109,7 @@ def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0
     padded = jnp.zeros(problem.classes).at[:keep].set(singular[:keep])
     layers = layer_singular_values(problem, padded)[:, :keep]
 
+    # A layer is diagonal in its singular values, in the corner of its own shape.
     def placed(core: Array, rows: int, cols: int) -> Array:
         return jnp.zeros((rows, cols)).at[: core.shape[0], : core.shape[1]].set(core)
 

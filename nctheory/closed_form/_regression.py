@@ -17,8 +17,9 @@ def regression_minimum(problem: DeepLinear) -> Minimum:
 
     In the paper's terms, $\Sigma=\frac1M(Y-\bar Y)(Y-\bar Y)^\top$ and $c=\lambda_W\lambda_H$ with its
     $\lambda_H=M$ times ours: $WW^\top=\sqrt{\lambda_H/\lambda_W}(\Sigma^{1/2}-\sqrt cI)_+$, the positive part taken in the
-    eigenbasis of $\Sigma$. Without a bias the same holds for targets that are not centred (our own addition). Any feature
-    dimension d: only the d largest directions can be on, and no tie may lie at that cut; the paper has d >= n.
+    eigenbasis of $\Sigma$. Without a bias the same holds for targets that are not centred (our own addition). The
+    feature dimension d may be any: only the d largest directions can be on, and no tie may lie at that cut; the paper has
+    d >= n.
 
     Andriopoulos, Dong, Guo, Zhao, Ross, NeurIPS 2024, Theorem 4.1, for c < lambda_min and c > lambda_max; the spectral form
     between them is our correction.
@@ -36,9 +37,11 @@ def regression_minimum(problem: DeepLinear) -> Minimum:
     require(problem, labels=False)
     targets, offset = jnp.asarray(problem.targets), None
     multiplicity = jnp.asarray(problem.multiplicity)
+    # A free bias is the mean of the targets, and centres them.
     if problem.bias_decay is not None:
         offset = targets @ multiplicity / jnp.sum(multiplicity)
         targets = targets - offset[:, None]
+    # Columns count with their multiplicity: the SVD is that of Y diag(m)^{1/2}, from which the weight is taken off again.
     root = jnp.sqrt(multiplicity)
     left, sigma, right = jnp.linalg.svd(targets * root[None, :], full_matrices=False)
     return soft_threshold_minimum(problem, left, sigma, right / root[None, :], offset, "nrc")

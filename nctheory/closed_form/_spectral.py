@@ -59,6 +59,7 @@ def _arrays(
     on = (sigma > threshold) & (jnp.arange(sigma.shape[0]) < rank)
     singular = jnp.where(on, sigma - threshold, 0.0)
     share = jnp.where(on, 0.5 * threshold * strength + strength * singular, 0.5 * sigma**2 / samples)
+    # The factors share s: s_i(W)^2 = sqrt(lambda_H/lambda_W) s_i and s_i(H)^2 = sqrt(lambda_W/lambda_H) s_i.
     ratio = jnp.sqrt(decay[1] / decay[0])
     product = (left * singular[None, :]) @ right
     padded = jnp.zeros(left.shape[0]).at[: sigma.shape[0]].set(singular)
@@ -103,6 +104,7 @@ def class_target_spectrum(
     >>> left.shape, round(float(sigma[0]) ** 2, 12)  # 3 1/4 + 1 3/4
     ((2, 1), 1.5)
     """
+    # The last singular value, of the null vector 1, is dropped, and the weight is taken off the right vectors again.
     n = np.asarray(counts, dtype=np.float64)
     weighted = (np.eye(n.size) - n[:, None] / n.sum()) * np.sqrt(n)[None, :]
     left, sigma, right = np.linalg.svd(weighted)

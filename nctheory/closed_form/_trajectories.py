@@ -22,8 +22,8 @@ def mode_height(layers: int, strength: Any, start: Any, time: Any) -> Array:
 
     $\dot u=Lu^{2-2/L}(S-u)$, u(0) = `start` in (0, S) (Saxe, McClelland, Ganguli, ICLR 2014; number unchecked). For L = 2
     $u=S/(1+(S/u_0-1)e^{-2St})$; in general $p=\log\frac u{S-u}$ solves $\int_{p_0}^p(1+e^{-x})^{1-2/L}dx=LS^{2-2/L}t$, by
-    Gauss quadrature and Newton's method. Can be traced and vmapped; the arguments are broadcast. ValueError for fewer layers
-    than two.
+    Gauss quadrature and Newton's method. It can be traced and vmapped; the arguments are broadcast. Raises ValueError for
+    fewer layers than two.
 
     >>> [round(float(mode_height(layers, 1.0, 0.1, 2.0)), 6) for layers in (2, 3)]
     [0.858486, 0.897523]
@@ -35,10 +35,12 @@ def mode_height(layers: int, strength: Any, start: Any, time: Any) -> Array:
         return strength / (1.0 + (strength / start - 1.0) * jnp.exp(-2.0 * strength * time))
     power = 1.0 - 2.0 / layers
     nodes, weights = (jnp.asarray(x) for x in np.polynomial.legendre.leggauss(NODES))
+    # The start is p_0 = log(u_0/(S - u_0)), and the time enters as L S^(2 - 2/L) t.
     begin = jnp.log(start / (strength - start))
     target = layers * strength ** (2.0 - 2.0 / layers) * time
 
     def passed(end: Array) -> Array:
+        # The integral from p_0 to p of (1 + e^-x)^(1 - 2/L) is taken by Gauss quadrature on equal panels.
         cut = jnp.linspace(0.0, 1.0, PANELS + 1)
         places = (cut[:-1, None] + 0.5 * (nodes + 1.0)[None, :] / PANELS).reshape([1] * begin.ndim + [-1])
         x = begin[..., None] + (end - begin)[..., None] * places
@@ -48,6 +50,7 @@ def mode_height(layers: int, strength: Any, start: Any, time: Any) -> Array:
         # The integral is concave in p, so that the iterates come from the left.
         return p - (passed(p) - target) / (1.0 + jnp.exp(-p)) ** power
 
+    # The height is u = S/(1 + e^-p).
     return strength / (1.0 + jnp.exp(-jax.lax.fori_loop(0, NEWTON, newton, begin)))
 
 
@@ -75,6 +78,7 @@ def aligned_trajectory(
     target = _white_target(problem)
     _balanced(start)
     rank = min(problem.widths)
+    # In the singular basis of Sigma the start must be diagonal: its diagonal gives the heights, all else must be rounding.
     left, strengths, right = jnp.linalg.svd(target, full_matrices=False)
     left, strengths, right = left[:, :rank], strengths[:rank], right[:rank]
     product = _product(start)
@@ -87,6 +91,7 @@ def aligned_trajectory(
         "a start aligned with the modes of YX^T",
         "the part off them",
     )
+    # Each mode follows the scalar equation of its own strength, and the product is put together again.
     heights = mode_height(problem.depth, strengths[None, :], begun[None, :], jnp.asarray(times)[:, None])
     return heights, jnp.einsum("ik,tk,kj->tij", left, heights, right)
 
@@ -123,14 +128,17 @@ def balanced_trajectory(problem: DeepLinear, start: ChainParams, times: Float[Ar
     left, s, right = jnp.linalg.svd(target)
     if not is_traced(s) and not float(s[-1]) > MAX_VIOLATION * float(s[0]):
         raise NoClosedForm(f"needs YX^T invertible, got singular values from {float(s[0]):.3g} to {float(s[-1]):.3g}")
+    # The rows of q_+ and q_- are the components of Q_0 along the eigenvectors (v, u)/sqrt(2) and (v, -u)/sqrt(2) of F.
     lower, upper = (jnp.asarray(weight) for weight in start.weights)
     plus = (right @ lower.T + left.T @ upper) / jnp.sqrt(2.0)
     minus = (right @ lower.T - left.T @ upper) / jnp.sqrt(2.0)
     basis = jnp.block([[right.T, right.T], [left, -left]]) / jnp.sqrt(2.0)
 
     def at(time: Scalar) -> Array:
+        # `fading` is (1 - e^{-2st})/2s, the square of E/e^{st}: it overflows at no time, and is positive for t > 0.
         fading = -jnp.expm1(-2.0 * s * time) / (2.0 * s)
         shrunk, lifted = jnp.exp(-s * time), 1.0 / jnp.sqrt(fading)  # e^{-st}; e^{st}/E
+        # A = I + q_-^T (1 - e^{-2st})/2s q_-, C = q_+ A^{-1} q_+^T and, for the cross block, q_+ A^{-1} q_-^T.
         a = jnp.eye(plus.shape[1]) + minus.T @ (fading[:, None] * minus)
         solved = jnp.linalg.solve(a, minus.T)
         c, cross = plus @ jnp.linalg.solve(a, plus.T), plus @ solved
@@ -140,11 +148,13 @@ def balanced_trajectory(problem: DeepLinear, start: ChainParams, times: Float[Ar
         d = r * small
         factor = jax.scipy.linalg.cho_factor(jnp.diag(d**2) + r[:, None] * c * r[None, :])
         to_d, to_r = (jax.scipy.linalg.cho_solve(factor, jnp.diag(x)) for x in (d, r))
+        # ECE(I + ECE)^{-1} = I - (I + ECE)^{-1}.
         inner = jnp.eye(s.size) - d[:, None] * to_d
         # The same as ECE(I + ECE)^{-1}, which does not cancel in the rows where ECE is small.
         small_rows = jnp.diagonal(c) <= small**2
         rows = (c * r[None, :]) @ to_d / jnp.where(small_rows, small, 1.0)[:, None]
         inner = jnp.where(small_rows[:, None], rows, jnp.where(small_rows[None, :], rows.T, inner))
+        # The blocks of QQ^T by Woodbury's formula, in the eigenbasis: e^{st} goes with q_+ and e^{-st} with q_-.
         pp = lifted[:, None] * inner * lifted[None, :]
         pm = lifted[:, None] * ((d[:, None] * to_r) @ cross) * shrunk[None, :]
         mm = shrunk[:, None] * (minus @ solved - cross.T @ (r[:, None] * to_r) @ cross) * shrunk[None, :]

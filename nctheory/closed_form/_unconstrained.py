@@ -76,6 +76,8 @@ def _frame_arrays(
     reduced: bool,
 ) -> dict[str, Array]:
     """The arrays of a `Minimum`; one compiled program, because dozens of small ones cost seconds."""
+    # The class means are alpha S + beta 11^T/K, repeated for every sample, with the singular values sqrt(n) alpha (K-1
+    # times) and sqrt(n) beta.
     ratio, root = jnp.sqrt(decay[1] / decay[0]), jnp.sqrt(1.0 * n)
     means = tilted_frame(simplex, mean, classes)
     labels = np.arange(classes) if reduced else np.repeat(np.arange(classes), n)
@@ -84,6 +86,7 @@ def _frame_arrays(
     roots = jnp.where(
         spectrum > 0, jnp.sqrt(jnp.where(spectrum > 0, spectrum, 1.0)), 0.0
     )  # zero stays zero: no derivative
+    # Both squared norms follow from the trace of the class means.
     trace = simplex * (classes - 1) + mean
     return {
         "logits": product + offset,
@@ -102,7 +105,8 @@ def _frame_arrays(
 @closed_form("ufm-ce-balanced")
 def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     r"""Cross-entropy: $Z=a^*S\otimes1_n^\top$ with $a^*=\log(1/\kappa-K+1)$, $\kappa=\sqrt{n\lambda_W\lambda_H}$, zero for
-    $K\kappa\ge1$; value $\log(1+(K-1)e^{-a^*})+\kappa(K-1)a^*$. Needs d >= K-1; any bias (it stays constant).
+    $K\kappa\ge1$; value $\log(1+(K-1)e^{-a^*})+\kappa(K-1)a^*$. The width must be d >= K-1; any bias is covered (it
+    stays constant).
 
     Zhu, Ding, Zhou, Li, You, Sulam, Qu, NeurIPS 2021 (number unchecked); the explicit form is our own.
 
@@ -115,6 +119,8 @@ def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     balanced_count(problem)
     require(problem, width=(problem.classes - 1, "K-1"))
     classes = problem.classes
+    # On aS the objective is stationary where (K-1)kappa = 1 - p, that is, at a = log(1/kappa - K + 1), which is positive
+    # while K kappa < 1.
     strength = collapse_strength(problem)
     kappa = strength / classes
     inside = jnp.where(strength < 1.0, 1.0 / jnp.where(strength < 1.0, kappa, 1.0) - classes + 1.0, 1.0)
@@ -127,7 +133,7 @@ def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
 @closed_form("ufm-mse-nobias")
 def squared_error_minimum(problem: DeepLinear) -> Minimum:
     r"""Squared error without a bias: $WH=(1-c)_+Y$, an orthogonal frame; value $c-c^2/2$, or 1/2 from c = 1 on.
-    Needs d >= K.
+    The width must be d >= K.
 
     Zhou, Li, Ding, You, Qu, Zhu, ICML 2022; Tirer and Bruna, ICML 2022 (numbers unchecked).
 
@@ -141,6 +147,7 @@ def squared_error_minimum(problem: DeepLinear) -> Minimum:
     require(problem, loss="mse")
     balanced_count(problem)
     require(problem, bias="none", width=(problem.classes, "K"))
+    # Along each direction of the frame the minimum of (s - 1)^2/2 + c s is at s = (1 - c)_+, of value phi(c).
     strength = collapse_strength(problem)
     scale = jnp.maximum(1.0 - strength, 0.0)
     return frame_minimum(problem, scale, scale, soft_value(strength), None, "ufm-mse-nobias")
@@ -152,8 +159,8 @@ def squared_error_bias_minimum(problem: DeepLinear) -> Minimum:
     r"""Squared error with a bias of decay $\lambda_b\ge0$, $w=\lambda_b/(1+\lambda_b)$:
     $\bar Z=(1-c)_+S+m\,11^\top/K$ with $m=(1-c/w)_+$, $b=(1-m)/(K(1+\lambda_b))1$,
     value $\tfrac{K-1}K\phi(c)+\tfrac wK\phi(c/w)$, $\phi(c)=c-c^2/2$ up to 1 and 1/2 beyond.
-    For c < 1 an exact simplex ETF iff $w\le c$, orthogonal frame as $\lambda_b\to\infty$, a tilted frame between. Needs d >= K
-    (K-1 where the bias is free).
+    For c < 1 it is an exact simplex ETF iff $w\le c$, tends to an orthogonal frame as $\lambda_b\to\infty$, and is a tilted
+    frame between. The width must be d >= K (K-1 where the bias is free).
 
     Zhou et al., ICML 2022, and Tirer and Bruna, ICML 2022 (numbers unchecked); the closed form is our own.
 
@@ -174,6 +181,8 @@ def squared_error_bias_minimum(problem: DeepLinear) -> Minimum:
     require(problem, width=(problem.classes - free, "K-1" if free else "K"))
     classes = problem.classes
     strength = collapse_strength(problem)
+    # Eliminating b = (1 - m)/(K(1 + lambda_b)) leaves w/2 (m - 1)^2 + c m on the mean: the same scalar problem with c/w for
+    # c.
     weight = decay / (1.0 + decay)
     tilted = weight > strength
     relative = strength / jnp.where(tilted, weight, 1.0)

@@ -52,6 +52,8 @@ class Axis:
     def points(self, number: int) -> np.ndarray:
         """Evenly spread values, ends included; of an axis with a step all its values, or that many of them."""
         if self.step is not None:
+            # Half a step beyond the end keeps the last value in spite of rounding; of too many values evenly spread ones are
+            # taken.
             values = np.arange(self.low, self.high + 0.5 * self.step, self.step)
             chosen = values[np.unique(np.linspace(0, values.size - 1, min(number, values.size)).round().astype(int))]
             return chosen.astype(np.int64) if np.all(chosen == np.round(chosen)) else chosen
@@ -87,6 +89,8 @@ class Boundary:
             raise ValueError(
                 f"of: expected one of {', '.join(BOUNDARY_WIDTHS)} in boundary {self.name!r}, got {self.of!r}"
             )
+        # The wrong version is off by `BOUNDARY_MOVED` tolerances, which must be less than the whole: else it would reach
+        # zero.
         if self.within is not None and not 0 < self.within < 1 / BOUNDARY_MOVED[self.of]:
             raise ValueError(
                 f"within: expected a positive number below {1 / BOUNDARY_MOVED[self.of]:.3g} in boundary {self.name!r}, got "
@@ -215,11 +219,13 @@ def find_diagram(identifier: str) -> Diagram:
     >>> find_diagram("minority-collapse").along.name
     'ratio'
     """
+    # Of `FILE.py:ID` only what stands behind the last colon is an identifier; any other colon belongs to the path.
     file, colon, chosen = identifier.rpartition(":")
     if not (colon and file.endswith(".py")):
         file, chosen = identifier, ""
     if not file.endswith(".py"):
         return _DIAGRAMS.find(identifier)
+    # A file may fail after it has registered what was asked for: that is warned of, and else the cause of the error.
     new, failed = _DIAGRAMS.load_some(file)
     found = [one for one in new if one.id == chosen or not chosen]
     names = ", ".join(one.id for one in new)

@@ -38,6 +38,8 @@ class Hysteresis(NamedTuple):
 
     def jumps(self, branch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The last value without order and the first one with it, per seed; -inf or inf beyond the range."""
+        # A seed without order at all has its jump behind the last value: the padding makes that the bracket (last value,
+        # inf).
         ordered = branch > self.loop.level
         first = np.where(ordered.any(axis=0), np.argmax(ordered, axis=0), len(self.values))
         padded = np.concatenate([[-np.inf], self.values, [np.inf]])
@@ -46,10 +48,11 @@ class Hysteresis(NamedTuple):
     def judge(self, shift: int = 0) -> Outcome:
         """Does every seed jump within the very step in which the prediction, moved by `shift` steps, lies, and only there?
 
-        "inconclusive" where a seed did not converge.
+        The outcome is "inconclusive" where a seed did not converge.
         """
         if np.isnan(self.up).any() or np.isnan(self.down).any():
             return "inconclusive"
+        # A predicted jump lies between two neighbouring values: those from `at` on must be ordered, those before it not.
         for branch, predicted in ((self.up, self.loop.up), (self.down, self.loop.down)):
             ordered = branch > self.loop.level
             at = np.searchsorted(self.values, predicted) + shift
@@ -78,7 +81,7 @@ def hysteresis(
 
     The gradient flow of `model(value)` is followed to its rest (see `solve_from`). On the way up a state whose `measure` is at
     most `level`, and the very first one, begins at `nucleus(problem, key)` instead: from a minimum nothing departs by itself.
-    Both arrays are in the order of `values`; NaN where a seed did not converge. Raises ValueError for values that do not
+    Both arrays are in the order of `values`, and NaN where a seed did not converge. Raises ValueError for values that do not
     increase or are fewer than two.
 
     >>> import jax.numpy as jnp, numpy as np, nctheory as nct
@@ -97,6 +100,7 @@ def hysteresis(
     at, seeds = np.asarray(values, np.float64), as_seeds(seeds)
     if at.ndim != 1 or at.size < 2 or not np.all(np.isfinite(at)) or np.any(np.diff(at) <= 0):
         raise ValueError(f"values: expected at least two finite numbers that increase, got {values!r}")
+    # Every seed has a key of its own, by which its nuclei are drawn at every value.
     keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.asarray(seeds))
     begin = jax.vmap(lambda problem, one: nucleus(problem, one), in_axes=(None, 0))
     observe = jax.jit(jax.vmap(measure, in_axes=(None, 0)))
@@ -108,6 +112,7 @@ def hysteresis(
     problems = [model(float(value)) for value in at]
     upward, downward = [], []
     state, found = None, np.zeros(len(seeds))
+    # On the way up a seed that has no order, or no converged state, begins anew at its nucleus.
     for problem in problems:
         fresh = jax.tree.map(np.asarray, begin(problem, keys))
         if state is None:
@@ -118,6 +123,7 @@ def hysteresis(
         )
         state, found = settle(problem, state)
         upward.append(found)
+    # On the way down each state is followed as it is: order vanishes by itself where its minimum ends.
     for problem in reversed(problems):
         state, found = settle(problem, state)
         downward.append(found)
@@ -127,6 +133,7 @@ def hysteresis(
 def follow_loop(diagram: "Diagram", loop: "Loop", seeds: np.ndarray, key: int) -> Hysteresis:
     """The loop of a diagram, from some way below both predicted jumps to some way above them."""
     axis = diagram.across
+    # The loop goes beyond both jumps by half of their distance, as far as the axis reaches.
     low, high = axis.forth(min(loop.up, loop.down)), axis.forth(max(loop.up, loop.down))
     beyond = MARGIN * (high - low)
     values = axis.back(

@@ -47,6 +47,7 @@ class LocatedBoundary(NamedTuple):
     @property
     def distance(self) -> np.ndarray:
         """Relative distance of the bracket's middle from the prediction; 0 within the bracket, on an axis with a step."""
+        # On a lattice the boundary is only known to its bracket, so that within it there is no distance.
         away = np.abs(0.5 * (self.low + self.high) - self.predicted)
         if self.step is not None:
             away = np.maximum(away - 0.5 * (self.high - self.low), 0.0)
@@ -60,6 +61,7 @@ class LocatedBoundary(NamedTuple):
 
     def misplaced(self, factor: float = 1.0) -> int:
         """Cells of the picture on the wrong side of `factor` times the prediction by more than the tolerance."""
+        # A cell is on the wrong side only if it is off the line by more than the tolerance.
         along, across, phase = self.cells
         line = self.boundary.predicted_at(along.ravel()).reshape(along.shape)
         tolerance = self.tolerance
@@ -71,6 +73,7 @@ class LocatedBoundary(NamedTuple):
         inside = across < line * (1 - tolerance) if below else across > line * (1 + tolerance)
         outside = across > line * (1 + tolerance) if below else across < line * (1 - tolerance)
         wrong = (phase == 1) & outside
+        # Of a boundary "any" disorder on the ordered side is no contradiction: the seeds may have missed the order.
         if self.boundary.of != "any":
             wrong |= (phase == 0) & inside
         return int(np.sum(wrong))
@@ -78,11 +81,12 @@ class LocatedBoundary(NamedTuple):
     def judge(self, factor: float = 1.0) -> PhaseOutcome:
         """Is the boundary within the tolerance of `factor` times the prediction on every row, ordered on the right side?
 
-        "refuted" if it is certainly not on one row, or a cell of the picture is misplaced; "inconclusive" if a row is
-        undecided. On an axis with a step: is every cell on its side of the line? "observed" if nothing is predicted.
+        The outcome is "refuted" if it is certainly not on one row, or a cell of the picture is misplaced, "inconclusive" if a
+        row is undecided, and "observed" if nothing is predicted. On an axis with a step every cell must be on its side.
         """
         if not self.judged:
             return "observed"
+        # On a lattice the cells are all that is known: each must lie on its side of the line.
         if self.step is not None:
             if self.misplaced(factor):
                 return "refuted"
@@ -107,9 +111,11 @@ class LocatedBoundary(NamedTuple):
     def control_refuted(self) -> bool:
         """Whether the same check refutes the boundary `moved` (by a step, where the axis has one).
 
-        To both sides, or into the ordered phase for "any". False where there is nothing to move.
+        It is moved to both sides, or for "any" into the ordered phase. Where there is nothing to move this is False.
         """
         moved = self.boundary.moved
+        # Only order beyond the line refutes a boundary "any", so that only a line moved into the ordered phase can be
+        # refuted.
         inward = 1 - moved if self.boundary.ordered == "below" else 1 + moved
         factors = (inward,) if self.boundary.of == "any" else (1 - moved, 1 + moved)
         return all(self.judge(factor) == "refuted" for factor in factors)

@@ -52,6 +52,7 @@ class _Rows:
     def open_near(self, rows: np.ndarray, guess: np.ndarray, distance: np.ndarray) -> None:
         """Bracket by a guess plus and minus a distance, which is doubled on the side that fails."""
         lowest, highest = self.range
+        # Both ends are asked, within the range; a row on which they agree has the boundary outside them.
         below, above = np.maximum(guess - distance, lowest), np.minimum(guess + distance, highest)
         answers = self._ask(np.concatenate([rows, rows]), np.concatenate([below, above]))
         at_below, at_above = np.split(answers, 2)
@@ -62,12 +63,14 @@ class _Rows:
             # Which way the boundary lies is told by the nearest located row: there the low side has phase `side`.
             side = self._side(rows[same])
             downward = at_below[same] != side
+            # The side that fails moves out by twice the last distance, and the end behind it follows to its place.
             distance = 2.0 * distance
             index = np.flatnonzero(same)
             target = np.where(downward, below[same] - distance[same], above[same] + distance[same])
             stuck = np.where(downward, below[same] <= lowest, above[same] >= highest)
             target = np.clip(target, lowest, highest)[~stuck]
             index, downward = index[~stuck], downward[~stuck]
+            # What cannot move any farther, because it is at an end of the range, is searched over the whole range instead.
             if index.size == 0:
                 break
             found = self._ask(rows[index], target)
@@ -81,6 +84,7 @@ class _Rows:
         self.open_whole(rows[lost])
 
     def _side(self, rows: np.ndarray) -> np.ndarray:
+        # Of all located rows the nearest one says which phase lies on the low side.
         located = np.flatnonzero(self.state == "found")
         nearest = located[np.argmin(np.abs(located[None, :] - rows[:, None]), axis=1)]
         return self.phase[nearest]
@@ -99,11 +103,13 @@ class _Rows:
             wide = rows[(self.state[rows] == "found") & (self.high[rows] - self.low[rows] > width)]
             if wide.size == 0:
                 return
+            # The bracket is divided at its middle, or after undecided answers at the next of the other places.
             place = self.low[wide] + np.take(DIVISIONS, tried[wide]) * (self.high[wide] - self.low[wide])
             answer = self._ask(wide, place)
             undecided = ~np.isfinite(answer)
             tried[wide] = np.where(undecided, tried[wide] + 1, 0)
             self.state[wide[tried[wide] == len(DIVISIONS)]] = "undecided"
+            # The end of the same phase moves to the new place; undecided places move neither.
             low_side = answer == self.phase[wide]
             self.low[wide] = np.where(low_side & ~undecided, place, self.low[wide])
             self.high[wide] = np.where(~low_side & ~undecided, place, self.high[wide])
@@ -128,6 +134,7 @@ def locate(ordered: Ordered, rows: int, range_: tuple[float, float], width: floa
         fresh = (between > left) & (between < right)
         left, right, between = left[fresh], right[fresh], between[fresh]
         both = (brackets.state[left] == "found") & (brackets.state[right] == "found")
+        # A located row is known by the middle of its bracket.
         centre = 0.5 * (brackets.low + brackets.high)
         share = (between - left) / (right - left)
         # The guess is linear between the neighbours; it is bracketed by half the width asked for, or more where they differ by
@@ -138,6 +145,7 @@ def locate(ordered: Ordered, rows: int, range_: tuple[float, float], width: floa
         brackets.open_near(between[both], guess, np.maximum(0.5 * width, 0.04 * step))
         brackets.halve(between, width)
         done = np.sort(np.concatenate([done, between]))
+    # Rows without a boundary have no bracket.
     found = brackets.state == "found"
     low, high = (np.where(found, end, np.nan) for end in (brackets.low, brackets.high))
     return Located(low, high, brackets.state, brackets.phase)

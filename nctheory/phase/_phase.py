@@ -39,7 +39,7 @@ class PhaseDiagram(NamedTuple):
     def control_refuted(self) -> bool:
         """Whether the same check refutes every boundary moved (see `Boundary.moved`), and every loop, by two steps.
 
-        False where nothing is predicted, so that there is nothing to move.
+        It is False where nothing is predicted, so that there is nothing to move.
         """
         return bool(self.judged) and all(one.control_refuted for one in self.judged)
 
@@ -53,6 +53,7 @@ class PhaseDiagram(NamedTuple):
         """What is drawn over the grid: a boundary for each order parameter, or without boundaries every measure."""
         if not self.diagram.boundaries:
             return tuple(Boundary(name, name) for name in self.diagram.measures)
+        # Of several boundaries of one order parameter the first one stands for the picture.
         return tuple({(one.order, one.of): one for one in reversed(self.diagram.boundaries)}.values())[::-1]
 
     @property
@@ -64,7 +65,7 @@ class PhaseDiagram(NamedTuple):
     def outcome(self) -> PhaseOutcome:
         """ "holds" when every predicted boundary lies within its tolerance and the control is refuted.
 
-        "observed" when nothing is predicted.
+        It is "observed" when nothing is predicted.
         """
         judged = [one.judge() for one in self.judged]
         if not judged:
@@ -76,9 +77,11 @@ class PhaseDiagram(NamedTuple):
 
 def order_of(cells: Mapping[str, np.ndarray], boundary: Boundary, certified: bool) -> np.ndarray:
     """The order parameter of every cell from arrays … x seeds; NaN where a cell is undecided."""
+    # The gap of a seed is its value minus the lower bound of the minimum, whose rounding `gap_rounding` bounds.
     converged = cells["status"] == int(Status.CONVERGED)
     gaps = cells["value"] - cells["lower_bound"]
     if boundary.of == "fraction":
+        # The share of converged seeds whose gap is closed is the order itself.
         at_minimum = converged & gap_closed(gaps, cells["value"], cells["gap_rounding"])
         counted = converged.sum(axis=-1)
         return np.where(counted > 0, at_minimum.sum(axis=-1) / np.maximum(counted, 1), np.nan)
@@ -144,6 +147,7 @@ def phase_diagram(
     least = min((boundary.tolerance for boundary in chosen.boundaries), default=1.0)
     if fineness is not None and not 0 < fineness < least:
         raise ValueError(f"fineness: expected a positive number below the least tolerance {least}, got {fineness}")
+    # Predictions are evaluated and checked before anything is computed.
     values = along.points(rows)
     lines = [_predicted(boundary, values, chosen) for boundary in chosen.boundaries]
     options = {"scale": chosen.scale, "method": chosen.method, "chunk": CHUNK}
@@ -163,6 +167,7 @@ def _computed(
 ) -> PhaseDiagram:
     """The picture, then every boundary on the rows `values`, with the folder held throughout."""
     across = chosen.across
+    # The cells of the picture are computed first, and serve every boundary.
     picture = over_grid(run, cells, progress)
     located, solves, uniform = [], 0, 0
     axes = [np.asarray(picture.grid.values[i], float) for i in (0, 1)]
@@ -183,8 +188,10 @@ def _computed(
         width = float(np.log1p(fine)) if across.log else fine * size
         ends, asked = _follow(run, chosen, boundary, values, range_, width, progress)
         solves += asked * len(run.numbers)
+        # A uniform grid as fine needs ceil(range/width) + 1 cells on each row.
         as_fine = values.size * int(np.ceil((range_[1] - range_[0]) / width) + 1)
         uniform = max(uniform, as_fine * len(run.numbers))  # one grid serves all boundaries
+        # The search was in the coordinate in which the axis is even, and its brackets are taken back to values.
         low, high = across.back(ends.low), across.back(ends.high)
         located.append(LocatedBoundary(boundary, values, low, high, ends.state, ends.phase, predicted, cells_seen))
     loop = None
@@ -205,6 +212,7 @@ def _follow(
     """One boundary's brackets, and how many cells that took."""
     asked = 0
 
+    # A phase is that of one cell, solved from all seeds; all places of a round are computed together.
     def ordered(rows: np.ndarray, where: np.ndarray) -> np.ndarray:
         nonlocal asked
         asked += rows.size

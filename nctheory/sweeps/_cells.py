@@ -90,6 +90,7 @@ class CellRun:
 
     def _identity(self) -> dict[str, Any]:
         """What all tiles of one folder share."""
+        # What changes only how a sweep is computed has no part in its identity, so that the same tiles serve.
         asked = {name: x for name, x in Options(**self.options)._asdict().items() if name not in _NOT_IDENTITY}
         return {
             "format": 2,
@@ -100,6 +101,7 @@ class CellRun:
         }
 
     def __enter__(self) -> "CellRun":
+        # The workers are connected first, because what they run belongs to the identity that the folder is opened with.
         with ExitStack() as stack:
             stack.enter_context(self._workers)
             if self.folder is not None:
@@ -120,6 +122,7 @@ class CellRun:
         """Values, bounds, statuses and measures of every seed of every cell."""
         # Without the class counts, which only theorems read, cells that differ in these alone have one shape.
         problems = [without_counts(self._built(cell)) for cell in cells]
+        # Each form of problem is traced once; a cell's fingerprint is a digest of that program and of its own numbers.
         forms = [shape_of(problem) for problem in problems]
         for form, problem in zip(forms, problems, strict=True):
             if form not in self._programs:
@@ -157,6 +160,7 @@ class CellRun:
             except (StoreError, Failure) as error:
                 stopped = error
             damaged = tuple(store.damaged) if store is not None else ()
+        # A failure is raised only now, when all that can be is computed and kept.
         found = CellResults(work.arrays, computed, work.reused, damaged)
         if stopped is not None or failed:
             where = dict(zip(prints, cells, strict=True))
@@ -176,6 +180,7 @@ class _Work:
 
     def __init__(self, prints: list[str], numbers: np.ndarray, names: Sequence[str]) -> None:
         self.numbers, self.reused = numbers, 0
+        # Cells of the same fingerprint are the same problem: one result fills all their rows.
         self._row: dict[str, list[int]] = {}
         for i, one in enumerate(prints):
             self._row.setdefault(one, []).append(i)
@@ -187,6 +192,7 @@ class _Work:
 
     def take(self, cells: Sequence[str], seeds: np.ndarray, arrays: Mapping[str, np.ndarray]) -> None:
         """Enter a tile's results where they are wanted."""
+        # A tile of another grid may hold more seeds or cells than are wanted here, or fewer.
         columns = np.array([self._column.get(int(seed), -1) for seed in seeds])
         wanted = columns >= 0
         for position, cell in enumerate(cells):
@@ -198,6 +204,7 @@ class _Work:
     def missing(self, problems: Mapping[str, Problem], tile: int) -> Iterator[Tile]:
         """Tiles of all that is missing: cells of one shape with the same seeds missing, `tile` solves at most."""
         self.reused = int(np.sum(self._have))
+        # Cells of one shape that lack the same seeds make one group.
         groups: dict[Any, list[str]] = {}
         for one, rows in self._row.items():
             absent = ~self._have[rows[0]]
@@ -205,6 +212,7 @@ class _Work:
                 groups.setdefault((shape_of(problems[one]), absent.tobytes()), []).append(one)
         # A tile is a rectangle of cells and seeds, of one shape, so that one call of one program computes it.
         for (_, mask), cells in groups.items():
+            # Seeds are cut first, so that a tile holds as many of one cell's as it can, and then as many cells as fit.
             for some in _blocks(self.numbers[np.frombuffer(mask, bool)], tile):
                 for block in _blocks(np.asarray(cells), max(1, tile // len(some))):
                     names = block.tolist()

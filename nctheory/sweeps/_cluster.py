@@ -50,6 +50,7 @@ class Cluster(Workers):
         return self._code
 
     def __enter__(self) -> "Cluster":
+        # A client of the user's is used as it is, and not closed; one made here is.
         self._own = not isinstance(self._given, Client)
         if self._own:
             address = self._given if isinstance(self._given, str) else self._given.scheduler_address
@@ -81,12 +82,14 @@ class Cluster(Workers):
         The device may be another than here, and must be the same for all.
         """
         try:
+            # Dask's own time-out is not relied on: twice its length is the limit for an answer.
             answer_within(2 * WORKER_TIMEOUT, lambda: self._client.wait_for_workers(1, timeout=WORKER_TIMEOUT))
         except TimeoutError:
             raise self._deserted() from None
         versions = self._asked(lambda: self._client.get_versions(packages=list(COMPARED_PACKAGES[1:])))
         here, there = (_packages(versions[side]) for side in ("client", "workers"))
         refuse_others(here[""], there)
+        # Every worker says what it runs; all must agree with this process, and with each other in their device.
         codes = self._asked(lambda: self._client.run(running_code, on_error="return"))
         for worker, code in codes.items():
             if isinstance(code, Exception):
@@ -117,10 +120,12 @@ class Cluster(Workers):
             yield from self._computed([tile], arguments)
 
     def _computed(self, tiles: Sequence[Tile], arguments: tuple[Any, ...]) -> Iterator[tuple[Tile, Outcome]]:
+        # A few tiles for each worker are under way; the next are sent as others are finished.
         waiting, running = list(reversed(tiles)), {}
         while waiting or running:
             while waiting and len(running) < TILES_PER_WORKER * max(1, self._number()):
                 tile = waiting.pop()
+                # The arrays travel as NumPy's, which a worker can unpack on whatever device it has.
                 sent = tile._replace(problems=jax.tree.map(np.asarray, tile.problems))
                 future = self._client.submit(on_worker, self._code, sent, *arguments, pure=False)
                 running[future.key] = (future, tile)
@@ -150,6 +155,8 @@ class Cluster(Workers):
                 with self._client.as_current():
                     wait(futures, timeout=POLL_INTERVAL, return_when="FIRST_COMPLETED")
             except TimeoutError:
+                # The cluster counts as deserted from the first look that finds no worker, and is given up after
+                # `WORKER_TIMEOUT`.
                 now = time.monotonic()
                 deserted = None if self._number() else (deserted or now)
                 if deserted is not None and now - deserted > WORKER_TIMEOUT:
@@ -203,6 +210,7 @@ def refuse_others(here: Mapping[str, str], workers: Mapping[str, Mapping[str, st
 
 def _packages(versions: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Versions of `COMPARED_PACKAGES`, of Python the first two numbers, by worker; of a single process under the name ""."""
+    # A single process gives one dictionary, the workers one each.
     found = {"": versions} if "packages" in versions else versions
     packages = {worker: one["packages"] for worker, one in found.items()}
     return {

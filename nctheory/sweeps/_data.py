@@ -56,6 +56,7 @@ class SweepResult(NamedTuple):
     def certified(self) -> np.ndarray:
         """Mask of the seeds that converged to the global minimum, to a relative gap of 1e-9 and rounding."""
         value, rounding = self.arrays["value"], self.arrays["gap_rounding"]
+        # A gap that is not a number, as that of a missing seed, is never closed.
         gap = value - self.arrays["lower_bound"]
         return self.converged & gap_closed(np.where(np.isnan(gap), np.inf, gap), value, rounding)
 
@@ -77,6 +78,7 @@ class SweepResult(NamedTuple):
         data = xarray.Dataset({name: (dims, column) for name, column in columns.items()}, coordinates)
         for name, text in _UNITS.items():
             data[name].attrs["long_name"] = text
+        # The statuses carry their names, as the conventions of CF ask, and "missing" only where some seed is.
         flags = {int(status): status.name.lower() for status in Status}
         if self.missing.any():
             flags[MISSING] = "missing"

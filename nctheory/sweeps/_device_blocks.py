@@ -31,6 +31,7 @@ class Seen(NamedTuple):
 
 def worst_first(value: np.ndarray, gap: np.ndarray, converged: np.ndarray, keep: int) -> np.ndarray:
     """The first `keep` seeds to look at: those that did not converge, then those of the largest gap."""
+    # The second key of `lexsort` is the first in importance: False, not converged, comes before True.
     return np.lexsort((-gap / np.maximum(np.abs(value), np.finfo(float).tiny), converged))[:keep]
 
 
@@ -48,12 +49,14 @@ def on_accelerator(
 
     They are of one length, the last being filled up, so that each program is compiled once.
     """
+    # All seeds are of one problem, so that they share one context.
     family, contexts = as_family([problem])
     contexts = np.repeat(contexts, len(numbers), axis=0)
     plan = ChunkPlan(family, contexts, numbers, root, options, platform, DEVICE_BLOCK if block is None else block)
     for begin in plan.begins:
         count = plan.count(begin)
         records = plan.on_devices(begin)
+        # Ends that the solver leaves open are told apart by `diagnose`; the bound needs the points alone.
         told = diagnose(family, records._replace(stage=np.asarray(records.stage)))
         bound = certify(problem, _points(problem, records.point, count))
         value, grad_norm, stage, steps = (np.asarray(getattr(told, name))[:count] for name in COLUMNS)

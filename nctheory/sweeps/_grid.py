@@ -53,6 +53,7 @@ def as_grid(axes: Mapping[str, Sequence[float] | Sequence[int] | np.ndarray]) ->
             raise ValueError(f"grid[{name!r}]: expected numbers, got {axis.dtype}")
         if not np.all(np.isfinite(axis)):
             raise ValueError(f"grid[{name!r}]: expected finite numbers, got {axis[~np.isfinite(axis)][0]}")
+        # A value given twice would be two cells of one fingerprint.
         if len(np.unique(axis)) != axis.size:
             twice = next(x for x in axis.tolist() if axis.tolist().count(x) > 1)
             raise ValueError(f"grid[{name!r}]: expected different values, got {twice} twice")

@@ -33,12 +33,14 @@ def program_digest(problem: Problem, measures: Mapping[str, Measure]) -> str:
     """
     leaves, structure = jax.tree.flatten(problem)
 
+    # The numbers of the problem are arguments of the traced program, so that its text does not depend on them.
     def traced(name: str, function: Callable[[Problem, Params], Any]) -> str:
         def run(values: list[Array], params: Params) -> Any:
             return function(jax.tree.unflatten(structure, values), params)
 
         return f"{name} {_described(jax.make_jaxpr(run)(leaves, template(problem)), name)}"
 
+    # The digest is over the texts of all that is computed: objective, gradient, start, bound, measures.
     parts = [traced("objective", lambda one, params: one.objective(params))]
     parts.append(traced("gradient", lambda one, params: one.value_and_grad(params)))
     parts.append(traced("init", lambda one, params: one.init(jax.random.key(0), jnp.float64(1.0))))
@@ -56,6 +58,7 @@ def program_digest(problem: Problem, measures: Mapping[str, Measure]) -> str:
 
 def _described(program: ClosedJaxpr, name: str) -> str:
     """The text of a program, without addresses, and a digest of its constants in order."""
+    # The text of a program shows no large constants, so that these are digested beside it.
     digest = hashlib.sha256()
     for constant in _constants(program, name):
         array = np.ascontiguousarray(constant)
@@ -69,6 +72,7 @@ def _constants(program: ClosedJaxpr | Jaxpr, name: str) -> Iterator[Any]:
     if isinstance(program, ClosedJaxpr):
         yield from map(_plain, program.consts)
         program = program.jaxpr
+    # Constants stand in an equation as literals, or within what it holds as parameters, at any depth.
     for equation in program.eqns:
         if "callback" in equation.primitive.name:
             raise ValueError(
@@ -102,6 +106,7 @@ def _plain(constant: Any) -> np.ndarray:
 @functools.cache
 def code_version() -> str:
     """The version of the package and, as files in a checkout change without it, a digest of those that compute."""
+    # Of the files those that only show results are left out; each enters by its place and its content.
     root, digest = Path(__file__).parents[1], hashlib.sha256()
     for file in sorted(root.rglob("*.py")):
         inside = file.relative_to(root)

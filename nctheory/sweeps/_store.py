@@ -52,6 +52,7 @@ class Store:
         return self.folder / "tiles"
 
     def __enter__(self) -> "Store":
+        # The lock is not waited for: a folder in use is an error, and one that cannot be written to may still be read.
         try:
             self._make()
             self._lock.acquire(timeout=0)
@@ -78,6 +79,7 @@ class Store:
 
     def _make(self) -> None:
         """The folders, where they are not there, on the disk with all above that are new."""
+        # The folders that are new, from the innermost one out: each must be on the disk within its parent.
         new = list(itertools.takewhile(lambda folder: not folder.exists(), (self._tiles, *self._tiles.parents)))
         self._tiles.mkdir(parents=True, exist_ok=True)
         for folder in new:
@@ -98,6 +100,7 @@ class Store:
 
     def _agree(self) -> None:
         """Write the identity, or compare it with the one that is there."""
+        # A folder without a manifest is new, unless it holds tiles, whose identity nobody would know.
         manifest = self.folder / MANIFEST
         try:
             if not stat.S_ISREG(manifest.stat().st_mode):
@@ -130,6 +133,8 @@ class Store:
         for file in sorted(self._tiles.glob("*.tile")):
             if file.name not in self._read:
                 try:
+                    # A file is believed if its checksum, its form and its name agree; else it is put aside, and computed
+                    # again.
                     arrays, identity = unpack_tile(read_tile(file))
                     check_tile(arrays, identity, self.names)
                     # The name is a digest of the sweep's identity and the tile's: under another name it is not what it says.
@@ -151,6 +156,7 @@ class Store:
         if self.read_only is not None:
             self.damaged.append(f"{file.name}: {why}")
             return
+        # The first name is taken that nothing has, not even a broken link.
         names = (file.with_suffix(f".damaged{number or ''}") for number in itertools.count())
         aside = next(name for name in names if not os.path.lexists(name))
         try:

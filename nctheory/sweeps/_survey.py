@@ -54,6 +54,7 @@ class Survey(NamedTuple):
     def minima(self, digits: int = 6) -> dict[float, int]:
         """Values reached by converged seeds, to `digits` significant digits, with their numbers."""
         reached = self.value[self.converged]
+        # Rounding to `digits` significant digits: the last of them has the place of 10^(floor(log10 |v|) + 1 - digits).
         scale = 10.0 ** (digits - 1 - np.floor(np.log10(np.maximum(np.abs(reached), np.finfo(float).tiny))))
         values, numbers = np.unique(np.round(reached * scale) / scale, return_counts=True)
         return dict(zip(values.tolist(), numbers.tolist(), strict=True))
@@ -89,6 +90,7 @@ def survey(
     for name, number in (("keep", keep), ("block", block)):
         if number is not None and number < 1:
             raise ValueError(f"{name}: expected at least 1, got {number}")
+    # A CPU among the devices decides the road: the solver's own on the host, or blocks that stay on the accelerator.
     devices = options.get("devices") or jax.local_devices()
     platform = "cpu" if any(device.platform == "cpu" for device in devices) else None
     return survey_blocks(problem, numbers, root, keep, block, Options(progress=progress, **options), platform)
@@ -110,6 +112,7 @@ def survey_blocks(
         blocks = (_on_host(problem, numbers[begin : begin + size], root, keep, options) for begin in begins)
     else:
         blocks = on_accelerator(problem, numbers, root, keep, options, block=block, platform=platform)
+    # Of all blocks the numbers are kept; of the worst seeds those of the new block compete with the ones kept so far.
     parts, worst, reason = [], None, None
     for seen in blocks:
         parts.append(seen.columns)

@@ -66,6 +66,7 @@ def over_grid(run: CellRun, axes: Grid, progress: Callable[[int, int], None] | N
             raise ValueError(f"grid: the name {name!r} is taken, by a result or a measure")
 
     def shaped(cells: CellResults) -> SweepResult:
+        # The cells are in the order of the grid, the last axis fastest, and seeds come after all axes.
         shape = (*axes.shape, len(run.numbers))
         arrays = {name: x.reshape(shape) for name, x in cells.arrays.items()}
         return SweepResult(axes, run.numbers, arrays, cells.computed, cells.reused, cells.damaged)
@@ -73,5 +74,6 @@ def over_grid(run: CellRun, axes: Grid, progress: Callable[[int, int], None] | N
     try:
         return shaped(run(axes.cells(), progress))
     except IncompleteSweep as error:
+        # What is known of an incomplete sweep is handed over in the grid's shape too.
         error.partial = shaped(error.partial)
         raise

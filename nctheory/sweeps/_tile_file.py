@@ -19,6 +19,7 @@ _HEAD = len(MAGIC) + 64 + 1
 def pack_tile(arrays: Mapping[str, np.ndarray], identity: Mapping[str, Any]) -> bytes:
     """A tile as the bytes of its file: a line with the checksum of the rest, then the arrays and what they are of."""
     buffer = io.BytesIO()
+    # The identity travels as bytes within the same archive, so that the checksum covers it.
     described = np.frombuffer(json.dumps(identity, sort_keys=True).encode(), np.uint8)
     np.savez(buffer, **{"identity": described, **{f"array {name}": array for name, array in arrays.items()}})
     body = buffer.getvalue()
@@ -63,6 +64,7 @@ def check_tile(arrays: Mapping[str, np.ndarray], identity: Mapping[str, Any], na
         raise ValueError("expected whole numbers as its seeds")
     if set(arrays) != set(names):
         raise ValueError("expected its results and measures, got arrays of other names")
+    # Statuses and steps are whole numbers; all other arrays are floating.
     for name, array in arrays.items():
         kinds = "iu" if name in ("status", "steps") else "f"
         if array.shape != (len(cells), len(seeds)) or array.dtype.kind not in kinds:

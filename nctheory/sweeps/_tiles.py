@@ -44,6 +44,7 @@ def fingerprint(problem: Problem, program: str) -> str:
 def _measured(
     family: Family, items: tuple[Array, Params], measures: tuple[tuple[str, Measure], ...]
 ) -> dict[str, Array]:
+    # One program serves all cells of a family: an item is the context of its cell and one end state.
     def one(item: tuple[Array, Params]) -> dict[str, Array]:
         context, params = item
         problem = family.at(context)
@@ -57,6 +58,7 @@ def compute_tile(tile: Tile, key: int, measures: Mapping[str, Measure], options:
     """Solve, certify and measure one tile: arrays cells x seeds by name."""
     release_programs()  # those of other shapes may be many
     members = tile.problems
+    # Solving and certifying are each one call for all members of the tile, cells x seeds.
     ensemble = solve_many(members, list(tile.seeds), key, **options)
     shape = ensemble.value.shape
     bound = certify_many(members, ensemble.params)

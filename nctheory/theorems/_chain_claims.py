@@ -23,12 +23,14 @@ def _product_gram(problem: DeepLinear, params: ChainParams) -> Float[Array, "K K
 
 
 def _factors(problem: DeepLinear, params: ChainParams) -> list[Array]:
+    # The features count with their multiplicity, so that every factor enters the objective with |.|_F^2 alike.
     return [*params.weights, problem.lowest(params) * jnp.sqrt(jnp.asarray(problem.multiplicity))[None, :]]
 
 
 def _moments(problem: DeepLinear, params: ChainParams) -> Float[Array, "F 3"]:
     rows = []
     for factor in _factors(problem, params):
+        # The smaller of the two Gram matrices has the same traces tr (W W^T)^p.
         gram = factor @ factor.T if factor.shape[0] <= factor.shape[1] else factor.T @ factor
         powers = [jnp.linalg.matrix_power(gram, p) for p in MOMENTS]
         rows.append(jnp.stack([jnp.trace(power) for power in powers]))
@@ -37,6 +39,7 @@ def _moments(problem: DeepLinear, params: ChainParams) -> Float[Array, "F 3"]:
 
 def _predicted_moments(minimum: Any) -> Float[Array, "F 3"]:
     """The same moments of a `Minimum`, or of whatever a theorem predicts of its layers instead."""
+    # tr (W W^T)^p is the sum of the 2p-th powers of the singular values.
     squares = jnp.asarray(minimum.layer_singular_values) ** 2
     return jnp.stack([jnp.sum(squares**p, axis=1) for p in MOMENTS], axis=1)
 
@@ -44,6 +47,7 @@ def _predicted_moments(minimum: Any) -> Float[Array, "F 3"]:
 def _grams(problem: DeepLinear, params: ChainParams) -> list[tuple[Array, Array, Array, Array]]:
     """W_{l+1}^T W_{l+1}, W_l W_l^T, and the decays of the upper and the lower factor, in every internal space."""
     factors = _factors(problem, params)
+    # From the bottom these are H, W_1, …, W_L, with their decays; each neighbouring pair meets in one internal space.
     ordered, decay = [factors[-1], *factors[:-1]], jnp.asarray(problem.weight_decay)
     rates = [decay[-1], *decay[:-1]]
     pairs = zip(ordered[:-1], ordered[1:], rates[:-1], rates[1:], strict=True)

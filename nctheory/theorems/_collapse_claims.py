@@ -30,6 +30,7 @@ def _has_bias(instance: Any) -> bool:
 def _bias(problem: DeepLinear, params: ChainParams) -> Array:
     if params.bias is None or problem.bias_decay is None:
         return jnp.zeros(problem.classes)
+    # Only a free bias under a loss that ignores constants has an undetermined mean, which is taken off.
     free = jnp.asarray(problem.bias_decay) == 0.0
     mean = jnp.mean(params.bias)
     return params.bias - (jnp.where(free, mean, 0.0) if _free_constant(problem) else 0.0)
@@ -41,6 +42,7 @@ def _predicted_bias(minimum: Minimum) -> Array:
 
 def _dual_pair(problem: DeepLinear, params: ChainParams) -> tuple[Array, Array]:
     """W^T, and the class means scaled by sqrt(lambda_H n / lambda_W)."""
+    # Samples stand class by class, so that the columns of `member` sum those of each class.
     decay = jnp.asarray(problem.weight_decay)
     sizes = problem.counts or ()
     member = jnp.asarray(np.eye(problem.classes)[np.repeat(np.arange(problem.classes), sizes)])
@@ -113,6 +115,7 @@ def collapse_controls(predict: Callable[..., Any], *, bias: bool = True) -> tupl
     ['a decay 1e-6 off', 'duality 1e-6 off', 'a favoured class']
     """
 
+    # One decay off by a factor 1 + 1e-6 would move the norms of the two factors in opposite directions.
     def heavier(problem: DeepLinear) -> Any:
         minimum = predict(problem)
         return minimum._replace(

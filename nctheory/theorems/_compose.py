@@ -38,12 +38,14 @@ def compose_verdict(
     file: str | None,
 ) -> Verdict:
     """What the cases say of the theorem; a `partial` run of one instance is held against no control."""
+    # Each claim is put together over all cases; controls are only asked of a whole run.
     claims = tuple(claim_result(claim, cases) for claim in theorem.claims)
     controls = () if partial else all_controls(theorem, cases, outside)
     against = reasons(theorem, cases, claims, controls, partial=partial, quick=quick)
     # One violation refutes, whatever else is in doubt; one doubt leaves the theorem undecided.
     outcome: Outcome = "refuted" if against.refuting else "inconclusive" if against.doubtful else "holds"
     instances = tuple(instance_result(theorem, case) for case in cases)
+    # An instance supports the theorem where no claim fails and enough of its seeds support it.
     supporting = [int(supporting_seeds(theorem, case).size) for case in cases]
     whole = sum(supports(theorem, case) for case in cases)
     told = [claim for claim in claims if claim.instances]
@@ -51,6 +53,7 @@ def compose_verdict(
         theorem, run, key, seconds,
         outcome=outcome,
         reasons=against.refuting + against.doubtful,
+        # The evidence of the theorem is that of its weakest claim.
         evidence=min((claim.evidence for claim in told), key=LEVELS.index, default="sampled"),  # pyright: ignore
         headline=headline(claims),
         seeds_run=sum(row.seeds for row in instances),
@@ -58,6 +61,8 @@ def compose_verdict(
         certified=sum(row.certified for row in instances),
         supporting=sum(supporting),
         instances_supporting=whole,
+        # Formula and basins are two probabilities: one trial is an instance for the first, a seed of one instance for the
+        # second.
         formula_bound=failure_bound(len(cases) - whole, len(cases)),
         basin_bound=max(
             (failure_bound(row.seeds - good, row.seeds) for row, good in zip(instances, supporting, strict=True)),
@@ -119,6 +124,7 @@ def _worst(theorem: Theorem, cases: Sequence[Case], run: Run, key: int | str, fi
             check = case.checks[claim.name]
             if check.seeds.size == 0 or (best is not None and check.tolerance_ratio <= best.tolerance_ratio):
                 continue
+            # Over all claims and cases the seed with the largest residual over tolerance is kept.
             at = int(np.argmax(check.residual / np.maximum(check.tolerance, np.finfo(np.float64).tiny)))
             seed = int(check.seeds[at])
             # What rests on a search is reproduced by the search, all else by the one seed.

@@ -76,11 +76,13 @@ def described(docstring: str | None, where: str) -> Description:
     """
     if not docstring or not docstring.strip():
         raise ValueError(f"docstring: {where}: expected a description of the theorem, got none")
+    # The text splits at lines that begin at the margin, end in a colon and have indented lines below them.
     head, *rest = re.split(r"^(\S[^\n]*):[ ]*\n(?=[ \t]+\S)", inspect.cleandoc(docstring) + "\n", flags=re.MULTILINE)
     names, sections = _sections(rest, where)
     title, _, words = head.strip().partition("\n")
     if not words.strip():
         raise ValueError(f"docstring: {where}: expected some sentences between the title and the sections")
+    # What stands before the first hyphen must be nothing, and there must be something behind it.
     items = [re.sub(r"\s+", " ", one).strip() for one in re.split(r"^- ", sections["Hypotheses"], flags=re.MULTILINE)]
     if items[0] or len(items) < 2:
         raise ValueError(f"docstring: {where}: section 'Hypotheses': expected lines that begin with a hyphen")
@@ -101,6 +103,7 @@ def described(docstring: str | None, where: str) -> Description:
 
 def _sections(parts: list[str], where: str) -> tuple[dict[str, str], dict[str, str]]:
     """What stands in brackets behind the names of the sections, and their texts."""
+    # A heading is a name and perhaps, in brackets, where the theorem is to be found.
     headings = [re.fullmatch(r"([^(]+?)(?: \((.*)\))?", heading) for heading in parts[::2]]
     names = {found[1]: found[2] or "" for found in headings if found}
     texts = {found[1]: inspect.cleandoc(text) for found, text in zip(headings, parts[1::2], strict=True) if found}

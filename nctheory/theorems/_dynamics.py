@@ -88,6 +88,7 @@ def dynamics(
     chosen = theorem if isinstance(theorem, Theorem) else find_theorem(theorem)
     if chosen.method.name != "integrate":
         raise ValueError(f"theorem: {chosen.id!r} is not about paths; expected one with the method Integrate()")
+    # Key and options are those that `verify` uses, so that the paths are the same.
     drawn = chosen.draw(jax.random.fold_in(as_key(key), 0))
     if not 0 <= instance < len(drawn):
         raise ValueError(f"instance: expected 0 to {len(drawn) - 1} for {chosen.id}, got {instance}")
@@ -103,6 +104,7 @@ def dynamics(
         observed, predicted = evidence.observed[claim], claim.prediction(one.problem, prediction)
         deviation = np.nan
         if claim.kind == "trajectory":
+            # The deviation is the largest |observed - predicted|/|predicted|, over sound paths and times.
             predicted = np.broadcast_to(predicted, observed.shape)
             size = np.linalg.norm(predicted.reshape(*observed.shape[:2], -1), axis=2)
             away = np.linalg.norm((observed - predicted).reshape(*observed.shape[:2], -1), axis=2)

@@ -45,6 +45,7 @@ def examine(
     `claims` are those whose tolerance depends on how their observable (of `rows` entries) changes. Of each type the Hessian is
     taken where the gradient is largest, or smallest if the `best`.
     """
+    # The steepest gradient of the instance says how far about an end state a second Jacobian is taken.
     slope = float(np.max(ensemble.grad_norm[ensemble.converged], initial=0.0))
     parts = orbit_types(problem, ensemble)
     types = sorted((_type(ensemble, certified, value_rounding, part) for part in parts), key=lambda one: one.value)
@@ -77,6 +78,7 @@ def examine(
             for claim, found in sensitivities(problem, point, report, claims, rows, slope).items():
                 largest[claim] = max(largest[claim], found)
         for claim, found in largest.items():
+            # A type's seeds share the largest sensitivity that was found at its sampled end states.
             sensitivity[claim][types[j].members] = found
     return Examined(tuple(types), tuple(reports), sensitivity)
 
@@ -84,6 +86,7 @@ def examine(
 def _type(ensemble: Ensemble, certified: np.ndarray, value_rounding: np.ndarray, members: np.ndarray) -> EndType:
     """A type before any curvature is known."""
     values = ensemble.value[members]
+    # Before any curvature is known the value error is the members' spread and their largest rounding.
     error = float(np.ptp(values)) + float(np.max(value_rounding[members]))
     return EndType(float(np.mean(values)), members, bool(np.all(certified[members])), np.nan, np.nan, np.nan, error)
 

@@ -20,6 +20,7 @@ def contradiction(problem: Problem, ensemble: Ensemble, bound: Bound, rounding: 
     finite = np.isfinite(ensemble.value)
     if not np.any(finite) or not np.any(bound.valid | np.isnan(bound.lower_bound)):
         return
+    # The least value found is known to its own rounding and to that of the bound, whichever is larger.
     at = int(np.argmin(np.where(finite, ensemble.value, np.inf)))
     least, noise = float(ensemble.value[at]), float(rounding[at])
     if bound.rounding is not None:
@@ -28,6 +29,7 @@ def contradiction(problem: Problem, ensemble: Ensemble, bound: Bound, rounding: 
     for where, lower in (("an end state", bound.lower_bound), ("a start", also.lower_bound)):
         if np.any(np.isnan(lower)):
             raise EngineError(f"the certificate at {where} is not a number")
+        # The largest lower bound of all seeds is held against it.
         worst = int(np.argmax(lower))
         if lower[worst] > least + noise:
             raise EngineError(

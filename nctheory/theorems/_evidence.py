@@ -202,6 +202,7 @@ Evidence = EndStates | CriticalPoints | Trajectories
 
 @partial(fast_compile, static_argnames="predict")
 def _predict_paths(problem: Problem, starts: Params, times: Array, predict: Callable[..., Any]) -> Any:
+    # A path asks for as many matrices as it has times.
     block = max(1, MAX_MATRICES // times.shape[0])
     return map_in_blocks(lambda start: predict(problem, start, times), starts, block)
 

@@ -30,6 +30,7 @@ def flow_fidelity(problem: Problem, ensemble: Ensemble, run: Run, count: int) ->
     chosen = np.flatnonzero(ensemble.converged)[:count]
     if chosen.size == 0:
         return 0, 0
+    # The same seeds are run again with the same key, so that both flows begin at the same points.
     reference = solve(
         problem,
         ensemble.seeds[chosen],

@@ -57,6 +57,7 @@ class Integrate:
         options: dict[str, Any] = {
             "observe": observer(chosen), "workers": run.workers, "light": run.light, "progress": share
         }  # fmt: skip
+        # The budget of gradients is turned into steps of the integrator; a descent takes the steps that it is asked for.
         if spec.rate is None:
             steps = max(1, run.options.budget // GRADIENTS_PER_STEP)
             paths = gradient_flow(problem, begun, spec.times, tolerance=spec.tolerance, max_steps=steps, **options)
@@ -79,6 +80,7 @@ class Integrate:
             seeds=numbers,
             status=status,
             sound=sound & (status == Status.CONVERGED),
+            # Curves are known by the number of their claim, because the observer's names must be texts.
             observed={claim: table(paths.values[_name(i)]) for i, claim in enumerate(chosen)},
             errors={claim: table(paths.error[_name(i)]) for i, claim in enumerate(chosen)},
             terms={claim: table(paths.values[_TERMS + _name(i)]) for i, claim in enumerate(chosen) if claim.terms},
@@ -107,6 +109,7 @@ def observer(claims: tuple[PathClaim, ...]) -> Callable[..., Any]:
     """All observables of some claims at a point of a path; one function for the same claims, for the compiler's sake."""
 
     def observe(problem: Problem, params: Params, start: Params) -> dict[str, Any]:
+        # All observables are evaluated by one program, and the objective with them, under the empty name.
         found = {"": problem.objective(params)}
         for number, claim in enumerate(claims):
             found[_name(number)] = jnp.asarray(claim.observe(problem, params, start))

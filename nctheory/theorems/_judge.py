@@ -126,6 +126,7 @@ def claim_result(claim: Claim, cases: Sequence[Case]) -> ClaimResult:
 
 def _refutes_wrong_version(claim: Claim, case: Case) -> bool:
     """Whether the claim's own wrong versions are refuted at an instance, in every direction."""
+    # The wrong versions are moved by the claim's resolution, relative to the size that its check found.
     evidence, check = case.evidence, case.checks[claim.name]
     predicted = claim.prediction(evidence.problem, case.prediction)
     return all(
@@ -144,6 +145,7 @@ def control_result(control: Control, theorem: Theorem, gathered: Gathered) -> Co
         found = _of_control(control, theorem, instance, evidence)
         if found is None:
             continue
+        # One claim that refutes the wrong version on one instance is enough; its name is told.
         ratios.append(max(found.values(), default=0.0))
         refuting.update({name: None for name, ratio in found.items() if ratio > 1.0})
     hit = sum(ratio > 1.0 for ratio in ratios)
@@ -167,6 +169,8 @@ def _of_control(control: Control, theorem: Theorem, instance: Instance, evidence
     found = {}
     for claim in theorem.claims:
         if (control.claims and claim.name not in control.claims) or not claim.applies(instance):
+            # Each claim that the control names is held, in the version of the control, against the control's own prediction,
+            # if it has one.
             continue
         version = control.version_of(claim)
         predicted = version.prediction(evidence.problem, prediction)
@@ -186,6 +190,7 @@ def instance_result(theorem: Theorem, case: Case) -> InstanceResult:
     reports = points.reports if points is not None else ()
     drift, dissipation, gap = np.nan, np.nan, np.nan
     if points is not None:
+        # Gaps are told of those seeds alone that are certified without reservation.
         at = points.at_minimum
         value, rounding = points.ensemble.value[at], points.value_rounding[at]
         # The gap beyond the rounding of the value, relative to the value.
@@ -235,6 +240,7 @@ def _reached(types: Sequence[EndType]) -> tuple[ReachedValue, ...]:
     rows: list[ReachedValue] = []
     for one in types:
         row = ReachedValue(one.value, one.members.size, one.certified, one.smallest_curvature)
+        # Types of one value differ in what the symmetry leaves alone; in the table they are one row.
         if rows and one.holds(rows[-1].value):
             last = rows.pop()
             least = float(np.fmin(last.smallest_curvature, row.smallest_curvature))

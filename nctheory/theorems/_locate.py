@@ -34,11 +34,11 @@ def locate_threshold(claim: Threshold, problem: Problem, run: Run) -> Bracket:
     """The bracket in which the order parameter of the certified minimiser changes, no wider than `THRESHOLD_WIDTH` where that
     can be.
 
-    In the parameter's logarithm. A value at which no end state is certified, or certified ones lie on both sides, decides
-    nothing, and the bracket stays around it. Next to a continuous transition the saddle at which the order is still zero lies
-    above the minimum by the square of the distance, within the relative gap of a certificate: an end counts only if no
-    other one at its value, converged or not, is lower by more than rounding, and what the ends of the bracket rest on must
-    be minima by their Hessians.
+    The width is in the parameter's logarithm. A value at which no end state is certified, or certified ones lie on both
+    sides, decides nothing, and the bracket stays around it. Next to a continuous transition the saddle at which the order is
+    still zero lies above the minimum by the square of the distance, within the relative gap of a certificate: an end counts
+    only if no other one at its value, converged or not, is lower by more than rounding, and what the ends of the bracket
+    rest on must be minima by their Hessians.
     """
     return _Location(claim, problem, run).bracket()
 
@@ -85,7 +85,7 @@ class _Location:
         return Bracket(float(np.exp(low)), float(np.exp(high)), self.solves, reason)
 
     def failed(self, low: float, reason: str) -> Bracket:
-        """No bracket, and why."""
+        """A bracket without an upper end, which says why there is none."""
         return Bracket(float(np.exp(low)), np.inf, self.solves, reason)
 
     def phases(self, values: np.ndarray) -> np.ndarray:
@@ -98,6 +98,7 @@ class _Location:
         run, claim = self.run, self.claim
         self.solves += values.size * SEEDS
         members = [claim.at(self.problem, float(x)) for x in np.exp(values)]
+        # All values of a round are solved from the same starts, by one program.
         found = solve_many(
             members, SEEDS, run.key, method="polish", scale=run.scale, budget=POLISH_BUDGET, light=run.light,
             chunk=run.width, workers=1,
@@ -106,6 +107,7 @@ class _Location:
         # A seed decides where it converged, its gap is closed, and no end at this value is lower by more than rounding.
         least = np.min(np.where(np.isfinite(found.value), found.value, np.inf), axis=1, keepdims=True)
         certified = found.converged & bound.closed(found.value) & (found.value <= least + bound.gap_rounding)
+        # The order parameter is evaluated at all end states of the round at once.
         family, contexts = as_family(members, counts=True)
         flat = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *np.shape(x)[2:]), found.params)
         items = (np.repeat(contexts, SEEDS, axis=0), flat)
@@ -123,6 +125,7 @@ class _Location:
         """Whether what was certified at a value is a minimum, as far as its Hessian can be had."""
         if place not in self.minima:
             member, point = self.rests_on[place]
+            # A problem too large for a dense Hessian is believed.
             self.minima[place] = size(member) > DENSE_LIMIT or not hessian_report(member, point).index
         return self.minima[place]
 
@@ -130,6 +133,7 @@ class _Location:
         """The bracket after these values, of which those that rest on a saddle decide nothing."""
         while True:
             ends = _narrowed(places, at, side, low, high)
+            # An end that rests on a saddle is taken as undecided, and the bracket is looked for again without it.
             saddles = [place for place in ends if place not in (low, high) and not self.is_minimum(place)]
             if not saddles:
                 return ends
@@ -138,6 +142,7 @@ class _Location:
 
 def _narrowed(places: np.ndarray, at: np.ndarray, side: float, low: float, high: float) -> tuple[float, float]:
     """The bracket from the last decided place on the low side before the first on the other."""
+    # The low end moves up with each place of its own phase, and the first place of the other phase ends the search.
     order = np.argsort(places)
     for place, phase in zip(places[order], at[order], strict=True):
         if not low < place < high or np.isnan(phase):

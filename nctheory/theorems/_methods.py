@@ -66,6 +66,7 @@ class Solve:
         )
         parts = _at_points(problem, claims, ensemble, run, most=MAX_TYPES, best=False)
         brackets = {claim.location: locate_threshold(claim, problem, run) for claim in run.locate}
+        # Uniqueness is asked of seeds with a proper certificate alone, not of those that are only the best found.
         unique = _uniqueness(problem, ensemble, parts["certified"] & parts["bound"].valid, parts.pop("examined"))
         return EndStates(
             problem, ensemble, **parts, uniqueness=unique, brackets=brackets, search_needed=self.search or MIN_SEARCH
@@ -127,6 +128,7 @@ def _at_points(
         lambda some: start_vectors(problem, run.key, some, jnp.asarray(run.scale, jnp.float64)), ensemble.seeds
     )
     begun = unravel(problem, drawn)
+    # Bounds at end states and at starts must lie below every value that was found; else the engine contradicts itself.
     contradiction(problem, ensemble, bound, rounded, begun)
     certified = _certified(ensemble, bound)
     # Not every claim is evaluated at points, and not each of these has a tolerance that depends on how it changes there.
@@ -149,6 +151,8 @@ def _at_points(
     anywhere = tuple(claim for claim in seen if claim.anywhere)
     moving = tuple(claim for claim in seen if claim.moves)
     rows = [int(np.prod(observed[claim].shape[1:])) for claim in moving]
+    # Types of end states, and Hessians at some of each, give the sensitivities; where all claims are about any point none is
+    # needed.
     examined = examine(
         problem, ensemble, certified, rounded, moving, rows,
         most=most, points=run.options.curvature_points, best=best, curvature=len(anywhere) < len(claims),
@@ -195,6 +199,7 @@ def _uniqueness(problem: Problem, ensemble: Ensemble, certified: np.ndarray, exa
     """Whether the certified minimiser at which the Hessian was taken is the only one, up to the gauge."""
     for one in examined.types:
         if one.certified and one.at >= 0 and certified[one.at]:
+            # The report is the one taken at that very end state, which its smallest curvature tells.
             report = next((r for r in examined.reports if r.smallest == one.smallest_curvature), None)
             if report is not None:
                 return unique_minimiser(problem, jax.tree.map(lambda x, at=one.at: x[at], ensemble.params), report)

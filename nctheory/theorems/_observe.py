@@ -35,6 +35,7 @@ def _jacobian(problem: Problem, point: Params, functions: tuple[Observable, ...]
         params = unravel(problem, vector)
         return jnp.concatenate([jnp.ravel(jnp.asarray(f(problem, params))) for f in functions])
 
+    # The linearised observables are pushed along every unit vector: these are the columns of the Jacobian.
     vector = ravel(point)
     _, push = jax.linearize(flat, vector)
     return map_in_blocks(push, jnp.eye(vector.size)).T
@@ -52,10 +53,12 @@ def sensitivities(
         return {}
     vector = np.asarray(ravel(point))
     direction = np.random.default_rng(11).normal(size=vector.shape)
+    # By Newton's estimate a gradient g leaves the end state open by |g|/(softest curvature): so far off is the second point.
     distance = slope / report.softest
     away = unravel(problem, vector + distance * direction / np.linalg.norm(direction))
     functions = tuple(claim.observer for claim in claims)
     jacobians = [np.asarray(_jacobian(problem, x, functions)) for x in (point, away)]
+    # The rows of the Jacobian are divided among the claims, and the larger norm of J A^+ of the two points counts.
     ends = np.cumsum(rows)
     parts = [slice(end - length, end) for end, length in zip(ends, rows, strict=True)]
     unit = float(scales_of(problem).gradient)

@@ -28,6 +28,7 @@ def needed_share(case: Case) -> float:
 
 def supports(theorem: Theorem, case: Case) -> bool:
     """Whether an instance supports the theorem: no claim fails there, and enough seeds support it."""
+    # One violation that refutes is enough; what waits for a longer search does not count here.
     if any(np.any(refuting_violations(claim, case)) for claim in required_claims(theorem, case)):
         return False
     return supporting_seeds(theorem, case).size >= needed_share(case) * len(case.evidence.seeds)
@@ -86,6 +87,7 @@ def _of_case(theorem: Theorem, case: Case, whole: bool) -> list[str]:
     undecided = [claim.name for claim in mine if not case.checks[claim.name].decided]
     for claim in mine:
         if whole or getattr(claim, "witness", None) is not None:
+            # Entries of a predicted list that no seed ended at leave the instance undecided.
             count = claim.missing(evidence, claim.prediction(evidence.problem, case.prediction))
             if count:
                 doubtful.append(
@@ -99,6 +101,7 @@ def _of_case(theorem: Theorem, case: Case, whole: bool) -> list[str]:
                 f"instance {case.index}: claim {claim.name!r} fails at the best point of {len(evidence.seeds)} seeds, which "
                 f"is no certified minimum; a search of at least {evidence.search_needed} seeds is asked for"
             )
+    # Too few supporting seeds are told only where no claim fails, since a failure is told anyway.
     total, support = len(evidence.seeds), supporting_seeds(theorem, case).size
     if undecided:
         doubtful.append(f"instance {case.index}: claims {', '.join(undecided)} could not be decided")
@@ -116,6 +119,7 @@ def headline(claims: Sequence[ClaimResult]) -> str:
     """The evidence of each claim, the strongest first: how, on how many seeds of how many instances."""
     parts = []
     for level in reversed(LEVELS):
+        # Claims of one level and of the same counts share a line.
         rows: dict[tuple[int, int, int, int], list[str]] = {}
         for claim in claims:
             if claim.evidence == level and claim.instances:

@@ -44,7 +44,7 @@ class VerifyOptions(NamedTuple):
     """Whether programs are compiled for few seeds (see `solve`); by default where there are few."""
 
     def for_work(self, few: bool, problems: Sequence[Problem], seeds: int) -> "VerifyOptions":
-        """With `light` decided, where it is None, for problems that share a program and the seeds of each.
+        """The options with `light` decided, where it is None, for problems that share a program and the seeds of each.
 
         `few` says that paths are followed or critical points searched for, where the number of seeds alone decides.
         """

@@ -141,6 +141,7 @@ class Theorem:
             unknown = sorted({*control.claims, *(version.name for version in control.versions)} - set(names))
             if unknown:
                 raise ValueError(f"claims: control {control.name!r} of {self.id!r} names unknown claims {unknown}")
+        # The method must give evidence that each claim can speak of, and some control must be able to refute it.
         for claim in self.claims:
             self.method.accepts(claim, self.id)
             if not any(claim.name in control.claims or not control.claims for control in self.controls):
@@ -158,6 +159,7 @@ class Theorem:
             if given not in ("", read):
                 raise ValueError(f"{name}: {where}: expected none beside a docstring, got {given!r}")
             object.__setattr__(self, name, read)
+        # The docstring has the words of the hypotheses and the file their predicates, in the same order.
         if len(self.hypotheses) != len(said.hypotheses):
             raise ValueError(
                 f"hypotheses: {where}: the docstring lists {len(said.hypotheses)}, expected as many predicates, got "
@@ -204,6 +206,7 @@ class Theorem:
             drawn = list(enumerate(self._evaluated("instances", "instances(key)", lambda: self.instances(key))))
             if not drawn:
                 raise ValueError(f"instances: theorem {self.id!r} draws none, in {self.file}")
+            # If picking fails, a hypothesis that is not met is the likelier reason, and told first.
             try:
                 picked = pick(drawn)
             except Exception:
@@ -234,6 +237,7 @@ class Theorem:
             ) from error
 
     def _check_resolutions(self, problem: Problem) -> None:
+        # No error below the rounding of the problem can be asked to be seen.
         finest = float(rounding(problem, 1.0))
         for claim in self.claims:
             if claim.resolution < finest:

@@ -118,6 +118,7 @@ def path_note(drift: Iterable[float], dissipation: Iterable[float]) -> str:
     >>> path_note([1e-13], [2e-11])
     'paths: conserved quantities drift by at most 1.0e-13, the balance of energy is off by at most 2.0e-11, relatively'
     """
+    # What is not known of a row does not count; if nothing is known of any, the note says so.
     most, off = (max((x for x in some if not math.isnan(x)), default=math.nan) for some in (drift, dissipation))
     if math.isnan(off):
         return "paths of gradient descent, of which nothing is conserved"
@@ -141,6 +142,7 @@ def _rebuilt(kind: type, data: Any) -> Any:
 def _value(hint: Any, value: Any, name: str) -> Any:
     """One field from its plain value, by its type."""
     parts = typing.get_args(hint)
+    # An optional field is None or of its one dataclass; another union holds plain values.
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         if value is None and type(None) in parts:
             return None
@@ -153,6 +155,7 @@ def _value(hint: Any, value: Any, name: str) -> Any:
             raise ValueError(f"{name}: expected a list, got {type(value).__name__}")
         inner = parts[0]
         return tuple(_value(inner, one, name) for one in value)
+    # JSON has no numbers that are not finite: those were written as None, and the name says which they were.
     if value is None and hint is float:
         return math.inf if name in _INFINITE else math.nan
     return value

@@ -77,6 +77,7 @@ def verify(
             return covering_instances(chosen, drawn) if quick else drawn
         return [pair for pair in drawn if pair[0] == instance]
 
+    # The instances are drawn by a key of their own; only those that are picked are held against the hypotheses.
     drawn = chosen.draw_some(jax.random.fold_in(root, 0), pick)
     if not drawn:
         raise ValueError(f"instance: expected 0 to {number - 1} for {chosen.id}, got {instance}")
@@ -102,6 +103,7 @@ def gather_cases(
 
     Instances of one shape share their compiled programs, and are worked on one after the other.
     """
+    # Instances of one shape make one job, and so does each control with instances of its own.
     groups: dict[object, list[Numbered]] = {}
     for index, one in drawn:
         groups.setdefault(shape_of(one.problem), []).append((index, one))
@@ -123,6 +125,7 @@ def _group_cases(theorem: Theorem, group: list[Numbered], run: Run) -> list[Case
     options = run.options.for_work(
         theorem.method.few_seeds_are_light, [one.problem for _, one in group], len(run.seeds)
     )
+    # Thresholds are located, and the flow is held against a finer one, on one instance of each shape alone.
     middle = len(group) // 2
     located = _locating(theorem, group, middle)
     found = []
@@ -201,6 +204,7 @@ def covering_instances(theorem: Theorem, drawn: Sequence[Numbered]) -> list[Numb
     for index, one in drawn:
         shapes.setdefault(shape_of(one.problem), []).append((index, one))
     parts = [*theorem.claims, *(control for control in theorem.controls if control.outside is None)]
+    # A shape covers the claims and controls that apply to one of its instances.
     covers = {
         shape: {i for i, part in enumerate(parts) if any(part.applies(one) for _, one in group)}
         for shape, group in shapes.items()
@@ -208,6 +212,7 @@ def covering_instances(theorem: Theorem, drawn: Sequence[Numbered]) -> list[Numb
     sizes = {shape: size(group[0][1].problem) for shape, group in shapes.items()}
     middling = float(np.median(list(sizes.values())))
     wanted = set[int]().union(*covers.values())
+    # The covering is greedy: of the shapes left the one that covers most of what is still open is taken.
     chosen: list[object] = []
     while not chosen or wanted:
         left = [shape for shape in shapes if shape not in chosen]

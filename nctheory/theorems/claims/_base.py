@@ -53,6 +53,7 @@ class Check(NamedTuple):
         """Largest residual over tolerance: up to 1 supports, above 1 refutes; 0 for no seeds."""
         if self.seeds.size == 0:
             return 0.0
+        # A tolerance of zero is replaced by the least positive number, so that the ratio of any residual above it is huge.
         return float(np.max(np.maximum(self.residual, 0.0) / np.maximum(self.tolerance, np.finfo(np.float64).tiny)))
 
     @property
@@ -60,6 +61,7 @@ class Check(NamedTuple):
         """Least relative error in the prediction that some seed would have caught; NaN where errors have no size."""
         if self.scale <= 0 or self.resolution.size == 0:
             return np.nan
+        # The seed with the finest resolution decides what error in the prediction the check would have caught.
         return float(np.min(self.resolution) / self.scale)
 
     def without(self, cleared: np.ndarray) -> "Check":
@@ -200,6 +202,7 @@ def moved_both_ways(predicted: np.ndarray, step: np.ndarray | float) -> list[np.
 
 def direction_of(predicted: np.ndarray) -> np.ndarray:
     """A unit vector of the prediction's shape."""
+    # All entries are 1/sqrt(n): a wrong version is off in every entry.
     return np.asarray(np.ones_like(predicted) / np.sqrt(max(predicted.size, 1)))
 
 

@@ -25,6 +25,7 @@ class _Bound(PointClaim):
                 f"predicted: claim {self.name!r} observes shape {observed.shape[1:]}, predicted has {predicted.shape}"
             )
         rows = observed.reshape(observed.shape[0], -1)
+        # The residual is the largest excess of an entry over its bound, negative where all entries keep it.
         residual = np.max(self.sign * (observed - predicted).reshape(rows.shape), axis=1)
         norm = float(np.linalg.norm(predicted))
         return self.at_points(
@@ -32,6 +33,7 @@ class _Bound(PointClaim):
         )
 
     def wrong(self, evidence: Points, predicted: np.ndarray, scale: float) -> list[np.ndarray]:
+        # The bound is tightened: an upper one is lowered, a lower one raised.
         return [np.asarray(predicted - self.sign * self.resolution * scale)]
 
     def recheck(self, evidence: Points, seed: int, predict: Callable[..., Prediction]) -> float | None:

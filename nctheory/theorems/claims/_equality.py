@@ -35,6 +35,7 @@ class Equality(PointClaim):
                 f"predicted: claim {self.name!r} observes shape {observed.shape[1:]}, predicted has {predicted.shape}"
             )
         rows = observed.reshape(observed.shape[0], -1)
+        # The residual is |observed - predicted|_F, and its rounding is of the size of the two.
         residual = np.linalg.norm((observed - predicted).reshape(rows.shape), axis=1)
         norm = float(np.linalg.norm(predicted))
         return self.at_points(
@@ -42,6 +43,7 @@ class Equality(PointClaim):
         )
 
     def wrong(self, evidence: Points, predicted: np.ndarray, scale: float) -> list[np.ndarray]:
+        # The wrong prediction is off by `resolution` times the scale in norm, spread evenly over its entries.
         step = self.resolution * scale * direction_of(np.broadcast_to(predicted, evidence.observed[self].shape[1:]))
         return moved_both_ways(predicted, step)
 

@@ -63,6 +63,8 @@ class Index(Claim):
             elif smallest < -SUSPECT_CURVATURE * resolution:
                 pair = None  # negative, but within the resolution: the sign is in doubt
             elif resolution <= MIN_RELATIVE_CURVATURE * one.largest_curvature:
+                # Off the list a curvature of zero counts against the claim, because its resolution is fine enough to show a
+                # strict saddle.
                 pair = (max(resolution, np.finfo(np.float64).tiny), max(-smallest, 0.0))
             else:
                 pair = (0.0, np.inf)

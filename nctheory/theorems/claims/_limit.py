@@ -34,6 +34,7 @@ class Limit(PathClaim):
 
     def check(self, evidence: Trajectories, predicted: np.ndarray) -> Check:
         path = followed(self, evidence, predicted)
+        # The limit is extrapolated from each curve, with what that may be off, and compared with the predicted number.
         noise, times = noise_of(evidence, path), np.asarray(evidence.spec.times, float)
         extrapolate: Any = self._geometric if self.vanishing == "geometric" else self._powers
         found, spread = extrapolate(times, path.observed, noise)
@@ -41,6 +42,7 @@ class Limit(PathClaim):
             raise ValueError(
                 f"predicted: claim {self.name!r} expects one number a path, predicted has {path.predicted.shape[1:]}"
             )
+        # Where the prediction is zero, errors are relative to the largest size of the curve.
         told = float(np.max(np.abs(path.predicted), initial=0.0))
         scale = told or float(np.max(path.size, initial=0.0))
         largest = told if told > 0 else np.max(path.size, axis=1, initial=0.0)
@@ -62,6 +64,7 @@ class Limit(PathClaim):
             )
 
         def extrapolated(points: list[int]) -> tuple[np.ndarray, np.ndarray]:
+            # The polynomial through the points x_i has at 0 the value sum_i c(x_i) prod_j x_j/(x_j - x_i), j other than i.
             at = x[points]
             weights = np.array([np.prod([b / (b - a) for b in np.delete(at, i)]) for i, a in enumerate(at)])
             return curve[:, points] @ weights, noise[:, points] @ np.abs(weights)
@@ -91,12 +94,15 @@ class Limit(PathClaim):
         )
 
         def limit(end: int) -> tuple[np.ndarray, np.ndarray]:
+            # Of the ratios up to this end the last one whose divisor stands out from noise counts; without any, the ratio is
+            # 0 with a doubt of 1.
             known, seeds = np.isfinite(ratios[:, : end - 1]), np.arange(len(curve))
             last = known.shape[1] - 1 - np.argmax(known[:, ::-1], axis=1)
             some = known.any(axis=1)
             ratio, doubt = (
                 np.where(some, one[seeds, last], nothing) for one, nothing in ((ratios, 0.0), (doubts, 1.0))
             )
+            # A change that beyond doubt does not shrink is no approach to a limit.
             lingers = told[seeds, end - 1] & (np.abs(ratio) - doubt >= MAX_GEOMETRIC_RATIO)
             most = np.clip(np.abs(ratio) + doubt, 0.0, MAX_GEOMETRIC_RATIO)
             ratio = np.clip(ratio, -MAX_GEOMETRIC_RATIO, MAX_GEOMETRIC_RATIO)
@@ -107,6 +113,8 @@ class Limit(PathClaim):
             error = np.where(still, 1.0, 3.0) * blur[:, end - 1] * more + np.abs(step) * doubt / (1.0 - most) ** 2
             return curve[:, end] + step * ratio / (1.0 - ratio), np.where(lingers, np.inf, noise[:, end] + error)
 
+        # The limit is that of the last end; its doubt is twice the largest distance from those of earlier ends, and from the
+        # curve.
         (last, error), *before = (limit(end) for end in range(times.size - 1, times.size - 1 - ENDS, -1))
         moved = [np.abs(last - sooner) for sooner, _ in before]
         return last, SAFETY * np.max([*moved, np.abs(last - curve[:, -1])], axis=0) + error

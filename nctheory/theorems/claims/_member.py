@@ -46,6 +46,7 @@ class MemberOf(PointClaim):
                 f"predicted: claim {self.name!r} holds one number a seed against a list, got {observed.shape[1:]} and "
                 f"{predicted.shape}"
             )
+        # The residual is the distance from the nearest entry of the list.
         nearest = listed[np.argmin(np.abs(observed[:, None] - listed[None, :]), axis=1)]
         size = np.abs(observed) + np.max(np.abs(listed))
         return self.at_points(evidence, np.abs(observed - nearest), size, float(np.max(np.abs(listed))))
@@ -55,6 +56,7 @@ class MemberOf(PointClaim):
         if not self.complete:
             return 0
         listed = np.atleast_1d(predicted)
+        # An entry occurs where some type of end states has its value, to the error with which that is known.
         lost = np.array([np.isfinite(v) and not any(one.holds(v) for one in evidence.types) for v in listed])
         if self.witness is not None and np.any(lost):
             lost &= ~_witnessed(self, evidence, listed)
@@ -77,12 +79,14 @@ def _witnessed(claim: MemberOf, evidence: Points, listed: np.ndarray) -> np.ndar
     assert claim.witness is not None
     points = jax.tree.map(lambda x: np.asarray(x, np.float64), claim.witness(evidence.problem))
     found = np.zeros(listed.size, bool)
+    # A witness is checked as a seed is: its gradient must vanish, and its value be the entry, both to rounding.
     for i, entry in enumerate(listed[: len(jax.tree.leaves(points)[0])]):
         point = jax.tree.map(lambda x, i=i: x[i], points)
         value, slope = evidence.problem.value_and_grad(point)
         norm = float(np.linalg.norm(np.asarray(ravel(point))))
         noise = float(value_rounding(evidence.problem, jax.tree.map(lambda x: x[None], point))[0])
         steep = float(np.linalg.norm(np.asarray(ravel(slope))))
+        # The gradient's terms are of the size |A||y|, as in `Points.gradient_bound`.
         top = max((report.largest for report in evidence.reports), default=1.0)
         flat = steep <= rounding(evidence.problem, top * norm + float(np.max(evidence.ensemble.peak_grad_norm)))
         found[i] = flat and abs(float(value) - entry) <= noise + rounding(evidence.problem, abs(entry))

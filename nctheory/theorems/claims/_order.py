@@ -39,9 +39,11 @@ class Order(PathClaim):
         """Slope of log size over log scale, and half its confidence interval, per seed."""
         from scipy.special import stdtrit
 
+        # With logarithms centred, the slope of least squares is the sum of x y over that of x^2.
         x = np.log(np.asarray(evidence.spec.initial_scales))
         x = x - x.mean()
         with np.errstate(divide="ignore", invalid="ignore"):
+            # To first order the error of log size is the relative error of the size.
             y, error = np.log(seen), noise / seen
         # The slope of least squares. Its interval is Student's, of n - 2 degrees of freedom, and what the errors of the single
         # observations make of the slope.

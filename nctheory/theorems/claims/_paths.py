@@ -45,6 +45,7 @@ class Followed(NamedTuple):
 
 def followed(claim: PathClaim, evidence: Trajectories, predicted: np.ndarray) -> Followed:
     """Sound paths whose comparison run, by which their error is estimated, was not lost."""
+    # A comparison run that was lost leaves an error that is NaN where the observation itself is a number.
     lost = np.any(np.isnan(evidence.errors[claim]) & ~np.isnan(sizes(evidence.observed[claim])), axis=1)
     mask = evidence.sound & ~lost
     observed = evidence.observed[claim][mask]
@@ -67,9 +68,11 @@ def of_paths(
     evidence: Trajectories, path: Followed, residual: np.ndarray, tolerance: np.ndarray, scale: float
 ) -> tuple[Check, np.ndarray]:
     """The check at the worst time of each path, and the largest tolerance of each; NaN refutes and supports nothing."""
+    # What is not a number becomes a residual of zero under an infinite tolerance, which neither refutes nor supports.
     unknown = np.isnan(residual) | np.isnan(tolerance)
     finite = ~np.any(unknown, axis=1)
     residual, tolerance = np.where(unknown, 0.0, residual), np.where(unknown, np.inf, tolerance)
+    # The worst time of a path is that of the largest residual over tolerance.
     worst = np.argmax(residual / np.maximum(tolerance, np.finfo(float).tiny), axis=1)[:, None]
     pick = lambda table: np.take_along_axis(table, worst, axis=1)[:, 0]  # noqa: E731
     # An error of this size at all times is caught, whatever its direction.

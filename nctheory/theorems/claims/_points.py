@@ -65,6 +65,7 @@ class PointClaim(Claim):
         ensemble = evidence.ensemble
         noise = rounding(evidence.problem, size + evidence.terms.get(self, 0.0))
         finite = np.isfinite(residual)  # what is not finite can neither support nor refute
+        # At any point rounding alone is the tolerance, and every seed speaks twice, at its start and at its end.
         if self.scope == "any point":
             both = np.tile(ensemble.seeds, 2)
             residual, noise = residual[finite], noise[finite]
@@ -114,10 +115,12 @@ class PointClaim(Claim):
 
         from nctheory.engine import NotExtended, extended
 
+        # The end state itself stays that of float64; what is evaluated anew are the observable and the formula.
         at = int(np.flatnonzero(evidence.ensemble.seeds == seed)[0])
         point = jax.tree.map(lambda x: np.asarray(x[at]), evidence.ensemble.params)
         observed = np.asarray(extended(self.observe, evidence.problem, point))
         try:
+            # A formula that cannot be evaluated with many digits is taken as it is in float64.
             told = extended(lambda problem: self.predicted(predict(problem)), evidence.problem)
         except NotExtended:
             told = self.prediction(evidence.problem, predict(evidence.problem))

@@ -22,7 +22,7 @@ class Threshold(Claim):
     Between `between(problem)`, two values on either side, the parameter is divided, ever finer, at values at which some end
     state is certified to be the global minimum, to a relative width of 1e-4; `order(problem, params)` at those
     end states says on which side of the threshold each value lies. The prediction must lie in the last bracket; moved by ten
-    widths it must not. Located once for each shape.
+    widths it must not. A threshold is located once for each shape.
 
     `predicted(prediction)` is the predicted threshold of the instance.
     """
@@ -50,12 +50,14 @@ class Threshold(Claim):
         bracket = evidence.brackets.get(self.location)
         if bracket is None:
             return nothing_checked("not sought at this instance")
+        # The residual is the distance of the prediction from the bracket, the tolerance the rounding of the prediction.
         told = float(predicted)
         outside = max(bracket.low - told, told - bracket.high, 0.0) if np.isfinite(told) else np.inf
         rounded = THRESHOLD_ROUNDING * abs(told) if np.isfinite(told) else 0.0
         wide = np.array([bracket.high - bracket.low])
         if not np.isfinite(bracket.width):
             return nothing_checked(bracket.reason or "not located")
+        # One check speaks for the whole instance, at its first seed; its resolution is the width of the bracket.
         return Check(
             evidence.seeds[:1], np.array([outside]), np.array([rounded]), np.array([rounded]),
             0.5 * (bracket.low + bracket.high), wide, "certified" if evidence.bound.assumes is None else "sampled",

@@ -35,12 +35,14 @@ class Trajectory(PathClaim):
         residual = sizes(path.observed - path.predicted)
         height = sizes(np.broadcast_to(path.predicted, path.observed.shape))
         tolerance = SAFETY * path.error + rounding(evidence.problem, path.size + height + path.terms)
+        # Where the prediction vanishes, errors are relative to what was observed and to its terms.
         scale = float(np.max(height, initial=0.0)) or float(np.max(path.size + path.terms, initial=0.0))
         found, coarsest = of_paths(evidence, path, residual, tolerance, scale)
         largest = np.max(path.size + path.terms, axis=1, initial=0.0)
         return restricted_to(found, (coarsest <= MAX_PATH_TOLERANCE * largest) | found.violated, evidence)
 
     def wrong(self, evidence: Trajectories, predicted: np.ndarray, scale: float) -> list[np.ndarray]:
+        # The step has the norm `resolution` times the scale at every time.
         entries = int(np.prod(evidence.observed[self].shape[2:]))
         step = self.resolution * scale / np.sqrt(max(entries, 1))
         return moved_both_ways(predicted, step)

@@ -78,6 +78,7 @@ class GlobalValue(Claim):
 
         at = int(np.flatnonzero(evidence.ensemble.seeds == seed)[0])
         point = jax.tree.map(lambda x: np.asarray(x[at]), evidence.ensemble.params)
+        # The value is evaluated anew, and the bound only where the prediction lies below it.
         value = extended(lambda problem, params: problem.objective(params), evidence.problem, point)[()]
         try:
             told = extended(lambda problem: self.predicted(predict(problem)), evidence.problem)[()]

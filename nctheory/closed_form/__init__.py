@@ -3,7 +3,7 @@
 A theorem about minima is one function that takes a problem and returns a `Minimum`: value, logits, Gram matrices and spectra
 of the minimiser, which do not see the gauge. It first checks its hypotheses by `require`, and raises `NoClosedForm`, naming
 the one that fails; `global_minimum` tries the registered functions from the most special to the most general one. Where the
-equation of a minimum has no explicit root it is bracketed and bisected, and one Newton step from there carries the derivative,
+equation of a minimum has no explicit root it is bracketed and bisected, with the derivatives that the root has (`bisect`),
 so that predictions can be differentiated and vmapped over the hyperparameters. From the product of the factors everything else
 follows, because the factors of a minimiser are balanced (`minimum_from_product`). Lists of critical points and trajectories
 are functions of their own.

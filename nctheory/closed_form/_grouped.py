@@ -166,8 +166,8 @@ def grouped_cross_entropy(
     $1-(p_{own}-p_{other})=\lambda N\sqrt{m_g}/n_g$, or the gap is zero; of the group means a convex program with
     the nuclear norm of a G x G matrix is left. Both are solved together, in factors, by Newton's method.
 
-    Counts may be any positive numbers. The function works under `jax.jit`, `jax.vmap` and (first derivatives) `jax.grad`.
-    Raises ValueError for lengths that differ or sizes below 1. (The form is our own; the block structure is in Hong and Ling
+    Counts may be any positive numbers. The function works under `jax.jit`, `jax.vmap` and `jax.grad`, with first and
+    second derivatives. Raises ValueError for lengths that differ or sizes below 1. (The form is our own; the block structure is in Hong and Ling
     2024, number unchecked.)
 
     >>> found = grouped_cross_entropy((2, 2), (6.0, 2.0), 0.1)

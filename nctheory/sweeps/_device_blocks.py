@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory.certificates import certify
 from nctheory.engine import Array
-from nctheory.flow import ChunkPlan, Ensemble, Options, diagnose, gather_ensemble, status_of, take_records
+from nctheory.flow import ChunkPlan, Ensemble, Options, Status, diagnose, gather_ensemble, status_of, take_records
 from nctheory.problems import Params, Problem, as_family, unravel
 
 DEVICE_BLOCK = 65_536
@@ -61,7 +61,7 @@ def on_accelerator(
         bound = certify(problem, _points(problem, records.point, count))
         value, grad_norm, stage, steps = (np.asarray(getattr(told, name))[:count] for name in COLUMNS)
         gap, rounding, status = bound.gap[:count], bound.gap_rounding[:count], status_of(stage)
-        first = worst_first(value, gap, status == 0, keep)
+        first = worst_first(value, gap, status == Status.CONVERGED, keep)
         some = take_records(records, first)._replace(stage=stage[first])
         worst = gather_ensemble(problem, numbers[begin : begin + count][first], some)
         plan.report(count)

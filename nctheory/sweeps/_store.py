@@ -41,7 +41,7 @@ class Store:
         self.identity = dict(identity)
         self.names = tuple(names)
         self.damaged: list[str] = []
-        """Files that did not verify, put aside under another name."""
+        """Files that did not verify: put aside under another name, or left where the folder is read-only."""
         self.read_only: str | None = None
         """Why the folder cannot be written to."""
         self._read: dict[str, tuple[dict[str, np.ndarray], dict[str, Any]]] = {}
@@ -126,7 +126,7 @@ class Store:
                 )
 
     def tiles(self) -> Iterator[tuple[dict[str, np.ndarray], dict[str, Any]]]:
-        """Every tile that verifies; a file that does not is renamed to `….damaged` and listed in `damaged`.
+        """Every tile that verifies; a file that does not is listed in `damaged`, and renamed to `….damaged` where that can be.
 
         Each is read once, since nobody else writes here.
         """

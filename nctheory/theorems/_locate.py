@@ -17,7 +17,7 @@ from nctheory.theorems._thresholds import THRESHOLD_WIDTH
 from nctheory.theorems.claims import Threshold
 
 POINTS = 15
-"""Values of the parameter tried at a time, so that a round divides a bracket by 16 (conventional)."""
+"""A round tries one value more than this, so that it divides a bracket by 17 (conventional)."""
 SEEDS = 8
 """Starts at each (conventional): one that is certified decides."""
 MAX_ROUNDS = 9
@@ -55,7 +55,8 @@ class _Location:
 
     def bracket(self) -> Bracket:
         """The bracket, once it is narrow enough or nothing more is decided."""
-        # The first round: both ends of the range, which must lie on different sides, and values between them.
+        # The first round: both ends of the range, which must lie on different sides, and equally spaced values between
+        # them, of which the last is left out, so that a round is one call.
         low, high = (float(np.log(x)) for x in self.claim.between(self.problem))
         ends = np.concatenate([[low, high], np.linspace(low, high, POINTS + 2)[1:-1]])[: POINTS + 1]
         at = self.phases(ends)
@@ -70,7 +71,7 @@ class _Location:
         for round_ in range(MAX_ROUNDS):
             if high - low <= THRESHOLD_WIDTH or stuck > 2:
                 break
-            # From the second failure on at other places: one of them may lie on the threshold itself.
+            # After a round that decided nothing every other round is at other places: one may lie on the threshold itself.
             shift = 0.37 * (stuck > 0) * (round_ % 2)
             places = low + (high - low) * (np.arange(1, POINTS + 2) - shift) / (POINTS + 2)
             before = (low, high)

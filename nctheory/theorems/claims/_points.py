@@ -8,7 +8,7 @@ import numpy as np
 
 from nctheory.engine import Array
 from nctheory.problems import Params, rounding
-from nctheory.theorems._evidence import CriticalPoints, EndStates, Points
+from nctheory.theorems._evidence import EndStates, Points
 from nctheory.theorems._thresholds import SAFETY
 from nctheory.theorems.claims._base import SCOPES, Check, Claim, Level, Prediction, Scope
 
@@ -96,7 +96,7 @@ class PointClaim(Claim):
 
     def level_of(self, evidence: Points) -> tuple[Level, str | None]:
         """Certified where each end state is certified to be the only minimiser, up to the gauge; else sampled."""
-        if self.scope != "minimisers" or isinstance(evidence, CriticalPoints) or not isinstance(evidence, EndStates):
+        if self.scope != "minimisers" or not isinstance(evidence, EndStates):
             return "sampled", "points of this kind that no seed reached are not excluded"
         if evidence.best_found:
             return "sampled", "the best point found stands for the minimum"

@@ -88,5 +88,5 @@ class GlobalValue(Claim):
         if evidence.bound.valid[at] and told < evidence.bound.lower_bound[at]:
             lower = extended(lower_bound, evidence.problem, point)[()]
         elif not np.any(evidence.bound.valid):
-            lower = value * (1 - GAP_LEVEL)
+            lower = value - GAP_LEVEL * abs(value)
         return float(max(told - value, lower - told, 0.0))

@@ -167,8 +167,8 @@ def grouped_cross_entropy(
     the nuclear norm of a G x G matrix is left. Both are solved together, in factors, by Newton's method.
 
     Counts may be any positive numbers. The function works under `jax.jit`, `jax.vmap` and `jax.grad`, with first and
-    second derivatives. Raises ValueError for lengths that differ or sizes below 1. (The form is our own; the block structure is in Hong and Ling
-    2024, number unchecked.)
+    second derivatives. Raises ValueError for lengths that differ or sizes below 1. (The form is our own; the block structure
+    is in Hong and Ling 2024, number unchecked.)
 
     >>> found = grouped_cross_entropy((2, 2), (6.0, 2.0), 0.1)
     >>> found.gaps.round(6).tolist(), bool(found.value - found.lower_bound < 1e-13)

@@ -23,6 +23,7 @@ def usual_block(numbers: int) -> int:
     >>> usual_block(1000) if jax.default_backend() == "cpu" else 64
     64
     """
+    # Elsewhere it is the largest power of two of items that hold at most BLOCK_NUMBERS numbers together, or one.
     return 64 if jax.default_backend() == "cpu" else 1 << max(0, (BLOCK_NUMBERS // max(numbers, 1)).bit_length() - 1)
 
 
@@ -34,9 +35,12 @@ def map_in_blocks(function: Callable[[Any], Any], xs: Any, block: int = 64) -> A
     """
     items = jax.tree.leaves(xs)[0].shape[0]
     block = min(block, items)
+    # There are ceil(items / block) blocks, and an index beyond the last item stands for that item.
     blocks = -(-items // block)
     index = jnp.minimum(jnp.arange(blocks * block), items - 1).reshape(blocks, block)
+    # Each block gathers its items by their indices, so that one program of one length serves all blocks.
     out = jax.lax.map(lambda i: jax.vmap(function)(jax.tree.map(lambda x: x[i], xs)), index)
+    # The blocks are joined, and what the repeated items gave is cut off.
     return jax.tree.map(lambda y: y.reshape(blocks * block, *y.shape[2:])[:items], out)
 
 
@@ -63,6 +67,7 @@ def rounded_up(count: int, numbers: int | None = None) -> int:
     width = None if numbers is None else fixed_width(count, numbers)
     if width is not None:
         return width
+    # Up to 1024 the lengths are the powers of two from 8 on, and beyond that the multiples of 1024.
     return max(8, 1 << (count - 1).bit_length()) if count <= 1024 else -(-count // 1024) * 1024
 
 
@@ -73,6 +78,7 @@ def in_few_lengths(function: Callable[[Any], Any], xs: Any) -> Any:
     """
     leaves = jax.tree.leaves(xs)
     items = np.shape(leaves[0])[0]
+    # The numbers of one item are counted over all arrays, along all their axes but the first.
     length = rounded_up(items, sum(int(np.prod(np.shape(x)[1:])) for x in leaves))
     if items == length:
         return jax.tree.map(np.asarray, function(jax.tree.map(_at_hand, xs)))

@@ -14,8 +14,8 @@ def bisect(residual: Callable[[Array], Array], first: Array, second: Array, halv
 
     `residual(x)` has one sign change in the bracket, and is positive on the side of `first`, the larger or the smaller
     end. The root is the middle of what is left after a fixed number of halvings. Its derivative is that of the root,
-    $\mathrm dx=-\partial_\theta r/\partial_xr$ (`jax.lax.custom_root`), which the halvings themselves would not give; zero
-    where the residual's slope is zero, and where the root is an end because there is no sign change it has no meaning.
+    $\mathrm dx=-\partial_\theta r/\partial_xr$ (`jax.lax.custom_root`), which the halvings themselves would not give; it is
+    zero where the residual's slope is zero, and has no meaning where the root is an end because there is no sign change.
 
     >>> import jax, jax.numpy as jnp
     >>> with jax.enable_x64(True):
@@ -23,12 +23,14 @@ def bisect(residual: Callable[[Array], Array], first: Array, second: Array, halv
     >>> round(float(root), 12), round(float(slope), 12)
     (1.414213562373, 0.353553390593)
     """
+    # The ends of the bracket have no derivative: that of the root comes from the residual alone.
     first, second = jax.lax.stop_gradient((first, second))
 
     def solve(function: Callable[[Array], Array], _: Array) -> Array:
         def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
             first, second = bracket
             middle = 0.5 * (first + second)
+            # Where the residual is positive at the middle, the root lies between the middle and `second`.
             further = function(middle) > 0
             return jnp.where(further, middle, first), jnp.where(further, second, middle)
 
@@ -40,6 +42,7 @@ def bisect(residual: Callable[[Array], Array], first: Array, second: Array, halv
         slope = product(jnp.ones_like(right))
         return jnp.where(slope != 0, right / jnp.where(slope != 0, slope, 1.0), 0.0)
 
+    # `custom_root` linearises r(x(theta), theta) = 0 at the root, and `divide` solves the linear equation for dx.
     return jax.lax.custom_root(residual, 0.5 * (first + second), solve, divide)
 
 
@@ -54,6 +57,7 @@ def bisect_numpy(
     """
     for _ in range(halvings):
         middle = 0.5 * (first + second)
+        # Where `beyond` holds at the middle, the root lies between the middle and `second`.
         further = beyond(middle)
         first, second = np.where(further, middle, first), np.where(further, second, middle)
     return first, second

@@ -33,7 +33,7 @@ def is_traced(value: object) -> bool:
 
 
 def within_trace() -> bool:
-    """Whether a program is being traced: in that a new array has no numbers."""
+    """Whether a program is being traced, within which a new array has no numbers."""
     return is_traced(jnp.zeros(()))
 
 
@@ -43,7 +43,7 @@ def holds_traced(value: object) -> bool:
 
 
 def as_array(value: Any) -> Array:
-    """A float64 array: of NumPy's unless it, or a part of it, is traced."""
+    """A float64 array, which is NumPy's unless the value, or a part of it, is traced."""
     return (jnp if holds_traced(value) else np).asarray(value, dtype=np.float64)
 
 

@@ -56,6 +56,7 @@ def configure() -> Path | None:
     """
     import jax
 
+    # JAX starts its backends when it is first asked for its devices, so that a missing one is found at once.
     try:
         jax.local_devices()
     except (
@@ -71,10 +72,12 @@ def configure() -> Path | None:
     folder = cache_directory()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # A folder that exists may still refuse files.
         check_writable(folder)
     except OSError:
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
+    # Every program is kept, however short its compilation and however small it is.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return folder

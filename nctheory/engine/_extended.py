@@ -28,7 +28,7 @@ _NO_NUMBERS = (
 _NUMERIC = jax.Array | np.ndarray | np.generic | bool | int | float
 
 _EVALUATING = threading.Lock()
-"""One evaluation at a time: mpmath keeps pi, log 2 and the like for all contexts together and, of two threads that want
+"""One evaluation runs at a time: mpmath keeps pi, log 2 and the like for all contexts together and, of two threads that want
 different precisions, may hand one the other's digits. Python's own lock would let only one compute anyway."""
 
 
@@ -61,8 +61,10 @@ def extended(function: Callable[..., Any], *args: Any, digits: int = 50) -> Any:
     if digits < _MIN_DIGITS:
         raise ValueError(f"digits: expected at least {_MIN_DIGITS}, those of float64, got {digits}")
     with jax.enable_x64(True):
+        # The trace is made in float64: under JAX's default settings its constants would be rounded to float32.
         program, arguments, assemble = _trace(function, args)
     with _EVALUATING, np.errstate(all="ignore"):
+        # The floats among the arguments become mpmath numbers, exactly, and the program is run on these.
         numbers = Numbers(digits)
         results = _run(numbers, program, [numbers.lift(x) for x in arguments])
     return assemble(results)
@@ -75,10 +77,12 @@ def _trace(function: Callable[..., Any], args: Sequence[Any]) -> tuple[ClosedJax
     result: list[Any] = []
 
     def of_floats(*floats: Any) -> list[Any]:
+        # The floats take their places among the leaves, all the others of which stay what they are.
         given = list(leaves)
         for i, x in zip(places, floats, strict=True):
             given[i] = x
         outputs, structure_of_result = jax.tree.flatten(function(*jax.tree.unflatten(structure, given)))
+        # A program returns arrays only; what else the function returns is kept aside, for `assemble` to put the arrays into.
         numeric = [i for i, x in enumerate(outputs) if isinstance(x, _NUMERIC)]
         arrays = [outputs[i] for i in numeric]
         for i in numeric:
@@ -94,6 +98,7 @@ def _trace(function: Callable[..., Any], args: Sequence[Any]) -> tuple[ClosedJax
 
     try:
         arguments = [np.asarray(leaves[i]) for i in places]
+        # An array of mpmath numbers is traced as one of float64, of which the program sees shape and dtype only.
         shapes = [jax.ShapeDtypeStruct(x.shape, np.float64 if is_real(x) else x.dtype) for x in arguments]
         return jax.make_jaxpr(of_floats)(*shapes), arguments, assemble
     except _NO_NUMBERS as error:
@@ -111,12 +116,14 @@ def _is_traced(leaf: Any) -> bool:
 def _run(numbers: Numbers, program: ClosedJaxpr | Jaxpr, arguments: Sequence[Any]) -> list[Any]:
     """The results of a program, each primitive by its rule."""
     inner, constants = (program.jaxpr, program.consts) if isinstance(program, ClosedJaxpr) else (program, ())
+    # `known` holds the value of every variable met so far: arguments, constants, and results of earlier primitives.
     known: dict[Any, Any] = dict(zip(inner.invars, arguments, strict=True))
     known.update(zip(inner.constvars, map(numbers.constant, constants), strict=True))
 
     def read(atom: Any) -> Any:
         if not isinstance(atom, Literal):
             return known[atom]
+        # A literal is a number written into the program; its dtype is that of its abstract value.
         kind: Any = atom.aval
         return numbers.constant(np.asarray(atom.val, kind.dtype))
 
@@ -149,6 +156,7 @@ def _settled(numbers: Numbers, name: str, expected: Any, value: Any) -> np.ndarr
 @rule("jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint")
 @rule("custom_jvp_call", "custom_jvp_call_jaxpr", "custom_vjp_call", "custom_vjp_call_jaxpr")
 def _call(numbers: Numbers, params: Params, *operands: Any) -> list[Any]:
+    # Each kind of call keeps its program under another name; a derivative rule beside it plays no part in the value.
     program = next(params[name] for name in ("jaxpr", "call_jaxpr", "fun_jaxpr") if name in params)
     return _run(numbers, program, operands)
 
@@ -156,6 +164,7 @@ def _call(numbers: Numbers, params: Params, *operands: Any) -> list[Any]:
 @rule("custom_linear_solve")
 def _linear_solve(numbers: Numbers, params: Params, *operands: Any) -> list[Any]:
     lengths = params["const_lengths"]
+    # The operands are the constants of matvec, vecmat, solve and transpose_solve, and the right side; solve alone is run.
     before, total = lengths.matvec + lengths.vecmat, sum(lengths)
     constants, right_side = operands[before : before + lengths.solve], operands[total:]
     return _run(numbers, params["jaxprs"].solve, [*constants, *right_side])
@@ -163,18 +172,21 @@ def _linear_solve(numbers: Numbers, params: Params, *operands: Any) -> list[Any]
 
 @rule("platform_index")
 def _platform_index(numbers: Numbers, params: Params) -> np.ndarray:
+    # The index is that of the branch for a CPU, or of the default branch, whose group is None.
     named = [None if group is None else "cpu" in group for group in params["platforms"]]
     return np.asarray(named.index(True) if True in named else named.index(None))
 
 
 @rule("cond")
 def _cond(numbers: Numbers, params: Params, which: np.ndarray, *operands: Any) -> list[Any]:
+    # As in JAX, an index out of range takes the nearest branch.
     branches = params["branches"]
     return _run(numbers, branches[min(max(int(which), 0), len(branches) - 1)], operands)
 
 
 @rule("while")
 def _while(numbers: Numbers, params: Params, *operands: Any) -> list[Any]:
+    # The operands are the constants of the test, the constants of the body, and the first carry.
     first = params["cond_nconsts"]
     second = first + params["body_nconsts"]
     of_test, of_body, carry = operands[:first], operands[first:second], list(operands[second:])
@@ -185,6 +197,7 @@ def _while(numbers: Numbers, params: Params, *operands: Any) -> list[Any]:
 
 @rule("scan")
 def _scan(numbers: Numbers, params: Params, *operands: Any) -> list[Any]:
+    # The operands are constants, the first carry, and arrays of which every pass sees one slice.
     program, length, kept = params["jaxpr"], params["length"], params["num_carry"]
     first = params["num_consts"]
     constants, carry, slices = operands[:first], list(operands[first : first + kept]), operands[first + kept :]
@@ -192,6 +205,7 @@ def _scan(numbers: Numbers, params: Params, *operands: Any) -> list[Any]:
         np.empty((length, *aval.shape), dtype=object if is_floating(aval.dtype) else aval.dtype)
         for aval in program.out_avals[kept:]
     ]
+    # A reversed scan begins at the last slice, and its outputs keep the places of the slices that they come from.
     for i in reversed(range(length)) if params["reverse"] else range(length):
         found = _run(numbers, program, [*constants, *carry, *(x[i, ...] for x in slices)])
         carry = found[:kept]

@@ -29,6 +29,7 @@ def _transpose(numbers: Numbers, params: Params, x: np.ndarray) -> np.ndarray:
 
 @rule("broadcast_in_dim")
 def _broadcast(numbers: Numbers, params: Params, x: np.ndarray) -> np.ndarray:
+    # Each axis of the operand becomes the axis named for it; all others have size one, and are stretched by NumPy.
     sizes = [1] * len(params["shape"])
     for size, axis in zip(x.shape, params["broadcast_dimensions"], strict=True):
         sizes[axis] = size
@@ -52,6 +53,7 @@ def _tile(numbers: Numbers, params: Params, x: np.ndarray) -> np.ndarray:
 
 @rule("split")
 def _split(numbers: Numbers, params: Params, x: np.ndarray) -> Sequence[np.ndarray]:
+    # NumPy wants the places of the cuts, where JAX gives the sizes of the parts.
     return np.split(x, np.cumsum(_whole(params["sizes"]))[:-1].tolist(), axis=params["axis"])
 
 
@@ -64,6 +66,7 @@ def _rev(numbers: Numbers, params: Params, x: np.ndarray) -> np.ndarray:
 def _iota(numbers: Numbers, params: Params) -> np.ndarray:
     shape, axis = params["shape"], params["dimension"]
     sizes = [size if i == axis else 1 for i, size in enumerate(shape)]
+    # The numbers count up along one axis and are the same along all others.
     counted = np.broadcast_to(np.arange(shape[axis]).reshape(sizes), shape)
     return numbers.lift(counted) if is_floating(params["dtype"]) else counted
 
@@ -101,6 +104,7 @@ def _update(numbers: Numbers, params: Params, x: np.ndarray, new: np.ndarray, *s
 @rule("pad")
 def _pad(numbers: Numbers, params: Params, x: np.ndarray, filling: np.ndarray) -> np.ndarray:
     config = params["padding_config"]
+    # An axis of n entries becomes low + n + (n - 1) gap + high long, and entry i goes to the place low + i (gap + 1).
     shape = [low + high + n + max(n - 1, 0) * gap for n, (low, high, gap) in zip(x.shape, config, strict=True)]
     places, kept = [], []
     for n, size, (low, _, gap) in zip(x.shape, shape, config, strict=True):
@@ -132,16 +136,19 @@ def _windows(
     shape batch + sizes; and whether each window was inside, of shape batch.
     """
     batch, rank = indices.shape[:-1], len(shape)
+    # On every axis a window starts at an entry of its index vector, at its own place in the batch, or at 0.
     starts = np.zeros((*batch, rank), dtype=np.int64)
     for k, axis in enumerate(along):
         starts[..., axis] = indices[..., k]
     for axis, by in zip(batched, batched_by, strict=True):
         starts[..., axis] = np.arange(batch[by]).reshape([-1 if i == by else 1 for i in range(len(batch))])
+    # A window of size s is inside an axis of length n where its start is in 0 … n - s; all are then moved inside.
     last = np.asarray(shape, dtype=np.int64) - np.asarray(sizes, dtype=np.int64)
     inside = np.asarray(np.all((starts >= 0) & (starts <= last), axis=-1))
     starts = np.clip(starts, 0, last)
     flat = np.zeros((*batch, *sizes), dtype=np.int64)
     for axis, size in enumerate(sizes):
+        # This is Horner's rule for the place in the flattened array: over the axes, place <- place n + start + offset.
         offsets = np.arange(size).reshape([-1 if i == axis else 1 for i in range(rank)])
         flat = flat * shape[axis] + starts[..., axis].reshape(batch + (1,) * rank) + offsets
     return flat, inside
@@ -152,11 +159,14 @@ def _gather(numbers: Numbers, params: Params, x: np.ndarray, indices: np.ndarray
     dims = params["dimension_numbers"]
     batched, offset = _whole(dims.operand_batching_dims), _whole(dims.offset_dims)
     by, along = _whole(dims.start_indices_batching_dims), _whole(dims.start_index_map)
+    # The windows are read with the axes of the batch first and, for now, all axes of the operand after them.
     flat, inside = _windows(x.shape, _whole(params["slice_sizes"]), indices, along, batched, by)
     batch = inside.ndim
     out = boxed(x.reshape(-1)[flat]) if is_real(x) else np.asarray(x.reshape(-1)[flat])
     if params["mode"] == jax.lax.GatherScatterMode.FILL_OR_DROP:
+        # Windows from outside are filled in this mode, and in all others they are those moved inside.
         out[~inside] = _filling(numbers, x, params["fill_value"])
+    # Axes of the operand that the result lacks, all of size one, go; the rest of the window goes to the axes `offset_dims`.
     dropped = (*_whole(dims.collapsed_slice_dims), *batched)
     out = np.squeeze(out, axis=tuple(batch + axis for axis in dropped))
     sources, windows = iter(range(batch)), iter(range(batch, out.ndim))
@@ -181,11 +191,14 @@ def _scatter(combine: str | None) -> Any:
         batched, by = _whole(dims.operand_batching_dims), _whole(dims.scatter_indices_batching_dims)
         dropped = {*_whole(dims.inserted_window_dims), *batched}
         remaining = iter(window)
+        # A window has the sizes of the update's window axes, and size one on the axes that the update lacks.
         sizes = [1 if axis in dropped else new.shape[next(remaining)] for axis in range(x.ndim)]
         flat, inside = _windows(x.shape, sizes, indices, along, batched, by)
         if params["mode"] == jax.lax.GatherScatterMode.CLIP:
+            # In this mode a window from outside is written where it was moved to; in all others it is not written at all.
             inside = np.ones_like(inside)
         batch = [axis for axis in range(new.ndim) if axis not in window]
+        # The update is brought into the order of the windows: the axes of the batch, then those of the operand.
         entries = new.transpose([*batch, *window]).reshape(flat.shape)
         taken = np.broadcast_to(inside.reshape(inside.shape + (1,) * x.ndim), flat.shape)
         out = x.reshape(-1).copy()

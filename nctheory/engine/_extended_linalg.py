@@ -18,6 +18,7 @@ Params = dict[str, Any]
 @rule("dot_general")
 def _dot_general(numbers: Numbers, params: Params, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     (left_sum, right_sum), (left_batch, right_batch) = params["dimension_numbers"]
+    # Both factors become stacks of matrices, the axes summed over last, so that every entry is an inner product of two rows.
     a, rows = _as_batch(left, left_batch, left_sum)
     b, cols = _as_batch(right, right_batch, right_sum)
     shape = (*(left.shape[axis] for axis in left_batch), *rows, *cols)
@@ -50,6 +51,7 @@ def _each(
             factors = None
         for out, shape, i in zip(found, shapes, range(len(shapes)), strict=True):
             out.append(numbers.filled(shape, math.nan) if factors is None else numbers.packed(factors[i], shape))
+    # Where the batch is empty there is no matrix to take the shape from.
     stacked = [np.stack(out) if out else numbers.filled((0, *s), 0) for out, s in zip(found, shapes, strict=True)]
     return [out.reshape(*batch, *shape) for out, shape in zip(stacked, shapes, strict=True)]
 
@@ -66,10 +68,12 @@ def _eigh(numbers: Numbers, params: Params, x: np.ndarray) -> Sequence[np.ndarra
     triangle = np.tril_indices(n)
 
     def factorise(matrix: np.ndarray) -> Sequence[Any]:
+        # The triangle that counts is the lower one of `half`, and its mirror image completes the symmetric matrix.
         half = matrix if params["lower"] else matrix.T
         whole = half.T.copy()  # only one triangle counts
         whole[triangle] = half[triangle]
         values, vectors = numbers.mp.eigsy(numbers.mp.matrix(whole.tolist()))
+        # The primitive has the eigenvectors first, mpmath the eigenvalues.
         return vectors, values
 
     return _each(numbers, factorise, x, (n, n), (n,))
@@ -85,6 +89,7 @@ def _svd(numbers: Numbers, params: Params, x: np.ndarray) -> Sequence[np.ndarray
         of = numbers.mp.matrix(matrix.tolist())
         if not params["compute_uv"]:
             return (numbers.mp.svd_r(of, compute_uv=False),)
+        # The primitive's order is s, U, V^T, and mpmath's U, s, V^T.
         left, values, right = numbers.mp.svd_r(of, full_matrices=full)
         return values, left, right
 
@@ -104,6 +109,7 @@ def _qr(numbers: Numbers, params: Params, x: np.ndarray) -> Sequence[np.ndarray]
         mode = "full" if params["full_matrices"] else "skinny"
         if rows >= cols:
             return numbers.mp.qr(of, mode=mode)
+        # With more columns than rows, Q is that of the leading square block, and R = Q^T A, zero below its diagonal.
         unitary, _ = numbers.mp.qr(of[:, :rows], mode=mode)  # mpmath wants no more columns than rows
         upper = unitary.T * of
         for i in range(1, rows):
@@ -130,12 +136,15 @@ def _lu(numbers: Numbers, params: Params, x: np.ndarray) -> Sequence[np.ndarray]
     factors = x.reshape(math.prod(batch), rows, cols).copy()
     pivots = np.zeros((len(factors), least), dtype=np.int32)
     order = np.tile(np.arange(rows, dtype=np.int32), (len(factors), 1))
+    # Elimination with partial pivots works in place: L, without its unit diagonal, comes to lie below the diagonal of U.
     for matrix, swaps, line in zip(factors, pivots, order, strict=True):
         for k in range(least):
+            # The pivot is the largest entry of column k on or below the diagonal, and the first of equals.
             at = k + max(range(rows - k), key=lambda i: abs(matrix[k + i, k]))
             swaps[k] = at
             for array in (matrix, line):
                 array[[k, at]] = array[[at, k]]
+            # The multipliers are l_i = a_ik/a_kk, and the rest becomes a_ij - l_i a_kj; a column of zeros needs none.
             if matrix[k, k]:
                 matrix[k + 1 :, k] = numbers.map("div", matrix[k + 1 :, k], matrix[k : k + 1, k])
                 matrix[k + 1 :, k + 1 :] -= matrix[k + 1 :, k : k + 1] * matrix[k : k + 1, k + 1 :]
@@ -151,6 +160,7 @@ def _triangular_solve(numbers: Numbers, params: Params, a: np.ndarray, b: np.nda
         a, lower = a.swapaxes(-1, -2), not lower
     n = a.shape[-1]
     out = b.copy()
+    # Substitution gives x_i = (b_i - sum_j a_ij x_j)/a_ii over the j already known, from the first row on, or from the last.
     for i in range(n) if lower else reversed(range(n)):
         known = slice(0, i) if lower else slice(i + 1, n)
         rest = out[..., i : i + 1, :]

@@ -119,6 +119,7 @@ def functions_of(mp: Any) -> dict[str, Callable[..., Any]]:
     far = mp.ldexp(1, 1024)
     half = mp.mpf(0.5)
 
+    # Outside the domain of a real function mpmath turns complex, where float64 has NaN.
     def real(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def inside(x: Any) -> Any:
             y = function(x)
@@ -127,9 +128,11 @@ def functions_of(mp: Any) -> dict[str, Callable[..., Any]]:
         return inside
 
     def divide(x: Any, y: Any) -> Any:
+        # By the sign of x, x/0 is inf or -inf; 0/0 is inf times 0, which is NaN.
         return x / y if y else mp.inf * mp.sign(x)
 
     def power(x: Any, y: Any) -> Any:
+        # As in float64, x^0 = 1^y = 1 even for NaN, and 0^y is 0 for y > 0 and inf for y < 0.
         if not y or x == 1:
             return mp.one
         if not x:
@@ -141,6 +144,7 @@ def functions_of(mp: Any) -> dict[str, Callable[..., Any]]:
         return mp.inf if x > far else mp.zero if x < -far else mp.exp(x)
 
     def remainder(x: Any, y: Any) -> Any:
+        # The remainder has the sign of x, where Python's has that of y.
         return mp.sign(x) * (abs(x) % abs(y)) if y and not mp.isinf(x) else mp.nan
 
     sqrt = real(mp.sqrt)
@@ -153,6 +157,7 @@ def functions_of(mp: Any) -> dict[str, Callable[..., Any]]:
         "neg": operator.neg,
         "abs": operator.abs,
         "sign": mp.sign,
+        # A comparison with NaN is false, so that NaN in either place comes out.
         "max": lambda x, y: x if x != x or x >= y else y,
         "min": lambda x, y: x if x != x or x <= y else y,
         "pow": power,

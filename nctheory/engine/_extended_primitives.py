@@ -67,8 +67,10 @@ def _enter(name: str) -> None:
     RULES[name] = lambda numbers, params, *operands: elementwise(numbers, name, *operands)
 
 
+# The two roundings are no primitives: `round` has a parameter that chooses between them.
 for _name in {*functions_of(mpmath.mp), *WHOLE} - {"round_even", "round_away"}:
     _enter(_name)
+# Derivatives are accumulated by an addition of its own name.
 RULES["add_any"] = RULES["add"]
 
 
@@ -90,6 +92,7 @@ def _integer_pow(numbers: Numbers, params: Params, x: np.ndarray) -> np.ndarray:
 
 @rule("round")
 def _round(numbers: Numbers, params: Params, x: np.ndarray) -> np.ndarray:
+    # JAX's method 1 rounds halves to the even number, and method 0 away from zero.
     return numbers.map("round_even" if int(params["rounding_method"]) == 1 else "round_away", x)
 
 
@@ -110,6 +113,7 @@ def _all_the_same(numbers: Numbers, params: Params, *operands: np.ndarray) -> Se
 
 @rule("select_n")
 def _select(numbers: Numbers, params: Params, which: np.ndarray, *cases: np.ndarray) -> np.ndarray:
+    # Case 0 stands wherever `which`, a whole number or a Boolean, chooses none of the later cases.
     return functools.reduce(lambda out, k: np.where(which == k, cases[k], out), range(1, len(cases)), cases[0])
 
 
@@ -126,6 +130,7 @@ def _convert(numbers: Numbers, params: Params, x: np.ndarray) -> np.ndarray:
     if kind.kind not in "biu":
         raise NotExtended(f"convert_element_type: no rule in extended precision for {kind}")
     if is_real(x) and kind.kind != "b":
+        # As in JAX, NaN becomes 0, what exceeds the range becomes its nearest end, and all else is truncated towards zero.
         ends = (np.iinfo(kind).min, np.iinfo(kind).max)
         x = boxed(np.frompyfunc(lambda v: 0 if v != v else int(min(max(v, ends[0]), ends[1])), 1, 1)(x))
     return x.astype(kind)

@@ -19,6 +19,7 @@ def _lines(x: np.ndarray, axes: Sequence[int]) -> tuple[np.ndarray, tuple[int, .
     """The entries along `axes` as rows, one for each place on the other axes; and the shape of these."""
     others = [axis for axis in range(x.ndim) if axis not in axes]
     shape = tuple(x.shape[axis] for axis in others)
+    # NumPy infers no length for rows of an array without entries; they are empty then.
     return x.transpose([*others, *axes]).reshape(math.prod(shape), -1 if x.size else 0), shape
 
 
@@ -37,6 +38,7 @@ def _fold(name: str, start: float) -> Callable[[Numbers, list[Any]], Any]:
     return lambda numbers, row: functools.reduce(numbers.functions[name], row, numbers.mp.mpf(start))
 
 
+# mpmath adds a whole row exactly and rounds once; a product is rounded after every factor.
 _enter_reduction("reduce_sum", np.add, lambda numbers, row: numbers.mp.fsum(row))
 _enter_reduction("reduce_prod", np.multiply, _fold("mul", 1.0))
 _enter_reduction("reduce_max", np.maximum, _fold("max", -math.inf))
@@ -71,6 +73,7 @@ _enter_argument("argmin", operator.lt)
 def _enter_running(name: str, combine: str) -> None:
     def run(numbers: Numbers, params: Params, x: np.ndarray) -> np.ndarray:
         along = np.moveaxis(x, params["axis"], 0)
+        # A reversed sum runs from the end of the axis, and its results are turned round again.
         order = range(len(along))[:: -1 if params["reverse"] else 1]
         slices = [along[i, ...] for i in order]
         if not slices:
@@ -91,6 +94,7 @@ def _sort(numbers: Numbers, params: Params, *operands: np.ndarray) -> Sequence[n
     moved = [np.moveaxis(x, axis, -1) for x in operands]
     rows = [x.reshape(-1, x.shape[-1]) if x.size else x.reshape(0, x.shape[-1]) for x in moved]
     sorted_rows = [row.copy() for row in rows]
+    # All operands are rearranged alike, by the order of the first `num_keys` of them.
     for line in range(len(rows[0])):
         keys = [row[line] for row in rows[: params["num_keys"]]]
         # NaN last, as in JAX; Python's sort is stable.

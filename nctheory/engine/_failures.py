@@ -31,13 +31,15 @@ class Misuse(Exception):
 def wrong_arguments(through_files: bool = True) -> Iterator[None]:
     """Within it a ValueError that the package raises is wrong use; one from a theorem's or a user's own file remains an error.
 
-    Of values that the package refuses while such a file runs, `through_files` says whether they may be the user's arguments.
+    `through_files` says whether values that the package refuses while such a file runs may be the user's arguments.
     """
     try:
         yield
     except ValueError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _DISK:
+            # A full or broken disk behind the error is nobody's wrong use.
             raise Failure(str(error)) from error
+        # An error through a user's file is that file's own, unless the package raised it on a value that may be an argument.
         innermost = traceback.extract_tb(error.__traceback__)[-1].filename
         if users_place(error) and not (through_files and Path(innermost).is_relative_to(_OURS)):
             raise
@@ -128,6 +130,7 @@ def traced_hint(error: BaseException) -> str:
 def users_place(error: BaseException) -> str | None:
     """File and line of the innermost frame that is neither the library's nor the package's: a theorem's or a user's file."""
     found = None
+    # A traceback lists the outermost frame first, so that the last one found is the innermost.
     for frame in traceback.extract_tb(error.__traceback__):
         path = frame.filename
         if Path(path).is_relative_to(_OURS) or any(part in path for part in _LIBRARIES) or not Path(path).is_file():

@@ -32,6 +32,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         synchronise_folder(path.parent)
     except OSError as error:
+        # An OSError without a number does not come from the system, and is handed on as it is.
         if error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
@@ -52,6 +53,7 @@ def synchronise_folder(folder: Path) -> None:
 
 
 def _synchronise(path: Path) -> None:
+    # Windows synchronises only what is open for writing.
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -77,6 +77,7 @@ def fast_compile(function: Callable[..., Any], *, static_argnames: str | tuple[s
             with _TRACING_LOCK:
                 program = _cached_program(key)
                 if program is None:
+                    # Room is made before the compilation, which needs memory maps itself.
                     release_programs()
                     program = new_program(light)
                     program.lower(
@@ -96,6 +97,7 @@ def _options(light: bool, platform: str) -> dict[str, Any] | None:
     if options is None:
         return None
     try:
+        # A compiler refuses options that it does not know only when it compiles, so that a program of nothing is tried.
         jax.jit(lambda: 0, compiler_options=dict(options)).lower().compile()
     except jax.errors.JaxRuntimeError:  # another version of the compiler may have renamed them
         return None
@@ -148,6 +150,7 @@ def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
         if within_trace():  # a trace runs nothing, so that nothing can wait
             return function(*args, **kwargs)
         with _FACTORISATION_LOCK:
+            # A call returns before its program has run, so that the lock must wait for the results.
             return jax.block_until_ready(function(*args, **kwargs))
 
     return call

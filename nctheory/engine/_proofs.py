@@ -11,7 +11,7 @@ from types import ModuleType
 NAME = "proofs_numeric"
 _PACKAGE = Path(__file__).parents[1]
 FOLDERS = (_PACKAGE.parent / NAME, _PACKAGE / NAME)
-"""At the top of the repository in a checkout, within this package where it is installed from a wheel."""
+"""The folder is at the top of the repository in a checkout, and within this package where that is installed from a wheel."""
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -39,5 +39,7 @@ def make_proofs_importable() -> None:
     >>> len(proofs_numeric.TOUR) > 5
     True
     """
+    # The finder is known by its class's name, because a reloaded module has a class of its own.
     if not any(type(one).__qualname__ == _Finder.__qualname__ for one in sys.meta_path):
+        # It is asked last, after Python's own finders.
         sys.meta_path.append(_Finder())

@@ -29,7 +29,7 @@ class Registry(Generic[T]):
     """
 
     def __init__(self, what: str, kind: type[T], register: str) -> None:
-        """`what` it is called in messages; its class; how a file registers one, for messages too."""
+        """`what` names one thing in messages, `kind` is its class, and `register` names the function that registers one."""
         self.what = what
         self._register = register
         self._kind = kind
@@ -37,7 +37,7 @@ class Registry(Generic[T]):
         _REGISTRIES.append(self)
 
     def add(self, one: T) -> T:
-        """Register under its identifier, and return it.
+        """Register a thing under its identifier, and return it.
 
         Raises ValueError for another kind of thing, and when another holds the identifier already. Registering the same file
         again (a script that is also imported) replaces what it held.
@@ -54,7 +54,7 @@ class Registry(Generic[T]):
         return one
 
     def all(self) -> dict[str, T]:
-        """Those of the package `proofs_numeric`, and those registered by hand, by identifier."""
+        """The things of the package `proofs_numeric`, and those registered by hand, by identifier."""
         import_proofs()
         return dict(self._known)
 
@@ -89,6 +89,7 @@ class Registry(Generic[T]):
             import_file(path, f"{self.what} file")
         except TheoremFileError as error:
             failed = error
+        # What is new is told by identity, because a file that is loaded again replaces what it registered.
         new = [one for name, one in self._known.items() if before.get(name) is not one]
         if not new:
             raise failed or TheoremFileError(
@@ -115,6 +116,7 @@ def import_file(path: str | Path, what: str) -> None:
     if spec is None or spec.loader is None:
         raise TheoremFileError(f"{what}: {file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    # A module that runs must be found by its name: dataclasses look their annotations up in it.
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)

@@ -11,7 +11,7 @@ import numpy as np
 T = TypeVar("T")
 
 LINE, CELL, PART = 380, 200, 48
-"""Most characters of a line, of a cell of the table, and of what a line says of one field."""
+"""The largest numbers of characters of a line, of a cell of the table, and of what a line says of one field."""
 
 
 def shown(*first: str) -> Callable[[type[T]], type[T]]:
@@ -45,6 +45,7 @@ def _line(one: Any, first: tuple[str, ...]) -> str:
     text, parts = f"{type(one).__name__}(", list(_told(one, first, PART))
     for i, (name, told) in enumerate(parts):
         part = (", " if i else "") + (f"{name}={told}" if name else told)
+        # What no longer fits in the line is left out, a whole field at a time.
         if len(text) + len(part) > LINE:
             return f"{text}, …)"
         text += part
@@ -88,6 +89,7 @@ def describe(value: Any, limit: int = PART) -> str:
 
 
 def _text(value: Any, limit: int) -> str:
+    # An enumeration comes first, because its members may be numbers or strings as well.
     if isinstance(value, enum.Enum):
         return value.name.lower()
     if isinstance(value, str):
@@ -108,7 +110,7 @@ def _text(value: Any, limit: int) -> str:
 
 
 def _array(value: Any) -> str:
-    """Dtype, shape and range; of a stand-in for numbers dtype and shape."""
+    """Dtype, shape and range; for a stand-in for numbers, only dtype and shape."""
     head = f"{value.dtype}[{', '.join(map(str, value.shape))}]"
     try:
         numbers = np.asarray(value)
@@ -136,6 +138,7 @@ def _named(value: Any) -> str:
         called = getattr(value, name, None)
         if isinstance(called, str):
             return f"{kind} {called!r}"
+    # A problem, which has `init`, is told by its type alone.
     parts = [getattr(value, name) for name in _names(value)] if not hasattr(value, "init") else []
     flat = [x for part in parts for x in (part if isinstance(part, tuple) else (part,))]
     shapes = ["x".join(map(str, x.shape)) for x in flat if getattr(x, "shape", ())]
@@ -143,7 +146,7 @@ def _named(value: Any) -> str:
 
 
 def _sequence(value: Any, limit: int) -> str:
-    """A few plain values as they are, arrays by their shapes; of others how many of what there are."""
+    """A few plain values as they are, arrays by their shapes; for others, how many there are and of what kind."""
     if value and all(hasattr(x, "shape") for x in value):
         text = f"({', '.join('x'.join(map(str, x.shape)) for x in value)})"
         return text if len(text) <= limit else f"{len(value)} arrays"

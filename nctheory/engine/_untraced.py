@@ -1,7 +1,7 @@
 """Verbs that run programs of their own: what they say of traced arguments, within `jax.jit`, `vmap` and `grad`.
 
-A verb that searches, certifies or decides by looking at numbers cannot be a part of another program. Of stand-ins it is told
-so by name; within a trace whose numbers it is not given, it computes at once, as it does outside.
+A verb that searches, certifies or decides by looking at numbers cannot be a part of another program. It says so, by name,
+where it is given stand-ins; within a trace of which it is given none, it computes at once, as it does outside.
 """
 
 import contextlib
@@ -31,10 +31,12 @@ def untraced(instead: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
         @functools.wraps(verb)
         def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
             for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+                # The first stand-in found, wherever in the arguments it is, is named in the message.
                 for place in _traced_places(value, name):
                     raise ValueError(_message(verb.__name__, f"{place} is traced", instead))
             if not within_trace():
                 return verb(*args, **kwargs)
+            # All arguments are numbers here, and what is computed from them shall not become part of the program around.
             with jax.ensure_compile_time_eval():
                 return verb(*args, **kwargs)
 
@@ -68,7 +70,7 @@ def _traced_places(value: Any, place: str, depth: int = 0) -> Iterator[str]:
 
 
 def _parts(leaf: Any) -> Iterator[tuple[str, Any]]:
-    """The parts of a function, or of a dataclass that is no pytree, with their names; of other objects nothing is known."""
+    """The parts of a function, or of a dataclass that is no pytree, with their names; nothing is known of other objects."""
     if isinstance(leaf, functools.partial):
         yield from (("'s function", leaf.func), ("'s arguments", (leaf.args, leaf.keywords)))
     elif inspect.isfunction(leaf):

@@ -14,6 +14,7 @@ def balance_defect(problem: Any, start: ChainParams, params: ChainParams, time: 
     decay, factors, before = jnp.asarray(problem.weight_decay), list(params.weights), list(start.weights)
     rates = list(decay[: problem.depth])
     steady = [jnp.asarray(True)] * problem.depth  # whether all entries of a factor have one decay
+    # An entry of h_j decays at the rate lambda_H m_j, which is one number for the whole factor only where all m_j are equal.
     if params.features is not None:
         many = jnp.asarray(problem.multiplicity)
         factors, before = [params.features, *factors], [start.features, *before]

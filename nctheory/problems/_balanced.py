@@ -24,18 +24,22 @@ class BalancedStarts(Starts):
 
     def __call__(self, problem: DeepLinear, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
         """Haar frames; singular values uniform in `scale` times `SPREAD`."""
+        # The lowest space is that of the inputs, or R^N where the features are free.
         spaces = problem.widths if problem.inputs is not None else (problem.targets.shape[1], *problem.widths)
         rank = problem.largest_rank
         for_frames, for_values = jax.random.split(key)
+        # One draw serves all frames, because a random draw is expensive to compile.
         sides = [dim * rank for dim in spaces]
         draw = jax.random.normal(for_frames, (sum(sides),), jnp.float64)
         frames, begin = [], 0
         for dim, count in zip(spaces, sides, strict=True):
+            # Q of a normal matrix, with signs that make the diagonal of R positive, is distributed by Haar's measure.
             orthonormal, triangle = jnp.linalg.qr(draw[begin : begin + count].reshape(dim, rank))
             frames.append(orthonormal * jnp.sign(jnp.diagonal(triangle))[None, :])
             begin += count
         low, high = SPREAD
         values = scale * jax.random.uniform(for_values, (rank,), jnp.float64, low, high)
+        # Factor l is U_l diag(s) U_{l-1}^T, one s for all l: both W_{l+1}^T W_{l+1} and W_l W_l^T are U_l diag(s)^2 U_l^T.
         chain = [(upper * values[None, :]) @ lower.T for lower, upper in pairwise(frames)]
         features = None if problem.inputs is not None else chain.pop(0)
         return ChainParams(tuple(chain), features, None)

@@ -50,9 +50,9 @@ class Problem(eqx.Module):
     def value_terms(self, params: Params) -> Scalar:
         r"""The size of what the objective is computed from: its rounding error is a few $\varepsilon$ times this.
 
-        By default $|f|+\sum|\nabla f\cdot y|$: a relative rounding of the value and of every parameter, to first order. A
-        problem whose objective is a difference of larger terms, or a function of them, overrides it. `value_rounding`
-        makes a tolerance of it.
+        By default it is $|f|+\sum|\nabla f\cdot y|$: a relative rounding of the value and of every parameter, to first
+        order. A problem whose objective is a difference of larger terms, or a function of them, overrides it.
+        `value_rounding` makes a tolerance of it.
         """
         value, slope = self.value_and_grad(params)
         products = jax.tree.map(lambda g, y: jnp.sum(jnp.abs(g * y)), slope, params)
@@ -61,16 +61,17 @@ class Problem(eqx.Module):
     def characteristic_scales(self) -> Scales:
         """The units of parameters and gradient, by which tolerances and first steps are measured.
 
-        By default medians over a few starts of the root mean squares of their entries and of the gradient's, to the nearest
-        power of 16. Far out a polynomial is steeper than where its critical points are: of starts of several scales t the
-        least of |g|/t counts, which about a critical point at zero is what the curvature there makes of a start of scale 1.
-        Override where the problem's data tell, or where the starts are far from what is sought.
+        By default they are medians over a few starts of the root mean squares of their entries and of the gradient's, to the
+        nearest power of 16. Far out a polynomial is steeper than where its critical points are, so that the least |g|/t over
+        starts of several scales t counts; about a critical point at zero that is what the curvature there makes of a start
+        of scale 1. Override it where the problem's data tell, or where the starts are far from what is sought.
         """
         return _scales_of_starts(self)
 
     def hessian(self, params: Params) -> Float[Array, "P P"]:
         """The Hessian in the order of `ravel`, by products with the columns of I; override where a form is known."""
         vector = ravel_pytree(params)[0]
+        # The gradient is linearised once, and its derivative is applied to every unit vector.
         _, product = jax.linearize(lambda y: ravel(self.value_and_grad(unravel(self, y))[1]), vector)
         return map_in_blocks(product, jnp.eye(vector.size))
 
@@ -98,9 +99,10 @@ class Problem(eqx.Module):
         r"""A positive semidefinite form applied to a vector: zero across the symmetry orbit, positive along it.
 
         The solver adds a multiple of it to the Hessian, whose curvature along the orbit has the size and either sign of
-        the gradient's. By default $\sum_t\langle t,v\rangle t$ over the tangents t; override where that is expensive.
+        the gradient's. By default it is $\sum_t\langle t,v\rangle t$ over the tangents t; override where that is expensive.
         """
         tangents = self.gauge_tangents(params)
+        # The component <t, v> along a tangent is summed over all leaves; the form is then sum_t <t, v> t.
         products = jax.tree.map(lambda t, v: jnp.sum(t * v[None], axis=tuple(range(1, t.ndim))), tangents, vector)
         weights = sum(jax.tree.leaves(products), jnp.zeros(()))
         return jax.tree.map(lambda t: jnp.tensordot(weights, t, axes=1), tangents)
@@ -130,6 +132,7 @@ def _template(structure: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -
         return jax.tree.unflatten(structure, values).init(jax.random.key(0), jnp.float64(1.0))
 
     with jax.enable_x64(True):  # starts are drawn in float64 whatever the precision of the arithmetic on them
+        # The starts are traced on stand-ins for the problem's numbers, and nothing is drawn.
         return jax.eval_shape(init, *(jax.ShapeDtypeStruct(shape, kind) for shape, kind in leaves))
 
 
@@ -157,9 +160,11 @@ def check_points(
     leading: tuple[int, ...] | None = None
     for (path, leaf), like in zip(found, wanted, strict=True):
         shape, own = np.shape(leaf), tuple(like.shape)
+        # The last axes of a leaf are those of one point, and all axes before them count points.
         before = shape[: len(shape) - len(own)]
         if shape[len(before) :] != own or len(before) != len(axes) or leading not in (None, before):
             asked = ", ".join((*(axes if leading is None else map(str, leading)), *map(str, own)))
+            # The usual slips are one point where several are meant, and several where one is meant.
             hint = ""
             if axes == ("seeds",) and shape == own:
                 hint = "; of a single point x give jax.tree.map(lambda leaf: leaf[None], x)"
@@ -177,6 +182,7 @@ def size(problem: Problem) -> int:
 
 def rounding(problem: Problem, scale: np.ndarray | float) -> Any:
     """The rounding error of a quantity of the given size computed from all parameters."""
+    # A size near the subnormal numbers, where rounding is absolute, is raised to where it is relative.
     return 8 * EPS * np.sqrt(size(problem)) * np.maximum(np.abs(scale), np.finfo(np.float64).tiny / EPS**2)
 
 

@@ -117,9 +117,11 @@ class DeepLinear(Problem):
             # Labels have no unit, and neither have logits; only a loss of a user's own may have one.
             ours = is_loss(self.loss, self.loss.name) and not self._has_own_objective()
             return ORDINARY if ours else super().characteristic_scales()
+        # F factors of size r on inputs of size x give logits as large as the targets if (r^F x)^2 = sum_j q_j |y_j|^2.
         squared, factors = self.column_weight @ (self.targets**2).sum(0), self.factors
         seen = 1.0 if self.inputs is None else (self.inputs**2).mean()
         length = nearest_scale((squared / seen) ** (0.5 / factors), bits=1)
+        # The fit is the unit of the value, and the unit of the gradient is a value over a length.
         return Scales(length, nearest_scale(squared) / length)
 
     def lowest(self, params: ChainParams) -> Float[Array, "d_0 M"]:
@@ -147,6 +149,7 @@ class DeepLinear(Problem):
 
     def regulariser(self, params: ChainParams) -> Scalar:
         """The weight-decay terms of the objective."""
+        # The decays of the layers come first; where the features are free theirs is the one left over.
         total = sum(0.5 * lam * jnp.sum(w**2) for lam, w in zip(self.weight_decay, params.weights, strict=False))
         if params.features is not None:
             total += 0.5 * self.weight_decay[-1] * jnp.sum(self.multiplicity * jnp.sum(params.features**2, axis=0))
@@ -171,6 +174,7 @@ class DeepLinear(Problem):
         back = self.loss.gradient(logits, self.targets) * self.column_weight[None, :]
         bias = None
         if params.bias is not None and self.bias_decay is not None:
+            # The bias is in column j times the j-th entry of its row, so that its gradient is the same sum over B's columns.
             summed = jnp.sum(back, axis=1) if self.bias_row is None else back @ self.bias_row
             bias = summed + self.bias_decay * params.bias
         weights: list[Array] = []
@@ -180,6 +184,7 @@ class DeepLinear(Problem):
                 back = params.weights[i].T @ back
         features = None
         if params.features is not None:
+            # What is left of B is the gradient of the fit in H, to which the decay adds lambda_H m_j h_j.
             features = back + self.weight_decay[-1] * self.multiplicity[None, :] * params.features
         return value, ChainParams(tuple(reversed(weights)), features, bias)
 
@@ -189,6 +194,7 @@ class DeepLinear(Problem):
         """
         if self._has_own_objective():
             return super().value_terms(params)
+        # This is |W_L| … |W_1| |H| + |b| 1^T, the size of the terms of every logit.
         size = jnp.abs(self.lowest(params))
         for weight in params.weights:
             size = jnp.abs(weight) @ size
@@ -215,14 +221,15 @@ class DeepLinear(Problem):
     def conservation_defect(self, start: ChainParams, params: ChainParams, time: Scalar) -> Scalar:
         r"""$W_{l+1}^\top W_{l+1}-W_lW_l^\top$ decays as $e^{-2\lambda t}$ between free factors of one decay per parameter.
 
-        The largest distance from that, over the internal spaces, relative to the terms of the difference. NaN where no two
-        neighbours have one decay.
+        The defect is the largest distance from that, over the internal spaces, relative to the terms of the difference. It
+        is NaN where no two neighbours have one decay.
         """
         return balance_defect(self, start, params, time)
 
     def minibatch(self, key: PRNGKeyArray, batch: int) -> "DeepLinear":
-        """The fit on `batch` columns, drawn with replacement in proportion to their weight; the decays as they are."""
+        """The fit on `batch` columns, drawn with replacement in proportion to their weight, with the same decays."""
         total = jnp.sum(self.column_weight)
+        # A column gets the weight sum(q)/B every time that it is drawn, which has the mean q_j over B draws.
         drawn = jax.random.choice(key, self.targets.shape[1], (batch,), p=self.column_weight / total)
         share = jnp.zeros_like(jnp.asarray(self.column_weight)).at[drawn].add(total / batch)
         return eqx.tree_at(lambda problem: problem.column_weight, self, share)

@@ -19,7 +19,7 @@ from nctheory.problems._scales import ORDINARY, Scales
 class MinimalChainFactorisation(Problem):
     r"""$\min\sum_{l=1}^M\frac{\lambda_l}2|W_l|_F^2+\frac{\lambda_H}2|H|_F^2$ over $W_M\cdots W_1H=Z$, for Z of rank r.
 
-    Searched over the fibre itself: $W_M=UA_M$ with U an orthonormal basis of the range of Z, $W_l=A_l$ below, and
+    It is searched over the fibre itself: $W_M=UA_M$ with U an orthonormal basis of the range of Z, $W_l=A_l$ below, and
     $H=(A_M\cdots A_1)^+U^\top Z$, the H of least norm for those weights; any other factorisation costs more. Parameters
     are (A_1, …, A_M). The fibre is open: towards its edge, where the product of the A loses rank, the cost is infinite.
     """
@@ -47,6 +47,7 @@ class MinimalChainFactorisation(Problem):
     def init(self, key: PRNGKeyArray, scale: Scalar) -> Params:
         rows = (*self.widths[1:], self.basis.shape[1])
         shapes = list(zip(rows, self.widths, strict=True))
+        # One draw serves all factors, whose entries have the variance scale^2/fan-in.
         cuts = np.cumsum([a * b for a, b in shapes])
         draw = jnp.split(jax.random.normal(key, (int(cuts[-1]),), jnp.float64), cuts[:-1].tolist())
         return tuple(scale / shape[1] ** 0.5 * x.reshape(shape) for x, shape in zip(draw, shapes, strict=True))
@@ -57,6 +58,7 @@ class MinimalChainFactorisation(Problem):
         for factor in params[1:]:
             product = factor @ product
         # The pseudo-inverse by a QR decomposition: a Gram matrix would square the condition of a product of many factors.
+        # With P = A_M … A_1 and P^T = QR it is P^+ = Q R^{-T}, so that H = Q (R^{-T} U^T Z).
         orthonormal, triangle = jnp.linalg.qr(product.T)
         features = orthonormal @ jax.scipy.linalg.solve_triangular(triangle, self.coordinates, trans="T")
         return (*params[:-1], self.basis @ params[-1], features)
@@ -72,9 +74,11 @@ class MinimalChainFactorisation(Problem):
         $X=(PP^\top)^{-1}U^\top Z$: each row of the product P of the A is rounded, and decomposed, relative to its terms, and
         $|H|^2/2$ changes by $-\langle X,\delta P\,H\rangle$.
         """
+        # The product P is formed beside S, the same of absolute values.
         product, size = params[0], jnp.abs(params[0])
         for factor in params[1:]:
             product, size = factor @ product, jnp.abs(factor) @ size
+        # Because PP^T = R^T R, X is R^{-1} R^{-T} U^T Z, in two triangular solves.
         triangle = jnp.linalg.qr(product.T)[1]
         inner = jax.scipy.linalg.solve_triangular(triangle, self.coordinates, trans="T")  # as long as H
         solved = jax.scipy.linalg.solve_triangular(triangle, inner)
@@ -91,6 +95,7 @@ class MinimalChainFactorisation(Problem):
     def gauge_tangents(self, params: Params) -> Params:
         blocks = []
         for space, width in enumerate(self.widths):
+            # A rotation of the space d_l moves the factor above by -FA and that below by AF; H follows from the A_l.
             skew = jnp.asarray(skew_basis(width))
             moved = [jnp.zeros((len(skew), *x.shape)) for x in params]
             moved[space] = -params[space][None] @ skew
@@ -100,8 +105,9 @@ class MinimalChainFactorisation(Problem):
         return jax.tree.map(lambda *parts: jnp.concatenate(parts), *blocks)
 
     def lower_bound(self, params: Params) -> Scalar:
-        r"""One weight layer: duality, $\langle Q,Z\rangle$ with $|Q|_2\le\sqrt{\lambda_1\lambda_H}$, Q the multiplier at
-        `params` scaled into that ball. More: NoCertificate, because the cost of the product is then not convex.
+        r"""With one weight layer it is, by duality, $\langle Q,Z\rangle$ with $|Q|_2\le\sqrt{\lambda_1\lambda_H}$, Q the
+        multiplier at `params` scaled into that ball. With more layers the cost of the product is not convex: NoCertificate
+        is raised.
         """
         if self.depth > 1:
             raise NoCertificate(

@@ -50,6 +50,7 @@ def class_mean_chain(
     resolved = as_loss(loss)
     if resolved.has_profile and not resolved.has_conjugate:
         raise ValueError(f"loss: {resolved.name} is certified from whole class counts; take deep_linear")
+    # Column k is the mean of class k: its target is that of one sample, its weight n_k/N in the fit and n_k in the decay.
     targets = resolved.encode(np.eye(n.size))
     check_loss(resolved, targets)
     return DeepLinear(

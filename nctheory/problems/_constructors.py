@@ -101,12 +101,14 @@ def deep_linear(
     encoded = _encoded(resolved, classes, targets, dims[-1])
     check_loss(resolved, encoded)
     samples = encoded.shape[1]
+    # The inputs are checked against the shapes known by now: d_0 rows, and N columns as in the targets.
     given = None
     if inputs is not None:
         given = _matrix("inputs", inputs, rows=dims[0], what="d_0")
         if given.shape[1] != samples:
             raise ValueError(f"inputs: expected N={samples} columns as in targets, got {given.shape[1]}")
 
+    # Every layer has a decay, and so have the features where they are free.
     expected = len(dims) - 1 + (given is None)
     form = "(lambda_1, …, lambda_L)" if given is not None else "(lambda_1, …, lambda_L, lambda_H)"
     _check_several("weight_decay", weight_decay, form)
@@ -133,17 +135,20 @@ def _encoded(
 ) -> np.ndarray | Array:
     """The targets, K x N, of class counts or as they are given; raises ValueError where the loss does not take them."""
     if classes is not None:
+        # Samples are sorted by class, and the loss makes its targets of their one-hot labels.
         labels = np.repeat(np.arange(len(classes)), classes)
         encoded = resolved.encode(np.eye(len(classes))[:, labels])
     else:
         encoded = _matrix("targets", targets, rows=rows, what="K")
     if is_loss(resolved, "cross_entropy") and classes is None:
+        # The conjugate takes targets for distributions: p = u + y lies in the simplex.
         sums = np.asarray(encoded).sum(axis=0)
         if np.any(np.asarray(encoded) < 0) or not np.allclose(sums, 1.0, rtol=0, atol=1e-12):
             raise ValueError("targets: cross-entropy expects columns that are probability distributions")
     if classes is None:
         resolved.check_targets(np.asarray(encoded))
     if resolved.has_profile and classes is None:
+        # The profile bounds the loss by the margin of one label, which a column must therefore have.
         given_labels = np.asarray(encoded)
         if np.any((given_labels != 0) & (given_labels != 1)) or np.any(given_labels.sum(axis=0) != 1):
             raise ValueError(f"targets: {resolved.name} expects one-hot columns")
@@ -205,6 +210,7 @@ def reduce_to_class_means(problem: DeepLinear) -> DeepLinear:
     if problem.reduced_form:
         return problem
     n = np.asarray(problem.counts, dtype=np.float64)
+    # Samples are sorted by class, so that the first of a class comes after all those of the classes before it.
     first = np.concatenate([[0], np.cumsum(problem.counts)[:-1]])
     return DeepLinear(
         widths=problem.widths,
@@ -239,5 +245,6 @@ def lift_to_samples(problem: DeepLinear, params: ChainParams) -> ChainParams:
     """
     if problem.counts is None or params.features is None:
         raise ValueError("problem: lifting needs free features and class counts")
+    # A sample gets the feature of its class, in the order of the classes.
     labels = np.repeat(np.arange(len(problem.counts)), problem.counts)
     return params._replace(features=params.features[..., labels])

@@ -29,6 +29,7 @@ def _of_fields(one: Any, other: Any, path: str) -> str | None:
         return f"{where}{type(one).__name__}, got {type(other).__name__}"
     for field in dataclasses.fields(one):
         name, a, b = f"{path}.{field.name}".lstrip("."), getattr(one, field.name), getattr(other, field.name)
+        # A static field counts by its value; of fields that hold numbers only presence counts here, and their shapes later.
         if field.metadata.get("static"):
             if not _equal(a, b):
                 return f"{name} {a!r}, got {b!r}"

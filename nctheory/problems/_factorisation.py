@@ -16,8 +16,8 @@ from nctheory.problems._scales import ORDINARY, Scales
 class MinimalFactorisation(Problem):
     r"""$\min_{WH = Z} \frac{\lambda_W}2|W|_F^2 + \frac{\lambda_H}2|H|_F^2$ for a fixed Z of rank r and inner width d >= r.
 
-    Searched over the fibre itself: W = U A with U an orthonormal basis of the range of Z and A (r x d) of full row
-    rank, and H = A^+ U^T Z, which is the H of least norm for that W. Any other factorisation costs more.
+    It is searched over the fibre itself: W = U A with U an orthonormal basis of the range of Z and A (r x d) of full
+    row rank, and H = A^+ U^T Z, which is the H of least norm for that W. Any other factorisation costs more.
     """
 
     target: Float[Array, "K N"]
@@ -41,6 +41,7 @@ class MinimalFactorisation(Problem):
 
     def factor_pair(self, params: Params) -> tuple[Float[Array, "K d"], Float[Array, "d N"]]:
         """(W, H) with W H = Z."""
+        # A has full row rank, so that A^+ = A^T (A A^T)^{-1}.
         features = params.T @ jnp.linalg.solve(params @ params.T, self.coordinates)
         return self.basis @ params, features
 
@@ -53,6 +54,7 @@ class MinimalFactorisation(Problem):
         solved exactly for a matrix that is off $AA^\top$ relatively to its terms, and $|H|^2$ changes by
         $-X^\top\,\delta(AA^\top)\,X$.
         """
+        # H = A^T X, so that |A|^T |X| is the size of the terms of H.
         solved = jnp.linalg.solve(params @ params.T, self.coordinates)
         return self.objective(params) + self.weight_decay[1] * jnp.sum((jnp.abs(params).T @ jnp.abs(solved)) ** 2)
 
@@ -64,7 +66,7 @@ class MinimalFactorisation(Problem):
         return params @ jnp.asarray(skew_basis(self.dim))
 
     def lower_bound(self, params: Params) -> Scalar:
-        r"""Duality: $\langle Q, Z\rangle$ with $|Q|_2 \le \sqrt{\lambda_W\lambda_H}$, since
+        r"""By duality it is $\langle Q, Z\rangle$ with $|Q|_2 \le \sqrt{\lambda_W\lambda_H}$, since
         $|\langle Q, WH\rangle| \le \lambda |W|_F |H|_F \le$ the objective. Q is the multiplier that stationarity in W
         gives at `params`, $\lambda_W W (H^\top)^+$, scaled into the ball.
         """
@@ -79,8 +81,10 @@ def nuclear_bound(
     $|Q|_2\le\sqrt{\lambda_W\lambda_H}$, less its rounding error.
     """
     dual = decay[0] * weights @ jnp.linalg.pinv(features.T)
+    # The spectral norm is rounded up, so that Q lies in the ball.
     norm = jnp.linalg.norm(dual, ord=2) * (1.0 + 8 * sum(dual.shape) * EPS)
     radius = jnp.sqrt(decay[0] * decay[1])
+    # The bound is the sum of these terms, less what rounding can do to it; zero is a bound whatever Q is.
     terms = jnp.where(norm > 0, radius / jnp.where(norm > 0, norm, 1.0), 0.0) * dual * target
     bound = jnp.sum(terms) - 4 * dual.size * EPS * jnp.sum(jnp.abs(terms))
     return jnp.where(jnp.isfinite(bound), jnp.maximum(bound, 0.0), 0.0)
@@ -90,6 +94,7 @@ def matrix_and_range(target: np.ndarray | Array) -> tuple[Float[np.ndarray, "K N
     """The target as an array with an orthonormal basis of its range; ValueError unless it is a matrix other than zero."""
     z = np.asarray(_matrix("target", target, rows=np.shape(target)[0] if np.ndim(target) == 2 else -1, what="K"))
     left, singular, _ = np.linalg.svd(z, full_matrices=False)
+    # A singular value counts that is above the rounding of the largest.
     rank = int(np.sum(singular > singular[0] * max(z.shape) * EPS)) if singular[0] > 0 else 0
     if rank == 0:
         raise ValueError("target: expected a matrix that is not zero")

@@ -33,6 +33,7 @@ class Family(eqx.Module):
     def at(self, context: Float[Array, "C"]) -> Problem:
         """The member with these numbers."""
         leaves, treedef = jax.tree.flatten(self.template)
+        # The context holds the varying leaves one after the other, in the order of the template's leaves.
         begin = 0
         for i, varies in enumerate(self.varying):
             if varies:
@@ -55,6 +56,7 @@ def without_counts(problem: Problem) -> Problem:
     >>> without_counts(nct.problems.reduce_to_class_means(model)).counts is None
     True
     """
+    # A loss with a profile is certified from class counts, and keeps them.
     if (
         type(problem) is DeepLinear and not problem.loss.has_profile and problem.starts is None
     ):  # a law of starts may read them
@@ -94,6 +96,7 @@ def as_family(members: Sequence[Problem], *, counts: bool = False) -> tuple[Fami
             hint = "; a class, of which an instance is meant" if isinstance(one, type) else ""
             raise ValueError(f"{name}: expected a Problem, got {type(one).__name__}{hint}")
     check_problem(members[0])
+    # Class counts are static, so that they are dropped before forms are compared.
     if not counts or len({shape_of(one) for one in members}) > 1:
         members = [without_counts(one) for one in members]
     form = shape_of(members[0])

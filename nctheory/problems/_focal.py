@@ -64,24 +64,30 @@ class Focal(Loss):
         positive = gamma > 0
         safe = jnp.where(positive, gamma, 1.0)
 
+        # This is R(p) at p = sigma(t), where -log p = softplus(-t) and 1 - p = sigma(-t).
         def rise(t: Array) -> Array:
             rest = jax.nn.softplus(-t) * (1.0 - (1.0 + safe) * jax.nn.sigmoid(t))
             return safe * rest - (2.0 * safe + 1.0) * jax.nn.sigmoid(-t)
 
+        # At the lower end, a logit, R is positive, and at -log gamma, the logit of 1/(1 + gamma), it is negative.
         ends = -(7.0 + 1.0 / safe + 2.0 * jnp.log1p(safe)), -jnp.log(safe)
+        # The margin is m = t + log(K - 1). With gamma = 0 the profile is that of cross-entropy, which is convex.
         return jnp.where(positive, bisect(rise, *ends, BISECTIONS), -jnp.inf) + np.log(classes - 1.0)
 
     def _of_logit(self, t: Array) -> Array:
+        # Here (1 - p)^gamma = e^(-gamma softplus(t)), and -log p = softplus(-t).
         return jnp.exp(-self.gamma * jax.nn.softplus(t)) * jax.nn.softplus(-t)
 
     def _steepness(self, t: Array) -> Array:
         """G, minus the derivative in t."""
+        # The bracket is (1 - p) - gamma p log p.
         bracket = jax.nn.sigmoid(-t) + self.gamma * jax.nn.sigmoid(t) * jax.nn.softplus(-t)
         return jnp.exp(-self.gamma * jax.nn.softplus(t)) * bracket
 
     @staticmethod
     def _label_logit(logits: Logits, targets: Logits) -> tuple[Columns, Logits]:
         """t, and the softmax over the logits that are not the label's (zero there)."""
+        # t = z_y - log sum_{j != y} e^{z_j}, with all logits relative to the largest of the others, and inf for one class.
         others = jnp.where(targets > 0.5, -jnp.inf, logits)
         top = jax.lax.stop_gradient(jnp.max(others, axis=0, keepdims=True))
         top = jnp.where(jnp.isfinite(top), top, 0.0)  # a single class has no other logit
@@ -98,7 +104,7 @@ class Focal(Loss):
 def focal(gamma: float | Scalar) -> Focal:
     r"""The focal loss $-(1-p_y)^\gamma\log p_y$; `gamma` >= 0, and 0 is cross-entropy.
 
-    Raises ValueError for a negative or infinite `gamma`; of a traced one nothing is checked.
+    Raises ValueError for a negative or infinite `gamma`; a traced one is not checked.
     (Lin, Goyal, Girshick, He, Dollár, ICCV 2017.)
 
     >>> focal(2.0).name, float(focal(2.0).gamma)

@@ -43,6 +43,7 @@ def internal_spaces(problem: DeepLinear) -> tuple[int, ...]:
 
 def skew_basis(dim: int) -> np.ndarray:
     """A basis of the skew-symmetric matrices, shape (d(d-1)/2, d, d)."""
+    # The basis is E_ij - E_ji for i < j.
     rows, cols = np.triu_indices(dim, 1)
     basis = np.zeros((len(rows), dim, dim))
     basis[np.arange(len(rows)), rows, cols] = 1.0
@@ -52,6 +53,7 @@ def skew_basis(dim: int) -> np.ndarray:
 
 def symmetric_basis(dim: int) -> np.ndarray:
     """A basis of the symmetric matrices, shape (d(d+1)/2, d, d)."""
+    # The basis is E_ij + E_ji for i < j, and E_ii.
     rows, cols = np.triu_indices(dim)
     basis = np.zeros((len(rows), dim, dim))
     basis[np.arange(len(rows)), rows, cols] = basis[np.arange(len(rows)), cols, rows] = 1.0
@@ -78,12 +80,14 @@ def segment_ranks(problem: DeepLinear, params: ChainParams) -> Array:
     [2, 1, 1, 1, 1, 1]
     """
     factors = list(params.weights) if params.features is None else [problem.lowest(params), *params.weights]
+    # A factor counts as no smaller than a thousandth of the unit of parameters, so that a tiny one has rank zero.
     ranks, least = [], RANK_TOLERANCE * problem.characteristic_scales().length
     for begin in range(len(factors)):
         product, size = None, jnp.ones(())
         for factor in factors[begin:]:
             product = factor if product is None else factor @ product
             size = size * jnp.maximum(jnp.linalg.norm(factor), least)
+            # Singular values are relative to the product of the factors' norms; where one is doubtful, so is the rank.
             singular = jnp.linalg.svd(product, compute_uv=False) / size
             doubtful = jnp.any((singular > RANK_DOUBT * RANK_TOLERANCE) & (singular < RANK_TOLERANCE))
             ranks.append(jnp.where(doubtful, jnp.nan, jnp.sum(singular >= RANK_TOLERANCE, dtype=float)))
@@ -93,6 +97,7 @@ def segment_ranks(problem: DeepLinear, params: ChainParams) -> Array:
 def _tangent(problem: DeepLinear, params: ChainParams, space: int, skew: Array) -> ChainParams:
     """The direction in which the generator `skew` of a rotation (or any other) in one internal space moves a point."""
     zero = jax.tree.map(jnp.zeros_like, params)
+    # The rotation e^{tX} of a space leaves A e^{-tX} e^{tX} F, so that A above it moves by -AX, and F below it by XF.
     weights, features = list(zero.weights), zero.features
     weights[space] = -params.weights[space] @ skew
     if space == 0:
@@ -156,12 +161,15 @@ def chain_tangents(problem: DeepLinear, params: ChainParams) -> ChainParams:
     for space in internal_spaces(problem):
         basis = jnp.asarray(skew_basis(problem.widths[space]))
         generators = basis
+        # Index -1 of the decays is that of the features, which are the factor below space 0.
         if not (is_positive(problem.weight_decay[space]) or is_positive(problem.weight_decay[space - 1])):
+            # Without decay on either side every matrix generates a symmetry; skew and symmetric ones together span them all.
             free = jnp.where(undecayed(problem, space), 1.0, 0.0)  # where traced, rows of zeros do no harm
             stretches = jnp.asarray(symmetric_basis(problem.widths[space])) * free
             generators = jnp.concatenate([basis, stretches])
         blocks.append(jax.vmap(lambda one, space=space: _tangent(problem, params, space, one))(generators))
     if params.bias is not None and problem.loss.shift_invariant:
+        # A bias without decay may move along 1 where the loss ignores a shift.
         free = jnp.where(problem.bias_decay == 0.0, 1.0, 0.0)
         shift = zero._replace(bias=free * jnp.ones_like(params.bias))
         blocks.append(jax.tree.map(lambda x: x[None], shift))
@@ -185,6 +193,7 @@ def random_gauge(problem: DeepLinear, params: ChainParams, key: PRNGKeyArray) ->
     weights, features = list(params.weights), params.features
     for space in internal_spaces(problem):
         key, sub = jax.random.split(key)
+        # A factor above the space becomes A Q^T, and the one below it QF.
         q = jax.random.orthogonal(sub, problem.widths[space], dtype=jnp.float64)
         weights[space] = weights[space] @ q.T
         if space == 0:

@@ -23,9 +23,9 @@ class LayerPeeled(Problem):
     r"""$\min\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ subject to $\frac1K\sum_k|w_k|^2\le E_W$ and
     $\frac1K\sum_k\frac1{n_k}\sum_i|h_{k,i}|^2\le E_H$.
 
-    Searched on both spheres: $W=\sqrt{KE_W}\,W'/|W'|$ and $H=\sqrt{KE_H}\,A\,\mathrm{diag}(n_{y_i})^{1/2}/|A|$ with W' and A
-    free. Minimisers lie there: the gradient of cross-entropy in the logits is never zero, so that in the equivalent convex
-    program $|Z\,\mathrm{diag}(n_{y_i})^{-1/2}|_*\le K\sqrt{E_WE_H}$ the constraint is active; this norm is at
+    It is searched on both spheres: $W=\sqrt{KE_W}\,W'/|W'|$ and $H=\sqrt{KE_H}\,A\,\mathrm{diag}(n_{y_i})^{1/2}/|A|$ with
+    W' and A free. Minimisers lie there: the gradient of cross-entropy in the logits is never zero, so that in the equivalent
+    convex program $|Z\,\mathrm{diag}(n_{y_i})^{-1/2}|_*\le K\sqrt{E_WE_H}$ the constraint is active; this norm is at
     most $|W||H\,\mathrm{diag}(n_{y_i})^{-1/2}|$, and so both energies are spent.
     """
 
@@ -68,7 +68,7 @@ class LayerPeeled(Problem):
         return ORDINARY
 
     def init(self, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
-        """Uniform on both spheres; W' and A have norm `scale`, which the flow preserves and which only sets its speed."""
+        """W and H are uniform on spheres; W' and A have norm `scale`, which the flow keeps and which sets its speed."""
         rows, samples = self.classes, len(self.labels)
         draw = jax.random.normal(key, ((rows + samples) * self.dim,), jnp.float64)
         weights, features = jnp.split(draw, [rows * self.dim])
@@ -78,6 +78,7 @@ class LayerPeeled(Problem):
     def factor_pair(self, params: ChainParams) -> tuple[Float[Array, "K d"], Float[Array, "d N"]]:
         """(W, H), which spend their energies in full."""
         (weights,), features = params.weights, jnp.asarray(params.features)
+        # So |W|^2 = K E_W, and sum_i |h_i|^2/n_{y_i} = K E_H, whatever W' and A are.
         radii = jnp.sqrt(self.classes * jnp.asarray(self.energies))
         weights = radii[0] * weights / jnp.linalg.norm(weights)
         return weights, radii[1] * features * self.roots[None, :] / jnp.linalg.norm(features)
@@ -94,6 +95,7 @@ class LayerPeeled(Problem):
         """As for a chain: the loss's terms, and the logits' rounding relative to the terms of the product."""
         weights, features = self.factor_pair(params)
         logits = weights @ features
+        # A logit is rounded relative to |W||H|, which moves the loss by its slope.
         slope, size = jnp.abs(self.loss.gradient(logits, self.targets)), jnp.abs(weights) @ jnp.abs(features)
         return jnp.mean(self.loss.value_terms(logits, self.targets) + jnp.sum(slope * size, axis=0))
 
@@ -103,6 +105,7 @@ class LayerPeeled(Problem):
     def gauge_tangents(self, params: ChainParams) -> ChainParams:
         """Rotations between W' and A, and the scalings of either."""
         (weights,), features = params.weights, jnp.asarray(params.features)
+        # W' and A count by their directions alone, so that besides the rotations either may be scaled.
         skew = jnp.asarray(skew_basis(self.dim))
         zero = jnp.zeros_like(weights)[None], jnp.zeros_like(features)[None]
         return ChainParams(
@@ -121,11 +124,14 @@ class LayerPeeled(Problem):
         """
         logits, targets = self.logits(params), self.targets
         dual = self.loss.gradient(logits, targets)
+        # U is the loss gradient, moved into the domain of the conjugate against rounding; 0 lies in the domain too.
         dual = self.loss.into_domain(jnp.where(jnp.all(jnp.isfinite(dual)), dual, 0.0), targets)
         samples = dual.shape[1]
+        # This is |G diag(n_{y_i})^{1/2}|_2 for G = U/N, rounded up.
         norm = jnp.linalg.norm(dual * self.roots[None, :] / samples, ord=2) * (1.0 + 8 * sum(dual.shape) * EPS)
 
         def value(shrink: float) -> Scalar:
+            # At a multiple of U the dual value is -mean CE*(u_i, y_i) - rho |G diag(n_{y_i})^{1/2}|_2, less its rounding.
             conjugate, terms = (f(shrink * dual, targets) for f in (self.loss.conjugate, self.loss.conjugate_terms))
             price = shrink * self.radius * norm
             rounding = 8 * (self.classes + samples**0.5) * EPS * (jnp.mean(terms) + price)

@@ -58,9 +58,9 @@ class Loss(eqx.Module):
     def value_terms(self, logits: Logits, targets: Logits) -> Columns:
         r"""The size of what `value` is computed from: its rounding error is a few $\varepsilon$ times this, column by column.
 
-        By default $2|\ell|+\sum_k|\partial_k\ell||z_k|$, what a relative rounding of the value and of every logit does to it
-        to first order, and the same of every intermediate result in the program of `value` (where that is finite). So a
-        loss that is a difference of larger terms is known to be one; cross-entropy's value at confident logits, for
+        By default it is $2|\ell|+\sum_k|\partial_k\ell||z_k|$, what a relative rounding of the value and of every logit does
+        to it to first order, and the same of every intermediate result in the program of `value` (where that is finite). So
+        a loss that is a difference of larger terms is known to be one; cross-entropy's value at confident logits, for
         instance, is as small as one likes, while the logarithm's argument is rounded next to 1.
 
         >>> import jax.numpy as jnp
@@ -69,6 +69,7 @@ class Loss(eqx.Module):
         >>> bool(loss.value(z, y)[0] < 1e-8), bool(loss.value_terms(z, y)[0] >= 1.0)
         (True, True)
         """
+        # The terms are those of the value, of every logit, and of the intermediate results of `value`.
         slope = jnp.sum(jnp.abs(self.gradient(logits, targets) * logits), axis=0)
         inside = intermediate_terms(lambda z: self.value(z, targets), logits)
         return 2.0 * jnp.abs(self.value(logits, targets)) + slope + jnp.where(jnp.isfinite(inside), inside, 0.0)
@@ -95,8 +96,8 @@ class Loss(eqx.Module):
     def into_domain(self, dual: Logits, targets: Logits) -> Logits | None:
         r"""A point of the domain of $\ell^*$ near `dual`: `dual` itself, up to rounding, where it lies in it.
 
-        None where the domain is not known. Without it the duality certificate takes the loss's gradients only, and its gap
-        is of first order in the distance from a minimiser, not of second.
+        It is None where the domain is not known. Without it the duality certificate takes the loss's gradients only, and its
+        gap is of first order in the distance from a minimiser, not of second.
         """
         return None
 
@@ -177,11 +178,13 @@ class CrossEntropy(Loss):
         return jax.nn.softmax(logits, axis=0) - targets
 
     def conjugate(self, dual: Logits, targets: Logits) -> Columns:
+        # With s the sum of the others' p, the likeliest label has p = 1 - s, and its term is (1 - s) log(1 - s).
         others, missing = self._others(dual, targets)
         entropy = jnp.sum(jax.scipy.special.xlogy(others, others), axis=0)
         return entropy + jax.scipy.special.xlog1py(1.0 - missing, -missing)
 
     def conjugate_terms(self, dual: Logits, targets: Logits) -> Columns:
+        # The likeliest label's term is at most s in size, and each p is rounded relative to itself.
         others, missing = self._others(dual, targets)
         return missing + jnp.sum(others + jnp.abs(jax.scipy.special.xlogy(others, others)), axis=0)
 
@@ -200,6 +203,7 @@ class CrossEntropy(Loss):
         top = _largest(targets)
         others = jnp.where(top, 0.0, jnp.maximum(dual, -targets))
         mass = jnp.sum(jnp.where(top, 0.0, others + targets), axis=0)[None, :]
+        # Where the others' p sum to more than 1, they are scaled back to the simplex.
         others = jnp.where((mass > 1.0) & ~top, (others + targets) / jnp.maximum(mass, 1.0) - targets, others)
         return jnp.where(top, -jnp.sum(others, axis=0)[None, :], others)
 
@@ -212,6 +216,7 @@ class CrossEntropy(Loss):
 
 def _largest(targets: Logits) -> Bool[Array, "K M"]:
     """The first largest entry of every column."""
+    # The running count of largest entries is 1 from the first of them up to the second.
     top = targets >= jnp.max(targets, axis=0, keepdims=True)
     return top & (jnp.cumsum(top, axis=0) == 1)
 
@@ -229,7 +234,7 @@ def mse() -> MeanSquaredError:
 def label_smoothing(alpha: float | Scalar) -> CrossEntropy:
     r"""Cross-entropy against $(1-\alpha)e_k + \alpha/K$; `alpha` in [0, 1).
 
-    Raises ValueError outside that range; of a traced one nothing is checked.
+    Raises ValueError outside that range; a traced one is not checked.
 
     >>> float(label_smoothing(0.1).smoothing)
     0.1

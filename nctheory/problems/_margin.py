@@ -37,7 +37,7 @@ def vector_scaling(
     r"""The loss $\omega\log(1+\sum_{c\ne y}e^{\iota_c-\iota_y-\gamma_y(\delta_yz_y-\delta_cz_c)})$ for K = `classes`.
 
     `class_scale` delta and `label_scale` gamma are positive (default 1), `offset` iota any (default 0), `weight` omega > 0.
-    Raises ValueError otherwise; of traced numbers nothing but the shape is checked.
+    Raises ValueError otherwise; only the shape of traced numbers is checked.
 
     >>> vector_scaling(3, offset=(1.0, 0.0, 0.0)).name
     'vector_scaling'
@@ -94,11 +94,14 @@ def support_vector_features(
         raise ValueError(f"multipliers: expected none below 0 off the diagonal, got {given.min()}")
     if not np.any(given > 0):
         raise ValueError("multipliers: expected a positive one off the diagonal, got none")
+    # The mean is over the K (K - 1) entries off the diagonal, which alone belong to constraints.
     mean = given.sum() / (classes * (classes - 1))
     stiff = np.where(given > 0, given, mean) if penalty is None else _square("penalty", penalty, classes)
+    # The diagonal belongs to no constraint, and passes the test as 1.
     if np.any(stiff + np.eye(classes) <= 0):
         raise ValueError(f"penalty: expected positive entries off the diagonal, got {stiff.min()}")
     scale = _vector("class_scale", class_scale, classes, positive=True)
+    # With equal class scales a constant added to the logits cancels in all margins, and the loss says so by its type.
     kind = ShiftPenalty if np.ptp(np.asarray(scale)) == 0.0 else MarginPenalty
     # The fit of a chain is a mean over samples, so that both carry a factor N.
     loss = kind(

@@ -15,7 +15,7 @@ class MarginLoss(Loss):
 
     `class_scale` is $\delta$ and `label_scale` $\gamma$, one positive number per class. A gradient in the logits is
     $-\sum_ct_c\,\partial m_c$ for one vector t, so that conjugates are functions of t, read off the entries $c\ne y$ of a
-    dual point. Shared parts of `MarginPenalty` and `VectorScaling`.
+    dual point. `MarginPenalty` and `VectorScaling` share these parts.
     """
 
     has_conjugate: ClassVar[bool] = True
@@ -35,11 +35,13 @@ class MarginLoss(Loss):
 
     def from_slopes(self, slopes: Logits, targets: Logits) -> Logits:
         r"""The gradient in the logits when the loss falls by `slopes` $t_c\ge0$ per unit of margin $m_c$."""
+        # -sum_c t_c dm_c has the entries gamma_y delta_c t_c at c and -gamma_y delta_y sum_c t_c at y.
         signed = slopes - targets * jnp.sum(slopes, axis=0)[None, :]
         return self.class_scale[:, None] * signed * (self.label_scale @ targets)[None, :]
 
     def slopes(self, dual: Logits, targets: Logits) -> Logits:
         """The t of a dual point, clipped at zero against rounding; zero in the row of the target."""
+        # The entry c != y of a gradient is gamma_y delta_c t_c.
         scale = self.class_scale[:, None] * (self.label_scale @ targets)[None, :]
         return jnp.maximum((1.0 - targets) * dual / scale, 0.0)
 
@@ -51,7 +53,7 @@ class MarginPenalty(MarginLoss):
     r"""$\ell(z,y)=\sum_{c\ne y}\frac1{2\rho_{cy}}([A_{cy}+\rho_{cy}(1-m_c)]_+^2-A_{cy}^2)$: an augmented Lagrangian of
     $m_c\ge1$ with fixed multipliers A >= 0 and penalties rho > 0 (Rockafellar 1973, number unchecked).
 
-    Convex, and at most 0 wherever all margins are at least 1: whatever A, a regularised minimum of the loss is a lower
+    It is convex, and at most 0 wherever all margins are at least 1: whatever A, a regularised minimum of the loss is a lower
     bound on that of the hard-margin problem, and equal to it for the multipliers of a hard-margin optimum.
     Its conjugate is $\sum_c(t_c-A_c)^2/(2\rho_c)-t_c$ for t >= 0.
     """
@@ -98,6 +100,7 @@ class MarginPenalty(MarginLoss):
     def conjugate_terms(self, dual: Logits, targets: Logits) -> Columns:
         multipliers, penalty = self._columns(targets)
         slopes = self.slopes(dual, targets)
+        # A relative rounding of t and A moves (t - A)^2/(2 rho) by |t - A| (t + A)/rho.
         apart = jnp.abs(slopes - multipliers) * (slopes + multipliers) / penalty
         return jnp.sum((1.0 - targets) * (apart + slopes), axis=0)
 
@@ -126,6 +129,7 @@ class VectorScaling(MarginLoss):
 
     def _exponents(self, logits: Logits, targets: Logits) -> Logits:
         offset = jnp.asarray(self.offset)[:, None]
+        # x_c = iota_c - iota_y - m_c, and -inf for the label, which has no term in the sum.
         exponents = offset - jnp.sum(targets * offset, axis=0)[None, :] - self.margins(logits, targets)
         return jnp.where(targets > 0, -jnp.inf, exponents)
 
@@ -148,11 +152,12 @@ class VectorScaling(MarginLoss):
         return self.from_slopes(self.weight * self._probabilities(logits, targets), targets)
 
     def _probabilities(self, logits: Logits, targets: Logits) -> Logits:
-        """Of the classes other than the label; zero in its row."""
+        """The probabilities of the classes other than the label; zero in its row."""
         exponents = self._exponents(logits, targets)
-        # On which the probabilities do not depend; and the derivative of a maximum is 0/0 in programs that compute what it is
-        # compared with twice, once with products contracted into sums.
+        # The probabilities do not depend on the largest exponent, and the derivative of a maximum is 0/0 in programs that
+        # compute what it is compared with twice, once with products contracted into sums.
         top = jax.lax.stop_gradient(jnp.maximum(jnp.max(exponents, axis=0), 0.0))[None, :]
+        # p_c = e^{x_c} / (1 + sum e^x), with both parts relative to the largest exponent.
         parts = jnp.exp(exponents - top)
         return parts / (jnp.exp(-top) + jnp.sum(parts, axis=0)[None, :])
 
@@ -171,9 +176,11 @@ class VectorScaling(MarginLoss):
         probabilities = self.slopes(dual, targets) / self.weight
         offset = jnp.abs(jnp.asarray(self.offset))[:, None]
         shift = offset + jnp.sum(targets * offset, axis=0)[None, :]
+        # The terms are p |log p|, p (|iota_c| + |iota_y|), and a multiple of p for p itself and for the entropy of the rest.
         logarithm = jnp.abs(jnp.log(jnp.where(probabilities > 0, probabilities, 1.0)))
         return self.weight * jnp.sum(probabilities * (2.0 + logarithm + shift), axis=0)
 
     def into_domain(self, dual: Logits, targets: Logits) -> Logits:
         slopes = self.slopes(dual, targets)
+        # The domain is t >= 0 with sum_c t_c <= omega.
         return self.from_slopes(slopes / jnp.maximum(jnp.sum(slopes, axis=0) / self.weight, 1.0)[None, :], targets)

@@ -28,10 +28,12 @@ class MomentChain(DeepLinear):
         The last d_0 columns R need only have the right law of $RR^\top$, because the flow commutes with rotations of
         them; $RR^\top$ is Wishart with N - r degrees of freedom (Bartlett 1933).
         """
+        # The known columns are normal as they are, and entries of the others serve below the diagonal of Bartlett's factor.
         plain = super().normal_start(key, scale)
         features = cast(Array, plain.features)
         dim, free = self.widths[0], self.samples - self.known
         unit = scale / dim**0.5
+        # The squares on the diagonal are chi-square with N - r, N - r - 1, … degrees of freedom, a gamma variable times 2.
         degrees = free - jnp.arange(1.0 * dim)
         squared = 2.0 * jax.random.gamma(jax.random.fold_in(key, 1), 0.5 * degrees, dtype=jnp.float64)
         root = jnp.tril(features[:, self.known :], -1) + jnp.diag(unit * jnp.sqrt(squared))
@@ -68,11 +70,13 @@ def moment_form(problem: DeepLinear) -> DeepLinear:
         return problem
     targets = np.asarray(problem.targets)
     samples, dim = targets.shape[1], problem.widths[0]
+    # Q has the known rows of the basis first, and then d_0 rows that are orthogonal to the targets and to 1.
     basis = span_basis(problem)
     known = basis.shape[0]
     if known + dim >= samples:
         return problem
     columns = known + dim
+    # (Q1)^T is what the bias multiplies; like YQ^T it is zero on the last d_0 columns.
     row = np.concatenate([basis @ np.ones(samples), np.zeros(dim)])
     return MomentChain(
         widths=problem.widths,
@@ -95,7 +99,9 @@ def span_basis(problem: DeepLinear) -> Float[np.ndarray, "r N"]:
     """Orthonormal basis of the span of the targets' rows and the constant row (class indicators, where there are classes)."""
     targets = np.asarray(problem.targets)
     if problem.counts is not None:
+        # The indicators of the classes are orthogonal, the k-th of length sqrt(n_k), and their sum is 1^T.
         return targets / np.sqrt(np.sum(targets, axis=1, keepdims=True))
+    # The right singular vectors of [Y; 1^T] with singular values above rounding span its rows.
     rows = np.concatenate([targets, np.ones((1, targets.shape[1]))])
     _, singular, right = np.linalg.svd(rows, full_matrices=False)
     return right[singular > 1e-12 * singular[0]]
@@ -122,6 +128,7 @@ def expand_moments(problem: DeepLinear, moments: DeepLinear, params: ChainParams
     if not isinstance(moments, MomentChain) or params.features is None:
         return params
     basis = jnp.asarray(span_basis(problem))
+    # The last rows of Q are random ones, less their part in the known span and made orthonormal; then H = CQ.
     draw = jax.random.normal(key, (moments.widths[0], moments.samples), jnp.float64)
     inside, _ = jnp.linalg.qr((draw - (draw @ basis.T) @ basis).T)
     rows = jnp.concatenate([basis, inside.T])

@@ -8,7 +8,7 @@ from nctheory.engine import EPS, Array, is_traced, traced_hint
 from nctheory.problems._losses import Loss
 
 COLUMNS = 4
-"""Columns of the sample."""
+"""The number of columns of the sample."""
 GRADIENT_ERROR = np.sqrt(EPS)
 """The relative difference from which on a gradient is another function than the derivative of the value (conventional)."""
 
@@ -47,6 +47,7 @@ def check_loss(loss: Loss, targets: Array) -> None:
         raise ValueError(
             f"loss: {name}.gradient must return K x M = {logits.shape[0]} x {columns} numbers, got shape {np.shape(slope)}"
         )
+    # A gradient that is the derived one is off by rounding, and another function by a part of its size.
     derived = np.asarray(_derived_slope(loss, z, y))
     apart, size = np.linalg.norm(slope - derived), np.linalg.norm(derived)
     if np.isfinite(size) and not apart <= GRADIENT_ERROR * size:

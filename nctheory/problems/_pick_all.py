@@ -56,6 +56,7 @@ class PickAllLabel(Loss):
 
     def conjugate(self, dual: Logits, targets: Logits) -> Columns:
         tags = jnp.sum(targets, axis=0)
+        # This is m sum_k p_k log p_k with p = (u + y)/m, brought into the simplex against rounding.
         return tags * jnp.sum(jax.scipy.special.xlogy(*(self._simplex(dual + targets),) * 2), axis=0)
 
     def conjugate_terms(self, dual: Logits, targets: Logits) -> Columns:
@@ -71,6 +72,7 @@ class PickAllLabel(Loss):
         mass = weights * tags / jnp.sum(weights * tags)
         probabilities = self._simplex(dual + targets)
         mean_p, mean_y = probabilities @ mass, targets @ weights / jnp.sum(weights * tags)
+        # The share of p that is kept is the largest for which mean(y) - keep mean(p) has no negative entry.
         keep = jnp.min(jnp.where(mean_p > mean_y, mean_y / jnp.where(mean_p > 0, mean_p, 1.0), 1.0))
         correction = jnp.maximum(mean_y - keep * mean_p, 0.0)
         return tags[None, :] * self._simplex(keep * probabilities + correction[:, None]) - targets

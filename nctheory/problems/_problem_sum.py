@@ -17,7 +17,7 @@ from nctheory.problems._scales import Scales
 class ProblemSum(Problem):
     """The sum of problems that share no parameters; every leaf of the parameters has the members as its leading axis.
 
-    Built by `problem_sum`. Its minimisers are the tuples of the members' minimisers, its symmetry is theirs.
+    It is built by `problem_sum`. Its minimisers are the tuples of the members' minimisers, and its symmetry is theirs.
     """
 
     members: Problem
@@ -58,6 +58,7 @@ class ProblemSum(Problem):
         select = jnp.eye(self.number)
 
         def spread(leaf: Array) -> Array:
+            # Tangent t of member b becomes a tangent of the sum, with a members' axis c on which it is zero but at c = b.
             wide = jnp.einsum("bt...,bc->btc...", leaf, select)
             return wide.reshape(-1, *wide.shape[2:])
 
@@ -85,6 +86,7 @@ def problem_sum(problems: Sequence[Problem]) -> ProblemSum:
     members = list(problems)
     if not members:
         raise ValueError("problems: expected at least one, got none")
+    # Types and static fields are in the structure of a problem, and shapes in its leaves.
     first = jax.tree.structure(members[0])
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves(members[0])]
     for index, problem in enumerate(members[1:], start=1):

@@ -39,6 +39,7 @@ def intermediate_terms(columns: Callable[[Array], Array], logits: Array) -> Arra
         (result,) = _walk(program, [logits], rounded)
         return result, found
 
+    # With each result r times a factor that is 1, the derivative of sum_j w_j l_j by that factor is r sum_j w_j dl_j/dr.
     ones = [jnp.ones(x.shape, x.dtype) for x in jax.eval_shape(lambda: moved(None)[1])]
     _, pull = jax.vjp(lambda factors: moved(factors)[0], ones)
 
@@ -64,9 +65,11 @@ def _walk(program: ClosedJaxpr, arguments: list[Any], rounded: Callable[[Array],
         if name in _WALKED:
             found = _walk(step.params.get("jaxpr") or step.params["call_jaxpr"], list(map(read, step.invars)), rounded)
         else:
+            # A primitive is evaluated as a program of one step, so that JAX knows its derivative.
             variables = list(dict.fromkeys(a for a in step.invars if not isinstance(a, Literal)))
             alone = inner.replace(constvars=[], invars=variables, outvars=step.outvars, eqns=[step])
             found = jaxpr_as_fun(ClosedJaxpr(alone, []))(*map(read, variables))
+            # Only floats are rounded, and only by primitives that compute.
             if name not in _EXACT:
                 found = [rounded(x) if jnp.issubdtype(x.dtype, jnp.floating) else x for x in found]
         known.update(zip(step.outvars, found, strict=True))

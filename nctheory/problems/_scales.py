@@ -15,18 +15,18 @@ class Scales(NamedTuple):
     """Characteristic scales of a problem: $f(x)=s\\,g(x/r)$ has those of g, with `length` times r and `gradient` times s/r."""
 
     length: Scalar
-    """Of an entry of the parameters."""
+    """The scale of an entry of the parameters."""
     gradient: Scalar
-    """Of an entry of the gradient there."""
+    """The scale of an entry of the gradient there."""
 
     @property
     def value(self) -> Scalar:
-        """Of a difference of the objective."""
+        """The scale of a difference of the objective."""
         return self.gradient * self.length
 
 
 ORDINARY = Scales(np.float64(1.0), np.float64(1.0))
-"""Of problems that are posed in ordinary numbers."""
+"""The scales of problems that are posed in ordinary numbers."""
 
 
 def nearest_scale(size: Array | float, bits: int = COARSE) -> Scalar:
@@ -40,5 +40,6 @@ def nearest_scale(size: Array | float, bits: int = COARSE) -> Scalar:
     xp: Any = jnp if is_traced(size) else np
     size = xp.asarray(size, np.float64)
     known = xp.isfinite(size) & (size > 0)
+    # The exponent is the multiple of `bits` nearest to log2 of the size; the power itself is exact.
     exponent = bits * xp.round(xp.log2(xp.where(known, size, 1.0)) / bits).astype(np.int32)
     return xp.ldexp(xp.ones_like(size), exponent)

@@ -32,6 +32,7 @@ def class_means(features: Float[Array, "*batch d N"], labels: Labels, classes: i
     [[2.0, 5.0]]
     """
     member = _membership(labels, classes, features.dtype)
+    # A column of the membership matrix over the size of its class averages the samples of that class.
     return features @ (member / jnp.maximum(jnp.sum(member, axis=0, keepdims=True), 1))
 
 
@@ -47,7 +48,7 @@ def within_class_variability(
     r"""NC1: $\mathrm{tr}(\Sigma_W\Sigma_B^\dagger)/K$ with $\Sigma_W$ the mean over samples of
     $(h_i-\mu_{y_i})(h_i-\mu_{y_i})^\top$ and $\Sigma_B$ the mean over classes of $(\mu_k-\bar\mu)(\mu_k-\bar\mu)^\top$.
 
-    0 at exact collapse, and 0 at zero features (the pseudo-inverse of 0 is 0). Papyan, Han, Donoho, PNAS 2020.
+    It is 0 at exact collapse, and at zero features (the pseudo-inverse of 0 is 0). Papyan, Han, Donoho, PNAS 2020.
 
     >>> import jax.numpy as jnp
     >>> features = jnp.array([[1.0, 1.0, -1.0, -1.0]])
@@ -59,6 +60,7 @@ def within_class_variability(
     centred = _centred_means(features, labels, classes)
     # tr(D D^T (M M^T)^+) = |M^+ D|_F^2; the pseudo-inverse has a derivative rule without eigenvalue gaps.
     spread = jnp.linalg.pinv(centred, rtol=100 * jnp.finfo(features.dtype).eps) @ deviations
+    # Sigma_W = D D^T/N and Sigma_B^+ = K (M M^T)^+, so that of 1/N, K and the 1/K of the measure 1/N is left.
     return jnp.sum(spread**2, axis=(-2, -1)) / features.shape[-1]
 
 
@@ -79,12 +81,13 @@ def _distance(x: Array, y: Array) -> Array:
 def distance_to_frame(vectors: Float[Array, "*batch d K"], gram: Float[Array, "K K"]) -> Float[Array, "*batch"]:
     r"""NC2 against any frame: $\big|M^\top M/|M^\top M|_F-G/|G|_F\big|_F$ for columns M and a target Gram matrix G.
 
-    Between 0 and 2; 1 at zero vectors.
+    It lies between 0 and 2, and is 1 at zero vectors.
 
     >>> import numpy as np
     >>> float(distance_to_frame(2.0 * np.eye(3), np.eye(3))), float(distance_to_frame(np.zeros((3, 3)), np.eye(3)))
     (0.0, 1.0)
     """
+    # Both Gram matrices are compared at norm one, so that no scale counts.
     observed = _unit(jnp.swapaxes(vectors, -1, -2) @ vectors)
     return _distance(observed, jnp.broadcast_to(_unit(gram.astype(vectors.dtype)), observed.shape))
 
@@ -95,8 +98,8 @@ def distance_to_simplex_etf(
 ) -> Float[Array, "*batch"]:
     """NC2: distance of the globally centred class means' normalised Gram matrix from that of a simplex ETF.
 
-    0 exactly at a simplex ETF of any scale; 1 at zero features. Papyan, Han, Donoho, PNAS 2020; this norm after Zhu et
-    al., NeurIPS 2021.
+    It is 0 exactly at a simplex ETF of any scale, and 1 at zero features. Papyan, Han, Donoho, PNAS 2020; this norm after
+    Zhu et al., NeurIPS 2021.
 
     >>> import jax.numpy as jnp
     >>> round(float(distance_to_simplex_etf(jnp.array([[1.0, -1.0]]), jnp.array([0, 1]), 2)), 6)
@@ -109,9 +112,10 @@ def distance_to_simplex_etf(
 def self_duality_distance(
     classifier: Float[Array, "*#batch K d"], features: Float[Array, "*batch d N"], labels: Labels, classes: int
 ) -> Float[Array, "*batch"]:
-    r"""NC3: $\big|W^\top/|W|_F-M/|M|_F\big|_F$ with M the globally centred class means; 0 where either and both vanish.
+    r"""NC3: $\big|W^\top/|W|_F-M/|M|_F\big|_F$ with M the globally centred class means.
 
-    For an orthogonal frame the rows of W are not centred; centre them first to compare.
+    It is 1 where one of W and M vanishes, and 0 where both do. For an orthogonal frame the rows of W are not centred; centre
+    them first to compare.
 
     >>> import jax.numpy as jnp
     >>> float(self_duality_distance(jnp.array([[2.0], [-2.0]]), jnp.array([[1.0, -1.0]]), jnp.array([0, 1]), 2))
@@ -134,6 +138,7 @@ def nearest_centre_agreement(
     1.0
     """
     means = class_means(features, labels, classes)
+    # The squared distances |h_i - mu_k|^2 are K x N.
     squared = jnp.sum((features[..., :, None, :] - means[..., :, :, None]) ** 2, axis=-3)
     agree = jnp.argmax(logits, axis=-2) == jnp.argmin(squared, axis=-2)
     return jnp.mean(agree.astype(features.dtype), axis=-1)
@@ -148,6 +153,7 @@ def margin(logits: Float[Array, "*batch K N"], labels: Labels) -> Float[Array, "
     1.0
     """
     labels = jnp.asarray(labels)
+    # The label's logit is one entry of its column, and the maximum is over all others.
     own = jnp.broadcast_to(jnp.arange(logits.shape[-2])[:, None] == labels[None, :], logits.shape)
     right = jnp.sum(jnp.where(own, logits, 0.0), axis=-2)
     wrong = jnp.max(jnp.where(own, -jnp.inf, logits), axis=-2)

@@ -6,10 +6,11 @@ import numpy as np
 
 
 def as_numpy(name: str, values: Any) -> np.ndarray:
-    """A NumPy array of any library's array or of nested lists; of PyTorch's, without its graph and on the host.
+    """A NumPy array of any library's array or of nested lists; a PyTorch tensor is taken off its graph and to the host.
 
     Raises ValueError, naming the argument, for what is no array of real numbers.
     """
+    # A PyTorch tensor, which alone has `detach`, may belong to a graph and lie on another device.
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         if "bfloat16" in str(values.dtype):  # NumPy has no such type
@@ -20,6 +21,7 @@ def as_numpy(name: str, values: Any) -> np.ndarray:
         raise ValueError(f"{name}: expected an array of numbers, got {type(values).__name__} ({failed})") from None
     if "float" in array.dtype.name and array.dtype.kind == "V":  # bfloat16 and narrower, of JAX
         array = array.astype(np.float32)
+    # Complex numbers, strings, records and dates are no real numbers.
     if array.dtype == object or array.dtype.kind in "cSUVMm":
         raise ValueError(f"{name}: expected real numbers, got an array of {array.dtype}")
     return array
@@ -46,6 +48,7 @@ def check_rows(array: np.ndarray, name: str = "features") -> None:
 def as_labels(values: Any, samples: int | None = None, name: str = "labels") -> np.ndarray:
     """N whole numbers; floats are taken where they are whole."""
     array = as_numpy(name, values)
+    # The usual slips are labels as one column or row, and labels as a one-hot matrix.
     if array.ndim == 2 and 1 in array.shape:
         hint = f"; of a column or row give {name}.reshape(-1)"
     elif array.ndim == 2:
@@ -56,6 +59,7 @@ def as_labels(values: Any, samples: int | None = None, name: str = "labels") -> 
         raise ValueError(f"{name}: expected N whole numbers, one a sample, got shape {array.shape}{hint}")
     if samples is not None and array.shape[0] != samples:
         raise ValueError(f"{name}: expected {samples}, one a row of the features, got {array.shape[0]}")
+    # NaN is no whole number either, because it differs from its own rounding.
     if array.dtype.kind == "f":
         if not np.all(array == np.round(array)):
             bad = int(np.flatnonzero(array != np.round(array))[0])
@@ -91,6 +95,7 @@ def as_head(weights: Any, bias: Any, classes: int, width: int) -> tuple[np.ndarr
         return None, None
     w = as_numpy("weights", weights).astype(np.float64)
     if w.shape != (classes, width):
+        # The usual slip is W as d x K, as some frameworks keep it.
         turned = "; it is the transpose of that" if w.shape == (width, classes) and width != classes else ""
         raise ValueError(f"weights: expected K x d = {classes} x {width}, got shape {w.shape}{turned}")
     if not np.all(np.isfinite(w)):

@@ -29,6 +29,7 @@ def measured(function: Callable[P, R]) -> Callable[P, R]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         given = signature.bind(*args, **kwargs)
         arrays = [name for name in given.arguments if name not in _NUMBERS]
+        # Stand-ins keep their dtype, and the program around them decides on the precision.
         traced = any(is_traced(leaf) for leaf in jax.tree.leaves(given.arguments))
         if not traced:
             for name in arrays:
@@ -46,9 +47,11 @@ def _labels(arguments: dict[str, object], first: str) -> np.ndarray:
     if len(columns) < 2:
         raise ValueError(f"{first}: expected at least two axes, got shape {columns}")
     labels = as_labels(arguments["labels"], columns[-1])
+    # A measure without `classes` takes logits, which have one row for each class.
     classes = check_classes(arguments.get("classes", columns[-2]))
     check_range(labels, classes)
     if "classes" in arguments:
+        # A measure with `classes` takes class means, so that every class needs a sample.
         missing = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
         if missing.size:
             raise ValueError(f"labels: expected samples of all {classes} classes, got none of class {missing[0]}")

@@ -19,7 +19,7 @@ BATCH = 8_192
 
 @shown()
 class NCMetrics(NamedTuple):
-    r"""Collapse metrics in float64; of several layers with a leading axis `layers`, and K is of the classes with samples.
+    r"""Collapse metrics in float64, with a leading axis `layers` for several layers; K counts the classes with samples.
 
     With class means $\mu_k$, their mean $\bar\mu$, $\Sigma_W=\frac1N\sum_i(h_i-\mu_{y_i})(h_i-\mu_{y_i})^\top$,
     $\Sigma_B=\frac1K\sum_k(\mu_k-\bar\mu)(\mu_k-\bar\mu)^\top$, $\Sigma_k$ the covariance of class k and
@@ -90,18 +90,16 @@ def nc_metrics(
 ) -> NCMetrics:
     r"""All collapse metrics of features, N x d with one row a sample, under whole-number labels 0..K-1.
 
-    Any library's arrays, of any float or integer dtype; everything is computed in float64, whatever the settings of JAX, in
-    blocks of rows. Several layers come as a list or dict of feature arrays (classifiers likewise; a single one is that of the
-    last layer), and all metrics get a leading axis `layers`. In the place of features `Moments` may be given (and no
-    labels), of data that come in batches; NC4, errors and margins, which need the samples again, are then those of a
-    `ReadOut` of yours.
+    Arrays of any library and of any float or integer dtype are taken, and all is computed in float64, in blocks of rows,
+    whatever the settings of JAX. Several layers come as a list or dict of feature arrays (classifiers likewise; a single one
+    is that of the last layer), and all metrics get a leading axis `layers`. `Moments` of data in batches may be given in the
+    place of features and labels; NC4, errors and margins, which need the samples again, then come from `ReadOut`.
 
-    `target` is what `nc2` compares with: "simplex_etf", "orthogonal_frame", a Gram matrix of the class means, or "minimiser",
+    `target` is what `nc2` compares with: "simplex_etf", "orthogonal_frame", a Gram matrix of class means, or "minimiser",
     the global minimum of the unconstrained-feature model with these class counts, `loss`, `weight_decay` (lambda_W,
-    lambda_H) and `bias_decay` (see `global_minimum`), whatever the imbalance. `centred` says whether means, and the target,
-    are centred first; by default only for a simplex ETF. `ignore` is a label that marks samples to be left out; `classes`
-    defaults to the rows of the weights or the largest label plus one; a class without samples is refused unless
-    `absent="omit"`.
+    lambda_H) and `bias_decay` (see `global_minimum`), whatever the imbalance. `centred` says whether means and target are
+    centred first; by default only for a simplex ETF. `ignore` is the label of samples to be left out; `classes` defaults to
+    the rows of the weights or the largest label plus one; a class without samples is refused unless `absent="omit"`.
 
     Raises ValueError, naming the argument, for bad input, and NoClosedForm where no theorem covers the minimiser.
 
@@ -227,7 +225,7 @@ def _of_moments(moments: Moments, present: np.ndarray, aim: Target, centred: boo
     # A mean is known to rounding of its own size, and singular values to rounding of the largest.
     least = EPS * (4.0 * np.sqrt(classes) * np.linalg.norm(means, axis=1).max() + max(shifted.shape) * singular.max())
     kept = singular > least
-    # With M = U S V^T the centred means, Sigma_B^+ / K = U S^-2 U^T.
+    # With M = U S V^T the centred means, Sigma_B^+ / K = U S^-2 U^T, so that tr(A Sigma_B^+) / K = tr(S^-1 U^T A U S^-1).
     sharp = left[:, kept] / singular[kept]
     along = None if scatter is None else np.einsum("dr,kde,er->k", sharp, scatter, sharp, optimize=True) / counts
     shown, gram = (shifted, _centred_gram(aim.means)) if centred else (means, aim.means)
@@ -238,9 +236,7 @@ def _of_moments(moments: Moments, present: np.ndarray, aim: Target, centred: boo
         "nc1": float(np.einsum("dr,de,er->", sharp, moments.within, sharp, optimize=True) / counts.sum()),
         "nc1_rank": int(kept.sum()),
         "nc1_by_class": np.full(classes, np.nan) if along is None else along,
-        "trace_ratio": float(
-            _ratio(moments.traces[present].sum() / counts.sum(), np.sum(shifted**2) / classes)
-        ),
+        "trace_ratio": float(_ratio(moments.traces[present].sum() / counts.sum(), np.sum(shifted**2) / classes)),
         "nc2": _gram_distance(shown @ shown.T, gram),
         "norm_spread": float(_ratio(np.std(norms), np.mean(norms))),
         "angle_spread": float(np.mean(np.abs(cosines + 1.0 / (classes - 1)))),
@@ -276,6 +272,7 @@ def _pairs(
         squared = np.sum(apart**2, axis=1)
         plain[k] = np.mean(_ratio(variances[k] + variances[others], 2.0 * squared))
         if scatter is not None:
+            # u^T Sigma_k u/|mu_k - mu_j|^2 has the squared distance twice below: once for the length of u.
             along = np.sum((apart @ scatter[k]) * apart, axis=1) / counts[k]
             directed[k] = np.mean(_ratio(_ratio(along, squared), squared))
     return plain, directed
@@ -299,5 +296,5 @@ def _gram_distance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _centred_gram(gram: np.ndarray) -> np.ndarray:
-    """That of the same vectors less their mean."""
+    """The Gram matrix of the same vectors less their mean, PGP with P = I - 11^T/K."""
     return gram - gram.mean(axis=0) - gram.mean(axis=1)[:, None] + gram.mean()

@@ -45,7 +45,9 @@ class Moments:
         if self._means is not None and x.shape[1] != self.width:
             raise ValueError(f"features: expected {self.width} columns as in the batches before, got {x.shape[1]}")
         kept = np.arange(y.size) if self.ignore is None else np.flatnonzero(y != self.ignore)
+        # The label of samples to be left out need not be one of the classes.
         check_range(np.where(y == self.ignore, 0, y), self.classes)
+        # Sorted by class, the samples of each class are one block of rows.
         rows = kept[np.argsort(y[kept], kind="stable")]
         x, counts = x[rows], np.bincount(y[kept], minlength=self.classes)  # a copy, which is centred in place below
         means = self._means_of(x, counts, rows)
@@ -55,11 +57,13 @@ class Moments:
         for label in np.flatnonzero(counts):
             block = x[begin : begin + counts[label]]
             begin += counts[label]
+            # Squares are summed of deviations from the batch's own class means, so that an offset costs no digits.
             block -= means[label]
             traces[label] = np.vdot(block, block)
             if per_class:
                 scatter[label] = block.T @ block
         if not per_class:
+            # All rows are deviations by now, so that one product is the sum over the classes.
             scatter[0] = x.T @ x
         self._merge(counts, means, scatter, traces)
         return self
@@ -119,6 +123,7 @@ class Moments:
         return self._traces
 
     def _keeps_classes(self, width: int) -> bool:
+        # The first batch decides for all, unless `per_class` does.
         if self._scatter is not None:
             return len(self._scatter) == self.classes
         return self.classes * width**2 <= MAX_CLASS_COVARIANCES if self._asked is None else self._asked
@@ -128,8 +133,10 @@ class Moments:
         present = np.flatnonzero(counts)
         means = np.zeros((self.classes, x.shape[1]))
         if present.size:
+            # `reduceat` adds up the rows from the first of each class to the first of the next.
             begins = np.concatenate([[0], np.cumsum(counts[present])[:-1]])
             means[present] = np.add.reduceat(x, begins, axis=0) / counts[present][:, None]
+        # A number that is not finite shows in the mean of its class, so that the rows are searched only where one does.
         if not np.all(np.isfinite(means)):
             bad = rows[~np.all(np.isfinite(x), axis=1)]
             where = f"row {int(bad.min())} is not" if bad.size else "their sums overflow"
@@ -143,6 +150,7 @@ class Moments:
                 np.array(one) for one in (self.counts + counts, means, scatter, traces)
             )
             return
+        # With a for what is held and b for what comes in, step is m_b - m_a, share n_b/(n_a + n_b) and weight n_a share.
         both = self.counts + counts
         step = np.where((counts > 0)[:, None], means - self._means, 0.0)
         share = counts / np.maximum(both, 1)
@@ -153,6 +161,7 @@ class Moments:
         else:
             self._scatter[0] += scatter[0] + (step * weight[:, None]).T @ step
         self._traces += traces + weight * np.sum(step**2, axis=1)
+        # The mean of both is m_a + n_b/(n_a + n_b) (m_b - m_a), which for a new class is m_b.
         self._means += share[:, None] * step
         self.counts = both
 

@@ -24,6 +24,7 @@ class ReadOut:
     def __init__(self, moments: Moments, weights: Any = None, bias: Any = None) -> None:
         self._means = moments.means.copy()
         self._absent = moments.counts == 0
+        # The mean of the class means stands for the offset that all features have in common.
         self._centre = self._means[~self._absent].mean(axis=0)
         self._ignore, self.classes = moments.ignore, moments.classes
         self.weights, self.bias = as_head(weights, bias, moments.classes, moments.width)
@@ -32,7 +33,7 @@ class ReadOut:
         """Least margin z_y - max_{j != y} z_j of each class; inf for a class without samples."""
 
     def add(self, features: Any, labels: Any) -> "ReadOut":
-        """Take a batch in, and return the same."""
+        """Take a batch in, and return the read-out itself."""
         x = as_features(features)
         y = as_labels(labels, x.shape[0])
         if x.shape[1] != self._means.shape[1]:
@@ -43,6 +44,7 @@ class ReadOut:
         # |h - m|^2 up to |h|^2, about the centre of the means: an offset of all features costs no digits.
         means = self._means - self._centre
         distances = np.sum(means**2, axis=1) - 2.0 * ((x - self._centre) @ means.T)
+        # A class without samples has no mean that a sample could be near.
         distances[:, self._absent] = np.inf
         nearest = np.argmin(distances, axis=1)
         self.samples += y.size
@@ -54,6 +56,7 @@ class ReadOut:
             self._wrong += int(np.sum(decided != y))
             rows = np.arange(y.size)
             own = logits[rows, y]
+            # With the label's own logit taken out, the largest one left is that of the others.
             logits[rows, y] = -np.inf
             np.minimum.at(self.margin_by_class, y, own - np.max(logits, axis=1))
         return self

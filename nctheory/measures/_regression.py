@@ -1,7 +1,7 @@
 """NRC1-NRC3, the measures of neural regression collapse, batched over leading axes, defined at collapse and at zero.
 
-Features are (…, d, M), classifiers W (…, n, d) with n the dimension of the targets. Computed in
-float64 unless traced.
+Features are (…, d, M), classifiers W (…, n, d) with n the dimension of the targets. Everything is computed in float64
+unless it is traced.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ def principal_subspace_error(features: Float[Array, "*batch d M"], rank: int) ->
     r"""NRC1: $\frac1M\sum_i|\tilde h_i-P\tilde h_i|^2$ with $\tilde h_i=(h_i-\bar h)/|h_i-\bar h|$ and P the projection onto
     the first n = `rank` principal components of the features.
 
-    Between 0 and 1; 0 at collapse, and 0 at zero features (0/|0| is 0). Raises ValueError for a rank below 1.
+    It lies between 0 and 1, and is 0 at collapse and at zero features (0/|0| is 0). Raises ValueError for a rank below 1.
     Andriopoulos et al., NeurIPS 2024.
 
     >>> import jax.numpy as jnp
@@ -29,12 +29,14 @@ def principal_subspace_error(features: Float[Array, "*batch d M"], rank: int) ->
     """
     if rank < 1:
         raise ValueError(f"rank: expected the dimension of the targets, at least 1, got {rank}")
+    # The first d components are all of space, and nothing is off it.
     if rank >= features.shape[-2]:
         return jnp.zeros(features.shape[:-2], features.dtype)
     centred = features - jnp.mean(features, axis=-1, keepdims=True)
     largest = jnp.max(jnp.abs(centred), axis=(-2, -1), keepdims=True)
     # Only the directions count; without the scale, squares of tiny features would be zero.
     safe = centred / jax.lax.stop_gradient(jnp.where(largest > 0, largest, 1.0))
+    # Principal components are the leading eigenvectors of sum_i (h_i - mean h)(h_i - mean h)^T.
     projector = _leading_projector(safe @ jnp.swapaxes(safe, -1, -2), rank)
     return _mean_error(safe, projector)
 
@@ -46,7 +48,7 @@ def weight_subspace_error(
     r"""NRC2: $\frac1M\sum_i|\tilde h_i-P\tilde h_i|^2$ with $\tilde h_i=(h_i-\bar h)/|h_i-\bar h|$ and P the projection onto
     the span of the rows of W.
 
-    Between 0 and 1; 0 at collapse and at zero features, 1 at W = 0 where the features are not zero.
+    It lies between 0 and 1, and is 0 at collapse and at zero features, and 1 at W = 0 where the features are not zero.
     Andriopoulos et al., NeurIPS 2024.
 
     >>> import jax.numpy as jnp
@@ -56,6 +58,7 @@ def weight_subspace_error(
     """
     centred = features - jnp.mean(features, axis=-1, keepdims=True)
     unit = _unit(classifier)
+    # W^+ W projects onto the span of the rows of W, whatever the scale of W.
     projector = jnp.linalg.pinv(unit, rtol=100 * jnp.finfo(features.dtype).eps) @ unit
     batch = jnp.broadcast_shapes(classifier.shape[:-2], features.shape[:-2])
     return _mean_error(jnp.broadcast_to(centred, (*batch, *centred.shape[-2:])), projector)
@@ -67,9 +70,9 @@ def regression_gram_distance(
 ) -> Float[Array, "*batch"]:
     r"""NRC3: $\big|WW^\top/|WW^\top|_F-A/|A|_F\big|_F^2$ with $A=(\Sigma^{1/2}-\gamma^{1/2}I)_+$, $\Sigma$ = `covariance`.
 
-    Between 0 and 2 (A is positive semidefinite); 1 where W or A is zero. The paper takes gamma below the least eigenvalue
-    of $\Sigma$, where the positive part changes nothing; in the unconstrained-feature model gamma is
-    $c=\lambda_W\lambda_H$. Differentiable in W and gamma, not in $\Sigma$, which is data.
+    It lies between 0 and 2 (A is positive semidefinite), and is 1 where W or A is zero. The paper takes gamma below the
+    least eigenvalue of $\Sigma$, where the positive part changes nothing; in the unconstrained-feature model gamma is
+    $c=\lambda_W\lambda_H$. It is differentiable in W and gamma, not in $\Sigma$, which is data.
     Andriopoulos et al., NeurIPS 2024.
 
     >>> import jax.numpy as jnp
@@ -78,6 +81,7 @@ def regression_gram_distance(
     True
     """
     eigenvalues, vectors = jnp.linalg.eigh(jax.lax.stop_gradient(covariance.astype(classifier.dtype)))
+    # A has the eigenvectors of Sigma, with the eigenvalues (l^(1/2) - gamma^(1/2))_+.
     kept = jnp.sqrt(jnp.maximum(eigenvalues, 0.0)) - jnp.sqrt(jnp.asarray(gamma, classifier.dtype))
     target = (vectors * jnp.maximum(kept, 0.0)[None, :]) @ vectors.T
     observed = _unit(classifier @ jnp.swapaxes(classifier, -1, -2))
@@ -112,5 +116,6 @@ def _leading_projector_jvp(rank: int, primals: tuple[Array], tangents: tuple[Arr
     gap = jnp.abs(values[..., :, None] - values[..., None, :])
     usable = across & (gap > 100 * jnp.finfo(values.dtype).eps * jnp.abs(values[..., -1:, None]))
     rate = jnp.where(usable, 1.0 / jnp.where(usable, gap, 1.0), 0.0)
+    # (V^T dP V)_ij = (V^T dC V)_ij/|l_i - l_j| where the eigenvalues are on either side of the cut, and 0 elsewhere.
     turned = jnp.swapaxes(vectors, -1, -2) @ tangents[0] @ vectors
     return top @ jnp.swapaxes(top, -1, -2), vectors @ (rate * turned) @ jnp.swapaxes(vectors, -1, -2)

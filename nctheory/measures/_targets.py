@@ -39,6 +39,7 @@ def target_of(
         gram = as_numpy("target", target).astype(np.float64)
         if gram.shape != (classes, classes):
             raise ValueError(f"target: expected a Gram matrix of K x K = {classes} x {classes}, got shape {gram.shape}")
+        # Symmetry is asked for as far as single precision can hold it.
         size = np.linalg.norm(gram)
         if not np.isfinite(size) or np.linalg.norm(gram - gram.T) > 1e-6 * size:
             raise ValueError("target: expected a symmetric Gram matrix of finite numbers")
@@ -55,6 +56,7 @@ def target_of(
         raise ValueError(f"target: loss, weight_decay and bias_decay are those of 'minimiser', got {target!r}")
     if target == "orthogonal_frame":
         return Target(np.eye(classes), np.eye(classes), False)
+    # Up to scale the Gram matrix of a simplex ETF is I - 11^T/K.
     simplex = np.eye(classes) - 1.0 / classes
     return Target(simplex, simplex, True)
 
@@ -73,5 +75,6 @@ def _minimiser(
     problem = class_mean_chain(
         sizes=sizes, widths=(width, len(sizes)), loss=loss, weight_decay=tuple(weight_decay), bias=bias_decay
     )
+    # Theorems read the class counts, which `class_mean_chain` leaves out.
     found = global_minimum(dataclasses.replace(problem, counts=sizes))
     return Target(np.asarray(found.gram_features), np.asarray(found.gram_weights), False)

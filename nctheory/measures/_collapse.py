@@ -122,6 +122,7 @@ def self_duality_distance(
     0.0
     """
     centred = _centred_means(features, labels, classes)
+    # W^T is d x K, as the centred means are, and is repeated over their leading axes.
     rows = jnp.broadcast_to(jnp.swapaxes(classifier, -1, -2), centred.shape)
     return _distance(_unit(rows), _unit(centred))
 

@@ -129,6 +129,7 @@ def read_head(
     y = as_labels(labels, x.shape[0])
     if weights is None or as_numpy("weights", weights).ndim != 2:
         raise ValueError("weights: expected K x d, one row a class")
+    # The rows of W say how many classes there are.
     classes = as_numpy("weights", weights).shape[0]
     w, b = as_head(weights, bias, classes, x.shape[1])
     check_range(y, classes)

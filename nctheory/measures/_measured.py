@@ -35,6 +35,7 @@ def measured(function: Callable[P, R]) -> Callable[P, R]:
             for name in arrays:
                 given.arguments[name] = as_numpy(name, given.arguments[name]).astype(np.float64)
         if "labels" in given.arguments and not is_traced(given.arguments["labels"]):
+            # Labels that are numbers are checked even where the features are traced.
             given.arguments["labels"] = _labels(given.arguments, arrays[0])
         return (function if traced else float64(function))(*given.args, **given.kwargs)
 

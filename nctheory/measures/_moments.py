@@ -74,6 +74,7 @@ class Moments:
             return NotImplemented
         if other.classes != self.classes:
             raise ValueError(f"moments: expected the same number of classes, got {self.classes} and {other.classes}")
+        # Where one side has seen no batch, the moments of both are those of the other.
         if self._means is None or other._means is None:
             return (self if other._means is None else other)._copy()
         if other.width != self.width:

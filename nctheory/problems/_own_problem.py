@@ -30,6 +30,7 @@ def _check(structure: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -> N
                 "jax.random.normal(key, shape, jnp.float64), or of an array x x.astype(jnp.float64)"
             )
     with jax.enable_x64(True):
+        # The objective is traced at stand-ins for the start, and in float64, as it will be computed.
         value = jax.eval_shape(
             lambda numbers, point: jax.tree.unflatten(structure, numbers).objective(point), values, start
         )

@@ -1,9 +1,12 @@
 """Problem tables and small tools shared by the tests."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jaxtyping
 import numpy as np
 
 import nctheory as nct
@@ -23,6 +26,16 @@ def usual_environment() -> dict[str, str]:
     others = os.environ["XLA_FLAGS"].replace(LIGHT_FLAGS, "").strip()
     kept = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     return {**kept, "XLA_FLAGS": others} if others else kept  # the compiler takes a blank for the name of a file
+
+
+@contextlib.contextmanager
+def unchecked_types() -> Iterator[None]:
+    """Within it arguments of a wrong type come as far as they do in a user's process, where nothing checks annotations."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def model(loss: str | nct.Loss = "mse", counts=(3, 2, 1), dim=3, decay=(0.03, 0.05), bias=None):

@@ -12,6 +12,7 @@ import scipy.stats
 
 import nctheory as nct
 from nctheory.theorems import Run, TheoremFileError, corrected_bounds, failure_bound
+from tests.helpers import unchecked_types
 from tests.small_theorems import SCHEMA, small_theorem
 
 
@@ -173,7 +174,10 @@ def test_theorem_files(tmp_path, monkeypatch):
     (tmp_path / "empty.py").write_text("x = 1\n")
     with pytest.raises(TheoremFileError, match="registers no theorem"):
         nct.theorems.load_theorem_file(tmp_path / "empty.py")
-    with pytest.raises(ValueError, match=r"got Diagram; it is registered by nctheory\.phase\.register_diagram"):
+    with (
+        unchecked_types(),
+        pytest.raises(ValueError, match=r"got Diagram; it is registered by nctheory\.phase\.register_diagram"),
+    ):
         nct.register(nct.phase.diagrams()["mse-collapse"])
     with monkeypatch.context() as patch:
         patch.chdir(tmp_path)

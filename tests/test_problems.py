@@ -11,7 +11,7 @@ import pytest
 
 import nctheory as nct
 from nctheory.problems import Problem, internal_spaces, size
-from tests.helpers import BIASES, LOSSES, brute_force_hessian, first, model, random_points
+from tests.helpers import BIASES, LOSSES, brute_force_hessian, first, model, random_points, unchecked_types
 
 CHAINS = {
     "two factors": lambda loss, bias: model(loss, bias=bias),
@@ -264,12 +264,12 @@ def test_the_gauge_penalty_sees_the_orbit_and_nothing_else(widths, bias):
 )
 def test_one_number_in_the_place_of_several_is_named(change, message):
     good = dict(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
-    with pytest.raises(ValueError, match=message):
+    with unchecked_types(), pytest.raises(ValueError, match=message):
         nct.unconstrained_features(**(good | change))
     chain = dict(widths=(2, 2), counts=(2, 2), loss="mse", weight_decay=(0.1, 0.1))
-    with pytest.raises(ValueError, match="expected a sequence"):
+    with unchecked_types(), pytest.raises(ValueError, match="expected a sequence"):
         nct.deep_linear(**(chain | change))
-    with pytest.raises(ValueError, match="widths: expected a sequence"):
+    with unchecked_types(), pytest.raises(ValueError, match="widths: expected a sequence"):
         nct.deep_linear(**(chain | {"widths": 2}))
 
 
@@ -299,5 +299,5 @@ class OfThreeNumbers(nct.Problem):
     ],
 )
 def test_what_is_no_problem_is_refused_before_it_is_solved(problem, message):
-    with pytest.raises(ValueError, match=message):
+    with unchecked_types(), pytest.raises(ValueError, match=message):
         nct.solve(problem, seeds=2)

@@ -104,6 +104,7 @@ BAD = [
     (dict(features=H + 1j), "features: expected real numbers, got an array of complex128"),
     (dict(features=np.where(H[5, 1] == H, np.nan, H)), "features: expected finite numbers; row 5 is not"),
     (dict(features=np.where(H[5, 1] == H, np.inf, H)), "features: expected finite numbers; row 5 is not"),
+    (dict(labels=np.where(LABELS == 3, np.inf, LABELS)), "labels: expected whole numbers, got inf at position 18"),
     (dict(features=H[:0], labels=LABELS[:0]), "features: expected at least one sample, got none"),
     (dict(weights=np.ones((2, 2))), "labels: expected 0 to 1 for 2 classes, got 2 at position 12"),
     (dict(weights=np.ones((4, 3))), "weights: expected K x d = 4 x 2, got shape (4, 3)"),
@@ -159,6 +160,16 @@ def test_the_batched_measures_check_their_labels(name, labels, message):
         getattr(nct.measures, name)(*head, H.T, labels, 4)
     with pytest.raises(ValueError, match="labels: expected 0 to 3"):
         nct.measures.margin(np.ones((4, 24)), LABELS + 1)
+
+
+def test_a_sum_with_moments_of_nothing_keeps_the_mark_of_the_first():
+    seen = nct.Moments(4).add(H, LABELS)
+    both = nct.Moments(4, ignore=-1) + seen
+    np.testing.assert_array_equal(both.means, seen.means)
+    marked = np.where(LABELS == 3, -1, LABELS)
+    assert both.add(H, marked).samples == 24 + 18
+    with pytest.raises(ValueError, match="ignore=-1"):
+        (seen + nct.Moments(4, ignore=-1)).add(H, marked)
 
 
 def test_moments_that_do_not_fit_are_refused_and_leave_nothing_behind():

@@ -61,8 +61,9 @@ def as_labels(values: Any, samples: int | None = None, name: str = "labels") -> 
         raise ValueError(f"{name}: expected {samples}, one a row of the features, got {array.shape[0]}")
     # NaN is no whole number either, because it differs from its own rounding.
     if array.dtype.kind == "f":
-        if not np.all(array == np.round(array)):
-            bad = int(np.flatnonzero(array != np.round(array))[0])
+        whole = np.isfinite(array) & (array == np.round(array))
+        if not np.all(whole):
+            bad = int(np.flatnonzero(~whole)[0])
             raise ValueError(f"{name}: expected whole numbers, got {array[bad]} at position {bad}")
     elif array.dtype.kind not in "iub":
         raise ValueError(f"{name}: expected whole numbers, got {array.dtype}")

@@ -74,9 +74,11 @@ class Moments:
             return NotImplemented
         if other.classes != self.classes:
             raise ValueError(f"moments: expected the same number of classes, got {self.classes} and {other.classes}")
-        # Where one side has seen no batch, the moments of both are those of the other.
+        # Where one side has seen no batch, the moments of both are those of the other; the settings stay those of the first.
         if self._means is None or other._means is None:
-            return (self if other._means is None else other)._copy()
+            one = (self if other._means is None else other)._copy()
+            one.ignore = self.ignore
+            return one
         if other.width != self.width:
             raise ValueError(f"moments: expected features of one width, got {self.width} and {other.width}")
         one = self._copy()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -174,11 +175,10 @@ def test_theorem_files(tmp_path, monkeypatch):
     (tmp_path / "empty.py").write_text("x = 1\n")
     with pytest.raises(TheoremFileError, match="registers no theorem"):
         nct.theorems.load_theorem_file(tmp_path / "empty.py")
-    with (
-        unchecked_types(),
-        pytest.raises(ValueError, match=r"got Diagram; it is registered by nctheory\.phase\.register_diagram"),
-    ):
-        nct.register(nct.phase.diagrams()["mse-collapse"])
+    diagrams: dict[str, Any] = dict(nct.phase.diagrams())
+    told = r"got Diagram; it is registered by nctheory\.phase\.register_diagram"
+    with unchecked_types(), pytest.raises(ValueError, match=told):
+        nct.register(diagrams["mse-collapse"])
     with monkeypatch.context() as patch:
         patch.chdir(tmp_path)
         with pytest.raises(ValueError, match=r"unknown identifier 'empty'; did you mean the file empty\.py\?"):

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
@@ -21,7 +22,7 @@ def network(rng, width=5, noise=0.2):
     return features, LABELS, weights + 0.1 * rng.normal(size=(3, width))
 
 
-def by_cvxpy(loss, fit=None, penalty=None, bias=False):
+def by_cvxpy(loss, fit=0.0, penalty=None, bias=False):
     """The least nuclear norm at which the fit is reached, or the least fit + penalty x nuclear norm."""
     z, b = cp.Variable((3, 3)), cp.Variable((3, 1)) if bias else np.zeros((3, 1))
     share = np.array(COUNTS) / sum(COUNTS)
@@ -33,12 +34,14 @@ def by_cvxpy(loss, fit=None, penalty=None, bias=False):
     mean = sum(share[k] * losses[k] for k in range(3))
     nuclear = cp.normNuc(z @ np.diag(np.sqrt(COUNTS)))
     if penalty is None:
-        problem = cp.Problem(cp.Minimize(nuclear), [mean <= fit])
+        constraints: list[Any] = [mean <= fit]
+        problem = cp.Problem(cp.Minimize(nuclear), constraints)
     else:
         problem = cp.Problem(cp.Minimize(mean + penalty * nuclear))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own
-        return float(problem.solve(solver=cp.SCS, eps=1e-9, max_iters=200_000))
+        least: Any = problem.solve(solver=cp.SCS, eps=1e-9, max_iters=200_000)
+    return float(least)
 
 
 @pytest.mark.parametrize(("loss", "bias"), [("mse", False), ("cross_entropy", False), ("cross_entropy", True)])

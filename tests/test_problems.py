@@ -263,14 +263,14 @@ def test_the_gauge_penalty_sees_the_orbit_and_nothing_else(widths, bias):
     ],
 )
 def test_one_number_in_the_place_of_several_is_named(change, message):
-    good = dict(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    good: dict[str, Any] = dict(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
     with unchecked_types(), pytest.raises(ValueError, match=message):
         nct.unconstrained_features(**(good | change))
-    chain = dict(widths=(2, 2), counts=(2, 2), loss="mse", weight_decay=(0.1, 0.1))
+    chain: dict[str, Any] = dict(widths=(2, 2), counts=(2, 2), loss="mse", weight_decay=(0.1, 0.1))
     with unchecked_types(), pytest.raises(ValueError, match="expected a sequence"):
         nct.deep_linear(**(chain | change))
     with unchecked_types(), pytest.raises(ValueError, match="widths: expected a sequence"):
-        nct.deep_linear(**(chain | {"widths": 2}))
+        nct.deep_linear(**(chain | dict[str, Any](widths=2)))
 
 
 class OfSinglePrecision(nct.Problem):

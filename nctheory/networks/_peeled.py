@@ -180,7 +180,7 @@ class _Model:
 
         def one(pair: Array) -> tuple[Array, ...]:
             found = global_minimum(self.at(pair[0], pair[1]))
-            return tuple(part for part in (found.value, found.product, found.bias) if part is not None)
+            return tuple(jnp.asarray(part) for part in (found.value, found.product, found.bias) if part is not None)
 
         return jax.jit(jax.vmap(one))
 

@@ -30,7 +30,7 @@ def idx(folder: str | Path, name: str | None = None) -> Data:
         if parts[part].ndim != 3:
             raise ValueError(f"{part}: expected images in three axes, got shape {parts[part].shape} in {folder}")
         parts[part] = parts[part] / 255.0
-    return Data(**parts, name=name or Path(folder).name)
+    return Data(**parts, classes=0, name=name or Path(folder).name)
 
 
 def _there(folder: Path, file: str) -> Path:
@@ -108,7 +108,7 @@ def digits(*, key: int = 0, test_share: float = 0.25) -> Data:
     """
     from sklearn.datasets import load_digits
 
-    inputs, labels = load_digits(return_X_y=True)
+    inputs, labels = (np.asarray(part) for part in load_digits(return_X_y=True))
     order = np.random.default_rng(key).permutation(len(labels))
     cut = round((1.0 - test_share) * len(labels))
     train, test = order[:cut], order[cut:]

@@ -157,7 +157,7 @@ def log_axis(axis: Any, at: Sequence[float] | np.ndarray | None = None) -> None:
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
     axis.set_major_locator(_Locator(candidates))
     axis.set_major_formatter(_Formatter())
-    axis.set_minor_locator(NullLocator() if at is not None else LogLocator(subs=np.arange(2.0, 10.0), numticks=12))
+    axis.set_minor_locator(NullLocator() if at is not None else LogLocator(subs=tuple(range(2, 10)), numticks=12))
     axis.set_minor_formatter(NullFormatter())
 
 

@@ -156,7 +156,7 @@ def _infinite_examine(*arguments: Any, **options: Any) -> Any:
     return found._replace(sensitivity={claim: np.full_like(x, np.inf) for claim, x in found.sensitivity.items()})
 
 
-def _withdrawn(claim: Any, check: Any, evidence: Any, predict: Any) -> Any:
+def _withdrawn(claim: Any, check: Any, *others: Any) -> Any:
     return check.without(check.seeds[check.violated]), "withdrawn"
 
 

@@ -8,6 +8,13 @@ import pytest
 collect_ignore = ["proofs_numeric/template.py"]
 
 
+def pytest_collection_modifyitems(items):
+    """The examples of theorem files solve their problems anew, which takes from six to twenty seconds each."""
+    for item in items:
+        if item.nodeid.startswith("proofs_numeric/"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def _nothing_stays_registered():
     """What a test registers, or replaces, is gone after it: others may use the same identifier."""

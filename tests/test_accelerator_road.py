@@ -62,6 +62,7 @@ def test_lockstep_does_to_every_item_what_lanes_do(lanes):
     np.testing.assert_array_equal(found["x"], np.where(active, 0.5 + begun["x"], begun["x"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -82,6 +83,7 @@ def test_seeds_that_diverge_or_spend_their_budget_end_alike(options, expected):
     np.testing.assert_allclose(found.flow_time[ended], same.flow_time[ended], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_survey_is_the_same_by_either_road_and_in_any_chunks():
     problem = nct.unconstrained_features(
         counts=(2, 3), dim=2, loss="cross_entropy", weight_decay=(0.02, 0.02), bias=0.0

@@ -105,6 +105,7 @@ def test_a_descent_leaves_diverged_seeds_behind():
     assert measure.judge(TINY, join(ends)[:1]).certified.all()
 
 
+@pytest.mark.slow
 def test_a_failing_peer_does_not_stop_the_others():
     def prepare(job):
         raise RuntimeError("out of luck")

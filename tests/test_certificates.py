@@ -63,6 +63,7 @@ def test_solve_and_certify_agree_with_the_convex_program(loss, bias, rng):
         np.testing.assert_allclose(np.max(bound.lower_bound), exact, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reduced", [False, True])
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("loss", LOSSES)
@@ -117,6 +118,7 @@ def test_a_dual_point_that_is_not_feasible_would_be_caught(monkeypatch, rng):
     assert np.max(wrong) > least
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("widths", [(4, 4, 3), (2, 4, 3), (3, 3, 3, 3)])
 @pytest.mark.parametrize("bias", [None, 0.0])
 def test_separable_bound_is_tight_for_deep_squared_error(widths, bias):
@@ -138,6 +140,7 @@ def test_small_dimension_squared_error_is_certified_too():
     assert np.min(bound.gap) <= 1e-9
 
 
+@pytest.mark.slow
 def test_given_inputs_two_factors_and_one(rng):
     inputs, targets = rng.normal(size=(4, 9)), np.eye(3)[:, rng.integers(3, size=9)]
     for loss in LOSSES:
@@ -221,6 +224,7 @@ def test_spectral_norm_is_an_upper_bound(rng):
         assert exact <= float(spectral_norm(jnp.asarray(matrix))) <= exact * (1 + 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("bias", [None, 0.0])
 def test_hessian_nullity_is_the_gauge(loss, bias):

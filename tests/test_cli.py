@@ -30,6 +30,7 @@ def run(*arguments, **environment):
     )
 
 
+@pytest.mark.slow
 def test_verify_a_users_own_file_with_outputs(tmp_path):
     done = run("verify", TEMPLATE, "--seeds", 16, "--json", tmp_path / "v.json", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
@@ -43,6 +44,7 @@ def test_verify_a_users_own_file_with_outputs(tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_wrong_theorem_exits_1_and_prints_the_counterexample(tmp_path):
     file = tmp_path / f"{'long_' * 30}name.py"  # longer than a line: the command must not be broken
     file.write_text(WRONG)
@@ -55,6 +57,7 @@ def test_a_wrong_theorem_exits_1_and_prints_the_counterexample(tmp_path):
     assert "counterexample" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_starved_solver_exits_3():
     done = run("verify", TEMPLATE, "--seeds", 4, "--budget", 3)
     assert done.returncode == 3, done.stdout + done.stderr
@@ -74,6 +77,7 @@ def test_an_engine_error_beats_refuted_and_that_beats_inconclusive_in_the_exit_s
     )
 
 
+@pytest.mark.slow
 def test_a_wrong_certificate_is_an_engine_error_and_exits_4(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("nctheory.cli._verify_command.configure", lambda: None)
 
@@ -181,6 +185,7 @@ def test_doctor_reports_and_survives_an_unwritable_cache(tmp_path):
     assert "cannot be written" in blocked.stdout
 
 
+@pytest.mark.slow
 def test_a_theorem_file_runs_alone():
     done = subprocess.run([sys.executable, str(TEMPLATE)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -42,6 +42,7 @@ def test_cross_entropy_scale_minimises_the_scalar_problem(rng):
             assert np.max(np.abs(minimum.logits)) == 0.0
 
 
+@pytest.mark.slow
 def test_squared_error_minimises_over_the_spectrum(rng):
     """Each singular direction on its own: min over s of the fit plus kappa s, by bounded scalar search."""
     for _ in range(40):
@@ -182,6 +183,7 @@ IMPLICIT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IMPLICIT)
 def test_first_and_second_derivatives_of_what_has_no_explicit_root_are_those_of_the_root(name):
     """The derivative of `focal_onset` ran through its halvings, and was 0.0983 in gamma where it is 0.0551."""

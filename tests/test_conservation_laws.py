@@ -120,6 +120,7 @@ def test_a_law_relative_to_its_terms_is_judged_at_zero_too(rng):
 # The flow for a given time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "depth", "free"), [("mse", 2, False), ("cross_entropy", 3, True)])
 def test_the_flow_is_that_of_scipy_within_its_bound(loss, depth, free, rng):
     problem = make_chain(rng, loss, depth, free, "equal")
@@ -195,6 +196,7 @@ def test_wrong_chains_have_no_balanced_form():
         nct.problems.balanced_chain(nct.problems.reduce_to_class_means(nct.deep_linear(**good)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 @pytest.mark.parametrize("widths", [(3, 3, 3), (4, 3, 5, 3), (3, 3, 3, 3, 3)])
 def test_the_product_moves_as_scipy_says(loss, widths, rng):

@@ -99,6 +99,7 @@ def test_two_factors_are_the_nuclear_norm(rng):
         assert float(chain.objective((point,))) == pytest.approx(float(pair.objective(point)), rel=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("widths", [(3,), (5,), (3, 4), (4, 3, 3)])
 def test_the_search_stays_on_the_fibre_and_sees_its_symmetry(widths, rng):
     z = wide(rng)

@@ -140,6 +140,7 @@ def cluster(workers, tree=ROOT, nanny=False):
         yield address, scheduler, [started(*worker, env=environment, cwd=tree, **quiet) for _ in range(workers)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [listening, closed, talking])
 @pytest.mark.usefixtures("brief")
 def test_a_scheduler_that_does_not_answer_is_an_error_that_names_the_option(place, capsys):

@@ -44,6 +44,7 @@ def test_critical_values_are_those_of_projections_of_the_least_squares_solution(
         assert np.linalg.norm(nct.problems.ravel(gradient)) < 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_labels_agree_with_the_hessian_at_constructed_points(seed):
     """Leading directions, random parts that the product does not see: tightened iff there is no negative curvature."""
@@ -74,6 +75,7 @@ def test_labels_agree_with_the_hessian_at_constructed_points(seed):
     assert True in seen
 
 
+@pytest.mark.slow
 def test_layers_that_see_no_correlated_input_do_not_make_a_saddle_strict():
     """Found by a census: of the first layer's rank only what the targets are correlated with counts."""
     problem = network(np.random.default_rng(5), (5, 3, 3, 2))
@@ -109,6 +111,7 @@ def test_outer_blocks_that_do_not_meet_tighten_a_pivot():
         assert (np.linalg.eigvalsh(brute_force_hessian(problem, point))[0] < -1e-6) == negative
 
 
+@pytest.mark.slow
 def test_without_decay_the_gauge_is_the_general_linear_group(counted):
     problem, census = counted
     assert all(bool(undecayed(problem, space)) for space in internal_spaces(problem))
@@ -118,6 +121,7 @@ def test_without_decay_the_gauge_is_the_general_linear_group(counted):
     assert (held.missing, held.extra, held.misjudged) == ((), (), ())
 
 
+@pytest.mark.slow
 def test_the_certificate_of_an_undecayed_network_is_its_minimum(rng):
     for widths in ((3, 1, 2, 2),):
         problem = network(rng, widths, scale=3.0)
@@ -159,6 +163,7 @@ def test_outside_the_hypotheses_of_the_list(rng, change, match):
         nct.closed_form.data_critical_values(nct.deep_linear(**(given | change)))
 
 
+@pytest.mark.slow
 def test_descents_end_lower_and_at_rows_of_the_census():
     problem = nct.deep_linear(widths=(2, 2), counts=(3, 2), loss="mse", weight_decay=(0.05, 0.05))
     census = nct.census(problem, 100)
@@ -179,6 +184,7 @@ def test_points_are_followed_from_where_they_are():
         nct.solve_from(model, jax.tree.map(lambda x: x[:0], nct.solve(model, 2).params))
 
 
+@pytest.mark.slow
 def test_a_control_outside_the_hypotheses_is_solved_there_and_refuted():
     """A control whose outside instance in truth satisfies the theorem survives, and the verdict is inconclusive."""
     theorem = nct.catalogue()["laurent-vonbrecht"]

@@ -42,6 +42,7 @@ def scalar_optimum(sigma, samples, decay):
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("counts", COUNTS)
 @pytest.mark.parametrize("bias", [None, 0.0])
@@ -85,6 +86,7 @@ def test_the_root_is_differentiable():
         assert float(slope) == pytest.approx((ahead - behind) / (2 * step), rel=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("b", [0.51, 0.55, 0.6, 0.645])
 def test_two_layers_between_onset_and_spinodal_predict_zero(b):
     """The root exists there and costs more than zero; taking it is a known mistake."""
@@ -104,6 +106,7 @@ def test_two_layers_between_onset_and_spinodal_predict_zero(b):
     assert reached.max() > 0.5 + 1e-4  # some seeds do end at the root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [2, 3])
 def test_an_independent_solver_does_not_leave_the_closed_form(depth, rng):
     for counts, bias, relative in (((4, 2, 1), None, 0.5), ((3, 3), 0.0, 0.9), ((4, 2, 1), None, 1.2)):
@@ -127,6 +130,7 @@ def test_an_independent_solver_does_not_leave_the_closed_form(depth, rng):
         assert found.fun == pytest.approx(float(minimum.value), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_local_minimisers_are_the_prefixes_and_nothing_else():
     """Any directions at their largest roots make a critical point; its Hessian is positive off the gauge iff a prefix."""
     problem = nct.deep_linear(widths=(3, 3, 3), counts=(3, 2, 1), loss="mse", weight_decay=(0.03, 0.05, 0.02))
@@ -178,6 +182,7 @@ def test_hypotheses_are_named():
         nct.closed_form.imbalanced_deep_mse_minimum(tied)
 
 
+@pytest.mark.slow
 def test_a_step_of_the_flow_that_overflows_is_shortened():
     """Far out a chain of six factors is so steep that a step of the flow overflows; it must only cost time."""
     decay = (0.053,) * 6

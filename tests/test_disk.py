@@ -95,6 +95,7 @@ def test_an_output_that_is_full_itself_exits_4_with_one_line():
     ]
 
 
+@pytest.mark.slow
 def test_a_file_gets_its_name_when_it_is_on_the_disk_and_the_folder_is_synchronised_after(tmp_path, monkeypatch):
     found, done = run(None, SMALL), []
     fsync, replace = os.fsync, Path.replace

@@ -72,6 +72,7 @@ def test_theorems_about_paths_hold_and_every_wrong_version_is_refuted(identifier
     assert Verdict.from_dict(json.loads(verdict.to_json())).integrator_note == note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("identifier", ["saxe-2layer", "braun-riccati"])
 def test_curves_deviate_from_the_closed_forms_by_less_than_1e_8(identifier, tmp_path):
     found = nct.dynamics(identifier, seeds=8)
@@ -85,6 +86,7 @@ def test_curves_deviate_from_the_closed_forms_by_less_than_1e_8(identifier, tmp_
     assert len(data["curves"][0]["observed"][1]) == len(data["times"])
 
 
+@pytest.mark.slow
 def test_a_wrong_theorem_about_paths_is_refuted_with_a_command_that_reproduces_it():
     theorem = nct.theorems.find_theorem("saxe-2layer")
     wrong = dataclasses.replace(theorem, predict=theorem.controls[1].predict)

@@ -44,6 +44,7 @@ def test_a_theorem_mixes_no_claims_about_paths_with_others():
         nct.verify(bare, seeds=1, instance=0)
 
 
+@pytest.mark.slow
 def test_the_command_draws_curves_and_the_report_shows_them(tmp_path, capsys):
     assert main(["dynamics"]) == 0
     assert "braun-riccati" in capsys.readouterr().out
@@ -71,6 +72,7 @@ def test_features_move_to_the_simplex_in_an_animation(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["features.gif"]
 
 
+@pytest.mark.slow
 def test_controls_of_conserved_quantities_know_unequal_decays():
     """N10: the balance is conserved neither under unequal decays nor by finite steps."""
     unequal = nct.deep_linear(widths=(3, 3, 3), counts=(2, 1, 1), loss="mse", weight_decay=(0.3, 0.1, 0.2))

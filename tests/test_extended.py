@@ -132,12 +132,14 @@ def test_hessian(rng):
     both_ways(lambda p, x: p.hessian(x), problem, first(random_points(problem, 1, rng)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_lower_bounds(name, rng):
     problem = PROBLEMS[name]
     both_ways(lower_bound, problem, first(random_points(problem, 1, rng)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PREDICTIONS)
 def test_predictions(name):
     predict, problem = PREDICTIONS[name]

@@ -36,6 +36,7 @@ BODIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BODIES)
 def test_an_error_in_a_theorem_file_is_4_and_says_where(kind, tmp_path, capsys):
     file = tmp_path / "mine.py"
@@ -117,6 +118,7 @@ def test_ctrl_c_ends_a_verification_at_once():
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_whoever_reads_may_leave():
     with started("show", "hong-ling-ce") as process:
         assert process.stdout is not None
@@ -126,6 +128,7 @@ def test_whoever_reads_may_leave():
     assert process.returncode == 141
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_letters_shows_something():
     process = started("show", "ufm-ce-balanced", PYTHONIOENCODING="ascii")
     out, said = process.communicate(timeout=120)
@@ -133,6 +136,7 @@ def test_a_terminal_without_the_letters_shows_something():
     assert "?" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["doctor"], ["verify", "ufm-mse-nobias", "--quick"]])
 def test_a_machine_without_the_device_that_was_asked_for(command):
     process = started(*command, JAX_PLATFORMS="cuda")
@@ -161,6 +165,7 @@ def test_a_name_that_would_reach_a_terminal_as_a_command_is_refused(name):
             dataclasses.replace(one, name=name)
 
 
+@pytest.mark.slow
 def test_names_are_printed_as_they_are(capsys):
     """`[/b]` is markup of the library that draws the tables, and crashed it after everything had been computed."""
     theorem = nct.theorems.find_theorem("ufm-mse-nobias")

@@ -21,6 +21,7 @@ def ufm(counts, decay=(0.05, 0.04), bias: float | None = 0.1, loss="cross_entrop
     return nct.unconstrained_features(counts=counts, dim=3, loss=loss, weight_decay=decay, bias=bias)
 
 
+@pytest.mark.slow
 def test_one_program_for_all_counts_and_decays_of_a_shape():
     solved = nct.solve(ufm((2, 2, 3)), 8, chunk=8, light=True)
     nct.certify(ufm((2, 2, 3)), solved.params)
@@ -49,6 +50,7 @@ def test_a_minimiser_at_zero_is_not_approached_until_numbers_underflow():
     assert smallest > 1e-60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", [1e-2, 1e-4])
 def test_next_to_an_onset_the_polish_takes_newton_steps(distance):
     # Zero is the minimiser from K sqrt(n lambda_W lambda_H) = 1 on.

@@ -47,6 +47,7 @@ def excess(logits, counts, lam, multiplicity):
     return value + q @ np.sum(mixed * np.log(np.maximum(mixed, 1e-300)), axis=0), value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", COUNTS)
 @pytest.mark.parametrize("plain", [False, True])
 def test_the_program_is_solved_over_eight_decades_and_at_every_threshold(counts, plain, rng):
@@ -109,6 +110,7 @@ def test_group_means_vanish_at_their_threshold(counts, plain):
         assert above.gaps[0] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", COUNTS)
 def test_the_closed_form_is_a_point_that_no_other_solver_improves(counts, rng):
     top = zero_onset(counts, counts)
@@ -134,6 +136,7 @@ def test_the_closed_form_is_a_point_that_no_other_solver_improves(counts, rng):
         assert bound.gap[0] <= 1e-10 * value
 
 
+@pytest.mark.slow
 def test_full_samples_and_the_order_of_the_classes_change_nothing(rng):
     decay = (0.02, 0.05)
     for counts in set(itertools.permutations((6, 3, 3, 1))):
@@ -161,6 +164,7 @@ def test_for_one_group_it_is_the_balanced_theorem(rng):
                 np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_vmap_and_derivatives_in_the_decay():
     def value(lam):
         return nct.global_minimum(model((6, 6, 2, 2), (lam, 0.05))).value

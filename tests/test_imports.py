@@ -72,6 +72,7 @@ print(nctheory.__version__)
     assert fresh(code).strip() == nct.__version__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_room_can_be_imported_first(room):
     assert fresh(f"import nctheory.{room}; print('whole')") == "whole\n"
@@ -117,6 +118,7 @@ def test_the_wheel_holds_every_package_and_the_theorem_files_within_its_own():
     assert sorted(listed) == sorted([*packages, *(f"nctheory.{one}" for one in proofs)])
 
 
+@pytest.mark.slow
 def test_the_theorem_files_are_found_beside_an_installed_package(tmp_path):
     """As from a wheel: `proofs_numeric` lies within the package, and nothing else on the path holds one."""
     package = STUB.parent

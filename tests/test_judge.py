@@ -23,6 +23,7 @@ def on(identifier, *instances, claims=None):
     return dataclasses.replace(theorem, instances=lambda key: list(instances), claims=kept, controls=controls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "strength"), [((2, 1, 1), 1e-3), ((4, 8, 5), 1e-4), ((2, 1, 1), 1e-6)])
 def test_weak_decay_refutes_nothing(shape, strength):
     """The objective of cross-entropy is a difference of terms of size 10 there, and is 1e-3 itself (found at K=2, c=1e-3)."""
@@ -43,6 +44,7 @@ WEAK = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "predict"), WEAK, ids=lambda x: getattr(x, "name", ""))
 @pytest.mark.parametrize("decay", [1e-3, 1e-5])
 def test_weak_decay_refutes_nothing_whatever_the_loss(loss, predict, decay):
@@ -58,6 +60,7 @@ def test_weak_decay_refutes_nothing_whatever_the_loss(loss, predict, decay):
     assert verdict.outcome == "holds", verdict.reasons
 
 
+@pytest.mark.slow
 def test_two_kinds_of_points_at_one_value_are_judged_by_their_own_curvature():
     """At the onset of a chain zero and the collapsed point have one value; the balance holds at both."""
     instance = chain_instance(np.random.default_rng(0), (3, 3, 3), (2, 2, 2), 0, 1.0)
@@ -68,6 +71,7 @@ def test_two_kinds_of_points_at_one_value_are_judged_by_their_own_curvature():
     assert not any(claim.violations for claim in verdict.claims), verdict.reasons
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, [3]])
 def test_a_search_that_was_too_short_refutes_nothing(seeds):
     """The best of one seed is no minimum."""
@@ -76,6 +80,7 @@ def test_a_search_that_was_too_short_refutes_nothing(seeds):
         assert verdict.outcome in ("holds", "inconclusive"), verdict.reasons
 
 
+@pytest.mark.slow
 def test_a_value_below_the_minimum_refutes_after_any_search():
     theorem = nct.theorems.find_theorem("deep-ce-best")
     high = dataclasses.replace(
@@ -92,6 +97,7 @@ def _raised(by):
     return certify
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [0.1, 1e-6])
 def test_a_wrong_certificate_is_an_engine_error(monkeypatch, by):
     monkeypatch.setattr(_methods, "certify", _raised(by))
@@ -100,6 +106,7 @@ def test_a_wrong_certificate_is_an_engine_error(monkeypatch, by):
     assert "lies above the value" in verdict.reasons[0]
 
 
+@pytest.mark.slow
 def test_a_certificate_that_is_no_number_is_an_engine_error(monkeypatch):
     def certify(problem, params) -> Bound:
         bound = nct.certify(problem, params)
@@ -109,6 +116,7 @@ def test_a_certificate_that_is_no_number_is_an_engine_error(monkeypatch):
     assert nct.verify(small_theorem(), seeds=4).outcome == "engine error"
 
 
+@pytest.mark.slow
 def test_wide_tolerances_are_seen(monkeypatch):
     """Every tolerance multiplied: the claims see too little, and say so."""
     original = _methods.examine
@@ -123,6 +131,7 @@ def test_wide_tolerances_are_seen(monkeypatch):
     assert any("must see a relative error of 1e-06" in reason for reason in verdict.reasons)
 
 
+@pytest.mark.slow
 def test_an_observation_that_is_always_zero_is_seen():
     claims = list(nct.theorems.collapse_claims(bias=False))
     claims[-1] = dataclasses.replace(claims[-1], observe=lambda problem, params: jnp.zeros((3, 2)))
@@ -131,6 +140,7 @@ def test_an_observation_that_is_always_zero_is_seen():
     assert any("nothing is measured" in reason for reason in verdict.reasons)
 
 
+@pytest.mark.slow
 def test_a_threshold_is_located_and_one_moved_by_a_thousandth_is_refuted():
     theorem = nct.theorems.find_theorem("ufm-ce-balanced")
     for at, outcome in ((1.0, "holds"), (1.001, "refuted"), (0.999, "refuted")):
@@ -145,6 +155,7 @@ def test_a_threshold_is_located_and_one_moved_by_a_thousandth_is_refuted():
         assert found.resolution <= 1e-4
 
 
+@pytest.mark.slow
 def test_evidence_is_told_claim_by_claim():
     verdict = nct.verify("ufm-mse-nobias", seeds=4, instance=1)
     by_name = {claim.name: claim for claim in verdict.claims}
@@ -157,6 +168,7 @@ def test_evidence_is_told_claim_by_claim():
     assert "benign" in landscape.headline.split("certified")[-1]
 
 
+@pytest.mark.slow
 def test_the_printed_command_reproduces_the_outcome():
     def slightly_wrong(problem):
         true = nct.closed_form.squared_error_minimum(problem)
@@ -176,6 +188,7 @@ def test_the_printed_command_reproduces_the_outcome():
     assert "confirmed with 50 digits" in next(c.recheck for c in again.claims if c.violations)
 
 
+@pytest.mark.slow
 def test_statistics_are_never_pooled():
     verdict = nct.verify(small_theorem(), seeds=16)
     assert verdict.formula_bound == pytest.approx(1 - 0.05 ** (1 / 2))
@@ -208,6 +221,7 @@ def test_a_claim_without_a_control_and_a_resolution_out_of_reach_are_refused():
         dataclasses.replace(theorem.claims[0], resolution=1e-3)
 
 
+@pytest.mark.slow
 def test_a_control_that_applies_nowhere_was_not_run():
     nowhere = nct.Control("nowhere", "nothing", nct.closed_form.squared_error_minimum, applies=lambda instance: False)
     theorem = small_theorem()
@@ -216,6 +230,7 @@ def test_a_control_that_applies_nowhere_was_not_run():
     assert [c.status for c in verdict.controls if c.name == "nowhere"] == ["not run"]
 
 
+@pytest.mark.slow
 def test_a_list_with_invented_entries_does_not_hold():
     theorem = nct.theorems.find_theorem("deep-mse-linear")
 

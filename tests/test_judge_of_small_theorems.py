@@ -17,6 +17,7 @@ from tests.helpers import unchecked_types
 from tests.small_theorems import SCHEMA, small_theorem
 
 
+@pytest.mark.slow
 def test_resolution_is_the_error_that_is_caught():
     """An error a little above the reported resolution is refuted; one far below it is not."""
     base = nct.verify(small_theorem(), seeds=8)
@@ -56,6 +57,7 @@ NAN = (
 )
 
 
+@pytest.mark.slow
 def test_upper_and_lower_bounds():
     def claims(kind, scope, factor):
         observe = lambda p, x: jnp.sum(x.weights[0] ** 2)  # noqa: E731
@@ -90,6 +92,7 @@ def observed_at(claim, problem, points):
     return np.asarray(jax.vmap(lambda point: observer(problem, point))(points))
 
 
+@pytest.mark.slow
 def test_tolerance_covers_worse_end_states_and_grows_with_them(rng):
     """End states moved a little in all directions: residuals stay within the derived tolerance, and use it."""
     problem = nct.unconstrained_features(counts=(3,) * 3, dim=4, loss="cross_entropy", weight_decay=(0.02, 0.05))

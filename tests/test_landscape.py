@@ -27,6 +27,7 @@ def counted(request):
         return problem, nct.census(problem, 400, key=2)
 
 
+@pytest.mark.slow
 def test_the_census_finds_the_whole_list_and_nothing_else(counted):
     problem, census = counted
     held = nct.landscape.compare(census, nct.closed_form.critical_points(problem))
@@ -37,6 +38,7 @@ def test_the_census_finds_the_whole_list_and_nothing_else(counted):
         assert row.gauge_dimension == nct.landscape.expected_gauge(row.rank, problem.widths[:-1])
 
 
+@pytest.mark.slow
 def test_rows_are_critical_and_their_index_is_the_hessians(counted):
     problem, census = counted
     for row in census.rows:
@@ -64,6 +66,7 @@ def test_ties_are_families_of_minimisers_and_not_saddles():
         assert row.eigenvalues[1 + np.argmin(np.abs(row.eigenvalues))] > 1e-3
 
 
+@pytest.mark.slow
 def test_symmetric_copies_are_one_row(rng):
     """Turned, permuted and negated copies of one critical point have the same invariants."""
     problem = nct.deep_linear(widths=(3, 3), counts=(2, 2, 1), loss="mse", weight_decay=(0.03, 0.05))
@@ -72,6 +75,7 @@ def test_symmetric_copies_are_one_row(rng):
     assert np.all(np.diff(values) > 1e-6)  # classes of one size can be exchanged: one value, one row
 
 
+@pytest.mark.slow
 def test_gradient_flat_points_are_not_critical():
     class Ridge(nct.Problem):
         """f = x^3/3 + x + y^2/2: no critical point; |g| has a minimum at the origin, where the Hessian is singular."""
@@ -116,6 +120,7 @@ def test_a_list_that_lacks_an_entry_is_refuted_and_one_too_many_is_missing(count
     assert len(nct.landscape.compare(census, turned).misjudged) == len(census.rows)
 
 
+@pytest.mark.slow
 def test_a_free_bias_below_the_rank_of_the_simplex_has_spurious_minima():
     """K = 6, d = 2, n = 10, decay 1e-3: two local minima, at 0.1621821 and 0.1734104 (control N22)."""
     problem = nct.unconstrained_features(
@@ -144,6 +149,7 @@ def test_wrong_use(tmp_path, capsys):
     assert "--instance: expected 0 to 14 for cjw-dmf, got 99" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_writes_table_data_and_picture(tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["census", "cjw-dmf", "--instance", "12", "--starts", "200", "--out", str(out)]) == 0

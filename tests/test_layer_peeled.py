@@ -54,6 +54,7 @@ def test_layer_peeled_spends_its_energies_and_knows_its_symmetry(rng):
     assert [float(jnp.linalg.norm(x)) for x in (drawn.weights[0], drawn.features)] == pytest.approx([1.7, 1.7])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", [(3, 3, 3), (6, 6, 2, 2), (9, 2, 2)])
 @pytest.mark.parametrize("energy", [1e-3, 0.1, 1.0, 5.0])
 def test_no_point_of_the_layer_peeled_model_is_below_its_bounds(counts, energy, rng):
@@ -86,6 +87,7 @@ def test_a_narrow_layer_peeled_model_is_told_from_a_wide_one(rng):
     assert "width 2 is below 3" in str(nct.certify(problem, random_points(problem, 2, rng)).reason)
 
 
+@pytest.mark.slow
 def test_balanced_layer_peeled_models_are_simplices():
     for classes, energy in ((2, 0.3), (5, 1.0), (10, 3.0)):
         counts = (4,) * classes
@@ -97,6 +99,7 @@ def test_balanced_layer_peeled_models_are_simplices():
         assert float(found.fit) == pytest.approx(np.log1p((classes - 1) * np.exp(-scale)), rel=1e-11)
 
 
+@pytest.mark.slow
 def test_the_threshold_ratio_is_finite_single_and_where_the_minority_merges():
     for a, b in ((2, 2), (1, 3), (3, 3), (5, 2)):
         ratios = 1 + np.exp(np.linspace(-5, 12, 60))
@@ -115,6 +118,7 @@ def test_the_threshold_ratio_is_finite_single_and_where_the_minority_merges():
     assert 2 < threshold_ratio(3, 3, 1.0) < 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3, 6])
 @pytest.mark.parametrize("radius", [0.01, 1.0, 4.0])
 def test_over_a_ball_the_minimiser_is_the_simplex_whatever_the_weights(classes, radius, rng):

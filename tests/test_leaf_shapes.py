@@ -64,6 +64,7 @@ def solved(request):
         return request.param, problem, nct.solve(problem, 9)
 
 
+@pytest.mark.slow
 def test_seeds_end_at_minima_and_reports_say_so(solved):
     _, problem, ends = solved
     assert ends.converged.all()
@@ -82,6 +83,7 @@ def test_seeds_end_at_minima_and_reports_say_so(solved):
         assert nct.certificates.lowest_curvature(problem, first(ends.params), count=1).index == 0
 
 
+@pytest.mark.slow
 def test_the_census_knows_all_types(solved):
     _, problem, _ = solved
     numbers = size(problem)
@@ -99,6 +101,7 @@ def test_the_census_knows_all_types(solved):
     )  # not all types are found there
 
 
+@pytest.mark.slow
 def test_paths_sweeps_and_several_problems(solved):
     case, problem, ends = solved
     starts = nct.starts(problem, 3)
@@ -121,6 +124,7 @@ def chain(counts, **more):
     return nct.unconstrained_features(counts=counts, **given)
 
 
+@pytest.mark.slow
 def test_problems_of_other_class_counts_share_a_program():
     members = [chain((3, 1)), chain((2, 2)), chain((1, 3))]
     for some in (members, [nct.problems.reduce_to_class_means(chain(c)) for c in ((3, 1), (50, 2))]):

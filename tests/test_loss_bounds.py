@@ -17,6 +17,7 @@ from tests.balanced_models import balanced
 from tests.helpers import model, random_points
 
 
+@pytest.mark.slow
 def test_predictions_map_and_differentiate():
     def least(lam, gamma):
         problem = nct.unconstrained_features(
@@ -84,6 +85,7 @@ def first_axis(problem):
     return random_points(problem, 1, np.random.default_rng(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gamma", [0.5, 2.0, 5.0])
 @pytest.mark.parametrize(
     ("counts", "bias"), [((4, 2, 1), None), ((100, 10, 1), None), ((3, 3, 3), 0.0), ((3, 3, 3), 0.4)]
@@ -162,6 +164,7 @@ class Declared(CrossEntropy):
     convex: ClassVar[bool | None] = False
 
 
+@pytest.mark.slow
 def test_duality_is_refused_to_losses_that_are_not_convex():
     for kind, why in (
         (Bumpy, r"bumpy defines a conjugate but is not convex.*z = \(.*is -"),
@@ -198,6 +201,7 @@ FALSE_PROFILES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("methods", "why"), FALSE_PROFILES)
 def test_a_false_profile_is_refused(methods, why):
     problem = model(altered(**methods))

@@ -33,6 +33,7 @@ def focal_exactly(logits, label, gamma):
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 2.0, 5.0])
 def test_focal_value_and_gradient_against_mpmath(gamma, rng):
     loss = nct.losses.focal(gamma)
@@ -74,6 +75,7 @@ def test_a_single_class_costs_nothing():
     np.testing.assert_array_equal(nct.losses.focal(1.0).gradient(logits, targets), [[0.0, 0.0]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gamma", [*GAMMAS, 0.01, 40.0])
 @pytest.mark.parametrize("classes", [2, 4, 100])
 def test_the_profile_bounds_the_loss_and_bends_once(gamma, classes, rng):
@@ -121,6 +123,7 @@ def focal_scalar(gamma, classes, price):
     return value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gamma", "classes"), [*itertools.product(GAMMAS, (2, 6)), (3.0, 24), (3.0, 100), (1.5, 40)])
 def test_scalar_bound_is_the_global_minimum(gamma, classes, rng):
     onset = float(nct.closed_form.focal_onset(gamma, classes))
@@ -132,6 +135,7 @@ def test_scalar_bound_is_the_global_minimum(gamma, classes, rng):
     assert scalar_bound(nct.losses.focal(gamma), jnp.asarray(0.0), classes) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gamma", "classes"), [*itertools.product(GAMMAS, (2, 5)), (3.0, 24), (3.0, 100)])
 def test_focal_closed_form_minimises_the_scalar_problem(gamma, classes, rng):
     onset = float(nct.closed_form.focal_onset(gamma, classes))
@@ -169,6 +173,7 @@ def test_label_smoothing_closed_form_minimises_the_scalar_problem(classes, n, al
         assert (float(np.max(minimum.logits)) > 0) == (kappa < threshold)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", [None, 0.0, 0.2])
 def test_without_smoothing_two_theorems_agree(bias):
     for strength in (1e-4, 0.1, 0.2499, 0.2501, 1.0):
@@ -215,6 +220,7 @@ MINIMA = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "classes", "kappa", "bias"), MINIMA)
 def test_an_independent_solver_finds_nothing_lower(loss, classes, kappa, bias):
     problem = balanced(loss, classes, 1 if classes > 5 else 2, classes - 1, kappa, bias, ratio=1.5)

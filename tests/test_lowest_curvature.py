@@ -11,6 +11,7 @@ def ends(problem, scale=1.0):
     return jax.tree.map(lambda x: x[0], nct.solve(problem, seeds=1, scale=scale).params)
 
 
+@pytest.mark.slow
 def test_lowest_eigenvalues_are_the_dense_ones_with_their_multiplicity():
     problem = nct.unconstrained_features(counts=(2, 2, 2), dim=6, loss="mse", weight_decay=(0.05, 0.05))
     at_minimum = ends(problem)
@@ -22,6 +23,7 @@ def test_lowest_eigenvalues_are_the_dense_ones_with_their_multiplicity():
     assert low.norm == pytest.approx(dense.largest, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_a_saddle_of_many_negative_directions_makes_the_block_grow():
     """Zero: K d pairs (a, b) with a negative direction each, all of one size where the classes are."""
     problem = nct.unconstrained_features(counts=(2, 2, 2), dim=4, loss="mse", weight_decay=(0.05, 0.05))
@@ -35,6 +37,7 @@ def test_a_saddle_of_many_negative_directions_makes_the_block_grow():
     assert np.linalg.norm(low.eigenvectors, axis=0) == pytest.approx(np.ones(4))
 
 
+@pytest.mark.slow
 def test_wrong_use():
     problem = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.05, 0.05))
     with pytest.raises(ValueError, match="count: expected 1 to 2, a fifth of the parameters, got 3"):

@@ -23,6 +23,7 @@ def written(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_the_metrics_are_those_of_the_function(written, tmp_path, capsys):
     file = written(features=FEATURES, labels=LABELS, weights=WEIGHTS)
     out = tmp_path / "metrics.json"

@@ -53,6 +53,7 @@ def test_what_is_not_an_etf_is_seen(rng):
     assert float(nct.measures.distance_to_frame(jnp.eye(4), nct.closed_form.simplex_etf(4))) > 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MEASURES)
 @pytest.mark.parametrize("where", ["zero", "collapse", "random"])
 def test_values_and_gradients_are_finite_everywhere(name, where, rng):
@@ -85,6 +86,7 @@ def test_traced_features_keep_their_dtype_and_others_are_measured_in_float64(nam
         np.testing.assert_array_equal(found, exact)
 
 
+@pytest.mark.slow
 def test_trained_end_states_are_collapsed():
     problem = nct.unconstrained_features(
         counts=(5,) * 4, dim=6, loss="cross_entropy", weight_decay=(0.01, 0.01), bias=None

@@ -67,6 +67,7 @@ def test_every_closed_form_is_a_theorem_of_the_catalogue():
         assert identifier in nct.catalogue()
 
 
+@pytest.mark.slow
 def test_global_minimum_answers_for_every_instance_with_the_value_of_its_theorem():
     answered, proved = 0, dict(closed_forms())
     for identifier in PREDICTED:

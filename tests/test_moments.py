@@ -34,6 +34,7 @@ def started_at_expansions(problem):
     return Started(**{name: getattr(problem, name) for name in nct.problems.DeepLinear.__dataclass_fields__})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [full_problem, regression])
 @pytest.mark.parametrize("bias", BIASES)
 def test_objective_and_gradient_are_those_of_the_samples(make, bias):
@@ -67,6 +68,7 @@ def test_the_flow_is_that_of_the_samples(bias, depth):
         np.testing.assert_allclose(a, b, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_starts_have_the_law_of_the_samples():
     problem = full_problem(None)
     keys = jax.random.split(jax.random.key(0), 4000)
@@ -83,6 +85,7 @@ def test_starts_have_the_law_of_the_samples():
             np.testing.assert_allclose(one, two, atol=5 * scale / np.sqrt(4000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", BIASES)
 def test_certified_at_the_minimum_of_the_samples(bias):
     problem = nct.unconstrained_features(counts=(40,) * 3, dim=4, loss="mse", weight_decay=(0.01, 0.02), bias=bias)

@@ -76,6 +76,7 @@ def test_conjugate_and_recentring(rng):
         assert np.all(np.isfinite(loss.conjugate(moved, targets)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", BIASES)
 def test_bounds_hold_at_any_point_and_close_at_the_convex_minimum(bias, rng):
     """Also for tags that are not balanced, where no closed form is known; the program by cvxpy."""
@@ -96,6 +97,7 @@ def test_bounds_hold_at_any_point_and_close_at_the_convex_minimum(bias, rng):
     assert ensemble.value.min() == pytest.approx(least, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("classes", "copies"), SETTINGS)
 def test_scales_solve_the_scalar_program(classes, copies, rng):
     samples = samples_of(classes, copies)
@@ -129,6 +131,7 @@ def test_scales_with_very_unequal_multiplicities(samples, rng):
         assert float(_solve(jnp.asarray(n), relative * threshold, 4).value) == pytest.approx(value, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize(("classes", "copies"), SETTINGS)
 def test_an_independent_solver_finds_nothing_lower(classes, copies, bias, rng):

@@ -45,6 +45,7 @@ def test_one_tag_a_sample_is_balanced_cross_entropy():
             assert float(nct.global_minimum(labelled).value) == pytest.approx(float(plain.value), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_differentiable_and_batched_in_the_decays():
     def value(lam):
         return nct.global_minimum(model(4, {1: 2, 2: 1}, (lam, 0.05))).value

@@ -19,6 +19,7 @@ def test_the_places_of_all_slips_stand_in_the_source():
     assert stale(SLIPS) == []
 
 
+@pytest.mark.slow
 def test_the_names_that_mutants_of_the_engine_replace_exist():
     for _, what, place in engine_slips():
         with place():

@@ -176,6 +176,7 @@ def test_without_the_scatter_of_each_class_the_rest_is_the_same(rng):
     assert np.all(np.isnan(pooled.nc1_by_class))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
 def test_the_minimiser_of_a_theorem_is_the_target_under_imbalance(loss):
     counts, decay = (8, 8, 2, 2), (5e-3, 5e-3)

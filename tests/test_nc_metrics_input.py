@@ -51,6 +51,7 @@ def test_any_librarys_arrays_are_measured_in_float64(kind, rng):
     assert (found.nc1, found.nc2, found.cdnv) == (expected.nc1, expected.nc2, expected.cdnv)
 
 
+@pytest.mark.slow
 def test_in_an_ordinary_process_numpy_features_are_measured_in_float64():
     """JAX's default, x64 off: with the tolerance of float64 and the arithmetic of float32 NC1 came out as 2.6e13."""
     code = """

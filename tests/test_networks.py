@@ -44,6 +44,7 @@ def by_cvxpy(loss, fit=0.0, penalty=None, bias=False):
     return float(least)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "bias"), [("mse", False), ("cross_entropy", False), ("cross_entropy", True)])
 def test_minimum_and_efficiency_are_those_of_a_convex_solver(loss, bias, rng):
     head = network(rng)
@@ -62,6 +63,7 @@ def test_minimum_and_efficiency_are_those_of_a_convex_solver(loss, bias, rng):
     assert found.efficiency * found.budget == pytest.approx(least, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_terms_of_the_value_are_those_of_the_objective(rng):
     features, labels, weights = network(rng)
     bias = rng.normal(size=3)
@@ -78,6 +80,7 @@ def test_the_terms_of_the_value_are_those_of_the_objective(rng):
     assert own.weight_decay[1] * np.sum(features**2) == pytest.approx(0.02 * np.sum(weights**2), rel=1e-13)
 
 
+@pytest.mark.slow
 def test_a_minimiser_has_no_gap_and_spends_what_is_needed():
     model = nct.unconstrained_features(counts=COUNTS, dim=4, loss="cross_entropy", weight_decay=(0.01, 0.02), bias=0.1)
     end = nct.solve(model, seeds=2).params
@@ -91,6 +94,7 @@ def test_a_minimiser_has_no_gap_and_spends_what_is_needed():
     assert np.isnan([found.value, found.gap, found.lower_bound]).all()
 
 
+@pytest.mark.slow
 def test_where_no_theorem_applies_the_minimum_is_sought_and_certified_all_the_same(rng):
     loss = nct.losses.vector_scaling(3, label_scale=np.array([1.0, 1.5, 2.0]))
     found = peeled_gap(*network(rng), loss=loss, weight_decay=0.02)

@@ -28,6 +28,7 @@ def model(loss, **change):
     return nct.unconstrained_features(**(given | change))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mse", "cross_entropy", "focal", "pick_all_label"])
 def test_a_loss_is_not_known_by_its_name(name):
     """A quarter of the squared distance under the name of the half got the half's bound, above the attained value."""

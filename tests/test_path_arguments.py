@@ -48,6 +48,7 @@ def test_wrong_arguments_of_descend_are_refused(change, message):
         nct.gradient_descent(MODEL, **arguments)
 
 
+@pytest.mark.slow
 def test_a_closed_form_outside_its_hypotheses_names_the_hypothesis_and_the_violation():
     network, times = white_network([2.0, 1.0]), np.array([1.0])
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
@@ -79,6 +80,7 @@ def test_a_closed_form_outside_its_hypotheses_names_the_hypothesis_and_the_viola
         nct.closed_form.balanced_trajectory(white_network([2.0, 1.0], 3), turned, times)
 
 
+@pytest.mark.slow
 def test_the_riccati_solution_is_accurate_long_after_learning_and_agrees_with_the_printed_formula():
     rng = np.random.default_rng(3)
     network = white_network([2.0, 1.0, 0.5])
@@ -100,6 +102,7 @@ def test_the_riccati_solution_is_accurate_long_after_learning_and_agrees_with_th
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-2, 1e-5, 1e-8])
 def test_the_riccati_solution_does_not_cancel_for_small_starts(scale):
     rng = np.random.default_rng(7)

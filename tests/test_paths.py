@@ -69,6 +69,7 @@ class Slower(Problem):
         return -self.rates * params * jnp.array([1.0, 0.99])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [2, 3, 5])
 def test_the_flow_of_aligned_networks_is_the_closed_form(layers):
     strengths, times = np.array([2.0, 1.2, 0.7]), np.linspace(0.2, 9.0, 12)
@@ -84,6 +85,7 @@ def test_the_flow_of_aligned_networks_is_the_closed_form(layers):
     assert paths.dissipation.max() < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [5, 65, 200])
 def test_the_error_of_a_path_is_not_too_small_however_many_times_are_observed(number):
     strengths, times = np.array([2.0, 1.2, 0.7]), np.linspace(0.0, 9.0, number + 1)[1:]
@@ -98,6 +100,7 @@ def test_the_error_of_a_path_is_not_too_small_however_many_times_are_observed(nu
             assert np.all(away <= 1e-8 * np.linalg.norm(exact, axis=2))
 
 
+@pytest.mark.slow
 def test_the_flow_agrees_with_another_integrator_and_with_the_implicit_method():
     model = nct.unconstrained_features(counts=(2, 2, 2), dim=2, loss="cross_entropy", weight_decay=(0.02, 0.01))
     starts, times = nct.starts(model, seeds=3, key=4), np.array([0.5, 2.0, 10.0])
@@ -121,6 +124,7 @@ def test_the_flow_agrees_with_another_integrator_and_with_the_implicit_method():
     )
 
 
+@pytest.mark.slow
 def test_a_stiff_problem_falls_back_on_the_implicit_method():
     rates = np.array([1.0, 1e8])
     problem, times = Stiff(rates), np.array([1e-9, 0.5, 2.0])
@@ -134,6 +138,7 @@ def test_a_stiff_problem_falls_back_on_the_implicit_method():
     assert np.all(np.abs(auto.values[0, :, 0] - np.exp(-times)) < 2 * auto.error[0])
 
 
+@pytest.mark.slow
 def test_an_event_ends_the_path_when_the_closed_form_says():
     strength, start, level = 1.5, 0.01, 0.9
     when = np.log(level * (strength - start) / (start * (strength - level))) / (2 * strength)
@@ -152,6 +157,7 @@ def test_an_event_ends_the_path_when_the_closed_form_says():
     assert np.isnan(paths.values[:, 1]).all()
 
 
+@pytest.mark.slow
 def test_a_seed_takes_the_same_path_in_any_company_and_a_bad_one_harms_no_other():
     model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.05, 0.05))
     starts, times = nct.starts(model, seeds=40, key=1), [0.5, 3.0]
@@ -176,6 +182,7 @@ def test_what_the_flow_conserves_drifts_by_less_than_1e_9_for_every_seed(decay):
     assert np.isnan(nct.gradient_flow(unequal, nct.starts(unequal, seeds=1), [1.0], observe=value_of).drift).all()
 
 
+@pytest.mark.slow
 def test_a_flow_that_is_none_is_caught_by_both_monitors():
     paths = nct.gradient_flow(Slower(np.array([1.0, 1.0])), np.array([[1.0, 2.0]]), [1.0, 2.0])
     assert paths.drift[0] > 1e-3
@@ -184,6 +191,7 @@ def test_a_flow_that_is_none_is_caught_by_both_monitors():
     assert np.isnan(true.drift[0])
 
 
+@pytest.mark.slow
 def test_descent_is_the_loop_that_it_says():
     model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="cross_entropy", weight_decay=(0.02, 0.02))
     starts = nct.starts(model, seeds=2)
@@ -214,6 +222,7 @@ def test_descent_approaches_the_flow_to_first_order_in_its_step():
     assert np.all(np.abs(orders - 1.0) < [0.05, 0.03, 0.02])
 
 
+@pytest.mark.slow
 def test_stochastic_gradients_are_unbiased_and_their_draws_are_the_keys():
     model = nct.unconstrained_features(counts=(3, 2), dim=2, loss="mse", weight_decay=(0.02, 0.02))
     with jax.enable_x64(True):

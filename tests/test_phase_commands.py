@@ -16,6 +16,7 @@ from nctheory.report import phase_figure, phase_json, phase_table
 from nctheory.report._tables import as_text
 
 
+@pytest.mark.slow
 def test_the_sweep_command_resumes_and_writes(tmp_path, capsys):
     command = ["sweep", "mse-collapse", "--axis", "samples=1,2", "--axis", "decay=0.05:0.2:2", "--seeds", "2"]
     command += ["--resume", str(tmp_path / "s")]
@@ -62,6 +63,7 @@ def test_bad_arguments_are_refused_by_name(change, message):
         nct.phase_diagram(arguments.pop("diagram"), **arguments)
 
 
+@pytest.mark.slow
 def test_class_sizes_need_not_be_whole():
     whole = nct.problems.class_mean_chain(
         sizes=(3, 1), widths=(2, 2), loss="cross_entropy", weight_decay=(0.1, 0.1), bias=0.2

@@ -88,6 +88,7 @@ def test_a_boundary_that_cannot_be_judged_is_refused(change, message):
         dataclasses.replace(line, **change)
 
 
+@pytest.mark.slow
 def test_a_boundary_may_be_asked_for_less_sharply():
     diagram = nct.phase.find_diagram("mse-collapse")
     coarse = dataclasses.replace(diagram.boundaries[0], within=0.01)
@@ -136,6 +137,7 @@ def test_active_and_metastable_phases_of_a_deep_chain():
     np.testing.assert_array_less(active, metastable)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [2, 4])
 def test_starts_of_the_deep_phases_reach_every_local_minimum(depth):
     diagram = nct.phase.find_diagram(f"deep-phases-{depth}")
@@ -152,6 +154,7 @@ def test_starts_of_the_deep_phases_reach_every_local_minimum(depth):
     }  # the strongest are on
 
 
+@pytest.mark.slow
 def test_a_boundary_moved_by_a_thousandth_is_refuted_and_the_command_says_so(tmp_path, capsys):
     diagram = nct.phase.find_diagram("mse-collapse")
     line = diagram.boundaries[0]

@@ -119,6 +119,7 @@ def drawn_ticks(figure):
     return hidden
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_words_do_not_touch_and_are_within_the_picture(name):
     figure = PICTURES[name]()
@@ -183,6 +184,7 @@ def test_the_colours_are_told_apart_without_red_or_green():
 ENDS = [(lo, lo * f) for lo in (1e-12, 0.0034, 97.0) for f in (1.001, 1.3, 2.0, 4.7, 9.9, 23.0, 900.0, 1e5, 1e14)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", ENDS)
 @pytest.mark.parametrize("width", [1.2, 3.5])
 def test_logarithmic_axes_of_any_length_have_ticks_that_do_not_touch(ends, width):
@@ -252,6 +254,7 @@ def test_pictures_are_vectors_with_fonts_and_bitmaps(tmp_path):
         assert b"<svg" in nct.plot(result, tmp_path / f"{name}.svg").read_bytes()
 
 
+@pytest.mark.slow
 def test_no_picture_needs_a_window_or_the_state_of_pyplot(tmp_path):
     code = (
         "import sys, nctheory as nct; from tests.picture_samples import verdict;"

@@ -86,6 +86,7 @@ def test_any_text_becomes_a_line(rng):
     assert to_unicode("$" + "{" * 3000 + "$")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [NAME])
 def test_brackets_and_dollars_in_names_are_text_in_every_command(name, tmp_path, capsys):
     file = tmp_path / "mine.py"

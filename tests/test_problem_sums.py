@@ -16,6 +16,7 @@ from tests.hard_margins import flat_objective, scales
 from tests.helpers import brute_force_hessian, first, random_points
 
 
+@pytest.mark.slow
 def test_side_by_side_is_the_sum_of_its_members(rng):
     decays = (0.2, 0.05, 0.01)
     models = [

@@ -93,6 +93,7 @@ def test_a_rank_that_fills_the_space_leaves_nothing_over(rng):
         nct.measures.principal_subspace_error(jnp.zeros((3, 4)), 0)
 
 
+@pytest.mark.slow
 def test_trained_end_states_are_collapsed_and_interpolation_alone_is_not(rng):
     targets = rng.normal(size=(2, 12))
     lam_w, lam_h = 0.1, 0.05

@@ -51,6 +51,7 @@ def folder(results, tmp_path):
     return shutil.copytree(results, tmp_path / "results")
 
 
+@pytest.mark.slow
 def test_the_json_of_a_verdict_says_its_version_and_its_fields(results):
     text = (results / "ufm-mse-nobias.json").read_text()
     verdict = Verdict.from_dict(json.loads(text))
@@ -63,6 +64,7 @@ def test_the_json_of_a_verdict_says_its_version_and_its_fields(results):
         Verdict.from_dict({**json.loads(text), "claims": [{"name": "value"}]})
 
 
+@pytest.mark.slow
 def test_everything_in_the_folder_is_on_the_page_and_nothing_is_taken_for_markup(folder):
     written = write_report(folder, title="<i>my</i> report")
     assert [file.name for file in written.files] == ["report.html", "report.tex", "report.bib"]
@@ -85,6 +87,7 @@ def test_everything_in_the_folder_is_on_the_page_and_nothing_is_taken_for_markup
     assert before == {file.name: file.read_bytes() for file in written.files}
 
 
+@pytest.mark.slow
 def test_cells_of_a_diagram_are_told_at_their_places(results):
     data = json.loads((results / "phase" / "phase.json").read_text())
     page_places = json.loads(
@@ -127,6 +130,7 @@ def test_every_statement_of_the_catalogue_becomes_mathml():
             assert not re.search(r"[\\$]", to_unicode(told)), told
 
 
+@pytest.mark.slow
 def test_damaged_and_foreign_files_are_left_out_and_said_to_be(folder, capsys):
     (folder / "cut.json").write_text((folder / "mine.json").read_text()[:500])
     old = json.loads((folder / "phase" / "phase.json").read_text()) | {"schema_version": 1}
@@ -142,6 +146,7 @@ def test_damaged_and_foreign_files_are_left_out_and_said_to_be(folder, capsys):
     assert len(load_results(folder).verdicts) == 2
 
 
+@pytest.mark.slow
 def test_an_engine_error_is_not_outweighed_by_an_older_verdict(folder):
     known = Verdict.from_dict(json.loads((folder / "mine.json").read_text()))
     for name in ("a.json", "z.json"):  # read before the other one, and after it
@@ -222,12 +227,14 @@ def test_in_a_browser(folder, tmp_path, width, dark):
     assert probe["paper"] == ("rgb(22, 24, 26)" if dark else "rgb(255, 255, 255)")
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_bytes(results):
     first, second = _page(results), _page(results)
     assert first == second
     assert np.all([part in first for part in ("data:image/svg+xml;base64,", 'class="mark"')])
 
 
+@pytest.mark.slow
 def test_diagrams_of_which_nothing_is_predicted_are_on_the_page(folder):
     diagram = nct.phase.find_diagram("mse-collapse")
     free = dataclasses.replace(diagram.boundaries[0], predicted=None, within=1e-2)

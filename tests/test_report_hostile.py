@@ -101,6 +101,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_statement_is_never_markup_of_the_page(text, files, tmp_path):
     verdict = copy.deepcopy(files["verdict.json"])
@@ -138,6 +139,7 @@ DAMAGED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [None, -1, [], {}, ["x"]])
 def test_a_boundary_whose_words_are_no_text_is_left_out_of_the_tables_too(value, files, tmp_path):
     for field in ("name", "outcome"):
@@ -149,6 +151,7 @@ def test_a_boundary_whose_words_are_no_text_is_left_out_of_the_tables_too(value,
         assert (tmp_path / "r" / "report.tex").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", DAMAGED)
 def test_one_bad_file_is_named_and_the_rest_is_shown(what, files, tmp_path):
     report, page = written(tmp_path / "r", {**files, "bad.json": DAMAGED[what]})
@@ -159,6 +162,7 @@ def test_one_bad_file_is_named_and_the_rest_is_shown(what, files, tmp_path):
     assert "Left out" in page
 
 
+@pytest.mark.slow
 def test_a_verdict_is_held_against_the_schema(files, tmp_path):
     for change, message in (
         ({"outcome": "surely"}, "outcome: 'surely' is not one of"),
@@ -212,6 +216,7 @@ def fuzzed(files, tmp_path, rng, number):
         assert all(len(line) < 1000 for line in report.left_out)
 
 
+@pytest.mark.slow
 def test_mutated_files_end_without_a_traceback(files, tmp_path, rng):
     fuzzed(files, tmp_path, rng, 10)
 

@@ -74,6 +74,7 @@ def test_a_seed_ends_at_the_same_point_whatever_is_searched_beside_it():
         np.testing.assert_array_equal(found, expected[others.seeds])
 
 
+@pytest.mark.slow
 def test_a_seed_ends_at_the_same_point_however_many_are_searched():
     code = """
 import jax, numpy as np, nctheory as nct

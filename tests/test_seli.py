@@ -142,6 +142,7 @@ def test_closed_form_under_jit_and_vmap():
     np.testing.assert_allclose(jax.jit(jax.vmap(value))(grid), np.sqrt(2) * np.asarray(grid) * plain, rtol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.0, 0.5, 0.9, 1.1, 3.0])
 def test_any_multipliers_give_a_lower_bound(factor, rng):
     counts = (4, 2, 1)
@@ -170,6 +171,7 @@ def losses(rng, classes=4):
     return scaled, penalty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1])
 def test_gradient_and_conjugate_of_the_losses(which, rng):
     loss = losses(rng)[which]

@@ -95,6 +95,7 @@ def test_all_are_found():
     assert {one.__name__ for one in records()} >= WRITTEN - {"Check"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [4, 4000])
 @pytest.mark.parametrize("kind", RESULTS, ids=lambda kind: kind.__name__)
 def test_every_result_is_short(kind, size):
@@ -113,6 +114,7 @@ def test_every_result_is_short(kind, size):
     assert MARK not in one._repr_html_()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [4, 4000])
 def test_real_ones_say_what_matters(seeds):
     model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))

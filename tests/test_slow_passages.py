@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import scipy.integrate
 
 import nctheory as nct
@@ -24,6 +25,7 @@ class SlowWells(nct.Problem):
         return wells + 0.3 * jnp.sum(jnp.sqrt(self.rates[:-1] * self.rates[1:]) * x[:-1] * x[1:] ** 2)
 
 
+@pytest.mark.slow
 def test_the_basin_is_that_of_the_flow():
     problem = SlowWells(jnp.asarray(RATES))
     ends = nct.solve(problem, 32)

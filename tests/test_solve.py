@@ -17,6 +17,7 @@ from nctheory.engine import FAST_COMPILE_OPTIONS, fast_compile, one_at_a_time, r
 from tests.helpers import LOSSES, SPURIOUS, model, usual_environment
 
 
+@pytest.mark.slow
 def test_end_values_do_not_depend_on_the_chunk():
     problem = model("cross_entropy", bias=0.1)
     whole = nct.solve(problem, 20, key=3, chunk=8)

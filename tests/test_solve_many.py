@@ -84,6 +84,7 @@ def test_a_device_without_double_precision_needs_a_single_precision_flow():
         nct.solve(model(), 2, devices=[Bare()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flow_precision", ["float64", "float32"])
 def test_many_problems_are_solved_and_certified_as_each_alone(flow_precision):
     members = [model("cross_entropy", decay=(decay, 0.05), bias=0.1) for decay in (0.02, 0.05)]
@@ -136,6 +137,7 @@ def test_known_spurious_minima_of_the_free_bias_model():
     assert 0.02 < hits[1] / 128 < 0.15
 
 
+@pytest.mark.slow
 def test_importing_and_solving_leave_the_host_program_alone():
     code = """
 import sys
@@ -192,6 +194,7 @@ def test_first_of_an_ensemble_is_a_point():
     assert first(nct.solve(problem, 2).params).features.shape == (3, 6)
 
 
+@pytest.mark.slow
 def test_releasing_programs_keeps_results():
     double = jax.jit(lambda x: 2.0 * x)
     before = double(jnp.ones(3))
@@ -201,6 +204,7 @@ def test_releasing_programs_keeps_results():
     np.testing.assert_array_equal(double(jnp.ones(3)), before)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="memory maps are read from Linux's /proc")
 def test_programs_used_long_ago_are_dropped(monkeypatch):
     """Twelve shapes under a bound on the maps that is met before all are compiled: as many as fit are kept."""
@@ -251,6 +255,7 @@ def test_the_program_used_last_is_dropped_last(monkeypatch):
     assert float(squares(jnp.ones(2))) == 2
 
 
+@pytest.mark.slow
 def test_the_stabilised_integrator_has_order_two_and_its_interval():
     matrix = jnp.asarray([[3.0, 1.0], [1.0, 2.0]])
     term = diffrax.ODETerm(lambda t, y, args: -matrix @ y - 0.1 * y**3)

@@ -116,6 +116,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("build", "theorem"), CASES)
 def test_an_independent_solver_finds_nothing_lower(build, theorem, rng):
     problem = build()

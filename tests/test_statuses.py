@@ -60,6 +60,7 @@ class DeepReLU(nct.Problem):
         return 0.5 * fit + 0.01 * sum(jnp.sum(x**2) for x in factors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_ends_that_look_alike_are_told_apart(name):
     status, _ = FUNCTIONS[name]
@@ -77,6 +78,7 @@ def test_ends_that_look_alike_are_told_apart(name):
     assert words[status] in str(found.caveat)
 
 
+@pytest.mark.slow
 def test_a_deep_relu_model_says_that_it_is_not_smooth():
     found = nct.solve(DeepReLU(), 16, light=True)
     counts = found.counts()
@@ -85,6 +87,7 @@ def test_a_deep_relu_model_says_that_it_is_not_smooth():
     assert "smooth the kink" in str(found.caveat)
 
 
+@pytest.mark.slow
 def test_separable_cross_entropy_without_decay_has_no_minimiser():
     for bias in (None, 0.0):
         problem = model("cross_entropy", counts=(2, 3), dim=3, decay=(0.0, 0.0), bias=bias)
@@ -110,6 +113,7 @@ def test_the_stable_manifold_of_a_saddle_leads_to_it():
     assert nct.solve_from(problem, beside * np.array([0.0, 1.0, 1.0])).counts()["saddle"] == 4
 
 
+@pytest.mark.slow
 def test_layers_of_width_one_have_no_rotation_that_could_hide_a_minimum():
     program = """
 import numpy as np, nctheory as nct

@@ -10,6 +10,7 @@ SPURIOUS = nct.unconstrained_features(
 )
 
 
+@pytest.mark.slow
 def test_a_survey_is_solve_and_certify_seed_by_seed():
     whole = nct.survey(SPURIOUS, 70, key=3, block=64, keep=5, chunk=128)
     ensemble = nct.solve(SPURIOUS, 70, key=3, chunk=128)
@@ -29,6 +30,7 @@ def test_a_survey_is_solve_and_certify_seed_by_seed():
         np.testing.assert_allclose(weights, ensemble.params.weights[0][seed], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_seeds_that_do_not_converge_are_the_worst_and_never_certified():
     steps = nct.solve(SPURIOUS, 64, chunk=128).steps
     outcome = nct.survey(SPURIOUS, 64, keep=4, budget=int(np.median(steps)), chunk=128)

@@ -69,6 +69,7 @@ MEASURES: dict[str, Callable] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", MEASURES)
 def test_a_resumed_sweep_sees_every_constant_of_its_measures(where, tmp_path):
     measures = MEASURES[where]

@@ -74,6 +74,7 @@ class Bowl(nct.Problem):
         return self.power(0.5 * jnp.sum((params - self.centre) ** 2)) + 1.0
 
 
+@pytest.mark.slow
 def test_problems_that_differ_in_code_alone_are_told_apart(tmp_path):
     def model(centre, slope):
         return Bowl(jnp.asarray(centre), lambda x: slope * x)
@@ -128,6 +129,7 @@ def test_another_grid_and_more_seeds_compute_only_what_is_new(tmp_path):
     np.testing.assert_allclose(more.arrays["value"], fresh.arrays["value"], rtol=0, atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["flip", "cut", "empty", "foreign"])
 def test_a_damaged_tile_is_reported_and_computed_again(tmp_path, harm):
     whole = run(tmp_path, tile=4)

@@ -74,6 +74,7 @@ def lines_of(renderable, width):
     return text.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_summary_shows_every_outcome_whole_at_every_width(points, failed, width):
     verdicts = [
@@ -171,6 +172,7 @@ def test_thresholds_and_evidence_are_told(points):
     assert "; both ends are undecided" in text
 
 
+@pytest.mark.slow
 def test_json_round_trips_and_follows_the_schema(points, paths, failed):
     for verdict in (points, paths, failed, changed(points)):
         data = json.loads(verdict.to_json())

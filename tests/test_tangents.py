@@ -39,6 +39,7 @@ def disturbed(params, rng, sizes):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", [None, 0.0, 0.3])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_agrees_with_the_exact_conjugate(name, bias, rng):
@@ -60,6 +61,7 @@ def test_agrees_with_the_exact_conjugate(name, bias, rng):
     assert nct.certify(exact, ends.params).assumes is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", [None, 0.0, 0.3])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_never_above_the_global_minimum(name, bias, rng):
@@ -121,6 +123,7 @@ class Linear(nct.Loss):
         return jnp.sum((1.0 - 2.0 * targets) * logits, axis=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", [None, 0.0])
 @pytest.mark.parametrize("kind", [Hinge, SquaredHinge, Quartic, Inverse])
 def test_merely_convex_losses(kind, bias, rng):
@@ -156,6 +159,7 @@ class LogCosh(nct.Loss):
         return jnp.sum(jnp.logaddexp(logits - targets, targets - logits) - jnp.log(2.0), axis=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("widths", "decay"), [((3, 3, 2), (0.0, 0.0)), ((2, 2, 4), (0.0, 0.3))])
 def test_given_inputs_without_decay(widths, decay, rng):
     """The minimum is that of the convex fit in the product, by SciPy: the gap closes at it and near it, never above it."""
@@ -229,6 +233,7 @@ class WrongAtZero(nct.Loss):
         return jnp.sum(jax.nn.relu(off) - jax.nn.relu(-off) + 0.5 * off**2, axis=0)
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_none_at_a_kink_is_not_used(rng):
     problem = model(WrongAtZero(), counts=(1, 1, 1), decay=(0.05, 0.05))
     point = jax.tree.map(lambda x: np.eye(3)[None], random_points(problem, 1, rng))  # all logits are at the kink
@@ -245,12 +250,14 @@ class PerColumn(nct.Loss):
         return jnp.sum(self.omega * (logits - targets) ** 2, axis=0)
 
 
+@pytest.mark.slow
 def test_a_loss_that_holds_data_of_every_column():
     problem = model(PerColumn(jnp.linspace(0.5, 1.0, 18).reshape(3, 6)))
     ends = nct.solve(problem, 4)
     assert nct.certify(problem, ends.params).closed(ends.value).all()
 
 
+@pytest.mark.slow
 def test_a_tangent_above_the_loss_would_be_caught(monkeypatch, rng):
     """Without the ball, and without the probes, the bounds exceed the minimum: the tests above can fail."""
     problem = model(Own(nct.losses.label_smoothing(0.0)))

@@ -99,6 +99,7 @@ def test_every_theorem_of_the_catalogue_is_described_by_the_docstring_of_its_fil
         assert (home.__doc__ or "").startswith(f"{one.title}.\n"), identifier
 
 
+@pytest.mark.slow
 def test_a_law_of_starts_is_a_field_and_keeps_the_problem(rng):
     plain = nct.deep_linear(widths=(3, 3, 3), counts=(1, 1, 1), loss="mse", weight_decay=(0.1,) * 3)
     balanced = nct.problems.balanced_chain(plain)

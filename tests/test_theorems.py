@@ -44,6 +44,7 @@ def test_programs_are_compiled_for_the_work_they_do(method, instances, seeds, li
     assert nct.theorems.VerifyOptions(light=True).for_work(few, [problem] * 100, 10**6).light is True
 
 
+@pytest.mark.slow
 def test_what_rests_on_a_tested_convexity_is_sampled():
     def exact(problem):
         decay = tuple(float(x) for x in problem.weight_decay)
@@ -90,6 +91,7 @@ def test_the_catalogue_holds_and_every_control_is_refuted(identifier):
     jsonschema.validate(json.loads(verdict.to_json()), SCHEMA)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("identifier", sorted(nct.catalogue()))
 def test_every_theorem_is_written_to_the_standard(identifier):
     theorem = nct.theorems.find_theorem(identifier)
@@ -128,6 +130,7 @@ def test_instances_cover_the_hypotheses(identifier):
         assert len(sizes) >= 3
 
 
+@pytest.mark.slow
 def test_a_wrong_theorem_is_refuted_with_a_counterexample():
     def slightly_wrong(problem):
         true = nct.closed_form.squared_error_minimum(problem)
@@ -146,6 +149,7 @@ def test_a_wrong_theorem_is_refuted_with_a_counterexample():
     assert again.worst.residual == pytest.approx(verdict.worst.residual, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_wrong_minimum_is_refuted_from_either_side(sign):
     def wrong(problem):

@@ -40,6 +40,7 @@ UNIQUE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", UNIQUE)
 @pytest.mark.parametrize("reduced", [False, True])
 def test_collapse_is_the_only_minimiser(kind, reduced):
@@ -55,6 +56,7 @@ def test_collapse_is_the_only_minimiser(kind, reduced):
     assert 1e-3 < found.margin <= 1.0
 
 
+@pytest.mark.slow
 def test_given_inputs_and_one_factor(rng):
     inputs, targets = rng.normal(size=(3, 8)), np.eye(3)[:, rng.integers(3, size=8)]
     for widths, decay in (((3, 3, 3), (0.05, 0.08)), ((3, 3), (0.1,))):
@@ -65,6 +67,7 @@ def test_given_inputs_and_one_factor(rng):
             assert (found.margin == np.inf) == (len(widths) == 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 @pytest.mark.parametrize("excess", [1e-3, 0.0, 0.3])
 def test_zero_is_the_only_minimiser_strictly_beyond_the_threshold_only(loss, excess):
@@ -110,6 +113,7 @@ class OwnEntry(Loss):
         return 0.5 * label**2 + label
 
 
+@pytest.mark.slow
 def test_a_family_of_minimisers_is_not_called_unique():
     problem = model(OwnEntry(), counts=(1, 1, 1), dim=3, decay=(0.1, 0.1))
     found, ends = judged(problem, seeds=6)
@@ -153,6 +157,7 @@ def test_where_the_argument_does_not_apply_it_says_so():
         assert np.isnan(found.margin)
 
 
+@pytest.mark.slow
 def test_hard_margin_penalties():
     """With the multipliers of the optimum the minimiser is the simplex, and the verdict agrees with the seeds."""
     counts = (2, 2, 2)

@@ -109,6 +109,7 @@ def in_units(problem, census, s, r):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", EXPECTED)
 def test_the_census_of_a_polynomial_is_known(kind):
     census = nct.census(kind.of(*ORDINARY), 96)
@@ -128,6 +129,7 @@ def test_powers_of_two_change_no_bit_of_a_census(kind):
         np.testing.assert_equal(in_units(problem, nct.census(problem, 96), s, r), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", POWERS_OF_TEN, ids=str)
 @pytest.mark.parametrize("kind", EXPECTED)
 def test_a_census_is_the_same_in_all_units(kind, units):
@@ -168,6 +170,7 @@ def ordinary_census(kind):
     return nct.census(chain_in_units(kind, 1.0)[0], 400)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CHAINS)
 def test_powers_of_two_change_no_bit_of_a_chains_census(kind):
     expected = in_units(chain_in_units(kind, 1.0)[0], ordinary_census(kind), 1.0, 1.0)
@@ -176,6 +179,7 @@ def test_powers_of_two_change_no_bit_of_a_chains_census(kind):
         np.testing.assert_equal(in_units(problem, nct.census(problem, 400), s, r), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("r", [1e-8, 0.3, 30.0, 1e8])
 @pytest.mark.parametrize("kind", CHAINS)
 def test_a_chain_has_one_landscape_in_all_units(kind, r):
@@ -190,6 +194,7 @@ def test_a_chain_has_one_landscape_in_all_units(kind, r):
         assert (held.missing, held.extra, held.misjudged) == ((), (), ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("r", [1e-8, 1e-3, 30.0, 1e8])
 @pytest.mark.parametrize("kind", CHAINS)
 def test_solve_hessians_and_certificates_are_the_same_in_all_units(kind, r):

@@ -135,6 +135,7 @@ def moved(point, sizes, rng):
     return jax.tree.map(leaf, point)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BOUNDED)
 def test_the_bound_is_below_the_exact_minimum_and_closes_at_every_decay(kind, rng):
     loss, profile = BOUNDED[kind]
@@ -171,6 +172,7 @@ def test_the_gap_is_of_second_order_at_a_weak_decay(rng):
     assert below[0] < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["cross_entropy", nct.losses.focal(2.0)])
 @pytest.mark.parametrize("bias", [None, 0.0])
 def test_end_states_are_certified_at_a_decay_of_1e_8(loss, bias):
@@ -218,6 +220,7 @@ def test_a_wrong_bound_contradicts_the_value_at_its_own_point():
     assert not bound.closed(ends.value).any()
 
 
+@pytest.mark.slow
 def test_a_minimum_of_zero_is_certified_to_the_rounding_of_the_terms_at_the_origin():
     """Without decay nothing is relative to the value, which is 1e-20 where a gradient norm of 1e-10 is reached."""
     problem = nct.unconstrained_features(counts=(2, 1), dim=2, loss="mse", weight_decay=(0.0, 0.0))

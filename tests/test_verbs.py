@@ -47,6 +47,7 @@ def test_show_prints_the_card_of_what_has_an_identifier(capsys):
         nct.show("no-such-theorem")
 
 
+@pytest.mark.slow
 def test_show_prints_results(capsys, verdict, census, curves):
     nct.show(verdict)
     assert nct.report.verdict_text(verdict).rstrip() == capsys.readouterr().out.rstrip()
@@ -69,6 +70,7 @@ def test_a_verdict_as_text_names_outcome_and_evidence(verdict):
     assert lines[-1] == f"  controls refuted: {len(verdict.controls)} of {len(verdict.controls)}"
 
 
+@pytest.mark.slow
 def test_plot_draws_every_kind_of_result_the_same_twice(tmp_path, verdict, census, swept, curves):
     options = {"sweep": {"measures": ("value",)}, "census": {"title": "a census"}}
     for name, result in {

@@ -73,6 +73,7 @@ def check_summary(text, verdicts, width):
     assert "".join(re.findall("[xy]{2,}", text)) == verdicts[-1].theorem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_summary_shows_outcome_seeds_and_ratio(verdict, width):
     verdicts = many(verdict)
@@ -108,6 +109,7 @@ def test_lists_show_every_word(command, width, capsys, monkeypatch):
         assert " ".join(title) == " ".join(known[identifier].title.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_boundaries_show_their_outcome_and_distance(diagram, width, capsys, monkeypatch):
     (one,) = diagram.located
@@ -125,6 +127,7 @@ def test_boundaries_show_their_outcome_and_distance(diagram, width, capsys, monk
     assert row in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_types_of_critical_points_and_curves_are_whole(width):
     problem = find_theorem("ufm-mse-landscape").instances(jax.random.key(0))[0].problem
@@ -166,6 +169,7 @@ def on_a_terminal(width, *arguments):
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).replace("\r", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 80])
 def test_on_a_terminal(width):
     listed = on_a_terminal(width, "list")

@@ -98,3 +98,12 @@ def test_what_is_no_npz_file_is_named(tmp_path, capsys):
     ):
         assert main(["measure", str(file)]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_marked_samples_are_left_out_of_the_distance_too(written, tmp_path):
+    marked, out = np.where(np.arange(12) == 2, -1, LABELS), tmp_path / "x.json"
+    file = written(features=FEATURES, labels=marked, weights=WEIGHTS)
+    assert main(["measure", file, "--loss", "mse", "--ignore", "-1", "--json", str(out)]) == 0
+    kept = marked >= 0
+    gap = nct.networks.peeled_gap(FEATURES[kept], LABELS[kept], WEIGHTS, loss="mse")
+    assert json.loads(out.read_text())["peeled_gap"]["fit"] == pytest.approx(gap.fit, rel=1e-13)

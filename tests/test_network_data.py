@@ -132,6 +132,7 @@ def test_mixed_samples_have_the_tags_of_both():
             lambda: networks.Data(np.where(np.arange(12)[:, None] == 4, np.nan, X), Y),
             "finite numbers, got others in sample 4",
         ),
+        (lambda: networks.Data(X, np.where(Y == 1, np.inf, Y)), "labels: expected whole numbers"),
         (lambda: networks.Data(X, Y + 0.5), "labels: expected whole numbers"),
         (lambda: networks.Data(X, Y, classes=2), "labels: expected 0 to 1, got 2 at position 10"),
         (lambda: networks.Data(X, Y - 1), "labels: expected 0 to"),

@@ -36,8 +36,11 @@ def measure_command(args: argparse.Namespace) -> int:
             # The head reads the last layer.
             features = arrays["features"]
             last = list(features.values())[-1] if isinstance(features, dict) else features
+            labels = arrays["labels"]
+            if args.ignore is not None and len(last) == len(labels):
+                last, labels = last[labels != args.ignore], labels[labels != args.ignore]
             gap = peeled_gap(
-                last, arrays["labels"], arrays["weights"], arrays.get("bias"),
+                last, labels, arrays["weights"], arrays.get("bias"),
                 loss=args.loss, weight_decay=args.decay, bias_decay=args.bias_decay,
             )  # fmt: skip
         aimed = {"loss": args.loss, "weight_decay": gap.weight_decay, "bias_decay": _bias_decay(args, arrays)} if (

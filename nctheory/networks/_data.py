@@ -133,7 +133,7 @@ def _labels(name: str, values: Any, samples: int, classes: int) -> np.ndarray:
     array = np.asarray(values)
     if array.ndim not in (1, 2) or len(array) != samples:
         raise ValueError(f"{name}: expected {samples}, one a sample, got shape {array.shape}")
-    if array.dtype.kind not in "fiub" or not np.all(array == np.round(array)):
+    if array.dtype.kind not in "fiub" or not np.all(np.isfinite(array) & (array == np.round(array))):
         raise ValueError(f"{name}: expected whole numbers, got {array.dtype}")
     array = array.astype(np.int64)
     top = 2 if array.ndim == 2 else classes or int(array.max()) + 1

@@ -143,7 +143,9 @@ def _compared(
     kept = None if b is None else (0.0 if bias_decay is None else bias_decay)
     penalty = 0.0 if b is None else 0.5 * (kept or 0.0) * float(np.sum(b**2))
     value = fit + 0.5 * weight_decay * weight_norm + 0.5 * feature_decay * feature_norm + penalty
-    found = _minima(dataclasses.replace(model, bias=kept), np.array([[weight_decay, feature_decay]]))
+    # The same model, and so the same program, unless the bias is decayed.
+    decayed = model if kept == model.bias else dataclasses.replace(model, bias=kept)
+    found = _minima(decayed, np.array([[weight_decay, feature_decay]]))
     lower = float(found.lower[0])
     gap = (value - lower) / value if value > 0 else 0.0
     return PeeledGap(
@@ -204,7 +206,9 @@ def _minima(model: _Model, decays: np.ndarray) -> _Minima:
         ends = solve_many(members, seeds=SEEDS)
         best = np.argmin(np.where(ends.converged, ends.value, np.inf), axis=1)
         rows = np.arange(len(members))
-        value, params = ends.value[rows, best], jax.tree.map(lambda leaf: leaf[rows, best][:, None], ends.params)
+        # The bound holds at any point; a value is known only where some seed converged.
+        value = np.where(ends.converged.any(axis=1), ends.value[rows, best], np.nan)
+        params = jax.tree.map(lambda leaf: leaf[rows, best][:, None], ends.params)
     else:
         value, product, *offset = map(np.asarray, model.predicted(jnp.asarray(decays)))
         points = [_factors(*one) for one in zip(members, product, *offset, strict=True)]

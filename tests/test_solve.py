@@ -13,7 +13,7 @@ import pytest
 import scipy.optimize
 
 import nctheory as nct
-from nctheory.engine import FAST_COMPILE_OPTIONS, fast_compile, one_at_a_time, run_lanes
+from nctheory.engine import FAST_COMPILE_OPTIONS, fast_compile, run_lanes
 from tests.helpers import LOSSES, SPURIOUS, model, usual_environment
 
 
@@ -229,6 +229,6 @@ def test_programs_are_traced_one_at_a_time_and_may_nest():
     def outer(x):
         with jax.ensure_compile_time_eval():  # a program run while another is traced
             inner = float(programs[0](1.0)) + float(fast_compile(lambda y: 2.0 * y)(3.0))
-        return x + inner + one_at_a_time(programs[1])(x)
+        return x + inner + programs[1](x)
 
     assert float(outer(1.0)) == 1.0 + (2.0 + 6.0) + 3.0

@@ -5,12 +5,13 @@ from ._bisect import bisect, bisect_numpy
 from ._concrete import as_array, is_positive, is_traced, not_positive, stacked, within_trace
 from ._environment import RARELY, NoDevice, cache_directory, check_writable, configure, environment
 from ._extended import NotExtended, extended
+from ._factorisations import unshared_factorisations
 from ._failures import ERROR, INTERRUPTED, Failure, Misuse, described, guarded, traced_hint, wrong_arguments
 from ._files import synchronise_folder, whole_file, write_atomically
 from ._lanes import Lane, Record, Runner, run_lanes, several_steps
 from ._names import check_identifier, check_name
 from ._precision import EPS, float64
-from ._programs import FAST_COMPILE_OPTIONS, fast_compile, one_at_a_time, release_programs
+from ._programs import FAST_COMPILE_OPTIONS, fast_compile, release_programs
 from ._proofs import make_proofs_importable
 from ._registry import Registry, TheoremFileError, import_proofs
 from ._shown import shown
@@ -57,7 +58,6 @@ __all__ = [
     "make_proofs_importable",
     "map_in_blocks",
     "not_positive",
-    "one_at_a_time",
     "release_programs",
     "rounded_up",
     "run_lanes",
@@ -66,6 +66,7 @@ __all__ = [
     "stacked",
     "synchronise_folder",
     "traced_hint",
+    "unshared_factorisations",
     "untraced",
     "usual_block",
     "whole_file",

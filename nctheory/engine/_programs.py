@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from nctheory.engine._concrete import is_traced, within_trace
+from nctheory.engine._factorisations import unshared_factorisations
 
 FAST_COMPILE_OPTIONS = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 """With these options the compiler makes a program for a CPU in a third of the time, and it runs at a third to a quarter of
@@ -62,7 +63,9 @@ def fast_compile(function: Callable[..., Any], *, static_argnames: str | tuple[s
         def own(*args: Any, **kwargs: Any) -> Any:
             return function(*args, **kwargs)
 
-        return jax.jit(own, static_argnames=static_argnames, compiler_options=_options(light, jax.default_backend()))
+        platform = jax.default_backend()
+        whole = unshared_factorisations(own) if platform == "cpu" else own
+        return jax.jit(whole, static_argnames=static_argnames, compiler_options=_options(light, platform))
 
     @functools.wraps(function)
     def call(*args: Any, light: bool = True, **kwargs: Any) -> Any:
@@ -128,32 +131,6 @@ def _leaf_key(leaf: Any) -> Any:
         return jax.typeof(leaf)
     except TypeError:
         return leaf
-
-
-_FACTORISATION_LOCK = threading.RLock()
-
-
-def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, which calls a program full of factorisations, finished before another such program begins.
-
-    On a CPU LAPACK's routines, called by JAX on many matrices at once (0.10), share them out over the very threads that call
-    them, and two programs that run at a time have been seen to wait for each other for ever.
-
-    >>> import jax.numpy as jnp
-    >>> double = one_at_a_time(lambda x: 2 * x)
-    >>> int(double(jnp.ones(())))
-    2
-    """
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if within_trace():  # a trace runs nothing, so that nothing can wait
-            return function(*args, **kwargs)
-        with _FACTORISATION_LOCK:
-            # A call returns before its program has run, so that the lock must wait for the results.
-            return jax.block_until_ready(function(*args, **kwargs))
-
-    return call
 
 
 def held_maps() -> int | None:

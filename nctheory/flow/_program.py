@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import Array, Scalar, fast_compile, one_at_a_time
+from nctheory.engine import Array, Scalar, fast_compile
 from nctheory.flow._backend import backend_of, family_objective, join_points, split_points
 from nctheory.flow._handover import newton_stage
 from nctheory.flow._ode import STABILISED, flow_stage
@@ -31,7 +31,6 @@ def starts(problem: Problem, key: PRNGKeyArray, seeds: Array, scale: Array) -> A
     return member_starts(family, key, seeds, np.repeat(contexts, seeds.shape[0], axis=0), scale)
 
 
-@one_at_a_time  # a start may well be drawn with factorisations
 @fast_compile
 def member_starts(family: Family, key: PRNGKeyArray, seeds: Array, contexts: Array, scale: Array) -> Array:
     """The starts of seeds of members of a family as flat vectors, seeds x P."""

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import Array, fast_compile, float64, one_at_a_time, rounded_up, run_lanes
+from nctheory.engine import Array, fast_compile, float64, rounded_up, run_lanes
 from nctheory.flow import Ensemble
 from nctheory.landscape._levenberg import NEAR_CRITICAL, RUNNING, SearchState, newton_step
 from nctheory.landscape._starts import search_starts
 from nctheory.landscape._walk import begin_products, product_step
-from nctheory.problems import DeepLinear, Problem, scales_of, size, unravel
+from nctheory.problems import Problem, scales_of, size, unravel
 
 MAX_PARAMETERS = 1200
 """The search ends with the dense Hessian where products with it do not lead to a critical point."""
@@ -24,7 +24,7 @@ BLOCK = 1024
 MATRIX_NUMBERS = 2**18
 """The number of entries of all Hessians that are worked on at a time."""
 
-_starts = one_at_a_time(partial(fast_compile, static_argnames="lanes")(search_starts))
+_starts = partial(fast_compile, static_argnames="lanes")(search_starts)
 
 
 @partial(fast_compile, static_argnames="lanes")
@@ -42,7 +42,6 @@ def _walk(
     )
 
 
-@one_at_a_time
 @partial(fast_compile, static_argnames="lanes")
 def _seek(
     problem: Problem, states: SearchState, live: Array, tolerance: Array, budget: Array, lanes: int
@@ -99,16 +98,13 @@ def search(
     blocks = np.array_split(np.asarray(seeds), min(len(seeds), workers * rounds))
     width = max(rounded_up(len(blocks[0]), parameters), lanes)
 
-    # The objective of a problem that is not a chain may hold factorisations, of which one program may run at a time.
-    walk = _walk if isinstance(problem, DeepLinear) else one_at_a_time(_walk)
-
     @float64
     def run(block: np.ndarray) -> SearchState:
         padded, live = jnp.asarray(np.resize(block, width)), jnp.arange(width) < len(block)
         points = _starts(problem, key, padded, lanes, light=light)
         zero, count = np.zeros(width), np.zeros(width, np.int64)
         found = SearchState(points, zero, zero, zero, count, zero, np.full(width, RUNNING), zero + units.length)
-        found = walk(problem, found, live, wanted, budget, lanes, light=light)
+        found = _walk(problem, found, live, wanted, budget, lanes, light=light)
         # Seeds near a critical point go on with the dense Hessian.
         status = np.asarray(found.status)
         found = found._replace(status=np.where(status == NEAR_CRITICAL, RUNNING, status))

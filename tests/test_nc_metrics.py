@@ -208,3 +208,37 @@ def test_layers_come_out_stacked(rng):
     named = nct.nc_metrics({"conv": one, "last": two}, LABELS, {"conv": np.eye(4, 5)}, {"conv": np.ones(4)})
     assert np.isnan(named.nc3[1])
     assert named.nc4[0] == nct.nc_metrics(one, LABELS, np.eye(4, 5), np.ones(4)).nc4
+
+
+@pytest.mark.parametrize("per_class", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_many_small_batches_with_an_offset_and_marks_of_any_content(per_class, dtype, rng):
+    """Classes come and go from batch to batch; what is marked may be no number; an offset costs no digits."""
+    x = np.round(1000.0 * (7.0 + rng.normal(size=(300, 5)))).astype(dtype)
+    y = np.where(rng.uniform(size=300) < 0.2, -1, rng.integers(4, size=300))
+    if dtype != np.int64:
+        x[y == -1] = np.nan
+    moments = nct.Moments(4, ignore=-1, per_class=per_class)
+    begin = 0
+    for size in (1, 1, 3, 0, 50, 2, 200, 43):
+        moments.add(x[begin : begin + size], y[begin : begin + size])
+        begin += size
+    exact = [x[y == k].astype(object) for k in range(4)]
+    assert moments.counts.tolist() == [len(one) for one in exact]
+    scatters = []
+    for k, rows in enumerate(exact):
+        rows = np.array([[Fraction(int(entry)) for entry in row] for row in rows], dtype=object)
+        apart = rows - rows.sum(axis=0) / len(rows)
+        scatters.append((apart.T @ apart).astype(float))
+        np.testing.assert_allclose(moments.means[k], (rows.sum(axis=0) / len(rows)).astype(float), rtol=1e-14)
+        np.testing.assert_allclose(moments.traces[k], np.trace(scatters[k]), rtol=1e-12)
+        if per_class:
+            np.testing.assert_allclose(moments.scatter[k], scatters[k], rtol=1e-10, atol=1e-12 * scatters[k].max())
+    np.testing.assert_allclose(moments.within, sum(scatters), rtol=1e-10, atol=1e-12 * moments.within.max())
+
+
+def test_sums_that_overflow_in_single_precision_alone_are_taken():
+    x = np.full((4, 2), 3e38, np.float32)
+    assert nct.Moments(2).add(x, [0, 0, 1, 1]).traces.tolist() == [0.0, 0.0]
+    with pytest.raises(ValueError, match="features: expected finite numbers; their sums overflow"):
+        nct.Moments(2).add(np.full((4, 2), 1.7e308), [0, 0, 1, 1])

@@ -7,7 +7,7 @@ from ._environment import RARELY, NoDevice, cache_directory, check_writable, con
 from ._extended import NotExtended, extended
 from ._factorisations import unshared_factorisations
 from ._failures import ERROR, INTERRUPTED, Failure, Misuse, described, guarded, traced_hint, wrong_arguments
-from ._files import synchronise_folder, whole_file, write_atomically
+from ._files import check_folder_exists, synchronise_folder, whole_file, write_atomically
 from ._lanes import Lane, Record, Runner, run_lanes, several_steps
 from ._names import check_identifier, check_name
 from ._precision import EPS, float64
@@ -40,6 +40,7 @@ __all__ = [
     "bisect",
     "bisect_numpy",
     "cache_directory",
+    "check_folder_exists",
     "check_identifier",
     "check_name",
     "check_writable",

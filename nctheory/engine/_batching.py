@@ -34,6 +34,8 @@ def map_in_blocks(function: Callable[[Any], Any], xs: Any, block: int = 64) -> A
     second time for the remainder.)
     """
     items = jax.tree.leaves(xs)[0].shape[0]
+    if items == 0:  # no item could fill up a block
+        return jax.vmap(function)(xs)
     block = min(block, items)
     # There are ceil(items / block) blocks, and an index beyond the last item stands for that item.
     blocks = -(-items // block)

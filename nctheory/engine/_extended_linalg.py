@@ -40,13 +40,18 @@ def _as_batch(x: np.ndarray, batch: Sequence[int], summed: Sequence[int]) -> tup
 def _each(
     numbers: Numbers, factorise: Callable[[Any], Sequence[Any]], x: np.ndarray, *shapes: tuple[int, ...]
 ) -> list[np.ndarray]:
-    """The factors of each matrix of a batch, as arrays of these shapes; NaN where they cannot be had."""
+    """The factors of each matrix of a batch, as arrays of these shapes; NaN where they cannot be had.
+
+    Those of a matrix without entries are identities, whatever of them is not empty.
+    """
     batch = x.shape[:-2]
     found: list[list[np.ndarray]] = [[] for _ in shapes]
     for matrix in x.reshape(math.prod(batch), *x.shape[-2:]):
         try:
             finite = all(map(numbers.mp.isfinite, matrix.ravel()))
             factors = factorise(matrix) if finite and matrix.size else None
+            if not matrix.size:
+                factors = [map(numbers.mp.mpf, np.eye(*s).ravel() if len(s) == 2 else []) for s in shapes]
         except (RuntimeError, ValueError, ZeroDivisionError):  # no convergence, or not positive definite
             factors = None
         for out, shape, i in zip(found, shapes, range(len(shapes)), strict=True):

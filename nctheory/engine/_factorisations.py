@@ -21,10 +21,10 @@ SHARED_OPERATIONS = 200_000
 """A call of fewer floating-point operations than these, as JAX counts them, is not shared out (`kMinWorkPerTask` in
 jaxlib/cpu/lapack_kernels.cc)."""
 
-_LAPACK = frozenset(
-    "cholesky eig eigh geqp3 geqrf hessenberg householder_product lu ormqr qr schur svd triangular_solve tridiagonal "
-    "tridiagonal_solve".split()
-)
+_LAPACK = frozenset({
+    "cholesky", "eig", "eigh", "geqp3", "geqrf", "hessenberg", "householder_product", "lu", "ormqr", "qr", "schur", "svd",
+    "triangular_solve", "tridiagonal", "tridiagonal_solve",
+})  # fmt: skip
 """The primitives that call LAPACK on a CPU."""
 
 

@@ -11,6 +11,18 @@ _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 """What file systems answer that cannot synchronise a folder."""
 
 
+def check_folder_exists(path: str | os.PathLike[str], name: str = "path") -> None:
+    """ValueError for a file name in a folder that does not exist, before anything is computed for the file.
+
+    >>> check_folder_exists("no such folder/figure.pdf")
+    Traceback (most recent call last):
+    ...
+    ValueError: path: expected a file in a folder that exists, got 'no such folder/figure.pdf'
+    """
+    if not Path(path).absolute().parent.is_dir():
+        raise ValueError(f"{name}: expected a file in a folder that exists, got {str(path)!r}")
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file or none (see `whole_file`)."""
     data = content.encode() if isinstance(content, str) else content

@@ -33,11 +33,14 @@ def to_host(tree: Any) -> Any:
 
 
 def float64(verb: Callable[P, R]) -> Callable[P, R]:
-    """Run a public verb in double precision whatever the host program's default is."""
+    """Run a public verb in double precision whatever the host program's default is; a verb that does so stays itself."""
+    if getattr(verb, "_in_float64", False):
+        return verb
 
     @functools.wraps(verb)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         with jax.enable_x64(True):
             return to_host(verb(*args, **kwargs))
 
+    wrapped._in_float64 = True  # type: ignore[attr-defined]  # wrappers around it inherit this, and compute in it
     return wrapped

@@ -81,7 +81,7 @@ def _distance(x: Array, y: Array) -> Array:
 def distance_to_frame(vectors: Float[Array, "*batch d K"], gram: Float[Array, "K K"]) -> Float[Array, "*batch"]:
     r"""NC2 against any frame: $\big|M^\top M/|M^\top M|_F-G/|G|_F\big|_F$ for columns M and a target Gram matrix G.
 
-    It lies between 0 and 2, and is 1 at zero vectors.
+    It lies between 0 and $\sqrt2$, for Gram matrices make no obtuse angle, and is 1 at zero vectors.
 
     >>> import numpy as np
     >>> float(distance_to_frame(2.0 * np.eye(3), np.eye(3))), float(distance_to_frame(np.zeros((3, 3)), np.eye(3)))

@@ -29,9 +29,14 @@ def as_numpy(name: str, values: Any) -> np.ndarray:
 
 def as_features(values: Any, name: str = "features") -> np.ndarray:
     """N x d, samples first, in float64 (a copy is made only where the dtype changes)."""
+    return as_rows(values, name).astype(np.float64, copy=False)
+
+
+def as_rows(values: Any, name: str = "features") -> np.ndarray:
+    """N x d, samples first, in float64 or as they come in float32, for what converts a few rows at a time."""
     array = as_numpy(name, values)
     check_rows(array, name)
-    return array.astype(np.float64, copy=False)
+    return array if array.dtype == np.float32 else array.astype(np.float64, copy=False)
 
 
 def check_rows(array: np.ndarray, name: str = "features") -> None:

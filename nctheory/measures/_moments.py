@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from nctheory.measures._inputs import as_features, as_labels, check_classes, check_range
+from nctheory.measures._inputs import as_labels, as_rows, check_classes, check_range
 
 MAX_CLASS_COVARIANCES = 2**25
 """The largest number of entries in the covariances of single classes that are kept unasked (256 MiB)."""
@@ -40,32 +40,44 @@ class Moments:
 
     def add(self, features: Any, labels: Any) -> "Moments":
         """Take a batch in, and return the moments themselves."""
-        x = as_features(features)
+        x = as_rows(features)
         y = as_labels(labels, x.shape[0])
         if self._means is not None and x.shape[1] != self.width:
             raise ValueError(f"features: expected {self.width} columns as in the batches before, got {x.shape[1]}")
         kept = np.arange(y.size) if self.ignore is None else np.flatnonzero(y != self.ignore)
         # The label of samples to be left out need not be one of the classes.
         check_range(np.where(y == self.ignore, 0, y), self.classes)
-        # Sorted by class, the samples of each class are one block of rows.
-        rows = kept[np.argsort(y[kept], kind="stable")]
-        x, counts = x[rows], np.bincount(y[kept], minlength=self.classes)  # a copy, which is centred in place below
-        means = self._means_of(x, counts, rows)
-        per_class = self._keeps_classes(x.shape[1])
-        scatter = np.zeros((self.classes if per_class else 1, x.shape[1], x.shape[1]))
-        traces, begin = np.zeros(self.classes), 0
-        for label in np.flatnonzero(counts):
-            block = x[begin : begin + counts[label]]
-            begin += counts[label]
+        _check_finite(x, kept)
+        # Sorted by class, the samples of each class are one run of rows.
+        rows, counts = kept[np.argsort(y[kept], kind="stable")], np.bincount(y[kept], minlength=self.classes)
+        means, scatter = self._begun(x.shape[1])
+        # Chan, Golub, LeVeque: S = S_a + S_b + n_a n_b / (n_a + n_b) (m_b - m_a)(m_b - m_a)^T, class by class, with a for what
+        # is held and b for the batch. The last term is that of one more row, sqrt(weight) times the step m_b - m_a.
+        share = counts / np.maximum(self.counts + counts, 1)
+        weight = self.counts * share
+        per_class, present = len(scatter) == self.classes, np.flatnonzero(counts)
+        # A class is worked on while it lies in the processor's cache; where only the sum is kept, all in one product.
+        most = int(counts.max(initial=0)) if per_class else rows.size
+        deviations = np.empty((most + (1 if per_class else present.size), x.shape[1]))
+        begin = end = 0
+        for label in present:
+            number, first = int(counts[label]), 0 if per_class else end
+            block = deviations[first : first + number]
+            block[:] = x[rows[begin : begin + number]]
+            mean = np.add.reduce(block, axis=0) / number
             # Squares are summed of deviations from the batch's own class means, so that an offset costs no digits.
-            block -= means[label]
-            traces[label] = np.vdot(block, block)
+            block -= mean
+            step = mean - means[label]
+            self._traces[label] += np.vdot(block, block) + weight[label] * np.vdot(step, step)
+            begin, end = begin + number, first + number + 1
+            deviations[end - 1] = np.sqrt(weight[label]) * step
             if per_class:
-                scatter[label] = block.T @ block
+                scatter[label] += deviations[:end].T @ deviations[:end]
+            # The mean of both is m_a + n_b/(n_a + n_b) (m_b - m_a), which for a new class is m_b.
+            means[label] += share[label] * step
         if not per_class:
-            # All rows are deviations by now, so that one product is the sum over the classes.
-            scatter[0] = x.T @ x
-        self._merge(counts, means, scatter, traces)
+            scatter[0] += deviations[:end].T @ deviations[:end]
+        self.counts = self.counts + counts
         return self
 
     def __add__(self, other: "Moments") -> "Moments":
@@ -126,25 +138,15 @@ class Moments:
         return self._traces
 
     def _keeps_classes(self, width: int) -> bool:
-        # The first batch decides for all, unless `per_class` does.
-        if self._scatter is not None:
-            return len(self._scatter) == self.classes
+        # The width, which the first batch tells, decides unless `per_class` does.
         return self.classes * width**2 <= MAX_CLASS_COVARIANCES if self._asked is None else self._asked
 
-    def _means_of(self, x: np.ndarray, counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Means of the classes in a batch sorted by class, after checking that all is finite."""
-        present = np.flatnonzero(counts)
-        means = np.zeros((self.classes, x.shape[1]))
-        if present.size:
-            # `reduceat` adds up the rows from the first of each class to the first of the next.
-            begins = np.concatenate([[0], np.cumsum(counts[present])[:-1]])
-            means[present] = np.add.reduceat(x, begins, axis=0) / counts[present][:, None]
-        # A number that is not finite shows in the mean of its class, so that the rows are searched only where one does.
-        if not np.all(np.isfinite(means)):
-            bad = rows[~np.all(np.isfinite(x), axis=1)]
-            where = f"row {int(bad.min())} is not" if bad.size else "their sums overflow"
-            raise ValueError(f"features: expected finite numbers; {where}")
-        return means
+    def _begun(self, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Means and scatter that are held, which the first batch begins with zeros."""
+        if self._means is None or self._scatter is None:
+            self._means = np.zeros((self.classes, width))
+            self._scatter = np.zeros((self.classes if self._keeps_classes(width) else 1, width, width))
+        return self._means, self._scatter
 
     def _merge(self, counts: np.ndarray, means: np.ndarray, scatter: np.ndarray, traces: np.ndarray) -> None:
         """Chan, Golub, LeVeque: S = S_a + S_b + n_a n_b / (n_a + n_b) (m_a - m_b)(m_a - m_b)^T, class by class."""
@@ -176,3 +178,17 @@ class Moments:
 
     def __repr__(self) -> str:
         return f"Moments(classes={self.classes}, samples={self.samples})"
+
+
+def _check_finite(x: np.ndarray, kept: np.ndarray) -> None:
+    """ValueError for a row that is not finite, or rows whose sums overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        # One product with ones: a number that is not finite shows in the sum of its column.
+        if np.all(np.isfinite(np.ones(len(x), x.dtype) @ x)):
+            return
+        some = x[kept]
+        bad = kept[~np.all(np.isfinite(some), axis=1)]
+        if bad.size:
+            raise ValueError(f"features: expected finite numbers; row {int(bad.min())} is not")
+        if not np.all(np.isfinite(np.sum(np.abs(some), axis=0, dtype=np.float64))):
+            raise ValueError("features: expected finite numbers; their sums overflow")

@@ -9,6 +9,7 @@ from nctheory.problems._chain import DeepLinear
 from nctheory.problems._gauge import ChainParams
 from nctheory.problems._losses import Loss, as_loss, is_loss
 from nctheory.problems._own_loss import check_loss
+from nctheory.problems._starts import check_normal_starts
 
 
 def _whole(name: str, value: object) -> int:
@@ -199,7 +200,7 @@ def reduce_to_class_means(problem: DeepLinear) -> DeepLinear:
     For a loss convex in the logits the global minimum is the same: averaging the features of a class lowers both terms
     (lemma `red-nc1`, own wording; Zhu et al. 2021, number unchecked).
 
-    Raises ValueError for given inputs or targets that are not class labels.
+    Raises ValueError for given inputs or targets that are not class labels, and for a law of starts, which draws N columns.
 
     >>> full = unconstrained_features(counts=(3, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1))
     >>> reduce_to_class_means(full).targets.shape
@@ -209,6 +210,7 @@ def reduce_to_class_means(problem: DeepLinear) -> DeepLinear:
         raise ValueError("problem: the reduced form needs free features and class counts")
     if problem.reduced_form:
         return problem
+    check_normal_starts(problem, "reduced form")
     n = np.asarray(problem.counts, dtype=np.float64)
     # Samples are sorted by class, so that the first of a class comes after all those of the classes before it.
     first = np.concatenate([[0], np.cumsum(problem.counts)[:-1]])

@@ -139,7 +139,7 @@ class MeanSquaredError(Loss):
         return jnp.sum(0.5 * dual**2 + jnp.abs(dual * targets), axis=0)
 
     def recentre(self, dual: Logits, targets: Logits, weights: Columns) -> Logits:
-        return dual - (dual @ weights)[:, None]
+        return dual - (dual @ weights / jnp.sum(weights))[:, None]
 
     def into_domain(self, dual: Logits, targets: Logits) -> Logits:
         return dual

@@ -12,6 +12,7 @@ from nctheory.engine import Array, Scalar, float64
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._gauge import ChainParams
 from nctheory.problems._losses import is_loss
+from nctheory.problems._starts import check_normal_starts
 
 
 class MomentChain(DeepLinear):
@@ -53,7 +54,7 @@ def moment_form(problem: DeepLinear) -> DeepLinear:
 
     A problem that would not become smaller is returned as it is. `expand_moments` leads back to samples.
 
-    Raises ValueError for another loss, given inputs or the reduced form.
+    Raises ValueError for another loss, given inputs, the reduced form, and for a law of starts, which draws N columns.
 
     >>> import nctheory as nct
     >>> full = nct.unconstrained_features(counts=(1000,) * 4, dim=8, loss="mse", weight_decay=(5e-4, 5e-4))
@@ -68,6 +69,7 @@ def moment_form(problem: DeepLinear) -> DeepLinear:
         )
     if isinstance(problem, MomentChain):
         return problem
+    check_normal_starts(problem, "moment form")
     targets = np.asarray(problem.targets)
     samples, dim = targets.shape[1], problem.widths[0]
     # Q has the known rows of the basis first, and then d_0 rows that are orthogonal to the targets and to 1.

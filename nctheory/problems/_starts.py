@@ -29,3 +29,12 @@ class Starts(eqx.Module):
     @abc.abstractmethod
     def __call__(self, problem: Any, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
         """One start of `problem`, of the given scale."""
+
+
+def check_normal_starts(problem: Any, form: str) -> None:
+    """ValueError for a problem whose starts follow a law of their own, which another form of it cannot take over."""
+    if problem.starts is not None:
+        raise ValueError(
+            f"problem: the {form} has other parameters than its law of starts {type(problem.starts).__name__} draws; expected "
+            "independent normal starts: take problem.with_starts(None), and give the other form a law of its own"
+        )

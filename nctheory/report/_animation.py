@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nctheory.closed_form import global_minimum
-from nctheory.engine import write_atomically
+from nctheory.engine import check_folder_exists, write_atomically
 from nctheory.flow import gradient_flow, starts
 from nctheory.problems import unconstrained_features
 from nctheory.report._style import BLACK, PALETTE, PREDICTED, house_style
@@ -25,6 +25,7 @@ def animate_features(path: str | Path, seed: int = 0, key: int = 0, frames: int 
     target = Path(path)
     if target.suffix != ".gif":
         raise ValueError(f"path: expected a file name that ends in .gif, got {path}")
+    check_folder_exists(target)
     model = unconstrained_features(counts=(10,) * 3, dim=2, loss="cross_entropy", weight_decay=(5e-3, 5e-4))
     times = np.concatenate([[0.0], np.geomspace(0.3, 4000.0, frames - 1)])
     way = gradient_flow(model, starts(model, [seed], key), times, observe=_both, tolerance=1e-8, compare=False)

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from nctheory.engine import check_folder_exists
 from nctheory.landscape import CensusResult
 from nctheory.phase import Diagram, PhaseDiagram, diagrams, find_diagram
 from nctheory.report._census import census_figure, census_lines, census_table
@@ -125,7 +126,7 @@ def plot(result: Any, path: str | Path, **options: Any) -> Path:
         options: `measures` of a sweep, a tuple of names; `title` and `flows` of a census.
 
     Raises:
-        ValueError: a result that has no figure, or a file name with another ending.
+        ValueError: a result that has no figure, a file name with another ending, or in a folder that does not exist.
 
     >>> plot(3.0, "figure.pdf")
     Traceback (most recent call last):
@@ -134,6 +135,7 @@ def plot(result: Any, path: str | Path, **options: Any) -> Path:
     """
     if Path(path).suffix not in SUFFIXES:
         raise ValueError(f"path: expected a file name that ends in {', '.join(SUFFIXES)}, got {str(path)!r}")
+    check_folder_exists(path)
     return _drawn(result, Path(path), **options)
 
 

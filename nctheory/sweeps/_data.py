@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nctheory.certificates import gap_closed
-from nctheory.engine import shown, write_atomically
+from nctheory.engine import check_folder_exists, shown, write_atomically
 from nctheory.flow import Status
 from nctheory.sweeps._grid import Grid
 from nctheory.sweeps._tiles import MISSING
@@ -89,14 +89,16 @@ class SweepResult(NamedTuple):
         return data
 
     def to_netcdf(self, path: str | os.PathLike[str]) -> Path:
-        """Write a NetCDF file, whole or not at all."""
+        """Write a NetCDF file, whole or not at all; ValueError where its folder does not exist."""
+        check_folder_exists(path)
         made = io.BytesIO()  # a disk that fills up is told to Python; the library crashes
         self.dataset().to_netcdf(made, engine="h5netcdf")
         write_atomically(Path(path), made.getvalue())
         return Path(path)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
-        """Write a Parquet file with one row for each seed of each cell, whole or not at all."""
+        """Write a Parquet file with one row for each seed of each cell, whole or not at all; ValueError as `to_netcdf`."""
+        check_folder_exists(path)
         frame = self.dataset().to_dataframe().reset_index()
         write_atomically(Path(path), frame.to_parquet(None, engine="pyarrow", index=False))
         return Path(path)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import check_identifier, check_name, shown
+from nctheory.engine import check_identifier, check_name, float64, shown
 from nctheory.problems import Problem, rounding
 from nctheory.theorems._docstring import Description, described
 from nctheory.theorems._evidence import Evidence
@@ -71,6 +71,8 @@ class Control:
             )
         if self.versions and not self.claims:
             object.__setattr__(self, "claims", tuple(version.name for version in self.versions))
+        if self.predict is not None:
+            object.__setattr__(self, "predict", float64(self.predict))
 
     def version_of(self, claim: Claim) -> Claim:
         """The claim as this control has it."""
@@ -119,6 +121,9 @@ class Theorem:
 
     def __post_init__(self) -> None:
         check_identifier("theorem", self.id)
+        # Whoever asks for instances and predictions gets them as `verify` does, whatever the settings of the process.
+        for name in ("instances", "predict"):
+            object.__setattr__(self, name, float64(getattr(self, name)))
         if self.docstring is not None:
             self._read(self.docstring)
         if not self.claims:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from nctheory.engine import shown, write_atomically
+from nctheory.engine import check_folder_exists, shown, write_atomically
 from nctheory.theorems._instance import Source
 from nctheory.theorems._results import ClaimResult, ControlResult, InstanceResult, WorstCase
 
@@ -105,7 +105,9 @@ class Verdict:
         return _rebuilt(cls, {name: value for name, value in data.items() if name != "schema_version"})
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """JSON text, also written atomically to `path` where one is given."""
+        """JSON text, also written atomically to `path` where one is given; ValueError where its folder does not exist."""
+        if path is not None:
+            check_folder_exists(path)
         text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         if path is not None:
             write_atomically(Path(path), text)

@@ -1,0 +1,75 @@
+"""What a host program meets that has set nothing: 32-bit defaults, folders that are missing, laws of starts of its own."""
+
+import jax
+import numpy as np
+import pytest
+
+import nctheory as nct
+from nctheory.engine import map_in_blocks
+from tests import picture_samples
+
+
+@pytest.mark.parametrize("name", ["hong-ling-ce", "ufm-mse-bias-imbalanced", "mlab-pal", "ufm-ce-balanced"])
+def test_instances_and_predictions_are_float64_in_a_program_of_32_bits(name):
+    theorem = nct.theorems.find_theorem(name)
+    wide = theorem.instances(jax.random.key(0))[0]
+    at_hand = theorem.predict(wide.problem)
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        problem = theorem.instances(jax.random.key(0))[0].problem
+        found = theorem.predict(problem)
+        wrong = theorem.controls[0].predict
+        if wrong is not None:
+            assert all(np.asarray(x).dtype != np.float32 for x in jax.tree.leaves(wrong(problem)))
+    jax.tree.map(np.testing.assert_array_equal, problem, wide.problem)
+    jax.tree.map(np.testing.assert_array_equal, found, at_hand)
+
+
+def test_a_theorem_changed_in_part_keeps_its_other_functions():
+    """A prediction that `verify` has compiled is compiled once, whatever else of the theorem is replaced."""
+    import dataclasses
+
+    theorem = nct.theorems.find_theorem("ufm-ce-balanced")
+    assert dataclasses.replace(theorem, seeds=3).predict is theorem.predict
+
+
+class Doubled(nct.problems.Starts):
+    def __call__(self, problem, key, scale):
+        return problem.normal_start(key, 2.0 * scale)
+
+
+@pytest.mark.parametrize("form", [nct.problems.reduce_to_class_means, nct.problems.moment_form])
+def test_a_law_of_starts_is_not_dropped(form):
+    problem = nct.unconstrained_features(counts=(40, 40), dim=3, loss="mse", weight_decay=(0.1, 0.1))
+    with pytest.raises(ValueError, match=r"problem: .* law of starts Doubled draws.*with_starts\(None\)"):
+        form(problem.with_starts(Doubled()))
+    assert form(problem.with_starts(Doubled()).with_starts(None)).starts is None
+
+
+def test_no_items_are_no_error():
+    found = map_in_blocks(lambda x: (x**2, x[0]), jax.numpy.zeros((0, 3)))
+    assert [part.shape for part in found] == [(0, 3), (0,)]
+
+
+@pytest.mark.parametrize("total", [1.0, 3.0])
+def test_a_recentred_dual_has_no_weighted_mean(total, rng):
+    """Whatever the weights of the columns sum to."""
+    loss = nct.problems.MeanSquaredError()
+    weights = jax.numpy.asarray(rng.uniform(0.1, 1.0, 5))
+    weights = total * weights / weights.sum()
+    moved = loss.recentre(jax.numpy.asarray(rng.normal(size=(4, 5))), jax.numpy.zeros((4, 5)), weights)
+    np.testing.assert_allclose(moved @ weights, 0.0, atol=1e-15)
+
+
+def test_a_file_in_a_folder_that_is_missing_is_named_before_anything_is_computed(tmp_path):
+    sweep, verdict = picture_samples.sweep({"decay": (0.1, 0.2)}), picture_samples.verdict()
+    missing = tmp_path / "missing"
+    for write, name in (
+        (lambda path: nct.plot(sweep, path), "figure.pdf"),
+        (sweep.to_netcdf, "data.nc"),
+        (sweep.to_parquet, "data.parquet"),
+        (verdict.to_json, "verdict.json"),
+        (nct.report.animate_features, "features.gif"),
+    ):
+        with pytest.raises(ValueError, match=r"path: expected a file in a folder that exists, got '.*missing"):
+            write(missing / name)
+    assert not missing.exists()

@@ -62,7 +62,7 @@ def test_every_kind_of_idx_number(code, tmp_path):
         ),
         (
             lambda path: (path / "train-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros(5, "u1"))),
-            "labels: expected 6, one a sample",
+            "labels: expected 6, one a row",
         ),
         (lambda path: (path / "t10k-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8bno"), "cannot read"),
     ],
@@ -127,14 +127,14 @@ def test_mixed_samples_have_the_tags_of_both():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: networks.Data(X, Y[:5]), "labels: expected 12, one a sample"),
+        (lambda: networks.Data(X, Y[:5]), "labels: expected 12, one a row"),
         (
             lambda: networks.Data(np.where(np.arange(12)[:, None] == 4, np.nan, X), Y),
             "finite numbers, got others in sample 4",
         ),
         (lambda: networks.Data(X, np.where(Y == 1, np.inf, Y)), "labels: expected whole numbers"),
         (lambda: networks.Data(X, Y + 0.5), "labels: expected whole numbers"),
-        (lambda: networks.Data(X, Y, classes=2), "labels: expected 0 to 1, got 2 at position 10"),
+        (lambda: networks.Data(X, Y, classes=2), "labels: expected 0 to 1 for 2 classes, got 2 at position 10"),
         (lambda: networks.Data(X, Y - 1), "labels: expected 0 to"),
         (lambda: networks.Data(X, Y, X[:, :4], Y), "test_inputs: expected shape"),
         (lambda: networks.Data(X, Y, X, Y[:3]), "test_labels: expected 12"),

@@ -17,7 +17,7 @@ from nctheory.measures._collapse import (
     self_duality_distance,
     within_class_variability,
 )
-from nctheory.measures._inputs import read_head
+from nctheory.measures._inputs import as_numpy, read_head, read_labels
 from nctheory.measures._metrics import NCMetrics, nc_metrics
 from nctheory.measures._moments import Moments
 from nctheory.measures._read_out import ReadOut
@@ -27,6 +27,7 @@ __all__ = [
     "Moments",
     "NCMetrics",
     "ReadOut",
+    "as_numpy",
     "class_means",
     "distance_to_frame",
     "distance_to_simplex_etf",
@@ -35,6 +36,7 @@ __all__ = [
     "nearest_centre_agreement",
     "principal_subspace_error",
     "read_head",
+    "read_labels",
     "regression_gram_distance",
     "self_duality_distance",
     "weight_subspace_error",

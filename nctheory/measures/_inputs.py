@@ -9,6 +9,9 @@ def as_numpy(name: str, values: Any) -> np.ndarray:
     """A NumPy array of any library's array or of nested lists; a PyTorch tensor is taken off its graph and to the host.
 
     Raises ValueError, naming the argument, for what is no array of real numbers.
+
+    >>> as_numpy("features", [[1, 2]]).shape
+    (1, 2)
     """
     # A PyTorch tensor, which alone has `detach`, may belong to a graph and lie on another device.
     if hasattr(values, "detach"):
@@ -84,6 +87,22 @@ def check_range(labels: np.ndarray, classes: int, name: str = "labels") -> None:
         raise ValueError(
             f"{name}: expected 0 to {classes - 1} for {classes} classes, got {labels[at]} at position {at}{mark}"
         )
+
+
+def read_labels(
+    labels: Any, samples: int | None = None, classes: int | None = None, *, name: str = "labels"
+) -> np.ndarray:
+    """N whole numbers in 0..K-1 from any library's array of any dtype, as int64.
+
+    N is `samples` and K `classes`, each of which may be left open. Raises ValueError, naming the argument, for another shape
+    or length, numbers that are not whole (NaN and infinity among them), and labels out of range.
+
+    >>> read_labels([0.0, 2.0], classes=3).tolist()
+    [0, 2]
+    """
+    found = as_labels(labels, samples, name)
+    check_range(found, int(found.max(initial=0)) + 1 if classes is None else check_classes(classes), name)
+    return found
 
 
 def check_classes(classes: Any) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nctheory.engine import shown
+from nctheory.measures import as_numpy, read_labels
 
 
 @shown()
@@ -119,8 +120,8 @@ class Data:
 
 
 def _inputs(name: str, values: Any) -> np.ndarray:
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiub" or array.ndim < 2 or len(array) == 0:
+    array = as_numpy(name, values)
+    if array.ndim < 2 or len(array) == 0:
         raise ValueError(f"{name}: expected numbers, N x (shape of a sample), got {array.dtype} of shape {array.shape}")
     array = array.astype(np.float64, copy=False)
     bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
@@ -130,17 +131,17 @@ def _inputs(name: str, values: Any) -> np.ndarray:
 
 
 def _labels(name: str, values: Any, samples: int, classes: int) -> np.ndarray:
-    array = np.asarray(values)
-    if array.ndim not in (1, 2) or len(array) != samples:
+    """One label a sample, or tags of 0 and 1 in as many columns as there are classes."""
+    array = as_numpy(name, values)
+    if array.ndim != 2:
+        return read_labels(array, samples, classes or None, name=name)
+    if len(array) != samples:
         raise ValueError(f"{name}: expected {samples}, one a sample, got shape {array.shape}")
-    if array.dtype.kind not in "fiub" or not np.all(np.isfinite(array) & (array == np.round(array))):
-        raise ValueError(f"{name}: expected whole numbers, got {array.dtype}")
-    array = array.astype(np.int64)
-    top = 2 if array.ndim == 2 else classes or int(array.max()) + 1
-    if array.ndim == 2 and classes and array.shape[1] != classes:
+    if classes and array.shape[1] != classes:
         raise ValueError(f"{name}: expected {classes} columns of tags, got {array.shape[1]}")
-    outside = np.argwhere((array < 0) | (array >= top))
+    flat = read_labels(array.reshape(-1), name=name)
+    outside = np.flatnonzero(flat > 1)
     if outside.size:
-        place = tuple(int(i) for i in outside[0])
-        raise ValueError(f"{name}: expected 0 to {top - 1}, got {array[place]} at position {place[0]}")
-    return array
+        at = int(outside[0])
+        raise ValueError(f"{name}: expected tags of 0 and 1, got {flat[at]} in sample {at // array.shape[1]}")
+    return flat.reshape(array.shape)

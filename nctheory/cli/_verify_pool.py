@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MANY = 6
 """Theorems from which on processes are started; each imports the package anew, in some three seconds (conventional)."""
-MOST = 8
+MAX_PROCESSES = 8
 """Processes at the most: each holds its own compiled programs, one to two GiB of them."""
 
 
@@ -55,7 +55,7 @@ def processes(theorems: int) -> int:
 
     if theorems < MANY or jax.default_backend() != "cpu":
         return 1
-    return min(os.cpu_count() or 1, theorems, MOST)
+    return min(os.cpu_count() or 1, theorems, MAX_PROCESSES)
 
 
 def _begin(channel: Any) -> None:

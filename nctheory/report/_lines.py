@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from nctheory.report._style import FAMILY
 
-MOST_LETTERS = 240
+MAX_LETTERS = 240
 """Letters of a name that are looked at: names come from files too."""
 _PARTS = re.compile(r"(?:(?<!\\)\$[^$]*(?<!\\)\$|\S)+")
 """Words, of which formulas are parts."""
@@ -36,7 +36,7 @@ def wrapped(text: str, width: float, size: float, most: int = 3) -> str:
 
     What does not fit even so ends in an ellipsis. Formulas, between dollars, stay whole.
     """
-    words = _PARTS.findall(text[:MOST_LETTERS]) + ([] if len(text) <= MOST_LETTERS else ["…"])
+    words = _PARTS.findall(text[:MAX_LETTERS]) + ([] if len(text) <= MAX_LETTERS else ["…"])
     lines: list[str] = []
     line = ""
     for word in words:

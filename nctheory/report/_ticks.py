@@ -13,9 +13,9 @@ from matplotlib.transforms import Bbox
 from nctheory.report._lines import width_of
 from nctheory.report._style import SMALL
 
-LEAST, LARGEST = 1e-3, 1e5
+MIN_PLAIN, MAX_PLAIN = 1e-3, 1e5
 """Numbers between are written out; others with a power of ten."""
-MOST = 9
+MAX_TICKS = 9
 """The largest number of labelled ticks."""
 SPREAD = 1e-9
 """Values that differ by less, relatively, are one value: the axis shows no rounding."""
@@ -67,8 +67,8 @@ def labels(values: Sequence[float] | Ticks) -> list[str]:
     """
     at = np.asarray(values, float)
     sizes = np.abs(at[at != 0])
-    least = LEAST if sizes.size and _powers(sizes) else 1e-3 * LEAST
-    if sizes.size and not (LEAST <= sizes.max() < LARGEST and sizes.min() >= least):
+    least = MIN_PLAIN if sizes.size and _powers(sizes) else 1e-3 * MIN_PLAIN
+    if sizes.size and not (MIN_PLAIN <= sizes.max() < MAX_PLAIN and sizes.min() >= least):
         return [_scientific(x) for x in at]
     texts = [np.format_float_positional(float(f"{x:.12g}"), trim="-") for x in at]
     if at.size > 2 and np.allclose(np.diff(at), at[1] - at[0], rtol=1e-6):  # even steps, to as many places
@@ -119,7 +119,7 @@ def _between(ticks: Ticks, low: float, high: float) -> Ticks:
 
 def _even(low: float, high: float, whole: bool = False) -> Iterator[Ticks]:
     """Round numbers at even distances, ever fewer."""
-    for number in range(MOST - 2, 0, -1):
+    for number in range(MAX_TICKS - 2, 0, -1):
         found = MaxNLocator(nbins=number, steps=[1, 2, 2.5, 5, 10], integer=whole).tick_values(low, high)
         step = np.min(np.diff(found), initial=np.inf)
         yield _within(np.where(np.abs(found) < ROUNDING * step, 0.0, found), low, high)
@@ -134,11 +134,11 @@ def _logarithmic(low: float, high: float) -> Iterator[Ticks]:
         return
     for factors in ((1, 2, 3, 5), (1, 2, 5), (1, 3)) if decades <= 3 else ():
         dense = _between(np.outer(10.0**powers, factors).ravel(), low, high)
-        if 3 <= dense.size <= MOST - 2:
+        if 3 <= dense.size <= MAX_TICKS - 2:
             yield dense
     for stride in range(1, powers.size + 1):
         sparse = _between(10.0 ** powers[np.mod(powers, stride) == 0], low, high)
-        if 2 <= sparse.size <= MOST:
+        if 2 <= sparse.size <= MAX_TICKS:
             yield sparse
     if decades < 3:
         yield from _even(low, high)

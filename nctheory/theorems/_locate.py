@@ -56,9 +56,9 @@ class _Location:
     def bracket(self) -> Bracket:
         """The bracket, once it is narrow enough or nothing more is decided."""
         # The first round: both ends of the range, which must lie on different sides, and equally spaced values between
-        # them, of which the last is left out, so that a round is one call.
+        # them, as many as a round has in all.
         low, high = (float(np.log(x)) for x in self.claim.between(self.problem))
-        ends = np.concatenate([[low, high], np.linspace(low, high, POINTS + 2)[1:-1]])[: POINTS + 1]
+        ends = np.concatenate([[low, high], np.linspace(low, high, POINTS + 1)[1:-1]])
         at = self.phases(ends)
         if not np.isfinite(at[:2]).all() or at[0] == at[1]:
             told = "undecided" if not np.isfinite(at[:2]).all() else "on one side of it"

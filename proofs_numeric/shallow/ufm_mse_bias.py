@@ -72,7 +72,7 @@ from proofs_numeric.shallow.strength import CLOSEST_ZERO, decay_ratio, decays, o
 
 ID = "ufm-mse-bias"
 # These shapes (K, d, n) have d = K-1, the least that the theorem allows for a free bias.
-LEAST = ((2, 1, 3), (3, 2, 4))
+MINIMAL = ((2, 1, 3), (3, 2, 4))
 
 
 def draw_instances(key):
@@ -93,7 +93,7 @@ def draw_instances(key):
             (near(rng, above=True, closest=CLOSEST_ZERO), rng.uniform(0.1, 0.9), "zero, near ETF"),
         )
         drawn += [instance(classes, dim, n, c, w, decay_ratio(rng, c), regime) for c, w, regime in pairs]
-    for classes, dim, n in pick(rng, LEAST):
+    for classes, dim, n in pick(rng, MINIMAL):
         for c in (log_uniform(rng, 1e-3, 0.2), rng.uniform(0.2, 0.8), near(rng, above=False)):
             drawn.append(instance(classes, dim, n, c, 0.0, decay_ratio(rng, c), "ETF, free bias"))
     return drawn

@@ -9,7 +9,7 @@ from ._factorisations import unshared_factorisations
 from ._failures import ERROR, INTERRUPTED, Failure, Misuse, described, guarded, traced_hint, wrong_arguments
 from ._files import check_folder_exists, synchronise_folder, whole_file, write_atomically
 from ._lanes import Lane, Record, Runner, run_lanes, several_steps
-from ._names import check_identifier, check_name
+from ._names import check_identifier, check_name, whole_number
 from ._precision import EPS, float64
 from ._programs import FAST_COMPILE_OPTIONS, fast_compile, release_programs
 from ._proofs import make_proofs_importable
@@ -71,6 +71,7 @@ __all__ = [
     "untraced",
     "usual_block",
     "whole_file",
+    "whole_number",
     "within_trace",
     "write_atomically",
     "wrong_arguments",

@@ -127,11 +127,12 @@ def _matrices_at_once(step: JaxprEqn) -> int | None:
     """The most matrices in one call that is not shared out; None for a step that is no such call, or small enough."""
     if step.primitive.name not in _LAPACK:
         return None
+    operands: list[Any] = [operand.aval for operand in step.invars]
     batch = _batch(step)
-    longest = max(1, *(side for operand in step.invars for side in operand.aval.shape[len(batch) :]))
+    longest = max(1, *(side for operand in operands for side in operand.shape[len(batch) :]))
     # JAX counts at most 10 m n min(m, n) operations for an m x n matrix (for singular values, and for eigenvalues without
     # symmetry), and three times as many for complex numbers.
-    cost = (30 if jnp.issubdtype(step.invars[0].aval.dtype, jnp.complexfloating) else 10) * longest**3
+    cost = (30 if jnp.issubdtype(operands[0].dtype, jnp.complexfloating) else 10) * longest**3
     most = max(1, (SHARED_OPERATIONS - 1) // cost)
     if math.prod(batch) <= most:
         return None
@@ -141,7 +142,8 @@ def _matrices_at_once(step: JaxprEqn) -> int | None:
 
 def _batch(step: JaxprEqn) -> tuple[int, ...]:
     """The axes of a call of LAPACK that number matrices: all but two of the operand with the most, which is a matrix."""
-    return max((operand.aval.shape for operand in step.invars), key=len)[:-2]
+    operands: list[Any] = [operand.aval for operand in step.invars]
+    return max((operand.shape for operand in operands), key=len)[:-2]
 
 
 def _in_pieces(step: JaxprEqn, *operands: Any) -> list[Any]:

@@ -1,6 +1,8 @@
-"""What may be called how: identifiers that become file names and words of a command, and names that are printed."""
+"""What may be called how, and what counts: identifiers of files and commands, names that are printed, whole numbers."""
 
 import re
+
+import numpy as np
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -28,3 +30,14 @@ def check_name(what: str, name: object) -> None:
     """
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise ValueError(f"name: expected printable text for a {what}, got {name!r}")
+
+
+def whole_number(name: str, value: object) -> int:
+    """The argument of that name as an integer; ValueError where it is no whole number of at least 1.
+
+    >>> whole_number("dim", 3)
+    3
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+    return int(value)

@@ -43,13 +43,15 @@ from nctheory.problems._gauge import (
     internal_spaces,
     random_gauge,
     segment_ranks,
+    skew_basis,
     undecayed,
 )
 from nctheory.problems._layer_peeled import LayerPeeled, layer_peeled
-from nctheory.problems._losses import CrossEntropy, Loss, MeanSquaredError, is_loss, label_smoothing, mse
+from nctheory.problems._losses import CrossEntropy, Loss, MeanSquaredError, as_loss, is_loss, label_smoothing, mse
 from nctheory.problems._margin import support_vector_features, vector_scaling
 from nctheory.problems._margin_losses import MarginPenalty, VectorScaling
 from nctheory.problems._moments import MomentChain, expand_moments, moment_form
+from nctheory.problems._own_loss import check_loss
 from nctheory.problems._pick_all import PickAllLabel, multi_label_features, pick_all_label, tag_indicators
 from nctheory.problems._problem_sum import ProblemSum, problem_sum
 from nctheory.problems._scales import Scales, nearest_scale
@@ -80,8 +82,10 @@ __all__ = [
     "Starts",
     "VectorScaling",
     "as_family",
+    "as_loss",
     "balanced_chain",
     "chain_gauge_penalty",
+    "check_loss",
     "check_points",
     "class_mean_chain",
     "deep_linear",
@@ -109,6 +113,7 @@ __all__ = [
     "shape_of",
     "singleton",
     "size",
+    "skew_basis",
     "support_vector_features",
     "tag_indicators",
     "template",

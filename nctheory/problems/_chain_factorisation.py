@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import Array, Scalar, float64, stacked, untraced
+from nctheory.engine import Array, Scalar, float64, stacked, untraced, whole_number
 from nctheory.problems._base import NoCertificate, Params, Problem
-from nctheory.problems._constructors import _decay, _whole
+from nctheory.problems._constructors import _decay
 from nctheory.problems._factorisation import matrix_and_range, nuclear_bound
 from nctheory.problems._gauge import skew_basis
 from nctheory.problems._scales import ORDINARY, Scales
@@ -138,7 +138,7 @@ def minimal_chain_factorisation(
     rank = basis.shape[1]
     if len(widths) == 0:
         raise ValueError("widths: expected (d_0, …, d_{M-1}) with at least one entry, got none")
-    dims = tuple(_whole(f"widths[{i}]", w) for i, w in enumerate(widths))
+    dims = tuple(whole_number(f"widths[{i}]", w) for i, w in enumerate(widths))
     decay = [_decay(f"weight_decay[{i}]", w) for i, w in enumerate(weight_decay)]
     if len(decay) != len(dims) + 1 or not all(float(lam) > 0 for lam in decay):
         raise ValueError(

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nctheory.engine import Scalar, float64, stacked
+from nctheory.engine import Scalar, float64, stacked, whole_number
 from nctheory.problems._chain import DeepLinear
-from nctheory.problems._constructors import _bias, _decay, _whole
+from nctheory.problems._constructors import _bias, _decay
 from nctheory.problems._losses import Loss, as_loss
 from nctheory.problems._own_loss import check_loss
 
@@ -40,7 +40,7 @@ def class_mean_chain(
         raise ValueError(f"sizes: expected one positive number for each class, got {sizes}")
     if len(widths) < 2:
         raise ValueError(f"widths: expected (d_0, …, d_L) with at least two entries, got {tuple(widths)}")
-    dims = tuple(_whole(f"widths[{i}]", w) for i, w in enumerate(widths))
+    dims = tuple(whole_number(f"widths[{i}]", w) for i, w in enumerate(widths))
     if dims[-1] != n.size:
         raise ValueError(f"sizes: expected one per class, widths ends in K={dims[-1]}, got {n.size} sizes")
     if len(weight_decay) != len(dims):

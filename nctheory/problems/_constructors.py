@@ -4,18 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nctheory.engine import Array, Scalar, as_array, float64, is_traced, stacked
+from nctheory.engine import Array, Scalar, as_array, float64, is_traced, stacked, whole_number
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._gauge import ChainParams
 from nctheory.problems._losses import Loss, as_loss, is_loss
 from nctheory.problems._own_loss import check_loss
 from nctheory.problems._starts import check_normal_starts
-
-
-def _whole(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
-    return int(value)
 
 
 def _check_several(name: str, values: object, form: str) -> None:
@@ -30,7 +24,7 @@ def _counts(counts: Sequence[int]) -> tuple[int, ...]:
     _check_several("counts", counts, "(n_1, …, n_K)")
     if len(counts) == 0:
         raise ValueError("counts: expected at least one class, got none (K must be at least 1)")
-    return tuple(_whole(f"counts[{k}]", n) for k, n in enumerate(counts))
+    return tuple(whole_number(f"counts[{k}]", n) for k, n in enumerate(counts))
 
 
 def _decay(name: str, value: object) -> Array:
@@ -87,7 +81,7 @@ def deep_linear(
     _check_several("widths", widths, "(d_0, …, d_L)")
     if len(widths) < 2:
         raise ValueError(f"widths: expected (d_0, …, d_L) with at least two entries, got {tuple(widths)}")
-    dims = tuple(_whole(f"widths[{i}]", w) for i, w in enumerate(widths))
+    dims = tuple(whole_number(f"widths[{i}]", w) for i, w in enumerate(widths))
     resolved = as_loss(loss)
     if counts is not None:
         _check_several("counts", counts, "(n_1, …, n_K)")
@@ -186,7 +180,7 @@ def unconstrained_features(
     ((8, 4), (5, 5, 5, 5))
     """
     checked = _counts(counts)
-    width = _whole("dim", dim)
+    width = whole_number("dim", dim)
     _check_several("weight_decay", weight_decay, "(lambda_W, lambda_H)")
     if len(weight_decay) != 2:
         raise ValueError(f"weight_decay: expected (lambda_W, lambda_H), got {len(weight_decay)} values")

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import EPS, Array, Scalar, float64, untraced
+from nctheory.engine import EPS, Array, Scalar, float64, untraced, whole_number
 from nctheory.problems._base import Params, Problem
-from nctheory.problems._constructors import _decay, _matrix, _whole
+from nctheory.problems._constructors import _decay, _matrix
 from nctheory.problems._gauge import skew_basis
 from nctheory.problems._scales import ORDINARY, Scales
 
@@ -118,7 +118,7 @@ def minimal_factorisation(
     """
     z, basis = matrix_and_range(target)
     rank = basis.shape[1]
-    width = _whole("dim", dim)
+    width = whole_number("dim", dim)
     if len(weight_decay) != 2 or not all(
         float(_decay(f"weight_decay[{i}]", w)) > 0 for i, w in enumerate(weight_decay)
     ):

@@ -42,7 +42,11 @@ def internal_spaces(problem: DeepLinear) -> tuple[int, ...]:
 
 
 def skew_basis(dim: int) -> np.ndarray:
-    """A basis of the skew-symmetric matrices, shape (d(d-1)/2, d, d)."""
+    """A basis of the skew-symmetric matrices, the generators of rotations, shape (d(d-1)/2, d, d).
+
+    >>> skew_basis(2).tolist()
+    [[[0.0, 1.0], [-1.0, 0.0]]]
+    """
     # The basis is E_ij - E_ji for i < j.
     rows, cols = np.triu_indices(dim, 1)
     basis = np.zeros((len(rows), dim, dim))

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import EPS, Array, Scalar, float64
+from nctheory.engine import EPS, Array, Scalar, float64, whole_number
 from nctheory.problems._base import Problem
-from nctheory.problems._constructors import _counts, _whole
+from nctheory.problems._constructors import _counts
 from nctheory.problems._gauge import ChainParams, skew_basis
 from nctheory.problems._losses import CrossEntropy, as_loss
 from nctheory.problems._scales import ORDINARY, Scales
@@ -176,4 +176,4 @@ def layer_peeled(*, counts: Sequence[int], dim: int, energies: Sequence[float | 
     leaves = [_energy(f"energies[{i}]", energy) for i, energy in enumerate(energies)]
     loss = as_loss("cross_entropy")
     assert isinstance(loss, CrossEntropy)
-    return LayerPeeled(counts=checked, dim=_whole("dim", dim), loss=loss, energies=jnp.stack(leaves))
+    return LayerPeeled(counts=checked, dim=whole_number("dim", dim), loss=loss, energies=jnp.stack(leaves))

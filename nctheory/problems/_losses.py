@@ -258,7 +258,7 @@ def is_loss(loss: Loss, name: str) -> bool:
 
 
 def as_loss(loss: str | Loss) -> Loss:
-    """Resolve a loss given by name.
+    """The loss of a name, "mse" or "cross_entropy", or the loss itself; ValueError for anything else.
 
     >>> as_loss("cross_entropy").name
     'cross_entropy'

@@ -18,6 +18,15 @@ def check_loss(loss: Loss, targets: Array) -> None:
     `gradient` is not that of its `value` at random logits with the first of these targets.
 
     The library's losses, and what is traced, are taken as they are.
+
+    >>> import numpy as np, nctheory as nct
+    >>> class Hinge(nct.problems.Loss):
+    ...     def value(self, logits, targets):
+    ...         return jnp.maximum(0.0, 1.0 - logits * targets)  # one number an entry
+    >>> check_loss(Hinge(), np.ones((2, 3)))
+    Traceback (most recent call last):
+    ...
+    ValueError: loss: Hinge.value must return one number a column, shape (4,), got shape (2, 4)
     """
     if type(loss).__module__.startswith("nctheory."):
         return

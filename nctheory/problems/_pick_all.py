@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from nctheory.engine import Array, Scalar, float64
+from nctheory.engine import Array, Scalar, float64, whole_number
 from nctheory.problems._chain import DeepLinear
-from nctheory.problems._constructors import _whole, deep_linear
+from nctheory.problems._constructors import deep_linear
 from nctheory.problems._losses import Columns, Logits, Loss
 
 
@@ -140,8 +140,8 @@ def multi_label_features(
         largest = max(int(k) for one in listed for k in one)
     except (TypeError, ValueError):
         raise ValueError("tags: expected a set of whole numbers for every sample") from None
-    number = _whole("classes", classes) if classes is not None else largest + 1
-    width = _whole("dim", dim)
+    number = whole_number("classes", classes) if classes is not None else largest + 1
+    width = whole_number("dim", dim)
     if len(weight_decay) != 2:
         raise ValueError(f"weight_decay: expected (lambda_W, lambda_H), got {len(weight_decay)} values")
     return deep_linear(

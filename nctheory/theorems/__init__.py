@@ -1,10 +1,10 @@
 """Theorems as executable claims: what a theorem is, the catalogue, and `verify`.
 
 A theorem draws instances within its hypotheses, predicts something of each, and makes claims about it (room `claims`). Its
-method (`Solve`, `Census` or `Integrate`) gathers the evidence of an instance without a look at any prediction: end states,
-critical points or trajectories. The judge holds every claim against that evidence, the wrong versions of the theorem too, and
-evaluates anew in extended precision what seems to fail. What comes of it is a `Verdict`, claim by claim, with the evidence of
-each. One `Run` carries what is fixed for all instances, and one executor does the work.
+method (`Solve`, `Census`, `Integrate` or `Train`) gathers the evidence of an instance without a look at any prediction: end
+states, critical points, trajectories or checkpoints. The judge holds every claim against that evidence, the wrong versions of
+the theorem too, and evaluates anew in extended precision what seems to fail. What comes of it is a `Verdict`, claim by claim,
+with the evidence of each. One `Run` carries what is fixed for all instances, and one executor does the work.
 """
 
 from nctheory.engine import TheoremFileError
@@ -15,7 +15,7 @@ from nctheory.theorems._docstring import Description, described
 from nctheory.theorems._dynamics import Curve, Dynamics, dynamics
 from nctheory.theorems._engine_error import EngineError
 from nctheory.theorems._erratum import Erratum, ErratumResult, errata, find_erratum, register_erratum
-from nctheory.theorems._evidence import CriticalPoints, EndStates, Evidence, Trajectories
+from nctheory.theorems._evidence import Checkpoints, CriticalPoints, EndStates, Evidence, Trajectories
 from nctheory.theorems._fidelity import flow_fidelity
 from nctheory.theorems._instance import Hypothesis, Instance, Source, TrajectorySpec
 from nctheory.theorems._integrate import Integrate
@@ -42,6 +42,7 @@ from nctheory.theorems._thresholds import (
     ORDER_LEVEL,
     UNCLEAR,
 )
+from nctheory.theorems._train import Train
 from nctheory.theorems._verdict import SCHEMA_VERSION as VERDICT_VERSION
 from nctheory.theorems._verdict import Outcome, Verdict
 from nctheory.theorems._verify import covering_instances, gather_cases, quick_seeds, verify
@@ -72,6 +73,7 @@ __all__ = [
     "Case",
     "Census",
     "Check",
+    "Checkpoints",
     "Claim",
     "ClaimResult",
     "Control",
@@ -105,6 +107,7 @@ __all__ = [
     "Theorem",
     "TheoremFileError",
     "Threshold",
+    "Train",
     "Trajectories",
     "Trajectory",
     "TrajectorySpec",

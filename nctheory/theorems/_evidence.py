@@ -13,9 +13,8 @@ from nctheory.engine import Array, fast_compile, in_few_lengths, map_in_blocks, 
 from nctheory.flow import Ensemble
 from nctheory.problems import Params, Problem, rounding
 
-MAX_MATRICES = 128
-"""Points of curves that are predicted at a time. On a CPU LAPACK's routines, called by JAX on a thousand matrices at once,
-share them out over the very threads that call them, and wait for each other for ever when two calls run at a time (0.10)."""
+MAX_POINTS = 128
+"""Points of curves that are predicted at a time (conventional)."""
 
 
 class EndType(NamedTuple):
@@ -197,14 +196,52 @@ class Trajectories:
         return self.seeds[self.sound]
 
 
-Evidence = EndStates | CriticalPoints | Trajectories
+@shown()
+@dataclasses.dataclass(frozen=True)
+class Checkpoints:
+    """Points that training passes, for laws about every point: none of them is an end state of anything."""
+
+    problem: Problem
+    seeds: np.ndarray
+    steps: tuple[int, ...]
+    """The numbers of training steps after which every seed was looked at."""
+    followed: np.ndarray
+    """Mask of the seeds whose training stayed finite."""
+    observed: Mapping[Any, np.ndarray]
+    """The observable of each claim at all checkpoints: those of all seeds at the first of the steps, then at the next."""
+    terms: Mapping[Any, np.ndarray]
+    """The size of the terms that cancel in the observable, of each claim that names them."""
+    sizes: Mapping[Any, float]
+    """What errors are relative to where the prediction of a claim is zero."""
+
+    def predicted_by(self, predict: Callable[..., Any]) -> Any:
+        """What a theorem's formula says of this problem."""
+        return predict(self.problem)
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """Number of seeds by how training went; none is looked at for convergence."""
+        trained = int(np.sum(self.followed))
+        return {"converged": 0, "trained": trained, "diverged": len(self.seeds) - trained}
+
+    @property
+    def at_minimum(self) -> np.ndarray:
+        """No checkpoint is certified to be at a minimum."""
+        return np.zeros(self.seeds.size, bool)
+
+    def candidates(self, several_basins: bool) -> np.ndarray:
+        """Seeds that may support a theorem: those whose training stayed finite."""
+        return self.seeds[self.followed]
+
+
+Evidence = EndStates | CriticalPoints | Trajectories | Checkpoints
 
 
 @partial(fast_compile, static_argnames="predict")
 def _predict_paths(problem: Problem, starts: Params, times: Array, predict: Callable[..., Any]) -> Any:
     # A path asks for as many matrices as it has times.
-    block = max(1, MAX_MATRICES // times.shape[0])
+    block = max(1, MAX_POINTS // times.shape[0])
     return map_in_blocks(lambda start: predict(problem, start, times), starts, block)
 
 
-__all__ = ["Bracket", "CriticalPoints", "EndStates", "EndType", "Evidence", "Points", "Trajectories"]
+__all__ = ["Bracket", "Checkpoints", "CriticalPoints", "EndStates", "EndType", "Evidence", "Points", "Trajectories"]

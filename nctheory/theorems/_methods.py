@@ -17,7 +17,7 @@ from nctheory.theorems._engine_error import contradiction
 from nctheory.theorems._evidence import CriticalPoints, EndStates
 from nctheory.theorems._instance import Instance
 from nctheory.theorems._locate import locate_threshold
-from nctheory.theorems._observe import measured
+from nctheory.theorems._observe import measured, typical_size
 from nctheory.theorems._run import Run
 from nctheory.theorems._thresholds import MIN_SEARCH
 from nctheory.theorems.claims import Claim, PathClaim
@@ -145,9 +145,9 @@ def _at_points(
         if terms_of is not None:
             terms[claim] = _at(terms_of, at_starts, at_ends, claim.anywhere)
         # An observable that vanishes where it ought to has no size there; what a claim names may be larger there.
-        sizes[claim] = _typical(at_starts[size_of or observer])
+        sizes[claim] = typical_size(at_starts[size_of or observer])
         if size_of is not None:
-            sizes[claim] = max(sizes[claim], _typical(at_ends[size_of]))
+            sizes[claim] = max(sizes[claim], typical_size(at_ends[size_of]))
     anywhere = tuple(claim for claim in seen if claim.anywhere)
     moving = tuple(claim for claim in seen if claim.moves)
     rows = [int(np.prod(observed[claim].shape[1:])) for claim in moving]
@@ -177,12 +177,6 @@ Table = dict[Any, np.ndarray]
 def _at(function: Any, at_starts: Table, at_ends: Table, anywhere: bool) -> np.ndarray:
     """Values at the ends, and of claims about any point at the starts before them."""
     return np.concatenate([at_starts[function], at_ends[function]]) if anywhere else at_ends[function]
-
-
-def _typical(values: np.ndarray) -> float:
-    """Median of the norms of what was measured at many points; 0 where nothing is finite."""
-    norms = np.linalg.norm(values.reshape(len(values), -1), axis=1)
-    return float(np.nanmedian(norms)) if np.any(np.isfinite(norms)) else 0.0
 
 
 def _certified(ensemble: Ensemble, bound: Bound) -> np.ndarray:

@@ -68,4 +68,10 @@ def sensitivities(
     }
 
 
-__all__ = ["measured", "sensitivities"]
+def typical_size(values: np.ndarray) -> float:
+    """The median of the norms of what was measured at many points; 0 where nothing is finite."""
+    norms = np.linalg.norm(values.reshape(len(values), -1), axis=1)
+    return float(np.nanmedian(norms)) if np.any(np.isfinite(norms)) else 0.0
+
+
+__all__ = ["measured", "sensitivities", "typical_size"]

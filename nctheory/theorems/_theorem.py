@@ -90,8 +90,8 @@ class Theorem:
     `instances(key)` draws problems over the whole of the `hypotheses`, each of which is evaluated on every instance;
     `predict(problem)` is the theorem's formula; `notation` maps the paper's symbols to ours. Every claim is refuted by at
     least one control. `method` says how the evidence comes about: `Solve(...)` for end states, `Census()` for critical
-    points of every index, `Integrate()` for paths (every instance then has a `TrajectorySpec`, and
-    `predict(problem, start, times)` gives, in JAX, what is predicted of the path from one start).
+    points of every index, `Train(...)` for points that training passes, `Integrate()` for paths (every instance then has a
+    `TrajectorySpec`, and `predict(problem, start, times)` gives, in JAX, what is predicted of the path from one start).
 
     Where local minima are part of the theory (three or more factors make zero one) set `several_basins`: then a converged
     seed supports the theorem at whatever critical point it ends, if no claim fails there and some seed of the instance is
@@ -132,7 +132,8 @@ class Theorem:
             raise ValueError(f"controls: theorem {self.id!r} has no control; a check that cannot fail proves nothing")
         if not hasattr(self.method, "gather"):
             raise ValueError(
-                f"method: expected Solve(...), Census(...) or Integrate(...) in theorem {self.id!r}, got {self.method!r}"
+                f"method: expected Solve(...), Census(...), Integrate(...) or Train(...) in theorem {self.id!r}, got "
+                f"{self.method!r}"
             )
         for hypothesis in self.hypotheses:
             if not isinstance(hypothesis, Hypothesis):

@@ -37,7 +37,7 @@ class Verdict:
     headline: str
     """The evidence of each claim, in words."""
     method: str
-    """How the evidence came about: "solve", "census" or "integrate"."""
+    """How the evidence came about: "solve", "census", "integrate" or "train"."""
     facts: str
     """What was done and to which precision, in words."""
     precision: str

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from nctheory.theorems._evidence import Points
+from nctheory.theorems._evidence import Checkpoints, Points
 from nctheory.theorems.claims._base import Check, Prediction
 from nctheory.theorems.claims._points import PointClaim
 
@@ -18,7 +18,7 @@ class _Bound(PointClaim):
     inequality: ClassVar[bool] = True
     sign: ClassVar[float]
 
-    def check(self, evidence: Points, predicted: np.ndarray) -> Check:
+    def check(self, evidence: Points | Checkpoints, predicted: np.ndarray) -> Check:
         observed = evidence.observed[self]
         if predicted.shape != observed.shape[1:] and predicted.shape != ():
             raise ValueError(
@@ -32,13 +32,14 @@ class _Bound(PointClaim):
             evidence, residual, np.linalg.norm(rows, axis=1) + norm, self.scale_of(evidence, predicted)
         )
 
-    def wrong(self, evidence: Points, predicted: np.ndarray, scale: float) -> list[np.ndarray]:
+    def wrong(self, evidence: Points | Checkpoints, predicted: np.ndarray, scale: float) -> list[np.ndarray]:
         # The bound is tightened: an upper one is lowered, a lower one raised.
         return [np.asarray(predicted - self.sign * self.resolution * scale)]
 
-    def recheck(self, evidence: Points, seed: int, predict: Callable[..., Prediction]) -> float | None:
+    def recheck(self, evidence: Points | Checkpoints, seed: int, predict: Callable[..., Prediction]) -> float | None:
         if self.scope == "any point":
             return None
+        assert isinstance(evidence, Points)
         observed, predicted = self.recheck_points(evidence, seed, predict)
         return float(np.max(np.ravel((observed - predicted) * self.sign)))
 

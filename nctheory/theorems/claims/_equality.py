@@ -6,7 +6,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from nctheory.theorems._evidence import Points
+from nctheory.theorems._evidence import Checkpoints, Points
 from nctheory.theorems.claims._base import Check, Prediction, direction_of, moved_both_ways
 from nctheory.theorems.claims._points import PointClaim, norm_of
 
@@ -28,7 +28,7 @@ class Equality(PointClaim):
     kind: ClassVar[str] = "equality"
     rounds: ClassVar[bool] = True
 
-    def check(self, evidence: Points, predicted: np.ndarray) -> Check:
+    def check(self, evidence: Points | Checkpoints, predicted: np.ndarray) -> Check:
         observed = evidence.observed[self]
         if predicted.shape != observed.shape[1:] and predicted.shape != ():
             raise ValueError(
@@ -42,13 +42,14 @@ class Equality(PointClaim):
             evidence, residual, np.linalg.norm(rows, axis=1) + norm, self.scale_of(evidence, predicted)
         )
 
-    def wrong(self, evidence: Points, predicted: np.ndarray, scale: float) -> list[np.ndarray]:
+    def wrong(self, evidence: Points | Checkpoints, predicted: np.ndarray, scale: float) -> list[np.ndarray]:
         # The wrong prediction is off by `resolution` times the scale in norm, spread evenly over its entries.
         step = self.resolution * scale * direction_of(np.broadcast_to(predicted, evidence.observed[self].shape[1:]))
         return moved_both_ways(predicted, step)
 
-    def recheck(self, evidence: Points, seed: int, predict: Callable[..., Prediction]) -> float | None:
+    def recheck(self, evidence: Points | Checkpoints, seed: int, predict: Callable[..., Prediction]) -> float | None:
         if self.scope == "any point":
             return None
+        assert isinstance(evidence, Points)
         observed, predicted = self.recheck_points(evidence, seed, predict)
         return norm_of(observed - predicted)

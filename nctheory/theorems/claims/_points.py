@@ -8,7 +8,7 @@ import numpy as np
 
 from nctheory.engine import Array
 from nctheory.problems import Params, rounding
-from nctheory.theorems._evidence import EndStates, Points
+from nctheory.theorems._evidence import Checkpoints, EndStates, Points
 from nctheory.theorems._thresholds import SAFETY
 from nctheory.theorems.claims._base import SCOPES, Check, Claim, Level, Prediction, Scope
 
@@ -51,7 +51,7 @@ class PointClaim(Claim):
     def moves(self) -> bool:
         return self.scope != "any point" and not self.of_value
 
-    def scale_of(self, evidence: Points, predicted: np.ndarray) -> float:
+    def scale_of(self, evidence: Points | Checkpoints, predicted: np.ndarray) -> float:
         """Size of the prediction, or where that is zero what `size` names, or the observable's size where seeds start.
 
         A prediction is zero also where it is no more than the rounding of the terms that the observable is a difference of.
@@ -60,19 +60,20 @@ class PointClaim(Claim):
         nothing = float(np.max(rounding(evidence.problem, evidence.terms.get(self, 0.0)), initial=0.0))
         return norm if norm > nothing else max(norm, evidence.sizes.get(self, 0.0))
 
-    def at_points(self, evidence: Points, residual: np.ndarray, size: np.ndarray, scale: float) -> Check:
+    def at_points(self, evidence: Points | Checkpoints, residual: np.ndarray, size: np.ndarray, scale: float) -> Check:
         """The check from residuals at all points: noise, tolerances, and the seeds of the scope."""
-        ensemble = evidence.ensemble
         noise = rounding(evidence.problem, size + evidence.terms.get(self, 0.0))
         finite = np.isfinite(residual)  # what is not finite can neither support nor refute
-        # At any point rounding alone is the tolerance, and every seed speaks twice, at its start and at its end.
+        # At any point rounding alone is the tolerance, and every seed speaks at its start and its end, or at each checkpoint.
         if self.scope == "any point":
-            both = np.tile(ensemble.seeds, 2)
+            speaking = np.tile(evidence.seeds, len(residual) // len(evidence.seeds))
             residual, noise = residual[finite], noise[finite]
             return Check(
-                both[finite], residual, noise, noise, scale, np.abs(residual) + noise,
-                reason="points that were not drawn are not excluded", unknown=np.unique(both[~finite]),
+                speaking[finite], residual, noise, noise, scale, np.abs(residual) + noise,
+                reason="points that were not drawn are not excluded", unknown=np.unique(speaking[~finite]),
             )  # fmt: skip
+        assert isinstance(evidence, Points)
+        ensemble = evidence.ensemble
         within = evidence.certified if self.scope == "minimisers" else ensemble.converged
         mask = finite & within
         if self.of_value:

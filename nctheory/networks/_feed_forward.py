@@ -1,0 +1,193 @@
+"""A feed-forward network as a problem: everything that the engine does with a chain it does with this."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from nctheory.engine import Array, Scalar, as_array, float64, shown, whole_number
+from nctheory.measures import read_labels
+from nctheory.problems import Loss, Problem, as_loss, check_loss, skew_basis
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "gelu": jax.nn.gelu,
+    "identity": lambda x: x,
+    "leaky_relu": jax.nn.leaky_relu,
+    "relu": jax.nn.relu,
+    "tanh": jnp.tanh,
+}
+HOMOGENEOUS = frozenset({"identity", "leaky_relu", "relu"})
+r"""Activations with $\sigma(cx)=c\,\sigma(x)$ for $c>0$, and so $x\,\sigma'(x)=\sigma(x)$."""
+
+
+@shown()
+class NetworkParams(NamedTuple):
+    """The parameters of a network: `weights` (W_1, …, W_L), and `biases` (b_1, …, b_L) or None."""
+
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...] | None
+
+
+class FeedForward(Problem):
+    r"""The network $Z_l=\sigma_l(W_lZ_{l-1}+b_l1^\top)$ on inputs $Z_0=X$, with logits $Z_L$.
+
+    $$\frac1N\sum_i\ell(z_i,y_i)+\sum_l\frac{\lambda_l}2(|W_l|_F^2+|b_l|^2)$$
+
+    Build it with `feed_forward`, which checks its arguments. Between two layers without an activation in between
+    rotations act, as in a linear chain.
+    """
+
+    widths: tuple[int, ...] = eqx.field(static=True)
+    """d_0, …, d_L = K."""
+    activations: tuple[str, ...] = eqx.field(static=True)
+    """The activation of each layer, the last one "identity"."""
+    has_bias: bool = eqx.field(static=True)
+    loss: Loss
+    inputs: Float[Array, "d_0 N"]
+    targets: Float[Array, "K N"]
+    weight_decay: Float[Array, "L"]
+
+    @property
+    def depth(self) -> int:
+        """The number of weight layers L."""
+        return len(self.widths) - 1
+
+    @property
+    def linear_spaces(self) -> tuple[int, ...]:
+        """The numbers l of the spaces between W_l and W_{l+1} with no activation between them."""
+        return tuple(i for i in range(1, self.depth) if self.activations[i - 1] == "identity")
+
+    def init(self, key: PRNGKeyArray, scale: Scalar) -> NetworkParams:
+        """Independent normal entries: of variance scale^2 c/d_{l-1} in W_l, with c = 2 where a ReLU or its kin follows and 1
+        elsewhere, and of variance scale^2/d_l in b_l.
+        """
+        shapes = [*zip(self.widths[1:], self.widths[:-1], strict=True)]
+        sizes = [rows * columns for rows, columns in shapes]
+        count = sum(sizes) + (sum(self.widths[1:]) if self.has_bias else 0)
+        # One draw for all layers: a random draw is expensive to compile.
+        draw = jax.random.normal(key, (count,), jnp.float64)
+        cuts = np.cumsum([*sizes, *(self.widths[1:] if self.has_bias else ())])[:-1].tolist()
+        blocks = jnp.split(draw, cuts)
+        weights = []
+        for block, (rows, columns), name in zip(blocks, shapes, self.activations, strict=False):
+            gain = 2.0 if name in ("relu", "leaky_relu", "gelu") else 1.0
+            weights.append(scale * (gain / columns) ** 0.5 * block.reshape(rows, columns))
+        if not self.has_bias:
+            return NetworkParams(tuple(weights), None)
+        rest = zip(blocks[len(shapes) :], self.widths[1:], strict=True)
+        return NetworkParams(tuple(weights), tuple(scale / width**0.5 * block for block, width in rest))
+
+    def layers(self, params: NetworkParams) -> list[Float[Array, "d_l N"]]:
+        """Z_0 = X, Z_1, …, Z_L: what each layer puts out, one column a sample."""
+        found: list[Array] = [jnp.asarray(self.inputs)]
+        for i, (weight, name) in enumerate(zip(params.weights, self.activations, strict=True)):
+            reached = weight @ found[-1]
+            if params.biases is not None:
+                reached = reached + params.biases[i][:, None]
+            found.append(ACTIVATIONS[name](reached))
+        return found
+
+    def logits(self, params: NetworkParams) -> Float[Array, "K N"]:
+        """Z_L, one column a sample."""
+        return self.layers(params)[-1]
+
+    def fit(self, params: NetworkParams) -> Scalar:
+        """The mean loss over the samples."""
+        return jnp.mean(self.loss.value(self.logits(params), self.targets))
+
+    def objective(self, params: NetworkParams) -> Scalar:
+        biases = params.biases or (jnp.zeros(()),) * self.depth
+        squares = [jnp.sum(w**2) + jnp.sum(b**2) for w, b in zip(params.weights, biases, strict=True)]
+        return self.fit(params) + 0.5 * jnp.asarray(self.weight_decay) @ jnp.stack(squares)
+
+    def invariants(self, params: NetworkParams) -> Float[Array, "K N"]:
+        """The logits, which no symmetry changes."""
+        return self.logits(params)
+
+    def gauge_tangents(self, params: NetworkParams) -> NetworkParams:
+        r"""The tangents of the rotations of every space between two layers without an activation between them.
+
+        A skew matrix A moves the layer below, weights and bias, by $AW_l$ and $Ab_l$, and that above by $-W_{l+1}A$. Where
+        neighbours of a homogeneous activation are not decayed, each neuron may also be scaled (and with no activation all
+        of GL(d) acts); such problems have no minimum that is isolated in that direction, and these tangents are left out.
+        """
+        parts = [jax.tree.map(lambda x: jnp.zeros((0, *x.shape), x.dtype), params)]
+        for space in self.linear_spaces:
+            if self.widths[space] > 1:
+                generators = jnp.asarray(skew_basis(self.widths[space]))
+                parts.append(jax.vmap(lambda skew, at=space: self._turned(params, at, skew))(generators))
+        return jax.tree.map(lambda *blocks: jnp.concatenate(blocks), *parts)
+
+    def _turned(self, params: NetworkParams, space: int, skew: Array) -> NetworkParams:
+        """The direction in which a generator of the rotations of one space moves a point."""
+        zero = jax.tree.map(jnp.zeros_like, params)
+        weights: list[Array] = list(zero.weights)
+        biases: list[Array] = list(zero.biases or ())
+        weights[space - 1], weights[space] = skew @ params.weights[space - 1], -params.weights[space] @ skew
+        if params.biases is not None:
+            biases[space - 1] = skew @ params.biases[space - 1]
+        return NetworkParams(tuple(weights), tuple(biases) if params.biases is not None else None)
+
+
+@float64
+def feed_forward(
+    *,
+    widths: Sequence[int],
+    inputs: Any,
+    labels: Any = None,
+    targets: Any = None,
+    loss: str | Loss,
+    weight_decay: float | Sequence[float],
+    activation: str = "relu",
+    linear: int = 1,
+    bias: bool = False,
+) -> FeedForward:
+    """A network on given inputs, d_0 x N with one column a sample, as a problem for every verb of the library.
+
+    `widths` (d_0, …, d_L = K); `labels` are N whole numbers in 0..K-1, or `targets` K x N are given as they are; one
+    `weight_decay` for all layers, or one for each; `activation` is that of all layers but the last `linear` ones, of which
+    there is at least one, the classifier. Raises ValueError, naming the argument, for anything else.
+
+    >>> import numpy as np, nctheory as nct
+    >>> rng = np.random.default_rng(0)
+    >>> network = feed_forward(
+    ...     widths=(3, 4, 4, 2), inputs=rng.normal(size=(3, 6)), labels=[0, 0, 0, 1, 1, 1], loss="mse",
+    ...     weight_decay=1e-2, linear=2,
+    ... )
+    >>> network.activations, nct.problems.size(network)
+    (('relu', 'identity', 'identity'), 36)
+    """
+    dims = tuple(whole_number(f"widths[{i}]", width) for i, width in enumerate(widths))
+    if len(dims) < 2:
+        raise ValueError(f"widths: expected (d_0, …, d_L) with at least two entries, got {dims}")
+    depth, resolved = len(dims) - 1, as_loss(loss)
+    x = as_array(inputs)
+    if x.ndim != 2 or x.shape[0] != dims[0] or x.shape[1] < 1 or not np.all(np.isfinite(x)):
+        raise ValueError(f"inputs: expected finite numbers, d_0 x N = {dims[0]} x N, got shape {x.shape}")
+    if (labels is None) == (targets is None):
+        raise ValueError("labels: expected either labels or targets")
+    if targets is None:
+        named = read_labels(labels, x.shape[1], dims[-1])
+        y = np.asarray(resolved.encode(np.eye(dims[-1])[:, named]))
+    else:
+        y = as_array(targets)
+        if y.shape != (dims[-1], x.shape[1]) or not np.all(np.isfinite(y)):
+            raise ValueError(f"targets: expected finite numbers, K x N = {dims[-1]} x {x.shape[1]}, got {y.shape}")
+        resolved.check_targets(y)
+    check_loss(resolved, y)
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+    if isinstance(linear, bool) or not isinstance(linear, int) or not 1 <= linear <= depth:
+        raise ValueError(f"linear: expected a whole number from 1 to the {depth} layers, got {linear!r}")
+    decay = np.broadcast_to(as_array(weight_decay), (depth,)) if np.ndim(weight_decay) == 0 else as_array(weight_decay)
+    if decay.shape != (depth,) or not np.all(np.isfinite(decay)) or np.any(decay < 0):
+        raise ValueError(f"weight_decay: expected one finite number >= 0, or {depth} of them, got {weight_decay!r}")
+    names = (activation,) * (depth - linear) + ("identity",) * linear
+    return FeedForward(
+        widths=dims, activations=names, has_bias=bool(bias), loss=resolved, inputs=x, targets=y,
+        weight_decay=np.array(decay),
+    )  # fmt: skip

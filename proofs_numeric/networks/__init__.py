@@ -1,0 +1,1 @@
+"""Laws of networks with nonlinear layers, which hold at every point of training."""

@@ -26,6 +26,18 @@ DU_2018 = nct.Source(
 }""",
 )
 
+JACOT_2025 = nct.Source(
+    citation="Jacot, Sukenik, Wang, Mondelli: Wide Neural Networks Trained with Weight Decay Provably Exhibit Neural "
+    "Collapse, ICLR 2025.",
+    number="number unchecked",
+    bibtex="""@inproceedings{jacot2025wide,
+  title={Wide Neural Networks Trained with Weight Decay Provably Exhibit Neural Collapse},
+  author={Jacot, Arthur and S{\\'u}ken{\\'i}k, Peter and Wang, Zihan and Mondelli, Marco},
+  booktitle={International Conference on Learning Representations},
+  year={2025}
+}""",
+)
+
 KAWAGUCHI_2016 = nct.Source(
     citation="Kawaguchi: Deep Learning without Poor Local Minima, NeurIPS 2016.",
     number="number unchecked",

@@ -232,7 +232,8 @@ def test_many_small_batches_with_an_offset_and_marks_of_any_content(per_class, d
         scatters.append((apart.T @ apart).astype(float))
         np.testing.assert_allclose(moments.means[k], (rows.sum(axis=0) / len(rows)).astype(float), rtol=1e-14)
         np.testing.assert_allclose(moments.traces[k], np.trace(scatters[k]), rtol=1e-12)
-        if per_class:
+        if moments.scatter is not None:
+            assert per_class
             np.testing.assert_allclose(moments.scatter[k], scatters[k], rtol=1e-10, atol=1e-12 * scatters[k].max())
     np.testing.assert_allclose(moments.within, sum(scatters), rtol=1e-10, atol=1e-12 * moments.within.max())
 

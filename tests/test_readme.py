@@ -15,6 +15,7 @@ PAGES = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "README.md", *ROO
 SMALLER = {
     "README.md": {"seeds=1024": "seeds=64", "seeds=64).outcome": "seeds=8).outcome"},
     "docs/measures.md": {},
+    "docs/networks.md": {"steps=500": "steps=200"},
     "docs/paths.md": {"nct.starts(problem, 256)": "nct.starts(problem, 2)", "[10, 1000]": "[10, 20]", "1024": "4"},
     "docs/performance.md": {"starts=1000": "starts=40"},
     "docs/phase-diagrams.md": {
@@ -77,6 +78,11 @@ def test_measuring_a_network():
     assert space["layers"].nc1.shape == (2,)
     assert space["moments"].samples == 400
     assert float(space["same"].nc1) == pytest.approx(float(space["metrics"].nc1), rel=1e-9)
+
+
+@pytest.mark.slow
+def test_training_networks():
+    assert run("docs/networks.md")["error"].shape == (4,)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from nctheory.cli._commands import (
 from nctheory.cli._grid_commands import dynamics_command, phase_command, sweep_command
 from nctheory.cli._measure_command import measure_command
 from nctheory.cli._parser import parser
+from nctheory.cli._train_command import train_command
 from nctheory.cli._verify_command import tour_command, verify_command
 from nctheory.engine import INTERRUPTED, guarded
 
@@ -59,6 +60,8 @@ def _run(args: argparse.Namespace) -> int:
             return sweep_command(args)
         case "measure":
             return measure_command(args)
+        case "train":
+            return train_command(args)
         case "report":
             return report_command(args.folder, args.title)
         case "doctor":

@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     _add_verification(commands)
     _add_reading(commands)
     _add_landscape(commands)
+    _add_networks(commands)
     _add_grids(commands)
     return top
 
@@ -139,6 +140,42 @@ def _add_landscape(commands: _Commands) -> None:
     moving.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
     moving.add_argument("--out", metavar="DIR", help="write dynamics.json and the figure (PNG, SVG, PDF) into a folder")
     moving.add_argument("--animate", metavar="FILE.gif", help="features of three classes on their way to the simplex")
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers of at least 1, separated by commas."""
+    return tuple(_whole(1)(part) for part in text.split(","))
+
+
+def _add_networks(commands: _Commands) -> None:
+    """Add `train`."""
+    learn = commands.add_parser("train", help="networks from many seeds, and the collapse of their layers")
+    learn.add_argument(
+        "--data", default="digits", metavar="DATA", help="digits, a folder of IDX files (MNIST), FILE.npz or FILE.csv"
+    )
+    learn.add_argument(
+        "--counts", type=_whole_numbers, metavar="N[,N...]", help="training samples of each class (default: all)"
+    )
+    learn.add_argument(
+        "--hidden",
+        type=_whole_numbers,
+        default=(64,) * 5,
+        metavar="W,W,...",
+        help="hidden widths (default 64, five times)",
+    )
+    learn.add_argument("--linear", type=_whole(1), default=1, metavar="L", help="linear layers at the end (default 1)")
+    learn.add_argument(
+        "--activation", choices=("relu", "leaky_relu", "tanh", "gelu", "identity"), default="relu", help="default relu"
+    )
+    learn.add_argument("--bias", action="store_true", help="layers with biases, decayed like the weights")
+    learn.add_argument("--loss", choices=("mse", "cross_entropy"), default="mse", help="default mse")
+    learn.add_argument("--decay", type=float, default=1e-3, metavar="L", help="coupled weight decay (default 1e-3)")
+    learn.add_argument("--seeds", type=_whole(1), default=8, metavar="N", help="networks (default 8)")
+    learn.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+    learn.add_argument("--steps", type=_whole(1), default=2000, metavar="N", help="full-batch steps (default 2000)")
+    learn.add_argument("--optimiser", choices=("adam", "sgd"), default="adam", help="default adam")
+    learn.add_argument("--rate", type=float, metavar="R", help="learning rate (default: 1e-2 of adam, 0.05 of sgd)")
+    learn.add_argument("--out", metavar="DIR", help="write networks.npz, layers.json and a picture into a folder")
 
 
 def _add_grids(commands: _Commands) -> None:

@@ -11,6 +11,7 @@ from nctheory.networks._data import Data
 from nctheory.networks._feed_forward import ACTIVATIONS, HOMOGENEOUS, FeedForward, NetworkParams, feed_forward
 from nctheory.networks._peeled import PeeledGap, peeled_gap
 from nctheory.networks._sources import csv, digits, gaussian_mixture, idx, npz, read_idx
+from nctheory.networks._train import TrainedNetworks, error_on, layer_metrics, network_on, train
 
 __all__ = [
     "ACTIVATIONS",
@@ -19,12 +20,17 @@ __all__ = [
     "FeedForward",
     "NetworkParams",
     "PeeledGap",
+    "TrainedNetworks",
     "csv",
     "digits",
+    "error_on",
     "feed_forward",
     "gaussian_mixture",
     "idx",
+    "layer_metrics",
+    "network_on",
     "npz",
     "peeled_gap",
     "read_idx",
+    "train",
 ]

@@ -83,7 +83,11 @@ class FeedForward(Problem):
 
     def layers(self, params: NetworkParams) -> list[Float[Array, "d_l N"]]:
         """Z_0 = X, Z_1, …, Z_L: what each layer puts out, one column a sample."""
-        found: list[Array] = [jnp.asarray(self.inputs)]
+        return self.layers_of(params, self.inputs)
+
+    def layers_of(self, params: NetworkParams, inputs: Float[Array, "d_0 M"]) -> list[Float[Array, "d_l M"]]:
+        """The same of other inputs, d_0 x M with one column a sample."""
+        found: list[Array] = [jnp.asarray(inputs)]
         for i, (weight, name) in enumerate(zip(params.weights, self.activations, strict=True)):
             reached = weight @ found[-1]
             if params.biases is not None:

@@ -22,6 +22,7 @@ from nctheory.report._progress import SeedProgress, TileProgress
 from nctheory.report._sweep import sweep_figure
 from nctheory.report._tables import render_verdict, summary_table, verdict_text
 from nctheory.report._text import show_erratum, show_erratum_result, show_theorem, to_unicode
+from nctheory.report._trained import layers_figure, trained_table
 from nctheory.report._verbs import plot, render, show
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "dynamics_table",
     "html_page",
     "latex_tables",
+    "layers_figure",
     "load_results",
     "metrics_json",
     "metrics_table",
@@ -62,6 +64,7 @@ __all__ = [
     "sweep_figure",
     "to_unicode",
     "tolerance_figure",
+    "trained_table",
     "verdict_text",
     "write_report",
 ]

@@ -81,11 +81,11 @@ class Arranged(nct.networks.FeedForward):
         )
         values = scale * jnp.linspace(0.9, 0.3 if self.arrangement == "uneven" else 0.9, above)
         seen, unseen = inner[:, :above], inner[:, above : above + 1]
-        up = (left * values) @ seen.T
+        up = (left * values[None, :]) @ seen.T
         low = (
             0.95 * scale * unseen @ right[:, :1].T
             if self.arrangement == "unseen"
-            else (seen * values) @ right[:, :above].T
+            else (seen * values[None, :]) @ right[:, :above].T
         )
         return point._replace(weights=(*point.weights[:-2], low, up))
 
@@ -125,7 +125,7 @@ def draw_instances(key):
 def within(problem, features):
     """Return each column less the mean of its class: that of the samples with the same target."""
     targets = jnp.asarray(problem.targets)
-    same = jnp.all(targets[:, :, None] == targets[:, None, :], axis=0) * 1.0
+    same = jnp.all(targets[:, :, None] == targets[:, None, :], axis=0).astype(float)
     return features - features @ (same / jnp.sum(same, axis=0)[None, :])
 
 

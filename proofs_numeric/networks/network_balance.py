@@ -93,15 +93,14 @@ def shaped(rng, shape, decay):
 
 
 def draw_instances(key):
-    """Draw for each shape equal and unequal decays, and once none."""
+    """Draw for each shape equal and unequal decays, and twice none."""
     rng = nct.theorems.numpy_rng(key)
     drawn, shapes = [], [row[rng.integers(len(row))] for row in SHAPES]
     for shape in shapes:
         layers, level = len(shape[0]) - 1, 10.0 ** rng.uniform(-2.5, -1.5)
         drawn.append(shaped(rng, shape, (level,) * layers))
         drawn.append(shaped(rng, shape, tuple((level * 10.0 ** rng.uniform(-1, 1, size=layers)).tolist())))
-    drawn.append(shaped(rng, shapes[1], (0.0,) * (len(shapes[1][0]) - 1)))
-    return drawn
+    return drawn + [shaped(rng, shape, (0.0,) * (len(shape[0]) - 1)) for shape in shapes[1:3]]
 
 
 def draw_tanh(key):

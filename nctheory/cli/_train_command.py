@@ -1,0 +1,90 @@
+"""`nctheory train`: networks trained from many seeds, and the collapse of their layers."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nctheory.cli._commands import report_console
+from nctheory.cli._outputs import Outputs
+from nctheory.engine import Misuse, check_writable, configure, wrong_arguments
+
+if TYPE_CHECKING:
+    from nctheory.networks import Data, TrainedNetworks
+
+SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def train_command(args: argparse.Namespace) -> int:
+    """Train, print the metrics of the layers, and write them where asked; 0."""
+    import io
+
+    import numpy as np
+
+    from nctheory.engine import write_atomically
+    from nctheory.networks import error_on, layer_metrics, network_on, train
+    from nctheory.report import layers_figure, metrics_json, trained_table
+
+    folder = None if args.out is None else Path(args.out)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        check_writable(folder)
+    configure()
+    with wrong_arguments():
+        data = _data(args)
+        network = network_on(
+            data, args.hidden, loss=args.loss, weight_decay=args.decay, activation=args.activation, linear=args.linear,
+            bias=args.bias,
+        )  # fmt: skip
+        trained = train(
+            network, args.seeds, args.key, steps=args.steps, optimiser=args.optimiser, rate=args.rate
+        )  # fmt: skip
+    if not trained.finite.any():
+        print("no seed stayed finite: a smaller --rate", flush=True)
+        return 0
+    found, tested, error = layer_metrics(trained), None, None
+    if len(data.test_labels):
+        error = error_on(trained, data.test_inputs, data.test_labels)
+        if set(data.test_labels.tolist()) == set(range(data.classes)):
+            tested = layer_metrics(trained, data.test_inputs, data.test_labels)
+    report_console().print(trained_table(trained, found, error))
+    if folder is not None:
+        outputs = Outputs()
+        with outputs.attempt():
+            held = io.BytesIO()
+            np.savez(held, **_arrays(trained))
+            write_atomically(folder / "networks.npz", held.getvalue())
+        with outputs.attempt():
+            write_atomically(folder / "layers.json", metrics_json(found))
+        for suffix in SUFFIXES:
+            with outputs.attempt():
+                layers_figure(trained, found, folder / f"layers{suffix}", tested)
+        print(f"written: networks.npz, layers.json and layers.png, .svg, .pdf in {folder}", flush=True)
+        outputs.settle()
+    return 0
+
+
+def _data(args: argparse.Namespace) -> "Data":
+    """The data that were asked for."""
+    from nctheory import networks
+
+    if args.data == "digits":
+        data = networks.digits()
+    elif Path(args.data).is_dir():
+        data = networks.idx(args.data)
+    elif Path(args.data).suffix == ".npz":
+        data = networks.npz(args.data)
+    elif Path(args.data).suffix == ".csv":
+        data = networks.csv(args.data)
+    else:
+        raise Misuse(f"--data: expected digits, a folder of IDX files, FILE.npz or FILE.csv, got {args.data!r}")
+    if args.counts is None:
+        return data
+    return data.take(args.counts * data.classes if len(args.counts) == 1 else args.counts)
+
+
+def _arrays(trained: "TrainedNetworks") -> dict[str, Any]:
+    """The parameters of all seeds, by layer."""
+    arrays: dict[str, Any] = {"seeds": trained.seeds, "widths": trained.network.widths}
+    arrays |= {f"weights_{i}": one for i, one in enumerate(trained.params.weights, start=1)}
+    arrays |= {f"bias_{i}": one for i, one in enumerate(trained.params.biases or (), start=1)}
+    return arrays | {"value": trained.value, "grad_norm": trained.grad_norm, "error": trained.error}

@@ -1,0 +1,110 @@
+"""What the layers of trained networks have learned: as a table, and as a picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from nctheory.measures import NCMetrics
+from nctheory.networks import TrainedNetworks
+from nctheory.report._fitted import Column, FittedTable
+from nctheory.report._lines import literal
+from nctheory.report._save import save_figure
+from nctheory.report._sheet import fit_label, sheet
+from nctheory.report._style import FAINT, house_style, stroke
+
+SHOWN = {
+    "nc1": "tr(S_W S_B^+)/K",
+    "trace_ratio": "tr S_W / tr S_B",
+    "nc2": "distance from a simplex",
+    "nearest_mean_error": "nearest mean wrong",
+}
+"""The metrics that are shown by layer, with a word on each."""
+
+
+def trained_table(
+    trained: TrainedNetworks, metrics: NCMetrics, test_error: Sequence[float] | np.ndarray | None = None
+) -> RenderableType:
+    """One row a layer, medians over the seeds with the least and the largest; above it how training ended.
+
+    >>> import nctheory as nct
+    >>> from rich.console import Console
+    >>> mixture = nct.networks.gaussian_mixture(counts=(6, 6), dim=3, spread=0.1)
+    >>> ends = nct.networks.train(nct.networks.network_on(mixture, (4,)), seeds=2, steps=20)
+    >>> console = Console(width=120)
+    >>> with console.capture() as capture:
+    ...     console.print(trained_table(ends, nct.networks.layer_metrics(ends)))
+    >>> "gradient" in capture.get(), "layer 1" in capture.get()
+    (True, True)
+    """
+    columns = [Column("layer", number=False), *(Column(name, i) for i, name in enumerate(SHOWN))]
+    rows = []
+    for i, layer in enumerate(metrics.layers or ()):
+        rows.append([layer, *(_spread(np.asarray(getattr(metrics, name))[:, i]) for name in SHOWN)])
+    parts: list[RenderableType] = [Text(line) for line in _ends(trained, test_error)]
+    return Group(*parts, FittedTable(columns, rows), Text("medians over the seeds [least, largest]"))
+
+
+def _ends(trained: TrainedNetworks, test_error: Any) -> list[str]:
+    """How training ended, in words."""
+    lost = int(np.sum(~trained.finite))
+    lines = [
+        f"{len(trained.seeds)} seeds, {trained.steps} steps" + (f"; {lost} did not stay finite" if lost else ""),
+        f"objective {_spread(trained.value)}, fit {_spread(trained.fit)}, norm of the gradient {_spread(trained.grad_norm)}",
+        f"training error {_spread(trained.error)}",
+    ]
+    if test_error is not None:
+        lines[-1] += f", test error {_spread(np.asarray(test_error, float))}"
+    return lines
+
+
+def _spread(numbers: np.ndarray) -> str:
+    """A median with the least and the largest number."""
+    finite = numbers[np.isfinite(numbers)]
+    if finite.size == 0:
+        return "none"
+    return f"{np.median(finite):.3g} [{finite.min():.3g}, {finite.max():.3g}]"
+
+
+def layers_figure(
+    trained: TrainedNetworks, metrics: NCMetrics, path: str | Path, compare: NCMetrics | None = None
+) -> Path:
+    """One panel for each metric: every seed by layer, and the median; with `compare` (test samples) a second one.
+
+    Written atomically; the same bytes for the same networks.
+    """
+    with house_style():
+        return save_figure(_draw(trained, metrics, compare), Path(path))
+
+
+def _draw(trained: TrainedNetworks, metrics: NCMetrics, compare: NCMetrics | None) -> Any:
+    from nctheory.report._ticks import even_axis, log_axis
+
+    page = sheet(len(SHOWN))
+    at = np.arange(len(metrics.layers or ()))
+    sets = [("training samples", metrics)] + ([("test samples", compare)] if compare is not None else [])
+    for panel, (name, words) in zip(page.panels, SHOWN.items(), strict=True):
+        values = []
+        for i, (label, found) in enumerate(sets):
+            colour, dashes = stroke(i)
+            by_seed = np.asarray(getattr(found, name), float)
+            values.append(by_seed)
+            for row in by_seed:
+                panel.plot(at, row, color=colour, lw=0.5, alpha=0.35)
+            with np.errstate(all="ignore"):
+                middle = np.nanmedian(by_seed, axis=0)
+            panel.plot(at, middle, color=colour, ls=dashes, lw=1.6, label=f"{label}, median")
+        panel.plot([], [], color=FAINT, lw=1.0, label="single seeds")
+        every = np.concatenate([part.ravel() for part in values])
+        finite = every[np.isfinite(every)]
+        logarithmic = finite.size > 0 and finite.min() > 0 and finite.max() > 10 * finite.min()
+        (log_axis if logarithmic else even_axis)(panel.yaxis)
+        even_axis(panel.xaxis, at)
+        panel.set_xlabel("layer (0: inputs)")
+        fit_label(panel, "y", literal(words))
+        page.name(panel, literal(name))
+    widths = "-".join(map(str, trained.network.widths))
+    return page.finish(literal(f"{widths}, {len(trained.seeds)} seeds, {trained.steps} steps"))

@@ -6,21 +6,43 @@ import textwrap
 
 import jax
 import jax.numpy as jnp
+import lineax
 import numpy as np
 import pytest
 
 from nctheory.engine import fast_compile, unshared_factorisations
-from nctheory.engine._factorisations import SHARED_OPERATIONS, _has_shared
+from nctheory.engine._factorisations import SHARED_OPERATIONS, _unshared
 from tests.helpers import usual_environment
 
 MATRICES = 60
+
+
+def _has_shared(program):
+    """Whether there is anything to be replaced."""
+    return _unshared(program) is not program
 
 
 def _solve(x):
     return jnp.linalg.solve(x, jnp.ones((x.shape[0], 2)))
 
 
+def _of_lineax(x):
+    return lineax.linear_solve(lineax.MatrixLinearOperator(x), x[0], lineax.LU()).value
+
+
+def _with_reference(x):
+    held = jax.new_ref(x)
+
+    def body(_, carry):
+        held[...] = jnp.linalg.inv(held[...]) + x
+        return carry
+
+    jax.lax.fori_loop(0, 2, body, 0)
+    return held[...]
+
+
 FUNCTIONS = {
+    "lineax": _of_lineax,
     "cholesky": lambda x: jnp.linalg.cholesky(x @ x.T + jnp.eye(x.shape[0])),
     "eigenvalues": jnp.linalg.eigh,
     "general eigenvalues": jnp.linalg.eig,
@@ -67,6 +89,25 @@ def test_a_factorisation_alone_is_the_same_to_the_last_bit(function, matrices):
     jax.tree.map(np.testing.assert_array_equal, found, usual)
 
 
+@pytest.mark.parametrize("program", ["reference", "other precision"])
+def test_programs_that_cannot_be_traced_anew_are_changed_where_they_stand(program, matrices):
+    if program == "reference":
+        found = jax.jit(unshared_factorisations(jax.vmap(jnp.linalg.inv)))(matrices)
+        twice = jax.jit(unshared_factorisations(_with_reference))(matrices)
+        np.testing.assert_allclose(twice, jnp.linalg.inv(found + matrices) + matrices, rtol=1e-6, atol=1e-6)
+        return
+
+    def in_double(x):
+        with jax.enable_x64(True):
+            return jax.lax.fori_loop(0, 2, lambda _, y: jnp.linalg.inv(y), x.astype(jnp.float64))
+
+    with jax.enable_x64(False):
+        single = matrices.astype(jnp.float32)
+        found = jax.jit(unshared_factorisations(in_double))(single)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, np.asarray(single, np.float64), rtol=1e-9, atol=1e-9)
+
+
 def test_what_is_small_enough_stays_one_call():
     """JAX counts 5 n^3 operations for eigenvalues; ten are reckoned here."""
     few = int((SHARED_OPERATIONS - 1) / (10 * 7**3))
@@ -103,9 +144,18 @@ def test_programs_full_of_factorisations_end_beside_each_other():
         given = [jnp.asarray(np.random.default_rng(n).normal(size=(256, n, n))) for n in (30, 31, 32, 33)]
         solves = fast_compile(lambda *many: [jnp.linalg.solve(x, x) for x in many])
         spectra = fast_compile(lambda *many: [jnp.linalg.eigh(x)[0] for x in many])
+        import lineax as lx
+        one = lambda x: lx.linear_solve(lx.MatrixLinearOperator(x), x[0], lx.LU()).value
+        big = [jnp.asarray(np.random.default_rng(n).normal(size=(32, n, n))) for n in (150, 151, 152, 153)]
+        opaque = fast_compile(lambda *many: [jax.vmap(one)(x) for x in many])
+        mesh = jax.sharding.Mesh(np.array(jax.devices()), ("i",))
+        parts = jax.sharding.PartitionSpec("i")
+        total = lambda x: jax.lax.psum(jnp.sum(jax.lax.fori_loop(0, 2, lambda _, y: jnp.linalg.inv(y), x)), "i")
+        apart = fast_compile(jax.shard_map(total, mesh=mesh, in_specs=parts, out_specs=jax.sharding.PartitionSpec()))
+        assert abs(apart(given[0]) - given[0].sum()) < 1e-6 * abs(given[0]).sum()
         def work():
             for _ in range(4):
-                jax.block_until_ready([solves(*given), spectra(*given)])
+                jax.block_until_ready([solves(*given), spectra(*given), opaque(*big)])
         threads = [threading.Thread(target=work) for _ in range(4)]
         [thread.start() for thread in threads]
         [thread.join() for thread in threads]
@@ -113,7 +163,7 @@ def test_programs_full_of_factorisations_end_beside_each_other():
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
-        env=usual_environment() | {"NPROC": "2"},
+        env=usual_environment() | {"NPROC": "2", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
         capture_output=True,
         text=True,
         timeout=240,

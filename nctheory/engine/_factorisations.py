@@ -8,12 +8,13 @@ not shared out: those that would be are made one after the other here, to the sa
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
+import numpy as np
+from jax.extend.core import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
 
 from nctheory.engine._concrete import is_traced
 
@@ -26,6 +27,8 @@ _LAPACK = frozenset({
     "triangular_solve", "tridiagonal", "tridiagonal_solve",
 })  # fmt: skip
 """The primitives that call LAPACK on a CPU."""
+_OPAQUE = frozenset({"linear_solve", "vprim"})
+"""Primitives of other libraries that may be made of those: solves of lineax, and what equinox makes of them under `jax.vmap`."""
 
 
 def unshared_factorisations(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,72 +58,82 @@ def unshared_factorisations(function: Callable[..., Any]) -> Callable[..., Any]:
 
         traced = [leaves[i] for i in places]
         program, result = jax.make_jaxpr(of_traced, return_shape=True)(*traced)
-        return jax.tree.unflatten(jax.tree.structure(result), jaxpr_as_fun(_unshared(program))(*traced))
+        changed = ClosedJaxpr(_unshared(program.jaxpr), program.consts)
+        return jax.tree.unflatten(jax.tree.structure(result), jaxpr_as_fun(changed)(*traced))
 
     return unshared
 
 
-def _unshared(program: ClosedJaxpr) -> ClosedJaxpr:
-    """The program with every shared call in pieces; the program itself where it has none."""
-    if not _has_shared(program.jaxpr):
-        return program
-    shapes = [
-        jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype, weak_type=x.aval.weak_type) for x in program.jaxpr.invars
-    ]
-    return jax.make_jaxpr(functools.partial(_run, program))(*shapes)
+def _unshared(program: Jaxpr) -> Jaxpr:
+    """The program with every shared call in pieces; the program itself where it has none.
 
-
-def _run(program: ClosedJaxpr, *arguments: Any) -> list[Any]:
-    """The results of the program, step by step."""
-    inner = program.jaxpr
-    known: dict[Any, Any] = dict(zip(inner.invars, arguments, strict=True))
-    known.update(zip(inner.constvars, program.consts, strict=True))
-
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, Literal) else known[atom]
-
-    for step in inner.eqns:
+    Steps are replaced where they stand, at any depth, and nothing is traced anew but what takes their places: so axes that a
+    program names, references that it writes to, and settings that it was traced with stay what they are.
+    """
+    steps: list[JaxprEqn] = []
+    changed = False
+    for step in program.eqns:
         if _matrices_at_once(step) is not None:
-            found = _in_pieces(step, *map(read, step.invars))
+            found = _inlined(step, functools.partial(_in_pieces, step))
+        elif (inside := _expanded(step)) is not None:
+            inner = _unshared(inside.jaxpr)
+            found = [step] if inner is inside.jaxpr else _inlined(step, jaxpr_as_fun(ClosedJaxpr(inner, inside.consts)))
         else:
-            # A step is evaluated as a program of its own, which keeps the settings that it was traced with.
-            variables = list(dict.fromkeys(a for a in step.invars if not isinstance(a, Literal)))
-            changed = step.replace(params={name: _unshared_parts(value) for name, value in step.params.items()})
-            alone = inner.replace(constvars=[], invars=variables, outvars=step.outvars, eqns=[changed])
-            found = jaxpr_as_fun(ClosedJaxpr(alone, []))(*map(read, variables))
-        known.update(zip(step.outvars, found, strict=True))
-    return [read(atom) for atom in inner.outvars]
+            params = {name: _unshared_parts(value) for name, value in step.params.items()}
+            same = all(params[name] is value for name, value in step.params.items())
+            found = [step if same else step.replace(params=params)]
+        changed = changed or found[0] is not step
+        steps += found
+    return program.replace(eqns=steps) if changed else program
+
+
+def _inlined(step: JaxprEqn, function: Callable[..., Any]) -> list[JaxprEqn]:
+    """The steps of a function of a step's operands, which take its place."""
+    with jax.enable_x64(True):  # numbers of 64 bits stay such, whatever the settings around
+        traced = jax.make_jaxpr(function)(*(_stand_in(operand.aval) for operand in step.invars))
+    inner = traced.jaxpr
+    known: dict[Any, Any] = dict(zip(inner.invars, step.invars, strict=True))
+    # Constants stand in the steps themselves.
+    for variable, value in zip(inner.constvars, traced.consts, strict=True):
+        known[variable] = Literal(np.asarray(value), variable.aval)
+    ends = dict(zip(inner.outvars, step.outvars, strict=True))
+    # A result that nobody asks for keeps its own name, under which later steps of the function may read it.
+    known |= {mine: theirs for mine, theirs in ends.items() if not isinstance(theirs, DropVar)}
+
+    def named(atom: Any) -> Any:
+        return atom if isinstance(atom, Literal) else known.get(atom, atom)
+
+    return [
+        one.replace(invars=list(map(named, one.invars)), outvars=list(map(named, one.outvars))) for one in inner.eqns
+    ]
+
+
+def _stand_in(aval: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
 
 
 def _unshared_parts(value: Any) -> Any:
     """A parameter of a step with every program in it (the body of a loop, the branches of a choice) replaced."""
     if isinstance(value, ClosedJaxpr):
-        return _unshared(value)
+        inner = _unshared(value.jaxpr)
+        return value if inner is value.jaxpr else ClosedJaxpr(inner, value.consts)
     if isinstance(value, Jaxpr):
-        return _unshared(ClosedJaxpr(value, [])).jaxpr if not value.constvars else value
-    if isinstance(value, tuple) and any(True for _ in _programs(value)):
+        return _unshared(value)
+    if isinstance(value, tuple):
         parts = [_unshared_parts(one) for one in value]
+        if all(new is old for new, old in zip(parts, value, strict=True)):
+            return value
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     return value
 
 
-def _programs(value: Any) -> Iterator[Jaxpr]:
-    """The programs in a parameter of a step."""
-    if isinstance(value, ClosedJaxpr):
-        yield value.jaxpr
-    elif isinstance(value, Jaxpr):
-        yield value
-    elif isinstance(value, tuple | list):
-        for one in value:
-            yield from _programs(one)
-
-
-def _has_shared(program: Jaxpr) -> bool:
-    """Whether JAX would share a call of the program, at any depth, out over threads."""
-    return any(
-        _matrices_at_once(step) is not None or any(map(_has_shared, _programs(tuple(step.params.values()))))
-        for step in program.eqns
-    )
+def _expanded(step: JaxprEqn) -> ClosedJaxpr | None:
+    """The program of a primitive of another library, which JAX makes only when it compiles; None for all others."""
+    if step.primitive.name not in _OPAQUE:
+        return None
+    shapes = [_stand_in(operand.aval) for operand in step.invars]
+    with jax.enable_x64(True):
+        return jax.make_jaxpr(lambda *operands: step.primitive.impl(*operands, **step.params))(*shapes)
 
 
 def _matrices_at_once(step: JaxprEqn) -> int | None:

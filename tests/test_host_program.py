@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import nctheory as nct
-from nctheory.engine import map_in_blocks
+from nctheory.engine import in_float64, map_in_blocks
 from tests import picture_samples
 
 
@@ -73,3 +73,14 @@ def test_a_file_in_a_folder_that_is_missing_is_named_before_anything_is_computed
         with pytest.raises(ValueError, match=r"path: expected a file in a folder that exists, got '.*missing"):
             write(missing / name)
     assert not missing.exists()
+
+
+def test_what_is_wrapped_around_a_function_in_float64_is_wrapped_too():
+    """Wrappers copy the attributes of what they wrap, and must not be taken for it."""
+    third = in_float64(lambda x: jax.numpy.asarray(x) / 3)
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        for wrapper in (jax.jit, jax.vmap, jax.value_and_grad):
+            given = np.ones(2) if wrapper is jax.vmap else 1.0
+            found = jax.tree.leaves(in_float64(wrapper(third))(given))
+            assert [np.asarray(x).dtype for x in found] == [np.float64] * len(found)
+    assert in_float64(third) is third

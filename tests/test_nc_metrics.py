@@ -243,3 +243,15 @@ def test_sums_that_overflow_in_single_precision_alone_are_taken():
     assert nct.Moments(2).add(x, [0, 0, 1, 1]).traces.tolist() == [0.0, 0.0]
     with pytest.raises(ValueError, match="features: expected finite numbers; their sums overflow"):
         nct.Moments(2).add(np.full((4, 2), 1.7e308), [0, 0, 1, 1])
+    # Sums of the classes overflow where that of all does not.
+    opposite = nct.Moments(2)
+    with pytest.raises(ValueError, match="features: expected finite numbers; their sums overflow"):
+        opposite.add([[1e308], [-1e308], [1e308], [-1e308]], [0, 1, 0, 1])
+    assert opposite.samples == 0
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_read_out_refuses_what_is_not_finite(wrong):
+    moments = nct.Moments(2).add(np.eye(2), [0, 1])
+    with pytest.raises(ValueError, match="features: expected finite numbers; row 1 is not"):
+        nct.measures.ReadOut(moments, np.eye(2)).add([[1.0, 0.0], [wrong, 0.0]], [0, 1])

@@ -115,6 +115,7 @@ def test_a_linear_network_is_a_chain():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        ({"widths": 3}, "widths: expected"),
         ({"widths": (3,)}, "widths: expected .* at least two"),
         ({"widths": (3, 0, 3)}, r"widths\[1\]: expected a whole number"),
         ({"inputs": X[:2]}, "inputs: expected finite numbers, d_0 x N = 3 x N"),
@@ -126,15 +127,50 @@ def test_a_linear_network_is_a_chain():
         ({"labels": None, "targets": np.zeros((2, 7))}, "targets: expected finite numbers, K x N = 3 x 7"),
         ({"loss": "hinge"}, "loss: expected"),
         ({"activation": "softplus"}, "activation: expected one of gelu, identity, leaky_relu, relu, tanh"),
-        ({"linear": 0}, "linear: expected a whole number from 1 to the 3 layers"),
-        ({"linear": 4}, "linear: expected"),
-        ({"weight_decay": -0.1}, "weight_decay: expected one finite number"),
-        ({"weight_decay": (0.1, 0.1)}, "weight_decay: expected one finite number >= 0, or 3"),
+        ({"linear": 0}, "linear: expected a whole number of at least 1"),
+        ({"linear": 4}, "linear: expected a whole number from 1 to the 3 layers"),
+        ({"bias": "False"}, "bias: expected True or False"),
+        ({"activation": ["relu"]}, "activation: expected"),
+        ({"inputs": "abc"}, "inputs: expected real numbers"),
+        ({"labels": None, "targets": -np.ones((3, 7)), "loss": "cross_entropy"}, "targets: cross-entropy expects"),
+        ({"weight_decay": -0.1}, "weight_decay: expected finite numbers of at least 0"),
+        ({"weight_decay": (0.1, 0.1)}, "weight_decay: expected one number, or 3 of them"),
     ],
 )
 def test_wrong_networks_are_named(wrong, message):
     with unchecked_types(), pytest.raises(ValueError, match=message):
         feed_forward(**GOOD | wrong)
+
+
+def test_minibatches_and_traced_decays():
+    network = feed_forward(**GOOD)
+    paths = nct.gradient_descent(
+        network, nct.starts(network, 2), [5], 0.05, batch=3, observe=lambda p, x: p.objective(x)
+    )
+    assert paths.followed.all()
+
+    def value(decay):
+        return feed_forward(**GOOD | {"weight_decay": decay}).objective(point)
+
+    point = first(nct.starts(network, 1))
+    assert float(jax.grad(value)(0.1)) == pytest.approx(
+        0.5 * sum(float(jnp.sum(w**2)) for w in point.weights), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"steps": (10, 0)}, "steps: expected whole numbers that increase"),
+        ({"steps": ()}, "steps"),
+        ({"steps": (0, 1.5)}, "steps"),
+        ({"rate": -1.0}, "rate: expected a positive step size"),
+        ({"rate": np.nan}, "rate"),
+    ],
+)
+def test_a_wrong_training_is_named_when_it_is_made(wrong, message):
+    with unchecked_types(), pytest.raises(ValueError, match=message):
+        Train(**wrong)
 
 
 def law(scope: Any = "any point"):

@@ -2,7 +2,7 @@
 
 from ._batching import WIDTHS, fixed_width, in_few_lengths, map_in_blocks, rounded_up, usual_block
 from ._bisect import bisect, bisect_numpy
-from ._concrete import as_array, is_positive, is_traced, not_positive, stacked, within_trace
+from ._concrete import as_array, holds_traced, is_positive, is_traced, not_positive, stacked, within_trace
 from ._environment import RARELY, NoDevice, cache_directory, check_writable, configure, environment
 from ._extended import NotExtended, extended
 from ._factorisations import unshared_factorisations
@@ -10,7 +10,7 @@ from ._failures import ERROR, INTERRUPTED, Failure, Misuse, described, guarded, 
 from ._files import check_folder_exists, synchronise_folder, whole_file, write_atomically
 from ._lanes import Lane, Record, Runner, run_lanes, several_steps
 from ._names import check_identifier, check_name, whole_number
-from ._precision import EPS, float64
+from ._precision import EPS, float64, in_float64
 from ._programs import FAST_COMPILE_OPTIONS, fast_compile, release_programs
 from ._proofs import make_proofs_importable
 from ._registry import Registry, TheoremFileError, import_proofs
@@ -52,8 +52,10 @@ __all__ = [
     "fixed_width",
     "float64",
     "guarded",
+    "holds_traced",
     "import_proofs",
     "in_few_lengths",
+    "in_float64",
     "is_positive",
     "is_traced",
     "make_proofs_importable",

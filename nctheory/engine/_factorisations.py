@@ -28,7 +28,7 @@ _LAPACK = frozenset({
 })  # fmt: skip
 """The primitives that call LAPACK on a CPU."""
 _OPAQUE = frozenset({"linear_solve", "vprim"})
-"""Primitives of other libraries that may be made of those: solves of lineax, and what equinox makes of them under `jax.vmap`."""
+"""Primitives of other libraries that may be made of those: lineax's solves, and what equinox makes of them in batches."""
 
 
 def unshared_factorisations(function: Callable[..., Any]) -> Callable[..., Any]:

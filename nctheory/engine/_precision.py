@@ -33,14 +33,31 @@ def to_host(tree: Any) -> Any:
 
 
 def float64(verb: Callable[P, R]) -> Callable[P, R]:
-    """Run a public verb in double precision whatever the host program's default is; a verb that does so stays itself."""
-    if getattr(verb, "_in_float64", False):
-        return verb
+    """Run a public verb in double precision whatever the host program's default is."""
 
     @functools.wraps(verb)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         with jax.enable_x64(True):
             return to_host(verb(*args, **kwargs))
 
-    wrapped._in_float64 = True  # type: ignore[attr-defined]  # wrappers around it inherit this, and compute in it
+    return wrapped
+
+
+def in_float64(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that computes in double precision, and returns what it returns; one that this made stays itself.
+
+    >>> third = in_float64(lambda: jax.numpy.asarray(1.0) / 3)
+    >>> third().dtype.name, in_float64(third) is third
+    ('float64', True)
+    """
+    # Wrappers copy attributes, so that the mark names the function that bears it.
+    if getattr(function, "_computes_in_float64", None) is function:
+        return function
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        with jax.enable_x64(True):
+            return function(*args, **kwargs)
+
+    wrapped._computes_in_float64 = wrapped  # type: ignore[attr-defined]
     return wrapped

@@ -47,7 +47,7 @@ class Moments:
         kept = np.arange(y.size) if self.ignore is None else np.flatnonzero(y != self.ignore)
         # The label of samples to be left out need not be one of the classes.
         check_range(np.where(y == self.ignore, 0, y), self.classes)
-        _check_finite(x, kept)
+        check_finite(x, kept)
         # Sorted by class, the samples of each class are one run of rows.
         rows, counts = kept[np.argsort(y[kept], kind="stable")], np.bincount(y[kept], minlength=self.classes)
         means, scatter = self._begun(x.shape[1])
@@ -180,11 +180,13 @@ class Moments:
         return f"Moments(classes={self.classes}, samples={self.samples})"
 
 
-def _check_finite(x: np.ndarray, kept: np.ndarray) -> None:
+def check_finite(x: np.ndarray, kept: np.ndarray) -> None:
     """ValueError for a row that is not finite, or rows whose sums overflow."""
+    if x.size == 0:
+        return
     with np.errstate(over="ignore", invalid="ignore"):
-        # One product with ones: a number that is not finite shows in the sum of its column.
-        if np.all(np.isfinite(np.ones(len(x), x.dtype) @ x)):
+        # The largest size of a number, NaN where one is none: no sum is larger than that times the number of rows.
+        if np.isfinite(len(x) * np.maximum(float(x.max()), -float(x.min()))):
             return
         some = x[kept]
         bad = kept[~np.all(np.isfinite(some), axis=1)]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from nctheory.measures._inputs import as_head, as_labels, as_rows, check_range
-from nctheory.measures._moments import Moments
+from nctheory.measures._moments import Moments, check_finite
 
 ROWS = 512
 """Rows that are worked on at a time (measured: 2 MiB of 512 features, which a core's cache holds)."""
@@ -43,6 +43,7 @@ class ReadOut:
             raise ValueError(f"features: expected {self._means.shape[1]} columns, got {x.shape[1]}")
         kept = np.arange(y.size) if self._ignore is None else np.flatnonzero(y != self._ignore)
         check_range(y[kept], self.classes)
+        check_finite(x, kept)
         # A few rows at a time are worked on while they lie in the processor's cache.
         for begin in range(0, kept.size, ROWS):
             rows = kept[begin : begin + ROWS]

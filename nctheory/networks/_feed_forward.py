@@ -1,5 +1,6 @@
-"""A feed-forward network as a problem: everything that the engine does with a chain it does with this."""
+"""A feed-forward network as a problem, for the verbs of the library."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -9,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import Array, Scalar, as_array, float64, shown, whole_number
-from nctheory.measures import read_labels
-from nctheory.problems import Loss, Problem, as_loss, check_loss, skew_basis
+from nctheory.engine import Array, Scalar, as_array, float64, holds_traced, is_traced, shown, whole_number
+from nctheory.measures import as_numpy, read_labels
+from nctheory.problems import Loss, Problem, as_loss, check_loss, is_loss, skew_basis
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": jax.nn.gelu,
@@ -108,6 +109,12 @@ class FeedForward(Problem):
         squares = [jnp.sum(w**2) + jnp.sum(b**2) for w, b in zip(params.weights, biases, strict=True)]
         return self.fit(params) + 0.5 * jnp.asarray(self.weight_decay) @ jnp.stack(squares)
 
+    def minibatch(self, key: PRNGKeyArray, batch: int) -> "FeedForward":
+        """The problem on `batch` samples, drawn with replacement."""
+        drawn = jax.random.choice(key, self.targets.shape[1], (batch,))
+        inputs, targets = (jnp.asarray(x)[:, drawn] for x in (self.inputs, self.targets))
+        return dataclasses.replace(self, inputs=inputs, targets=targets)
+
     def invariants(self, params: NetworkParams) -> Float[Array, "K N"]:
         """The logits, which no symmetry changes."""
         return self.logits(params)
@@ -145,7 +152,7 @@ def feed_forward(
     labels: Any = None,
     targets: Any = None,
     loss: str | Loss,
-    weight_decay: float | Sequence[float],
+    weight_decay: Scalar | Sequence[Scalar],
     activation: str = "relu",
     linear: int = 1,
     bias: bool = False,
@@ -165,11 +172,13 @@ def feed_forward(
     >>> network.activations, nct.problems.size(network)
     (('relu', 'identity', 'identity'), 36)
     """
+    if np.ndim(widths) != 1:
+        raise ValueError(f"widths: expected (d_0, …, d_L), got {widths!r}")
     dims = tuple(whole_number(f"widths[{i}]", width) for i, width in enumerate(widths))
     if len(dims) < 2:
         raise ValueError(f"widths: expected (d_0, …, d_L) with at least two entries, got {dims}")
     depth, resolved = len(dims) - 1, as_loss(loss)
-    x = as_array(inputs)
+    x = as_array(as_numpy("inputs", inputs))
     if x.ndim != 2 or x.shape[0] != dims[0] or x.shape[1] < 1 or not np.all(np.isfinite(x)):
         raise ValueError(f"inputs: expected finite numbers, d_0 x N = {dims[0]} x N, got shape {x.shape}")
     if (labels is None) == (targets is None):
@@ -178,20 +187,33 @@ def feed_forward(
         named = read_labels(labels, x.shape[1], dims[-1])
         y = np.asarray(resolved.encode(np.eye(dims[-1])[:, named]))
     else:
-        y = as_array(targets)
+        y = as_array(as_numpy("targets", targets))
         if y.shape != (dims[-1], x.shape[1]) or not np.all(np.isfinite(y)):
             raise ValueError(f"targets: expected finite numbers, K x N = {dims[-1]} x {x.shape[1]}, got {y.shape}")
         resolved.check_targets(y)
+        if is_loss(resolved, "cross_entropy") and (
+            np.any(y < 0) or not np.allclose(y.sum(axis=0), 1.0, rtol=0, atol=1e-12)
+        ):
+            raise ValueError("targets: cross-entropy expects columns that are probability distributions")
     check_loss(resolved, y)
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-    if isinstance(linear, bool) or not isinstance(linear, int) or not 1 <= linear <= depth:
+    if whole_number("linear", linear) > depth:
         raise ValueError(f"linear: expected a whole number from 1 to the {depth} layers, got {linear!r}")
-    decay = np.broadcast_to(as_array(weight_decay), (depth,)) if np.ndim(weight_decay) == 0 else as_array(weight_decay)
-    if decay.shape != (depth,) or not np.all(np.isfinite(decay)) or np.any(decay < 0):
-        raise ValueError(f"weight_decay: expected one finite number >= 0, or {depth} of them, got {weight_decay!r}")
-    names = (activation,) * (depth - linear) + ("identity",) * linear
+    if not isinstance(bias, bool | np.bool_):
+        raise ValueError(f"bias: expected True or False, got {bias!r}")
+    names = (activation,) * (depth - int(linear)) + ("identity",) * int(linear)
     return FeedForward(
         widths=dims, activations=names, has_bias=bool(bias), loss=resolved, inputs=x, targets=y,
-        weight_decay=np.array(decay),
+        weight_decay=_decays(weight_decay, depth),
     )  # fmt: skip
+
+
+def _decays(weight_decay: Any, depth: int) -> Array:
+    """One decay for each layer; they may be traced, and are then not checked."""
+    given = as_array(weight_decay if holds_traced(weight_decay) else as_numpy("weight_decay", weight_decay))
+    if given.shape not in ((), (depth,)):
+        raise ValueError(f"weight_decay: expected one number, or {depth} of them, got shape {given.shape}")
+    if not is_traced(given) and (not np.all(np.isfinite(given)) or np.any(np.asarray(given) < 0)):
+        raise ValueError(f"weight_decay: expected finite numbers of at least 0, got {weight_decay!r}")
+    return given * np.ones(depth)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import Array, fast_compile, float64, in_few_lengths, map_in_blocks, shown, untraced
+from nctheory.engine import Array, Scalar, fast_compile, float64, in_few_lengths, map_in_blocks, shown, untraced
 from nctheory.flow import gradient_descent
 from nctheory.flow import starts as draw_starts
 from nctheory.measures import NCMetrics, as_numpy, nc_metrics, read_labels
@@ -57,7 +57,7 @@ def network_on(
     hidden: Sequence[int],
     *,
     loss: str | Loss = "mse",
-    weight_decay: float | Sequence[float] = 1e-3,
+    weight_decay: Scalar | Sequence[Scalar] = 1e-3,
     activation: str = "relu",
     linear: int = 1,
     bias: bool = False,

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import check_identifier, check_name, float64, shown
+from nctheory.engine import check_identifier, check_name, in_float64, shown
 from nctheory.problems import Problem, rounding
 from nctheory.theorems._docstring import Description, described
 from nctheory.theorems._evidence import Evidence
@@ -72,7 +72,7 @@ class Control:
         if self.versions and not self.claims:
             object.__setattr__(self, "claims", tuple(version.name for version in self.versions))
         if self.predict is not None:
-            object.__setattr__(self, "predict", float64(self.predict))
+            object.__setattr__(self, "predict", in_float64(self.predict))
 
     def version_of(self, claim: Claim) -> Claim:
         """The claim as this control has it."""
@@ -123,7 +123,7 @@ class Theorem:
         check_identifier("theorem", self.id)
         # Whoever asks for instances and predictions gets them as `verify` does, whatever the settings of the process.
         for name in ("instances", "predict"):
-            object.__setattr__(self, name, float64(getattr(self, name)))
+            object.__setattr__(self, name, in_float64(getattr(self, name)))
         if self.docstring is not None:
             self._read(self.docstring)
         if not self.claims:

@@ -33,6 +33,15 @@ class Train:
 
     few_seeds_are_light: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        steps = tuple(self.steps)
+        whole = all(isinstance(step, int | np.integer) and not isinstance(step, bool) for step in steps)
+        if not steps or not whole or steps[0] < 0 or list(steps) != sorted(set(steps)):
+            raise ValueError(f"steps: expected whole numbers that increase from 0 or later, got {self.steps!r}")
+        if not (np.isfinite(self.rate) and self.rate > 0):
+            raise ValueError(f"rate: expected a positive step size, got {self.rate!r}")
+        object.__setattr__(self, "steps", steps)
+
     @property
     def name(self) -> str:
         """The method in words."""

@@ -57,13 +57,15 @@ class PointClaim(Claim):
         A prediction is zero also where it is no more than the rounding of the terms that the observable is a difference of.
         """
         norm = float(np.linalg.norm(predicted)) if predicted.size else 0.0
-        nothing = float(np.max(rounding(evidence.problem, evidence.terms.get(self, 0.0)), initial=0.0))
+        terms = np.asarray(evidence.terms.get(self, 0.0))
+        nothing = float(np.max(rounding(evidence.problem, terms[np.isfinite(terms)]), initial=0.0))
         return norm if norm > nothing else max(norm, evidence.sizes.get(self, 0.0))
 
     def at_points(self, evidence: Points | Checkpoints, residual: np.ndarray, size: np.ndarray, scale: float) -> Check:
         """The check from residuals at all points: noise, tolerances, and the seeds of the scope."""
         noise = rounding(evidence.problem, size + evidence.terms.get(self, 0.0))
-        finite = np.isfinite(residual)  # what is not finite can neither support nor refute
+        # What is not finite, or known to no accuracy, can neither support nor refute.
+        finite = np.isfinite(residual) & np.isfinite(noise)
         # At any point rounding alone is the tolerance, and every seed speaks at its start and its end, or at each checkpoint.
         if self.scope == "any point":
             speaking = np.tile(evidence.seeds, len(residual) // len(evidence.seeds))

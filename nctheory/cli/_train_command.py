@@ -35,9 +35,9 @@ def train_command(args: argparse.Namespace) -> int:
             data, args.hidden, loss=args.loss, weight_decay=args.decay, activation=args.activation, linear=args.linear,
             bias=args.bias,
         )  # fmt: skip
-        trained = train(
-            network, args.seeds, args.key, steps=args.steps, optimiser=args.optimiser, rate=args.rate
-        )  # fmt: skip
+        widths = "-".join(map(str, network.widths))
+        print(f"{args.seeds} networks {widths} on {len(data.labels)} samples of {data.name}", flush=True)
+        trained = train(network, args.seeds, args.key, steps=args.steps, optimiser=args.optimiser, rate=args.rate)
     if not trained.finite.any():
         print("no seed stayed finite: a smaller --rate", flush=True)
         return 0

@@ -64,7 +64,8 @@ def fast_compile(function: Callable[..., Any], *, static_argnames: str | tuple[s
             return function(*args, **kwargs)
 
         platform = jax.default_backend()
-        whole = unshared_factorisations(own) if platform == "cpu" else own
+        # A GPU factorises in batches of its own; other accelerators leave float64 to the CPU beside them.
+        whole = own if platform == "gpu" else unshared_factorisations(own)
         return jax.jit(whole, static_argnames=static_argnames, compiler_options=_options(light, platform))
 
     @functools.wraps(function)

@@ -181,7 +181,7 @@ def test_the_printed_command_reproduces_the_outcome():
     words = worst.command.split()
     again = nct.verify(
         small_theorem(slightly_wrong),
-        seeds=[int(words[words.index("--seed") + 1])],
+        seeds=int(words[words.index("--seeds") + 1]),  # what fails is shown by the very run, beside the other seeds
         instance=int(words[words.index("--instance") + 1]),
     )
     assert again.outcome == "refuted"

@@ -127,9 +127,11 @@ def _worst(theorem: Theorem, cases: Sequence[Case], run: Run, key: int | str, fi
             # Over all claims and cases the seed with the largest residual over tolerance is kept.
             at = int(np.argmax(check.residual / np.maximum(check.tolerance, np.finfo(np.float64).tiny)))
             seed = int(check.seeds[at])
-            # What rests on a search is reproduced by the search, all else by the one seed.
-            search = bool(np.any(check.conditional))
-            which = f"--seeds {len(run.seeds)}" if search else f"--seed {seed}"
+            # What rests on a search, or fails, is reproduced by the very run: beside other seeds one may end a step of the
+            # polish earlier. All else is shown by the one seed.
+            whole = bool(np.any(check.conditional) or np.any(check.violated))
+            numbered = np.array_equal(run.seeds, np.arange(len(run.seeds)))
+            which = f"--seeds {len(run.seeds)}" if whole and numbered else f"--seed {seed}"
             best = WorstCase(
                 claim=claim.name,
                 instance=case.index,

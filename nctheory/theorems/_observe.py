@@ -46,8 +46,9 @@ def sensitivities(
 ) -> dict[Any, float]:
     """Change of every claim's observable per unit of residual gradient at an end state; `rows` are their numbers of entries.
 
-    The Jacobian is taken a second time one gradient `slope` (the steepest of the instance) away, in a random direction: an
-    observable that is quadratic in the parameters has a vanishing Jacobian at zero, and only the second one sees its change.
+    The Jacobian is taken again one gradient `slope` (the steepest of the instance) away, in a random direction and along the
+    softest curvature, where end states are off most: an observable that is quadratic in the parameters has a vanishing
+    Jacobian at zero, and only these see its change.
     """
     if not claims:
         return {}
@@ -55,10 +56,13 @@ def sensitivities(
     direction = np.random.default_rng(11).normal(size=vector.shape)
     # By Newton's estimate a gradient g leaves the end state open by |g|/(softest curvature): so far off is the second point.
     distance = slope / report.softest
-    away = unravel(problem, vector + distance * direction / np.linalg.norm(direction))
+    curved = np.abs(report.eigenvalues) > report.resolution
+    soft = report.eigenvectors[:, np.argmin(np.where(curved, np.abs(report.eigenvalues), np.inf))]
+    ways = [step / np.linalg.norm(step) for step in (direction, soft)]
     functions = tuple(claim.observer for claim in claims)
-    jacobians = [np.asarray(_jacobian(problem, x, functions)) for x in (point, away)]
-    # The rows of the Jacobian are divided among the claims, and the larger norm of J A^+ of the two points counts.
+    points = (point, *(unravel(problem, vector + distance * way) for way in ways))
+    jacobians = [np.asarray(_jacobian(problem, x, functions)) for x in points]
+    # The rows of the Jacobian are divided among the claims, and the largest norm of J A^+ of the points counts.
     ends = np.cumsum(rows)
     parts = [slice(end - length, end) for end, length in zip(ends, rows, strict=True)]
     unit = float(scales_of(problem).gradient)

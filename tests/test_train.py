@@ -1,6 +1,7 @@
 """Training from many seeds against a plain loop, the metrics of layers, and `nctheory train`."""
 
 import json
+import sys
 from typing import Any
 
 import jax
@@ -159,3 +160,18 @@ def test_wrong_options_exit_2(table, options, message, capsys):
         status = stopped.code
     assert status == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"), [("optax", "training needs optax"), ("sklearn", "come with scikit-learn")]
+)
+def test_what_is_not_installed_is_named_with_how_to_have_it(missing, message, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.split(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    call = networks.digits if missing == "sklearn" else lambda: networks.train(small(), 1, steps=7, rate=0.0123)
+    with pytest.raises(ImportError, match=f"{message}.*pip install 'nctheory.networks.'"):
+        call()
+    if missing == "sklearn":
+        assert main(["train"]) == 2
+        assert "pip install 'nctheory[networks]'" in " ".join(capsys.readouterr().err.split())

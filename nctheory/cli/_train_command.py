@@ -1,6 +1,8 @@
 """`nctheory train`: networks trained from many seeds, and the collapse of their layers."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,7 @@ def train_command(args: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         check_writable(folder)
     configure()
-    with wrong_arguments():
+    with wrong_arguments(), _installed():
         data = _data(args)
         network = network_on(
             data, args.hidden, loss=args.loss, weight_decay=args.decay, activation=args.activation, linear=args.linear,
@@ -61,6 +63,15 @@ def train_command(args: argparse.Namespace) -> int:
         print(f"written: networks.npz, layers.json and layers.png, .svg, .pdf in {folder}", flush=True)
         outputs.settle()
     return 0
+
+
+@contextmanager
+def _installed() -> Iterator[None]:
+    """What is not installed is a wrong command, and says how to have it."""
+    try:
+        yield
+    except ImportError as error:
+        raise Misuse(f"train: {error}") from error
 
 
 def _data(args: argparse.Namespace) -> "Data":

@@ -106,7 +106,10 @@ def digits(*, key: int = 0, test_share: float = 0.25) -> Data:
 
     Raises ImportError where scikit-learn is not installed (`pip install 'nctheory[networks]'`).
     """
-    from sklearn.datasets import load_digits
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ImportError("the digits come with scikit-learn: pip install 'nctheory[networks]'") from error
 
     inputs, labels = (np.asarray(part) for part in load_digits(return_X_y=True))
     order = np.random.default_rng(key).permutation(len(labels))

@@ -139,7 +139,10 @@ def _rule(optimiser: Any, rate: float | None, steps: int) -> Any:
 
 @functools.cache  # a new transformation would be a new program
 def _named(optimiser: str, rate: float, steps: int) -> Any:
-    import optax
+    try:
+        import optax
+    except ImportError as error:
+        raise ImportError("training needs optax: pip install 'nctheory[networks]'") from error
 
     cooling = max(1, round(COOLING * steps))
 

@@ -12,6 +12,7 @@ TOUR = (
     "deep-mse-linear",
     "mlab-pal",
     "conservation",
+    "network-balance",
     "ufm-mse-bias-imbalanced",
     "nrc",
 )

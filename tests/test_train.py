@@ -140,6 +140,16 @@ def test_the_command_trains_and_writes(table, tmp_path, capsys):
         assert (out / f"layers{suffix}").read_bytes().startswith(head)
 
 
+def test_a_training_that_is_lost_is_an_error_and_a_folder_that_cannot_be_written_a_wrong_option(
+    table, tmp_path, capsys
+):
+    asked = ["train", "--data", str(table), "--hidden", "6,5", "--seeds", "2", "--steps", "60"]
+    assert main([*asked, "--optimiser", "sgd", "--rate", "1e9", "--out", str(tmp_path / "run")]) == 4
+    assert "no seed stayed finite" in capsys.readouterr().err
+    assert main([*asked, "--out", str(table)]) == 2
+    assert "--out: cannot write into" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

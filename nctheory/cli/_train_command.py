@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nctheory.cli._commands import report_console
+from nctheory.cli._commands import output_folder, report_console
 from nctheory.cli._outputs import Outputs
-from nctheory.engine import Misuse, check_writable, configure, wrong_arguments
+from nctheory.engine import Failure, Misuse, configure, wrong_arguments
 
 if TYPE_CHECKING:
     from nctheory.networks import Data, TrainedNetworks
@@ -26,10 +26,7 @@ def train_command(args: argparse.Namespace) -> int:
     from nctheory.networks import error_on, layer_metrics, network_on, train
     from nctheory.report import layers_figure, metrics_json, trained_table
 
-    folder = None if args.out is None else Path(args.out)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        check_writable(folder)
+    folder = None if args.out is None else output_folder(args.out)
     configure()
     with wrong_arguments(), _installed():
         data = _data(args)
@@ -41,8 +38,7 @@ def train_command(args: argparse.Namespace) -> int:
         print(f"{args.seeds} networks {widths} on {len(data.labels)} samples of {data.name}", flush=True)
         trained = train(network, args.seeds, args.key, steps=args.steps, optimiser=args.optimiser, rate=args.rate)
     if not trained.finite.any():
-        print("no seed stayed finite: a smaller --rate", flush=True)
-        return 0
+        raise Failure("train: no seed stayed finite; try a smaller --rate")
     found, tested, error = layer_metrics(trained), None, None
     if len(data.test_labels):
         error = error_on(trained, data.test_inputs, data.test_labels)

@@ -11,7 +11,7 @@ _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 """What file systems answer that cannot synchronise a folder."""
 
 
-def check_folder_exists(path: str | os.PathLike[str], name: str = "path") -> None:
+def check_folder_exists(path: str | os.PathLike[str]) -> None:
     """ValueError for a file name in a folder that does not exist, before anything is computed for the file.
 
     >>> check_folder_exists("no such folder/figure.pdf")
@@ -20,7 +20,7 @@ def check_folder_exists(path: str | os.PathLike[str], name: str = "path") -> Non
     ValueError: path: expected a file in a folder that exists, got 'no such folder/figure.pdf'
     """
     if not Path(path).absolute().parent.is_dir():
-        raise ValueError(f"{name}: expected a file in a folder that exists, got {str(path)!r}")
+        raise ValueError(f"path: expected a file in a folder that exists, got {str(path)!r}")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nctheory.certificates import certify_many
 from nctheory.closed_form import NoClosedForm, global_minimum
-from nctheory.engine import Array, Scalar, fast_compile, float64, shown, untraced
+from nctheory.engine import Array, Scalar, float64, shown, unshared_factorisations, untraced
 from nctheory.flow import solve_many
 from nctheory.measures import read_head
 from nctheory.problems import (
@@ -184,7 +184,7 @@ class _Model:
             found = global_minimum(self.at(pair[0], pair[1]))
             return tuple(jnp.asarray(part) for part in (found.value, found.product, found.bias) if part is not None)
 
-        return fast_compile(jax.vmap(one))
+        return jax.jit(unshared_factorisations(jax.vmap(one)))
 
 
 class _Minima(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import Array, Scalar, fast_compile, float64, in_few_lengths, map_in_blocks, shown, untraced
-from nctheory.flow import gradient_descent
+from nctheory.flow import as_seeds, gradient_descent
 from nctheory.flow import starts as draw_starts
 from nctheory.measures import NCMetrics, as_numpy, nc_metrics, read_labels
 from nctheory.networks._data import Data
@@ -112,14 +112,14 @@ def train(
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"steps: expected a whole number of at least 1, got {steps!r}")
-    begun = draw_starts(network, seeds, key, scale)
+    numbers = as_seeds(seeds)
+    begun = draw_starts(network, numbers, key, scale)
     paths = gradient_descent(
         network, begun, [steps], _rule(optimiser, rate, steps), observe=_point, compare=False, workers=workers,
         progress=progress,
     )  # fmt: skip
     ends = jax.tree.map(lambda x: np.asarray(x[:, 0]), paths.values)
     value, fit, norm, error = in_few_lengths(lambda some: _summary(network, some), ends)
-    numbers = np.arange(seeds) if isinstance(seeds, int | np.integer) else np.asarray(seeds)
     return TrainedNetworks(network, numbers, ends, value, fit, norm, error, steps)
 
 

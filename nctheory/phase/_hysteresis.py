@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.engine import fast_compile, float64, shown, untraced
+from nctheory.engine import float64, shown, unshared_factorisations, untraced
 from nctheory.flow import as_seeds, solve_from
 from nctheory.problems import Params, Problem
 from nctheory.sweeps import Measure
@@ -103,7 +103,7 @@ def hysteresis(
     # Every seed has a key of its own, by which its nuclei are drawn at every value.
     keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.asarray(seeds))
     begin = jax.vmap(lambda problem, one: nucleus(problem, one), in_axes=(None, 0))
-    observe = fast_compile(jax.vmap(measure, in_axes=(None, 0)))
+    observe = jax.jit(unshared_factorisations(jax.vmap(measure, in_axes=(None, 0))))
 
     def settle(problem: Problem, points: Params) -> tuple[Params, np.ndarray]:
         ends = solve_from(problem, points)

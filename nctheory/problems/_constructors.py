@@ -7,7 +7,7 @@ import numpy as np
 from nctheory.engine import Array, Scalar, as_array, float64, is_traced, stacked, whole_number
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._gauge import ChainParams
-from nctheory.problems._losses import Loss, as_loss, is_loss
+from nctheory.problems._losses import Loss, as_loss
 from nctheory.problems._own_loss import check_loss
 from nctheory.problems._starts import check_normal_starts
 
@@ -135,11 +135,6 @@ def _encoded(
         encoded = resolved.encode(np.eye(len(classes))[:, labels])
     else:
         encoded = _matrix("targets", targets, rows=rows, what="K")
-    if is_loss(resolved, "cross_entropy") and classes is None:
-        # The conjugate takes targets for distributions: p = u + y lies in the simplex.
-        sums = np.asarray(encoded).sum(axis=0)
-        if np.any(np.asarray(encoded) < 0) or not np.allclose(sums, 1.0, rtol=0, atol=1e-12):
-            raise ValueError("targets: cross-entropy expects columns that are probability distributions")
     if classes is None:
         resolved.check_targets(np.asarray(encoded))
     if resolved.has_profile and classes is None:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Float
 
 from nctheory.engine import Array, Scalar, as_array, float64, is_traced
@@ -157,6 +158,12 @@ class CrossEntropy(Loss):
     has_conjugate: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
     smoothing: Scalar
+
+    def check_targets(self, targets: Logits) -> None:
+        # The conjugate takes targets for distributions: p = u + y lies in the simplex. A user's kind of it may do otherwise.
+        ours = is_loss(self, "cross_entropy")
+        if ours and (np.any(targets < 0) or not np.allclose(targets.sum(axis=0), 1.0, rtol=0, atol=1e-12)):
+            raise ValueError("targets: cross-entropy expects columns that are probability distributions")
 
     def encode(self, one_hot: Logits) -> Logits:
         return (1.0 - self.smoothing) * one_hot + self.smoothing / one_hot.shape[0]

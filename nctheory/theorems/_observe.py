@@ -56,9 +56,10 @@ def sensitivities(
     direction = np.random.default_rng(11).normal(size=vector.shape)
     # By Newton's estimate a gradient g leaves the end state open by |g|/(softest curvature): so far off is the second point.
     distance = slope / report.softest
-    curved = np.abs(report.eigenvalues) > report.resolution
-    soft = report.eigenvectors[:, np.argmin(np.where(curved, np.abs(report.eigenvalues), np.inf))]
-    ways = [step / np.linalg.norm(step) for step in (direction, soft)]
+    ways = [direction / np.linalg.norm(direction)]
+    sizes = np.abs(report.eigenvalues)
+    if np.any(sizes > report.resolution):  # else all directions are flat, or symmetries
+        ways.append(report.eigenvectors[:, np.argmin(np.where(sizes > report.resolution, sizes, np.inf))])
     functions = tuple(claim.observer for claim in claims)
     points = (point, *(unravel(problem, vector + distance * way) for way in ways))
     jacobians = [np.asarray(_jacobian(problem, x, functions)) for x in points]

@@ -82,6 +82,7 @@ from proofs_numeric.conserved.vector_field import (
     sizes,
     spaces,
     stepped,
+    zero,
 )
 from proofs_numeric.pool import log_uniform
 
@@ -174,11 +175,6 @@ def step_law(kept, cross=1.0, second=1.0):
         return norm(*(error for _, error in terms(problem, params)))
 
     return law, rounded
-
-
-def zero(prediction):
-    """Predict that nothing is left."""
-    return jnp.zeros(())
 
 
 def drift_claim(of_upper=lambda up, low: -2 * up, of_lower=lambda up, low: -2 * low):

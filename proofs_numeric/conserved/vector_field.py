@@ -75,6 +75,11 @@ def one(problem, params):
     return jnp.ones(())
 
 
+def zero(prediction):
+    """Predict that nothing is left."""
+    return jnp.zeros(())
+
+
 def norm(*matrices):
     """Return the root of the sum of all squares."""
     return jnp.sqrt(sum(jnp.sum(matrix**2) for matrix in matrices))

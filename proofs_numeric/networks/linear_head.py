@@ -138,13 +138,15 @@ def sides(problem, params):
     imbalance = jnp.linalg.norm(gap, ord=2)
     parts = [jnp.linalg.norm(within(problem, z)) for z in (middle, above, below)]
     # Features within classes are differences of whole features, which are sums over what the layers below put out; singular
-    # values are rounded relative to the largest, and the root of an imbalance d by at most the root of the rounding of d.
+    # values are rounded relative to the largest, and the root of an imbalance d by at most the root of the rounding of d: D is
+    # made of sums of as many products as W_L has rows and W_{L-1} columns, and its norm is rounded relative to its size.
     squares = jnp.sum(up**2) + jnp.sum(low**2)
+    summed = up.shape[0] + low.shape[1] + up.shape[1]
     unit = rounding_unit(params)
     reach = jnp.linalg.norm(low) * jnp.linalg.norm(below) + jnp.linalg.norm(middle)
     error = unit * (reach + (jnp.linalg.norm(up) * reach + jnp.linalg.norm(above)) / singular[-1])
     error += unit * jnp.linalg.norm(up) / singular[-1] ** 2 * parts[1]
-    error += jnp.sqrt(imbalance) * unit * jnp.linalg.norm(below) + jnp.sqrt(16 * EPS * squares) * parts[2]
+    error += jnp.sqrt(imbalance) * unit * jnp.linalg.norm(below) + jnp.sqrt(summed * EPS * squares) * parts[2]
     return parts[0], parts[1] / singular[-1], jnp.sqrt(imbalance) * parts[2], error
 
 

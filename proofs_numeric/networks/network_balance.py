@@ -56,7 +56,8 @@ import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography_of_networks import DU_2018
-from proofs_numeric.conserved.vector_field import descent, norm, one, relative
+from proofs_numeric.conserved.instances import decayed
+from proofs_numeric.conserved.vector_field import descent, norm, one, relative, zero
 
 ID = "network-balance"
 SAMPLES = 8
@@ -175,11 +176,6 @@ def linear_spaces(problem):
     return problem.linear_spaces
 
 
-def zero(prediction):
-    """Predict that nothing is left."""
-    return jnp.zeros(())
-
-
 def neurons(law=rates, biases=True):
     """State the law of each neuron, or a wrong version of it."""
     off, rounded = observe(law, all_spaces, jnp.diag, biases)
@@ -244,11 +240,6 @@ def off_by(change):
 def biased(instance):
     """Tell whether there are biases."""
     return instance.problem.has_bias
-
-
-def decayed(instance):
-    """Tell whether there is any decay."""
-    return bool(np.any(np.asarray(instance.problem.weight_decay) > 0))
 
 
 THEOREM = nct.register(

@@ -18,7 +18,7 @@ ROOMS = [room for name in nct.__all__ if inspect.ismodule(room := getattr(nct, n
 WRITTEN = {
     "Axis", "Boundary", "Case", "Census", "Check", "Claim", "Control", "Equality", "GlobalValue", "Hypothesis", "Index",
     "Integrate", "Limit", "Loop", "LowerBound", "MemberOf", "Options", "Order", "PathClaim", "PointClaim", "Run", "Scales",
-    "Solve", "Source", "Threshold", "Trajectory", "TrajectorySpec", "UpperBound", "VerifyOptions",
+    "Solve", "Source", "Threshold", "Train", "Trajectory", "TrajectorySpec", "UpperBound", "VerifyOptions",
 }  # fmt: skip
 """Classes of what users write themselves, and options; all others are results."""
 

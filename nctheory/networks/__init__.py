@@ -8,18 +8,32 @@ the distance. `Data` holds checked inputs with labels or tags, read from files (
 """
 
 from nctheory.networks._data import Data
-from nctheory.networks._feed_forward import ACTIVATIONS, HOMOGENEOUS, FeedForward, NetworkParams, feed_forward
+from nctheory.networks._feed_forward import (
+    ACTIVATIONS,
+    HOMOGENEOUS,
+    FeedForward,
+    NetworkParams,
+    feed_forward,
+    network_on,
+)
+from nctheory.networks._loop import Seen
+from nctheory.networks._measure import error_on, layer_metrics
+from nctheory.networks._network import Network
 from nctheory.networks._peeled import PeeledGap, peeled_gap
+from nctheory.networks._polish import polish
 from nctheory.networks._sources import csv, digits, gaussian_mixture, idx, npz, read_idx
-from nctheory.networks._train import TrainedNetworks, error_on, layer_metrics, network_on, train
+from nctheory.networks._train import Progress, TrainedNetworks, train
 
 __all__ = [
     "ACTIVATIONS",
     "HOMOGENEOUS",
     "Data",
     "FeedForward",
+    "Network",
     "NetworkParams",
     "PeeledGap",
+    "Progress",
+    "Seen",
     "TrainedNetworks",
     "csv",
     "digits",
@@ -31,6 +45,7 @@ __all__ = [
     "network_on",
     "npz",
     "peeled_gap",
+    "polish",
     "read_idx",
     "train",
 ]

@@ -157,12 +157,13 @@ def _add_networks(commands: _Commands) -> None:
         "--counts", type=_whole_numbers, metavar="N[,N...]", help="training samples of each class (default: all)"
     )
     learn.add_argument(
-        "--hidden",
-        type=_whole_numbers,
-        default=(64,) * 5,
-        metavar="W,W,...",
-        help="hidden widths (default 64, five times)",
-    )
+        "--model", choices=("mlp", "convolutions", "residual", "transformer"), default="mlp",
+        help="default mlp, without biases unless --bias; the others have biases and norms",
+    )  # fmt: skip
+    learn.add_argument(
+        "--hidden", type=_whole_numbers, metavar="W,W,...",
+        help="hidden widths (default 64, five times), channels of convolutions (16,32,32), or as many blocks of that width",
+    )  # fmt: skip
     learn.add_argument("--linear", type=_whole(1), default=1, metavar="L", help="linear layers at the end (default 1)")
     learn.add_argument(
         "--activation", choices=("relu", "leaky_relu", "tanh", "gelu", "identity"), default="relu", help="default relu"

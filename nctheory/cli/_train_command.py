@@ -11,9 +11,11 @@ from nctheory.cli._outputs import Outputs
 from nctheory.engine import Failure, Misuse, configure, wrong_arguments
 
 if TYPE_CHECKING:
-    from nctheory.networks import Data, TrainedNetworks
+    from nctheory.networks import Data, Network, TrainedNetworks
 
 SUFFIXES = (".png", ".svg", ".pdf")
+WIDTHS = {"mlp": (64,) * 5, "convolutions": (16, 32, 32), "residual": (64,) * 5, "transformer": (32,) * 2}
+"""The default widths of the models."""
 
 
 def train_command(args: argparse.Namespace) -> int:
@@ -23,17 +25,14 @@ def train_command(args: argparse.Namespace) -> int:
     import numpy as np
 
     from nctheory.engine import write_atomically
-    from nctheory.networks import error_on, layer_metrics, network_on, polish, train
+    from nctheory.networks import error_on, layer_metrics, polish, train
     from nctheory.report import layers_figure, metrics_json, trained_table, training_line
 
     folder = None if args.out is None else output_folder(args.out)
     configure()
     with wrong_arguments(), _installed():
         data = _data(args)
-        network = network_on(
-            data, args.hidden, loss=args.loss, weight_decay=args.decay, activation=args.activation, linear=args.linear,
-            bias=args.bias,
-        )  # fmt: skip
+        data, network = _network(args, data)
         print(f"{args.seeds} networks {network.described} on {len(data.labels)} samples of {data.name}", flush=True)
         trained = train(
             network, args.seeds, args.key, steps=args.steps, batch=args.batch, optimiser=args.optimiser, rate=args.rate,
@@ -64,6 +63,24 @@ def train_command(args: argparse.Namespace) -> int:
         print(f"written: networks.npz, layers.json and layers.png, .svg, .pdf in {folder}", flush=True)
         outputs.settle()
     return 0
+
+
+def _network(args: argparse.Namespace, data: "Data") -> "tuple[Data, Network]":
+    """The network that was asked for, and the data in the shape that it reads."""
+    from nctheory.networks import model_for, module_on, network_on
+
+    widths = args.hidden or WIDTHS[args.model]
+    if args.model == "mlp":
+        return data, network_on(
+            data, widths, loss=args.loss, weight_decay=args.decay, activation=args.activation, linear=args.linear,
+            bias=args.bias,
+        )  # fmt: skip
+    if args.activation != "relu":
+        raise Misuse(f"--activation: expected the default with --model {args.model}, got {args.activation}")
+    if args.linear > 1 and args.model != "convolutions":
+        raise Misuse(f"--linear: expected 1 with --model {args.model}, got {args.linear}")
+    shaped, make = model_for(args.model, data, widths, args.linear)
+    return shaped, module_on(shaped, make, loss=args.loss, weight_decay=args.decay)
 
 
 @contextmanager

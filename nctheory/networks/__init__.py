@@ -18,23 +18,30 @@ from nctheory.networks._feed_forward import (
 )
 from nctheory.networks._loop import Seen
 from nctheory.networks._measure import error_on, layer_metrics
+from nctheory.networks._models import MODELS, ConvNet, ResidualMLP, Transformer, model_for
+from nctheory.networks._modules import ModuleNetwork, module_on
 from nctheory.networks._network import Network
 from nctheory.networks._peeled import PeeledGap, peeled_gap
 from nctheory.networks._polish import polish
-from nctheory.networks._sources import csv, digits, gaussian_mixture, idx, npz, read_idx
+from nctheory.networks._sources import csv, digits, gaussian_mixture, idx, markov_sequences, npz, read_idx
 from nctheory.networks._train import Progress, TrainedNetworks, train
 
 __all__ = [
     "ACTIVATIONS",
     "HOMOGENEOUS",
+    "MODELS",
+    "ConvNet",
     "Data",
     "FeedForward",
+    "ModuleNetwork",
     "Network",
     "NetworkParams",
     "PeeledGap",
     "Progress",
+    "ResidualMLP",
     "Seen",
     "TrainedNetworks",
+    "Transformer",
     "csv",
     "digits",
     "error_on",
@@ -42,6 +49,9 @@ __all__ = [
     "gaussian_mixture",
     "idx",
     "layer_metrics",
+    "markov_sequences",
+    "model_for",
+    "module_on",
     "network_on",
     "npz",
     "peeled_gap",

@@ -78,6 +78,17 @@ class Data:
             self.inputs[train >= 0], train[train >= 0], self.test_inputs[test >= 0], test[test >= 0], len(classes), self.name
         )  # fmt: skip
 
+    def shaped(self, *shape: int) -> "Data":
+        """The same samples as arrays of another shape with as many numbers; ValueError, naming `shape`, for another number.
+
+        >>> Data(np.eye(4), np.array([0, 0, 1, 1])).shaped(2, 2).inputs.shape
+        (4, 2, 2)
+        """
+        if int(np.prod(shape)) != int(np.prod(self.inputs.shape[1:])):
+            raise ValueError(f"shape: expected as many numbers as {self.inputs.shape[1:]}, got {shape}")
+        parts = {name: getattr(self, name).reshape(-1, *shape) for name in ("inputs", "test_inputs")}
+        return dataclasses.replace(self, **parts)
+
     def long_tailed(self, ratio: float) -> "Data":
         r"""Class counts that fall geometrically, $n_k=n_{\min}\,R^{-k/(K-1)}$ rounded, at least 1, with R = `ratio` >= 1."""
         if not (np.isfinite(ratio) and ratio >= 1):

@@ -17,9 +17,6 @@ from nctheory.networks._network import Network
 from nctheory.networks._optimisers import Rule, update
 from nctheory.problems import Params, size
 
-SMALL, TOGETHER = 2_000, 16
-"""Networks of at most so many parameters go so many seeds at a time on a CPU, larger ones one by one (measured: with five
-layers of 64, eight side by side take 1.5 times as long with Adam and 1.9 times with Muon)."""
 ON_ACCELERATOR = 2**26
 """The parameters of all seeds that go at a time on an accelerator."""
 
@@ -61,10 +58,9 @@ def begin(network: Network, plan: Plan, points: Params) -> State:
 
 def seeds_at_a_time(network: Network) -> int:
     """How many seeds one call trains; it depends on the network alone, so that a seed's numbers never depend on the others."""
-    parameters = size(network)
     if jax.default_backend() == "cpu":
-        return TOGETHER if parameters <= SMALL else 1
-    return max(1, ON_ACCELERATOR // (4 * parameters))
+        return network.side_by_side
+    return max(1, ON_ACCELERATOR // (4 * size(network)))
 
 
 def advance(network: Network, plan: Plan, state: State, seeds: np.ndarray, upto: int, workers: int | None) -> State:

@@ -176,15 +176,21 @@ class _Model:
         means = class_mean_chain(sizes=self.counts, widths=widths, loss=self.loss, weight_decay=decay, bias=self.bias)
         return dataclasses.replace(means, counts=self.counts)
 
-    @functools.cached_property
-    def predicted(self) -> Callable[[Array], tuple[Array, ...]]:
-        """Value, product and, where there is one, bias of the theorem's minimiser at each row of decays, as one program."""
+    def predicted(self, decays: Array) -> tuple[Array, ...]:
+        """Value, product and, where there is one, bias of the theorem's minimiser at each row of decays, by one program."""
+        try:
+            return _program(self)(decays)
+        except TypeError:  # a loss that cannot be hashed has no program that is kept
+            return _program.__wrapped__(self)(decays)
 
-        def one(pair: Array) -> tuple[Array, ...]:
-            found = global_minimum(self.at(pair[0], pair[1]))
-            return tuple(jnp.asarray(part) for part in (found.value, found.product, found.bias) if part is not None)
 
-        return jax.jit(unshared_factorisations(jax.vmap(one)))
+@functools.lru_cache(maxsize=16)
+def _program(model: _Model) -> Callable[[Array], tuple[Array, ...]]:
+    def one(pair: Array) -> tuple[Array, ...]:
+        found = global_minimum(model.at(pair[0], pair[1]))
+        return tuple(jnp.asarray(part) for part in (found.value, found.product, found.bias) if part is not None)
+
+    return jax.jit(unshared_factorisations(jax.vmap(one)))
 
 
 class _Minima(NamedTuple):

@@ -139,3 +139,39 @@ def gaussian_mixture(
         return centres[labels] + spread * rng.normal(size=(len(labels), dim)), labels
 
     return Data(*draw(counts), *draw((test,) * classes), classes, "gaussian mixture")
+
+
+def markov_sequences(
+    *, counts: Sequence[int], vocabulary: int, length: int, strength: float = 2.0, key: int = 0, test: int = 0
+) -> Data:
+    r"""Sequences of whole numbers below `vocabulary`, each class from a Markov chain of its own.
+
+    The transition probabilities of class k are $P_{ab}\propto e^{s\,g_{kab}}$ with standard normal $g_{kab}$ and s =
+    `strength`; at 0 all classes are alike. The first token is uniform. `test` is the number of test samples of each class.
+    Raises ValueError, naming the argument, for fewer than two tokens or positions.
+
+    >>> data = markov_sequences(counts=(3, 3), vocabulary=5, length=8)
+    >>> data.inputs.shape, bool((data.inputs < 5).all())
+    ((6, 8), True)
+    """
+    for name, number in (("vocabulary", vocabulary), ("length", length)):
+        if number < 2:
+            raise ValueError(f"{name}: expected at least 2, got {number}")
+    if not (np.isfinite(strength) and strength >= 0):
+        raise ValueError(f"strength: expected a finite number of at least 0, got {strength}")
+    rng = np.random.default_rng(key)
+    classes = len(counts)
+    weights = np.exp(strength * rng.normal(size=(classes, vocabulary, vocabulary)))
+    upto = np.cumsum(weights / weights.sum(axis=-1, keepdims=True), axis=-1)
+
+    def draw(sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.repeat(np.arange(classes), sizes)
+        tokens = np.empty((len(labels), length), np.int64)
+        tokens[:, 0] = rng.integers(0, vocabulary, len(labels))
+        for at in range(1, length):
+            # The next token is that in whose share of (0, 1) a uniform number falls.
+            shares = upto[labels, tokens[:, at - 1]]
+            tokens[:, at] = np.minimum((rng.random(len(labels))[:, None] > shares).sum(axis=1), vocabulary - 1)
+        return tokens.astype(float), labels
+
+    return Data(*draw(counts), *draw((test,) * classes), classes, "Markov sequences")

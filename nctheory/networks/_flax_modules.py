@@ -1,0 +1,117 @@
+"""The flax modules behind `ConvNet`, `ResidualMLP` and `Transformer`; imported where one is made."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from nctheory.engine import Array
+from nctheory.networks._models import ConvNet, ResidualMLP, Transformer
+
+
+class ConvModule(nnx.Module):
+    """Convolutions, the mean over positions, linear layers."""
+
+    def __init__(self, form: ConvNet, rngs: Any) -> None:
+        self.image = form.image
+        depth = form.image[2] if len(form.image) == 3 else 1
+        before = (depth, *form.channels[:-1])
+        self.convolutions = nnx.List(
+            nnx.Conv(
+                low, up, kernel_size=(3, 3), strides=(1, 1) if i == 0 else (2, 2), use_bias=form.bias, rngs=rngs,
+                kernel_init=nnx.initializers.he_normal(),
+            )
+            for i, (low, up) in enumerate(zip(before, form.channels, strict=True))
+        )  # fmt: skip
+        width = form.channels[-1]
+        self.tail = nnx.List(nnx.Linear(width, width, use_bias=form.bias, rngs=rngs) for _ in range(form.linear - 1))
+        self.head = nnx.Linear(width, form.classes, use_bias=form.bias, rngs=rngs)
+
+    def __call__(self, x: Array) -> tuple[Array, ...]:
+        """What each layer gives, the logits last."""
+        found, reached = [], x if len(self.image) == 3 else x[..., None]
+        for convolution in self.convolutions:
+            reached = nnx.relu(convolution(reached))
+            found.append(reached)
+        # The head sees the mean over the positions of the last convolution, which stands in its place among the layers.
+        reached = jnp.mean(reached, axis=(1, 2))
+        found[-1] = reached
+        for layer in self.tail:
+            reached = layer(reached)
+            found.append(reached)
+        return (*found, self.head(reached))
+
+
+class ResidualBlock(nnx.Module):
+    """h + W_2 relu(W_1 norm(h))."""
+
+    def __init__(self, form: ResidualMLP, rngs: Any) -> None:
+        self.norm = nnx.LayerNorm(form.width, rngs=rngs) if form.normalised else None
+        self.up = nnx.Linear(
+            form.width, form.width, use_bias=form.bias, rngs=rngs, kernel_init=nnx.initializers.he_normal()
+        )
+        self.down = nnx.Linear(form.width, form.width, use_bias=form.bias, rngs=rngs)
+
+    def __call__(self, x: Array) -> Array:
+        """The block."""
+        seen = x if self.norm is None else self.norm(x)
+        return x + self.down(nnx.relu(self.up(seen)))
+
+
+class ResidualModule(nnx.Module):
+    """A linear map, residual blocks, a head."""
+
+    def __init__(self, form: ResidualMLP, rngs: Any) -> None:
+        self.embedding = nnx.Linear(form.features, form.width, use_bias=form.bias, rngs=rngs)
+        self.blocks = nnx.List(ResidualBlock(form, rngs) for _ in range(form.blocks))
+        self.head = nnx.Linear(form.width, form.classes, use_bias=form.bias, rngs=rngs)
+
+    def __call__(self, x: Array) -> tuple[Array, ...]:
+        """What each block gives, the logits last."""
+        reached, found = self.embedding(x.reshape(x.shape[0], -1)), []
+        for block in self.blocks:
+            reached = block(reached)
+            found.append(reached)
+        return (*found, self.head(reached))
+
+
+def attention(query: Array, key: Array, value: Array, **options: Any) -> Array:
+    r"""$\mathrm{softmax}(QK^\top/\sqrt d)\,V$ by head, batch x length x heads x d; flax's own takes it in single precision."""
+    scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[-1] ** 0.5
+    return jnp.einsum("bhqk,bkhd->bqhd", nnx.softmax(scores, axis=-1), value)
+
+
+class TransformerBlock(nnx.Module):
+    """Attention and a two-layer network, each beside the identity and behind a norm."""
+
+    def __init__(self, form: Transformer, rngs: Any) -> None:
+        self.norm, self.second = (nnx.LayerNorm(form.width, rngs=rngs) for _ in range(2))
+        self.attention = nnx.MultiHeadAttention(form.heads, form.width, decode=False, attention_fn=attention, rngs=rngs)
+        self.up = nnx.Linear(form.width, 2 * form.width, rngs=rngs)
+        self.down = nnx.Linear(2 * form.width, form.width, rngs=rngs)
+
+    def __call__(self, x: Array) -> Array:
+        """The block."""
+        x = x + self.attention(self.norm(x))
+        return x + self.down(nnx.gelu(self.up(self.second(x))))
+
+
+class TransformerModule(nnx.Module):
+    """Vectors or tokens, learned positions, blocks, the mean over positions, a head."""
+
+    def __init__(self, form: Transformer, rngs: Any) -> None:
+        self.vocabulary = form.vocabulary
+        self.embedding = nnx.Linear(form.vocabulary or form.features, form.width, rngs=rngs)
+        self.positions = nnx.Param(0.1 * rngs.params.normal((form.length, form.width)))
+        self.blocks = nnx.List(TransformerBlock(form, rngs) for _ in range(form.blocks))
+        self.head = nnx.Linear(form.width, form.classes, rngs=rngs)
+
+    def __call__(self, x: Array) -> tuple[Array, ...]:
+        """The mean over positions of what each block gives, the logits last."""
+        if self.vocabulary is not None:
+            x = (x[..., None] == jnp.arange(self.vocabulary)).astype(x.dtype)
+        reached, found = self.embedding(x) + self.positions[...], []
+        for block in self.blocks:
+            reached = block(reached)
+            found.append(jnp.mean(reached, axis=1))
+        return (*found, self.head(found[-1]))

@@ -339,3 +339,23 @@ def test_polish_ends_at_stationary_points_of_smooth_networks():
     np.testing.assert_array_equal(found.value[[0, 2]], ends.value[[0, 2]])
     with pytest.raises(ValueError, match="grad_norm: expected a positive number"):
         networks.polish(trained, grad_norm=0.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "widths", "layers"), [("convolutions", "3,4", 3), ("residual", "6,6", 3), ("transformer", "8", 2)]
+)
+def test_the_command_trains_every_model_and_goes_on_where_it_was(model, widths, layers, table, tmp_path, capsys):
+    out = tmp_path / "run"
+    asked = ["train", "--data", str(table), "--model", model, "--hidden", widths, "--seeds", "1", "--steps", "8"]
+    asked += ["--optimiser", "muon", "--batch", "6", "--polish", "3", "--out", str(out)]
+    assert main(asked) == 0
+    told = capsys.readouterr().out
+    assert "step 8 of 8: objective" in told
+    assert len(json.loads((out / "layers.json").read_text())["layers"]) == layers
+    assert "head/kernel" in np.load(out / "networks.npz").files
+    assert (out / "states" / "seed-000000.state").is_file()
+    assert main([*asked, "--rate", "0.5"]) == 2
+    assert "holds another training: its rate is 0.02, not 0.5" in capsys.readouterr().err
+    assert main([*asked, "--activation", "tanh"]) == 2
+    assert "--activation: expected the default" in capsys.readouterr().err

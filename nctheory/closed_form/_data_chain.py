@@ -92,7 +92,8 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     W_{i+1}$ counts in their place. A point is tightened when the number is at least 1: then, if its product has the leading
     directions, its Hessian has no negative eigenvalue. Without $\Sigma_{XY}=XY^\top$, which matters where layers act on
     inputs that no target is correlated with, that would be false. It is NaN where a rank is in doubt: a singular value counts
-    as zero up to `ZERO_SINGULAR_VALUE` times what the gradient leaves open of it.
+    as zero up to `ZERO_SINGULAR_VALUE` times the least that the gradient may leave open of it, and not as zero from
+    `NONZERO_SINGULAR_VALUE` times the most on.
     (Achour, Malgouyres, Gerchinovitz, JMLR 25(242), 2024, number unchecked; the rule in this form is our derivation.)
 
     >>> import jax.numpy as jnp, numpy as np, nctheory as nct
@@ -108,9 +109,10 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     sizes = [jnp.maximum(jnp.linalg.norm(w), shortest) for w in weights]
     cross = jnp.asarray(problem.inputs) @ jnp.asarray(problem.targets * problem.column_weight).T
     size = jnp.linalg.norm(cross)
-    # Where factors vanish the gradient is at least bilinear in them: what it leaves open of a factor is of this size.
-    slope = jnp.linalg.norm(ravel(problem.value_and_grad(params)[1]))
-    left_open = jnp.sqrt(slope / jnp.where(size > 0, size, 1.0))
+    # Where factors vanish the gradient is at least bilinear in them, and a product of L-1 of them where all vanish together:
+    # what it leaves open of a factor lies between the roots of these degrees.
+    slope = jnp.linalg.norm(ravel(problem.value_and_grad(params)[1])) / jnp.where(size > 0, size, 1.0)
+    degree = max(depth - 1, 2)
 
     def segment(begin: int, end: int) -> _Block:
         """W_end ... W_begin over the norms of its factors."""
@@ -121,12 +123,11 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
 
     rank = segment_ranks(problem, params)[depth - 1]  # of (1, depth)
 
-    def full(block: _Block, times: float) -> Array:
+    def full(block: _Block, left_open: Array) -> Array:
         """Whether the block has rank r; it cannot have a lower rank than the product."""
         singular = jnp.linalg.svd(block.product, compute_uv=False)
-        # A singular value counts as zero up to `times` what the gradient leaves open of the block to first order, within
-        # bounds.
-        zero = jnp.clip(times * left_open * block.sensitivity, RANK_DOUBT * RANK_TOLERANCE, RANK_TOLERANCE)
+        # A singular value counts as zero up to what is left open of the block to first order, within bounds.
+        zero = jnp.clip(left_open * block.sensitivity, RANK_DOUBT * RANK_TOLERANCE, RANK_TOLERANCE)
         return jnp.all(jnp.where(jnp.arange(1.0 * singular.size) >= rank, singular < zero, True)).astype(float)
 
     # Of each pivot (i, j) there are the blocks above i, between i and j, and below j, the last with Sigma_XY behind it.
@@ -138,17 +139,18 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
             joint = _Block(seen.product @ above.product, seen.sensitivity + above.sensitivity)
             pivots.append((above, segment(j + 1, i - 1), seen, joint))
 
-    def least(times: float) -> Array:
+    def least(left_open: Array) -> Array:
         # The inner block counts up to 1, the two outer ones up to 2, or else their joint product up to 1; without pivots 3
         # is left.
         counts: list[Array] = [jnp.asarray(3.0)]
         for pivot in pivots:
-            above, inner, seen, joint = (full(block, times) for block in pivot)
+            above, inner, seen, joint = (full(block, left_open) for block in pivot)
             counts.append(inner + jnp.maximum(above + seen, joint))
         return jnp.min(jnp.stack(counts))
 
     # The ranks are in no doubt where a narrow and a wide notion of zero give the same count.
-    fewest, most = least(ZERO_SINGULAR_VALUE), least(NONZERO_SINGULAR_VALUE)
+    fewest = least(ZERO_SINGULAR_VALUE * jnp.sqrt(slope))
+    most = least(NONZERO_SINGULAR_VALUE * slope ** (1.0 / degree))
     return jnp.where(jnp.isnan(rank) | (fewest != most), jnp.nan, most)
 
 

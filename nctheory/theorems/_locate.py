@@ -13,7 +13,7 @@ from nctheory.flow import solve_many
 from nctheory.problems import Family, Params, Problem, as_family, size
 from nctheory.theorems._evidence import Bracket
 from nctheory.theorems._run import Run
-from nctheory.theorems._thresholds import THRESHOLD_WIDTH
+from nctheory.theorems._thresholds import MOVED_WIDTHS, ORDER_LEVEL, THRESHOLD_WIDTH
 from nctheory.theorems.claims import Threshold
 
 POINTS = 15
@@ -52,6 +52,8 @@ class _Location:
         self.rests_on: dict[float, tuple[Problem, Params]] = {}
         """The member and the end state by which the phase at a value was decided."""
         self.minima: dict[float, bool] = {}
+        self.ordered: dict[float, float] = {}
+        """The least order parameter of the certified ends at each value that lies beyond the level."""
 
     def bracket(self) -> Bracket:
         """The bracket, once it is narrow enough or nothing more is decided."""
@@ -83,7 +85,30 @@ class _Location:
                 told = f"the end state certified at {np.exp(place):g} is a saddle, next to the minimum in value"
                 return self.failed(low, told)
         reason = None if high - low <= THRESHOLD_WIDTH else "no end state between the ends of the bracket is certified"
+        # The order may have left zero already at the end where it is below the level.
+        slack = self.slack(*((low, high) if side == 0 else (high, low)))
+        if not np.isfinite(slack):
+            return self.failed(low, f"the order next to it is nowhere twice its level, {ORDER_LEVEL:g}")
+        low, high = (low - slack, high) if side == 0 else (low, high + slack)
         return Bracket(float(np.exp(low)), float(np.exp(high)), self.solves, reason)
+
+    def slack(self, short: float, beyond: float) -> float:
+        r"""How far before the end that is `short` of the level the order may have left zero.
+
+        Let it leave zero at x, and be at every s on the way to a value y beyond the level at least half of the chord,
+        $\frac12 o(y)|s-x|/|y-x|$, as it is for any exponent up to 1 and for a larger slope further on. At the short end it is
+        at most the level l, so that $|s-x|\le2|y-s|\,l/(o(y)-2l)$. The least of these bounds over values y next to the
+        threshold holds. A `level` that the claim itself names is the threshold, and is met exactly.
+        """
+        if self.claim.level != ORDER_LEVEL:
+            return 0.0
+        bounds = []
+        for place, order in self.ordered.items():
+            away, ratio = abs(place - short), order / ORDER_LEVEL
+            near = away <= MOVED_WIDTHS * THRESHOLD_WIDTH or place == beyond
+            if near and ratio > 2.0 and (place - short) * (beyond - short) > 0:
+                bounds.append(2.0 * away / (ratio - 2.0))
+        return min(bounds, default=np.inf)
 
     def failed(self, low: float, reason: str) -> Bracket:
         """A bracket without an upper end, which says why there is none."""
@@ -120,6 +145,8 @@ class _Location:
             place = float(values[i])
             self.rests_on[place] = (members[i], jax.tree.map(lambda x, at=(i, seed): np.asarray(x)[at], found.params))
             self.minima.pop(place, None)
+            if beyond[i]:
+                self.ordered[place] = float(np.min(order[i][certified[i]]))
         return np.where(beyond == short, np.nan, beyond.astype(float))
 
     def is_minimum(self, place: float) -> bool:

@@ -150,7 +150,7 @@ def _at_points(
             sizes[claim] = max(sizes[claim], typical_size(at_ends[size_of]))
     anywhere = tuple(claim for claim in seen if claim.anywhere)
     moving = tuple(claim for claim in seen if claim.moves)
-    rows = [int(np.prod(observed[claim].shape[1:])) for claim in moving]
+    rows = [_entries(problem, ensemble, claim, observed) for claim in moving]
     # Types of end states, and Hessians at some of each, give the sensitivities; where all claims are about any point none is
     # needed.
     examined = examine(
@@ -169,6 +169,14 @@ def _at_points(
         "value_rounding": rounded,
         "examined": examined,
     }
+
+
+def _entries(problem: Problem, ensemble: Ensemble, claim: Claim, observed: dict[Claim, np.ndarray]) -> int:
+    """The number of entries of what a claim is differentiated as."""
+    if claim.changes_with is claim.observer:
+        return int(np.prod(observed[claim].shape[1:]))
+    point = jax.tree.map(lambda x: x[0], ensemble.params)
+    return int(np.prod(jax.eval_shape(claim.changes_with, problem, point).shape))
 
 
 Table = dict[Any, np.ndarray]

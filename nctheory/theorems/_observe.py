@@ -44,7 +44,8 @@ def _jacobian(problem: Problem, point: Params, functions: tuple[Observable, ...]
 def sensitivities(
     problem: Problem, point: Params, report: HessianReport, claims: Sequence[Any], rows: Sequence[int], slope: float
 ) -> dict[Any, float]:
-    """Change of every claim's observable per unit of residual gradient at an end state; `rows` are their numbers of entries.
+    """Change of every claim's observable per unit of residual gradient at an end state; `rows` are the numbers of entries
+    of what each `changes_with`.
 
     The Jacobian is taken again one gradient `slope` (the steepest of the instance) away, in a random direction and along the
     softest curvature, where end states are off most: an observable that is quadratic in the parameters has a vanishing
@@ -60,7 +61,7 @@ def sensitivities(
     sizes = np.abs(report.eigenvalues)
     if np.any(sizes > report.resolution):  # else all directions are flat, or symmetries
         ways.append(report.eigenvectors[:, np.argmin(np.where(sizes > report.resolution, sizes, np.inf))])
-    functions = tuple(claim.observer for claim in claims)
+    functions = tuple(claim.changes_with for claim in claims)
     points = (point, *(unravel(problem, vector + distance * way) for way in ways))
     jacobians = [np.asarray(_jacobian(problem, x, functions)) for x in points]
     # The rows of the Jacobian are divided among the claims, and the largest norm of J A^+ of the points counts.

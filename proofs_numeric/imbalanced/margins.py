@@ -131,6 +131,19 @@ def _implied(problem, params):
     return problem.loss.unclipped(problem.logits(params), jnp.asarray(problem.targets)) / total
 
 
+def _implied_terms(problem, params):
+    """Measure what cancels in an implied multiplier: the stored one, the penalty, and the penalty times the margin's terms."""
+    targets, loss = jnp.asarray(problem.targets), problem.loss
+    penalty = jnp.asarray(loss.penalty) @ targets
+    sizes = loss.margin_terms(problem.logits(params), targets)
+    weights, features = params.weights[0], params.features
+    # A logit is a sum of products as large as the norms of its row and its column.
+    products = jnp.linalg.norm(weights, axis=1)[:, None] * jnp.linalg.norm(features, axis=0)[None, :]
+    return jnp.max(penalty * (1.0 + sizes + loss.margin_terms(products, targets))) / jnp.sum(
+        jnp.asarray(problem.multiplicity)
+    )
+
+
 def _smallest(problem, params):
     return jnp.min(jnp.where(jnp.asarray(problem.targets) > 0, jnp.inf, _implied(problem, params)))
 
@@ -172,12 +185,15 @@ CLAIMS = (
         "a_{ck}",
         _implied,
         lambda p: p.multipliers,
+        terms=_implied_terms,
     ),
     nct.Equality(
         "smallest multiplier",
         r"\min_{c\ne k}a_{ck}>0",
         _smallest,
         lambda p: p.smallest,
+        terms=_implied_terms,
+        moves_like=_implied,
     ),
     nct.Equality(
         "gram_weights",

@@ -156,6 +156,11 @@ class Claim(abc.ABC):
         return getattr(self, "observe", None)
 
     @property
+    def changes_with(self) -> Callable[..., Any] | None:
+        """What is differentiated to tell how far the observable changes near an end state: it changes by no more than this."""
+        return getattr(self, "moves_like", None) or self.observer
+
+    @property
     def terms_of(self) -> Callable[..., Any] | None:
         """Size of the terms whose difference that is."""
         return getattr(self, "terms", None)

@@ -20,7 +20,8 @@ class PointClaim(Claim):
     `observe(problem, params)` is what is measured at one point and `predicted(prediction)` what the theorem says of it.
     `terms(problem, params)` is the size of the terms whose difference the observable is, relative to which it is rounded.
     `size(problem, params)` is what errors are relative to where the prediction is zero. Of an observable that is the objective
-    (`of_value`) the error at an end state is of second order in the gradient.
+    (`of_value`) the error at an end state is of second order in the gradient. `moves_like(problem, params)` is for one
+    without a derivative, as the smallest of several numbers: it changes by no more, in norm, than what is named here.
     """
 
     observe: Callable[..., Array]
@@ -29,6 +30,7 @@ class PointClaim(Claim):
     terms: Callable[[Any, Params], Array] | None = dataclasses.field(default=None, kw_only=True)
     size: Callable[[Any, Params], Array] | None = dataclasses.field(default=None, kw_only=True)
     of_value: bool = dataclasses.field(default=False, kw_only=True)
+    moves_like: Callable[..., Array] | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -192,7 +192,8 @@ POLYAK_1963 = nct.Source(
 )
 
 GALANTI_2025 = nct.Source(
-    citation="Galanti, Siegel, Gupte, Poggio: SGD and Weight Decay Secretly Minimize the Rank of Your Neural Network, CPAL 2025.",
+    citation="Galanti, Siegel, Gupte, Poggio: SGD and Weight Decay Secretly Minimize the Rank of Your Neural Network, "
+    "CPAL 2025.",
     number="number unchecked",
     bibtex="""@inproceedings{galanti2025sgd,
   title={{SGD} and Weight Decay Secretly Minimize the Rank of Your Neural Network},

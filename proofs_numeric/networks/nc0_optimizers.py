@@ -20,9 +20,9 @@ Notation:
     Zhao et al.: NC0 is a = 0 for a classifier without bias. A decay coupled to the gradient is part of f, a decoupled one
     is $-\eta\lambda_Lx$ beside the step.
 Why:
-    The derivative of $\ell(z+c1,y)$ in c is zero, so that the columns of $G=\partial\mathrm{fit}/\partial Z_L$ sum to zero. The
-    fit's gradients in $W_L$ and $b_L$ are $GZ_{L-1}^\top$ and $G1$, and $1^\top G=0$: of the gradient of f nothing is left in
-    a but $\lambda_La$. With momentum $\theta_{t+1}=\theta_t-\eta\nabla f+\beta(\theta_t-\theta_{t-1})$, and a is linear. To
+    The derivative of $\ell(z+c1,y)$ in c is zero, so that the columns of $G=\partial\mathrm{fit}/\partial Z_L$ sum to zero.
+    The fit's gradients in $W_L$ and $b_L$ are $GZ_{L-1}^\top$ and $G1$, and $1^\top G=0$: of the gradient of f nothing is left
+    in a but $\lambda_La$. With momentum $\theta_{t+1}=\theta_t-\eta\nabla f+\beta(\theta_t-\theta_{t-1})$, and a is linear. To
     orthogonalise $M=GZ_{L-1}^\top$ is to apply $X\mapsto\frac32X-\frac12XX^\top X$ some times, which keeps $1^\top X=0$. The
     sign of M has no such property.
 Checked:
@@ -109,7 +109,8 @@ def draw_squared(key):
 
 
 def sums(params, layer=-1):
-    """Return (W_l, b_l)^T 1, the sums of the columns of a layer, the last one where none is said."""
+    """Return (W_l, b_l)^T 1, the sums of the columns of a layer: the last one where none is said, or the lowest there is."""
+    layer = max(layer, -len(params.weights))
     shift = [] if params.biases is None else [jnp.sum(params.biases[layer], keepdims=True)]
     return jnp.concatenate([jnp.sum(params.weights[layer], axis=0), *shift])
 

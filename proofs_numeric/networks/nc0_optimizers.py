@@ -4,7 +4,7 @@ Neural collapse needs the rows of the classifier to sum to zero. With cross-entr
 constant added to all logits of a sample, the data never touch that sum: gradient descent with weight decay, with momentum or
 without, on whatever samples, shrinks it by a factor that is known before training begins. So it does under Muon, which
 makes a gradient orthogonal before it steps. An optimiser that takes signs entry by entry, as Adam does nearly, writes into
-that sum, and a decay that is decoupled from the gradient does not undo it.
+that sum where there are more than two classes, and a decay that is decoupled from the gradient does not undo it.
 
 Problem:
     $f=\frac1N\sum_i\ell(z_i,y_i)+\sum_l\frac{\lambda_l}2(|W_l|_F^2+|b_l|^2)$ with the logits $Z_L=W_LZ_{L-1}+b_L1^\top$ of a
@@ -24,7 +24,7 @@ Why:
     The fit's gradients in $W_L$ and $b_L$ are $GZ_{L-1}^\top$ and $G1$, and $1^\top G=0$: of the gradient of f nothing is left
     in a but $\lambda_La$. With momentum $\theta_{t+1}=\theta_t-\eta\nabla f+\beta(\theta_t-\theta_{t-1})$, and a is linear. To
     orthogonalise $M=GZ_{L-1}^\top$ is to apply $X\mapsto\frac32X-\frac12XX^\top X$ some times, which keeps $1^\top X=0$. The
-    sign of M has no such property.
+    sign of M has no such property for K > 2; two rows have opposite signs.
 Checked:
     At random starts and after 100 and 1000 steps of gradient descent one step of each optimiser is made within the
     observation, on a part of the samples and with a point before it that is drawn, and a is held against the law, to the
@@ -169,19 +169,17 @@ def rounding_size(problem, params):
 
     The parts of G sum to zero up to their own rounding and that of a probability, 1/N for each sample; they multiply what
     comes into the layer. The orthogonalised gradient is relative to its norm, and a sweep makes no part of it grow by more
-    than 3/2.
+    than 3/2; nothing is left of it where no neuron below is active.
     """
     slopes, below = backward(on_samples(problem, np.asarray(BATCH)), params)
     parts = jnp.linalg.norm(slopes[-1]) + 1.0 / jnp.sqrt(1.0 * len(BATCH))
-    terms = parts * (jnp.linalg.norm(below[-1]) + jnp.sqrt(1.0 * len(BATCH)))
+    reach, samples = jnp.linalg.norm(below[-1]), jnp.sqrt(1.0 * len(BATCH))
     size = jnp.linalg.norm(slopes[-1] @ below[-1].T)
-    shift = jnp.zeros(1) if params.biases is None else params.biases[-1]
-    kept = jnp.linalg.norm(params.weights[-1]) + jnp.linalg.norm(shift)
-    last = before(params)
-    kept = kept + jnp.linalg.norm(last.weights[-1]) + (0.0 if last.biases is None else jnp.linalg.norm(last.biases[-1]))
-    again = 1.5**SWEEPS * (1.0 + terms / (size + jnp.finfo(jnp.float64).tiny))
+    last = [part[-1] for point in (params, before(params)) for part in point if part is not None]
+    kept = sum(jnp.linalg.norm(part) for part in last)
+    again = 1.5**SWEEPS * (1.0 + parts * reach / (size + jnp.finfo(jnp.float64).tiny))
     return jnp.sqrt(1.0 * problem.widths[-1]) * (
-        (1.0 + STEP * problem.weight_decay[-1]) * kept + STEP * (terms + again)
+        (1.0 + MOMENTUM + STEP * problem.weight_decay[-1]) * kept + STEP * (parts * (reach + samples) + again)
     )
 
 
@@ -248,9 +246,9 @@ def decayed(instance):
     return float(instance.problem.weight_decay[-1]) > 0
 
 
-def hidden(instance):
-    """Tell whether there is a layer below the last one."""
-    return instance.problem.depth > 1
+def many(instance):
+    """Tell whether there are more than two classes; the signs of two opposite rows cancel."""
+    return instance.problem.widths[-1] > 2
 
 
 def wrong(name, text, *versions, applies=lambda instance: True):
@@ -283,8 +281,13 @@ THEOREM = nct.register(
                 applies=decayed,
             ),
             wrong("no memory", "the law of gradient descent for the heavy ball", heavy_ball(shrunk())),
-            wrong("layer below", "the law for the layer below the last one", descent(layer=-2), applies=hidden),
-            wrong("decoupled signs", "the law for steps against signs", descent(decoupled_sign), muon(decoupled_sign)),
+            wrong(
+                "layer below",
+                "the law for the layer below the last one",
+                descent(layer=-2),
+                applies=lambda i: i.problem.depth > 1,
+            ),
+            wrong("decoupled signs", "the laws for signs", descent(decoupled_sign), muon(decoupled_sign), applies=many),
             wrong("coupled signs", "the law for the sign of the gradient of f", descent(coupled_sign)),
             nct.Control("squared error", "the laws for squared error with one-hot targets", outside=draw_squared),
         ),

@@ -30,8 +30,7 @@ Checked:
     that the inequalities are equalities. No seed needs to converge. All this is sampled.
 Refuted by:
     One layer at one point with another singular value that is not zero, or with one above its bound, by more than rounding.
-    The same check must refute n(B-1) and nB-1 for nB, one step fewer, twice the decay, a decay off by 1e-6, and the factor
-    $q^n$ with momentum.
+    The same check must refute n(B-1) and nB-1 for nB, twice the decay, a decay off by 1e-6, and $q^n$ with momentum.
 Example:
     The singular values of the part that was written, of a layer of four neurons after one step on two samples.
 

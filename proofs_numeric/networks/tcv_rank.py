@@ -31,7 +31,7 @@ Checked:
     perfect, with linear layers and with ReLUs.
 Refuted by:
     One layer at one point with a singular value above the bound by more than rounding. The same check must refute K - 1 in
-    the place of K, twice the decay, and the bound with the gradient left out or with the variability left out.
+    the place of K, twice the decay, a decay off by 1e-6, and the bound with the gradient or with the variability left out.
 Example:
     The two sides at a start with equality, for the first layer.
 

@@ -39,7 +39,7 @@ Example:
     >>> with jax.enable_x64(True):
     ...     point = network.init(jax.random.key(0), 1.0)
     ...     end, _ = stepped(network, point)
-    ...     written = singular_values(end.weights[0] - (1 - 0.5 * 0.1) * point.weights[0])
+    ...     written = np.asarray(singular_values(end.weights[0] - (1 - 0.5 * 0.1) * point.weights[0]))
     >>> bool(written[1] > 0.01), bool(written[2] < 1e-15)
     (True, True)
 """

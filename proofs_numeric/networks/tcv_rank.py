@@ -37,7 +37,7 @@ Example:
 
     >>> network = draw_instances(jax.random.key(0))[0].problem
     >>> with jax.enable_x64(True):
-    ...     left, right, _ = sides(network, network.init(jax.random.key(0), 1.0), 0)
+    ...     left, right, _ = map(np.asarray, sides(network, network.init(jax.random.key(0), 1.0), 0))
     >>> bool(np.allclose(left, right, atol=1e-12)), bool(left[0] > 0.01)
     (True, True)
 """

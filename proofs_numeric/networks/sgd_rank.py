@@ -236,6 +236,11 @@ def decayed(instance):
     return bool(np.all(np.asarray(instance.problem.weight_decay) > 0))
 
 
+def remembered(instance):
+    """Tell whether the layers are decayed and there is a second step, which is the first that momentum changes."""
+    return decayed(instance) and len(instance.problem.batches) > 1
+
+
 def equal(instance):
     """Tell whether the starts are arranged for equality."""
     return instance.parameters["starts"] == "equal"
@@ -274,7 +279,7 @@ THEOREM = nct.register(
             ),
             wrong("bound 1e-6 off", "the same, where the bound is attained", single(decay=1.0 + 1e-6), applies=equal),
             wrong("twice the decay", "(1-2 eta lambda)^n", rank(decay=2.0), single(decay=2.0), applies=equal),
-            wrong("no momentum", "(1-eta lambda)^n with momentum", with_momentum(told=0.0), applies=decayed),
+            wrong("no momentum", "(1-eta lambda)^n with momentum", with_momentum(told=0.0), applies=remembered),
         ),
     )
 )

@@ -190,3 +190,38 @@ POLYAK_1963 = nct.Source(
   year={1963}
 }""",
 )
+
+GALANTI_2025 = nct.Source(
+    citation="Galanti, Siegel, Gupte, Poggio: SGD and Weight Decay Secretly Minimize the Rank of Your Neural Network, "
+    "CPAL 2025.",
+    number="number unchecked",
+    bibtex="""@inproceedings{galanti2025sgd,
+  title={{SGD} and Weight Decay Secretly Minimize the Rank of Your Neural Network},
+  author={Galanti, Tomer and Siegel, Zachary S. and Gupte, Aparna and Poggio, Tomaso},
+  booktitle={Conference on Parsimony and Learning},
+  year={2025}
+}""",
+)
+
+ZANGRANDO_2024 = nct.Source(
+    citation="Zangrando, Deidda, Brugiapaglia, Guglielmi, Tudisco: Provable Emergence of Deep Neural Collapse and Low-Rank "
+    "Bias in L^2-Regularized Nonlinear Networks, arXiv:2402.03991, 2024.",
+    number="number unchecked",
+    bibtex="""@article{zangrando2024provable,
+  title={Provable Emergence of Deep Neural Collapse and Low-Rank Bias in {$L^2$}-Regularized Nonlinear Networks},
+  author={Zangrando, Emanuele and Deidda, Piero and Brugiapaglia, Simone and Guglielmi, Nicola and Tudisco, Francesco},
+  journal={arXiv preprint arXiv:2402.03991},
+  year={2024}
+}""",
+)
+
+ZHAO_2026 = nct.Source(
+    citation="Zhao, Cheng, Masarczyk, Lucchi: Optimizer Choice Matters for the Emergence of Neural Collapse, ICLR 2026.",
+    number="number unchecked",
+    bibtex="""@inproceedings{zhao2026optimizer,
+  title={Optimizer Choice Matters for the Emergence of Neural Collapse},
+  author={Zhao, Jim and Cheng, Tin Sum and Masarczyk, Wojciech and Lucchi, Aurelien},
+  booktitle={International Conference on Learning Representations},
+  year={2026}
+}""",
+)

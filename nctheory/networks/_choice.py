@@ -17,9 +17,9 @@ def few_shot_variability(features: Any, labels: Any) -> float:
 
     $$m=|h-\hat\mu_j|^2-|h-\hat\mu_k^{-}|^2,\qquad q=\mathrm{mean}_{k\ne j}\ \frac{V_{kj}}{V_{kj}+M_{kj}^2},$$
 
-    where M and V are mean and variance of m over the samples of class k, and the term is 1 where M <= 0. The nearest class mean
-    takes a sample for one of class j exactly where m < 0, which Chebyshev's inequality in its one-sided form (Cantelli) bounds
-    by V/(V + M^2) at the true moments of m. So q, from 0 at collapse to 1, estimates a bound on few-shot error and needs
+    where M and V are mean and variance of m over the samples of class k, and the term is 1 where M <= 0. The nearest class
+    mean takes a sample for one of class j exactly where m < 0, which the one-sided inequality of Chebyshev (Cantelli) bounds
+    by V/(V + M^2) at the true moments of m. So q, from 0 at collapse to 1, estimates a bound on few-shot error, and it needs
     no other samples than the shots. With many of them $m\to|\mu_k-\mu_j|^2+2(h-\mu_k)^\top(\mu_k-\mu_j)$ up to constants,
     and $V/M^2\to4$ times the directional CDNV of `nc_metrics`. Total variances (trace ratio, CDNV) will not do: what
     varies across the line between two means does no harm, and deep layers have little of it even where they confuse classes.

@@ -244,6 +244,6 @@ def _gathered(
         across[tuple(place)] = one
     everything = sum(x.size for x in jax.tree.leaves(points[0]))
     return FineTuning(
-        seeds=trained.seeds, **fields, all_weights=everything, params=params, skip_weights=tuple(map(tuple, across)), rows=rows,
-        steps=steps,
+        seeds=trained.seeds, **fields, all_weights=everything, params=params, skip_weights=tuple(map(tuple, across)),
+        rows=rows, steps=steps,
     )  # fmt: skip

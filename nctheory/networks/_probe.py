@@ -24,7 +24,7 @@ class Probe(NamedTuple):
     strength: Any
     r"""$\rho$, the ridge relative to the total variation of the features."""
     left_out: Any
-    """The mean squared error of the samples left out one by one; NaN where the strength was given, or classes have one sample."""
+    """The mean squared error of samples left out one by one; NaN where the strength was given, or classes have one sample."""
     layers: tuple[str, ...] | None = None
     """Names of the layers, where there are several."""
 

@@ -91,10 +91,10 @@ def tuned_layers(
 ) -> TunedLayers:  # fmt: skip
     """The problem of fine-tuning one pretrained network on samples, first axis N."""
     linear = next((i for i, name in enumerate(reversed(network.activations)) if name != "identity"), network.depth)
+    decay = np.asarray(network.weight_decay).tolist() if weight_decay is None else weight_decay
     base = feed_forward(
         widths=(*network.widths[:-1], classes), inputs=inputs.reshape(len(inputs), -1).T, labels=labels, loss=network.loss,
-        weight_decay=network.weight_decay if weight_decay is None else weight_decay, activation=network.activations[0],
-        linear=linear, bias=network.has_bias,
+        weight_decay=decay, activation=network.activations[0], linear=linear, bias=network.has_bias,
     )  # fmt: skip
     biases = None if point.biases is None else tuple(point.biases[:-1])
     fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}

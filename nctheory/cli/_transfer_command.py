@@ -1,11 +1,15 @@
 """`nctheory transfer`: networks trained on some classes, and what they are good for on others."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from nctheory.cli._commands import output_folder, report_console
 from nctheory.cli._outputs import Outputs
 from nctheory.cli._train_command import SUFFIXES, installed, read_data
 from nctheory.engine import Failure, Misuse, configure, wrong_arguments
+
+if TYPE_CHECKING:
+    from nctheory.networks import Data
 
 
 def transfer_command(args: argparse.Namespace) -> int:
@@ -19,7 +23,7 @@ def transfer_command(args: argparse.Namespace) -> int:
     with wrong_arguments(), installed("transfer"):
         data = read_data(args)
         source, target = data.only(*args.source), data.only(*args.target)
-        _check_shots(args.shots, target.counts)
+        _check(args, target)
         network = network_on(
             source, args.hidden, loss=args.loss, weight_decay=args.decay, activation=args.activation, linear=args.linear,
             bias=args.bias,
@@ -65,9 +69,12 @@ def _names(classes: tuple[int, ...] | list[int]) -> str:
     return ", ".join(map(str, classes))
 
 
-def _check_shots(shots: tuple[int, ...], counts: tuple[int, ...]) -> None:
-    """Misuse before anything is trained."""
-    if max(shots) > min(counts):
-        raise Misuse(
-            f"--shots: expected at most the {min(counts)} samples of the smallest target class, got {max(shots)}"
-        )
+def _check(args: argparse.Namespace, target: "Data") -> None:
+    """Misuse, before anything is trained."""
+    if max(args.shots) > min(target.counts):
+        least = min(target.counts)
+        raise Misuse(f"--shots: expected at most the {least} samples of the smallest target class, got {max(args.shots)}")
+    if len(target.test_labels) == 0:
+        raise Misuse(f"--data: expected a test set with the target classes, got none in {args.data}")
+    if args.tuning_rate is not None and not 0 < args.tuning_rate < float("inf"):
+        raise Misuse(f"--tuning-rate: expected a positive number, got {args.tuning_rate}")

@@ -43,42 +43,43 @@ def transfer_table(found: Transfer) -> RenderableType:
     (True, True)
     """
     columns = [Column("layer", number=False), Column("nc1 source"), Column("nc1 target")]
-    columns += [Column("trace ratio target", 2), Column("cdnv target", 1)]
+    columns += [Column("trace ratio target", 4), Column("cdnv target", 3)]
     for number in found.shots:
-        columns += [Column(f"probe, {number} shots"), Column(f"nearest mean, {number} shots", 1)]
-        columns += [Column("against inputs", number=False)]
+        columns += [Column(f"probe, {number} shots"), Column("against inputs", number=False)]
+        columns += [Column(f"nearest mean, {number} shots", 2)]
     rows = []
     for layer, name in enumerate(found.layers):
         row = [name, _middle(found.source.nc1[:, layer]), _middle(found.target.nc1[:, layer])]
         row += [_middle(found.target.trace_ratio[:, layer]), _middle(found.target.cdnv[:, layer])]
         for i in range(len(found.shots)):
-            for errors in (found.probe_error, found.nearest_mean_error):
-                row.append(_with_error(errors[:, i, layer]))
-            row.append(found.against_inputs.verdict[i][layer])
+            row += [_with_error(found.probe_error[:, i, layer]), found.against_inputs.verdict[i][layer]]
+            row.append(_with_error(found.nearest_mean_error[:, i, layer]))
         rows.append(row)
-    lines = [Text(line) for line in found.words.split("; ")]
+    lines = [Text(line) for line in found.words]
     if found.shared:
         lines.append(
             Text(f"source and target overlap: {found.shared} samples of the target are training samples of the source")
         )
     known = int(np.isfinite(found.probe_error).all(axis=(1, 2, 3)).sum())
-    note = f"medians over {known} seeds; test errors, means over seeds and {found.probe_error.shape[-1]} episodes ± standard error"
+    episodes = found.probe_error.shape[-1]
+    note = f"medians over {known} seeds; test errors: means over seeds and {episodes} episodes ± standard error"
     return Group(FittedTable(columns, rows), Text(note), *lines, Text(), *_correlations(found))
 
 
 def _correlations(found: Transfer) -> list[RenderableType]:
     """The rank correlations with the probe's error at the largest number of shots."""
     at = int(np.argmax(found.shots))
-    columns = [Column("rank correlation with probe error", number=False)]
-    columns += [Column(f"{metric} {side}", i) for side in SIDES for i, metric in enumerate(METRICS)]
+    columns = [Column("collapse of", number=False), *(Column(words, wraps=True) for words in KINDS.values())]
     rows = []
-    for kind, words in KINDS.items():
-        values = getattr(found.correlations, kind)[..., :, :, 0, at].reshape(-1, len(SIDES) * len(METRICS))
-        rows.append([words, *(_middle(values[:, i], signed=True) for i in range(values.shape[1]))])
-    return [
-        Text(f"at {found.shots[at]} shots; positive: more collapsed features transfer better"),
-        FittedTable(columns, rows),
-    ]
+    for side, of in enumerate(SIDES):
+        for metric, name in enumerate(METRICS):
+            values = [getattr(found.correlations, kind)[..., side, metric, 0, at].ravel() for kind in KINDS]
+            rows.append([f"{of}, {name}", *(_middle(value, signed=True) for value in values)])
+    heading = (
+        f"rank correlations with the error of the probe at {found.shots[at]} shots; positive: the more collapsed transfer "
+        "better"
+    )
+    return [Text(heading), FittedTable(columns, rows)]
 
 
 def tuning_table(found: TuningChoices) -> RenderableType:
@@ -199,7 +200,7 @@ def _draw_choices(page: Sheet, panel: Any, found: TuningChoices) -> None:
     """Mean accuracies with standard errors over the weights that were trained, by kind of choice."""
     from nctheory.report._ticks import even_axis, log_axis
 
-    kinds = {"head": "head", "layer": "one layer", "all": "all layers", "nc": "chosen by collapse"}
+    kinds = {"head": "head", "layer": "one layer", "all": "all", "nc": "nc"}
     for number, (kind, words) in enumerate(kinds.items()):
         for skip, marker in ((False, "o"), (True, "^")):
             rows = [i for i, name in enumerate(found.names) if name.split()[0] == kind and ("+" in name) == skip]

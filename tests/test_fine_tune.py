@@ -27,6 +27,8 @@ def trained():
 def test_what_is_not_trained_keeps_its_bits(trained, layers, skip, taken):
     found = networks.fine_tune(trained, TARGET, layers=layers, skip=skip, shots=3, episodes=2, steps=15)
     before = trained.params
+    assert before.biases is not None
+    assert found.params.biases is not None
     for layer in range(1, 4):
         same = [
             np.array_equal(after[layer - 1], np.repeat(start[layer - 1][:, None], 2, axis=1))

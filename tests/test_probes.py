@@ -28,6 +28,7 @@ def test_a_probe_is_the_ridge_regression_of_scikit_learn():
     grid = 10.0 ** np.arange(1.0, -6.5, -0.5)
     by_them = RidgeCV(alphas=grid * total).fit(x, np.eye(3)[y])
     assert chosen.strength * total == pytest.approx(by_them.alpha_)
+    assert by_them.best_score_ is not None
     assert chosen.left_out == pytest.approx(-by_them.best_score_, rel=1e-8)
 
 

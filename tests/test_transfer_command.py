@@ -37,7 +37,7 @@ def test_the_command_probes_fine_tunes_and_writes(file, tmp_path, capsys):
     assert np.shape(held["target"]["nc1"]) == (2, 3)
     assert np.shape(held["correlations"]["within"]) == (2, 2, 3, 2, 1)
     tuned = held["fine_tuning"][0]
-    assert tuned["names"][-2:] == ["nc", "nc + skip"]
+    assert tuned["names"][-3:] == ["nc", "nc + skip", "from scratch"]
     assert np.shape(tuned["error"]) == (2, len(tuned["names"]), 2)
     for suffix, head in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")):
         assert (out / f"transfer{suffix}").read_bytes().startswith(head)
@@ -90,7 +90,7 @@ def test_seeds_that_were_lost_are_left_out_of_tables_and_pictures(tmp_path):
     lost = trained._replace(value=np.where(np.arange(3) == 1, np.nan, trained.value))
     found = networks.transfer(lost, source, target, shots=(1, 3), episodes=2)
     tuned = networks.tuning_choices(lost, target, shots=3, episodes=2, steps=5)
-    assert tuned.names == ("head", "head + inputs", "layer 1", "nc")
+    assert tuned.names == ("head", "head + inputs", "layer 1", "nc", "from scratch")
     assert "medians over 2 seeds" in as_text(transfer_table(found), 140)
     assert "'nc' chose layer 1 in 4" in as_text(tuning_table(tuned), 140)
     apart, spread = tuned.against("layer 1")

@@ -73,7 +73,9 @@ def _check(args: argparse.Namespace, target: "Data") -> None:
     """Misuse, before anything is trained."""
     if max(args.shots) > min(target.counts):
         least = min(target.counts)
-        raise Misuse(f"--shots: expected at most the {least} samples of the smallest target class, got {max(args.shots)}")
+        raise Misuse(
+            f"--shots: expected at most the {least} samples of the smallest target class, got {max(args.shots)}"
+        )
     if len(target.test_labels) == 0:
         raise Misuse(f"--data: expected a test set with the target classes, got none in {args.data}")
     if args.tuning_rate is not None and not 0 < args.tuning_rate < float("inf"):

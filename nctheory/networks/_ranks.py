@@ -68,7 +68,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
         return float("nan")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.NearConstantInputWarning)  # ranks are not nearly constant
-        return float(stats.spearmanr(x[known], y[known]).statistic)
+        return float(stats.spearmanr(x[known], y[known])[0])
 
 
 def partial_spearman(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> float:

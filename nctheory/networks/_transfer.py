@@ -175,7 +175,7 @@ def _against_inputs(errors: np.ndarray) -> AgainstInputs:
             means = gains.mean(axis=others)
             parts.append(np.var(means, axis=axis, ddof=1) / number)
             freedom.append(number - 1)
-    squares = sum(parts) if parts else np.full(gains.shape[1:3], np.nan)
+    squares = np.sum(parts, axis=0) if parts else np.full(gains.shape[1:3], np.nan)
     hidden, gain, spread = gains.shape[2] - 1, gains.mean(axis=(0, -1)), np.sqrt(squares)
     # Welch and Satterthwaite: a sum of variances of f_i degrees of freedom has (sum v_i)^2/sum(v_i^2/f_i) of them.
     under = sum((part**2 / free for part, free in zip(parts, freedom, strict=True)), np.zeros(squares.shape))

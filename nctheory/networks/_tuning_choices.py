@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
-from nctheory.engine import shown
+from nctheory.engine import float64, shown, untraced
+from nctheory.flow import starts
 from nctheory.networks._data import Data
 from nctheory.networks._fine_tune import checked_network, fine_tune
 from nctheory.networks._train import TrainedNetworks
@@ -50,6 +52,8 @@ class TuningChoices(NamedTuple):
         return apart.mean(axis=(0, 2)), np.sqrt(squares)
 
 
+@untraced()
+@float64
 def tuning_choices(
     trained: TrainedNetworks,
     data: Data,
@@ -64,7 +68,8 @@ def tuning_choices(
 
     Every choice takes the same steps from the same starts on the same shots; `training` is what `fine_tune` takes (steps,
     optimiser, rate, scale, weight_decay). "head + inputs" is a linear classifier on the last features and the
-    inputs together: what no trained layer deserves credit for. Raises ValueError as `fine_tune` does.
+    inputs together: what no trained layer deserves credit for; "from scratch" is all layers from random weights, as the
+    networks were before pretraining: what pretraining deserves no credit for. Raises ValueError as `fine_tune` does.
 
     >>> import nctheory as nct
     >>> mixture = nct.networks.gaussian_mixture(counts=(8,) * 4, dim=6, spread=0.2, test=10)
@@ -72,7 +77,7 @@ def tuning_choices(
     >>> trunk = nct.networks.train(nct.networks.network_on(source, (5,)), seeds=2, steps=100)
     >>> found = tuning_choices(trunk, target, shots=3, episodes=2, steps=20)
     >>> found.names
-    ('head', 'head + inputs', 'layer 1', 'nc')
+    ('head', 'head + inputs', 'layer 1', 'nc', 'from scratch')
     """
     depth = checked_network(trained, data).depth
     plans: dict[str, dict[str, Any]] = {"head": {"choose": "head"}, "head + inputs": {"choose": "head", "skip": 0}}
@@ -86,6 +91,8 @@ def tuning_choices(
             plans[f"{choose} + skip"] = {"choose": choose, "skip": True}
     common: dict[str, Any] = {"shots": shots, "episodes": episodes, "key": key, "progress": progress, **training}
     found = [fine_tune(trained, data, **plan, **common) for plan in plans.values()]
+    plans["from scratch"] = {}
+    found.append(fine_tune(_untrained(trained), data, choose="all", **common))
     by_choice = found[list(plans).index("nc")]
     error, fit, trained_weights = (
         np.stack([getattr(one, name) for one in found], axis=1) for name in ("error", "fit", "trained_weights")
@@ -95,3 +102,9 @@ def tuning_choices(
         tuple(plans), trained.seeds, error, fit, trained_weights, found[0].all_weights,
         np.where(layers.any(axis=-1), layers.argmax(axis=-1) + 1, 0), shots, found[0].steps,
     )  # fmt: skip
+
+
+def _untrained(trained: TrainedNetworks) -> TrainedNetworks:
+    """Networks of the same form and seeds at random starts; a seed that was lost stays so."""
+    begun = starts(trained.network, trained.seeds)
+    return trained._replace(params=jax.tree.map(np.asarray, begun))

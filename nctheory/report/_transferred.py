@@ -200,7 +200,7 @@ def _draw_choices(page: Sheet, panel: Any, found: TuningChoices) -> None:
     """Mean accuracies with standard errors over the weights that were trained, by kind of choice."""
     from nctheory.report._ticks import even_axis, log_axis
 
-    kinds = {"head": "head", "layer": "one layer", "all": "all", "nc": "nc"}
+    kinds = {"head": "head", "layer": "one layer", "all": "all", "nc": "nc", "from": "from scratch"}
     for number, (kind, words) in enumerate(kinds.items()):
         for skip, marker in ((False, "o"), (True, "^")):
             rows = [i for i, name in enumerate(found.names) if name.split()[0] == kind and ("+" in name) == skip]

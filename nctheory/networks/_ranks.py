@@ -1,7 +1,7 @@
 """Rank correlations of collapse with transfer error, and what depth alone makes of them."""
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -68,7 +68,8 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
         return float("nan")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.NearConstantInputWarning)  # ranks are not nearly constant
-        return float(stats.spearmanr(x[known], y[known])[0])
+        found: Any = stats.spearmanr(x[known], y[known])
+    return float(found.statistic)
 
 
 def partial_spearman(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> float:

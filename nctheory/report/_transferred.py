@@ -36,7 +36,7 @@ def transfer_table(found: Transfer) -> RenderableType:
     >>> from rich.console import Console
     >>> mixture = nct.networks.gaussian_mixture(counts=(6,) * 4, dim=3, spread=0.1, test=3)
     >>> trunk = nct.networks.train(nct.networks.network_on(mixture.only(0, 1), (4,)), seeds=2, steps=20)
-    >>> console = Console(width=120)
+    >>> console = Console(width=160)
     >>> with console.capture() as capture:
     ...     console.print(transfer_table(nct.networks.transfer(trunk, mixture.only(0, 1), mixture.only(2, 3), shots=(2,))))
     >>> "the inputs" in capture.get(), "given depth" in capture.get()

@@ -161,8 +161,21 @@ def _add_networks(commands: _Commands) -> None:
     """Add `train` and `transfer`."""
     learn = commands.add_parser("train", help="networks from many seeds, and the collapse of their layers")
     _add_pretraining(learn, (64,) * 5, "five times", 8)
-    learn.add_argument("--steps", type=_whole(1), default=2000, metavar="N", help="full-batch steps (default 2000)")
-    learn.add_argument("--out", metavar="DIR", help="write networks.npz, layers.json and a picture into a folder")
+    learn.add_argument("--steps", type=_whole(1), default=2000, metavar="N", help="steps (default 2000)")
+    learn.add_argument("--batch", type=_whole(1), metavar="N", help="samples a step, drawn at random (default: all)")
+    learn.add_argument(
+        "--schedule", choices=("cooled", "constant", "cosine"), default="cooled",
+        help="course of the rate (default cooled: falling to zero over the last fifth)",
+    )  # fmt: skip
+    learn.add_argument("--decoupled", action="store_true", help="decay beside the gradient, not in it")
+    learn.add_argument(
+        "--polish", type=_whole(1), metavar="N", help="then lower the gradient by N evaluations of L-BFGS a seed"
+    )
+    learn.add_argument(
+        "--out", metavar="DIR",
+        help="write networks.npz, layers.json and a picture into a folder, and keep the states of training there: the "
+        "same command goes on where it was interrupted",
+    )  # fmt: skip
     moved = commands.add_parser("transfer", help="networks trained on some classes, probed and fine-tuned on others")
     moved.add_argument("--source", type=_classes, required=True, metavar="K[-K],...", help="classes of pretraining")
     moved.add_argument("--target", type=_classes, required=True, metavar="K[-K],...", help="classes to move to")
@@ -203,8 +216,8 @@ def _add_pretraining(learn: argparse.ArgumentParser, hidden: tuple[int, ...], ti
     learn.add_argument("--decay", type=float, default=1e-3, metavar="L", help="coupled weight decay (default 1e-3)")
     learn.add_argument("--seeds", type=_whole(1), default=seeds, metavar="N", help=f"networks (default {seeds})")
     learn.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
-    learn.add_argument("--optimiser", choices=("adam", "sgd"), default="adam", help="default adam")
-    learn.add_argument("--rate", type=float, metavar="R", help="learning rate (default: 1e-2 of adam, 0.05 of sgd)")
+    learn.add_argument("--optimiser", choices=("adam", "muon", "sgd"), default="adam", help="default adam")
+    learn.add_argument("--rate", type=float, metavar="R", help="learning rate (default: the optimiser's usual one)")
 
 
 def _add_grids(commands: _Commands) -> None:

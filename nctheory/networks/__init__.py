@@ -11,13 +11,24 @@ the distance. `Data` holds checked inputs with labels or tags, read from files (
 
 from nctheory.networks._choice import chosen_layer, few_shot_variability
 from nctheory.networks._data import Data
-from nctheory.networks._feed_forward import ACTIVATIONS, HOMOGENEOUS, FeedForward, NetworkParams, feed_forward
+from nctheory.networks._feed_forward import (
+    ACTIVATIONS,
+    HOMOGENEOUS,
+    FeedForward,
+    NetworkParams,
+    feed_forward,
+    network_on,
+)
 from nctheory.networks._fine_tune import FineTuning, fine_tune
+from nctheory.networks._loop import Seen
+from nctheory.networks._measure import error_on, layer_metrics
+from nctheory.networks._network import Network
 from nctheory.networks._peeled import PeeledGap, peeled_gap
+from nctheory.networks._polish import polish
 from nctheory.networks._probe import Probe, few_shots, linear_probe
 from nctheory.networks._ranks import RankCorrelations
 from nctheory.networks._sources import csv, digits, gaussian_mixture, idx, npz, read_idx
-from nctheory.networks._train import TrainedNetworks, error_on, layer_metrics, network_on, train
+from nctheory.networks._train import Progress, TrainedNetworks, train
 from nctheory.networks._transfer import AgainstInputs, LayerCollapse, Transfer, transfer
 from nctheory.networks._tuned import TunedLayers
 from nctheory.networks._tuning_choices import TuningChoices, tuning_choices
@@ -30,10 +41,13 @@ __all__ = [
     "FeedForward",
     "FineTuning",
     "LayerCollapse",
+    "Network",
     "NetworkParams",
     "PeeledGap",
     "Probe",
+    "Progress",
     "RankCorrelations",
+    "Seen",
     "TrainedNetworks",
     "Transfer",
     "TunedLayers",
@@ -53,6 +67,7 @@ __all__ = [
     "network_on",
     "npz",
     "peeled_gap",
+    "polish",
     "read_idx",
     "train",
     "transfer",

@@ -11,8 +11,9 @@ from nctheory.flow import as_key
 from nctheory.networks._choice import chosen_layer, few_shot_variability
 from nctheory.networks._data import Data
 from nctheory.networks._feed_forward import FeedForward, NetworkParams
+from nctheory.networks._measure import error_on
 from nctheory.networks._probe import few_shots, layer_outputs
-from nctheory.networks._train import TrainedNetworks, error_on, train
+from nctheory.networks._train import TrainedNetworks, train
 from nctheory.networks._tuned import TunedLayers, tuned_layers
 
 CHOICES = ("head", "first", "last", "all", "nc")

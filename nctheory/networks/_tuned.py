@@ -77,8 +77,7 @@ class TunedLayers(FeedForward):
         return whole.weights[-1], None if whole.biases is None else whole.biases[-1]
 
     def objective(self, params: NetworkParams) -> Scalar:
-        squares = jax.tree.map(lambda decay, x: decay * jnp.sum(x**2), self.decays(), params)
-        return self.fit(params) + 0.5 * sum(jax.tree.leaves(squares), jnp.zeros(()))
+        return self.fit(params) + self.penalty(params)
 
     def gauge_tangents(self, params: NetworkParams) -> NetworkParams:
         """None: next to a frozen layer no rotation acts."""

@@ -22,7 +22,7 @@ from nctheory.report._progress import SeedProgress, TileProgress
 from nctheory.report._sweep import sweep_figure
 from nctheory.report._tables import render_verdict, summary_table, verdict_text
 from nctheory.report._text import show_erratum, show_erratum_result, show_theorem, to_unicode
-from nctheory.report._trained import layers_figure, trained_table
+from nctheory.report._trained import layers_figure, trained_table, training_line
 from nctheory.report._transferred import transfer_figure, transfer_json, transfer_table, tuning_table
 from nctheory.report._verbs import plot, render, show
 
@@ -66,6 +66,7 @@ __all__ = [
     "to_unicode",
     "tolerance_figure",
     "trained_table",
+    "training_line",
     "transfer_figure",
     "transfer_json",
     "transfer_table",

@@ -1,4 +1,4 @@
-"""The command line: tour, list, show, verify, census, phase, sweep, dynamics, measure, report, errata, doctor."""
+"""The command line: one function for each command, and the way from arguments to it."""
 
 import argparse
 import os
@@ -17,6 +17,7 @@ from nctheory.cli._grid_commands import dynamics_command, phase_command, sweep_c
 from nctheory.cli._measure_command import measure_command
 from nctheory.cli._parser import parser
 from nctheory.cli._train_command import train_command
+from nctheory.cli._transfer_command import transfer_command
 from nctheory.cli._verify_command import tour_command, verify_command
 from nctheory.engine import INTERRUPTED, guarded
 
@@ -62,6 +63,8 @@ def _run(args: argparse.Namespace) -> int:
             return measure_command(args)
         case "train":
             return train_command(args)
+        case "transfer":
+            return transfer_command(args)
         case "report":
             return report_command(args.folder, args.title)
         case "doctor":

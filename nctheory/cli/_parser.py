@@ -147,36 +147,27 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
     return tuple(_whole(1)(part) for part in text.split(","))
 
 
+def _classes(text: str) -> tuple[int, ...]:
+    """Classes as 0-4 or 0,2,3, or both."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        low = _whole(0)(first)
+        found += range(low, _whole(low)(last) + 1) if dash else [low]
+    return tuple(found)
+
+
 def _add_networks(commands: _Commands) -> None:
-    """Add `train`."""
+    """Add `train` and `transfer`."""
     learn = commands.add_parser("train", help="networks from many seeds, and the collapse of their layers")
-    learn.add_argument(
-        "--data", default="digits", metavar="DATA", help="digits, a folder of IDX files (MNIST), FILE.npz or FILE.csv"
-    )
-    learn.add_argument(
-        "--counts", type=_whole_numbers, metavar="N[,N...]", help="training samples of each class (default: all)"
-    )
     learn.add_argument(
         "--model", choices=("mlp", "convolutions", "residual", "transformer"), default="mlp",
         help="default mlp, without biases unless --bias; the others have biases and norms",
     )  # fmt: skip
-    learn.add_argument(
-        "--hidden", type=_whole_numbers, metavar="W,W,...",
-        help="hidden widths (default 64, five times), channels of convolutions (16,32,32), or as many blocks of that width",
-    )  # fmt: skip
-    learn.add_argument("--linear", type=_whole(1), default=1, metavar="L", help="linear layers at the end (default 1)")
-    learn.add_argument(
-        "--activation", choices=("relu", "leaky_relu", "tanh", "gelu", "identity"), default="relu", help="default relu"
-    )
-    learn.add_argument("--bias", action="store_true", help="layers with biases, decayed like the weights")
-    learn.add_argument("--loss", choices=("mse", "cross_entropy"), default="mse", help="default mse")
-    learn.add_argument("--decay", type=float, default=1e-3, metavar="L", help="coupled weight decay (default 1e-3)")
-    learn.add_argument("--seeds", type=_whole(1), default=8, metavar="N", help="networks (default 8)")
-    learn.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+    _add_pretraining(learn, (64,) * 5, "five times; channels 16,32,32; as many blocks of one width", 8)
+    learn.set_defaults(hidden=None)  # the default is the model's
     learn.add_argument("--steps", type=_whole(1), default=2000, metavar="N", help="steps (default 2000)")
     learn.add_argument("--batch", type=_whole(1), metavar="N", help="samples a step, drawn at random (default: all)")
-    learn.add_argument("--optimiser", choices=("adam", "muon", "sgd"), default="adam", help="default adam")
-    learn.add_argument("--rate", type=float, metavar="R", help="learning rate (default: the optimiser's usual one)")
     learn.add_argument(
         "--schedule", choices=("cooled", "constant", "cosine"), default="cooled",
         help="course of the rate (default cooled: falling to zero over the last fifth)",
@@ -190,6 +181,48 @@ def _add_networks(commands: _Commands) -> None:
         help="write networks.npz, layers.json and a picture into a folder, and keep the states of training there: the "
         "same command goes on where it was interrupted",
     )  # fmt: skip
+    moved = commands.add_parser("transfer", help="networks trained on some classes, probed and fine-tuned on others")
+    moved.add_argument("--source", type=_classes, required=True, metavar="K[-K],...", help="classes of pretraining")
+    moved.add_argument("--target", type=_classes, required=True, metavar="K[-K],...", help="classes to move to")
+    moved.add_argument(
+        "--shots", type=_whole_numbers, default=(5,), metavar="N[,N...]", help="samples of a target class (default 5)"
+    )
+    moved.add_argument("--episodes", type=_whole(1), default=10, metavar="N", help="draws of the shots (default 10)")
+    _add_pretraining(moved, (64,) * 4, "four times", 4)
+    moved.add_argument(
+        "--pretrain-steps", type=_whole(1), default=2000, metavar="N", help="full-batch steps (default 2000)"
+    )
+    moved.add_argument("--steps", type=_whole(1), default=300, metavar="N", help="of fine-tuning (default 300)")
+    moved.add_argument("--tuning-rate", type=float, metavar="R", help="learning rate of fine-tuning (default 1e-2)")
+    moved.add_argument("--out", metavar="DIR", help="write transfer.json and a picture into a folder")
+
+
+def _add_pretraining(learn: argparse.ArgumentParser, hidden: tuple[int, ...], times: str, seeds: int) -> None:
+    """Add data, form and training of networks."""
+    learn.add_argument(
+        "--data", default="digits", metavar="DATA", help="digits, a folder of IDX files (MNIST), FILE.npz or FILE.csv"
+    )
+    learn.add_argument(
+        "--counts", type=_whole_numbers, metavar="N[,N...]", help="training samples of each class (default: all)"
+    )
+    learn.add_argument(
+        "--hidden",
+        type=_whole_numbers,
+        default=hidden,
+        metavar="W,W,...",
+        help=f"hidden widths (default 64, {times})",
+    )
+    learn.add_argument("--linear", type=_whole(1), default=1, metavar="L", help="linear layers at the end (default 1)")
+    learn.add_argument(
+        "--activation", choices=("relu", "leaky_relu", "tanh", "gelu", "identity"), default="relu", help="default relu"
+    )
+    learn.add_argument("--bias", action="store_true", help="layers with biases, decayed like the weights")
+    learn.add_argument("--loss", choices=("mse", "cross_entropy"), default="mse", help="default mse")
+    learn.add_argument("--decay", type=float, default=1e-3, metavar="L", help="coupled weight decay (default 1e-3)")
+    learn.add_argument("--seeds", type=_whole(1), default=seeds, metavar="N", help=f"networks (default {seeds})")
+    learn.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+    learn.add_argument("--optimiser", choices=("adam", "muon", "sgd"), default="adam", help="default adam")
+    learn.add_argument("--rate", type=float, metavar="R", help="learning rate (default: the optimiser's usual one)")
 
 
 def _add_grids(commands: _Commands) -> None:

@@ -30,8 +30,8 @@ def train_command(args: argparse.Namespace) -> int:
 
     folder = None if args.out is None else output_folder(args.out)
     configure()
-    with wrong_arguments(), _installed():
-        data = _data(args)
+    with wrong_arguments(), installed("train"):
+        data = read_data(args)
         data, network = _network(args, data)
         print(f"{args.seeds} networks {network.described} on {len(data.labels)} samples of {data.name}", flush=True)
         trained = train(
@@ -84,15 +84,15 @@ def _network(args: argparse.Namespace, data: "Data") -> "tuple[Data, Network]":
 
 
 @contextmanager
-def _installed() -> Iterator[None]:
+def installed(command: str) -> Iterator[None]:
     """What is not installed is a wrong command, and says how to have it."""
     try:
         yield
     except ImportError as error:
-        raise Misuse(f"train: {error}") from error
+        raise Misuse(f"{command}: {error}") from error
 
 
-def _data(args: argparse.Namespace) -> "Data":
+def read_data(args: argparse.Namespace) -> "Data":
     """The data that were asked for."""
     from nctheory import networks
 

@@ -5,8 +5,11 @@ features, labels, weights and gradients come in as arrays of any library, sample
 `peeled_gap` compares a trained network's head with the unconstrained-feature model at the network's own norms, and certifies
 the distance. `Data` holds checked inputs with labels or tags, read from files (`idx`, `npz`, `csv`), taken from scikit-learn
 (`digits`) or drawn (`gaussian_mixture`), and makes the harder versions of them: long-tailed, with wrong labels, with two tags.
+`transfer` asks the layers of trained networks for other classes, by probes on few shots and against the inputs themselves;
+`fine_tune` trains chosen layers on a frozen trunk, and `tuning_choices` compares what can be chosen at equal cost.
 """
 
+from nctheory.networks._choice import chosen_layer, few_shot_variability
 from nctheory.networks._data import Data
 from nctheory.networks._feed_forward import (
     ACTIVATIONS,
@@ -16,6 +19,7 @@ from nctheory.networks._feed_forward import (
     feed_forward,
     network_on,
 )
+from nctheory.networks._fine_tune import FineTuning, fine_tune
 from nctheory.networks._loop import Seen
 from nctheory.networks._measure import error_on, layer_metrics
 from nctheory.networks._models import MODELS, ConvNet, ResidualMLP, Transformer, model_for
@@ -23,32 +27,50 @@ from nctheory.networks._modules import ModuleNetwork, module_on
 from nctheory.networks._network import Network
 from nctheory.networks._peeled import PeeledGap, peeled_gap
 from nctheory.networks._polish import polish
+from nctheory.networks._probe import Probe, few_shots, linear_probe
+from nctheory.networks._ranks import RankCorrelations
 from nctheory.networks._sources import csv, digits, gaussian_mixture, idx, markov_sequences, npz, read_idx
 from nctheory.networks._train import Progress, TrainedNetworks, train
+from nctheory.networks._transfer import AgainstInputs, LayerCollapse, Transfer, transfer
+from nctheory.networks._tuned import TunedLayers
+from nctheory.networks._tuning_choices import TuningChoices, tuning_choices
 
 __all__ = [
     "ACTIVATIONS",
     "HOMOGENEOUS",
     "MODELS",
+    "AgainstInputs",
     "ConvNet",
     "Data",
     "FeedForward",
+    "FineTuning",
+    "LayerCollapse",
     "ModuleNetwork",
     "Network",
     "NetworkParams",
     "PeeledGap",
+    "Probe",
     "Progress",
+    "RankCorrelations",
     "ResidualMLP",
     "Seen",
     "TrainedNetworks",
+    "Transfer",
     "Transformer",
+    "TunedLayers",
+    "TuningChoices",
+    "chosen_layer",
     "csv",
     "digits",
     "error_on",
     "feed_forward",
+    "few_shot_variability",
+    "few_shots",
+    "fine_tune",
     "gaussian_mixture",
     "idx",
     "layer_metrics",
+    "linear_probe",
     "markov_sequences",
     "model_for",
     "module_on",
@@ -58,4 +80,6 @@ __all__ = [
     "polish",
     "read_idx",
     "train",
+    "transfer",
+    "tuning_choices",
 ]

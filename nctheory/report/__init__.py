@@ -23,6 +23,7 @@ from nctheory.report._sweep import sweep_figure
 from nctheory.report._tables import render_verdict, summary_table, verdict_text
 from nctheory.report._text import show_erratum, show_erratum_result, show_theorem, to_unicode
 from nctheory.report._trained import layers_figure, trained_table, training_line
+from nctheory.report._transferred import transfer_figure, transfer_json, transfer_table, tuning_table
 from nctheory.report._verbs import plot, render, show
 
 __all__ = [
@@ -66,6 +67,10 @@ __all__ = [
     "tolerance_figure",
     "trained_table",
     "training_line",
+    "transfer_figure",
+    "transfer_json",
+    "transfer_table",
+    "tuning_table",
     "verdict_text",
     "write_report",
 ]

@@ -1,0 +1,82 @@
+"""`nctheory transfer`: networks trained on some classes, and what they are good for on others."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from nctheory.cli._commands import output_folder, report_console
+from nctheory.cli._outputs import Outputs
+from nctheory.cli._train_command import SUFFIXES, installed, read_data
+from nctheory.engine import Failure, Misuse, configure, wrong_arguments
+
+if TYPE_CHECKING:
+    from nctheory.networks import Data
+
+
+def transfer_command(args: argparse.Namespace) -> int:
+    """Pretrain, probe the layers, fine-tune by every choice, print the tables and write them where asked; 0."""
+    from nctheory.engine import write_atomically
+    from nctheory.networks import network_on, train, transfer, tuning_choices
+    from nctheory.report import transfer_figure, transfer_json, transfer_table, tuning_table
+
+    folder = None if args.out is None else output_folder(args.out)
+    configure()
+    with wrong_arguments(), installed("transfer"):
+        data = read_data(args)
+        source, target = data.only(*args.source), data.only(*args.target)
+        _check(args, target)
+        network = network_on(
+            source, args.hidden, loss=args.loss, weight_decay=args.decay, activation=args.activation, linear=args.linear,
+            bias=args.bias,
+        )  # fmt: skip
+        widths = "-".join(map(str, network.widths))
+        print(
+            f"{args.seeds} networks {widths} on {len(source.labels)} samples of {data.name}, classes {_names(args.source)}"
+        )
+        both = sorted(set(args.source) & set(args.target))
+        print(
+            f"target: {len(target.labels)} samples for training and {len(target.test_labels)} for test of classes "
+            f"{_names(args.target)}{f'; {_names(both)} are source classes too' if both else ''}",
+            flush=True,
+        )
+        trained = train(
+            network, args.seeds, args.key, steps=args.pretrain_steps, optimiser=args.optimiser, rate=args.rate
+        )
+        if not trained.finite.any():
+            raise Failure("transfer: no seed stayed finite in pretraining; try a smaller --rate")
+        common = {"episodes": args.episodes, "key": args.key}
+        found = transfer(trained, source, target, shots=args.shots, **common)
+        console = report_console()
+        console.print(transfer_table(found))
+        tuned = []
+        for number in (number for number in args.shots if number > 1):
+            tuned.append(
+                tuning_choices(trained, target, shots=number, steps=args.steps, rate=args.tuning_rate, **common)
+            )
+            console.print(tuning_table(tuned[-1]))
+    if folder is not None:
+        outputs = Outputs()
+        with outputs.attempt():
+            write_atomically(folder / "transfer.json", transfer_json(found, tuned))
+        for suffix in SUFFIXES:
+            with outputs.attempt():
+                transfer_figure(found, tuned, folder / f"transfer{suffix}")
+        print(f"written: transfer.json and transfer.png, .svg, .pdf in {folder}", flush=True)
+        outputs.settle()
+    return 0
+
+
+def _names(classes: tuple[int, ...] | list[int]) -> str:
+    return ", ".join(map(str, classes))
+
+
+def _check(args: argparse.Namespace, target: "Data") -> None:
+    """Misuse, before anything is trained."""
+    if max(args.shots) > min(target.counts):
+        least = min(target.counts)
+        raise Misuse(
+            f"--shots: expected at most the {least} samples of the smallest target class, got {max(args.shots)}"
+        )
+    if len(target.test_labels) == 0:
+        raise Misuse(f"--data: expected a test set with the target classes, got none in {args.data}")
+    if args.tuning_rate is not None and not 0 < args.tuning_rate < float("inf"):
+        raise Misuse(f"--tuning-rate: expected a positive number, got {args.tuning_rate}")

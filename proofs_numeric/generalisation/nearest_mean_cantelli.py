@@ -65,17 +65,18 @@ def draw_instances(key):
     """Draw populations of several shapes with normal starts, and arranged ones that attain the bounds."""
     rng = nct.theorems.numpy_rng(key)
     return [
-        population(rng, (4, 4), 3, "normal"),
-        population(rng, (6, 6), 1, "normal"),
-        population(rng, (3, 5, 2), 2, "normal"),
-        population(rng, (4, 4, 4, 4), 5, "normal"),
-        population(rng, (1, 7), 2, "normal"),
+        population(rng, (4, 4), 2, "normal"),
         population(rng, (4, 4), 2, "two points", facing(4, 2)),
-        population(rng, (5, 5), 1, "two points", facing(5, 1)),
+        population(rng, (5, 5), 1, "normal", loss="cross_entropy"),
+        population(rng, (5, 5), 1, "two points", facing(5, 1), loss="cross_entropy"),
+        population(rng, (8, 8), 6, "normal"),
         population(rng, (8, 8), 6, "two points", facing(8, 6)),
-        population(rng, (4, 3), 2, "one-sided", two_point(4, 2, others=3)),
+        population(rng, (4, 3), 2, "normal", loss="cross_entropy"),
+        population(rng, (4, 3), 2, "one-sided", two_point(4, 2, others=3), loss="cross_entropy"),
+        population(rng, (4, 1, 1), 3, "normal"),
         population(rng, (4, 1, 1), 3, "star", star(4, 3, 2)),
-        population(rng, (6, 1, 1, 1), 3, "star", star(6, 3, 3)),
+        population(rng, (6, 1, 1, 1), 3, "normal", loss="cross_entropy"),
+        population(rng, (6, 1, 1, 1), 3, "star", star(6, 3, 3), loss="cross_entropy"),
     ]
 
 

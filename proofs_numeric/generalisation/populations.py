@@ -14,8 +14,6 @@ from proofs_numeric.conserved.vector_field import TINY, rounding_unit
 MARGIN = 1e-8
 """How far, relatively, what is arranged to lie on a boundary lies beyond it: much more than rounding moves it."""
 SEEDS = 64
-FLOOR = 1e4
-"""A violated bound is one by a whole sample; this many times 1e-13 is nothing beside that."""
 
 
 class Population(nct.problems.DeepLinear):
@@ -25,9 +23,10 @@ class Population(nct.problems.DeepLinear):
 
 
 class Arranged(nct.problems.Starts):
-    """Given points, d x N, turned and shifted at random, and normal weights."""
+    """Given points, d x N, with noise of a `spread` added, turned and shifted at random; the weights are normal."""
 
     points: jax.Array
+    spread: jax.Array
 
     def __call__(self, problem, key, scale):
         """Draw a start."""
@@ -35,17 +34,17 @@ class Arranged(nct.problems.Starts):
         dim = self.points.shape[0]
         turn = jnp.linalg.qr(jax.random.normal(jax.random.fold_in(key, 1), (dim, dim), jnp.float64))[0]
         shift = jax.random.normal(jax.random.fold_in(key, 2), (dim, 1), jnp.float64)
-        return start._replace(features=scale * (turn @ self.points + shift))
+        noise = jax.random.normal(jax.random.fold_in(key, 3), self.points.shape, jnp.float64)
+        return start._replace(features=scale * (turn @ (self.points + self.spread * noise) + shift))
 
 
-def population(rng, counts, dim, name, points=None, shots=None, kind=Population, **more):
-    """Build a named instance whose starts are normal, or these points."""
+def population(rng, counts, dim, name, points=None, shots=None, loss="mse", kind=Population, **more):
+    """Build a named instance whose starts are these points, or normal: instances of one shape share a program."""
     decay = tuple((10.0 ** rng.uniform(-3, -1, size=2)).tolist())
-    loss = ("mse", "cross_entropy")[int(rng.integers(2))]
     model = nct.unconstrained_features(counts=counts, dim=dim, loss=loss, weight_decay=decay, bias=None)
-    problem = kind.of(model, shots=shots, **more)
-    if points is not None:
-        problem = problem.with_starts(Arranged(jnp.asarray(points)))
+    where = np.zeros((dim, sum(counts))) if points is None else points
+    law = Arranged(jnp.asarray(where), jnp.asarray(1.0 if points is None else 0.0))
+    problem = kind.of(model, shots=shots, **more).with_starts(law)
     shown = {"counts": "-".join(map(str, counts)), "d": dim, "starts": name, "loss": loss}
     if shots is not None:
         shown["shots"] = shots
@@ -110,19 +109,18 @@ def extent(features):
 
 
 def share(left, right, error):
-    """Observe left over right, entry by entry, and its rounding from that of the right side.
+    """Observe errors over a bound, entry by entry, and the rounding of that.
 
-    `FLOOR` times its rounding is added to the right side, so that the ratio is known also where that is zero.
+    Errors are counted, and so exact; where there is none the ratio is 0, however well its bound is known.
     """
 
-    def below(problem, params):
-        return right(problem, params) + FLOOR * error(problem, params) + TINY
-
     def observed(problem, params):
-        return left(problem, params) / below(problem, params)
+        return left(problem, params) / (right(problem, params) + error(problem, params) + TINY)
 
     def rounded(problem, params):
-        return jnp.max(error(problem, params) / below(problem, params)) / rounding_unit(params)
+        wrong = error(problem, params)
+        ratio = wrong / (right(problem, params) + wrong + TINY)
+        return jnp.max(jnp.where(left(problem, params) > 0, ratio, 0.0)) / rounding_unit(params)
 
     return observed, rounded
 

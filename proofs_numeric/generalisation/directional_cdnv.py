@@ -283,7 +283,9 @@ THEOREM = nct.register(
             ),
             wrong("directional part left out", "the shots alone", (in_cdnv(leading=0.0),), started("two points")),
             wrong("V for 4 V", "V in the place of 4 V", (in_cdnv(leading=1.0),), started("two points")),
-            wrong("mean for the sum", "the mean of the pairs' bounds for their sum", (classes(average),), started("star")),
+            wrong(
+                "mean for the sum", "the mean of the pairs' bounds for their sum", (classes(average),), started("star")
+            ),
         ),
     )
 )

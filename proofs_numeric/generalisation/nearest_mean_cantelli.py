@@ -183,7 +183,9 @@ THEOREM = nct.register(
         method=nct.theorems.Train(steps=(0, 30, 300), rate=0.1),
         claims=(pairs(), classes()),
         controls=(
-            wrong("constant 3.9", "3.9 V/(1 + 3.9 V)", lambda p, x: pair_bounds(p, x, 3.9, 3.9), "two points", "one-sided"),
+            wrong(
+                "constant 3.9", "3.9 V/(1 + 3.9 V)", lambda p, x: pair_bounds(p, x, 3.9, 3.9), "two points", "one-sided"
+            ),
             wrong("larger denominator", "4 V/(1 + 5 V)", lambda p, x: pair_bounds(p, x, 4.0, 5.0), "two points"),
             wrong(
                 "mean variance of the pair",
@@ -191,7 +193,9 @@ THEOREM = nct.register(
                 lambda p, x: pair_bounds(p, x, both=0.5),
                 "one-sided",
             ),
-            wrong("as if Gaussian", "the error of Gaussians with the same V", gaussian_bounds, "two points", "one-sided"),
+            wrong(
+                "as if Gaussian", "the error of Gaussians with the same V", gaussian_bounds, "two points", "one-sided"
+            ),
             nct.Control(
                 "largest for the sum",
                 "the largest bound of the pairs for their sum",

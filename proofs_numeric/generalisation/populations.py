@@ -109,9 +109,9 @@ def extent(features):
 
 
 def share(left, right, error):
-    """Observe errors over a bound, entry by entry, and the rounding of that.
+    """Observe what is bounded over its bound, entry by entry, and the rounding of that.
 
-    Errors are counted, and so exact; where there is none the ratio is 0, however well its bound is known.
+    The error is added to the bound, so that where what is bounded lies within it the ratio is at most 1 whatever the bound.
     """
 
     def observed(problem, params):
@@ -120,7 +120,7 @@ def share(left, right, error):
     def rounded(problem, params):
         wrong = error(problem, params)
         ratio = wrong / (right(problem, params) + wrong + TINY)
-        return jnp.max(jnp.where(left(problem, params) > 0, ratio, 0.0)) / rounding_unit(params)
+        return jnp.max(jnp.where(left(problem, params) > wrong, ratio, 0.0)) / rounding_unit(params)
 
     return observed, rounded
 

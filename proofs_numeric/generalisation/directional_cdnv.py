@@ -1,20 +1,21 @@
 r"""The few-shot error in directional variance.
 
-With m labelled samples of every class, new samples are assigned to the nearest of the means of these. Their error has two parts:
-the spread of a class along the line between the means, which more samples do not help against, and what the sampled means miss of
-the true ones, which dies out as 1/m whatever the directions are. Both are known from the first four moments of the classes.
+With m labelled samples of every class, new samples are assigned to the nearest of the means of these. Their error has two
+parts: the spread of a class along the line between the means, which more samples do not help against, and what the sampled
+means miss of the true ones, which dies out as 1/m whatever the directions are. Both are known from the first four moments
+of the classes.
 
 Problem:
-    Any features with classes, here those of an unconstrained-feature model at any point of its training, each class the uniform
-    distribution on its features. Of a pair of classes x and m samples with mean a are drawn from class i, and m with mean b
-    from class j, all with replacement; an error is $S=|x-b|^2-|x-a|^2\le0$.
+    Any features with classes, here those of an unconstrained-feature model at any point of its training, each class the
+    uniform distribution on its features. Of a pair of classes x and m samples with mean a are drawn from class i, and m
+    with mean b from class j, all with replacement; an error is $S=|x-b|^2-|x-a|^2\le0$.
 Theorem (Luthra, Salunkhe and Galanti 2026, Theorem 4.1 as their blog has it; moments and one-sided form our own):
     With $\mu,\Sigma,v,M$ the mean, covariance, its trace and the fourth absolute moment about the mean of a class,
     $D=|\mu_i-\mu_j|$, $u=(\mu_i-\mu_j)/D$: $ES=D^2+\frac{v_j-v_i}m$ and
     $\mathrm{Var}S=4D^2(u^\top\Sigma_iu+\frac1mu^\top\Sigma_ju)+\frac4m\mathrm{tr}\,\Sigma_i(\Sigma_i+\Sigma_j)+q_i+q_j
-    -\frac{4D}{m^2}E_j\langle\xi,u\rangle|\xi|^2$, where $q=\frac1{m^3}(M-v^2+2(m-1)\mathrm{tr}\,\Sigma^2)$. The error is at most
-    $\frac{\mathrm{Var}S}{\mathrm{Var}S+(ES)^2}$ where $ES>0$, and at most
-    $[4\tilde V+(\sqrt{E_1}+\sqrt{E_2}+\sqrt{E_3})^2]/(1+\frac{v_j-v_i}{mD^2})^2$ with $\tilde V=u^\top\Sigma_iu/D^2$,
+    -\frac{4D}{m^2}E_j\langle\xi,u\rangle|\xi|^2$, where $q=\frac1{m^3}(M-v^2+2(m-1)\mathrm{tr}\,\Sigma^2)$. The error is at
+    most $\frac{\mathrm{Var}S}{\mathrm{Var}S+(ES)^2}$ where $ES>0$, and at most $[4\tilde
+    V+(\sqrt{E_1}+\sqrt{E_2}+\sqrt{E_3})^2]/(1+\frac{v_j-v_i}{mD^2})^2$ with $\tilde V=u^\top\Sigma_iu/D^2$,
     $E_1=\frac4m(V^2+\frac V4)$, $E_2=\frac Vm$, $E_3=\frac{\Theta+2(m-1)V^2}{m^3}$, $V=\frac{v_i+v_j}{D^2}$,
     $\Theta=\frac{M_i+M_j}{D^4}$. The error among K classes is at most the sum of the bounds of the pairs.
 Hypotheses:
@@ -24,30 +25,30 @@ Notation:
     Luthra et al.: d for D; they sum over both orders of a pair and divide by the number of classes.
 Why:
     With $x=\mu_i+\xi$, $a=\mu_i+\alpha$, $b=\mu_j+\beta$, $\delta=\mu_i-\mu_j$:
-    $S=D^2+2\langle\delta,\xi\rangle-2\langle\delta,\beta\rangle+2\langle\xi,\alpha-\beta\rangle+|\beta|^2-|\alpha|^2$. All are
-    uncorrelated but $\langle\delta,\beta\rangle$ and $|\beta|^2$, which gives the moments; Cantelli's inequality is the first
-    bound. For the second the terms but the first have the variances $\le4V/m$ and $\le4V^2/m$, together at most
-    $(\sqrt{E_1}+\sqrt{E_2})^2$, and $\le E_3$, in units of $D^4$, and Chebyshev's inequality is used; where $ES\le0$ it is at
-    least 4m. Corners of an equilateral triangle, two of one class and one of the other, attain the first with one shot.
+    $S=D^2+2\langle\delta,\xi\rangle-2\langle\delta,\beta\rangle+2\langle\xi,\alpha-\beta\rangle+|\beta|^2-|\alpha|^2$. All
+    are uncorrelated but $\langle\delta,\beta\rangle$ and $|\beta|^2$, which gives the moments; Cantelli's inequality is the
+    first bound. For the second the terms but the first have the variances $\le4V/m$ and $\le4V^2/m$, together at most
+    $(\sqrt{E_1}+\sqrt{E_2})^2$, and $\le E_3$, in units of $D^4$, and Chebyshev's inequality is used; where $ES\le0$ it is
+    at least 4m. Corners of an equilateral triangle, two of one class and one of the other, attain the first with one shot.
 Checked:
-    At random starts and after 30 and 300 steps of gradient descent all draws are gone through, with their probabilities: the error
-    of every ordered pair and of every class, ties counted as errors, and mean and variance of S, are exact.
+    At random starts and after 30 and 300 steps of gradient descent all draws are gone through, with their probabilities:
+    the error of every ordered pair and of every class, ties counted as errors, and mean and variance of S, are exact.
 Refuted by:
-    One point at which the variance differs, or an error exceeds its bound, by more than rounding. The same check must refute the
-    variance without fourth or third moments or with 1/m^2 for 1/m, bounds without fourth moments, without what the shots
-    add or without the directional part, V for 4V, and the mean of the pairs' bounds for their sum.
+    One point at which the variance differs, or an error exceeds its bound, by more than rounding. The same check must
+    refute the variance without fourth or third moments or with 1/m^2 for 1/m, bounds without fourth moments, without what
+    the shots add or without the directional part, V for 4V, and the mean of the pairs' bounds for their sum.
 Example:
     An equilateral triangle with one shot: the error, and both bounds.
 
+    >>> import jax
     >>> problem = next(i.problem for i in draw_instances(jax.random.key(0)) if i.parameters["starts"] == "triangle")
     >>> with jax.enable_x64(True):
     ...     point = problem.init(jax.random.key(0), 1.0)
     ...     figures = [f(problem, point)[0, 1] for f in (pair_errors, pair_bounds, chebyshev_bounds)]
     >>> [round(float(one), 4) for one in figures]
-    [0.5, 0.5, 7.2034]
+    [0.5, 0.5, 7.2302]
 """
 
-import jax
 import jax.numpy as jnp
 
 import nctheory as nct

@@ -5,29 +5,30 @@ other spread moves samples along the boundary, not across it. Chebyshev's inequa
 bound for any distribution whatever, and a class that sits on two points attains it.
 
 Problem:
-    Any features $f_i$ with classes, here those of an unconstrained-feature model at any point of its training; the population of
-    a class is the uniform distribution on its features, $\mu_k$ its mean, and a sample is assigned to the nearest mean.
+    Any features $f_i$ with classes, here those of an unconstrained-feature model at any point of its training; the
+    population of a class is the uniform distribution on its features, $\mu_k$ its mean, and a sample is assigned to the
+    nearest mean.
 Theorem (Cantelli 1928 and Luthra, Salunkhe and Galanti 2026, number unchecked; form with the denominator our own):
-    With $D=|\mu_i-\mu_j|$, $u=(\mu_i-\mu_j)/D$ and $\tilde V_{ij}=\mathrm{Var}_i\langle f,u\rangle/D^2$, a sample of class i is
-    as near to $\mu_j$ as to $\mu_i$, or nearer, with a probability of at most $4\tilde V_{ij}/(1+4\tilde V_{ij})$; it is not
-    nearest to $\mu_i$ alone with a probability of at most the sum of these over $j\ne i$.
+    With $D=|\mu_i-\mu_j|$, $u=(\mu_i-\mu_j)/D$ and $\tilde V_{ij}=\mathrm{Var}_i\langle f,u\rangle/D^2$, a sample of class
+    i is as near to $\mu_j$ as to $\mu_i$, or nearer, with a probability of at most $4\tilde V_{ij}/(1+4\tilde V_{ij})$; it
+    is not nearest to $\mu_i$ alone with a probability of at most the sum of these over $j\ne i$.
 Hypotheses:
     - at least two classes, with at least one feature each
 Notation:
-    Galanti, György and Hutter: the variability $(\mathrm{Var}_i+\mathrm{Var}_j)/(2D^2)$ of all directions; Luthra, Salunkhe and Galanti:
-    the same $\tilde V$, with leading term $4\tilde V$.
+    Galanti, György and Hutter: the variability $(\mathrm{Var}_i+\mathrm{Var}_j)/(2D^2)$ of all directions; Luthra, Salunkhe
+    and Galanti: the same $\tilde V$, with leading term $4\tilde V$.
 Why:
-    $|f-\mu_j|^2-|f-\mu_i|^2=D^2+2D\langle f-\mu_i,u\rangle$ has the mean $D^2$ and the variance $4D^2\mathrm{Var}_i\langle f,u\rangle$, and
-    Cantelli's inequality says $P(S\le0)\le\frac{\mathrm{Var}S}{\mathrm{Var}S+(ES)^2}$. A share p of the class on the boundary and the
-    rest on one point has $4\tilde V=p/(1-p)$, and so equality. The sum is the union bound; a class with one point on each of
-    several boundaries whose directions are orthogonal attains it.
+    $|f-\mu_j|^2-|f-\mu_i|^2=D^2+2D\langle f-\mu_i,u\rangle$ has the mean $D^2$ and the variance $4D^2\mathrm{Var}_i\langle
+    f,u\rangle$, and Cantelli's inequality says $P(S\le0)\le\frac{\mathrm{Var}S}{\mathrm{Var}S+(ES)^2}$. A share p of the
+    class on the boundary and the rest on one point has $4\tilde V=p/(1-p)$, and so equality. The sum is the union bound; a
+    class with one point on each of several boundaries whose directions are orthogonal attains it.
 Checked:
-    At random starts and after 30 and 300 steps of gradient descent the share of features for which another mean is as near or
-    nearer, ties counted as errors, is held against the bound, of each ordered pair and of each class. Some starts attain it to
-    a millionth.
+    At random starts and after 30 and 300 steps of gradient descent the share of features for which another mean is as near
+    or nearer, ties counted as errors, is held against the bound, of each ordered pair and of each class. Some starts attain
+    it to a millionth.
 Refuted by:
-    One point at which a share exceeds its bound by more than rounding. The same check must refute a constant of 3.9, a larger
-    denominator, the mean variance of the two classes, the error of Gaussians, and the largest term for the sum.
+    One point at which a share exceeds its bound by more than rounding. The same check must refute a constant of 3.9, a
+    larger denominator, the mean variance of the two classes, the error of Gaussians, and the largest term for the sum.
 Example:
     A class of four features, one of them beyond the boundary, at its start: error and bound.
 

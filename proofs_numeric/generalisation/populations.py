@@ -62,7 +62,7 @@ def started(*names):
 
 
 def two_point(size, dim, reach=MARGIN, others=1):
-    """Place a class on two points of one axis, one of `size` beyond the boundary by `reach`, at distance 1 from a single point."""
+    """Place a class on two points of an axis, one of `size` beyond the boundary by `reach`, at distance 1 from another."""
     points = np.zeros((dim, size + others))
     points[0, :size] = 0.5 + (0.5 + reach) / (size - 1)
     points[0, 0], points[0, size:] = -reach, -0.5

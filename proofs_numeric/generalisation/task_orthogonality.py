@@ -1,51 +1,52 @@
 r"""Orthogonal decision axes of independent tasks.
 
-Two ways to label the same samples, independent of each other, each have axes between their class means. Where the classes of
-one task spread little along its own axis, the other task's labels cannot move the mean along it: so the axes are nearly
-orthogonal, and one representation serves both tasks. What must be small is the spread of *every* class of the task along the
-axis, not of the two classes alone that the axis joins.
+Two ways to label the same samples, independent of each other, each have axes between their class means. Where the classes
+of one task spread little along its own axis, the other task's labels cannot move the mean along it: so the axes are nearly
+orthogonal, and one representation serves both tasks. What must be small is the spread of *every* class of the task along
+the axis, not of the two classes alone that the axis joins.
 
 Problem:
-    Features $f_i$, here those of an unconstrained-feature model at any point of its training, with two labels each, of $K_1$ and
-    $K_2$ classes; every pair of labels occurs equally often.
+    Features $f_i$, here those of an unconstrained-feature model at any point of its training, with two labels each, of
+    $K_1$ and $K_2$ classes; every pair of labels occurs equally often.
 Theorem (Luthra, Salunkhe and Galanti 2026, Proposition 4.2 as their blog has it, in the reading that is true):
     For classes a, b of the first task let $d_1u_1=\mu_a-\mu_b$ with $|u_1|=1$, and let $\tilde V^1$ be the largest
-    $\mathrm{Var}(\langle f,u_1\rangle\mid y_1=k)/d_1^2$ over all classes k of that task; the same with 2 for classes of the second.
-    Then $|\langle u_1,u_2\rangle|\le\frac{d_1}{d_2}\sqrt{2K_2\tilde V^1}$ and
-    $|\langle u_1,u_2\rangle|\le\frac{d_2}{d_1}\sqrt{2K_1\tilde V^2}$.
+    $\mathrm{Var}(\langle f,u_1\rangle\mid y_1=k)/d_1^2$ over all classes k of that task; the same with 2 for classes of the
+    second. Then $|\langle u_1,u_2\rangle|\le\frac{d_1}{d_2}\sqrt{2K_2\tilde V^1}$ and $|\langle
+    u_1,u_2\rangle|\le\frac{d_2}{d_1}\sqrt{2K_1\tilde V^2}$.
 Hypotheses:
     - at least two classes in each task
     - every pair of labels occurs equally often
 Notation:
-    The blog speaks of the worst variance along the axis; whether over the two classes of the axis or over all of the task is not
-    said.
+    The blog speaks of the worst variance along the axis; whether over the two classes of the axis or over all of the task
+    is not said.
 Why:
-    Let $X=\langle f,u_1\rangle$ and $g_k(c)$ its mean over the samples with the labels k and c, less that over the samples with the label
-    k. The labels are independent, so that $d_2\langle u_1,u_2\rangle=E[X\mid c]-E[X\mid e]$ is the mean of $g_k(c)-g_k(e)$ over the
-    classes k. The variance of X in class k is at least $\frac1{K_2}\sum_cg_k(c)^2\ge\frac1{2K_2}(g_k(c)-g_k(e))^2$. Both are
-    equal where the second label moves the samples of all classes alike, in two opposite directions. With the variances of a and b
-    alone the first step fails from $K_1=3$ on: classes at -1 and 1, and a third at 3 or -3 by the second label, have
-    $\langle u_1,u_2\rangle=1$ and no variance in the first two.
+    Let $X=\langle f,u_1\rangle$ and $g_k(c)$ its mean over the samples with the labels k and c, less that over the samples
+    with the label k. The labels are independent, so that $d_2\langle u_1,u_2\rangle=E[X\mid c]-E[X\mid e]$ is the mean of
+    $g_k(c)-g_k(e)$ over the classes k. The variance of X in class k is at least
+    $\frac1{K_2}\sum_cg_k(c)^2\ge\frac1{2K_2}(g_k(c)-g_k(e))^2$. Both are equal where the second label moves the samples of
+    all classes alike, in two opposite directions. With the variances of a and b alone the first step fails from $K_1=3$ on:
+    classes at -1 and 1, and a third at 3 or -3 by the second label, have $\langle u_1,u_2\rangle=1$ and no variance in the
+    first two.
 Checked:
-    At random starts and after 30 and 300 steps of gradient descent all pairs of axes are held against both bounds. Some starts
-    attain them.
+    At random starts and after 30 and 300 steps of gradient descent all pairs of axes are held against both bounds. Some
+    starts attain them.
 Refuted by:
-    One pair of axes that are less orthogonal than a bound by more than rounding. The same check must refute the variances of the
-    two classes alone, a half of the constant, bounds without the distances, and tasks that depend on each other.
+    One pair of axes that are less orthogonal than a bound by more than rounding. The same check must refute the variances
+    of the two classes alone, a half of the constant, bounds without the distances, and tasks that depend on each other.
 Example:
     Three classes and a second label that moves the third alone: the cosine, the bound, and the bound by two variances alone.
 
+    >>> import jax
     >>> problem = next(i.problem for i in draw_instances(jax.random.key(0)) if i.parameters["starts"] == "third class")
     >>> with jax.enable_x64(True):
     ...     point = problem.init(jax.random.key(0), 1.0)
     ...     inner, length = inner_products(problem, point)[0, 1, 0, 1], 2.0 * 2.0
     ...     bounds = [first_bounds(problem, point, pairwise=some)[0, 1, 0, 1] for some in (False, True)]
-    >>> [round(abs(float(one / length)), 4) for one in (inner, *bounds)]
+    >>> [round(abs(float(one) / length), 4) for one in (inner, *bounds)]
     [1.0, 3.0, 0.0]
 """
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 

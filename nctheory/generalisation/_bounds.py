@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nctheory.engine import Array, shown, whole_number
-from nctheory.generalisation._moments import PopulationMoments, namespace
+from nctheory.generalisation._moments import PopulationMoments, namespace, root
 from nctheory.measures import as_numpy
 
 
@@ -175,7 +175,7 @@ def directional_cdnv_bound(
     first = 4.0 / m * (cdnv**2 + cdnv / 4.0)
     second = cdnv / m
     rest = (kurtosis + 2.0 * (m - 1.0) * cdnv**2) / m**3
-    above = 4.0 * moments.along / square + (xp.sqrt(first) + xp.sqrt(second) + xp.sqrt(rest)) ** 2
+    above = 4.0 * moments.along / square + (root(first) + root(second) + root(rest)) ** 2
     below = (1.0 + (variances[None, :] - variances[:, None]) / (m * square)) ** 2
     pairs = xp.where(apart & (below > 0), above / xp.where(below > 0, below, 1.0), np.inf)
     return _bound(pairs, error, pair_errors)

@@ -45,6 +45,12 @@ def namespace(array: Any) -> Any:
     return jnp if is_traced(array) else np
 
 
+def root(x: Any) -> Any:
+    """The square root, with derivative 0 where it is 0."""
+    xp = namespace(x)
+    return xp.where(x > 0, xp.sqrt(xp.where(x > 0, x, 1.0)), 0.0)
+
+
 def read_population(features: Any, labels: Any, classes: int | None = None) -> tuple[Array, list[np.ndarray]]:
     """The features, N x d, and the rows of each class; those of a traced array are not looked at."""
     x: Any = features
@@ -87,7 +93,7 @@ def population_moments(features: Any, labels: Any, classes: int | None = None) -
     x = x - offset[None, :]
     means = xp.stack([xp.mean(x[some], axis=0) for some in rows])
     steps = means[:, None, :] - means[None, :, :]
-    distances = xp.sqrt(xp.sum(steps**2, axis=2))
+    distances = root(xp.sum(steps**2, axis=2))
     units = steps / xp.where(distances > 0, distances, 1.0)[:, :, None]
     blocks = [x[some] - means[k][None, :] for k, some in enumerate(rows)]
     squares = [xp.sum(block**2, axis=1) for block in blocks]

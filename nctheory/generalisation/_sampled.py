@@ -58,18 +58,19 @@ def sampled_few_shot_error(
     x, rows = read_population(features, labels, classes)
     x = np.asarray(x) - np.mean(x, axis=0)[None, :]
     rng = np.random.default_rng(key)
-    points, lengths = [x[some] for some in rows], [np.sum(x[some] ** 2, axis=1) for some in rows]
+    # Samples stand class by class, so that a draw of class k is a row from `first[k]` on.
+    order, sizes = np.concatenate(rows), np.array([some.size for some in rows])
+    x, y, first = x[order], np.repeat(np.arange(len(rows)), sizes), np.cumsum(sizes) - sizes
+    lengths, each = np.sum(x**2, axis=1), np.arange(len(x))
     errors = np.empty(sets)
     for i in range(sets):
-        means = np.stack([np.mean(one[rng.integers(0, len(one), number)], axis=0) for one in points])
-        sizes = np.sum(means**2, axis=1)
-        shares = []
-        for k, (one, length) in enumerate(zip(points, lengths, strict=True)):
-            squares = length[:, None] - 2.0 * one @ means.T + sizes[None, :]
-            own = squares[:, k].copy()
-            squares[:, k] = np.inf
-            shares.append(np.mean(np.min(squares, axis=1) <= own))
-        errors[i] = np.mean(shares)
+        drawn = first[:, None] + rng.integers(0, sizes[:, None], (len(rows), number))
+        means = np.mean(x[drawn], axis=1)
+        squares = lengths[:, None] - 2.0 * x @ means.T + np.sum(means**2, axis=1)[None, :]
+        own = squares[each, y]
+        squares[each, y] = np.inf
+        wrong = np.min(squares, axis=1) <= own
+        errors[i] = np.mean(np.bincount(y, wrong, len(rows)) / sizes)
     return _interval(errors, 1.0 - confidence)
 
 

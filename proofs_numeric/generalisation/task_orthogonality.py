@@ -103,12 +103,13 @@ def draw_instances(key):
     """Draw tasks of several shapes with normal starts, and arranged ones that attain the bounds."""
     rng = nct.theorems.numpy_rng(key)
     return [
-        two_tasks(rng, 2, 2, 2, 3, "normal"),
-        two_tasks(rng, 2, 2, 2, 3, "additive", additive(2, 2, 2, 3)),
-        two_tasks(rng, 2, 2, 2, 3, "long first", additive(2, 2, 2, 3, (3.0, 1.0), 0.3)),
-        two_tasks(rng, 2, 2, 2, 3, "long second", additive(2, 2, 2, 3, (1.0, 3.0), 0.3)),
-        two_tasks(rng, 3, 2, 2, 2, "normal", loss="cross_entropy"),
-        two_tasks(rng, 3, 2, 2, 2, "third class", third_class(2, 2), loss="cross_entropy"),
+        two_tasks(rng, 3, 2, 2, 3, "normal"),
+        two_tasks(rng, 3, 2, 2, 3, "third class", third_class(2, 3)),
+        two_tasks(rng, 3, 2, 2, 3, "additive", additive(3, 2, 2, 3)),
+        two_tasks(rng, 3, 2, 2, 3, "long first", additive(3, 2, 2, 3, (3.0, 1.0), 0.3)),
+        two_tasks(rng, 3, 2, 2, 3, "long second", additive(3, 2, 2, 3, (1.0, 3.0), 0.3)),
+        two_tasks(rng, 2, 2, 2, 3, "normal", loss="cross_entropy"),
+        two_tasks(rng, 2, 2, 2, 3, "additive", additive(2, 2, 2, 3), loss="cross_entropy"),
         two_tasks(rng, 3, 3, 1, 2, "normal"),
         two_tasks(rng, 3, 3, 1, 2, "additive", additive(3, 3, 1, 2)),
         two_tasks(rng, 2, 4, 1, 3, "normal", loss="cross_entropy"),

@@ -1,6 +1,8 @@
 """Nearest-mean bounds of trained networks and in the theorems on them: held by populations, broken by training sets."""
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +77,7 @@ def test_a_diverged_seed_is_left_out_and_counts_nowhere(overfit):
             nearest_mean_bounds(trained, **{"data": data, **wrong})
 
 
-def points(theorem, number=2):
+def points(theorem, number=2) -> Iterator[tuple[Any, Any]]:
     """Problems of a theorem with a few of their starts."""
     for instance in theorem.draw(jax.random.key(5)):
         for seed in range(number):

@@ -100,7 +100,7 @@ def test_traced_features_give_the_same(rng):
 
     def figures(z):
         moments = gen.population_moments(z, LABELS)
-        errors = gen.finite_few_shot_error(z, LABELS, 2)
+        errors = gen.finite_few_shot_error(z, LABELS, 1)
         bounds = [f(moments, 2).total for f in (gen.few_shot_bound, gen.directional_cdnv_bound)]
         return jnp.stack([jnp.asarray(one) for one in (errors.total, gen.cantelli_bound(moments).total, *bounds)])
 

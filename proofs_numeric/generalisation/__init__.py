@@ -1,1 +1,1 @@
-"""How the classes of features tell what a nearest-mean classifier does on new samples: bounds at every point of training."""
+"""Generalisation of the nearest class mean: bounds on its errors, which hold at every point of training."""

@@ -14,8 +14,8 @@ Theorem (Luthra, Salunkhe and Galanti 2026, Theorem 4.1 as their blog has it; mo
     $D=|\mu_i-\mu_j|$, $u=(\mu_i-\mu_j)/D$: $ES=D^2+\frac{v_j-v_i}m$ and
     $\mathrm{Var}S=4D^2(u^\top\Sigma_iu+\frac1mu^\top\Sigma_ju)+\frac4m\mathrm{tr}\,\Sigma_i(\Sigma_i+\Sigma_j)+q_i+q_j
     -\frac{4D}{m^2}E_j\langle\xi,u\rangle|\xi|^2$, where $q=\frac1{m^3}(M-v^2+2(m-1)\mathrm{tr}\,\Sigma^2)$. The error is at
-    most $\frac{\mathrm{Var}S}{\mathrm{Var}S+(ES)^2}$ where $ES>0$, and at most $[4\tilde
-    V+(\sqrt{E_1}+\sqrt{E_2}+\sqrt{E_3})^2]/(1+\frac{v_j-v_i}{mD^2})^2$ with $\tilde V=u^\top\Sigma_iu/D^2$,
+    most $\frac{\mathrm{Var}S}{\mathrm{Var}S+(ES)^2}$ where $ES>0$, and at most
+    $[4\tilde V+(\sqrt{E_1}+\sqrt{E_2}+\sqrt{E_3})^2]/(1+\frac{v_j-v_i}{mD^2})^2$ with $\tilde V=u^\top\Sigma_iu/D^2$,
     $E_1=\frac4m(V^2+\frac V4)$, $E_2=\frac Vm$, $E_3=\frac{\Theta+2(m-1)V^2}{m^3}$, $V=\frac{v_i+v_j}{D^2}$,
     $\Theta=\frac{M_i+M_j}{D^4}$. The error among K classes is at most the sum of the bounds of the pairs.
 Hypotheses:

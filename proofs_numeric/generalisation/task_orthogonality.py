@@ -11,8 +11,8 @@ Problem:
 Theorem (Luthra, Salunkhe and Galanti 2026, Proposition 4.2 as their blog has it, in the reading that is true):
     For classes a, b of the first task let $d_1u_1=\mu_a-\mu_b$ with $|u_1|=1$, and let $\tilde V^1$ be the largest
     $\mathrm{Var}(\langle f,u_1\rangle\mid y_1=k)/d_1^2$ over all classes k of that task; the same with 2 for classes of the
-    second. Then $|\langle u_1,u_2\rangle|\le\frac{d_1}{d_2}\sqrt{2K_2\tilde V^1}$ and $|\langle
-    u_1,u_2\rangle|\le\frac{d_2}{d_1}\sqrt{2K_1\tilde V^2}$.
+    second. Then $|\langle u_1,u_2\rangle|\le\frac{d_1}{d_2}\sqrt{2K_2\tilde V^1}$ and
+    $|\langle u_1,u_2\rangle|\le\frac{d_2}{d_1}\sqrt{2K_1\tilde V^2}$.
 Hypotheses:
     - at least two classes in each task
     - every pair of labels occurs equally often

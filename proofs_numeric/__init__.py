@@ -13,6 +13,7 @@ TOUR = (
     "mlab-pal",
     "conservation",
     "network-balance",
+    "task-orthogonality",
     "ufm-mse-bias-imbalanced",
     "nrc",
 )

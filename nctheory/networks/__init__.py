@@ -3,7 +3,8 @@
 `FeedForward` is a network as a problem, for every verb of the library. What was trained elsewhere needs no framework here:
 features, labels, weights and gradients come in as arrays of any library, samples first.
 `peeled_gap` compares a trained network's head with the unconstrained-feature model at the network's own norms, and certifies
-the distance. `Data` holds checked inputs with labels or tags, read from files (`idx`, `npz`, `csv`), taken from scikit-learn
+the distance. `nearest_mean_bounds` holds bounds on the nearest-mean error in every layer against what the error is.
+`Data` holds checked inputs with labels or tags, read from files (`idx`, `npz`, `csv`), taken from scikit-learn
 (`digits`) or drawn (`gaussian_mixture`), and makes the harder versions of them: long-tailed, with wrong labels, with two tags.
 `transfer` asks the layers of trained networks for other classes, by probes on few shots and against the inputs themselves;
 `fine_tune` trains chosen layers on a frozen trunk, and `tuning_choices` compares what can be chosen at equal cost.
@@ -24,6 +25,7 @@ from nctheory.networks._loop import Seen
 from nctheory.networks._measure import error_on, layer_metrics
 from nctheory.networks._models import MODELS, ConvNet, ResidualMLP, Transformer, model_for
 from nctheory.networks._modules import ModuleNetwork, module_on
+from nctheory.networks._nearest_mean import NearestMeanBounds, nearest_mean_bounds
 from nctheory.networks._network import Network
 from nctheory.networks._peeled import PeeledGap, peeled_gap
 from nctheory.networks._polish import polish
@@ -46,6 +48,7 @@ __all__ = [
     "FineTuning",
     "LayerCollapse",
     "ModuleNetwork",
+    "NearestMeanBounds",
     "Network",
     "NetworkParams",
     "PeeledGap",
@@ -74,6 +77,7 @@ __all__ = [
     "markov_sequences",
     "model_for",
     "module_on",
+    "nearest_mean_bounds",
     "network_on",
     "npz",
     "peeled_gap",

@@ -1,4 +1,4 @@
-"""The command line: tour, list, show, verify, census, phase, sweep, dynamics, measure, report, errata, doctor."""
+"""The command line: tour, list, show, verify, census, phase, sweep, dynamics, train, observe, measure, report, errata, doctor."""
 
 import argparse
 import os
@@ -15,6 +15,7 @@ from nctheory.cli._commands import (
 )
 from nctheory.cli._grid_commands import dynamics_command, phase_command, sweep_command
 from nctheory.cli._measure_command import measure_command
+from nctheory.cli._observe_command import observe_command
 from nctheory.cli._parser import parser
 from nctheory.cli._train_command import train_command
 from nctheory.cli._verify_command import tour_command, verify_command
@@ -62,6 +63,8 @@ def _run(args: argparse.Namespace) -> int:
             return measure_command(args)
         case "train":
             return train_command(args)
+        case "observe":
+            return observe_command(args)
         case "report":
             return report_command(args.folder, args.title)
         case "doctor":

@@ -148,7 +148,7 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
 
 
 def _add_networks(commands: _Commands) -> None:
-    """Add `train`."""
+    """Add `train` and `observe`."""
     learn = commands.add_parser("train", help="networks from many seeds, and the collapse of their layers")
     learn.add_argument(
         "--data", default="digits", metavar="DATA", help="digits, a folder of IDX files (MNIST), FILE.npz or FILE.csv"
@@ -176,6 +176,22 @@ def _add_networks(commands: _Commands) -> None:
     learn.add_argument("--optimiser", choices=("adam", "sgd"), default="adam", help="default adam")
     learn.add_argument("--rate", type=float, metavar="R", help="learning rate (default: 1e-2 of adam, 0.05 of sgd)")
     learn.add_argument("--out", metavar="DIR", help="write networks.npz, layers.json and a picture into a folder")
+    seen = commands.add_parser("observe", help="empirical claims about trained networks, by rules fixed beforehand")
+    seen.add_argument(
+        "observations",
+        nargs="*",
+        metavar="ID|FILE.py",
+        help="identifiers, or files that register observations (default: all)",
+    )
+    seen.add_argument(
+        "--seeds", type=_whole(1), metavar="N", help="seeds (default: the number that was fixed, mostly 16)"
+    )
+    seen.add_argument(
+        "--quick", action="store_true", help="an eighth of the seeds, which is too few to decide anything"
+    )
+    seen.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+    seen.add_argument("--json", metavar="FILE", help="write all numbers as JSON")
+    seen.add_argument("--out", metavar="DIR", help="write numbers and pictures (PNG, SVG, PDF) into a folder")
 
 
 def _add_grids(commands: _Commands) -> None:

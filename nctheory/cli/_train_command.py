@@ -28,7 +28,7 @@ def train_command(args: argparse.Namespace) -> int:
 
     folder = None if args.out is None else output_folder(args.out)
     configure()
-    with wrong_arguments(), _installed():
+    with wrong_arguments(), installed("train"):
         data = _data(args)
         network = network_on(
             data, args.hidden, loss=args.loss, weight_decay=args.decay, activation=args.activation, linear=args.linear,
@@ -62,12 +62,12 @@ def train_command(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _installed() -> Iterator[None]:
+def installed(command: str) -> Iterator[None]:
     """What is not installed is a wrong command, and says how to have it."""
     try:
         yield
     except ImportError as error:
-        raise Misuse(f"train: {error}") from error
+        raise Misuse(f"{command}: {error}") from error
 
 
 def _data(args: argparse.Namespace) -> "Data":

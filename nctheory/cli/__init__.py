@@ -1,4 +1,4 @@
-"""The command line: tour, list, show, verify, census, phase, sweep, dynamics, train, observe, measure, report, errata, doctor."""
+"""The command line: tour, list, show, verify, census, phase, sweep, dynamics, train, observe, measure, report, …."""
 
 import argparse
 import os

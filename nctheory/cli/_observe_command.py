@@ -39,7 +39,7 @@ def observe_command(args: argparse.Namespace) -> int:
     console, found, outputs = report_console(), [], Outputs()
     with SeedProgress() as progress, threadpool_limits(1, user_api="blas"):
         for one in chosen:
-            with wrong_arguments(), progress.bar(one.id, None) as advance, installed("observe"):
+            with wrong_arguments(through_files=False), progress.bar(one.id, None) as advance, installed("observe"):
                 found.append(observe(one, seeds=args.seeds, key=args.key, quick=args.quick, progress=advance))
             with progress.paused():
                 console.print(observed_table(found[-1]), crop=False)

@@ -101,7 +101,7 @@ def median_interval(values: np.ndarray) -> tuple[float, float, float]:
     """
     finite = values[np.isfinite(values)]
     if finite.size == 0:
-        return (float("nan"),) * 3
+        return float("nan"), float("nan"), float("nan")
     if finite.size == 1:
         return float(finite[0]), float("nan"), float("nan")
     drawn = np.random.default_rng(0).choice(finite, (RESAMPLES, finite.size))

@@ -118,8 +118,8 @@ class Observation:
     share: float = 0.5
     """The share of seeds that more than must show it."""
     terminal: float | None = None
-    r"""The largest $|\nabla f|/|\lambda\theta|$ of a network that counts as terminal, with the gradient of the decay below: at a
-    stationary point the gradients of fit and decay cancel. Others tell nothing. None where the claim is not of such networks."""
+    r"""The largest $|\nabla f|/|\lambda\theta|$ of a network that counts as terminal, with the gradient of the decay below:
+    at a stationary point those of fit and decay cancel. Other networks tell nothing. None where the claim is of any."""
     panels: tuple[Panel, ...] = ()
     title: str = dataclasses.field(init=False, default="")
     words: str = dataclasses.field(init=False, default="")

@@ -117,7 +117,7 @@ def observe(
     Raises ValueError for an unknown identifier, numbers of seeds or a key that are no whole numbers, and an observation whose
     `measure` does not give its statistics.
 
-    >>> found = observe("terminal-collapse-against-decay", seeds=1)
+    >>> found = observe("progressive-collapse", seeds=1)
     >>> found.outcome, found.seeds, [group.name for group in found.groups]
     ('undecided', 1, ['networks', 'random features', 'permuted labels'])
     """

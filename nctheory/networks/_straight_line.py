@@ -33,7 +33,7 @@ def straight_line(values: Sequence[float] | np.ndarray) -> LineTest:
 
     >>> test = straight_line([0.0, -1.1, -1.9, -3.0, -4.1, -5.0])
     >>> round(test.slope, 2), round(test.r_squared, 3), test.p_value > 0.05
-    (-1.0, 0.999, True)
+    (-1.0, 0.998, True)
     >>> bent = straight_line([0.0, -2.0, -3.1, -3.9, -4.2, -4.3])
     >>> round(bent.r_squared, 2), bent.p_value < 0.01
     (0.86, True)

@@ -42,7 +42,7 @@ def observed_table(observed: Observed) -> RenderableType:
     >>> from rich.console import Console
     >>> console = Console(width=120)
     >>> with console.capture() as capture:
-    ...     console.print(observed_table(observe("terminal-collapse-against-decay", seeds=1)))
+    ...     console.print(observed_table(observe("progressive-collapse", seeds=1)))
     >>> "undecided" in capture.get(), "random features" in capture.get()
     (True, True)
     """
@@ -63,10 +63,9 @@ def observed_summary(found: Sequence[Observed]) -> RenderableType:
     True
     """
     rows = [
-        [one.observation if i == 0 else "", statistic.name, Text(statistic.outcome, style=COLOURS[statistic.outcome])]
-        + [*_row(statistic)]
+        [one.observation if i == 0 else "", part.name, Text(part.outcome, style=COLOURS[part.outcome]), *_row(part)]
         for one in found
-        for i, statistic in enumerate(one.statistics)
+        for i, part in enumerate(one.statistics)
     ]
     return FittedTable((Column("observation", number=False, narrowest=16), *STATISTICS), rows)
 
@@ -81,8 +80,8 @@ def observed_lines(observed: Observed) -> list[str]:
         lines.append(f"{observed.fixed_seeds} seeds were fixed beforehand: another number decides less, or nothing")
     if observed.terminal is not None:
         lines.append(
-            f"{int(observed.terminal_seeds.sum())} of {observed.seeds} seeds are terminal: |g| is at most {observed.terminal:g} "
-            "of the gradient of the decay; the others tell nothing"
+            f"{int(observed.terminal_seeds.sum())} of {observed.seeds} seeds are terminal: |g| is at most "
+            f"{observed.terminal:g} of the gradient of the decay; the others tell nothing"
         )
     return lines
 

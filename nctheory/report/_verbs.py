@@ -127,18 +127,19 @@ def plot(result: Any, path: str | Path, **options: Any) -> Path:
 
     Args:
         result: a `PhaseDiagram` (order parameters over the grid, predicted and located boundaries), `Dynamics` (observed and
-            predicted curves), `Observed` (networks beside their controls), `SweepResult` (measures over one hyperparameter or two), `CensusResult` (loss against index, and
-            spectra), a `Verdict` or a list of them (residual over tolerance of every claim and control).
+            predicted curves), `SweepResult` (measures over one hyperparameter or two), `CensusResult` (loss against index, and
+            spectra), `Observed` (networks beside their controls), a `Verdict` or a list of them (residual over tolerance of
+            every claim and control).
         path: a file name that ends in .pdf, .svg or .png.
         options: `measures` of a sweep, a tuple of names; `title` and `flows` of a census.
 
     Raises:
         ValueError: a result that has no figure, a file name with another ending, or in a folder that does not exist.
 
-    >>> plot(3.0, "figure.pdf")
+    >>> plot(3.0, "figure.pdf")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    ValueError: result: nothing is drawn of float; expected a CensusResult, Dynamics, Observed, PhaseDiagram, SweepResult or Verdict
+    ValueError: result: nothing is drawn of float; expected a CensusResult, Dynamics, Observed, ...
     """
     if Path(path).suffix not in SUFFIXES:
         raise ValueError(f"path: expected a file name that ends in {', '.join(SUFFIXES)}, got {str(path)!r}")

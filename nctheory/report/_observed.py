@@ -201,7 +201,7 @@ def _draw(observed: Observed, observation: Observation) -> Any:
             values = observed.groups[0].numbers.get(name)
             if values is not None and np.isfinite(values).any():
                 drawn.append(values)
-                _median(axes, values, literal(name), color=(INK, FAINT)[i % 2], ls=PREDICTED, marker="+x1"[i % 3])
+                _median(axes, values, literal(name), color=(INK, FAINT)[i % 2], ls=PREDICTED, marker="sxo"[i % 3])
         axes.plot([], [], color=FAINT, lw=1.0, label="single seeds")
         finite = np.concatenate([part[np.isfinite(part)] for part in drawn]) if drawn else np.ones(1)
         logarithmic = finite.min() > 0 and finite.max() > 10 * finite.min()

@@ -312,6 +312,7 @@ def written(folder, threshold: float | str = 0.1, more="pass"):
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("threshold", "outcome"), [(0.1, "observed"), (0.0, "not observed")])
 def test_the_command_exits_0_whatever_was_observed(threshold, outcome, tmp_path, capsys):
     file, out, told = written(tmp_path, threshold), tmp_path / "out", tmp_path / "all.json"

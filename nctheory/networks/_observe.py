@@ -111,7 +111,7 @@ def observe(
     """Train the networks of an observation and of its controls, and decide by the rule that it fixed beforehand.
 
     `seeds` is by default the number that the observation fixed; `quick` takes an eighth of it, which with up to 31 seeds is
-    too few to be anything but undecided: two of two seeds leave shares from 16 % to 100 % open. Seed i of a key has the same
+    too few to be anything but undecided: two of two seeds leave shares from 15 % to 100 % open. Seed i of a key has the same
     data and starts in every run. `progress` is called with the number of seeds done, controls included.
 
     Raises ValueError for an unknown identifier, numbers of seeds or a key that are no whole numbers, and an observation whose

@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_reading(commands)
     _add_landscape(commands)
     _add_networks(commands)
+    _add_observations(commands)
     _add_grids(commands)
     return top
 
@@ -148,7 +149,7 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
 
 
 def _add_networks(commands: _Commands) -> None:
-    """Add `train` and `observe`."""
+    """Add `train`."""
     learn = commands.add_parser("train", help="networks from many seeds, and the collapse of their layers")
     learn.add_argument(
         "--data", default="digits", metavar="DATA", help="digits, a folder of IDX files (MNIST), FILE.npz or FILE.csv"
@@ -172,10 +173,27 @@ def _add_networks(commands: _Commands) -> None:
     learn.add_argument("--decay", type=float, default=1e-3, metavar="L", help="coupled weight decay (default 1e-3)")
     learn.add_argument("--seeds", type=_whole(1), default=8, metavar="N", help="networks (default 8)")
     learn.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
-    learn.add_argument("--steps", type=_whole(1), default=2000, metavar="N", help="full-batch steps (default 2000)")
-    learn.add_argument("--optimiser", choices=("adam", "sgd"), default="adam", help="default adam")
-    learn.add_argument("--rate", type=float, metavar="R", help="learning rate (default: 1e-2 of adam, 0.05 of sgd)")
-    learn.add_argument("--out", metavar="DIR", help="write networks.npz, layers.json and a picture into a folder")
+    learn.add_argument("--steps", type=_whole(1), default=2000, metavar="N", help="steps (default 2000)")
+    learn.add_argument("--batch", type=_whole(1), metavar="N", help="samples a step, drawn at random (default: all)")
+    learn.add_argument("--optimiser", choices=("adam", "muon", "sgd"), default="adam", help="default adam")
+    learn.add_argument("--rate", type=float, metavar="R", help="learning rate (default: the optimiser's usual one)")
+    learn.add_argument(
+        "--schedule", choices=("cooled", "constant", "cosine"), default="cooled",
+        help="course of the rate (default cooled: falling to zero over the last fifth)",
+    )  # fmt: skip
+    learn.add_argument("--decoupled", action="store_true", help="decay beside the gradient, not in it")
+    learn.add_argument(
+        "--polish", type=_whole(1), metavar="N", help="then lower the gradient by N evaluations of L-BFGS a seed"
+    )
+    learn.add_argument(
+        "--out", metavar="DIR",
+        help="write networks.npz, layers.json and a picture into a folder, and keep the states of training there: the "
+        "same command goes on where it was interrupted",
+    )  # fmt: skip
+
+
+def _add_observations(commands: _Commands) -> None:
+    """Add `observe`."""
     seen = commands.add_parser("observe", help="empirical claims about trained networks, by rules fixed beforehand")
     seen.add_argument(
         "observations",

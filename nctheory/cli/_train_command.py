@@ -23,8 +23,8 @@ def train_command(args: argparse.Namespace) -> int:
     import numpy as np
 
     from nctheory.engine import write_atomically
-    from nctheory.networks import error_on, layer_metrics, network_on, train
-    from nctheory.report import layers_figure, metrics_json, trained_table
+    from nctheory.networks import error_on, layer_metrics, network_on, polish, train
+    from nctheory.report import layers_figure, metrics_json, trained_table, training_line
 
     folder = None if args.out is None else output_folder(args.out)
     configure()
@@ -34,9 +34,14 @@ def train_command(args: argparse.Namespace) -> int:
             data, args.hidden, loss=args.loss, weight_decay=args.decay, activation=args.activation, linear=args.linear,
             bias=args.bias,
         )  # fmt: skip
-        widths = "-".join(map(str, network.widths))
-        print(f"{args.seeds} networks {widths} on {len(data.labels)} samples of {data.name}", flush=True)
-        trained = train(network, args.seeds, args.key, steps=args.steps, optimiser=args.optimiser, rate=args.rate)
+        print(f"{args.seeds} networks {network.described} on {len(data.labels)} samples of {data.name}", flush=True)
+        trained = train(
+            network, args.seeds, args.key, steps=args.steps, batch=args.batch, optimiser=args.optimiser, rate=args.rate,
+            schedule=args.schedule, decoupled=args.decoupled, folder=None if folder is None else folder / "states",
+            progress=lambda now: print(training_line(now), flush=True),
+        )  # fmt: skip
+        if args.polish is not None and trained.finite.any():
+            trained = polish(trained, evaluations=args.polish)
     if not trained.finite.any():
         raise Failure("train: no seed stayed finite; try a smaller --rate")
     found, tested, error = layer_metrics(trained), None, None
@@ -90,8 +95,6 @@ def _data(args: argparse.Namespace) -> "Data":
 
 
 def _arrays(trained: "TrainedNetworks") -> dict[str, Any]:
-    """The parameters of all seeds, by layer."""
-    arrays: dict[str, Any] = {"seeds": trained.seeds, "widths": trained.network.widths}
-    arrays |= {f"weights_{i}": one for i, one in enumerate(trained.params.weights, start=1)}
-    arrays |= {f"bias_{i}": one for i, one in enumerate(trained.params.biases or (), start=1)}
-    return arrays | {"value": trained.value, "grad_norm": trained.grad_norm, "error": trained.error}
+    """The parameters of all seeds by name, and how each training ended."""
+    found: dict[str, Any] = {"seeds": trained.seeds, **trained.network.arrays(trained.params)}
+    return found | {"value": trained.value, "grad_norm": trained.grad_norm, "error": trained.error}

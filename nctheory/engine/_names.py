@@ -32,12 +32,12 @@ def check_name(what: str, name: object) -> None:
         raise ValueError(f"name: expected printable text for a {what}, got {name!r}")
 
 
-def whole_number(name: str, value: object) -> int:
-    """The argument of that name as an integer; ValueError where it is no whole number of at least 1.
+def whole_number(name: str, value: object, least: int = 1) -> int:
+    """The argument of that name as an integer; ValueError where it is no whole number of at least `least`.
 
-    >>> whole_number("dim", 3)
-    3
+    >>> whole_number("dim", 3), whole_number("step", 0, least=0)
+    (3, 0)
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
     return int(value)

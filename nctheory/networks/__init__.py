@@ -11,7 +11,17 @@ file: it is observed, not observed or undecided, by exact intervals and against 
 
 from nctheory.networks._data import Data
 from nctheory.networks._decision import Tally, share_interval
-from nctheory.networks._feed_forward import ACTIVATIONS, HOMOGENEOUS, FeedForward, NetworkParams, feed_forward
+from nctheory.networks._feed_forward import (
+    ACTIVATIONS,
+    HOMOGENEOUS,
+    FeedForward,
+    NetworkParams,
+    feed_forward,
+    network_on,
+)
+from nctheory.networks._loop import Seen
+from nctheory.networks._measure import error_on, layer_metrics
+from nctheory.networks._network import Network
 from nctheory.networks._observation import (
     ControlGroup,
     Observation,
@@ -25,9 +35,10 @@ from nctheory.networks._observation import (
 )
 from nctheory.networks._observe import Observed, ObservedGroup, ObservedStatistic, observe
 from nctheory.networks._peeled import PeeledGap, peeled_gap
+from nctheory.networks._polish import polish
 from nctheory.networks._sources import csv, digits, gaussian_mixture, idx, npz, read_idx
 from nctheory.networks._straight_line import LineTest, straight_line
-from nctheory.networks._train import TrainedNetworks, error_on, layer_metrics, network_on, train
+from nctheory.networks._train import Progress, TrainedNetworks, train
 
 __all__ = [
     "ACTIVATIONS",
@@ -36,6 +47,7 @@ __all__ = [
     "Data",
     "FeedForward",
     "LineTest",
+    "Network",
     "NetworkParams",
     "Observation",
     "Observed",
@@ -43,6 +55,8 @@ __all__ = [
     "ObservedStatistic",
     "Panel",
     "PeeledGap",
+    "Progress",
+    "Seen",
     "Statistic",
     "Tally",
     "TrainedNetworks",
@@ -61,6 +75,7 @@ __all__ = [
     "observations",
     "observe",
     "peeled_gap",
+    "polish",
     "read_idx",
     "register_observation",
     "share_interval",

@@ -1,6 +1,5 @@
 """A feed-forward network as a problem, for the verbs of the library."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +11,9 @@ from jaxtyping import Float, PRNGKeyArray
 
 from nctheory.engine import Array, Scalar, as_array, float64, holds_traced, is_traced, shown, whole_number
 from nctheory.measures import as_numpy, read_labels
-from nctheory.problems import Loss, Problem, as_loss, check_loss, skew_basis
+from nctheory.networks._data import Data
+from nctheory.networks._network import Network, on_samples
+from nctheory.problems import Loss, as_loss, check_loss, skew_basis
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": jax.nn.gelu,
@@ -33,7 +34,7 @@ class NetworkParams(NamedTuple):
     biases: tuple[Array, ...] | None
 
 
-class FeedForward(Problem):
+class FeedForward(Network):
     r"""The network $Z_l=\sigma_l(W_lZ_{l-1}+b_l1^\top)$ on inputs $Z_0=X$, with logits $Z_L$.
 
     $$\frac1N\sum_i\ell(z_i,y_i)+\sum_l\frac{\lambda_l}2(|W_l|_F^2+|b_l|^2)$$
@@ -82,12 +83,8 @@ class FeedForward(Problem):
         rest = zip(blocks[len(shapes) :], self.widths[1:], strict=True)
         return NetworkParams(tuple(weights), tuple(scale / width**0.5 * block for block, width in rest))
 
-    def layers(self, params: NetworkParams) -> list[Float[Array, "d_l N"]]:
-        """Z_0 = X, Z_1, …, Z_L: what each layer puts out, one column a sample."""
-        return self.layers_of(params, self.inputs)
-
     def layers_of(self, params: NetworkParams, inputs: Float[Array, "d_0 M"]) -> list[Float[Array, "d_l M"]]:
-        """The same of other inputs, d_0 x M with one column a sample."""
+        """Z_0, …, Z_L of inputs d_0 x M with one column a sample."""
         found: list[Array] = [jnp.asarray(inputs)]
         for i, (weight, name) in enumerate(zip(params.weights, self.activations, strict=True)):
             reached = weight @ found[-1]
@@ -96,28 +93,46 @@ class FeedForward(Problem):
             found.append(ACTIVATIONS[name](reached))
         return found
 
-    def logits(self, params: NetworkParams) -> Float[Array, "K N"]:
-        """Z_L, one column a sample."""
-        return self.layers(params)[-1]
+    def read_inputs(self, inputs: np.ndarray) -> np.ndarray:
+        """Samples of any shape as columns, d_0 x M."""
+        flat = inputs.reshape(len(inputs), -1)
+        if flat.shape[1] != self.widths[0]:
+            raise ValueError(f"inputs: expected {self.widths[0]} numbers a sample, got {flat.shape[1]}")
+        return flat.T
 
-    def fit(self, params: NetworkParams) -> Scalar:
-        """The mean loss over the samples."""
-        return jnp.mean(self.loss.value(self.logits(params), self.targets))
+    def samples(self, which: Any) -> "FeedForward":
+        """The same network on the samples of these numbers."""
+        return on_samples(self, which, 1)
+
+    def decays(self) -> NetworkParams:
+        """The decay of each layer, for its weights and for its bias."""
+        each = tuple(jnp.asarray(self.weight_decay)[i] for i in range(self.depth))
+        return NetworkParams(each, each if self.has_bias else None)
+
+    def head(self, params: NetworkParams) -> tuple[Array, Array | None]:
+        """W_L and b_L."""
+        return params.weights[-1], None if params.biases is None else params.biases[-1]
+
+    def arrays(self, params: NetworkParams) -> dict[str, np.ndarray]:
+        """`widths`, `weights_1`, … and `bias_1`, …."""
+        found = {"widths": np.array(self.widths)}
+        found |= {f"weights_{i}": np.asarray(one) for i, one in enumerate(params.weights, start=1)}
+        return found | {f"bias_{i}": np.asarray(one) for i, one in enumerate(params.biases or (), start=1)}
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The names of Z_0, …, Z_{L-1}."""
+        return ("inputs", *(f"layer {i}" for i in range(1, self.depth)))
+
+    @property
+    def described(self) -> str:
+        """The widths."""
+        return "-".join(map(str, self.widths))
 
     def objective(self, params: NetworkParams) -> Scalar:
         biases = params.biases or (jnp.zeros(()),) * self.depth
         squares = [jnp.sum(w**2) + jnp.sum(b**2) for w, b in zip(params.weights, biases, strict=True)]
         return self.fit(params) + 0.5 * jnp.asarray(self.weight_decay) @ jnp.stack(squares)
-
-    def minibatch(self, key: PRNGKeyArray, batch: int) -> "FeedForward":
-        """The problem on `batch` samples, drawn with replacement."""
-        drawn = jax.random.choice(key, self.targets.shape[1], (batch,))
-        inputs, targets = (jnp.asarray(x)[:, drawn] for x in (self.inputs, self.targets))
-        return dataclasses.replace(self, inputs=inputs, targets=targets)
-
-    def invariants(self, params: NetworkParams) -> Float[Array, "K N"]:
-        """The logits, which no symmetry changes."""
-        return self.logits(params)
 
     def gauge_tangents(self, params: NetworkParams) -> NetworkParams:
         r"""The tangents of the rotations of every space between two layers without an activation between them.
@@ -213,3 +228,32 @@ def _decays(weight_decay: Any, depth: int) -> Array:
     if not is_traced(given) and (not np.all(np.isfinite(given)) or np.any(np.asarray(given) < 0)):
         raise ValueError(f"weight_decay: expected finite numbers of at least 0, got {weight_decay!r}")
     return given * np.ones(depth)
+
+
+def network_on(
+    data: Data,
+    hidden: Sequence[int],
+    *,
+    loss: str | Loss = "mse",
+    weight_decay: Scalar | Sequence[Scalar] = 1e-3,
+    activation: str = "relu",
+    linear: int = 1,
+    bias: bool = False,
+) -> FeedForward:
+    """`feed_forward` on the training set of `data`, whose inputs are flattened, with layers of these `hidden` widths.
+
+    Raises ValueError, naming the argument, as `feed_forward` does, and for data with tags.
+
+    >>> import nctheory as nct
+    >>> mixture = nct.networks.gaussian_mixture(counts=(5, 5), dim=3, spread=0.1)
+    >>> network_on(mixture, (4, 4), linear=2).widths
+    (3, 4, 4, 2)
+    """
+    if data.labels.ndim != 1:
+        raise ValueError("data: expected one label a sample, got tags")
+    flat = data.inputs.reshape(len(data.inputs), -1).T
+    widths = (flat.shape[0], *hidden, data.classes)
+    return feed_forward(
+        widths=widths, inputs=flat, labels=data.labels, loss=loss, weight_decay=weight_decay, activation=activation,
+        linear=linear, bias=bias,
+    )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from nctheory.engine import Registry, check_identifier, check_name, shown, whole_number
 from nctheory.networks._data import Data
 from nctheory.networks._decision import can_decide
-from nctheory.networks._feed_forward import FeedForward
+from nctheory.networks._network import Network
 from nctheory.networks._train import TrainedNetworks
 from nctheory.theorems import Source
 
@@ -60,7 +60,7 @@ class ControlGroup:
     """What it would mean if the control showed the same."""
     permuted: bool = False
     untrained: bool = False
-    networks: Callable[[Data], Mapping[str, FeedForward]] | None = None
+    networks: Callable[[Data], Mapping[str, Network]] | None = None
 
     def __post_init__(self) -> None:
         check_name("control", self.name)
@@ -105,7 +105,7 @@ class Observation:
     sources: tuple[Source, ...]
     data: Callable[[int], Data]
     """The data of a seed, drawn by a whole number."""
-    networks: Callable[[Data], Mapping[str, FeedForward]]
+    networks: Callable[[Data], Mapping[str, Network]]
     """The networks that are trained on the data, by name."""
     measure: Callable[[Trial], Mapping[str, Any]]
     """All statistics by name, NaN where there is none; other numbers are reported, and lists of numbers are for panels."""

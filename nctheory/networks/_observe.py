@@ -193,10 +193,9 @@ def _at_rest() -> Any:
 
 def _unrest(trained: TrainedNetworks) -> float:
     """The norm of the gradient relative to that of the decay's part of it."""
-    network, point = trained.network, jax.tree.map(lambda leaf: leaf[0], trained.params)
-    biases = point.biases or (np.zeros(()),) * network.depth
-    squares = [np.sum(np.square(w)) + np.sum(np.square(b)) for w, b in zip(point.weights, biases, strict=True)]
-    decay = float(np.sqrt(np.sum(np.square(network.weight_decay) * np.asarray(squares))))
+    point = jax.tree.map(lambda leaf: np.asarray(leaf)[0], trained.params)
+    parts = jax.tree.map(lambda decay, x: np.sum(np.square(np.asarray(decay) * x)), trained.network.decays(), point)
+    decay = float(np.sqrt(sum(jax.tree.leaves(parts))))
     return float(trained.grad_norm[0]) / decay if decay > 0 else float("inf")
 
 

@@ -1,6 +1,6 @@
-"""Networks trained from many seeds, and what their layers have learned."""
+"""Networks trained from many seeds."""
 
-import functools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -9,20 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import Array, Scalar, fast_compile, float64, in_few_lengths, map_in_blocks, shown, untraced
-from nctheory.flow import as_seeds, gradient_descent
+from nctheory.engine import float64, in_few_lengths, shown, untraced, whole_number
+from nctheory.flow import as_key, as_seeds
 from nctheory.flow import starts as draw_starts
-from nctheory.measures import NCMetrics, as_numpy, nc_metrics, read_labels
-from nctheory.networks._data import Data
-from nctheory.networks._feed_forward import FeedForward, NetworkParams, feed_forward
-from nctheory.problems import Loss, Problem
+from nctheory.networks._folder import TrainingFolder, identity_of
+from nctheory.networks._loop import Plan, Seen, State, advance, begin, look, segments
+from nctheory.networks._network import Network
+from nctheory.networks._optimisers import rule_of
+from nctheory.problems import Params
 
-OPTIMISERS = {"adam": 1e-2, "sgd": 0.05}
-"""Named optimisers with their usual rate (measured on 200 digits with five layers of 64, after 1,000 steps: the objective is
-0.032 with Adam at 1e-2 and 0.045 at 3e-3, and 0.160 with momentum at 0.05)."""
-COOLING = 0.2
-"""The last share of the steps, over which the rate falls to zero (conventional)."""
-MOMENTUM = 0.9
+PARTS = 20
+"""The number of times that training is looked at on its way, where somebody watches or a folder keeps it (conventional)."""
 
 
 @shown()
@@ -32,9 +29,9 @@ class TrainedNetworks(NamedTuple):
     None of them is said to have converged: `grad_norm` tells how far from stationary each one is.
     """
 
-    network: FeedForward
+    network: Network
     seeds: np.ndarray
-    params: NetworkParams
+    params: Params
     """The parameters at the end of training."""
     value: np.ndarray
     """The objective: the mean loss and the decays."""
@@ -45,202 +42,129 @@ class TrainedNetworks(NamedTuple):
     error: np.ndarray
     """The share of training samples that the network gets wrong."""
     steps: int
+    passed: dict[int, Params] | None = None
+    """The parameters at the checkpoints, by number of steps; None where there were none."""
 
     @property
     def finite(self) -> np.ndarray:
         """The mask of the seeds whose training stayed finite; the others tell nothing."""
         return np.isfinite(self.value)
 
+    def at(self, step: int) -> "TrainedNetworks":
+        """The same networks as they were at a checkpoint.
 
-def network_on(
-    data: Data,
-    hidden: Sequence[int],
-    *,
-    loss: str | Loss = "mse",
-    weight_decay: Scalar | Sequence[Scalar] = 1e-3,
-    activation: str = "relu",
-    linear: int = 1,
-    bias: bool = False,
-) -> FeedForward:
-    """`feed_forward` on the training set of `data`, whose inputs are flattened, with layers of these `hidden` widths.
+        Raises ValueError, naming the argument, for a number of steps that is no checkpoint.
+        """
+        if step not in (self.passed or {}):
+            known = ", ".join(map(str, self.passed or {})) or "none"
+            raise ValueError(f"step: expected a checkpoint of the training ({known}), got {step!r}")
+        assert self.passed is not None
+        return summarise(self.network, self.seeds, self.passed[step], step)
 
-    Raises ValueError, naming the argument, as `feed_forward` does, and for data with tags.
 
-    >>> import nctheory as nct
-    >>> mixture = nct.networks.gaussian_mixture(counts=(5, 5), dim=3, spread=0.1)
-    >>> network_on(mixture, (4, 4), linear=2).widths
-    (3, 4, 4, 2)
-    """
-    if data.labels.ndim != 1:
-        raise ValueError("data: expected one label a sample, got tags")
-    flat = data.inputs.reshape(len(data.inputs), -1).T
-    widths = (flat.shape[0], *hidden, data.classes)
-    return feed_forward(
-        widths=widths, inputs=flat, labels=data.labels, loss=loss, weight_decay=weight_decay, activation=activation,
-        linear=linear, bias=bias,
-    )  # fmt: skip
+class Progress(NamedTuple):
+    """How far a training is: what all seeds are after a number of `steps` of `last`."""
+
+    steps: int
+    last: int
+    seen: Seen
 
 
 @untraced()
 @float64
 def train(
-    network: FeedForward,
+    network: Network,
     seeds: int | Sequence[int] | np.ndarray = 8,
     key: int | PRNGKeyArray = 0,
     *,
     steps: int = 2000,
+    batch: int | None = None,
     optimiser: str | Any = "adam",
     rate: float | None = None,
+    schedule: str = "cooled",
+    decoupled: bool = False,
     scale: float = 1.0,
+    checkpoints: Sequence[int] = (),
+    folder: str | os.PathLike[str] | None = None,
     workers: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> TrainedNetworks:
-    """Train a network from many seeds, on all samples in every step, with the decay in the objective (coupled).
+    """Train a network from many random starts, in double precision: on all samples at every step, or on `batch` of them.
 
-    `optimiser` is "adam" or "sgd" (with momentum 0.9), whose `rate` falls to zero over the last fifth of the steps, or an
-    optax gradient transformation with a rate of its own, which sees all parameters as one vector. Seed i starts and ends at
-    the same point whatever the other seeds are. A rate that falls to zero stops any network: whether it is at rest is told by
-    `grad_norm` alone.
+    `optimiser` is "adam", "muon" (whose matrices move by orthogonalised momentum, and other parameters by Adam) or "sgd" (with
+    momentum 0.9), whose `rate` is constant until it falls to zero over the last fifth of the steps (`schedule` "cooled",
+    "constant" or "cosine"), or an optax gradient transformation with a rate of its own. The decay is a part of the
+    objective, and so of its gradient; with `decoupled` it acts on the parameters beside the gradient of the fit. Then a
+    stationary point of the training is none of the objective, and `grad_norm`, which is that of the objective, tells nothing
+    of rest. Minibatches are drawn with replacement. Seed i starts and ends at the same point whatever the other seeds are. A
+    rate that falls to zero stops any network: whether it is at rest is told by `grad_norm` alone.
 
-    Raises ValueError, naming the argument, for another optimiser, and for steps or a rate that are not positive.
+    The points at `checkpoints`, numbers of steps, are kept (`TrainedNetworks.at`). A `folder` keeps the states of the
+    seeds, so that a training that was interrupted goes on, and several processes can train different seeds of it.
+    `progress` is called some twenty times, with what all seeds are by then.
+
+    Raises ValueError, naming the argument, for another optimiser, steps, a batch or a rate that are not positive, checkpoints
+    that are no numbers of steps, and a folder that holds another training, or is to hold one that has no identity.
 
     >>> import nctheory as nct
     >>> mixture = nct.networks.gaussian_mixture(counts=(6, 6), dim=3, spread=0.1)
-    >>> ends = train(network_on(mixture, (5, 5)), seeds=2, steps=300, rate=1e-2)
-    >>> ends.error.tolist(), bool((ends.fit < 0.05).all())
-    ([0.0, 0.0], True)
+    >>> ends = train(nct.networks.network_on(mixture, (5, 5)), seeds=2, steps=300, checkpoints=(0, 100))
+    >>> ends.error.tolist(), bool((ends.fit < 0.05).all()), bool((ends.at(0).fit > ends.at(100).fit).all())
+    ([0.0, 0.0], True, True)
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps: expected a whole number of at least 1, got {steps!r}")
+    last = whole_number("steps", steps)
+    if batch is not None and whole_number("batch", batch) > network.targets.shape[1]:
+        raise ValueError(f"batch: expected at most the {network.targets.shape[1]} samples, got {batch}")
+    stops = tuple(whole_number("checkpoints", stop, least=0) for stop in checkpoints)
+    if any(stop > last for stop in stops):
+        raise ValueError(f"checkpoints: expected numbers of steps up to {last}, got {checkpoints!r}")
+    rule, chosen = rule_of(optimiser, rate, schedule, decoupled)
     numbers = as_seeds(seeds)
-    begun = draw_starts(network, numbers, key, scale)
-    paths = gradient_descent(
-        network, begun, [steps], _rule(optimiser, rate, steps), observe=_point, compare=False, workers=workers,
-        progress=progress,
-    )  # fmt: skip
-    ends = jax.tree.map(lambda x: np.asarray(x[:, 0]), paths.values)
-    value, fit, norm, error = in_few_lengths(lambda some: _summary(network, some), ends)
-    return TrainedNetworks(network, numbers, ends, value, fit, norm, error, steps)
+    plan = Plan(rule, chosen, last, batch, as_key(key))
+    store = None
+    if folder is not None:
+        if not isinstance(optimiser, str):
+            raise ValueError(
+                "folder: expected a named optimiser with it, for a transformation of optax has no identity"
+            )
+        store = TrainingFolder(folder, identity_of(network, plan, optimiser, scale) | {"checkpoints": list(stops)})
+    # The samples go to the device once, not at every call.
+    placed = jax.tree.map(jnp.asarray, network)
+    state = begin(placed, plan, draw_starts(network, numbers, key, scale))
+    points, passed = _follow(placed, plan, state, numbers, stops, store, workers, progress)
+    return summarise(network, numbers, points, last)._replace(passed=passed or None)
 
 
-def _rule(optimiser: Any, rate: float | None, steps: int) -> Any:
-    """The optax transformation of an optimiser."""
-    if isinstance(optimiser, str):
-        if optimiser not in OPTIMISERS:
-            raise ValueError(f"optimiser: expected one of {', '.join(OPTIMISERS)} or one of optax, got {optimiser!r}")
-        chosen = OPTIMISERS[optimiser] if rate is None else float(rate)
-        if not (np.isfinite(chosen) and chosen > 0):
-            raise ValueError(f"rate: expected a positive number, got {rate}")
-        return _named(optimiser, chosen, steps)
-    if rate is not None:
-        raise ValueError(f"rate: expected none beside an optimiser of optax, which has its own, got {rate}")
-    return optimiser
+def _follow(
+    network: Network, plan: Plan, state: State, seeds: np.ndarray, stops: tuple[int, ...], store: TrainingFolder | None,
+    workers: int | None, progress: Callable[[Progress], None] | None,
+) -> tuple[Params, dict[int, Params]]:  # fmt: skip
+    """The ends of all seeds, and the points that they passed."""
+    kept: dict[int, dict[int, Params]] = {}
+    if store is not None:
+        state, kept = store.load(state, seeds)
+    cuts = segments(plan.steps, stops, PARTS if store is not None or progress is not None else 1)
+    for cut in (0, *cuts):
+        if cut > 0:
+            state = advance(network, plan, state, seeds, cut, workers)
+        if cut in stops:
+            # A seed that an earlier run took further has its point from there.
+            for row in np.flatnonzero(state.step == cut).tolist():
+                point = jax.tree.map(lambda x, row=row: x[row], state.point)
+                kept.setdefault(int(seeds[row]), {}).setdefault(cut, point)
+        if store is not None and cut > 0:
+            store.save(state, seeds, kept, done=cut == plan.steps)
+        if progress is not None and cut > 0:
+            seen = jax.tree.map(np.asarray, in_few_lengths(lambda some: look(network, some), state.point))
+            progress(Progress(cut, plan.steps, seen))
+    found = [[kept[int(seed)][stop] for seed in seeds] for stop in stops]
+    return state.point, {
+        stop: jax.tree.map(lambda *rows: np.stack(rows), *points) for stop, points in zip(stops, found, strict=True)
+    }
 
 
-@functools.cache  # a new transformation would be a new program
-def _named(optimiser: str, rate: float, steps: int) -> Any:
-    try:
-        import optax
-    except ImportError as error:
-        raise ImportError("training needs optax: pip install 'nctheory[networks]'") from error
-
-    cooling = max(1, round(COOLING * steps))
-
-    def schedule(count: Any) -> Any:  # optax's own is of single precision
-        return rate * jnp.minimum(1.0, (steps - count.astype(float)) / cooling)
-
-    return optax.adam(schedule) if optimiser == "adam" else optax.sgd(schedule, momentum=MOMENTUM)
-
-
-def _point(problem: Problem, params: NetworkParams) -> NetworkParams:
-    return params
-
-
-@fast_compile
-def _summary(network: FeedForward, params: NetworkParams) -> tuple[Array, ...]:
-    """Value, fit, gradient norm and training error of each seed."""
-
-    def one(point: NetworkParams) -> tuple[Array, ...]:
-        value, slope = network.value_and_grad(point)
-        norm = jnp.sqrt(sum(jnp.sum(x**2) for x in jax.tree.leaves(slope)))
-        wrong = jnp.argmax(network.logits(point), axis=0) != jnp.argmax(jnp.asarray(network.targets), axis=0)
-        return jnp.asarray(value), jnp.asarray(network.fit(point)), norm, jnp.mean(wrong.astype(float))
-
-    return map_in_blocks(one, params, 8)
-
-
-@untraced()
-@float64
-def error_on(trained: TrainedNetworks, inputs: Any, labels: Any) -> np.ndarray:
-    """The share of samples, N x d_0 or of any shape a sample, that each seed's network gets wrong; NaN of one that diverged.
-
-    Raises ValueError, naming the argument, for inputs of another size and labels out of range.
-
-    >>> import nctheory as nct
-    >>> mixture = nct.networks.gaussian_mixture(counts=(6, 6), dim=3, spread=0.1, test=4)
-    >>> ends = train(network_on(mixture, (5, 5)), seeds=2, steps=300, rate=1e-2)
-    >>> error_on(ends, mixture.test_inputs, mixture.test_labels).tolist()
-    [0.0, 0.0]
-    """
-    x, y = _samples(trained.network, inputs, labels)
-    found = np.full(len(trained.seeds), np.nan)
-    for i in np.flatnonzero(trained.finite):
-        point = jax.tree.map(lambda leaf, i=i: leaf[i], trained.params)
-        found[i] = np.mean(np.argmax(np.asarray(trained.network.layers_of(point, x)[-1]), axis=0) != y)
-    return found
-
-
-def _samples(network: FeedForward, inputs: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Samples as columns, and their labels, checked."""
-    raw = as_numpy("inputs", inputs)
-    if raw.ndim < 2 or len(raw) == 0:
-        raise ValueError(f"inputs: expected N x (shape of a sample), got shape {raw.shape}")
-    flat = raw.astype(np.float64).reshape(len(raw), -1)
-    if flat.shape[1] != network.widths[0]:
-        raise ValueError(f"inputs: expected {network.widths[0]} numbers a sample, got {flat.shape[1]}")
-    return flat.T, read_labels(labels, len(flat), network.widths[-1])
-
-
-@untraced()
-@float64
-def layer_metrics(
-    trained: TrainedNetworks, inputs: Any = None, labels: Any = None, *, target: Any = "simplex_etf"
-) -> NCMetrics:
-    """All collapse metrics of every layer of every seed: arrays seeds x layers, from the inputs Z_0 to the features Z_{L-1}.
-
-    By default of the training set; `inputs` (N x d_0, samples first) and `labels` measure other samples. The classifier is
-    held against the last layer. A seed whose training did not stay finite is NaN throughout.
-
-    >>> import nctheory as nct
-    >>> mixture = nct.networks.gaussian_mixture(counts=(6, 6), dim=3, spread=0.1)
-    >>> ends = train(network_on(mixture, (5, 5)), seeds=2, steps=300, rate=1e-2)
-    >>> found = layer_metrics(ends)
-    >>> found.layers, found.nc1.shape, bool((found.trace_ratio[:, 2] < found.trace_ratio[:, 0]).all())
-    (('inputs', 'layer 1', 'layer 2'), (2, 3), True)
-    """
-    network = trained.network
-    if (inputs is None) != (labels is None):
-        raise ValueError("labels: expected both inputs and labels, or neither")
-    if inputs is None:
-        x, y = np.asarray(network.inputs), np.argmax(np.asarray(network.targets), axis=0)
-    else:
-        x, y = _samples(network, inputs, labels)
-    names = ("inputs", *(f"layer {i}" for i in range(1, network.depth)))
-    found = []
-    for i in np.flatnonzero(trained.finite):
-        point = jax.tree.map(lambda leaf, i=i: leaf[i], trained.params)
-        layers = [np.asarray(layer).T for layer in network.layers_of(point, x)[:-1]]
-        bias = None if point.biases is None else point.biases[-1]
-        with np.errstate(over="ignore", invalid="ignore"):  # of a seed on its way to infinity
-            found.append(nc_metrics(layers, y, point.weights[-1], bias, target=target, classes=network.widths[-1]))
-    if not found:
-        raise ValueError("trained: expected a seed whose training stayed finite, got none")
-
-    def stacked(name: str) -> np.ndarray:
-        parts = np.stack([np.asarray(getattr(one, name), float) for one in found])
-        whole = np.full((len(trained.seeds), *parts.shape[1:]), np.nan)
-        whole[trained.finite] = parts
-        return whole
-
-    fields = {name: stacked(name) for name in NCMetrics._fields[1:-1]}
-    return NCMetrics(counts=found[0].counts, **fields, layers=names)
+def summarise(network: Network, seeds: np.ndarray, params: Params, steps: int) -> TrainedNetworks:
+    """The record of networks at these points."""
+    points = jax.tree.map(np.asarray, params)
+    seen = in_few_lengths(lambda some: look(network, some), points)
+    return TrainedNetworks(network, seeds, points, seen.value, seen.fit, seen.grad_norm, seen.error, steps)

@@ -23,7 +23,7 @@ from nctheory.report._progress import SeedProgress, TileProgress
 from nctheory.report._sweep import sweep_figure
 from nctheory.report._tables import render_verdict, summary_table, verdict_text
 from nctheory.report._text import show_erratum, show_erratum_result, show_theorem, to_unicode
-from nctheory.report._trained import layers_figure, trained_table
+from nctheory.report._trained import layers_figure, trained_table, training_line
 from nctheory.report._verbs import plot, render, show
 
 __all__ = [
@@ -71,6 +71,7 @@ __all__ = [
     "to_unicode",
     "tolerance_figure",
     "trained_table",
+    "training_line",
     "verdict_text",
     "write_report",
 ]

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nctheory.measures import NCMetrics
-from nctheory.networks import TrainedNetworks
+from nctheory.networks import Progress, TrainedNetworks
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._lines import literal
 from nctheory.report._save import save_figure
@@ -46,6 +46,20 @@ def trained_table(
         rows.append([layer, *(_spread(np.asarray(getattr(metrics, name))[:, i]) for name in SHOWN)])
     parts: list[RenderableType] = [Text(line) for line in _ends(trained, test_error)]
     return Group(*parts, FittedTable(columns, rows), Text("medians over the seeds [least, largest]"))
+
+
+def training_line(now: Progress) -> str:
+    """How far a training is, in one line.
+
+    >>> import numpy as np
+    >>> from nctheory.networks import Progress, Seen
+    >>> one = np.array([0.25])
+    >>> training_line(Progress(100, 2000, Seen(one, one, one, one, one)))
+    'step 100 of 2000: objective 0.25 [0.25, 0.25], training error 0.25 [0.25, 0.25], nc1 0.25 [0.25, 0.25]'
+    """
+    seen = now.seen
+    told = (("objective", seen.value), ("training error", seen.error), ("nc1", seen.nc1))
+    return f"step {now.steps} of {now.last}: " + ", ".join(f"{name} {_spread(numbers)}" for name, numbers in told)
 
 
 def _ends(trained: TrainedNetworks, test_error: Any) -> list[str]:
@@ -106,5 +120,5 @@ def _draw(trained: TrainedNetworks, metrics: NCMetrics, compare: NCMetrics | Non
         panel.set_xlabel("layer (0: inputs)")
         fit_label(panel, "y", literal(words))
         page.name(panel, literal(name))
-    widths = "-".join(map(str, trained.network.widths))
-    return page.finish(literal(f"{widths}, {len(trained.seeds)} seeds, {trained.steps} steps"))
+    title = f"{trained.network.described}, {len(trained.seeds)} seeds, {trained.steps} steps"
+    return page.finish(literal(title))

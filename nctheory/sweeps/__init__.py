@@ -11,10 +11,12 @@ every seed, and the points of the worst ones alone.
 from nctheory.sweeps._cells import TILE, CellRun, IncompleteSweep
 from nctheory.sweeps._data import SweepResult
 from nctheory.sweeps._grid import Grid, as_grid
-from nctheory.sweeps._programs import Measure
+from nctheory.sweeps._programs import Measure, program_digest, running_code
 from nctheory.sweeps._store import StoreError
 from nctheory.sweeps._survey import Survey, survey
 from nctheory.sweeps._sweep import over_grid, sweep
+from nctheory.sweeps._tile_file import pack_tile, unpack_tile
+from nctheory.sweeps._tiles import fingerprint
 from nctheory.sweeps._workers import ClusterError
 
 __all__ = [
@@ -28,7 +30,12 @@ __all__ = [
     "Survey",
     "SweepResult",
     "as_grid",
+    "fingerprint",
     "over_grid",
+    "pack_tile",
+    "program_digest",
+    "running_code",
     "survey",
     "sweep",
+    "unpack_tile",
 ]

@@ -19,12 +19,13 @@ def pytest_collection_modifyitems(items):
 def _nothing_stays_registered():
     """What a test registers, or replaces, is gone after it: others may use the same identifier."""
     from nctheory.engine import import_proofs
+    from nctheory.networks._observation import _OBSERVATIONS
     from nctheory.phase._diagram import _DIAGRAMS
     from nctheory.theorems._erratum import _ERRATA
     from nctheory.theorems._registry import _THEOREMS
 
     import_proofs()
-    registries: list[Any] = [_THEOREMS, _ERRATA, _DIAGRAMS]
+    registries: list[Any] = [_THEOREMS, _ERRATA, _DIAGRAMS, _OBSERVATIONS]
     held = [dict(registry._known) for registry in registries]
     yield
     for registry, known in zip(registries, held, strict=True):

@@ -86,8 +86,9 @@ def test_convolutions_are_those_of_plain_loops():
     network = networks.module_on(data, make)
     point = jax.tree.map(lambda x: x + 0.1, start(network))
     sample = data.inputs[1][..., None]
-    first = np.maximum(convolved(sample, *(point["convolutions"][0][n] for n in ("kernel", "bias")), 1), 0)
-    second = np.maximum(convolved(first, *(point["convolutions"][1][n] for n in ("kernel", "bias")), 2), 0)
+    low, up = point["convolutions"][0], point["convolutions"][1]
+    first = np.maximum(convolved(sample, low["kernel"], low["bias"], 1), 0)
+    second = np.maximum(convolved(first, up["kernel"], up["bias"], 2), 0)
     mean = second.mean(axis=(0, 1))
     tail = mean @ point["tail"][0]["kernel"] + point["tail"][0]["bias"]
     logits = tail @ point["head"]["kernel"] + point["head"]["bias"]

@@ -16,9 +16,10 @@ from nctheory.theorems import claims
 
 ROOMS = [room for name in nct.__all__ if inspect.ismodule(room := getattr(nct, name))]
 WRITTEN = {
-    "Axis", "Boundary", "Case", "Census", "Check", "Claim", "Control", "Equality", "GlobalValue", "Hypothesis", "Index",
-    "Integrate", "Limit", "Loop", "LowerBound", "MemberOf", "Options", "Order", "PathClaim", "PointClaim", "Run", "Scales",
-    "Solve", "Source", "Threshold", "Train", "Trajectory", "TrajectorySpec", "UpperBound", "VerifyOptions",
+    "Axis", "Boundary", "Case", "Census", "Check", "Claim", "Control", "ControlGroup", "Equality", "GlobalValue",
+    "Hypothesis", "Index", "Integrate", "Limit", "Loop", "LowerBound", "MemberOf", "Observation", "Options", "Order",
+    "Panel", "PathClaim", "PointClaim", "Run", "Scales", "Solve", "Source", "Statistic", "Threshold", "Train",
+    "Trajectory", "TrajectorySpec", "Trial", "UpperBound", "VerifyOptions",
 }  # fmt: skip
 """Classes of what users write themselves, and options; all others are results."""
 
@@ -47,6 +48,8 @@ def filled(kind, size) -> Any:
         values["arrays"] = {name: np.zeros((3, size), np.int8 if name == "status" else float) for name in parts}
     if kind is nct.PhaseDiagram:
         values |= {"located": (), "loop": None}  # of which its outcome is made
+    if kind is nct.networks.Observed:
+        values |= {"statistics": ()}  # of which its outcome is made
     if hasattr(kind, "_fields"):
         return kind(**values)
     one = object.__new__(kind)

@@ -15,6 +15,7 @@ from nctheory.cli._commands import (
 )
 from nctheory.cli._grid_commands import dynamics_command, phase_command, sweep_command
 from nctheory.cli._measure_command import measure_command
+from nctheory.cli._observe_command import observe_command
 from nctheory.cli._parser import parser
 from nctheory.cli._train_command import train_command
 from nctheory.cli._transfer_command import transfer_command
@@ -65,6 +66,8 @@ def _run(args: argparse.Namespace) -> int:
             return train_command(args)
         case "transfer":
             return transfer_command(args)
+        case "observe":
+            return observe_command(args)
         case "report":
             return report_command(args.folder, args.title)
         case "doctor":

@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_reading(commands)
     _add_landscape(commands)
     _add_networks(commands)
+    _add_observations(commands)
     _add_grids(commands)
     return top
 
@@ -223,6 +224,26 @@ def _add_pretraining(learn: argparse.ArgumentParser, hidden: tuple[int, ...], ti
     learn.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
     learn.add_argument("--optimiser", choices=("adam", "muon", "sgd"), default="adam", help="default adam")
     learn.add_argument("--rate", type=float, metavar="R", help="learning rate (default: the optimiser's usual one)")
+
+
+def _add_observations(commands: _Commands) -> None:
+    """Add `observe`."""
+    seen = commands.add_parser("observe", help="empirical claims about trained networks, by rules fixed beforehand")
+    seen.add_argument(
+        "observations",
+        nargs="*",
+        metavar="ID|FILE.py",
+        help="identifiers, or files that register observations (default: all)",
+    )
+    seen.add_argument(
+        "--seeds", type=_whole(1), metavar="N", help="seeds (default: the number that was fixed, mostly 16)"
+    )
+    seen.add_argument(
+        "--quick", action="store_true", help="an eighth of the seeds, which is too few to decide anything"
+    )
+    seen.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+    seen.add_argument("--json", metavar="FILE", help="write all numbers as JSON")
+    seen.add_argument("--out", metavar="DIR", help="write numbers and pictures (PNG, SVG, PDF) into a folder")
 
 
 def _add_grids(commands: _Commands) -> None:

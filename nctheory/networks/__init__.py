@@ -8,10 +8,13 @@ the distance. `nearest_mean_bounds` holds bounds on the nearest-mean error in ev
 (`digits`) or drawn (`gaussian_mixture`), and makes the harder versions of them: long-tailed, with wrong labels, with two tags.
 `transfer` asks the layers of trained networks for other classes, by probes on few shots and against the inputs themselves;
 `fine_tune` trains chosen layers on a frozen trunk, and `tuning_choices` compares what can be chosen at equal cost.
+`observe` decides an `Observation`, an empirical regularity whose statistic, threshold and number of seeds are fixed in its
+file: it is observed, not observed or undecided, by exact intervals and against controls, and it never holds.
 """
 
 from nctheory.networks._choice import chosen_layer, few_shot_variability
 from nctheory.networks._data import Data
+from nctheory.networks._decision import Tally, share_interval
 from nctheory.networks._feed_forward import (
     ACTIVATIONS,
     HOMOGENEOUS,
@@ -27,11 +30,24 @@ from nctheory.networks._models import MODELS, ConvNet, ResidualMLP, Transformer,
 from nctheory.networks._modules import ModuleNetwork, module_on
 from nctheory.networks._nearest_mean import NearestMeanBounds, nearest_mean_bounds
 from nctheory.networks._network import Network
+from nctheory.networks._observation import (
+    ControlGroup,
+    Observation,
+    Panel,
+    Statistic,
+    Trial,
+    find_observation,
+    load_observation_file,
+    observations,
+    register_observation,
+)
+from nctheory.networks._observe import Observed, ObservedGroup, ObservedStatistic, observe
 from nctheory.networks._peeled import PeeledGap, peeled_gap
 from nctheory.networks._polish import polish
 from nctheory.networks._probe import Probe, few_shots, linear_probe
 from nctheory.networks._ranks import RankCorrelations
 from nctheory.networks._sources import csv, digits, gaussian_mixture, idx, markov_sequences, npz, read_idx
+from nctheory.networks._straight_line import LineTest, straight_line
 from nctheory.networks._train import Progress, TrainedNetworks, train
 from nctheory.networks._transfer import AgainstInputs, LayerCollapse, Transfer, transfer
 from nctheory.networks._tuned import TunedLayers
@@ -42,24 +58,34 @@ __all__ = [
     "HOMOGENEOUS",
     "MODELS",
     "AgainstInputs",
+    "ControlGroup",
     "ConvNet",
     "Data",
     "FeedForward",
     "FineTuning",
     "LayerCollapse",
+    "LineTest",
     "ModuleNetwork",
     "NearestMeanBounds",
     "Network",
     "NetworkParams",
+    "Observation",
+    "Observed",
+    "ObservedGroup",
+    "ObservedStatistic",
+    "Panel",
     "PeeledGap",
     "Probe",
     "Progress",
     "RankCorrelations",
     "ResidualMLP",
     "Seen",
+    "Statistic",
+    "Tally",
     "TrainedNetworks",
     "Transfer",
     "Transformer",
+    "Trial",
     "TunedLayers",
     "TuningChoices",
     "chosen_layer",
@@ -69,20 +95,27 @@ __all__ = [
     "feed_forward",
     "few_shot_variability",
     "few_shots",
+    "find_observation",
     "fine_tune",
     "gaussian_mixture",
     "idx",
     "layer_metrics",
     "linear_probe",
+    "load_observation_file",
     "markov_sequences",
     "model_for",
     "module_on",
     "nearest_mean_bounds",
     "network_on",
     "npz",
+    "observations",
+    "observe",
     "peeled_gap",
     "polish",
     "read_idx",
+    "register_observation",
+    "share_interval",
+    "straight_line",
     "train",
     "transfer",
     "tuning_choices",

@@ -106,6 +106,12 @@ class Data:
         labels[wrong] = (labels[wrong] + rng.integers(1, max(self.classes, 2), len(wrong))) % self.classes
         return dataclasses.replace(self, labels=labels)
 
+    def permuted_labels(self, key: int = 0) -> "Data":
+        """The same labels, or tags, in a random order, in both sets: counts stay, and inputs say nothing of them any more."""
+        rng = np.random.default_rng(key)
+        train, test = (rng.permutation(part, axis=0) for part in (self.labels, self.test_labels))
+        return dataclasses.replace(self, labels=train, test_labels=test)
+
     def multi_label(self, pairs: int, key: int = 0) -> "Data":
         """The training set with `pairs` further samples of two tags each: means of two inputs of different classes.
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
+from jax import Array
 
-from nctheory.engine import Array
 from nctheory.networks._models import ConvNet, ResidualMLP, Transformer
 
 
@@ -86,7 +86,8 @@ class TransformerBlock(nnx.Module):
 
     def __init__(self, form: Transformer, rngs: Any) -> None:
         self.norm, self.second = (nnx.LayerNorm(form.width, rngs=rngs) for _ in range(2))
-        self.attention = nnx.MultiHeadAttention(form.heads, form.width, decode=False, attention_fn=attention, rngs=rngs)
+        weighted: Any = attention
+        self.attention = nnx.MultiHeadAttention(form.heads, form.width, decode=False, attention_fn=weighted, rngs=rngs)
         self.up = nnx.Linear(form.width, 2 * form.width, rngs=rngs)
         self.down = nnx.Linear(2 * form.width, form.width, rngs=rngs)
 

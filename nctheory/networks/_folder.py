@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nctheory.engine import write_atomically
+from nctheory.engine import Scalar, write_atomically
 from nctheory.networks._loop import Plan, State
 from nctheory.networks._network import Network
 from nctheory.networks._optimisers import Rule
@@ -20,9 +20,13 @@ SAVE_SECONDS = 20.0
 """The states of seeds in training are written at most this often; those that are finished at once (conventional)."""
 
 
+def _fit(network: Any, params: Params) -> Scalar:
+    return network.fit(params)
+
+
 def identity_of(network: Network, plan: Plan, optimiser: str, scale: float) -> dict[str, Any]:
     """All that the training of a seed depends on: the network with its numbers and programs, the plan, and the code."""
-    program = program_digest(network, {"fit": lambda one, params: one.fit(params)})
+    program = program_digest(network, {"fit": _fit})
     rule: Rule = plan.rule
     return {
         "network": fingerprint(network, program),

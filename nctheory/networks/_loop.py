@@ -78,8 +78,8 @@ def advance(network: Network, plan: Plan, state: State, seeds: np.ndarray, upto:
                 network, some.point, some.memory, keys[index], some.step, np.asarray(upto), np.asarray(plan.steps),
                 np.asarray(plan.rate), rule=plan.rule, batch=plan.batch, light=False,
             )  # fmt: skip
-            held = jax.tree.map(np.asarray, (point, memory))
-        return State(*held, np.maximum(some.step, upto))
+            point, memory = jax.tree.map(np.asarray, (point, memory))
+        return State(point, memory, np.maximum(some.step, upto))
 
     threads = workers or (os.cpu_count() or 1 if jax.default_backend() == "cpu" else 1)
     with ThreadPoolExecutor(max(1, min(threads, len(pieces)))) as pool:
@@ -99,7 +99,7 @@ def _segment(
 ) -> tuple[Params, Any]:  # fmt: skip
     """Every seed from its own step up to another one of `last` steps in all."""
 
-    def one(item: tuple[Params, Any, PRNGKeyArray, Array]) -> tuple[Params, Any]:
+    def one(item: tuple[Any, ...]) -> tuple[Params, Any]:
         point, memory, key, begun = item
 
         def step(i: Array, carry: tuple[Params, Any]) -> tuple[Params, Any]:

@@ -17,6 +17,7 @@ from nctheory.generalisation import (
     sampled_few_shot_error,
 )
 from nctheory.networks._data import Data
+from nctheory.networks._network import Network
 from nctheory.networks._train import TrainedNetworks
 
 
@@ -98,9 +99,8 @@ def nearest_mean_bounds(
     """
     network = trained.network
     numbers = tuple(whole_number(f"shots[{i}]", m) for i, m in enumerate(shots))
-    x, y = _test_set(data, network.widths[0], network.widths[-1])
-    trained_on = np.argmax(np.asarray(network.targets), axis=0)
-    names = ("inputs", *(f"layer {i}" for i in range(1, network.depth)))
+    x, y = _test_set(data, network)
+    trained_on, names = network.labels, network.layer_names
     size = (len(trained.seeds), len(names))
     plain = {name: np.full(size, np.nan) for name in ("error", "bound", "plug_in")}
     many = ("few_shot_error", "low", "high", "few_shot", "in_cdnv", "few_shot_plug_in")
@@ -112,15 +112,15 @@ def nearest_mean_bounds(
         tested, seen = network.layers_of(point, x), network.layers(point)
         for j in range(len(names)):
             features = np.asarray(tested[j]).T
-            own = population_moments(features, y, network.widths[-1])
-            training = population_moments(np.asarray(seen[j]).T, trained_on, network.widths[-1])
+            own = population_moments(features, y, network.classes)
+            training = population_moments(np.asarray(seen[j]).T, trained_on, network.classes)
             plain["error"][i, j] = finite_few_shot_error(features, y, None).total
             plain["bound"][i, j], plain["plug_in"][i, j] = (cantelli_bound(one).total for one in (own, training))
             for k, m in enumerate(numbers):
                 row = _few_shot(features, y, own, training, m, draws, key)
                 for name, value in zip(many, row, strict=True):
                     shot[name][i, j, k] = value
-    return NearestMeanBounds(names, numbers, **plain, **shot, guessing=1.0 - 1.0 / network.widths[-1])
+    return NearestMeanBounds(names, numbers, **plain, **shot, guessing=1.0 - 1.0 / network.classes)
 
 
 def _few_shot(
@@ -138,14 +138,12 @@ def _few_shot(
     return found.error, found.low, found.high, *(float(one.total) for one in bounds)
 
 
-def _test_set(data: Data, width: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The test set, one column a sample, with samples of all classes."""
+def _test_set(data: Data, network: Network) -> tuple[np.ndarray, np.ndarray]:
+    """The test set in the form of the network, with samples of all classes."""
+    classes = network.classes
     if data.labels.ndim != 1 or data.classes != classes:
         raise ValueError(f"data: expected one label a sample of {classes} classes, got {data.classes} classes or tags")
     missing = np.flatnonzero(np.bincount(data.test_labels, minlength=classes) == 0)
     if missing.size:
         raise ValueError(f"data: expected test samples of all {classes} classes, got none of class {missing[0]}")
-    flat = data.test_inputs.reshape(len(data.test_inputs), -1)
-    if flat.shape[1] != width:
-        raise ValueError(f"data: expected {width} numbers a sample, got {flat.shape[1]}")
-    return flat.T, data.test_labels
+    return network.read_inputs(data.test_inputs), data.test_labels

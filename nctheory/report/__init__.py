@@ -16,6 +16,7 @@ from nctheory.report._figure import tolerance_figure
 from nctheory.report._latex import bibliography, latex_tables
 from nctheory.report._load import Results, load_results
 from nctheory.report._metrics import metrics_json, metrics_table
+from nctheory.report._observed import observed_figure, observed_json, observed_lines, observed_summary, observed_table
 from nctheory.report._page import html_page, write_report
 from nctheory.report._phase import phase_data, phase_figure, phase_json, phase_lines, phase_table
 from nctheory.report._progress import SeedProgress, TileProgress
@@ -49,6 +50,11 @@ __all__ = [
     "load_results",
     "metrics_json",
     "metrics_table",
+    "observed_figure",
+    "observed_json",
+    "observed_lines",
+    "observed_summary",
+    "observed_table",
     "phase_data",
     "phase_figure",
     "phase_json",

@@ -10,10 +10,12 @@ from rich.text import Text
 
 from nctheory.engine import check_folder_exists
 from nctheory.landscape import CensusResult
+from nctheory.networks import Observed
 from nctheory.phase import Diagram, PhaseDiagram, diagrams, find_diagram
 from nctheory.report._census import census_figure, census_lines, census_table
 from nctheory.report._dynamics import dynamics_figure, dynamics_table
 from nctheory.report._figure import tolerance_figure
+from nctheory.report._observed import observed_figure, observed_table
 from nctheory.report._phase import phase_figure, phase_lines, phase_table
 from nctheory.report._sweep import sweep_figure
 from nctheory.report._tables import as_text, render_verdict, summary_table
@@ -30,8 +32,8 @@ def show(result: Any, *, width: int = 120) -> None:
 
     Args:
         result: the identifier of a theorem, an erratum or a diagram; a `Theorem`, `Erratum` or `Diagram`; a `Verdict`, or
-            several in a list, as the summary of all; a `CensusResult`, `Dynamics` or `PhaseDiagram`. Anything else is printed
-            in its own short form.
+            several in a list, as the summary of all; a `CensusResult`, `Dynamics`, `PhaseDiagram` or `Observed`. Anything
+            else is printed in its own short form.
         width: characters of a line; columns for which there is no room are left out and named.
 
     Raises:
@@ -113,6 +115,11 @@ def _(result: PhaseDiagram) -> RenderableType:
     return Group(heading, phase_table(result), *map(Text, phase_lines(result)))
 
 
+@render.register
+def _(result: Observed) -> RenderableType:
+    return observed_table(result)
+
+
 def plot(result: Any, path: str | Path, **options: Any) -> Path:
     """Draw a result to a file and return its path.
 
@@ -121,17 +128,18 @@ def plot(result: Any, path: str | Path, **options: Any) -> Path:
     Args:
         result: a `PhaseDiagram` (order parameters over the grid, predicted and located boundaries), `Dynamics` (observed and
             predicted curves), `SweepResult` (measures over one hyperparameter or two), `CensusResult` (loss against index, and
-            spectra), a `Verdict` or a list of them (residual over tolerance of every claim and control).
+            spectra), `Observed` (networks beside their controls), a `Verdict` or a list of them (residual over tolerance of
+            every claim and control).
         path: a file name that ends in .pdf, .svg or .png.
         options: `measures` of a sweep, a tuple of names; `title` and `flows` of a census.
 
     Raises:
         ValueError: a result that has no figure, a file name with another ending, or in a folder that does not exist.
 
-    >>> plot(3.0, "figure.pdf")
+    >>> plot(3.0, "figure.pdf")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    ValueError: result: nothing is drawn of float; expected a CensusResult, Dynamics, PhaseDiagram, SweepResult or Verdict
+    ValueError: result: nothing is drawn of float; expected a CensusResult, Dynamics, Observed, ...
     """
     if Path(path).suffix not in SUFFIXES:
         raise ValueError(f"path: expected a file name that ends in {', '.join(SUFFIXES)}, got {str(path)!r}")
@@ -143,8 +151,8 @@ def plot(result: Any, path: str | Path, **options: Any) -> Path:
 def _drawn(result: Any, path: Path) -> Path:
     """The file of a result's figure."""
     raise ValueError(
-        f"result: nothing is drawn of {type(result).__name__}; expected a CensusResult, Dynamics, PhaseDiagram, SweepResult "
-        "or Verdict"
+        f"result: nothing is drawn of {type(result).__name__}; expected a CensusResult, Dynamics, Observed, PhaseDiagram, "
+        "SweepResult or Verdict"
     )
 
 
@@ -166,6 +174,11 @@ def _(result: SweepResult, path: Path, measures: tuple[str, ...] | None = None) 
 @_drawn.register
 def _(result: CensusResult, path: Path, title: str = "", flows: Sequence[Any] = ()) -> Path:
     return census_figure(result, path, title, flows)
+
+
+@_drawn.register
+def _(result: Observed, path: Path) -> Path:
+    return observed_figure(result, path)
 
 
 @_drawn.register

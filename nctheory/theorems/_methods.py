@@ -175,6 +175,7 @@ def _entries(problem: Problem, ensemble: Ensemble, claim: Claim, observed: dict[
     """The number of entries of what a claim is differentiated as."""
     if claim.changes_with is claim.observer:
         return int(np.prod(observed[claim].shape[1:]))
+    assert claim.changes_with is not None
     point = jax.tree.map(lambda x: x[0], ensemble.params)
     return int(np.prod(jax.eval_shape(claim.changes_with, problem, point).shape))
 

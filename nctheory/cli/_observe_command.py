@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from nctheory.networks import Observation, Observed
 
 SUFFIXES = (".png", ".svg", ".pdf")
-MINUTES = 1.5
-"""What an observation takes in full, on average, on one core (measured: 9.3 CPU minutes for seven)."""
+MINUTES = 1.7
+"""What an observation takes in full, on average, on one core (measured: 12 CPU minutes for seven)."""
 
 
 def observe_command(args: argparse.Namespace) -> int:

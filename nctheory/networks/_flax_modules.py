@@ -1,4 +1,4 @@
-"""The flax modules behind `ConvNet`, `ResidualMLP` and `Transformer`; imported where one is made."""
+"""The flax modules behind `ConvNet`, `ResidualMLP` and `Transformer`, their forms; imported where one is made."""
 
 from typing import Any
 
@@ -6,13 +6,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from nctheory.networks._models import ConvNet, ResidualMLP, Transformer
-
 
 class ConvModule(nnx.Module):
     """Convolutions, the mean over positions, linear layers."""
 
-    def __init__(self, form: ConvNet, rngs: Any) -> None:
+    def __init__(self, form: Any, rngs: Any) -> None:
         self.image = form.image
         depth = form.image[2] if len(form.image) == 3 else 1
         before = (depth, *form.channels[:-1])
@@ -45,7 +43,7 @@ class ConvModule(nnx.Module):
 class ResidualBlock(nnx.Module):
     """h + W_2 relu(W_1 norm(h))."""
 
-    def __init__(self, form: ResidualMLP, rngs: Any) -> None:
+    def __init__(self, form: Any, rngs: Any) -> None:
         self.norm = nnx.LayerNorm(form.width, rngs=rngs) if form.normalised else None
         self.up = nnx.Linear(
             form.width, form.width, use_bias=form.bias, rngs=rngs, kernel_init=nnx.initializers.he_normal()
@@ -61,7 +59,7 @@ class ResidualBlock(nnx.Module):
 class ResidualModule(nnx.Module):
     """A linear map, residual blocks, a head."""
 
-    def __init__(self, form: ResidualMLP, rngs: Any) -> None:
+    def __init__(self, form: Any, rngs: Any) -> None:
         self.embedding = nnx.Linear(form.features, form.width, use_bias=form.bias, rngs=rngs)
         self.blocks = nnx.List(ResidualBlock(form, rngs) for _ in range(form.blocks))
         self.head = nnx.Linear(form.width, form.classes, use_bias=form.bias, rngs=rngs)
@@ -84,7 +82,7 @@ def attention(query: Array, key: Array, value: Array, **options: Any) -> Array:
 class TransformerBlock(nnx.Module):
     """Attention and a two-layer network, each beside the identity and behind a norm."""
 
-    def __init__(self, form: Transformer, rngs: Any) -> None:
+    def __init__(self, form: Any, rngs: Any) -> None:
         self.norm, self.second = (nnx.LayerNorm(form.width, rngs=rngs) for _ in range(2))
         weighted: Any = attention
         self.attention = nnx.MultiHeadAttention(form.heads, form.width, decode=False, attention_fn=weighted, rngs=rngs)
@@ -100,7 +98,7 @@ class TransformerBlock(nnx.Module):
 class TransformerModule(nnx.Module):
     """Vectors or tokens, learned positions, blocks, the mean over positions, a head."""
 
-    def __init__(self, form: Transformer, rngs: Any) -> None:
+    def __init__(self, form: Any, rngs: Any) -> None:
         self.vocabulary = form.vocabulary
         self.embedding = nnx.Linear(form.vocabulary or form.features, form.width, rngs=rngs)
         self.positions = nnx.Param(0.1 * rngs.params.normal((form.length, form.width)))

@@ -5,10 +5,12 @@ import warnings
 from typing import Any
 
 import cvxpy as cp
+import jax
 import numpy as np
 import pytest
 
 import nctheory as nct
+from nctheory import networks
 from nctheory.networks import peeled_gap
 
 COUNTS = (6, 4, 2)
@@ -119,3 +121,37 @@ def test_wrong_input_is_named(rng):
         arguments = {"features": features, "labels": labels, "weights": weights, "loss": "mse", "weight_decay": 0.1}
         with pytest.raises(ValueError, match=message):
             peeled_gap(**{**arguments, **change})
+
+
+@pytest.mark.slow
+def test_the_distance_of_every_seed_is_that_of_its_exported_head():
+    mixture = networks.gaussian_mixture(counts=(6, 4), dim=3, spread=0.2)
+    network = networks.network_on(mixture, (5, 4), weight_decay=(1e-3, 1e-3, 2e-2), bias=True)
+    trained = networks.train(network, seeds=3, steps=60, checkpoints=(5,))
+    point = jax.tree.map(lambda x: x[2], trained.at(5).params)
+    features = np.asarray(network.layers(point)[-2]).T
+    alone = networks.peeled_gap(
+        features, mixture.labels, point.weights[-1], point.biases[-1], loss="mse", weight_decay=2e-2, bias_decay=2e-2
+    )
+    assert networks.peeled_gaps(trained.at(5))[2] == alone
+    lost = trained._replace(value=np.array([1.0, np.nan, 1.0]))
+    found = networks.peeled_gaps(lost)
+    assert np.isnan(found[1].gap)
+    assert found[1].reason == "training did not stay finite"
+    assert np.isfinite(found[0].gap)
+    with pytest.raises(ValueError, match="trained: expected a seed whose training stayed finite"):
+        networks.peeled_gaps(trained._replace(value=np.full(3, np.nan)))
+    undecayed = networks.train(networks.network_on(mixture, (5,), weight_decay=0.0), seeds=1, steps=20)
+    alone = networks.peeled_gaps(undecayed)[0]
+    assert np.isnan(alone.gap)
+    assert 0 < alone.efficiency <= 1
+
+
+def test_distances_are_of_labels_and_of_linear_heads():
+    soft = np.array([[0.5, 1.0], [0.5, 0.0]])
+    network = networks.feed_forward(
+        widths=(2, 3, 2), inputs=np.eye(2), targets=soft, loss="cross_entropy", weight_decay=1e-2
+    )
+    trained = networks.train(network, seeds=1, steps=2)
+    with pytest.raises(ValueError, match="trained: expected targets of one label a sample, got others"):
+        networks.peeled_gaps(trained)

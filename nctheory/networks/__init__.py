@@ -24,6 +24,7 @@ from nctheory.networks._feed_forward import (
     network_on,
 )
 from nctheory.networks._fine_tune import FineTuning, fine_tune
+from nctheory.networks._head_gaps import peeled_gaps
 from nctheory.networks._loop import Seen
 from nctheory.networks._measure import error_on, layer_metrics
 from nctheory.networks._models import MODELS, ConvNet, ResidualMLP, Transformer, model_for
@@ -111,6 +112,7 @@ __all__ = [
     "observations",
     "observe",
     "peeled_gap",
+    "peeled_gaps",
     "polish",
     "read_idx",
     "register_observation",

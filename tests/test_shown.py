@@ -16,7 +16,7 @@ from nctheory.theorems import claims
 
 ROOMS = [room for name in nct.__all__ if inspect.ismodule(room := getattr(nct, name))]
 WRITTEN = {
-    "Axis", "Boundary", "Case", "Census", "Check", "Claim", "Control", "ControlGroup", "Equality", "GlobalValue",
+    "Axis", "Boundary", "Case", "Census", "Check", "Claim", "Control", "ConvNet", "ControlGroup", "Equality", "GlobalValue",
     "Hypothesis", "Index", "Integrate", "Limit", "Loop", "LowerBound", "MemberOf", "Observation", "Options", "Order",
     "Panel", "PathClaim", "PointClaim", "Run", "Scales", "Solve", "Source", "Statistic", "Threshold", "Train",
     "Trajectory", "TrajectorySpec", "Trial", "UpperBound", "VerifyOptions",
@@ -46,6 +46,8 @@ def filled(kind, size) -> Any:
     if kind is nct.SweepResult:
         parts = ("status", "value", "gap_rounding", "lower_bound")
         values["arrays"] = {name: np.zeros((3, size), np.int8 if name == "status" else float) for name in parts}
+    if kind is nct.networks.Transfer:
+        values["shots"] = ()  # for each of which there is a sentence
     if kind is nct.PhaseDiagram:
         values |= {"located": (), "loop": None}  # of which its outcome is made
     if kind is nct.networks.Observed:

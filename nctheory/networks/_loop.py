@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import Array, fast_compile, map_in_blocks
+from nctheory.engine import Array, fast_compile, map_in_blocks, shown
 from nctheory.measures import within_class_variability
 from nctheory.networks._network import Network
 from nctheory.networks._optimisers import Rule, update
@@ -39,6 +39,7 @@ class State(NamedTuple):
     step: np.ndarray
 
 
+@shown()
 class Seen(NamedTuple):
     """What a network is at one point, each an array over seeds."""
 

@@ -62,6 +62,7 @@ class TrainedNetworks(NamedTuple):
         return summarise(self.network, self.seeds, self.passed[step], step)
 
 
+@shown()
 class Progress(NamedTuple):
     """How far a training is: what all seeds are after a number of `steps` of `last`."""
 

@@ -18,8 +18,8 @@ ROOMS = [room for name in nct.__all__ if inspect.ismodule(room := getattr(nct, n
 WRITTEN = {
     "Axis", "Boundary", "Case", "Census", "Check", "Claim", "Control", "ConvNet", "ControlGroup", "Equality", "GlobalValue",
     "Hypothesis", "Index", "Integrate", "Limit", "Loop", "LowerBound", "MemberOf", "Observation", "Options", "Order",
-    "Panel", "PathClaim", "PointClaim", "Run", "Scales", "Solve", "Source", "Statistic", "Threshold", "Train",
-    "Trajectory", "TrajectorySpec", "Trial", "UpperBound", "VerifyOptions",
+    "Panel", "PathClaim", "PointClaim", "ResidualMLP", "Run", "Scales", "Solve", "Source", "Statistic", "Threshold", "Train",
+    "Trajectory", "TrajectorySpec", "Transformer", "Trial", "UpperBound", "VerifyOptions",
 }  # fmt: skip
 """Classes of what users write themselves, and options; all others are results."""
 

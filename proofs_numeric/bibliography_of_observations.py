@@ -37,17 +37,6 @@ RANGAMANI_2023 = nct.Source(
 }""",
 )
 
-GALANTI_2022 = nct.Source(
-    citation="Galanti, Gyorgy, Hutter: On the Role of Neural Collapse in Transfer Learning, ICLR 2022.",
-    number="number unchecked",
-    bibtex="""@inproceedings{galanti2022role,
-  title={On the Role of Neural Collapse in Transfer Learning},
-  author={Galanti, Tomer and Gy{\\"o}rgy, Andr{\\'a}s and Hutter, Marcus},
-  booktitle={International Conference on Learning Representations},
-  year={2022}
-}""",
-)
-
 HUH_2023 = nct.Source(
     citation="Huh, Mobahi, Zhang, Cheung, Agrawal, Isola: The Low-Rank Simplicity Bias in Deep Networks, TMLR 2023.",
     number="number unchecked",

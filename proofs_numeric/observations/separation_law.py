@@ -29,7 +29,8 @@ Controls:
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.bibliography_of_observations import GALANTI_2022, HE_2023
+from proofs_numeric.bibliography_of_generalisation import GALANTI_2022
+from proofs_numeric.bibliography_of_observations import HE_2023
 from proofs_numeric.observations.shared import PERMUTED_LABELS, RANDOM_FEATURES, digits, layers
 
 LEVEL = 0.05

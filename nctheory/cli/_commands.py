@@ -52,6 +52,18 @@ def output_folder(name: str) -> Path:
     return Path(name)
 
 
+def check_json_file(name: str | None) -> None:
+    """Misuse, before any computation, where the file of `--json` cannot be written."""
+    if name is None:
+        return
+    if Path(name).is_dir():
+        raise Misuse(f"--json: {name} is a folder; expected a file name")
+    try:
+        check_writable(Path(name).absolute().parent)
+    except OSError as error:
+        raise Misuse(f"--json: cannot write {name}: {error.strerror or error}") from error
+
+
 def report_console() -> "Console":
     """Where tables are printed: as wide as the terminal or as COLUMNS says, and elsewhere as the summary needs."""
     from rich.console import Console

@@ -6,15 +6,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nctheory.cli._commands import output_folder, report_console
+from nctheory.cli._commands import check_json_file, output_folder, report_console
 from nctheory.cli._outputs import Outputs
-from nctheory.cli._train_command import installed
-from nctheory.engine import Misuse, check_writable, configure, wrong_arguments
+from nctheory.cli._train_command import SUFFIXES, installed
+from nctheory.engine import Misuse, configure, wrong_arguments
 
 if TYPE_CHECKING:
     from nctheory.networks import Observation, Observed
 
-SUFFIXES = (".png", ".svg", ".pdf")
 MINUTES = 1.7
 """What an observation takes in full, on average, on one core (measured: 12 CPU minutes for seven)."""
 
@@ -30,8 +29,7 @@ def observe_command(args: argparse.Namespace) -> int:
     if args.quick and args.seeds is not None:
         raise Misuse("--quick: expected no --seeds with it, because it takes an eighth of the seeds that were fixed")
     folder = None if args.out is None else output_folder(args.out)
-    if args.json is not None:
-        _check_file(Path(args.json))
+    check_json_file(args.json)
     configure()
     chosen = _chosen(args.observations)
     if len(chosen) > 1 and not args.quick and args.seeds is None:
@@ -73,16 +71,6 @@ def _chosen(names: list[str]) -> "list[Observation]":
             else:
                 chosen.append(find_observation(name))
     return chosen
-
-
-def _check_file(file: Path) -> None:
-    """Fail before any computation when the file cannot be written."""
-    if file.is_dir():
-        raise Misuse(f"--json: {file} is a folder; expected a file name")
-    try:
-        check_writable(file.absolute().parent)
-    except OSError as error:
-        raise Misuse(f"--json: cannot write {file}: {error.strerror or error}") from error
 
 
 def _write(observation: "Observation", observed: "Observed", folder: Path, outputs: Outputs) -> None:

@@ -28,10 +28,8 @@ def transfer_command(args: argparse.Namespace) -> int:
             source, args.hidden, loss=args.loss, weight_decay=args.decay, activation=args.activation, linear=args.linear,
             bias=args.bias,
         )  # fmt: skip
-        widths = "-".join(map(str, network.widths))
-        print(
-            f"{args.seeds} networks {widths} on {len(source.labels)} samples of {data.name}, classes {_names(args.source)}"
-        )
+        learned = f"{len(source.labels)} samples of {data.name}, classes {_names(args.source)}"
+        print(f"{args.seeds} networks {network.described} on {learned}")
         both = sorted(set(args.source) & set(args.target))
         print(
             f"target: {len(target.labels)} samples for training and {len(target.test_labels)} for test of classes "

@@ -8,9 +8,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nctheory.cli._commands import exit_status, output_folder, report_console, say_file, selected_theorems
+from nctheory.cli._commands import (
+    check_json_file,
+    exit_status,
+    output_folder,
+    report_console,
+    say_file,
+    selected_theorems,
+)
 from nctheory.cli._outputs import Outputs
-from nctheory.engine import Misuse, check_writable, configure, wrong_arguments
+from nctheory.engine import Misuse, configure, wrong_arguments
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -174,11 +181,4 @@ def _outputs(args: argparse.Namespace) -> None:
     """Fail before any computation when an output cannot be written."""
     if args.out is not None:
         output_folder(args.out)
-    if args.json is not None:
-        file = Path(args.json)
-        if file.is_dir():
-            raise Misuse(f"--json: {file} is a folder; expected a file name")
-        try:
-            check_writable(file.absolute().parent)
-        except OSError as error:
-            raise Misuse(f"--json: cannot write {file}: {error.strerror or error}") from error
+    check_json_file(args.json)

@@ -130,6 +130,10 @@ def module_on(
         raise ValueError("data: expected one label a sample, got tags")
     if not callable(make):
         raise ValueError(f"make: expected a function of flax.nnx.Rngs, got {make!r}")
+    try:
+        hash(make)
+    except TypeError:
+        raise ValueError(f"make: expected what can be hashed, as a frozen dataclass, got {make!r}") from None
     if not (np.isfinite(weight_decay) and weight_decay >= 0):
         raise ValueError(f"weight_decay: expected a finite number of at least 0, got {weight_decay!r}")
     resolved = as_loss(loss)

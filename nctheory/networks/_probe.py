@@ -1,12 +1,13 @@
 """Few-shot samples, and linear probes of the features of layers in closed form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nctheory.engine import shown, untraced, whole_number
 from nctheory.measures import as_numpy, read_labels
+from nctheory.networks._network import Network
 
 STRENGTHS = 10.0 ** np.arange(1.0, -6.5, -0.5)
 """The strengths among which leaving one out decides, from the strongest: of several that are as good the first is taken. At
@@ -144,12 +145,6 @@ def _ridge(
     return weights, middle - centre @ weights, float(kept[best]), float(errors[best])
 
 
-def layer_outputs(network: Any, point: Any, inputs: Any) -> list[np.ndarray]:
+def layer_outputs(network: Network, point: Any, inputs: np.ndarray) -> list[np.ndarray]:
     """The inputs and the features of every layer below the head, each N x d with one row a sample."""
-    flat = inputs.reshape(len(inputs), -1)
-    return [np.asarray(layer).T for layer in network.layers_of(point, flat.T)[:-1]]
-
-
-def names_of(features: Sequence[Any]) -> tuple[str, ...]:
-    """The names of as many layers, the inputs first."""
-    return ("inputs", *(f"layer {i}" for i in range(1, len(features))))
+    return [np.asarray(layer).T for layer in network.layers_of(point, network.read_inputs(inputs))[:-1]]

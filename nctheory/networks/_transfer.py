@@ -10,7 +10,7 @@ from nctheory.engine import float64, shown, untraced, whole_number
 from nctheory.measures import Moments, ReadOut, nc_metrics
 from nctheory.networks._data import Data
 from nctheory.networks._fine_tune import checked_network, finite_points
-from nctheory.networks._probe import few_shots, layer_outputs, linear_probe, names_of
+from nctheory.networks._probe import few_shots, layer_outputs, linear_probe
 from nctheory.networks._ranks import RankCorrelations, rank_correlations
 from nctheory.networks._train import TrainedNetworks
 
@@ -145,7 +145,7 @@ def transfer(
                 )
     probes = errors[:, :, 0].swapaxes(1, 2)
     return Transfer(
-        trained.seeds, names_of(range(network.depth)), wanted, *(_collapse(collapse[:, :, side]) for side in range(2)),
+        trained.seeds, network.layer_names, wanted, *(_collapse(collapse[:, :, side]) for side in range(2)),
         probe_error=probes, nearest_mean_error=errors[:, :, 1].swapaxes(1, 2),
         against_inputs=_against_inputs(probes[trained.finite]), shared=_shared(source, target),
         correlations=rank_correlations(collapse, errors.mean(axis=-1)),

@@ -89,6 +89,8 @@ class _Location:
         slack = self.slack(*((low, high) if side == 0 else (high, low)))
         if not np.isfinite(slack):
             return self.failed(low, f"the order next to it is nowhere twice its level, {ORDER_LEVEL:g}")
+        if slack > THRESHOLD_WIDTH:
+            reason = f"the order next to it is small against its level, {ORDER_LEVEL:g}"
         low, high = (low - slack, high) if side == 0 else (low, high + slack)
         return Bracket(float(np.exp(low)), float(np.exp(high)), self.solves, reason)
 

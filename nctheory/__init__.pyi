@@ -4,6 +4,7 @@ from . import (
     certificates,
     closed_form,
     engine,
+    falsification,
     flow,
     generalisation,
     landscape,
@@ -19,6 +20,7 @@ from . import (
 from ._version import __version__
 from .certificates import Bound, certify, hessian_report
 from .closed_form import Minimum, NoClosedForm, global_minimum
+from .falsification import falsify
 from .flow import Ensemble, Status, gradient_descent, gradient_flow, solve, solve_from, solve_many, starts
 from .landscape import CensusResult, census
 from .measures import Moments, NCMetrics, nc_metrics
@@ -27,6 +29,7 @@ from .problems import (
     Loss,
     Problem,
     deep_linear,
+    deep_nonlinear,
     layer_peeled,
     multi_label_features,
     support_vector_features,
@@ -100,8 +103,11 @@ __all__ = [
     "citation",
     "closed_form",
     "deep_linear",
+    "deep_nonlinear",
     "dynamics",
     "engine",
+    "falsification",
+    "falsify",
     "flow",
     "generalisation",
     "global_minimum",

@@ -13,8 +13,12 @@ TOUR = (
     "mlab-pal",
     "conservation",
     "network-balance",
+    "sk-spherical-aging",
+    "relu-rank2",
     "task-orthogonality",
     "ufm-mse-bias-imbalanced",
     "nrc",
+    "relu-correlation",
+    "ln-balanced",
 )
 """One theorem of each chapter, what takes least time first: those that `nctheory tour` verifies."""

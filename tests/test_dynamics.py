@@ -22,9 +22,11 @@ PATHS = (
     "han-central-path",
     "ji-ce-gf",
     "local-linear-rate",
+    "min-zhu-vidal",
     "mixon-mse-gf",
     "saxe-2layer",
     "saxe-deep",
+    "sk-spherical-aging",
     "wang-layerwise",
     "yaras-parsimony",
 )

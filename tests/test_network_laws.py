@@ -126,7 +126,7 @@ def test_a_linear_network_is_a_chain():
         ({"labels": LABELS + 1}, "labels: expected 0 to 2"),
         ({"labels": None, "targets": np.zeros((2, 7))}, "targets: expected finite numbers, K x N = 3 x 7"),
         ({"loss": "hinge"}, "loss: expected"),
-        ({"activation": "softplus"}, "activation: expected one of gelu, identity, leaky_relu, relu, tanh"),
+        ({"activation": "softplus"}, "activation: expected one of absolute, gelu, identity, leaky_relu, relu, tanh"),
         ({"linear": 0}, "linear: expected a whole number of at least 1"),
         ({"linear": 4}, "linear: expected a whole number from 1 to the 3 layers"),
         ({"bias": "False"}, "bias: expected True or False"),

@@ -41,6 +41,8 @@ def test_plain_text_holds_no_latex(identifier):
             "sup",
             "log",
             "cos",
+            "sin",
+            "arcsin",
             "det",
             "in",
             "sum",

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")))
 SMALLER = {
     "README.md": {"seeds=1024": "seeds=64", "seeds=64).outcome": "seeds=8).outcome"},
+    "docs/falsify.md": {},
     "docs/measures.md": {},
     "docs/networks.md": {"steps=500": "steps=200"},
     "docs/paths.md": {"nct.starts(problem, 256)": "nct.starts(problem, 2)", "[10, 1000]": "[10, 20]", "1024": "4"},
@@ -23,6 +24,7 @@ SMALLER = {
         "seeds=16": "seeds=2",
         "seeds=1_000_000": "seeds=8",
     },
+    "docs/spheres.md": {"seeds=64": "seeds=4", "starts=200": "starts=60"},
     "docs/your-own.md": {},
 }
 """What makes the blocks of a page small enough to be run: other numbers of seeds, starts and cells."""
@@ -94,6 +96,14 @@ def test_paths(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_searching_for_a_counterexample(capsys):
+    search = run("docs/falsify.md")["search"]
+    assert search.outcome == "refuted"
+    assert search.found.value < search.found.predicted
+    assert capsys.readouterr().out.startswith("relu-collapse: refuted\n  claim 'value' fails at K=3, L=4")
+
+
+@pytest.mark.slow
 def test_a_landscape():
     assert run("docs/performance.md")["flows"]
 
@@ -105,6 +115,13 @@ def test_phase_diagrams_and_sweeps(tmp_path, monkeypatch):
     assert space["found"].converged.all()
     assert space["data"].sizes == {"decay": 2, "ratio": 2, "seed": 2}
     assert {file.name for file in tmp_path.iterdir()} == {"diagram.pdf", "run", "sweep.png"}
+
+
+@pytest.mark.slow
+def test_the_page_about_spheres():
+    space = run("docs/spheres.md")
+    assert min(space["shares"][:4]) == 1.0  # of vectors in the orthant some end at zeros of the parametrisation
+    assert space["table"][:2] == [(0, 24), (1, 8)]
 
 
 @pytest.mark.slow

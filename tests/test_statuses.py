@@ -79,12 +79,13 @@ def test_ends_that_look_alike_are_told_apart(name):
 
 
 @pytest.mark.slow
-def test_a_deep_relu_model_says_that_it_is_not_smooth():
-    found = nct.solve(DeepReLU(), 16, light=True)
-    counts = found.counts()
-    assert counts["kink"] + counts["converged"] == 16
-    assert counts["kink"] >= 4
-    assert "smooth the kink" in str(found.caveat)
+def test_a_deep_relu_model_ends_at_stationary_points():
+    found = nct.solve(DeepReLU(), 64)
+    assert found.converged.mean() >= 0.95, found.caveat
+    assert found.counts()["kink"] + found.counts()["converged"] == 64
+    # The flow of the problem as it is stops at its kinks.
+    stopped = nct.solve(DeepReLU(), 8, method="flow", budget=20_000)
+    assert not stopped.converged.all()
 
 
 @pytest.mark.slow

@@ -271,7 +271,7 @@ def test_dask_workers_one_of_them_killed(tmp_path, tmp_path_factory, monkeypatch
     distributed = pytest.importorskip("distributed")
     axes, killed = {"decay": [0.02, 0.03, 0.05, 0.1, 0.2, 0.3], "many": [2, 4]}, []
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
 

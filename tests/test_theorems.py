@@ -22,6 +22,7 @@ CHAPTERS = (
     "nrc",
     "conservation",
     "kawaguchi",
+    "relu-correlation",
 )
 """One of each kind of problem, certificate and search; the README's first command takes them all."""
 SAMPLED = ("deep-ce-best", "gk-deep-ce-linear", "laurent-vonbrecht")

@@ -98,6 +98,7 @@ TRACED = {
     "decay_strength": lambda x: nct.closed_form.decay_strength(model(x, "cross_entropy")),
     "deep_collapse": lambda x: nct.closed_form.deep_collapse(deep(x, "cross_entropy")),
     "deep_linear": deep,
+    "deep_nonlinear": lambda x: nct.deep_nonlinear(widths=(3, 3, 2), counts=(2, 2), loss="mse", weight_decay=(x,) * 3),
     "deep_mse_minimum": lambda x: nct.closed_form.deep_mse_minimum(deep(x)),
     "distance_to_frame": lambda x: nct.measures.distance_to_frame(FEATURES[:, :3] * x + 1, np.eye(3)),
     "distance_to_simplex_etf": lambda x: nct.measures.distance_to_simplex_etf(FEATURES * x + FEATURES**2, LABELS, 3),
@@ -203,7 +204,7 @@ UNTRACED = {
 }
 
 
-RESULTS_ONLY = {"compare", "saddle_connections", "dynamics", "phase_diagram", "verify"}
+RESULTS_ONLY = {"compare", "saddle_connections", "dynamics", "phase_diagram", "verify", "falsify"}
 """Untraced too: they take identifiers or results, which hold no traced numbers."""
 
 

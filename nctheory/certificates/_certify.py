@@ -7,24 +7,35 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nctheory.certificates._activated import linear_chain, missing_activated, rounded_activated_bound
 from nctheory.certificates._bound import GAP_LEVEL, Bound, gap_closed
-from nctheory.certificates._caveats import bound_by_profile, bound_caveat, missing_certificate
-from nctheory.certificates._convexity import assumed_convexity
-from nctheory.certificates._duality import duality_bound, rounded_duality_bound
-from nctheory.certificates._profile import rounded_profile_bound
-from nctheory.certificates._separable import rounded_separable_bound
-from nctheory.certificates._tangents import rounded_tangent_bound
+from nctheory.certificates._caveats import bound_caveat, missing_certificate
+from nctheory.certificates._chain_bound import by_tangents, rounded_chain_bound
+from nctheory.certificates._convexity import assumed_convexity, doubtful_convexity
+from nctheory.certificates._delsarte import problem_bound
+from nctheory.certificates._duality import duality_bound
+from nctheory.certificates._elliptope import (
+    assumed_energy,
+    doubtful_energy,
+    missing_energy_bound,
+    rank_caveat,
+    spherical_features_bound,
+    unit_vectors_bound,
+)
+from nctheory.certificates._two_layers import two_layer_numbers
 from nctheory.engine import Array, Scalar, fast_compile, float64, in_few_lengths, map_in_blocks, untraced, usual_block
 from nctheory.problems import (
     DeepLinear,
+    DeepNonlinear,
     Family,
     NoCertificate,
     Params,
     Problem,
     ProblemSum,
+    SphericalFeatures,
+    UnitVectors,
     as_family,
     check_points,
-    is_loss,
     rounding,
     size,
 )
@@ -58,7 +69,22 @@ def lower_bound(problem: Problem, params: Params) -> Scalar:
 
 @lower_bound.register
 def _(problem: DeepLinear, params: Params) -> Scalar:
-    return _rounded_bound(problem, params)[0]
+    return rounded_chain_bound(problem, params)[0]
+
+
+@lower_bound.register
+def _(problem: DeepNonlinear, params: Params) -> Scalar:
+    return rounded_activated_bound(problem, params)[0]
+
+
+@lower_bound.register
+def _(problem: UnitVectors, params: Params) -> Scalar:
+    return unit_vectors_bound(problem, params)[0]
+
+
+@lower_bound.register
+def _(problem: SphericalFeatures, params: Params) -> Scalar:
+    return spherical_features_bound(problem, params)[0]
 
 
 @lower_bound.register
@@ -66,33 +92,16 @@ def _(problem: ProblemSum, params: Params) -> Scalar:
     return jnp.sum(jax.vmap(lower_bound)(problem.members, params))
 
 
-def _rounded_bound(problem: DeepLinear, params: Params) -> tuple[Scalar, Scalar]:
-    """The best bound of a chain, and the rounding error that was subtracted from it."""
-    reason = missing_certificate(problem)
-    if reason is not None:
-        raise NoCertificate(reason)
-    if bound_by_profile(problem):
-        return rounded_profile_bound(problem)
-    # At most two factors: duality, or tangents where no conjugate is known. Squared error: the separable bound, at any depth.
-    bounds = []
-    if problem.factors <= 2:
-        bounds.append((rounded_tangent_bound if _by_tangents(problem) else rounded_duality_bound)(problem, params))
-    if is_loss(problem.loss, "mse"):
-        bounds.append(rounded_separable_bound(problem))
-    lower, error = (jnp.stack(column) for column in zip(*bounds, strict=True))
-    best = jnp.argmax(lower)
-    return lower[best], error[best]
-
-
-def _by_tangents(problem: DeepLinear) -> bool:
-    """Whether the bound is made of the loss's value and gradient alone."""
-    return not problem.loss.has_conjugate and not problem.loss.has_profile
-
-
 def _bound_with_rounding(problem: Problem, params: Params) -> tuple[Scalar, Scalar]:
     """`lower_bound`, and its rounding error where that is known; a bound of a user's own is taken as it is."""
     if isinstance(problem, DeepLinear) and _is_ours(problem):
-        return _rounded_bound(problem, params)
+        return rounded_chain_bound(problem, params)
+    if isinstance(problem, DeepNonlinear) and _is_ours(problem):
+        return rounded_activated_bound(problem, params)
+    if isinstance(problem, UnitVectors) and _is_ours(problem):
+        return unit_vectors_bound(problem, params)
+    if isinstance(problem, SphericalFeatures) and _is_ours(problem):
+        return spherical_features_bound(problem, params)
     if isinstance(problem, ProblemSum):
         lower, error = jax.vmap(_bound_with_rounding)(problem.members, params)
         return jnp.sum(lower), jnp.sum(error)
@@ -123,7 +132,10 @@ def _bounds(family: Family, points: tuple[Array, Params]) -> tuple[Array, ...]:
         terms = jnp.maximum(terms, jnp.where((lower <= 0.0) & jnp.isfinite(at_origin), at_origin, 0.0))
         return lower, problem.objective(point), terms, error
 
-    return map_in_blocks(one, points, usual_block(POINT_COPIES * size(family.template)))
+    numbers = POINT_COPIES * size(family.template)
+    if isinstance(family.template, DeepNonlinear):
+        numbers = max(numbers, two_layer_numbers(family.template))
+    return map_in_blocks(one, points, usual_block(numbers))
 
 
 @untraced("for many members there is `certify_many`")
@@ -133,10 +145,13 @@ def certify(problem: Problem, params: Params) -> Bound:
 
     `params` has a leading seeds axis on every leaf. The bound uses no theorem's formula: two-factor chains with a
     convex loss get the dual of the nuclear-norm program (any counts, any bias), squared-error chains of any depth the
-    separable scalar bound. A user's own loss needs no conjugate; that it is convex is tested and not proved, which
-    `assumes` says. It holds at **any** point, converged or not, zero or huge; at a global minimiser the
-    gap closes, unless `reason` says otherwise; it is not None wherever a gap is open. Where nothing is known (three or more
-    factors with cross-entropy, say) `valid` is False, `lower_bound` is -inf and `reason` says why.
+    separable scalar bound, two classes behind ReLUs that of the linear chain, features behind a ReLU a tighter dual, networks
+    of two layers on given inputs of one or two dimensions that of a convex program, and unit vectors and features of fixed
+    length an eigenvalue (that of the semidefinite program over their Gram matrix), or, of codes under an exponential energy,
+    that of a linear program in Gegenbauer polynomials where it is larger. A user's own loss needs no conjugate; that
+    it is convex is tested and not proved, which `assumes` says. It holds at **any** point, converged or not, zero or huge;
+    at a global minimiser the gap closes, unless `reason` says otherwise; it is not None wherever a gap is open. Where nothing
+    is known (three or more factors with cross-entropy, say) `valid` is False, `lower_bound` is -inf and `reason` says why.
 
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
@@ -189,33 +204,66 @@ def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, p
     except NoCertificate as missing:
         minus = np.full(len(contexts), -np.inf)
         return Bound(minus, -minus, np.zeros(len(contexts), bool), str(missing), np.full(len(contexts), np.nan))
+    lower, error = _or_of_the_problem(members, lower, error)
     lower = np.where(
         np.repeat([reason is not None for reason in without], len(contexts) // len(members)), -np.inf, lower
     )
     gap = value - lower
     gap = np.where(np.isnan(gap), np.inf, gap)
     caveat = next((reason for reason in (*without, *map(bound_caveat, members)) if reason is not None), None)
-    parts = [part for part in _members(members[0]) if isinstance(part, DeepLinear) and _is_ours(part)]
-    assumes = next((words for part in parts if (words := assumed_convexity(part)) is not None), None)
-    if assumes is not None and any(_by_tangents(part) and _has_free_direction(part) for part in parts):
+    parts = _chains(members[0])
+    losses = [
+        *parts,
+        *(part for part in _members(members[0]) if isinstance(part, SphericalFeatures) and _is_ours(part)),
+    ]
+    energies = map(assumed_energy, filter(_is_ours, _members(members[0])))
+    told = (*map(assumed_convexity, losses), *energies)
+    assumes = next((words for words in told if words is not None), None)
+    if assumes is not None and any(by_tangents(part) and _has_free_direction(part) for part in parts):
         assumes += (
             "; what a free bias or a zero decay leaves of the dual's conditions is estimated, by Newton's decrement"
         )
     bound = Bound(lower, gap, np.isfinite(lower), caveat, rounding(members[0], terms) + error, assumes)
     if caveat is not None or bound.closed(value).all():
         return bound
-    tangents = next((part.loss.name for part in parts if part.factors <= 2 and _by_tangents(part)), None)
+    narrow = next((words for part in _members(members[0]) if (words := rank_caveat(part)) is not None), None)
+    if narrow is not None:
+        return bound._replace(reason=narrow)
+    tangents = next((part.loss.name for part in parts if part.factors <= 2 and by_tangents(part)), None)
     at_kinks = (
         f" (the bound of {tangents} is by tangents of the loss, which close no gap at a kink)" if tangents else ""
     )
     return bound._replace(reason=OPEN_GAP + at_kinks)
 
 
+def _or_of_the_problem(members: Sequence[Problem], lower: Array, error: Array) -> tuple[np.ndarray, np.ndarray]:
+    """The bounds at the points of members, or where it is larger the one that a member has whatever the point."""
+    own = [problem_bound(member) if _is_ours(member) else None for member in members]
+    lowest = np.repeat([-np.inf if one is None else one.lower_bound for one in own], len(lower) // len(members))
+    rounded = np.repeat([0.0 if one is None else one.rounding for one in own], len(lower) // len(members))
+    better = lowest > np.asarray(lower)
+    return np.where(better, lowest, lower), np.where(better, rounded, error)
+
+
 def _missing(problem: Problem) -> str | None:
     """Why a chain of ours has no certificate; a subclass with a bound of its own is left alone."""
+    if isinstance(problem, DeepNonlinear) and _is_ours(problem):
+        return missing_activated(problem)
+    if isinstance(problem, UnitVectors) and _is_ours(problem):
+        return missing_energy_bound(problem) or doubtful_energy(problem)
+    if isinstance(problem, SphericalFeatures) and _is_ours(problem):
+        return doubtful_convexity(problem)
     return missing_certificate(problem) if isinstance(problem, DeepLinear) and _is_ours(problem) else None
 
 
 def _is_ours(problem: Problem) -> bool:
-    """Whether the bound is that of a chain."""
-    return lower_bound.dispatch(type(problem)) is lower_bound.dispatch(DeepLinear)
+    """Whether the bound is ours, and not one of a user's own kind of these problems."""
+    ours = {lower_bound.dispatch(kind) for kind in (DeepLinear, DeepNonlinear, UnitVectors, SphericalFeatures)}
+    return lower_bound.dispatch(type(problem)) in ours
+
+
+def _chains(problem: Problem) -> list[DeepLinear]:
+    """The linear chains whose bounds a problem's are made of."""
+    ours = [part for part in _members(problem) if _is_ours(part)]
+    chains = [linear_chain(part) if isinstance(part, DeepNonlinear) else part for part in ours]
+    return [part for part in chains if isinstance(part, DeepLinear)]

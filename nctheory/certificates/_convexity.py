@@ -7,7 +7,16 @@ import numpy as np
 from nctheory.certificates._fenchel import wrong_conjugate
 from nctheory.certificates._loss_points import loss_at
 from nctheory.engine import EPS, Array, fast_compile, is_traced
-from nctheory.problems import CrossEntropy, DeepLinear, Focal, Loss, MeanSquaredError, PickAllLabel
+from nctheory.problems import (
+    CrossEntropy,
+    DeepLinear,
+    DeepNonlinear,
+    Focal,
+    Loss,
+    MeanSquaredError,
+    PickAllLabel,
+    SphericalFeatures,
+)
 
 OUR_OWN = (MeanSquaredError, CrossEntropy, Focal, PickAllLabel)
 """The losses whose convexity or profile is proved; a subclass is not one of them, because it may override anything."""
@@ -56,7 +65,7 @@ def _along(loss: Loss, centre: Array, step: Array, own: Array, targets: Array) -
     return jax.lax.map(one, (centre, step, own))
 
 
-def doubtful_convexity(problem: DeepLinear) -> str | None:
+def doubtful_convexity(problem: DeepLinear | DeepNonlinear | SphericalFeatures) -> str | None:
     r"""Why duality must not be used with this loss, or None.
 
     Convexity is tested on a fixed sample of segments [a, b] with the targets of the problem, over six sizes of logits, half of
@@ -94,10 +103,14 @@ def doubtful_convexity(problem: DeepLinear) -> str | None:
     return wrong_conjugate(loss, centre, targets) if loss.has_conjugate else None
 
 
-def assumed_convexity(problem: DeepLinear) -> str | None:
+def assumed_convexity(problem: DeepLinear | DeepNonlinear | SphericalFeatures) -> str | None:
     """What a certificate of a user's own loss rests on that is not proved, or None."""
     loss = problem.loss
-    if problem.factors > 2 or type(loss).__module__.startswith("nctheory.") or loss.convex is False:
+    if (
+        (not isinstance(problem, SphericalFeatures) and problem.factors > 2)
+        or type(loss).__module__.startswith("nctheory.")
+        or loss.convex is False
+    ):
         return None
     if loss.has_profile and not loss.has_conjugate:
         return f"that the loss {loss.name} lies above its profile was tested on {SAMPLES} logits, not proved"
@@ -157,7 +170,9 @@ def _sample(problem: DeepLinear) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return centre, step, np.asarray(problem.targets)[:, columns]
 
 
-def _segments(problem: DeepLinear) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _segments(
+    problem: DeepLinear | DeepNonlinear | SphericalFeatures,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The sampled segments: middles and steps, rounds x K x M, a mask of those along the lowest curvature, and targets, K x M.
 
     All columns as they stand where the loss holds data of every one, else at most `SAMPLES` of them.

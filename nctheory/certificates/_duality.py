@@ -1,5 +1,7 @@
 """Weak duality for chains of at most two factors: a lower bound that any point whatever yields."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float
@@ -7,6 +9,8 @@ from jaxtyping import Float
 from nctheory.engine import EPS, Array, Scalar
 from nctheory.problems import ChainParams, DeepLinear, Loss
 
+Norm = Callable[[Float[Array, "K M"]], Scalar]
+"""What the constraint of the dual bounds."""
 SHRINKS = (1.0, 0.5, 0.0)
 """The dual is evaluated at these multiples of the largest feasible scaling; 0 is always feasible and finite."""
 
@@ -35,8 +39,10 @@ def duality_bound(problem: DeepLinear, params: ChainParams) -> Scalar:
     return rounded_duality_bound(problem, params)[0]
 
 
-def rounded_duality_bound(problem: DeepLinear, params: ChainParams) -> tuple[Scalar, Scalar]:
-    """`duality_bound`, and the rounding error that was subtracted from it."""
+def rounded_duality_bound(problem: DeepLinear, params: ChainParams, norm: Norm | None = None) -> tuple[Scalar, Scalar]:
+    """`duality_bound`, and the rounding error that was subtracted from it; `norm` takes the place of the spectral norm in the
+    constraint of two factors."""
+    norm = spectral_norm if norm is None else norm
     # Two dual directions: the loss gradient at the point, and the aligned point made of it and of the product.
     loss, q = problem.loss, jnp.asarray(problem.column_weight)
     plain = loss.gradient(problem.logits(params), problem.targets)
@@ -49,7 +55,7 @@ def rounded_duality_bound(problem: DeepLinear, params: ChainParams) -> tuple[Sca
         directions.append(aligned_dual(problem, product, plain))
     if problem.bias_decay is None:
         duals = [_into_domain(problem, dual) for dual in directions]
-        return _best_multiple(problem, jnp.stack(duals), jnp.zeros(len(duals)))
+        return _best_multiple(problem, jnp.stack(duals), jnp.zeros(len(duals)), norm)
     # With a bias each direction is taken as it is, at the price |G1|^2/(2 lambda_b), and moved to G1 = 0, at no price.
     decay = jnp.asarray(problem.bias_decay)
     per_unit = jnp.where(decay > 0, 0.5 / jnp.where(decay > 0, decay, 1.0), jnp.inf)
@@ -66,7 +72,7 @@ def rounded_duality_bound(problem: DeepLinear, params: ChainParams) -> tuple[Sca
         elif recentres(loss):
             duals.append(_into_domain(problem, loss.recentre(near, problem.targets, q)))
             costs.append(jnp.zeros(()))
-    return _best_multiple(problem, jnp.stack(duals), jnp.stack(costs))
+    return _best_multiple(problem, jnp.stack(duals), jnp.stack(costs), norm)
 
 
 def recentres(loss: Loss) -> bool:
@@ -113,18 +119,20 @@ def aligned_dual(problem: DeepLinear, product: Float[Array, "K M"], dual: Float[
 
 
 def _best_multiple(
-    problem: DeepLinear, duals: Float[Array, "C K M"], bias_costs: Float[Array, " C"]
+    problem: DeepLinear, duals: Float[Array, "C K M"], bias_costs: Float[Array, " C"], norm: Norm
 ) -> tuple[Scalar, Scalar]:
     """The best bound over several dual directions, each at several feasible scales, and its rounding error."""
     shrinks = jnp.asarray(SHRINKS)
-    values, errors = jax.vmap(lambda dual, cost: jax.vmap(lambda s: _scaled(problem, dual, cost, s))(shrinks))(
+    values, errors = jax.vmap(lambda dual, cost: jax.vmap(lambda s: _scaled(problem, dual, cost, s, norm))(shrinks))(
         duals, bias_costs
     )
     best = jnp.max(values)
     return best, jnp.min(jnp.where(values == best, errors, jnp.inf))
 
 
-def _scaled(problem: DeepLinear, dual: Float[Array, "K M"], bias_cost: Scalar, shrink: Scalar) -> tuple[Scalar, Scalar]:
+def _scaled(
+    problem: DeepLinear, dual: Float[Array, "K M"], bias_cost: Scalar, shrink: Scalar, norm: Norm
+) -> tuple[Scalar, Scalar]:
     """The dual value at `shrink` times the largest feasible multiple of one direction; `bias_cost` multiplies |G1|^2."""
     # The matrix whose spectral norm is bounded: G diag(m)^(-1/2), or G X^T.
     q = jnp.asarray(problem.column_weight)
@@ -141,8 +149,8 @@ def _scaled(problem: DeepLinear, dual: Float[Array, "K M"], bias_cost: Scalar, s
         largest = jnp.asarray(1.0)
     else:
         radius = jnp.sqrt(decay[0] * decay[1])
-        norm = spectral_norm(matrix)
-        largest = jnp.minimum(1.0, jnp.where(norm > 0, radius / jnp.where(norm > 0, norm, 1.0), 1.0))
+        length = norm(matrix)
+        largest = jnp.minimum(1.0, jnp.where(length > 0, radius / jnp.where(length > 0, length, 1.0), 1.0))
     row = jnp.ones_like(q) if problem.bias_row is None else jnp.asarray(problem.bias_row)
     drift = jnp.sum((weighted @ row) ** 2)
 

@@ -1,5 +1,7 @@
 """The Hessian at a point with the symmetry accounted for: index, nullity, and how far a gradient may mislead."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -7,8 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory.certificates._split import Split
-from nctheory.engine import EPS, Array, fast_compile, float64, shown, untraced
-from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
+from nctheory.engine import EPS, Array, UnsupportedKinks, fast_compile, float64, shown, untraced
+from nctheory.problems import (
+    Params,
+    Problem,
+    branches_at,
+    check_points,
+    hessian_on,
+    kink_places,
+    ravel,
+    scales_of,
+    size,
+    unravel,
+)
 
 DENSE_LIMIT = 3000
 """The dense Hessian is limited to this many parameters."""
@@ -42,6 +55,10 @@ class HessianReport(NamedTuple):
     gauge_curvature: float = 0.0
     """The norm of the Hessian on the gauge directions, which at a critical point is zero, up to `resolution`, where they are
     those of a symmetry."""
+    kinks: int = 0
+    """The number of directions off the manifold of the kinks that the point meets; the spectrum is that along it."""
+    loose: int = 0
+    """The number of kinks met that have the slope of one side, or no weight: off these the second order is not looked at."""
 
     @property
     def caveat(self) -> str | None:
@@ -51,6 +68,11 @@ class HessianReport(NamedTuple):
                 f"the Hessian is {self.gauge_curvature:.3g} on the directions of gauge_tangents, above the resolution "
                 f"{self.resolution:.3g}: not all of them are directions of a symmetry of the objective, or the point is not "
                 "critical"
+            )
+        if self.loose:
+            return (
+                f"{self.loose} kink{'s' * (self.loose > 1)} met with the slope of one side or without weight: whether the "
+                "value falls off them at second order is not told"
             )
         if self.nullity:
             return (
@@ -69,6 +91,43 @@ class HessianReport(NamedTuple):
         """The smallest size of an eigenvalue that is told from zero; infinite where there is none."""
         sizes = np.abs(self.eigenvalues)
         return float(np.min(sizes[sizes > self.resolution], initial=np.inf))
+
+
+class _SecondOrder(NamedTuple):
+    """What a report is made of; along the manifold of the kinks met, if there are any."""
+
+    gradient: np.ndarray
+    hessian: np.ndarray
+    tangents: np.ndarray
+    normals: np.ndarray
+    loose: int
+    ahead: Callable[[np.ndarray], np.ndarray]
+    """The Hessian of the same branches at another flat point."""
+
+
+def _second_order(problem: Problem, params: Params) -> _SecondOrder:
+    try:
+        smooth = not kink_places(problem)
+    except UnsupportedKinks:
+        smooth = True
+
+    def elsewhere(point: np.ndarray) -> np.ndarray:
+        return np.asarray(_dense(problem, unravel(problem, point))[1])
+
+    arrays = jax.tree.map(jnp.asarray, params)
+    if smooth:
+        gradient, hessian, tangents = (np.asarray(x) for x in _dense(problem, arrays))
+        return _SecondOrder(gradient, hessian, tangents, np.zeros((0, len(gradient))), 0, elsewhere)
+    here, tangents = branches_at(problem, params), np.asarray(_tangents(problem, arrays))
+    normals, loose = here.normals, int(np.sum(here.loose))
+    return _SecondOrder(
+        here.gradient, here.hessian, tangents, normals, loose, partial(hessian_on, problem, here.slopes)
+    )
+
+
+@fast_compile
+def _tangents(problem: Problem, params: Params) -> Array:
+    return jax.vmap(ravel)(problem.gauge_tangents(params))
 
 
 @fast_compile
@@ -101,12 +160,13 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
             f"problem: the dense Hessian is limited to {DENSE_LIMIT} parameters, got {parameters}; lowest_curvature finds the "
             "lowest eigenvalues of larger ones"
         )
-    gradient, hessian, tangents = (np.asarray(x) for x in _dense(problem, jax.tree.map(jnp.asarray, params)))
+    gradient, hessian, tangents, normals, loose, elsewhere = _second_order(problem, params)
     hessian = 0.5 * (hessian + hessian.T)
     norm = float(np.linalg.norm(np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)])))
     slope = float(np.linalg.norm(gradient))
     # Q^T A Q with an orthogonal Q whose first columns span the tangents; the block after them is the Hessian off the gauge.
-    split = Split(tangents)
+    # The normals of the kinks met go with the tangents: off them nothing is smooth, and at a stationary point they are steep.
+    split, orbit = Split(np.concatenate([tangents, _unit(normals, norm)])), Split(tangents)
     turned, gauge = split.turned(hessian), split.rank(EPS * norm)
     eigenvalues, vectors = np.linalg.eigh(turned[gauge:, gauge:])
     # The point is only known to |g|/c, c the softest curvature. Tangents shorter than ten times that are those of a point that
@@ -126,21 +186,30 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     directions = split.lifted(vectors, gauge)
     basis = directions[:, nonzero]
     step = basis @ ((basis.T @ gradient) / eigenvalues[nonzero])
-    moved = unravel(problem, np.asarray(ravel(jax.tree.map(np.asarray, params))) - step)
-    ahead = np.asarray(_dense(problem, moved)[1])
+    ahead = elsewhere(np.asarray(ravel(jax.tree.map(np.asarray, params))) - step)
     change = 0.5 * (ahead + ahead.T) - hessian
     open_change = float(np.linalg.norm(split.turned(change)[gauge:, gauge:])) if np.all(np.isfinite(change)) else np.inf
     resolution = max(resolution, HESSIAN_CHANGE * open_change)
+    dimension = min(orbit.rank(max(floor, EPS * norm)), gauge)
+    along = orbit.turned(hessian)[:dimension]
     return HessianReport(
         index=int(np.sum(eigenvalues < -resolution)),
         nullity=int(np.sum(np.abs(eigenvalues) <= resolution)),
-        gauge_dimension=gauge,
+        gauge_dimension=dimension,
         smallest=float(eigenvalues[0]) if eigenvalues.size else np.inf,
         resolution=resolution,
         eigenvalues=eigenvalues,
         eigenvectors=directions,
-        gauge_curvature=float(np.linalg.norm(turned[:gauge], 2)) if gauge else 0.0,
+        gauge_curvature=float(np.linalg.norm(along, 2)) if dimension else 0.0,
+        kinks=gauge - dimension,
+        loose=loose,
     )
+
+
+def _unit(normals: np.ndarray, length: float) -> np.ndarray:
+    """The normals as long as the point, so that the same floor tells which of them count."""
+    norms = np.linalg.norm(normals, axis=1, keepdims=True)
+    return length * normals / np.where(norms > 0, norms, 1.0)
 
 
 def _resolution(sizes: np.ndarray, slope: float, extent: float, parameters: int) -> float:

@@ -13,6 +13,7 @@ from nctheory.cli._commands import (
     report_command,
     show_command,
 )
+from nctheory.cli._falsify_command import falsify_command
 from nctheory.cli._grid_commands import dynamics_command, phase_command, sweep_command
 from nctheory.cli._measure_command import measure_command
 from nctheory.cli._observe_command import observe_command
@@ -36,6 +37,8 @@ def _kept(args: argparse.Namespace) -> str:
         return f"finished tiles are kept in {folder}, and the same command goes on from there"
     if args.command in ("tour", "verify") and args.out is not None:
         return f"verdicts finished so far are in {args.out}"
+    if args.command == "falsify" and args.out is not None:
+        return f"finished trials are kept in {args.out}, and the same command goes on from there"
     return (
         "nothing was kept (--resume DIR would have kept finished tiles)" if args.command in ("phase", "sweep") else ""
     )
@@ -46,6 +49,8 @@ def _run(args: argparse.Namespace) -> int:
     match args.command:
         case "tour":
             return tour_command(args)
+        case "falsify":
+            return falsify_command(args)
         case "list":
             return list_command(args.errata, args.markdown)
         case "errata":

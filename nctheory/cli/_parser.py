@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+from nctheory.cli._falsify_command import add_falsify
+
 BUDGET = 200_000
 """Gradient evaluations per seed."""
 
@@ -46,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--verbose", action="store_true", help="show the traceback of an error")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_verification(commands)
+    add_falsify(commands)
     _add_reading(commands)
     _add_landscape(commands)
     _add_networks(commands)

@@ -8,6 +8,17 @@ from ._extended import NotExtended, extended
 from ._factorisations import unshared_factorisations
 from ._failures import ERROR, INTERRUPTED, Failure, Misuse, described, guarded, traced_hint, wrong_arguments
 from ._files import check_folder_exists, synchronise_folder, whole_file, write_atomically
+from ._kink_steps import UnsupportedKinks
+from ._kinks import (
+    Kink,
+    find_kinks,
+    kink_arguments,
+    on_branches,
+    on_sides,
+    rounded_kinks,
+    sloped_kinks,
+    with_even_slopes,
+)
 from ._lanes import Lane, Record, Runner, run_lanes, several_steps
 from ._names import check_identifier, check_name, whole_number
 from ._precision import EPS, float64, in_float64
@@ -27,6 +38,7 @@ __all__ = [
     "WIDTHS",
     "Array",
     "Failure",
+    "Kink",
     "Lane",
     "Misuse",
     "NoDevice",
@@ -36,6 +48,7 @@ __all__ = [
     "Runner",
     "Scalar",
     "TheoremFileError",
+    "UnsupportedKinks",
     "as_array",
     "bisect",
     "bisect_numpy",
@@ -49,6 +62,7 @@ __all__ = [
     "environment",
     "extended",
     "fast_compile",
+    "find_kinks",
     "fixed_width",
     "float64",
     "guarded",
@@ -58,14 +72,19 @@ __all__ = [
     "in_float64",
     "is_positive",
     "is_traced",
+    "kink_arguments",
     "make_proofs_importable",
     "map_in_blocks",
     "not_positive",
+    "on_branches",
+    "on_sides",
     "release_programs",
+    "rounded_kinks",
     "rounded_up",
     "run_lanes",
     "several_steps",
     "shown",
+    "sloped_kinks",
     "stacked",
     "synchronise_folder",
     "traced_hint",
@@ -74,6 +93,7 @@ __all__ = [
     "usual_block",
     "whole_file",
     "whole_number",
+    "with_even_slopes",
     "within_trace",
     "write_atomically",
     "wrong_arguments",

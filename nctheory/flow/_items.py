@@ -12,6 +12,14 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import fixed_width, float64, rounded_up
 from nctheory.flow._diagnose import diagnose
+from nctheory.flow._kinked import (
+    COARSE_TOLERANCE,
+    KINK_TOLERANCE,
+    has_kinks,
+    polish_rounded,
+    rounded_family,
+    starting_records,
+)
 from nctheory.flow._program import Chunk, member_scales, member_starts, solve_chunk
 from nctheory.flow._record import Record, Settings
 from nctheory.flow._single import DOUBLE_PLATFORMS, Points, flow_in_single, memory_budget
@@ -91,7 +99,31 @@ def default_chunk(problem: Problem, memory: int, platform: str = "cpu") -> int:
 def solve_items(
     family: Family, contexts: np.ndarray, numbers: np.ndarray, root: PRNGKeyArray, options: Options
 ) -> Record:
-    """Solve item i: seed `numbers[i]` of the member with context `contexts[i]`."""
+    """Solve item i: seed `numbers[i]` of the member with context `contexts[i]`.
+
+    Where members have kinks the flow is that of the problem with its kinks rounded off, and the polish goes on to where the
+    rounding is nothing; `method="flow"` follows the flow of the problem as it is.
+    """
+    options.check()
+    if options.method == "flow" or not has_kinks(family):
+        return _solve_smooth(family, contexts, numbers, root, options)
+    rounded, wider = rounded_family(family, contexts)
+    settings = options._replace(tolerance=max(options.tolerance, KINK_TOLERANCE)).settings()
+    plan = ChunkPlan(rounded, wider, numbers, root, options)
+    if options.method == "polish":
+        records = starting_records(rounded, wider, numbers, root, settings)
+    else:
+        coarse = options._replace(tolerance=COARSE_TOLERANCE, progress=None)
+        records = _solve_smooth(rounded, wider, numbers, root, coarse)
+        records = records._replace(tolerance=records.tolerance * (float(settings.tolerance) / COARSE_TOLERANCE))
+    found = polish_rounded(rounded, records, settings, plan.width, plan.threads)
+    plan.report(len(numbers))
+    return found._replace(context=contexts)
+
+
+def _solve_smooth(
+    family: Family, contexts: np.ndarray, numbers: np.ndarray, root: PRNGKeyArray, options: Options
+) -> Record:
     plan = ChunkPlan(family, contexts, numbers, root, options)
     with ThreadPoolExecutor(plan.threads) as pool:
         parts = list(pool.map(plan.on_host, plan.begins))

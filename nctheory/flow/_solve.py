@@ -72,6 +72,12 @@ def solve(
     each finished chunk, possibly from another thread. With `light` the program is compiled for few seeds: on a CPU in a
     third of the time, and to a third to a quarter of the speed.
 
+    Where the objective has kinks (`max`, `min`, `abs`, and what is made of them, as ReLU and hinge), found in its program, the
+    flow is that of the problem with its kinks rounded off, which tends to the flow that slides along them, and the polish
+    narrows the rounding to nothing. `grad_norm` is then the norm of an element of Clarke's subdifferential, at the kinks that
+    the end meets to within $10^{-6}$ of their unit, and the tolerance is at least $10^{-5}$. "flow" alone follows the problem
+    as it is.
+
     Returns an `Ensemble` of NumPy float64 arrays with a `Status` per seed: a bad seed never raises, and what kept seeds from
     a critical point is told by `Ensemble.caveat`.
     Raises ValueError, naming the argument, for arguments out of range.

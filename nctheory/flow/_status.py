@@ -39,10 +39,11 @@ class Status(MessageEnum):
     """The gradient norm reached the tolerance on the way to infinity, where the value goes on falling."""
     KINK = (
         6,
-        "the objective is not differentiable where the flow stopped (ReLU, hinge, absolute values): its critical points are "
-        "not found by this method; smooth the kink, or take nctheory.gradient_descent, which needs none",
+        "the objective is not differentiable where the search stopped (ReLU, hinge, absolute values), and the point is not "
+        "stationary in Clarke's sense to the tolerance; a larger budget goes on, unless kinks lie within a loop, which are "
+        "not rounded off: smooth these, or take nctheory.gradient_descent, which needs none",
     )
-    """The flow slides along points at which the objective is not differentiable."""
+    """The search stopped among points at which the objective is not differentiable, short of a stationary one."""
 
 
 @shown()

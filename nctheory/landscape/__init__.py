@@ -11,6 +11,7 @@ from every strict saddle to where it leads.
 from nctheory.landscape._census import CensusResult, CriticalType, census, take_census
 from nctheory.landscape._compare import Comparison, Match, compare, expected_gauge
 from nctheory.landscape._orbit_types import orbit_types
+from nctheory.landscape._relabellings import relabellings
 from nctheory.landscape._saddle_connections import SaddleConnection, saddle_connections
 from nctheory.landscape._search import search
 
@@ -24,6 +25,7 @@ __all__ = [
     "compare",
     "expected_gauge",
     "orbit_types",
+    "relabellings",
     "saddle_connections",
     "search",
     "take_census",

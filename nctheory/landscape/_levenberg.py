@@ -1,15 +1,14 @@
 """A step of the search near a critical point: damped Gauss-Newton on the gradient, with the dense Hessian."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
 
-from nctheory.engine import EPS, Array, Scalar
+from nctheory.engine import EPS, Array
 from nctheory.flow import Status, flat_objective
-from nctheory.problems import Problem, unravel
+from nctheory.problems import Problem, ravel, unravel
 
 DAMPING_DECREASE, DAMPING_INCREASE = 0.2, 4.0
 """The factors on the damping after a step that lowers the gradient norm, and after one that does not."""
@@ -59,12 +58,20 @@ class Trial(NamedTuple):
     """Whether twice the step led further down."""
 
 
-def attempt(value_and_grad: Callable[[Array], tuple[Scalar, Array]], r: SearchState, norm: Array, step: Array) -> Trial:
+def flat_canonical(problem: Problem, vector: Array) -> Array:
+    """`Problem.canonical` of a flat point."""
+    if type(problem).canonical is Problem.canonical:
+        return vector
+    return ravel(problem.canonical(unravel(problem, vector)))
+
+
+def attempt(problem: Problem, r: SearchState, norm: Array, step: Array) -> Trial:
     """Try the step and twice the step, and take the one with the smaller gradient norm, if that falls.
 
     At a degenerate critical point, where the gradient is quadratic, Newton's step leads half the way.
     """
-    once, twice = (r.point + times * step for times in (1.0, 2.0))
+    value_and_grad = flat_objective(problem)
+    once, twice = (flat_canonical(problem, r.point + times * step) for times in (1.0, 2.0))
     (value, ahead), (value_twice, ahead_twice) = value_and_grad(once), value_and_grad(twice)
     reached, reached_twice = jnp.linalg.norm(ahead), jnp.linalg.norm(ahead_twice)
     doubled = reached_twice < reached
@@ -115,7 +122,7 @@ def newton_step(problem: Problem, r: SearchState, tolerance: Array, budget: Arra
     # Levenberg's equation (A^2 + mu^2) p = -A g; mu^2 is at least 1e-30 |A|^2, so that it is never zero.
     matrix = hessian @ hessian + (damping**2 + 1e-30 * spread**2) * jnp.eye(size)
     step = -jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), slope)
-    tried = attempt(value_and_grad, r, norm, step)
+    tried = attempt(problem, r, norm, step)
     now, better, steps = tried.norm, tried.better, r.steps + 2 * size + 1
     # A seed is stuck where its step is too short, where no damping makes the norm fall, and at a gradient-flat point, where
     # g is not zero but A g is.

@@ -34,7 +34,7 @@ def of_each(problem: Problem, points: Any, function: Callable[[Any, Any], Array]
 
 
 def _invariants(problem: Problem, point: Params) -> Array:
-    return jnp.asarray(problem.invariants(point))
+    return jnp.asarray(problem.orbit_invariants(point))
 
 
 def _product(problem: DeepLinear, point: Params) -> Array:
@@ -84,7 +84,10 @@ def _at_starts(problem: Problem) -> np.ndarray:
     """The median sizes of a problem's invariants at some starts of scale 1; 1 where these are zero."""
     points = unravel(problem, np.asarray(start_vectors(problem, jax.random.key(0), np.arange(8), jnp.asarray(1.0))))
     found = np.abs(of_each(problem, points, _invariants)).reshape(8, -1)
-    return np.asarray([float(nearest_scale(size)) for size in np.median(found, axis=0)])
+    sizes = np.median(found, axis=0)
+    # What is zero at the starts but for rounding has the unit of the others.
+    sizes = np.where(sizes > NEGLIGIBLE * np.max(sizes), sizes, np.max(sizes))
+    return np.asarray([float(nearest_scale(size)) for size in sizes])
 
 
 def grouped(problem: Problem, ends: Ensemble, invariants: np.ndarray) -> list[np.ndarray]:

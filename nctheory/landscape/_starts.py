@@ -8,6 +8,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from nctheory.engine import Array, map_in_blocks, run_lanes
 from nctheory.flow import flat_objective
+from nctheory.landscape._levenberg import flat_canonical
 from nctheory.problems import ChainParams, DeepLinear, Problem, internal_spaces, ravel
 
 KINDS = 6
@@ -29,8 +30,9 @@ def search_starts(problem: Problem, key: PRNGKeyArray, seeds: Array, lanes: int)
     """The starts of some seeds, each a function of key and seed alone; its kind is the seed modulo 6.
 
     0: a random point of random scale. 1: one of low rank, its internal spaces projected (which no step of the search
-    leaves, because the reflections of the complement are a symmetry). 2: a point on the way down from a small start, where
-    descents linger at saddles. 3: a random point whose factors have scales of their own. 4, 5: points on the way down from
+    leaves, because the reflections of the complement are a symmetry), or what `Problem.thinned` makes of it. 2: a point on
+    the way down from a small start, where descents linger at saddles. 3: a random point whose factors have scales of their
+    own. 4, 5: points on the way down from
     the starts of 0 and 1.
     """
     drawn = map_in_blocks(lambda seed: _draw(problem, key, seed), seeds, lanes)
@@ -57,11 +59,12 @@ def _draw(problem: Problem, key: PRNGKeyArray, seed: Array) -> _Walker:
     leaves, structure = jax.tree.flatten(plain)
     factors = unit * jnp.exp(jax.random.uniform(two, (len(leaves),), jnp.float64, low, high)) / scale
     uneven = jax.tree.unflatten(structure, [factor * leaf for factor, leaf in zip(factors, leaves, strict=True)])
-    thin = low_rank(problem, plain, three) if isinstance(problem, DeepLinear) else plain
+    thin = low_rank(problem, plain, three) if isinstance(problem, DeepLinear) else problem.thinned(plain, three)
     kind = seed % KINDS
     chosen = jnp.stack([flat, ravel(thin), ravel(problem.init(drawn, 0.1 * scale)), ravel(uneven), flat, ravel(thin)])[
         kind
     ]
+    chosen = flat_canonical(problem, chosen)
     # Kinds 2, 4 and 5 walk downhill for a random number of steps.
     steps = jnp.where((kind == 2) | (kind >= 4), jax.random.randint(two, (), 1, DESCENT_STEPS), 0)
     return _Walker(chosen, steps)
@@ -96,6 +99,7 @@ def _descend(problem: Problem, walker: _Walker) -> _Walker:
         gradient = value_and_grad(now.point)[1]
         norm = jnp.linalg.norm(gradient)
         length = STRIDE * (jnp.linalg.norm(now.point) + least) / jnp.where(norm > 0, norm, 1.0)
-        return _Walker(jnp.where(now.steps > 0, now.point - length * gradient, now.point), now.steps - 1)
+        ahead = flat_canonical(problem, now.point - length * gradient)
+        return _Walker(jnp.where(now.steps > 0, ahead, now.point), now.steps - 1)
 
     return jax.lax.fori_loop(0, STEPS_PER_BLOCK, step, walker)

@@ -73,7 +73,7 @@ def product_step(problem: Problem, w: ProductState, tolerance: Array, budget: Ar
     norm, steps = r.grad_norm, r.steps + 2 * (equation.iteration - w.equation.iteration) + 3
     # The equation is done with when it is solved as well as the forcing term asks, or its products are spent.
     over = ~shifted_unfinished(equation, wanted, MAX_PRODUCTS) | (PRODUCT_BUDGET_PARTS * steps >= budget)
-    tried = attempt(value_and_grad, r, norm, equation.solution)
+    tried = attempt(problem, r, norm, equation.solution)
     solved = jnp.abs(equation.left) <= wanted * equation.initial
     slow = ~solved & (tried.norm > MAX_NORM_RATIO * norm)
     critical = tried.norm <= tolerance

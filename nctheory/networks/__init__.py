@@ -16,8 +16,6 @@ from nctheory.networks._choice import chosen_layer, few_shot_variability
 from nctheory.networks._data import Data
 from nctheory.networks._decision import Tally, share_interval
 from nctheory.networks._feed_forward import (
-    ACTIVATIONS,
-    HOMOGENEOUS,
     FeedForward,
     NetworkParams,
     feed_forward,
@@ -53,6 +51,7 @@ from nctheory.networks._train import Progress, TrainedNetworks, train
 from nctheory.networks._transfer import AgainstInputs, LayerCollapse, Transfer, transfer
 from nctheory.networks._tuned import TunedLayers
 from nctheory.networks._tuning_choices import TuningChoices, tuning_choices
+from nctheory.problems import ACTIVATIONS, HOMOGENEOUS
 
 __all__ = [
     "ACTIVATIONS",

@@ -1,6 +1,6 @@
 """A feed-forward network as a problem, for the verbs of the library."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,17 +13,7 @@ from nctheory.engine import Array, Scalar, as_array, float64, holds_traced, is_t
 from nctheory.measures import as_numpy, read_labels
 from nctheory.networks._data import Data
 from nctheory.networks._network import Network, on_samples
-from nctheory.problems import Loss, as_loss, check_loss, skew_basis
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "gelu": jax.nn.gelu,
-    "identity": lambda x: x,
-    "leaky_relu": jax.nn.leaky_relu,
-    "relu": jax.nn.relu,
-    "tanh": jnp.tanh,
-}
-HOMOGENEOUS = frozenset({"identity", "leaky_relu", "relu"})
-r"""Activations with $\sigma(cx)=c\,\sigma(x)$ for $c>0$, and so $x\,\sigma'(x)=\sigma(x)$."""
+from nctheory.problems import ACTIVATIONS, Loss, as_loss, check_loss, normal_blocks, skew_basis
 
 
 @shown()
@@ -67,21 +57,14 @@ class FeedForward(Network):
         """Independent normal entries: of variance scale^2 c/d_{l-1} in W_l, with c = 2 where a ReLU or its kin follows and 1
         elsewhere, and of variance scale^2/d_l in b_l.
         """
-        shapes = [*zip(self.widths[1:], self.widths[:-1], strict=True)]
-        sizes = [rows * columns for rows, columns in shapes]
-        count = sum(sizes) + (sum(self.widths[1:]) if self.has_bias else 0)
-        # One draw for all layers: a random draw is expensive to compile.
-        draw = jax.random.normal(key, (count,), jnp.float64)
-        cuts = np.cumsum([*sizes, *(self.widths[1:] if self.has_bias else ())])[:-1].tolist()
-        blocks = jnp.split(draw, cuts)
-        weights = []
-        for block, (rows, columns), name in zip(blocks, shapes, self.activations, strict=False):
-            gain = 2.0 if name in ("relu", "leaky_relu", "gelu") else 1.0
-            weights.append(scale * (gain / columns) ** 0.5 * block.reshape(rows, columns))
-        if not self.has_bias:
-            return NetworkParams(tuple(weights), None)
-        rest = zip(blocks[len(shapes) :], self.widths[1:], strict=True)
-        return NetworkParams(tuple(weights), tuple(scale / width**0.5 * block for block, width in rest))
+        shapes: list[tuple[int, ...]] = [*zip(self.widths[1:], self.widths[:-1], strict=True)]
+        gains = [2.0 if name in ("relu", "leaky_relu", "gelu") else 1.0 for name in self.activations]
+        deviations = [scale * (gain / columns) ** 0.5 for gain, (_, columns) in zip(gains, shapes, strict=True)]
+        if self.has_bias:
+            shapes += [(width,) for width in self.widths[1:]]
+            deviations += [scale / width**0.5 for width in self.widths[1:]]
+        blocks = normal_blocks(key, shapes, deviations)
+        return NetworkParams(tuple(blocks[: self.depth]), tuple(blocks[self.depth :]) if self.has_bias else None)
 
     def layers_of(self, params: NetworkParams, inputs: Float[Array, "d_0 M"]) -> list[Float[Array, "d_l M"]]:
         """Z_0, …, Z_L of inputs d_0 x M with one column a sample."""

@@ -11,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import EPS, Array, Scalar, fast_compile, float64, in_few_lengths, map_in_blocks
+from nctheory.engine import EPS, Array, Scalar, fast_compile, float64, in_few_lengths, is_traced, map_in_blocks
 from nctheory.problems._scales import Scales, nearest_scale
 
 Params = Any
@@ -75,6 +75,12 @@ class Problem(eqx.Module):
         _, product = jax.linearize(lambda y: ravel(self.value_and_grad(unravel(self, y))[1]), vector)
         return map_in_blocks(product, jnp.eye(vector.size))
 
+    def check_domain(self, params: Params, name: str) -> None:
+        """Raise ValueError, naming the argument, where points of any leading axes lie outside the objective's domain.
+
+        By default the domain is all of space. It is asked of points whose numbers are known, not of traced ones.
+        """
+
     def velocity(self, params: Params) -> Params:
         r"""The flow's velocity at a point, $-\nabla f$; a flow on a constraint set overrides it by its projection."""
         return jax.tree.map(jnp.negative, self.value_and_grad(params)[1])
@@ -90,6 +96,22 @@ class Problem(eqx.Module):
     def invariants(self, params: Params) -> Array | Scalar:
         """The quantities that do not see the gauge and tell two end states apart; by default only the value."""
         return self.objective(params)
+
+    def orbit_invariants(self, params: Params) -> Array | Scalar:
+        """What tells critical points apart in a census up to every symmetry, discrete ones too; by default `invariants`."""
+        return self.invariants(params)
+
+    def canonical(self, params: Params) -> Params:
+        """The point of the symmetry orbit at which a search goes on; by default the point itself.
+
+        Where lengths are a symmetry the gradient falls as they grow, and a search for small gradients has to keep them.
+        """
+        return params
+
+    def thinned(self, params: Params, key: PRNGKeyArray) -> Params:
+        """A point of lower rank, or of more symmetry, made from this one, from which no step of a search leaves it; by default
+        the point itself."""
+        return params
 
     def gauge_tangents(self, params: Params) -> Params:
         """The tangent vectors of the symmetry orbit through `params`, stacked on a leading axis; by default none."""
@@ -142,7 +164,8 @@ def check_points(
     """The leading axes of points of this problem, which have the names `axes`; () for a single point.
 
     Every leaf is held against the problem's own template: a point without its seeds axis has leaves whose first axes may well
-    be of one length by chance, and its rows would be read as points. Raises ValueError, naming the leaf.
+    be of one length by chance, and its rows would be read as points. Raises ValueError, naming the leaf, and where points lie
+    outside the domain (`Problem.check_domain`).
 
     >>> import jax, nctheory as nct
     >>> model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
@@ -172,6 +195,8 @@ def check_points(
                 hint = "; of the first of several points x give jax.tree.map(lambda leaf: leaf[0], x)"
             raise ValueError(f"{name}: expected {jax.tree_util.keystr(path)} of shape ({asked}), got {shape}{hint}")
         leading = before
+    if not any(map(is_traced, jax.tree.leaves(params))):
+        problem.check_domain(params, name)
     return () if leading is None else leading
 
 

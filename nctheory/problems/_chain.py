@@ -6,7 +6,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from nctheory.engine import Array, Scalar
@@ -15,8 +14,8 @@ from nctheory.problems._base import Problem
 from nctheory.problems._gauge import ChainParams, chain_gauge_penalty, chain_tangents
 from nctheory.problems._hessian import chain_hessian
 from nctheory.problems._losses import Loss, is_loss
-from nctheory.problems._scales import ORDINARY, Scales, nearest_scale
-from nctheory.problems._starts import Starts
+from nctheory.problems._scales import ORDINARY, Scales, product_scales
+from nctheory.problems._starts import Starts, normal_blocks
 
 _OF_THE_OBJECTIVE = ("lowest", "product", "logits", "_with_bias", "regulariser", "objective", "value_and_grad")
 
@@ -98,10 +97,7 @@ class DeepLinear(Problem):
         if self.bias_decay is not None:
             shapes.append((self.classes, 1))
             fans.append(self.classes)
-        # One draw for all factors: a random draw is expensive to compile.
-        sizes = [rows * cols for rows, cols in shapes]
-        draw = jnp.split(jax.random.normal(key, (sum(sizes),), jnp.float64), np.cumsum(sizes)[:-1].tolist())
-        blocks = [scale / fan**0.5 * x.reshape(shape) for x, shape, fan in zip(draw, shapes, fans, strict=True)]
+        blocks = normal_blocks(key, shapes, [scale / fan**0.5 for fan in fans])
         return ChainParams(
             weights=tuple(blocks[: self.depth]),
             features=blocks[self.depth] if self.inputs is None else None,
@@ -117,12 +113,7 @@ class DeepLinear(Problem):
             # Labels have no unit, and neither have logits; only a loss of a user's own may have one.
             ours = is_loss(self.loss, self.loss.name) and not self._has_own_objective()
             return ORDINARY if ours else super().characteristic_scales()
-        # F factors of size r on inputs of size x give logits as large as the targets if (r^F x)^2 = sum_j q_j |y_j|^2.
-        squared, factors = self.column_weight @ (self.targets**2).sum(0), self.factors
-        seen = 1.0 if self.inputs is None else (self.inputs**2).mean()
-        length = nearest_scale((squared / seen) ** (0.5 / factors), bits=1)
-        # The fit is the unit of the value, and the unit of the gradient is a value over a length.
-        return Scales(length, nearest_scale(squared) / length)
+        return product_scales(self.targets, self.column_weight, self.inputs, self.factors)
 
     def lowest(self, params: ChainParams) -> Float[Array, "d_0 M"]:
         """What the first layer sees: the free features, or the given inputs."""

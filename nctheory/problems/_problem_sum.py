@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import Array, Scalar, float64, stacked
-from nctheory.problems._base import Params, Problem
+from nctheory.problems._base import Params, Problem, template
 from nctheory.problems._difference import difference
 from nctheory.problems._scales import Scales
 
@@ -51,6 +51,26 @@ class ProblemSum(Problem):
     def invariants(self, params: Params) -> Array | Scalar:
         """The members' invariants, stacked."""
         return jax.vmap(lambda problem, point: problem.invariants(point))(self.members, params)
+
+    def check_domain(self, params: Params, name: str) -> None:
+        """That of every member, on the axis before its own."""
+        if type(self.members).check_domain is Problem.check_domain:
+            return
+        axes = jax.tree.map(lambda leaf: leaf.ndim, template(self.member(0)))
+        for index in range(self.number):
+            own = jax.tree.map(lambda x, n, at=index: np.asarray(x).take(at, axis=-1 - n), params, axes)
+            self.member(index).check_domain(own, f"{name}, member {index}")
+
+    def orbit_invariants(self, params: Params) -> Array | Scalar:
+        """The members' own, stacked."""
+        return jax.vmap(lambda problem, point: problem.orbit_invariants(point))(self.members, params)
+
+    def canonical(self, params: Params) -> Params:
+        return jax.vmap(lambda problem, point: problem.canonical(point))(self.members, params)
+
+    def thinned(self, params: Params, key: PRNGKeyArray) -> Params:
+        keys = jax.random.split(key, self.number)
+        return jax.vmap(lambda problem, point, one: problem.thinned(point, one))(self.members, params, keys)
 
     def gauge_tangents(self, params: Params) -> Params:
         """The members' tangents, each zero outside its own member."""

@@ -43,3 +43,17 @@ def nearest_scale(size: Array | float, bits: int = COARSE) -> Scalar:
     # The exponent is the multiple of `bits` nearest to log2 of the size; the power itself is exact.
     exponent = bits * xp.round(xp.log2(xp.where(known, size, 1.0)) / bits).astype(np.int32)
     return xp.ldexp(xp.ones_like(size), exponent)
+
+
+def product_scales(targets: Array, column_weight: Array, inputs: Array | None, factors: int) -> Scales:
+    r"""The scales of squared error on a product of F free factors, from the data.
+
+    The fit is of the size of $\sum_jq_j|y_j|^2$, and every free factor of the size of the F-th root of the targets' size over
+    that of the inputs.
+    """
+    # F factors of size r on inputs of size x give logits as large as the targets if (r^F x)^2 = sum_j q_j |y_j|^2.
+    squared = column_weight @ (targets**2).sum(0)
+    seen = 1.0 if inputs is None else (inputs**2).mean()
+    length = nearest_scale((squared / seen) ** (0.5 / factors), bits=1)
+    # The fit is the unit of the value, and the unit of the gradient is a value over a length.
+    return Scales(length, nearest_scale(squared) / length)

@@ -1,12 +1,16 @@
 """Where a chain starts: the law of its random starts is a field of the problem."""
 
 import abc
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
-from jaxtyping import PRNGKeyArray
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import Scalar
+from nctheory.engine import Array, Scalar
 from nctheory.problems._gauge import ChainParams
 
 
@@ -29,6 +33,16 @@ class Starts(eqx.Module):
     @abc.abstractmethod
     def __call__(self, problem: Any, key: PRNGKeyArray, scale: Scalar) -> ChainParams:
         """One start of `problem`, of the given scale."""
+
+
+def normal_blocks(
+    key: PRNGKeyArray, shapes: Sequence[tuple[int, ...]], deviations: Sequence[Scalar]
+) -> list[Float[Array, "..."]]:
+    """Arrays of independent normal entries, each with a standard deviation of its own, from one draw: a random draw is
+    expensive to compile."""
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    draw = jnp.split(jax.random.normal(key, (sum(sizes),), jnp.float64), np.cumsum(sizes)[:-1].tolist())
+    return [s * x.reshape(shape) for s, x, shape in zip(deviations, draw, shapes, strict=True)]
 
 
 def check_normal_starts(problem: Any, form: str) -> None:

@@ -11,6 +11,7 @@ from nctheory.report._animation import animate_features
 from nctheory.report._catalogue import catalogue_page
 from nctheory.report._census import census_data, census_figure, census_json, census_lines, census_table
 from nctheory.report._citation import citation
+from nctheory.report._codes import animate_codes
 from nctheory.report._dynamics import dynamics_data, dynamics_figure, dynamics_json, dynamics_table
 from nctheory.report._figure import tolerance_figure
 from nctheory.report._latex import bibliography, latex_tables
@@ -31,6 +32,7 @@ __all__ = [
     "Results",
     "SeedProgress",
     "TileProgress",
+    "animate_codes",
     "animate_features",
     "bibliography",
     "catalogue_page",

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nctheory.engine import check_folder_exists
+from nctheory.falsification import Falsification
 from nctheory.landscape import CensusResult
 from nctheory.networks import Observed
 from nctheory.phase import Diagram, PhaseDiagram, diagrams, find_diagram
@@ -32,7 +33,8 @@ def show(result: Any, *, width: int = 120) -> None:
 
     Args:
         result: the identifier of a theorem, an erratum or a diagram; a `Theorem`, `Erratum` or `Diagram`; a `Verdict`, or
-            several in a list, as the summary of all; a `CensusResult`, `Dynamics`, `PhaseDiagram` or `Observed`. Anything
+            several in a list, as the summary of all; a `CensusResult`, `Dynamics`, `PhaseDiagram`, `Observed` or
+            `Falsification`. Anything
             else is printed in its own short form.
         width: characters of a line; columns for which there is no room are left out and named.
 
@@ -59,6 +61,11 @@ def _(result: str) -> RenderableType:
     if result not in catalogue() and result in diagrams():
         return render(find_diagram(result))
     return render(find_theorem(result))
+
+
+@render.register
+def _(result: Falsification) -> RenderableType:
+    return Text(str(result))
 
 
 @render.register

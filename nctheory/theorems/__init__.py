@@ -12,6 +12,7 @@ from nctheory.theorems._chain_claims import balance_claim, balance_control, chai
 from nctheory.theorems._collapse_claims import collapse_claims, collapse_controls
 from nctheory.theorems._compose import compose_verdict
 from nctheory.theorems._docstring import Description, described
+from nctheory.theorems._draws import Move, moved_draws, numpy_rng
 from nctheory.theorems._dynamics import Curve, Dynamics, dynamics
 from nctheory.theorems._engine_error import EngineError
 from nctheory.theorems._erratum import Erratum, ErratumResult, errata, find_erratum, register_erratum
@@ -19,7 +20,7 @@ from nctheory.theorems._evidence import Checkpoints, CriticalPoints, EndStates, 
 from nctheory.theorems._fidelity import flow_fidelity
 from nctheory.theorems._instance import Hypothesis, Instance, Source, TrajectorySpec
 from nctheory.theorems._integrate import Integrate
-from nctheory.theorems._judge import Case, claim_result, judge_case
+from nctheory.theorems._judge import Case, claim_result, judge_case, refuting_violations, required_claims
 from nctheory.theorems._methods import Census, Solve
 from nctheory.theorems._registry import catalogue, find_theorem, load_theorem_file, register
 from nctheory.theorems._results import (
@@ -30,9 +31,9 @@ from nctheory.theorems._results import (
     ReachedValue,
     WorstCase,
 )
-from nctheory.theorems._run import Run, VerifyOptions
+from nctheory.theorems._run import Run, VerifyOptions, instance_key
 from nctheory.theorems._statistics import corrected_bounds, failure_bound
-from nctheory.theorems._theorem import Control, Theorem, numpy_rng
+from nctheory.theorems._theorem import Control, Theorem
 from nctheory.theorems._thresholds import (
     BOUNDARY_MOVED,
     BOUNDARY_WIDTHS,
@@ -45,7 +46,14 @@ from nctheory.theorems._thresholds import (
 from nctheory.theorems._train import Train
 from nctheory.theorems._verdict import SCHEMA_VERSION as VERDICT_VERSION
 from nctheory.theorems._verdict import Outcome, Verdict
-from nctheory.theorems._verify import covering_instances, gather_cases, quick_seeds, verify
+from nctheory.theorems._verify import (
+    covering_instances,
+    gather_cases,
+    gather_evidence,
+    quick_seeds,
+    start_scale,
+    verify,
+)
 from nctheory.theorems.claims import (
     Check,
     Claim,
@@ -98,6 +106,7 @@ __all__ = [
     "LocatedThreshold",
     "LowerBound",
     "MemberOf",
+    "Move",
     "Order",
     "Outcome",
     "ReachedValue",
@@ -134,11 +143,17 @@ __all__ = [
     "find_theorem",
     "flow_fidelity",
     "gather_cases",
+    "gather_evidence",
+    "instance_key",
     "judge_case",
     "load_theorem_file",
+    "moved_draws",
     "numpy_rng",
     "quick_seeds",
+    "refuting_violations",
     "register",
     "register_erratum",
+    "required_claims",
+    "start_scale",
     "verify",
 ]

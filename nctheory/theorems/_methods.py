@@ -64,6 +64,11 @@ class Solve:
             flow_precision=run.options.flow_precision if self.flow else "float64",
             light=run.light,
         )
+        return self.evidence_at(claims, instance, ensemble, run)
+
+    def evidence_at(self, claims: tuple[Claim, ...], instance: Instance, ensemble: Ensemble, run: Run) -> EndStates:
+        """Certify and observe the end states of one instance, wherever their seeds started."""
+        problem = instance.problem
         parts = _at_points(problem, claims, ensemble, run, most=MAX_TYPES, best=False)
         brackets = {claim.location: locate_threshold(claim, problem, run) for claim in run.locate}
         # Uniqueness is asked of seeds with a proper certificate alone, not of those that are only the best found.
@@ -76,7 +81,8 @@ class Solve:
         """What is done and to which precision."""
         way = "gradient flow, then polished" if self.flow else "polished from random starts"
         return (
-            f"end states: {way} to a gradient norm of 1e-10; minimum certified by a relative gap of 1e-9 and rounding"
+            f"end states: {way} to a gradient norm of 1e-10 (1e-5 at kinks); minimum certified by a relative gap of 1e-9 and "
+            "rounding"
         )
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
-import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import check_identifier, check_name, in_float64, shown
 from nctheory.problems import Problem, rounding
 from nctheory.theorems._docstring import Description, described
+from nctheory.theorems._draws import numpy_rng
 from nctheory.theorems._evidence import Evidence
 from nctheory.theorems._instance import Hypothesis, Instance, Source, TrajectorySpec
 from nctheory.theorems._methods import Solve
@@ -251,16 +251,6 @@ class Theorem:
                     f"resolution: claim {claim.name!r} of theorem {self.id!r} asks to see a relative {claim.resolution:g}, "
                     f"below the rounding of its problem in float64, {finest:.1e}; in {self.file}"
                 )
-
-
-def numpy_rng(key: PRNGKeyArray) -> np.random.Generator:
-    """A NumPy generator seeded by a JAX key, for drawing instances.
-
-    >>> import jax
-    >>> bool(numpy_rng(jax.random.key(0)).integers(10) == numpy_rng(jax.random.key(0)).integers(10))
-    True
-    """
-    return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
 
 
 __all__ = ["Control", "Hypothesis", "Instance", "Method", "Source", "Theorem", "TrajectorySpec", "numpy_rng"]

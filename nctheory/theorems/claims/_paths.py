@@ -56,7 +56,7 @@ def followed(claim: PathClaim, evidence: Trajectories, predicted: np.ndarray) ->
 
 def sizes(x: np.ndarray) -> np.ndarray:
     """Norms of what was observed, seeds x times."""
-    return np.linalg.norm(x.reshape(*x.shape[:2], -1), axis=2)
+    return np.linalg.norm(x.reshape(*x.shape[:2], int(np.prod(x.shape[2:]))), axis=2)
 
 
 def noise_of(evidence: Trajectories, path: Followed) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from nctheory.certificates import GAP_LEVEL, lower_bound
+from nctheory.certificates import GAP_LEVEL, lower_bound, problem_bound
 from nctheory.engine import Array, Scalar
 from nctheory.problems import Params, Problem, rounding
 from nctheory.theorems._evidence import EndStates, Points
@@ -87,6 +87,9 @@ class GlobalValue(Claim):
         lower = -np.inf
         if evidence.bound.valid[at] and told < evidence.bound.lower_bound[at]:
             lower = extended(lower_bound, evidence.problem, point)[()]
+            # What the problem has whatever the point is proved in float64, with its rounding taken off.
+            own = problem_bound(evidence.problem)
+            lower = lower if own is None else max(lower, own.lower_bound)
         elif not np.any(evidence.bound.valid):
             lower = value - GAP_LEVEL * abs(value)
         return float(max(told - value, lower - told, 0.0))

@@ -1,0 +1,64 @@
+"""The publications about features of fixed length and about spherical codes that theorem files cite, each once."""
+
+import nctheory as nct
+
+SUKENIK_2025 = nct.Source(
+    citation="Sukenik, Lampert, Mondelli: Neural Collapse is Globally Optimal in Deep Regularized ResNets and Transformers, "
+    "arXiv:2505.15239 (2025).",
+    number="number unchecked",
+    bibtex="""@article{sukenik2025globally,
+  title={Neural Collapse is Globally Optimal in Deep Regularized ResNets and Transformers},
+  author={S{\\'u}ken{\\'i}k, Peter and Lampert, Christoph H. and Mondelli, Marco},
+  journal={arXiv preprint arXiv:2505.15239},
+  year={2025}
+}""",
+)
+
+COHN_2007 = nct.Source(
+    citation="Cohn, Kumar: Universally Optimal Distribution of Points on Spheres, Journal of the American Mathematical "
+    "Society 2007.",
+    number="number unchecked",
+    bibtex="""@article{cohn2007universally,
+  title={Universally Optimal Distribution of Points on Spheres},
+  author={Cohn, Henry and Kumar, Abhinav},
+  journal={Journal of the American Mathematical Society},
+  volume={20},
+  year={2007}
+}""",
+)
+
+DELSARTE_1977 = nct.Source(
+    citation="Delsarte, Goethals, Seidel: Spherical Codes and Designs, Geometriae Dedicata 1977.",
+    number="number unchecked",
+    bibtex="""@article{delsarte1977spherical,
+  title={Spherical Codes and Designs},
+  author={Delsarte, Philippe and Goethals, Jean-Marie and Seidel, Johan Jacob},
+  journal={Geometriae Dedicata},
+  volume={6},
+  year={1977}
+}""",
+)
+
+JIANG_2024 = nct.Source(
+    citation="Jiang, Zhou, Wang, Qu, Mixon, You, Zhu: Generalized Neural Collapse for a Large Number of Classes, ICML 2024.",
+    number="number unchecked",
+    bibtex="""@inproceedings{jiang2024generalized,
+  title={Generalized Neural Collapse for a Large Number of Classes},
+  author={Jiang, Jiachen and Zhou, Jinxin and Wang, Peng and Qu, Qing and Mixon, Dustin G. and You, Chong and Zhu, Zhihui},
+  booktitle={International Conference on Machine Learning},
+  year={2024}
+}""",
+)
+
+ALCALA_2026 = nct.Source(
+    citation="Alcala, Andreeva, Kobzar, Mixon, Na, Sule, Xie: Neural Collapse in the Orthoplex Regime, arXiv:2603.20587 "
+    "(2026).",
+    number="number unchecked",
+    bibtex="""@article{alcala2026orthoplex,
+  title={Neural Collapse in the Orthoplex Regime},
+  author={Alcala, James and Andreeva, Rayna and Kobzar, Vladimir A. and Mixon, Dustin G. and Na, Sanghoon and Sule, Shashank
+    and Xie, Yangxinyu},
+  journal={arXiv preprint arXiv:2603.20587},
+  year={2026}
+}""",
+)

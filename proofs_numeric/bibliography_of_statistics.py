@@ -1,0 +1,95 @@
+"""The publications about Bayesian networks and ensembles that theorems cite, each once."""
+
+import nctheory as nct
+
+HANIN_ZLOKAPA_2023 = nct.Source(
+    citation="Hanin, Zlokapa: Bayesian interpolation with deep linear networks, PNAS 2023, arXiv:2212.14457.",
+    number="number unchecked",
+    bibtex="""@article{hanin2023bayesian,
+  title={Bayesian interpolation with deep linear networks},
+  author={Hanin, Boris and Zlokapa, Alexander},
+  journal={Proceedings of the National Academy of Sciences},
+  year={2023}
+}""",
+)
+
+LI_SOMPOLINSKY_2021 = nct.Source(
+    citation="Li, Sompolinsky: Statistical Mechanics of Deep Linear Neural Networks: The Backpropagating Kernel "
+    "Renormalization, Physical Review X 2021.",
+    number="number unchecked",
+    bibtex="""@article{li2021statistical,
+  title={Statistical Mechanics of Deep Linear Neural Networks: The Backpropagating Kernel Renormalization},
+  author={Li, Qianyi and Sompolinsky, Haim},
+  journal={Physical Review X},
+  year={2021}
+}""",
+)
+
+MAURER_PONTIL_2009 = nct.Source(
+    citation="Maurer, Pontil: Empirical Bernstein Bounds and Sample Variance Penalization, COLT 2009.",
+    number="number unchecked",
+    bibtex="""@inproceedings{maurer2009empirical,
+  title={Empirical {Bernstein} Bounds and Sample Variance Penalization},
+  author={Maurer, Andreas and Pontil, Massimiliano},
+  booktitle={Conference on Learning Theory},
+  year={2009}
+}""",
+    note="The band of a mean of bounded numbers; nothing of the theorem is from there.",
+)
+
+HASTIE_2022 = nct.Source(
+    citation="Hastie, Montanari, Rosset, Tibshirani: Surprises in High-Dimensional Ridgeless Least Squares Interpolation, "
+    "Annals of Statistics 2022.",
+    number="number unchecked",
+    bibtex="""@article{hastie2022surprises,
+  title={Surprises in High-Dimensional Ridgeless Least Squares Interpolation},
+  author={Hastie, Trevor and Montanari, Andrea and Rosset, Saharon and Tibshirani, Ryan J.},
+  journal={Annals of Statistics},
+  year={2022}
+}""",
+)
+
+DOBRIBAN_WAGER_2018 = nct.Source(
+    citation="Dobriban, Wager: High-Dimensional Asymptotics of Prediction: Ridge Regression and Classification, "
+    "Annals of Statistics 2018.",
+    number="number unchecked",
+    bibtex="""@article{dobriban2018high,
+  title={High-Dimensional Asymptotics of Prediction: Ridge Regression and Classification},
+  author={Dobriban, Edgar and Wager, Stefan},
+  journal={Annals of Statistics},
+  year={2018}
+}""",
+)
+
+WANG_ZIYIN_2022 = nct.Source(
+    citation="Wang, Ziyin: Posterior Collapse of a Linear Latent Variable Model, NeurIPS 2022, arXiv:2205.04009.",
+    number="number unchecked",
+    bibtex="""@inproceedings{wang2022posterior,
+  title={Posterior Collapse of a Linear Latent Variable Model},
+  author={Wang, Zihao and Ziyin, Liu},
+  booktitle={Advances in Neural Information Processing Systems},
+  year={2022}
+}""",
+)
+
+CHO_SAUL_2009 = nct.Source(
+    citation="Cho, Saul: Kernel Methods for Deep Learning, NeurIPS 2009.",
+    number="number unchecked",
+    bibtex="""@inproceedings{cho2009kernel,
+  title={Kernel Methods for Deep Learning},
+  author={Cho, Youngmin and Saul, Lawrence K.},
+  booktitle={Advances in Neural Information Processing Systems},
+  year={2009}
+}""",
+)
+
+HAYOU_2019 = nct.Source(
+    citation="Hayou, Doucet, Rousseau: On the Impact of the Activation Function on Deep Neural Networks Training, ICML 2019.",
+    number="number unchecked",
+    bibtex="""@inproceedings{hayou2019impact,
+  title={On the Impact of the Activation Function on Deep Neural Networks Training},
+  author={Hayou, Soufiane and Doucet, Arnaud and Rousseau, Judith},
+  booktitle={International Conference on Machine Learning},
+  year={2019}
+}""",
+)

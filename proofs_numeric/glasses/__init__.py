@@ -1,0 +1,1 @@
+"""Spherical spin glasses: their critical points, their Hessians, and how they age."""

@@ -1,0 +1,1 @@
+"""Features and classifiers on spheres, codes, and contrastive losses."""

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -25,6 +26,7 @@ from tests.test_sweeps import cached
 distributed = pytest.importorskip("distributed")
 _cluster = pytest.importorskip("nctheory.sweeps._cluster")
 dask = pytest.importorskip("dask")
+CommClosedError = pytest.importorskip("distributed.comm").CommClosedError
 
 ROOT = Path(__file__).parent.parent
 GRID = {"cell": [0, 1, 2, 3, 4, 5]}
@@ -280,6 +282,59 @@ def test_what_is_finished_is_kept_when_the_cluster_is_lost(lost, tmp_path, monke
     assert 2 <= computed < 6, str(ended.value)
     assert int(ended.value.partial.missing.sum()) == 12 - 2 * computed
     assert run(folder=tmp_path).reused == 2 * computed
+
+
+class Fetched(distributed.Future):
+    """A future whose result cannot be had: how that is said, and what the client knows of it."""
+
+    status = None
+
+    def __init__(self, error, status):
+        self.error, self.status = error, status
+
+    def __del__(self):
+        pass
+
+    def result(self, timeout=None):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "client", "workers", "said"),
+    [
+        # The worker was lost between the end of a tile and its fetching; what was finished is waiting again.
+        (TimeoutError(), "pending", "running", 0, "no worker at tcp://a for 0 s"),
+        (TimeoutError(), "finished", "running", 0, "no worker at tcp://a for 0 s"),
+        (CommClosedError("reset by peer"), "finished", "connecting", 1, "the connection to tcp://a was lost"),
+        (CommClosedError("reset by peer"), "finished", "running", 1, "the connection to tcp://a was lost"),
+        # The scheduler was lost while it was asked for its workers.
+        (TimeoutError(), "finished", "connecting", None, "the connection to tcp://a was lost"),
+        (TimeoutError(), "finished", "running", None, "no answer from tcp://a for 0.1 s"),
+    ],
+)
+def test_a_loss_before_a_finished_tile_is_fetched_is_neither_a_wait_nor_a_tile_that_fails(
+    error, status, client, workers, said, monkeypatch
+):
+    class Client:
+        scheduler = type("Scheduler", (), {"address": "tcp://a"})()
+
+        def scheduler_info(self, n_workers):
+            if workers is None:
+                time.sleep(1.0)
+            return {"workers": dict.fromkeys(range(workers))}
+
+    monkeypatch.setattr(_cluster, "WORKER_TIMEOUT", 0.0)
+    monkeypatch.setattr(_cluster, "ANSWER_TIMEOUT", 0.1)
+    lost = _cluster.Cluster("tcp://127.0.0.1:1")
+    lost._client = Client()
+    lost._client.status = client
+    with pytest.raises(ClusterError, match=re.escape(said)):
+        lost._outcome(Fetched(error, status))
+
+
+@pytest.mark.parametrize("error", [TimeoutError("of a tile"), CommClosedError("of a tile"), KeyError("a")])
+def test_what_a_tile_raises_is_its_own(error):
+    assert _cluster.Cluster("tcp://127.0.0.1:1")._outcome(Fetched(error, "error")) is error
 
 
 @pytest.mark.slow

@@ -81,6 +81,51 @@ def test_a_maximum_that_the_gradient_does_not_see_is_no_kink():
     assert nct.solve(problem, 2, light=True).tolerance <= 1e-10
 
 
+class Softplus(nct.Loss):
+    """Of the true logit, and more or less of its ReLU or its softplus: the kinks of the softplus's own parts cancel."""
+
+    ramp: float
+    shift: float
+
+    def value(self, logits, targets):
+        true = jnp.sum(logits * targets, axis=0)
+        return jax.nn.softplus(-true) + self.ramp * jax.nn.relu(-true) + jnp.logaddexp(0.0, true - self.shift)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_kinks_of_one_argument_that_cancel_are_none(shift):
+    fields: dict[str, Any] = dict(counts=(2, 1), dim=2, weight_decay=(0.05, 0.05))
+    smooth, kinked = (nct.unconstrained_features(loss=Softplus(ramp, shift), **fields) for ramp in (0.0, 0.5))
+    assert nct.problems.kinks_of(smooth) == ()
+    assert nct.problems.kinks_of(kinked) != ()
+    assert nct.solve(smooth, 2, light=True).tolerance <= 1e-10
+
+
+def test_a_kink_may_depend_on_the_numbers_of_a_problem():
+    fields: dict[str, Any] = dict(counts=(2, 1), dim=2, weight_decay=(0.05, 0.05))
+    both = [nct.unconstrained_features(loss=Softplus(ramp, 0.0), **fields) for ramp in (0.0, 0.5)]
+    together = nct.solve_many(both, 2, light=True)
+    assert np.all(together.converged)
+    for value, problem in zip(together.value, both, strict=True):
+        np.testing.assert_allclose(value, nct.solve(problem, 2, light=True).value, rtol=1e-9)
+
+
+class SoftPairs(nct.problems.Energy):
+    """Softplus of the inner products, and more or less of their ReLU."""
+
+    ramp: float
+    vectors = 4
+
+    def value(self, gram):
+        return jnp.sum(jax.nn.softplus(gram - 0.1)) + self.ramp * jnp.sum(jax.nn.relu(gram - 0.1))
+
+
+def test_the_softplus_of_an_energy_has_no_kinks():
+    smooth, kinked = (nct.problems.unit_vectors(energy=SoftPairs(ramp), dim=3) for ramp in (0.0, 0.5))
+    assert nct.problems.kinks_of(smooth) == ()
+    assert nct.problems.kinks_of(kinked) != ()
+
+
 def test_what_is_infinite_in_a_branch_not_taken_is_not_rounded():
     def guarded(x):
         return jnp.sum(jnp.where(x > 0, jnp.abs(x), jnp.minimum(jnp.where(x > 0, -jnp.inf, x), 0.0) ** 2))

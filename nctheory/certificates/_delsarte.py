@@ -188,7 +188,7 @@ def delsarte_bound(vectors: int, dim: int, sharpness: float, origin: float = 0.0
     naming the argument, otherwise.
 
     >>> octahedron = delsarte_bound(6, 3, 1.0)
-    >>> round(octahedron.lower_bound, 9), round(24.0 + 6.0 * np.exp(-1.0), 9), octahedron.rounding < 1e-12
+    >>> round(octahedron.lower_bound, 9), round(float(24.0 + 6.0 * np.exp(-1.0)), 9), octahedron.rounding < 1e-12
     (26.207276647, 26.207276647, True)
     """
     number, space = whole_number("vectors", vectors, least=2), whole_number("dim", dim, least=2)

@@ -8,17 +8,9 @@ from ._extended import NotExtended, extended
 from ._factorisations import unshared_factorisations
 from ._failures import ERROR, INTERRUPTED, Failure, Misuse, described, guarded, traced_hint, wrong_arguments
 from ._files import check_folder_exists, synchronise_folder, whole_file, write_atomically
+from ._kink_probes import on_sides, with_even_slopes
 from ._kink_steps import UnsupportedKinks
-from ._kinks import (
-    Kink,
-    find_kinks,
-    kink_arguments,
-    on_branches,
-    on_sides,
-    rounded_kinks,
-    sloped_kinks,
-    with_even_slopes,
-)
+from ._kinks import Kink, find_kinks, kink_arguments, on_branches, rounded_kinks, sloped_kinks
 from ._lanes import Lane, Record, Runner, run_lanes, several_steps
 from ._names import check_identifier, check_name, whole_number
 from ._precision import EPS, float64, in_float64

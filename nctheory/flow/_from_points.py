@@ -60,7 +60,7 @@ def solve_from(
     options.check()
     family, contexts = as_family([problem])
     contexts, flat = np.repeat(contexts, count, axis=0), np.asarray(flat)
-    if options.method == "flow" or not has_kinks(family):
+    if options.method == "flow" or not has_kinks(family, contexts):
         return gather_ensemble(problem, np.arange(count), _solve_smooth(family, contexts, flat, options))
     # As in `solve`: the flow of the problem with its kinks rounded off, and a polish whose rounding falls to nothing.
     rounded, wider = rounded_family(family, contexts)

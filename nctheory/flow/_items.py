@@ -105,7 +105,7 @@ def solve_items(
     rounding is nothing; `method="flow"` follows the flow of the problem as it is.
     """
     options.check()
-    if options.method == "flow" or not has_kinks(family):
+    if options.method == "flow" or not has_kinks(family, contexts):
         return _solve_smooth(family, contexts, numbers, root, options)
     rounded, wider = rounded_family(family, contexts)
     settings = options._replace(tolerance=max(options.tolerance, KINK_TOLERANCE)).settings()

@@ -25,10 +25,10 @@ LEFT_ALONE = (Stage.NOT_FINITE, Stage.RUNAWAY, Stage.BUDGET_SPENT)
 """Ends of the flow that are no places for a polish."""
 
 
-def has_kinks(family: Family) -> bool:
-    """Whether the members of a family have kinks that are rounded off; kinks within loops or choices are not."""
+def has_kinks(family: Family, contexts: np.ndarray) -> bool:
+    """Whether any member of a family has kinks that are rounded off; kinks within loops or choices are not."""
     try:
-        return bool(kinks_of(family.template))
+        return any(kinks_of(family.at(one)) for one in np.unique(contexts, axis=0))
     except UnsupportedKinks:
         return False
 

@@ -87,17 +87,10 @@ def kinks_of(problem: Problem) -> tuple[Kink, ...]:
     ours = all(type(one).__module__.startswith("nctheory.") for one in parts if one is not None)
     if ours and not hasattr(problem, "activations") and not type(problem).__module__.startswith("nctheory.networks"):
         return ()
-    form = shape_of(problem)
-    candidates = _kinks(*form)
+    candidates = _kinks(*shape_of(problem))
     if not candidates:
         return ()
-    if form not in _REAL:
-        real = np.array(_changes_slope(problem))
-        for sides in _of_one_argument(problem, real):
-            if not bool(_jumps(problem, sides)):
-                real[[index for index, _ in sides]] = False
-        _REAL[form] = tuple(map(bool, real))
-    return tuple(kink for kink, real in zip(candidates, _REAL[form], strict=True) if real)
+    return tuple(kink for kink, real in zip(candidates, _real(problem, ours), strict=True) if real)
 
 
 def candidates_of(problem: Problem) -> tuple[tuple[Kink, bool], ...]:
@@ -112,9 +105,27 @@ def candidates_of(problem: Problem) -> tuple[tuple[Kink, bool], ...]:
 
 
 _REAL: dict[Any, tuple[bool, ...]] = {}
-"""By the form of a problem, which candidates for kinks its gradient sees."""
+"""By the form of a problem, which candidates for kinks the gradient of any of its form saw that was asked."""
+_REAL_OF: dict[Any, tuple[bool, ...]] = {}
+"""The same of a problem with its numbers, on which it may depend: a weight of zero takes a kink away."""
 SEEN = 1e-9
 """A gradient that changes by less than this part of itself with the slope at a place does not see it (conventional)."""
+
+
+def _real(problem: Problem, ours: bool) -> tuple[bool, ...]:
+    """Which candidates are kinks of a problem; of a traced one, which were of any of its form."""
+    form, leaves = shape_of(problem), jax.tree.leaves(problem)
+    if form in _REAL and (ours or any(is_traced(leaf) for leaf in leaves)):
+        return _REAL[form]
+    key = (form, *(np.asarray(leaf).tobytes() for leaf in leaves))
+    if key not in _REAL_OF:
+        real = np.array(_changes_slope(problem))
+        for sides in _of_one_argument(problem, real):
+            if not bool(_jumps(problem, sides)):
+                real[[index for index, _ in sides]] = False
+        _REAL_OF[key] = tuple(map(bool, real))
+        _REAL[form] = tuple(np.logical_or(real, _REAL.get(form, False)).tolist())
+    return _REAL_OF[key]
 
 
 def _of_one_argument(problem: Problem, real: np.ndarray) -> list[tuple[tuple[int, int], ...]]:

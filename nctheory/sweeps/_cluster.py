@@ -42,6 +42,7 @@ class Cluster(Workers):
             raise ValueError(f"{ARGUMENT}: expected a Dask client or an address, got {type(client).__name__}")
         self._given: Any = client
         self._client: Any = None
+        self._deserted_since: float | None = None
         self._code: dict[str, str] = {}
 
     @property
@@ -138,36 +139,42 @@ class Cluster(Workers):
         while True:
             try:
                 return future.result(timeout=POLL_INTERVAL)
-            except TimeoutError as error:
-                if future.status == "error":  # a tile's own
-                    return error
-                self._number()  # the scheduler is still there
             except CancelledError as error:
                 raise self._lost() from error
-            except Exception as error:  # what cannot be imported there is the cause of Dask's own error
-                return error.__cause__ if isinstance(error.__cause__, ImportError) else error
+            except Exception as error:
+                if (
+                    future.status == "error"
+                ):  # the tile's own; what cannot be imported there is the cause of Dask's error
+                    return error.__cause__ if isinstance(error.__cause__, ImportError) else error
+                if not isinstance(error, OSError):  # what cannot be read here
+                    return error
+                if not isinstance(error, TimeoutError):
+                    raise self._lost() from error
+                self._check_workers()  # a tile whose worker is lost before it is fetched is computed by another, if any
 
     def _finished(self, futures: list[Future]) -> list[Future]:
         """Those of some futures that are finished, at least one."""
-        deserted = None
         while True:
             try:
                 with self._client.as_current():
                     wait(futures, timeout=POLL_INTERVAL, return_when="FIRST_COMPLETED")
             except TimeoutError:
-                # The cluster counts as deserted from the first look that finds no worker, and is given up after
-                # `WORKER_TIMEOUT`.
-                now = time.monotonic()
-                deserted = None if self._number() else (deserted or now)
-                if deserted is not None and now - deserted > WORKER_TIMEOUT:
-                    raise self._deserted() from None
+                self._check_workers()
             except CancelledError as error:  # as all are when the scheduler is lost
                 raise self._lost() from error
             done = [future for future in futures if future.status != "pending"]
             if any(future.cancelled() for future in done) or self._client.status != "running":
                 raise self._lost()
             if done:
+                self._deserted_since = None
                 return done
+
+    def _check_workers(self) -> None:
+        """Raise `ClusterError` once there was no worker for `WORKER_TIMEOUT`, counted from the first look that found none."""
+        now = time.monotonic()
+        self._deserted_since = None if self._number() else (self._deserted_since or now)
+        if self._deserted_since is not None and now - self._deserted_since > WORKER_TIMEOUT:
+            raise self._deserted()
 
     def _number(self) -> int:
         """How many workers there are now."""
@@ -184,6 +191,8 @@ class Cluster(Workers):
         try:
             return answer_within(ANSWER_TIMEOUT, question)
         except TimeoutError:
+            if self._client.status != "running":
+                raise self._lost() from None
             raise ClusterError(f"{ARGUMENT}: no answer from {self._address} for {ANSWER_TIMEOUT:g} s") from None
 
     def _lost(self) -> ClusterError:

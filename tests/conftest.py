@@ -6,10 +6,16 @@ import os
 import jax
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from nctheory.engine import RARELY, cache_directory, release_programs
 from tests.helpers import LIGHT_FLAGS
 
+# A process a core is at work, whose matrices are small: further threads of a BLAS would only wait for each other. Workers, and
+# processes that tests start, read it in the environment.
+for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+threadpool_limits(1, user_api="blas")
 # Compiling is most of the suite's time: every program as with `solve(light=True)`, read when the first is compiled. Tests
 # of the compiler's other programs start processes with `usual_environment`.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {LIGHT_FLAGS}".strip()

@@ -17,6 +17,9 @@ FAST_COMPILE_OPTIONS = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion
 """With these options the compiler makes a program for a CPU in a third of the time, and it runs at a third to a quarter of
 the speed."""
 
+FULL_OPTIONS = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}
+"""The compiler's own settings for a CPU, which hold where the environment says otherwise too."""
+
 SEPARATE_PRODUCTS_OPTIONS = {"xla_gpu_dot_merger_threshold_mb": 0}
 """With these options the compiler for a GPU does not merge two small products that have one factor in common. Gathering and
 splitting their operands would make a solve take a fifth longer, and its compilation two fifths (measured)."""
@@ -48,7 +51,8 @@ def fast_compile(function: Callable[..., Any], *, static_argnames: str | tuple[s
 
     The result takes the further keyword `light`: with `light=False` it is an ordinary `jax.jit`. So it is inside another
     program, and on anything but a CPU, whose compiler alone knows these options (on a GPU it is compiled with
-    `SEPARATE_PRODUCTS_OPTIONS`, light or not).
+    `SEPARATE_PRODUCTS_OPTIONS`, light or not). With `light=None` it is compiled with `FULL_OPTIONS` whatever the environment
+    says: for programs that always run for longer than it takes to compile them.
 
     >>> addition = fast_compile(lambda x: x + 1)
     >>> int(addition(1)), int(addition(1, light=False))
@@ -56,7 +60,7 @@ def fast_compile(function: Callable[..., Any], *, static_argnames: str | tuple[s
     """
     plain = jax.jit(function, static_argnames=static_argnames)
 
-    def new_program(light: bool) -> Any:
+    def new_program(light: bool | None) -> Any:
         # A new function for each program, because JAX keys its own caches by the function: dropping the program then frees
         # what JAX keeps for it.
         @functools.wraps(function)
@@ -69,7 +73,7 @@ def fast_compile(function: Callable[..., Any], *, static_argnames: str | tuple[s
         return jax.jit(whole, static_argnames=static_argnames, compiler_options=_options(light, platform))
 
     @functools.wraps(function)
-    def call(*args: Any, light: bool = True, **kwargs: Any) -> Any:
+    def call(*args: Any, light: bool | None = True, **kwargs: Any) -> Any:
         # Compiler options hold for whole programs only: within a trace this is part of the outer program.
         leaves, structure = jax.tree.flatten((args, kwargs))
         if within_trace() or any(map(is_traced, leaves)):
@@ -95,9 +99,10 @@ def fast_compile(function: Callable[..., Any], *, static_argnames: str | tuple[s
 
 
 @functools.cache
-def _options(light: bool, platform: str) -> dict[str, Any] | None:
+def _options(light: bool | None, platform: str) -> dict[str, Any] | None:
     """The compiler options for a program on a platform; None where there are none, or its compiler does not know them."""
-    options = {"cpu": FAST_COMPILE_OPTIONS if light else None, "gpu": SEPARATE_PRODUCTS_OPTIONS}.get(platform)
+    on_cpu = {True: FAST_COMPILE_OPTIONS, False: None, None: FULL_OPTIONS}[light]
+    options = {"cpu": on_cpu, "gpu": SEPARATE_PRODUCTS_OPTIONS}.get(platform)
     if options is None:
         return None
     try:

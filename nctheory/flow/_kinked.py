@@ -60,7 +60,7 @@ def polish_rounded(family: Family, records: Record, settings: Settings, width: i
         live = np.arange(width) < min(width, count - begin)
         some = some._replace(stage=jnp.where(live, some.stage, Stage.STALLED))
         # A light program takes longer to run its thousands of steps than an ordinary one takes to compile (measured).
-        done = polish_kinks(family, some, settings, light=False)
+        done = polish_kinks(family, some, settings, light=None)
         return jax.tree.map(lambda x: np.asarray(x)[: min(width, count - begin)], done)
 
     with ThreadPoolExecutor(threads) as pool:

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 import threading
 
 import jax
@@ -13,7 +11,6 @@ from filelock import FileLock
 
 import nctheory as nct
 from nctheory.falsification import check_counterexample
-from tests.collapse_of_relu_chains import collapse_theorem
 
 SECONDS = 240.0
 """Enough on a busy machine for what takes a tenth of it: the searches below end with a find or their number of trials."""
@@ -116,42 +113,6 @@ def test_the_corners_of_stated_hypotheses_are_tried_and_without_any_the_sampler_
     stated = nct.falsify(least_error(**wrong, hypotheses=(balanced,)), SECONDS, seeds=4, trials=40)
     assert stated.found is not None
     assert stated.found.parameters["n"] == 1
-
-
-@pytest.mark.slow
-def test_collapse_behind_relus_is_refuted_by_a_network_that_numpy_alone_can_check(tmp_path):
-    theorem = collapse_theorem(classes=3, depth=4, dim=6)
-    found = nct.falsify(theorem, SECONDS, out=tmp_path)
-    assert found.found is not None
-    assert found.found.file is not None
-    told = json.loads((tmp_path / "relu-collapse-3-4-value.json").read_text())
-    assert told["value"] < told["predicted"] - told["tolerance"]
-    # The network is rebuilt here from its factors, without a line of the library.
-    a = dict(np.load(tmp_path / told["arrays"]))
-    x = a["H"]
-    for layer in (1, 2, 3):
-        x = np.maximum(a[f"W{layer}"] @ x, 0.0)
-    fit = 0.5 * np.sum((a["W4"] @ x - np.eye(3)[:, np.argmax(a["targets"], axis=0)]) ** 2) / 3
-    decay = told["parameters"]["lambda"]
-    value = fit + 0.5 * decay * sum(np.sum(a[name] ** 2) for name in ("W1", "W2", "W3", "W4", "H"))
-    assert value == pytest.approx(told["value"], rel=1e-12)
-    assert value < told["predicted"]
-    (test,) = tmp_path.glob("test_*.py")
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", f"import runpy; runpy.run_path({str(test)!r})['{_name(test)}']()"]
-    )
-    assert done.returncode == 0
-    again = check_counterexample(found.found.file, theorem)
-    assert again.violated
-    assert again.value == pytest.approx(told["value"], rel=1e-14)
-    assert found.found.digits is not None
-    assert found.found.digits <= 6
-
-
-def _name(file):
-    return next(
-        line.split("(")[0].removeprefix("def ") for line in file.read_text().splitlines() if line.startswith("def ")
-    )
 
 
 @pytest.mark.slow

@@ -1,14 +1,17 @@
 """Every Python block of the README and of the pages in `docs` runs, in the order of its page, and prints what it says."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import nctheory as nct
+from nctheory.falsification import check_counterexample
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")))
@@ -96,11 +99,34 @@ def test_paths(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_searching_for_a_counterexample(capsys):
-    search = run("docs/falsify.md")["search"]
+def test_searching_for_a_counterexample(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = run("docs/falsify.md")
+    search, theorem = space["search"], space["theorem"]
     assert search.outcome == "refuted"
-    assert search.found.value < search.found.predicted
     assert capsys.readouterr().out.startswith("relu-collapse: refuted\n  claim 'value' fails at K=3, L=4")
+    folder = tmp_path / "relu-collapse"
+    told = json.loads((folder / "relu-collapse-value.json").read_text())
+    assert told["value"] < told["predicted"] - told["tolerance"]
+    # The network is rebuilt here from its factors, without a line of the library.
+    factors = dict(np.load(folder / told["arrays"]))
+    x = factors["H"]
+    for layer in (1, 2, 3):
+        x = np.maximum(factors[f"W{layer}"] @ x, 0.0)
+    fit = 0.5 * np.sum((factors["W4"] @ x - np.eye(3)[:, np.argmax(factors["targets"], axis=0)]) ** 2) / 3
+    decay = told["parameters"]["lambda"]
+    value = fit + 0.5 * decay * sum(np.sum(factors[name] ** 2) for name in ("W1", "W2", "W3", "W4", "H"))
+    assert value == pytest.approx(told["value"], rel=1e-12)
+    assert value < told["predicted"]
+    (test,) = folder.glob("test_*.py")
+    (name,) = re.findall(r"^def (test_\w+)", test.read_text(), re.MULTILINE)
+    code = f"import runpy; runpy.run_path({str(test)!r})['{name}']()"
+    assert subprocess.run([sys.executable, "-P", "-c", code]).returncode == 0
+    again = check_counterexample(search.found.file, theorem)
+    assert again.violated
+    assert again.value == pytest.approx(told["value"], rel=1e-14)
+    assert search.found.digits is not None
+    assert search.found.digits <= 6
 
 
 @pytest.mark.slow

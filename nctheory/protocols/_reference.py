@@ -1,0 +1,127 @@
+"""What counts as the global minimum: a value with its certificate, or the best one known."""
+
+import contextlib
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from nctheory.certificates import certify, gap_closed
+from nctheory.closed_form import NoClosedForm, global_minimum, minimiser
+from nctheory.engine import shown
+from nctheory.flow import Ensemble, Status, solve, solve_from
+from nctheory.problems import DeepLinear, Params, Problem, template, unravel, value_rounding
+
+POLISH_CHUNK = 256
+"""The points that are polished at a time (conventional)."""
+Evidence = Literal["certified", "best known"]
+
+
+@shown()
+class Reference(NamedTuple):
+    """The value that counts as the global minimum, and why."""
+
+    value: float
+    """The lowest value that any converged end had."""
+    lower_bound: float
+    """The largest proved lower bound; -inf where there is none."""
+    evidence: Evidence
+    """"certified" where value and bound meet, to 1e-9 of the value and rounding; else "best known"."""
+    rounding: float
+    """The rounding error of the bound."""
+    searched: int
+    """The ends among which the value is the lowest."""
+    reason: str | None
+    """Why nothing is certified, or what the bound rests on; None where all is proved."""
+
+    def reached(self, value: np.ndarray, rounding: np.ndarray | float) -> np.ndarray:
+        """Which values are that of the minimum, to 1e-9 of them and rounding."""
+        base = self.lower_bound if self.evidence == "certified" else self.value
+        gap = np.where(np.isfinite(value), value - base, np.inf)
+        return gap_closed(gap, np.where(np.isfinite(value), value, 0.0), rounding + self.rounding)
+
+
+class Polished(NamedTuple):
+    """The ends of a polish, flat; a point that was not finite has diverged."""
+
+    value: np.ndarray
+    converged: np.ndarray
+    steps: np.ndarray
+    points: Float[np.ndarray, "n P"]
+    rounding: np.ndarray
+
+
+def polished(problem: Problem, points: Float[np.ndarray, "n P"], budget: int) -> Polished:
+    """Follow the gradient flow from each point to its end, by `nctheory.solve_from`."""
+    fine = np.all(np.isfinite(points), axis=1)
+    if not fine.any():
+        nothing = np.full(len(points), np.inf)
+        return Polished(nothing, fine, np.zeros(len(points), int), points, np.zeros(len(points)))
+    # In the place of a point that is not finite stands another one, whose end does not count.
+    filled = points[np.where(fine, np.arange(len(points)), np.argmax(fine))]
+    ends = solve_from(
+        problem, unravel(problem, filled), budget=budget, chunk=min(POLISH_CHUNK, len(filled)), light=True
+    )
+    value = np.where(fine, ends.value, np.inf)
+    found = flat(problem, ends.params)
+    return Polished(value, ends.converged & fine, ends.steps, found, _rounding(problem, ends, fine))
+
+
+def _rounding(problem: Problem, ends: Ensemble, fine: np.ndarray) -> np.ndarray:
+    good = fine & np.isfinite(ends.value) & (ends.status != Status.DIVERGED)
+    if not good.any():
+        return np.zeros(len(good))
+    index = np.where(good, np.arange(len(good)), np.argmax(good))
+    return value_rounding(problem, jax.tree.map(lambda x: np.asarray(x)[index], ends.params))
+
+
+def flat(problem: Problem, params: Params) -> Float[np.ndarray, "n P"]:
+    """Points, a pytree with a leading axis, as rows."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
+    count = leaves[0].shape[0] if leaves else 0
+    own = jax.tree.leaves(template(problem))
+    rows = [leaf.reshape(count, like.size) for leaf, like in zip(leaves, own, strict=True)]
+    return np.concatenate(rows, axis=1)
+
+
+class Search(NamedTuple):
+    """Ends of descents from random starts, before any protocol is run."""
+
+    value: np.ndarray
+    points: Float[np.ndarray, "n P"]
+    """Those that converged, flat; the first may be a minimiser by formula."""
+
+
+def searched(problem: Problem, number: int, key: PRNGKeyArray, scale: float) -> Search:
+    """The ends of `number` starts, and the minimiser by formula where there is one."""
+    ends = solve(problem, number, key, scale=scale, light=True)
+    value, points = ends.value[ends.converged], flat(problem, ends.params)[ends.converged]
+    if isinstance(problem, DeepLinear):
+        with contextlib.suppress(NoClosedForm, NotImplementedError):
+            point = minimiser(problem, global_minimum(problem), 0)
+            value = np.append(float(problem.objective(point)), value)
+            points = np.concatenate([flat(problem, jax.tree.map(lambda x: jnp.asarray(x)[None], point)), points])
+    return Search(value, points)
+
+
+def reference(problem: Problem, values: np.ndarray, points: Float[np.ndarray, "n P"]) -> Reference:
+    """The lowest of the values at converged ends, held against the lower bound there.
+
+    Raises ValueError where no end converged.
+    """
+    if len(values) == 0:
+        raise ValueError("problem: no descent converged, so that nothing is known of its minimum")
+    best = int(np.argmin(values))
+    bound = certify(problem, unravel(problem, points[best][None]))
+    lower = float(bound.lower_bound[0]) if bound.valid[0] else -np.inf
+    if bound.contradicts(np.asarray(values[best])[None])[0]:
+        raise ValueError(f"problem: its lower bound {lower} lies above the value {values[best]} of a point")
+    rounding = float(bound.gap_rounding[0])
+    closed = bool(bound.closed(np.asarray(values[best])[None])[0])
+    evidence: Evidence = "certified" if closed else "best known"
+    reason = bound.assumes if closed else bound.reason
+    return Reference(float(values[best]), lower, evidence, rounding if closed else 0.0, len(values), reason)
+
+

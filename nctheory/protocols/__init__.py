@@ -17,11 +17,12 @@ from nctheory.protocols._program import ProtocolRun, run_protocol
 from nctheory.protocols._protocol import Protocol
 from nctheory.protocols._reference import Reference
 from nctheory.protocols._replicas import EntropicDescent, PopulationRestarts, ReplicatedDescent
-from nctheory.protocols._result import ProtocolComparison, ProtocolVerdict, holm
+from nctheory.protocols._result import NONE, ProtocolComparison, ProtocolVerdict, holm
 from nctheory.protocols._single import Annealing, Cycles, LayerNoise, Restarts
 from nctheory.protocols._tempering import ParallelTempering, swap_probability
 
 __all__ = [
+    "NONE",
     "PROTOCOLS",
     "Annealing",
     "Cycles",

@@ -17,8 +17,6 @@ from nctheory.protocols._result import ProtocolComparison
 from nctheory.protocols._single import Restarts
 from nctheory.theorems import Instance
 
-LOWEST_ENDS = 8
-"""So many of the lowest ends of the search are asked for their curvature (conventional)."""
 FIRST_CHECKPOINT = 64
 """The first checkpoint is the budget over this, or the first step of the dearest protocol (conventional)."""
 
@@ -96,8 +94,7 @@ def compare_protocols(
     say = progress or (lambda line: None)
     say(f"search: {starts} starts")
     before = searched(problem, starts, root, extent)
-    lowest = before.points[np.argsort(before.value)[:LOWEST_ENDS]]
-    landscape = landscape_of(problem, extent, root, minima=lowest)
+    landscape = landscape_of(problem, extent, root, minima=before.points)
     for one in chosen:
         check_protocol(landscape, one, spend)
     at = checkpoints_of(spend, max(one.opening + one.cost for one in chosen), number)

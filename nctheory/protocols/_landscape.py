@@ -12,9 +12,11 @@ from nctheory.problems import Problem, ravel, scales_of, size, template, unravel
 
 UNIT_STARTS, POWER_STEPS = 8, 30
 """The starts at which the curvature is looked at, and the power iterations for it (conventional)."""
-LONGEST_MOVE = 0.5
-"""The drift of one step is cut to this part of the typical length of a start (conventional: where a step is that long the
-gradient at its begin says nothing of its end)."""
+SAME = 1e-6
+"""Values of minima that differ by less of the problem's unit have no range (conventional)."""
+LONGEST_MOVE = 0.05
+"""The drift of one step is cut to this part of the typical length of a start (conventional): starts of deep chains are up to
+a hundred times as steep as minima (measured), by which the step is chosen."""
 
 
 class Landscape(eqx.Module):
@@ -28,9 +30,10 @@ class Landscape(eqx.Module):
     scale: Scalar
     """The scale of the starts."""
     step_unit: Scalar
-    """One over the largest curvature seen at starts and at minima; descent with twice this step is not stable there."""
+    """One over the largest curvature seen at minima (else at starts); descent with twice this step is not stable there."""
     heat_unit: Scalar
-    r"""The problem's unit of values over P/2: by equipartition the temperature T lifts the mean value by about PT/2."""
+    r"""The range of values of minima (else the problem's unit of values) over P/2: by equipartition this temperature lifts the
+    mean value by about that range."""
     length_unit: Scalar
     """The typical norm of a start."""
 
@@ -93,10 +96,10 @@ def _noisy(moved: Array, step: Scalar, heat: Scalar, key: PRNGKeyArray, amplitud
 
 
 @fast_compile
-def _largest_curvatures(problem: Problem, points: Array) -> Array:
-    """The largest absolute eigenvalue of the Hessian at each of some points, by power iteration with products."""
+def _curvatures_and_values(problem: Problem, points: Array) -> tuple[Array, Array]:
+    """The largest absolute eigenvalue of the Hessian at each of some points, by power iteration, and the objective there."""
 
-    def one(point: Array) -> Array:
+    def one(point: Array) -> tuple[Array, Array]:
         def slope(x: Array) -> Array:
             return ravel(problem.value_and_grad(unravel(problem, x))[1])
 
@@ -107,7 +110,8 @@ def _largest_curvatures(problem: Problem, points: Array) -> Array:
 
         first = jax.random.normal(jax.random.key(1), point.shape, point.dtype)
         state = (first / jnp.linalg.norm(first), jnp.zeros((), point.dtype))
-        return jax.lax.fori_loop(0, POWER_STEPS, product, state)[1]
+        steep = jax.lax.fori_loop(0, POWER_STEPS, product, state)[1]
+        return steep, jnp.asarray(problem.objective(unravel(problem, point)))
 
     return jax.vmap(one)(points)
 
@@ -121,7 +125,7 @@ def landscape_of(
     *,
     minima: Float[np.ndarray, "n P"] | None = None,
 ) -> Landscape:
-    """The landscape of a problem, with units from some starts and from `minima`, flat points where descents have ended.
+    """The landscape of a problem, with units from `minima`, flat points where descents have ended, or else from some starts.
 
     Raises ValueError for a scale that is not positive, and where starts, values or curvatures are not finite.
 
@@ -134,16 +138,16 @@ def landscape_of(
     if not (np.isfinite(scale) and is_positive(scale)):
         raise ValueError(f"scale: expected a positive number, got {scale}")
     starts = np.asarray(start_vectors(problem, as_key(key), np.arange(UNIT_STARTS), jnp.asarray(scale, jnp.float64)))
-    steep = in_few_lengths(lambda points: _largest_curvatures(problem, points), starts)
-    curvature = float(np.median(steep))
-    if minima is not None and len(minima):
-        ends = in_few_lengths(lambda points: _largest_curvatures(problem, points), np.asarray(minima))
-        curvature = max(curvature, float(np.max(ends)))
-    length = float(np.median(np.linalg.norm(starts, axis=1)))
-    if not (np.isfinite(curvature) and curvature > 0 and np.isfinite(length) and length > 0):
+    unit, length = float(scales_of(problem).value), float(np.median(np.linalg.norm(starts, axis=1)))
+    seen = starts if minima is None or not len(minima) else np.asarray(minima)
+    steep, values = in_few_lengths(lambda points: _curvatures_and_values(problem, points), seen)
+    curvature = float(np.median(steep) if seen is starts else np.max(steep))
+    if not all(np.isfinite(one) and one > 0 for one in (curvature, length)):
         raise ValueError(
             f"problem: expected finite starts with curvature, got length {length} and largest curvature {curvature}"
         )
-    unit, number = scales_of(problem).value, size(problem)
-    numbers = (scale, 1.0 / curvature, 2.0 * float(unit) / number, length)
+    # Minima of one value have no range, and starts say nothing of minima.
+    apart = 0.0 if seen is starts else float(np.ptp(values))
+    lift = apart if apart > SAME * unit else unit
+    numbers = (scale, 1.0 / curvature, 2.0 * lift / size(problem), length)
     return Landscape(problem, *(jnp.asarray(one, jnp.float64) for one in numbers))

@@ -94,9 +94,7 @@ def check_protocol(landscape: Landscape, protocol: Protocol, budget: int) -> Non
     number = size(landscape.problem)
     key, starts = jax.eval_shape(lambda: (jax.random.key(0), jnp.zeros((protocol.walkers, number), jnp.float64)))
     carry = jax.eval_shape(lambda x, k: protocol.begin(landscape, x, k), starts, key)
-    after = jax.eval_shape(
-        lambda c, k: protocol.step(landscape, c, k, jnp.asarray(0.5, jnp.float64)), carry, key
-    )
+    after = jax.eval_shape(lambda c, k: protocol.step(landscape, c, k, jnp.asarray(0.5, jnp.float64)), carry, key)
     told = [[(x.shape, x.dtype) for x in jax.tree.leaves(one)] for one in (carry, after)]
     if jax.tree.structure(carry) != jax.tree.structure(after) or told[0] != told[1]:
         raise ValueError(f"{protocol.name}.step: expected the form of what `begin` returns, {carry}, got {after}")

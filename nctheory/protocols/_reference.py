@@ -10,7 +10,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from nctheory.certificates import certify, gap_closed
 from nctheory.closed_form import NoClosedForm, global_minimum, minimiser
-from nctheory.engine import shown
+from nctheory.engine import Failure, shown
 from nctheory.flow import Ensemble, Status, solve, solve_from
 from nctheory.problems import DeepLinear, Params, Problem, template, unravel, value_rounding
 
@@ -109,7 +109,7 @@ def searched(problem: Problem, number: int, key: PRNGKeyArray, scale: float) -> 
 def reference(problem: Problem, values: np.ndarray, points: Float[np.ndarray, "n P"]) -> Reference:
     """The lowest of the values at converged ends, held against the lower bound there.
 
-    Raises ValueError where no end converged.
+    Raises ValueError where no end converged, and Failure where the bound contradicts the value.
     """
     if len(values) == 0:
         raise ValueError("problem: no descent converged, so that nothing is known of its minimum")
@@ -117,11 +117,9 @@ def reference(problem: Problem, values: np.ndarray, points: Float[np.ndarray, "n
     bound = certify(problem, unravel(problem, points[best][None]))
     lower = float(bound.lower_bound[0]) if bound.valid[0] else -np.inf
     if bound.contradicts(np.asarray(values[best])[None])[0]:
-        raise ValueError(f"problem: its lower bound {lower} lies above the value {values[best]} of a point")
+        raise Failure(f"problem: its lower bound {lower} lies above the value {values[best]} of a point")
     rounding = float(bound.gap_rounding[0])
     closed = bool(bound.closed(np.asarray(values[best])[None])[0])
     evidence: Evidence = "certified" if closed else "best known"
     reason = bound.assumes if closed else bound.reason
     return Reference(float(values[best]), lower, evidence, rounding if closed else 0.0, len(values), reason)
-
-

@@ -8,23 +8,23 @@ from jaxtyping import Float, PRNGKeyArray
 from nctheory.engine import Array, Scalar, whole_number
 from nctheory.protocols._landscape import Landscape
 from nctheory.protocols._protocol import Protocol, at_least
-from nctheory.protocols._single import RATE
+from nctheory.protocols._single import DESCENT_RATE, NOISY_RATE
 
 
 class EntropicDescent(Protocol):
-    r"""Descent on the local entropy, $x\leftarrow x-p\,(x-\langle y\rangle)$, with $\langle y\rangle$ an average over walks near x.
+    r"""Descent on the local entropy, $x\leftarrow x-p\,(x-\langle y\rangle)$ with an average over a walk y near x.
 
-    The inner walk is Langevin dynamics on $f(y)+\frac\gamma2|y-x|^2$, and $\gamma(x-\langle y\rangle)$ the gradient of the local
-    entropy (Chaudhari et al. 2017, Entropy-SGD). The coupling $\gamma$ grows from `coupling` to `growth` times as much.
+    The inner walk is Langevin dynamics on $f(y)+\frac\gamma2|y-x|^2$, and $\gamma(x-\langle y\rangle)$ the gradient of the
+    local entropy (Chaudhari et al. 2017, Entropy-SGD). The coupling $\gamma$ grows from `coupling` to `growth` times as much.
     """
 
     coupling: Scalar = 0.05
     r"""$\gamma$ at the begin, as a part of the largest curvature."""
     growth: Scalar = 10.0
     """By how much the coupling grows until the end."""
-    temperature: Scalar = 0.1
+    temperature: Scalar = 1.0
     """The temperature of the inner walk, in the landscape's unit."""
-    rate: Scalar = RATE
+    rate: Scalar = NOISY_RATE
     """The step of the inner walk, in the landscape's unit."""
     pull: Scalar = 1.0
     """p: how far the point moves towards the average of a walk; 1 is all the way."""
@@ -59,7 +59,7 @@ class EntropicDescent(Protocol):
 
 
 class ReplicatedDescent(Protocol):
-    r"""Descents that attract each other, $x_r\leftarrow x_r-\eta(\nabla f(x_r)+\gamma t\,(x_r-\bar x))$, with noise if asked for.
+    r"""Descents that attract each other, $x_r\leftarrow x_r-\eta(\nabla f(x_r)+\gamma t\,(x_r-\bar x))$, and noise.
 
     The coupling grows from nothing, so that the replicas look around first and gather later (Baldassi et al. 2016; elastic
     averaging, Zhang, Choromanska and LeCun 2015). Without coupling they are independent descents. Their mean is an answer too.
@@ -69,7 +69,7 @@ class ReplicatedDescent(Protocol):
     r"""$\gamma$, as a part of the largest curvature."""
     temperature: Scalar = 0.0
     """The temperature at the begin, in the landscape's unit; it falls with $1-t$."""
-    rate: Scalar = RATE
+    rate: Scalar = DESCENT_RATE
     """The step, in the landscape's unit."""
     replicas: int = eqx.field(static=True, default=4)
     """The number of walkers."""
@@ -110,12 +110,12 @@ class PopulationRestarts(Protocol):
 
     spread: Scalar = 0.3
     """The length of the shake of a copy, as a part of the typical length of a start."""
-    rate: Scalar = RATE
+    rate: Scalar = DESCENT_RATE
     """The step, in the landscape's unit."""
     population: int = eqx.field(static=True, default=8)
     """The number of walkers."""
     generations: int = eqx.field(static=True, default=4)
-    """How many times as many stretches of descent there are as selections, less one."""
+    """The number of stretches of descent, with a selection between each two."""
 
     def __check_init__(self) -> None:
         whole_number("population", self.population, least=2)
@@ -128,9 +128,7 @@ class PopulationRestarts(Protocol):
         """The population."""
         return self.population
 
-    def begin(
-        self, landscape: Landscape, starts: Float[Array, "walkers P"], key: PRNGKeyArray
-    ) -> tuple[Array, Array]:
+    def begin(self, landscape: Landscape, starts: Float[Array, "walkers P"], key: PRNGKeyArray) -> tuple[Array, Array]:
         """The starts, in the first generation."""
         return starts, jnp.zeros((), jnp.int32)
 

@@ -190,7 +190,9 @@ class ProtocolComparison:
         columns |= {name: (part, getattr(self, name)) for name in ("share", "spent", "polish", "expected_cost")}
         columns |= {"low": (part, self.band[..., 0]), "high": (part, self.band[..., 1])}
         coordinates = {"protocol": list(self.protocols), "gradients": self.gradients, "seed": np.arange(self.seeds)}
-        return xarray.Dataset(columns, coordinates, {"minimum": self.reference.value, "evidence": self.reference.evidence})
+        return xarray.Dataset(
+            columns, coordinates, {"minimum": self.reference.value, "evidence": self.reference.evidence}
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values; what is not finite becomes None."""

@@ -10,8 +10,9 @@ from nctheory.problems import template
 from nctheory.protocols._landscape import Landscape
 from nctheory.protocols._protocol import Protocol, at_least
 
-RATE = 0.5
-"""The step in its unit, where a step of 2 is the last that is stable at the sharpest point seen (conventional)."""
+DESCENT_RATE, NOISY_RATE = 1.0, 0.5
+"""Steps in their unit, without and with noise: one of 2 is the last that is stable at the sharpest minimum seen
+(conventional)."""
 
 
 class Restarts(Protocol):
@@ -22,7 +23,7 @@ class Restarts(Protocol):
 
     runs: int = eqx.field(static=True, default=1)
     """How many descents share the budget."""
-    rate: Scalar = RATE
+    rate: Scalar = DESCENT_RATE
     """The step, in the landscape's unit."""
 
     def __check_init__(self) -> None:
@@ -65,9 +66,9 @@ class Annealing(Protocol):
     Kirkpatrick, Gelatt and Vecchi (1983) with Langevin moves; `temperature` is $T_0$ and `power` p.
     """
 
-    temperature: Scalar = 0.3
+    temperature: Scalar = 3.0
     """The temperature at the begin, in the landscape's unit."""
-    rate: Scalar = RATE
+    rate: Scalar = NOISY_RATE
     """The step, in the landscape's unit."""
     power: Scalar = 2.0
     """How fast it cools."""
@@ -83,15 +84,15 @@ class Annealing(Protocol):
 
 
 class Cycles(Protocol):
-    r"""Step and temperature fall together in every cycle, with s its phase: $\eta\,(1+b\cos^2(\pi s/2))$ and $T_0\cos^2(\pi s/2)$.
+    r"""Step and temperature fall together in every cycle: $\eta\,(1+bw)$ and $T_0w$ with $w=\cos^2(\pi s/2)$ at phase s.
 
-    Warm restarts of the step (Loshchilov and Hutter 2017) with the noise of cyclical sampling (Zhang et al. 2020). The answer is
-    the lowest of the ends of cycles and of where the walker is.
+    Warm restarts of the step (Loshchilov and Hutter 2017) with the noise of cyclical sampling (Zhang et al. 2020). The answer
+    is the lowest of the ends of cycles and of where the walker is.
     """
 
-    temperature: Scalar = 0.5
+    temperature: Scalar = 2.0
     """The temperature at the begin of every cycle, in the landscape's unit."""
-    rate: Scalar = RATE
+    rate: Scalar = NOISY_RATE
     """The step at the end of a cycle, in the landscape's unit."""
     boost: Scalar = 1.0
     """b: by how much of itself the step is longer at the begin of a cycle."""
@@ -133,11 +134,11 @@ class LayerNoise(Protocol):
     The mean square of the amplitudes over all parameters is made 1, so that the heat in all is that of `Annealing`.
     """
 
-    temperature: Scalar = 0.3
+    temperature: Scalar = 3.0
     """The temperature at the begin, in the landscape's unit."""
     ratio: Scalar = 0.25
     """q; 1 is annealing, below 1 the first layer is shaken most, above 1 the last array (the features)."""
-    rate: Scalar = RATE
+    rate: Scalar = NOISY_RATE
     """The step, in the landscape's unit."""
     power: Scalar = 2.0
     """How fast it cools."""

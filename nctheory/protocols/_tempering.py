@@ -8,7 +8,7 @@ from jaxtyping import Float, PRNGKeyArray
 from nctheory.engine import Array, Scalar, whole_number
 from nctheory.protocols._landscape import Landscape
 from nctheory.protocols._protocol import Protocol, at_least
-from nctheory.protocols._single import RATE
+from nctheory.protocols._single import NOISY_RATE
 
 
 def swap_probability(value: Array, other: Array, temperature: Array, warmth: Array) -> Array:
@@ -31,11 +31,11 @@ class ParallelTempering(Protocol):
     points.
     """
 
-    coldest: Scalar = 0.003
+    coldest: Scalar = 0.03
     """The lowest temperature, in the landscape's unit."""
-    hottest: Scalar = 1.0
+    hottest: Scalar = 3.0
     """The highest temperature, in the landscape's unit."""
-    rate: Scalar = RATE
+    rate: Scalar = NOISY_RATE
     """The step of proposals, in the landscape's unit."""
     replicas: int = eqx.field(static=True, default=4)
     """The number of temperatures, and of walkers."""
@@ -65,7 +65,7 @@ class ParallelTempering(Protocol):
     ) -> tuple[Array, Array, Array, Array]:
         """Points with their values and gradients, and the number of steps."""
         values, slopes = jax.vmap(landscape.value_and_grad)(starts)
-        return starts, values, slopes, jnp.zeros((), jnp.int32)
+        return starts, jnp.asarray(values), slopes, jnp.zeros((), jnp.int32)
 
     def step(
         self, landscape: Landscape, carry: tuple[Array, Array, Array, Array], key: PRNGKeyArray, t: Scalar

@@ -46,8 +46,9 @@ def compare_protocols(
     cost is told beside (`ProtocolComparison.polish`). A schedule, as of a temperature, runs over the whole budget, so that a
     checkpoint before the end shows it half way.
 
-    The global minimum is the lowest value of any polished end, of the ends of `search` random starts, and of the minimiser by
-    formula where there is one. It is "certified" where the lower bound of `nctheory.certify` meets it, and else "best known".
+    The global minimum is the lowest value of any polished end, those of `search` random starts among them. It is "certified"
+    where the lower bound of `nctheory.certify` meets it, or meets the value of the minimiser that a theorem has for the
+    problem; and else "best known".
 
     Args:
         problem: the landscape; an `Instance` of a theorem brings the scale of its starts.
@@ -93,8 +94,8 @@ def compare_protocols(
 
     say = progress or (lambda line: None)
     say(f"search: {starts} starts")
-    before = searched(problem, starts, root, extent)
-    landscape = landscape_of(problem, extent, root, minima=before.points)
+    before = searched(problem, starts, root, extent, most)
+    landscape = landscape_of(problem, extent, root, minima=before.points[before.converged])
     for one in chosen:
         check_protocol(landscape, one, spend)
     at = checkpoints_of(spend, max(one.opening + one.cost for one in chosen), number)
@@ -102,7 +103,7 @@ def compare_protocols(
     parts: dict[str, list[np.ndarray]] = {
         name: [] for name in ("value", "converged", "steps", "rounding", "answered", "spent")
     }
-    values, points = [before.value], [before.points]
+    ended = [before]
     for one in chosen:
         say(f"{one.name}: {spend} gradients of {len(numbers)} seeds")
         run = run_protocol(landscape, one, at, numbers, root, chunk=chunk)
@@ -111,11 +112,11 @@ def compare_protocols(
             parts[name].append(getattr(ends, name).reshape(shape))
         parts["answered"].append(run.values)
         parts["spent"].append(run.spent)
-        if ends.converged.any():
-            best = int(np.argmin(np.where(ends.converged, ends.value, np.inf)))
-            values.append(ends.value[ends.converged])
-            points.append(np.broadcast_to(ends.points[best], (int(ends.converged.sum()), size(problem))))
-    least = reference(problem, np.concatenate(values), np.concatenate(points))
+        ended.append(ends)
+    sure = [one.converged for one in ended]
+    values = np.concatenate([one.value[mask] for one, mask in zip(ended, sure, strict=True)])
+    points = np.concatenate([one.points[mask] for one, mask in zip(ended, sure, strict=True)])
+    least = reference(problem, values, points)
     value, converged, steps, rounding, answered, spent = (np.stack(part) for part in parts.values())
     return ProtocolComparison(
         protocols=tuple(one.name for one in chosen),

@@ -23,7 +23,7 @@ START = 1.5
 
 
 @float64
-def chain_at(depth: int, strength: float, kind: ChainKind = "linear") -> Problem:
+def chain_at(depth: int, strength: float, kind: ChainKind | str = "linear") -> Problem:
     r"""The chain of `depth` weight layers for two classes whose strength b is so many times the onset of collapse.
 
     Squared error, free features, one sample a class, all widths 2 and all decays equal: $b=MN(N\lambda^{M+1})^{1/M}$ in the
@@ -109,7 +109,7 @@ def protocol_map(
     seeds: int = 64,
     key: int = 0,
     *,
-    kind: ChainKind = "linear",
+    kind: ChainKind | str = "linear",
     scale: float = START,
     progress: Callable[[str], None] | None = None,
 ) -> ProtocolMap:

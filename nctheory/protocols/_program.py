@@ -35,10 +35,10 @@ class ProtocolRun(NamedTuple):
 
 
 @fast_compile
-def _begun(landscape: Landscape, protocol: Protocol, key: PRNGKeyArray, numbers: Array) -> tuple[Any, PRNGKeyArray]:
+def _begun(landscape: Landscape, protocol: Protocol, key: PRNGKeyArray, numbers: Array) -> tuple[Any, Array]:
     """States and keys of seeds; the first walker of seed i begins where seed i of `nctheory.solve` does."""
 
-    def one(number: Array) -> tuple[Any, PRNGKeyArray]:
+    def one(number: Array) -> tuple[Any, Array]:
         own = jax.random.fold_in(key, number)
         others = jax.random.fold_in(own, OTHER_WALKERS)
         more = jax.vmap(lambda walker: jax.random.fold_in(others, walker))(jnp.arange(1, protocol.walkers))
@@ -50,7 +50,7 @@ def _begun(landscape: Landscape, protocol: Protocol, key: PRNGKeyArray, numbers:
 
 @fast_compile
 def _advanced(
-    landscape: Landscape, protocol: Protocol, carry: Any, keys: PRNGKeyArray, first: Array, last: Array, total: Array
+    landscape: Landscape, protocol: Protocol, carry: Any, keys: Array, first: Array, last: Array, total: Array
 ) -> Any:
     """The states after the steps from number `first` on and before `last`, of `total` in all."""
     streams = jax.vmap(lambda key: jax.random.fold_in(key, STEPS))(keys)

@@ -11,11 +11,11 @@ from jaxtyping import Float, PRNGKeyArray
 from nctheory.certificates import certify, gap_closed
 from nctheory.closed_form import NoClosedForm, global_minimum, minimiser
 from nctheory.engine import Failure, shown
-from nctheory.flow import Ensemble, Status, solve, solve_from
+from nctheory.flow import Ensemble, Status, solve_from, start_vectors
 from nctheory.problems import DeepLinear, Params, Problem, template, unravel, value_rounding
 
-POLISH_CHUNK = 256
-"""The points that are polished at a time (conventional)."""
+POLISH_CHUNK = 64
+"""The points that are polished at a time, by one program whatever their number (conventional)."""
 Evidence = Literal["certified", "best known"]
 
 
@@ -61,9 +61,7 @@ def polished(problem: Problem, points: Float[np.ndarray, "n P"], budget: int) ->
         return Polished(nothing, fine, np.zeros(len(points), int), points, np.zeros(len(points)))
     # In the place of a point that is not finite stands another one, whose end does not count.
     filled = points[np.where(fine, np.arange(len(points)), np.argmax(fine))]
-    ends = solve_from(
-        problem, unravel(problem, filled), budget=budget, chunk=min(POLISH_CHUNK, len(filled)), light=True
-    )
+    ends = solve_from(problem, unravel(problem, filled), budget=budget, chunk=POLISH_CHUNK, light=True)
     value = np.where(fine, ends.value, np.inf)
     found = flat(problem, ends.params)
     return Polished(value, ends.converged & fine, ends.steps, found, _rounding(problem, ends, fine))
@@ -86,40 +84,47 @@ def flat(problem: Problem, params: Params) -> Float[np.ndarray, "n P"]:
     return np.concatenate(rows, axis=1)
 
 
-class Search(NamedTuple):
-    """Ends of descents from random starts, before any protocol is run."""
-
-    value: np.ndarray
-    points: Float[np.ndarray, "n P"]
-    """Those that converged, flat; the first may be a minimiser by formula."""
+def searched(problem: Problem, number: int, key: PRNGKeyArray, scale: float, budget: int) -> Polished:
+    """The ends of `number` random starts."""
+    starts = start_vectors(problem, key, np.arange(number), jnp.asarray(scale, jnp.float64))
+    return polished(problem, np.asarray(starts), budget)
 
 
-def searched(problem: Problem, number: int, key: PRNGKeyArray, scale: float) -> Search:
-    """The ends of `number` starts, and the minimiser by formula where there is one."""
-    ends = solve(problem, number, key, scale=scale, light=True)
-    value, points = ends.value[ends.converged], flat(problem, ends.params)[ends.converged]
-    if isinstance(problem, DeepLinear):
-        with contextlib.suppress(NoClosedForm, NotImplementedError):
-            point = minimiser(problem, global_minimum(problem), 0)
-            value = np.append(float(problem.objective(point)), value)
-            points = np.concatenate([flat(problem, jax.tree.map(lambda x: jnp.asarray(x)[None], point)), points])
-    return Search(value, points)
+def by_formula(problem: Problem) -> np.ndarray | None:
+    """A global minimiser by a theorem's formula, flat; None where no theorem covers the problem."""
+    if not isinstance(problem, DeepLinear):
+        return None
+    with contextlib.suppress(NoClosedForm):
+        point = minimiser(problem, global_minimum(problem), 0)
+        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(point)])
+    return None
 
 
 def reference(problem: Problem, values: np.ndarray, points: Float[np.ndarray, "n P"]) -> Reference:
     """The lowest of the values at converged ends, held against the lower bound there.
 
-    Raises ValueError where no end converged, and Failure where the bound contradicts the value.
+    Where they do not meet, and a theorem has a formula for a minimiser, this is held against the bound as well. Raises
+    ValueError where no end converged, and Failure where the bound contradicts the value.
     """
     if len(values) == 0:
         raise ValueError("problem: no descent converged, so that nothing is known of its minimum")
     best = int(np.argmin(values))
-    bound = certify(problem, unravel(problem, points[best][None]))
+    found = _held(problem, float(values[best]), points[best], len(values))
+    if found.evidence == "certified" or (point := by_formula(problem)) is None:
+        return found
+    value = float(problem.objective(unravel(problem, point)))
+    told = _held(problem, value, point, len(values))
+    return told if told.evidence == "certified" or value < found.value else found
+
+
+def _held(problem: Problem, value: float, point: np.ndarray, number: int) -> Reference:
+    """The value at a point against the lower bound there."""
+    bound = certify(problem, unravel(problem, point[None]))
     lower = float(bound.lower_bound[0]) if bound.valid[0] else -np.inf
-    if bound.contradicts(np.asarray(values[best])[None])[0]:
-        raise Failure(f"problem: its lower bound {lower} lies above the value {values[best]} of a point")
-    rounding = float(bound.gap_rounding[0])
-    closed = bool(bound.closed(np.asarray(values[best])[None])[0])
+    at = np.asarray([value])
+    if bound.contradicts(at)[0]:
+        raise Failure(f"problem: its lower bound {lower} lies above the value {value} of a point")
+    closed = bool(bound.closed(at)[0])
     evidence: Evidence = "certified" if closed else "best known"
     reason = bound.assumes if closed else bound.reason
-    return Reference(float(values[best]), lower, evidence, rounding if closed else 0.0, len(values), reason)
+    return Reference(value, lower, evidence, float(bound.gap_rounding[0]) if closed else 0.0, number, reason)

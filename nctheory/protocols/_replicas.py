@@ -114,7 +114,7 @@ class PopulationRestarts(Protocol):
     """The step, in the landscape's unit."""
     population: int = eqx.field(static=True, default=8)
     """The number of walkers."""
-    generations: int = eqx.field(static=True, default=4)
+    generations: int | Array = 4
     """The number of stretches of descent, with a selection between each two."""
 
     def __check_init__(self) -> None:

@@ -36,7 +36,7 @@ class ProtocolVerdict(NamedTuple):
     """The p-value of "no worse than any of the restarts", corrected likewise."""
 
 
-def holm(values: Sequence[float]) -> np.ndarray:
+def holm(values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Holm's p-values of several tests: rejecting those up to a level errs with at most that probability in any (Holm 1979).
 
     >>> holm([0.01, 0.04, 0.03]).tolist()

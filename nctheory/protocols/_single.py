@@ -1,6 +1,5 @@
 """Protocols of one walker: restarts, annealing, cycles of step and temperature, and noise by layer."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, PRNGKeyArray
@@ -21,7 +20,7 @@ class Restarts(Protocol):
     The answer is the lowest of the descents that have ended and of the one under way.
     """
 
-    runs: int = eqx.field(static=True, default=1)
+    runs: int | Array = 1
     """How many descents share the budget."""
     rate: Scalar = DESCENT_RATE
     """The step, in the landscape's unit."""
@@ -33,7 +32,7 @@ class Restarts(Protocol):
     @property
     def name(self) -> str:
         """The name with the number of descents."""
-        return f"restarts_{self.runs}"
+        return f"restarts_{int(self.runs)}"
 
     def begin(
         self, landscape: Landscape, starts: Float[Array, "walkers P"], key: PRNGKeyArray
@@ -96,7 +95,7 @@ class Cycles(Protocol):
     """The step at the end of a cycle, in the landscape's unit."""
     boost: Scalar = 1.0
     """b: by how much of itself the step is longer at the begin of a cycle."""
-    cycles: int = eqx.field(static=True, default=4)
+    cycles: int | Array = 4
     """How many cycles share the budget."""
 
     def __check_init__(self) -> None:
@@ -116,10 +115,11 @@ class Cycles(Protocol):
         """One step of Langevin dynamics at the phase of the cycle."""
         point, best, least, cycle = carry
         value, slope = landscape.value_and_grad(point)
-        now = jnp.minimum(jnp.floor(t * self.cycles).astype(jnp.int32), self.cycles - 1)
+        begun = jnp.minimum(jnp.floor(t * self.cycles), self.cycles - 1.0)
+        now = begun.astype(jnp.int32)
         lower = (now > cycle) & (value < least)
         best, least = jnp.where(lower, point, best), jnp.where(lower, value, least)
-        warmth = jnp.cos(0.5 * jnp.pi * (t * self.cycles - now)) ** 2
+        warmth = jnp.cos(0.5 * jnp.pi * (t * self.cycles - begun)) ** 2
         rate = self.rate * (1.0 + self.boost * warmth)
         return landscape.move(point, slope, rate, self.temperature * warmth, key), best, least, now
 
@@ -158,7 +158,7 @@ class LayerNoise(Protocol):
         """
         leaves = len(jax.tree.leaves(template(landscape.problem)))
         if self.amplitudes is None:
-            by_leaf = jnp.asarray(self.ratio, jnp.float64) ** jnp.arange(leaves)
+            by_leaf = jnp.asarray(self.ratio, jnp.float64) ** jnp.arange(leaves, dtype=jnp.float64)
         elif len(self.amplitudes) == leaves:
             by_leaf = jnp.stack([jnp.asarray(one, jnp.float64) for one in self.amplitudes])
         else:

@@ -11,7 +11,9 @@ from nctheory.protocols._protocol import Protocol, at_least
 from nctheory.protocols._single import NOISY_RATE
 
 
-def swap_probability(value: Array, other: Array, temperature: Array, warmth: Array) -> Array:
+def swap_probability(
+    value: Array | Scalar, other: Array | Scalar, temperature: Array | Scalar, warmth: Array | Scalar
+) -> Array:
     r"""The probability with which walkers at $f,T$ and $f',T'$ exchange their places, $\min(1,e^{(f-f')(1/T-1/T')})$.
 
     By it the product of the two Gibbs laws $e^{-f/T-f'/T'}$ is in detailed balance with the exchange (Swendsen and Wang 1986).
@@ -103,9 +105,9 @@ class ParallelTempering(Protocol):
 def exchanged(values: Array, heats: Array, parity: Array, key: PRNGKeyArray) -> Array:
     """Which walker takes each place after the pairs (i, i+1), with i of this parity, were asked to exchange."""
     number = values.shape[0]
-    lower = jnp.arange(number - 1)
+    lower = jnp.arange(number - 1, dtype=jnp.int32)
     chance = swap_probability(values[:-1], values[1:], heats[:-1], heats[1:])
     drawn = jax.random.uniform(key, (number - 1,), values.dtype)
-    swap = (lower % 2 == parity) & (drawn < chance)
+    swap = (lower % 2 == jnp.asarray(parity, jnp.int32)) & (drawn < chance)
     up, down = jnp.append(swap, False), jnp.insert(swap, 0, False)
-    return jnp.arange(number) + up.astype(jnp.int32) - down.astype(jnp.int32)
+    return jnp.arange(number, dtype=jnp.int32) + up.astype(jnp.int32) - down.astype(jnp.int32)

@@ -34,6 +34,9 @@ def add_protocols(commands: argparse._SubParsersAction) -> None:
     one.add_argument(
         "--checkpoints", type=int, default=5, metavar="N", help="numbers of gradients looked at (default 5)"
     )
+    one.add_argument(
+        "--scale", type=float, metavar="S", help="scale of the starts (default: the theorem's, of a map 0.7)"
+    )
     one.add_argument("--key", type=int, default=0, metavar="K", help="random key (default 0)")
     one.add_argument("--map", choices=("linear", "relu"), help="who wins over depth and decay of chains of two classes")
     one.add_argument("--depths", default="2,3,4", metavar="L,L,…", help="weight layers of the map (default 2,3,4)")
@@ -82,7 +85,14 @@ def _compare(args: argparse.Namespace, chosen: list[str] | None) -> int:
             f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in instance.parameters.items()
         )
         found = compare_protocols(
-            instance, chosen, budget, args.seeds, args.key, checkpoints=args.checkpoints, progress=_progress(args)
+            instance,
+            chosen,
+            budget,
+            args.seeds,
+            args.key,
+            checkpoints=args.checkpoints,
+            scale=args.scale,
+            progress=_progress(args),
         )
     title = f"{args.theorem}, instance {number}"
     console = report_console()
@@ -94,14 +104,23 @@ def _compare(args: argparse.Namespace, chosen: list[str] | None) -> int:
 def _map(args: argparse.Namespace, chosen: list[str] | None) -> int:
     from threadpoolctl import threadpool_limits
 
-    from nctheory.protocols import protocol_map
+    from nctheory.protocols import START, protocol_map
     from nctheory.report import protocol_map_figure, protocol_map_table
 
     budget = 1000 if args.budget is None else args.budget
     depths, strengths = _numbers("depths", args.depths, int), _numbers("strengths", args.strengths, float)
+    scale = START if args.scale is None else args.scale
     with wrong_arguments(), threadpool_limits(1, user_api="blas"):
         found = protocol_map(
-            depths, strengths, chosen, budget, args.seeds, args.key, kind=args.map, progress=_progress(args)
+            depths,
+            strengths,
+            chosen,
+            budget,
+            args.seeds,
+            args.key,
+            kind=args.map,
+            scale=scale,
+            progress=_progress(args),
         )
     report_console().print(protocol_map_table(found))
     return _write(args, found, partial(protocol_map_figure, found))

@@ -11,7 +11,7 @@ protocols beat restarts (`_result`); `protocol_map` repeats that over depth and 
 from nctheory.protocols._compare import compare_protocols
 from nctheory.protocols._instances import protocol_instance
 from nctheory.protocols._landscape import Landscape, landscape_of
-from nctheory.protocols._map import ProtocolMap, chain_at, protocol_map
+from nctheory.protocols._map import START, ProtocolMap, chain_at, protocol_map
 from nctheory.protocols._named import PROTOCOLS, find_protocol
 from nctheory.protocols._program import ProtocolRun, run_protocol
 from nctheory.protocols._protocol import Protocol
@@ -24,6 +24,7 @@ from nctheory.protocols._tempering import ParallelTempering, swap_probability
 __all__ = [
     "NONE",
     "PROTOCOLS",
+    "START",
     "Annealing",
     "Cycles",
     "EntropicDescent",

@@ -52,8 +52,8 @@ def compare_protocols(
 
     Args:
         problem: the landscape; an `Instance` of a theorem brings the scale of its starts.
-        protocols: protocols or their names (`nctheory.protocols.PROTOCOLS`), by default all; restarts, of 1, 4 and 16
-            descents, are added where none are given.
+        protocols: protocols or their names (`nctheory.protocols.PROTOCOLS`), by default all; restarts, of 1, 4, 16
+            and 64 descents, are added where none are given.
         budget: gradients of a seed.
         seeds: number of seeds, or their numbers; seed i begins at the same points in every protocol.
         key: random key.
@@ -71,8 +71,8 @@ def compare_protocols(
     >>> import nctheory as nct
     >>> model = nct.deep_linear(widths=(2, 2), counts=(1, 1), loss="mse", weight_decay=(0.1, 0.1))
     >>> told = nct.compare_protocols(model, ["annealing"], budget=60, seeds=8, checkpoints=2, search=4)
-    >>> told.reference.evidence, told.protocols[3], told.share[:, -1].tolist(), told.winner
-    ('certified', 'annealing', [1.0, 1.0, 1.0, 1.0], 'none told apart')
+    >>> told.reference.evidence, told.protocols[4], told.share[:, -1].tolist(), told.winner
+    ('certified', 'annealing', [1.0, 1.0, 1.0, 1.0, 1.0], 'none told apart')
     """
     if isinstance(problem, Instance):
         scale = problem.scale if scale is None else scale

@@ -1,17 +1,18 @@
 """Instances of theorems whose landscapes can be descended."""
 
 import jax
-import numpy as np
 
 from nctheory.certificates import certify
-from nctheory.engine import whole_number
+from nctheory.engine import float64, whole_number
 from nctheory.flow import starts
+from nctheory.problems import template
 from nctheory.theorems import Instance, Theorem, find_theorem
 
 DESCENDED = ("solve", "solve without the flow", "census")
 """The methods whose instances are landscapes; those of others are paths, trainings and experiments."""
 
 
+@float64
 def protocol_instance(theorem: Theorem | str, instance: int | None = None, key: int = 0) -> tuple[int, Instance]:
     """An instance of a theorem, and its number; by default the first of most factors among those with a certificate.
 
@@ -33,7 +34,7 @@ def protocol_instance(theorem: Theorem | str, instance: int | None = None, key: 
         if number >= len(drawn):
             raise ValueError(f"instance: expected 0 to {len(drawn) - 1} for {known.id}, got {number}")
         return number, drawn[number]
-    depths = [len(jax.tree.leaves(one.problem.init(jax.random.key(0), np.float64(1.0)))) for one in drawn]
+    depths = [len(jax.tree.leaves(template(one.problem))) for one in drawn]
     # One bound a candidate, from the deepest on, until one is finite.
     for number in sorted(range(len(drawn)), key=lambda i: -depths[i]):
         problem = drawn[number].problem

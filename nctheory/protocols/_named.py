@@ -7,7 +7,7 @@ from nctheory.protocols._replicas import EntropicDescent, PopulationRestarts, Re
 from nctheory.protocols._single import Annealing, Cycles, LayerNoise, Restarts
 from nctheory.protocols._tempering import ParallelTempering
 
-RESTARTS = (1, 4, 16)
+RESTARTS = (1, 4, 16, 64)
 """Into how many descents the budget is divided by the restarts that others are held against (conventional)."""
 
 PROTOCOLS: dict[str, Callable[[], Protocol]] = {

@@ -11,8 +11,8 @@ from nctheory.protocols import NONE, PROTOCOLS, ProtocolComparison, ProtocolMap
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._lines import literal
 from nctheory.report._save import save_figure
-from nctheory.report._sheet import edges, fit_label, sheet
-from nctheory.report._style import PALETTE, UNDECIDED, house_style, stroke
+from nctheory.report._sheet import fit_label, sheet
+from nctheory.report._style import PALETTE, SMALL, UNDECIDED, house_style, stroke
 
 COLUMNS = (
     Column("protocol", number=False, narrowest=16),
@@ -27,6 +27,8 @@ COLUMNS = (
     Column("p better", 3),
     Column("p worse", 3),
 )
+LIGHT = 0.6
+"""How opaque the colours of a map are, so that numbers on them can be read."""
 COLOURS = {"better than restarts": "green", "worse than restarts": "red", "not told apart": "yellow"}
 
 
@@ -118,7 +120,7 @@ def protocol_map_table(found: ProtocolMap) -> RenderableType:
 
     >>> import nctheory as nct
     >>> from rich.console import Console
-    >>> told = nct.protocols.protocol_map((2,), (0.5,), ["annealing", "restarts"], budget=50, seeds=4)
+    >>> told = nct.protocols.protocol_map((1,), (0.5,), ["annealing", "restarts"], budget=50, seeds=4)
     >>> console = Console(width=120)
     >>> with console.capture() as capture:
     ...     console.print(protocol_map_table(told))
@@ -155,8 +157,6 @@ def _draw_map(found: ProtocolMap) -> Any:
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    from nctheory.report._ticks import even_axis
-
     page = sheet(1, height=0.9 + 0.45 * len(found.depths))
     panel = page.panels[0]
     # A protocol has its colour whatever else is on the map; restarts the last one.
@@ -169,21 +169,27 @@ def _draw_map(found: ProtocolMap) -> Any:
     order, strengths = np.argsort(found.depths), np.argsort(found.strengths)
     winners = found.winners[np.ix_(order, strengths)]
     cells = np.array([[names.index(name) for name in row] for row in winners])
-    borders = edges(found.strengths[strengths], log=False), np.arange(len(order) + 1) - 0.5
+    # Cells of one size, whatever the distances between strengths.
+    borders = np.arange(len(strengths) + 1) - 0.5, np.arange(len(order) + 1) - 0.5
     colours = ListedColormap([hue[name] for name in names])
-    panel.pcolormesh(*borders, cells, cmap=colours, vmin=-0.5, vmax=len(names) - 0.5, edgecolors="white", linewidth=1.0)
+    panel.pcolormesh(
+        *borders, cells, cmap=colours, vmin=-0.5, vmax=len(names) - 0.5, edgecolors="white", linewidth=1.0, alpha=LIGHT
+    )
     for i, row in enumerate(order):
-        for column in strengths:
+        for j, column in enumerate(strengths):
             one = found.comparisons[row][column]
             told = f"{found.share[row, column].max():.2f}\n{one.share[: one.restarts, -1].max():.2f}"
-            panel.text(found.strengths[column], i, told, ha="center", va="center", fontsize=6)
+            panel.text(j, i, told, ha="center", va="center", fontsize=SMALL)
     panel.set_yticks(range(len(order)), [str(int(one)) for one in found.depths[order]])
-    even_axis(panel.xaxis, found.strengths[strengths])
+    panel.set_xticks(range(len(strengths)), [f"{one:g}" for one in found.strengths[strengths]])
     panel.set_xlabel("strength of the decay, in onsets")
     panel.set_ylabel("layers")
     page.name(
         panel,
-        more=[Patch(facecolor=hue[name], edgecolor="0.5", label=literal(name.replace("_", " "))) for name in names],
+        more=[
+            Patch(facecolor=hue[name], edgecolor="0.5", alpha=LIGHT, label=literal(name.replace("_", " ")))
+            for name in names
+        ],
     )
     first = found.comparisons[0][0]
     return page.finish(

@@ -227,6 +227,9 @@ def test_units_are_those_of_the_minima():
     hessians = [np.asarray(CHAIN.hessian(nct.problems.unravel(CHAIN, jnp.asarray(point)))) for point in points]
     steep = max(np.linalg.eigvalsh(one)[-1] for one in hessians)
     assert 1.0 / float(landscape.step_unit) == pytest.approx(steep, rel=1e-3)
+    values = [float(CHAIN.objective(nct.problems.unravel(CHAIN, jnp.asarray(point)))) for point in points]
+    assert float(landscape.heat_unit) == pytest.approx(2.0 * np.ptp(values) / 12)
+    assert float(landscape_of(CHAIN, 1.0, minima=points[:1]).heat_unit) != float(landscape_of(CHAIN, 1.0).heat_unit)
     assert landscape.by_leaf(jnp.asarray([1.0, 2.0, 3.0])).tolist() == [1.0] * 4 + [2.0] * 4 + [3.0] * 4
     for wrong in (0.0, -1.0, np.nan):
         with pytest.raises(ValueError, match="scale: expected a positive number"):

@@ -32,8 +32,8 @@ class Landscape(eqx.Module):
     step_unit: Scalar
     """One over the largest curvature seen at minima (else at starts); descent with twice this step is not stable there."""
     heat_unit: Scalar
-    r"""The range of values of minima (else the problem's unit of values) over P/2: by equipartition this temperature lifts the
-    mean value by about that range."""
+    r"""The range of values of minima (else from starts down to them, else the unit of values) over P/2: by equipartition this
+    temperature lifts the mean value by about that range."""
     length_unit: Scalar
     """The typical norm of a start."""
 
@@ -139,15 +139,17 @@ def landscape_of(
         raise ValueError(f"scale: expected a positive number, got {scale}")
     starts = np.asarray(start_vectors(problem, as_key(key), np.arange(UNIT_STARTS), jnp.asarray(scale, jnp.float64)))
     unit, length = float(scales_of(problem).value), float(np.median(np.linalg.norm(starts, axis=1)))
-    seen = starts if minima is None or not len(minima) else np.asarray(minima)
+    ends = np.zeros((0, starts.shape[1])) if minima is None else np.asarray(minima)
+    seen = np.concatenate([ends, starts])
     steep, values = in_few_lengths(lambda points: _curvatures_and_values(problem, points), seen)
-    curvature = float(np.median(steep) if seen is starts else np.max(steep))
+    number = len(ends)
+    curvature = float(np.max(steep[:number]) if number else np.median(steep))
     if not all(np.isfinite(one) and one > 0 for one in (curvature, length)):
         raise ValueError(
             f"problem: expected finite starts with curvature, got length {length} and largest curvature {curvature}"
         )
-    # Minima of one value have no range, and starts say nothing of minima.
-    apart = 0.0 if seen is starts else float(np.ptp(values))
-    lift = apart if apart > SAME * unit else unit
+    # The range of the minima, or where they have none that from the starts down to them.
+    apart = (float(np.ptp(values[:number])), float(np.median(values[number:]) - values[0])) if number else ()
+    lift = next((one for one in apart if np.isfinite(one) and one > SAME * unit), unit)
     numbers = (scale, 1.0 / curvature, 2.0 * lift / size(problem), length)
     return Landscape(problem, *(jnp.asarray(one, jnp.float64) for one in numbers))

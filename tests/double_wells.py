@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import brentq
 
 import nctheory as nct
 from nctheory.protocols import Landscape, Protocol, Restarts
@@ -16,7 +15,7 @@ def depth(x):
     return (x**2 - 1.0) ** 2 + TILT * x
 
 
-LOWEST = float(brentq(lambda x: 4.0 * x * (x**2 - 1.0) + TILT, -1.3, -0.9, xtol=1e-15))
+LOWEST = min(np.roots([4.0, 0.0, -4.0, TILT]).real.tolist())  # of the derivative, 4x^3 - 4x + TILT
 
 
 class DoubleWell(nct.Problem):

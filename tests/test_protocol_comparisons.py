@@ -184,10 +184,16 @@ def test_chains_of_a_strength():
         below, above = (float(nct.global_minimum(chain_at(layers, strength)).value) for strength in (0.99, 1.01))
         assert below < 0.5 - 1e-4
         assert above == 0.5
-    assert chain_at(3, 0.9, "relu").activations == ("identity", "relu", "relu")
-    for wrong, words in (((0, 0.9), "depth"), ((3, 0.0), "strength"), ((3, 0.9, "tanh"), "kind")):
+    relu = chain_at(3, 0.9, "relu")
+    assert isinstance(relu, nct.problems.DeepNonlinear)
+    assert relu.activations == ("identity", "relu", "relu")
+    for depth, strength, kind, words in (
+        (0, 0.9, "linear", "depth"),
+        (3, 0.0, "linear", "strength"),
+        (3, 0.9, "x", "kind"),
+    ):
         with pytest.raises(ValueError, match=words):
-            chain_at(*wrong)
+            chain_at(depth, strength, kind)
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,13 @@ def test_units_are_those_of_the_minima():
     assert 1.0 / float(landscape.step_unit) == pytest.approx(steep, rel=1e-3)
     values = [float(CHAIN.objective(nct.problems.unravel(CHAIN, jnp.asarray(point)))) for point in points]
     assert float(landscape.heat_unit) == pytest.approx(2.0 * np.ptp(values) / 12)
-    assert float(landscape_of(CHAIN, 1.0, minima=points[:1]).heat_unit) != float(landscape_of(CHAIN, 1.0).heat_unit)
+    # One minimum has no range: then it is the way down from the starts; and without any, the unit of values, 1.
+    starts = start_vectors(CHAIN, jax.random.key(0), np.arange(8), jnp.asarray(2.0))
+    heights = [float(CHAIN.objective(nct.problems.unravel(CHAIN, point))) for point in starts]
+    near = float(CHAIN.objective(nct.problems.unravel(CHAIN, jnp.asarray(0.01 * points[0]))))
+    one = landscape_of(CHAIN, 2.0, minima=0.01 * points[:1])
+    assert float(one.heat_unit) == pytest.approx(2.0 * (np.median(heights) - near) / 12)
+    assert float(landscape_of(CHAIN, 2.0).heat_unit) == pytest.approx(2.0 / 12)
     assert landscape.by_leaf(jnp.asarray([1.0, 2.0, 3.0])).tolist() == [1.0] * 4 + [2.0] * 4 + [3.0] * 4
     for wrong in (0.0, -1.0, np.nan):
         with pytest.raises(ValueError, match="scale: expected a positive number"):

@@ -79,7 +79,7 @@ class Landscape(eqx.Module):
         moved = point + self.drift(gradient, rate)
         if key is not None:
             step, heat = rate * self.step_unit, temperature * self.heat_unit
-            moved = _noisy(moved, step, heat, key, amplitude)
+            moved = noisy(moved, step, heat, key, amplitude)
         return self.kept(moved)
 
     def kept(self, point: Float[Array, " P"]) -> Float[Array, " P"]:
@@ -87,7 +87,7 @@ class Landscape(eqx.Module):
         return ravel(self.problem.canonical(unravel(self.problem, point)))
 
 
-def _noisy(moved: Array, step: Scalar, heat: Scalar, key: PRNGKeyArray, amplitude: Array | None) -> Array:
+def noisy(moved: Array, step: Scalar, heat: Scalar, key: PRNGKeyArray, amplitude: Array | None = None) -> Array:
     r"""A point after its drift with the noise of Langevin dynamics, $\sqrt{2\eta T}\,a\xi$ with $\xi$ standard normal."""
     noise = jax.random.normal(key, moved.shape, moved.dtype)
     if amplitude is not None:

@@ -20,6 +20,7 @@ class Protocol(eqx.Module):
     their values; whole numbers that are shapes are `eqx.field(static=True)`. The program runs all seeds at once
     (`jax.vmap`), and a step sees nothing of other seeds.
 
+    >>> import jax.numpy as jnp
     >>> import nctheory as nct
     >>> class Shaken(nct.protocols.Protocol):
     ...     '''Gradient descent with noise that ends half way.'''
@@ -29,7 +30,8 @@ class Protocol(eqx.Module):
     ...
     ...     def step(self, landscape, carry, key, t):
     ...         value, gradient = landscape.value_and_grad(carry[0])
-    ...         return landscape.move(carry[0], gradient, self.rate, self.heat * (t < 0.5), key)[None]
+    ...         heat = jnp.where(t < 0.5, self.heat, 0.0)
+    ...         return landscape.move(carry[0], gradient, self.rate, heat, key)[None]
     >>> Shaken().name, Shaken().cost
     ('shaken', 1)
     """

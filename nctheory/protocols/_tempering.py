@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, PRNGKeyArray
 
 from nctheory.engine import Array, Scalar, whole_number
-from nctheory.protocols._landscape import Landscape
+from nctheory.protocols._landscape import Landscape, noisy
 from nctheory.protocols._protocol import Protocol, at_least
 from nctheory.protocols._single import NOISY_RATE
 
@@ -81,8 +81,7 @@ class ParallelTempering(Protocol):
         def proposed(point: Array, value: Array, slope: Array, heat: Array, own: PRNGKeyArray) -> tuple[Array, ...]:
             noise, chance = jax.random.split(own)
             ahead = landscape.drift(slope, self.rate)
-            wanted = point + ahead + jnp.sqrt(2.0 * step * heat) * jax.random.normal(noise, point.shape, point.dtype)
-            wanted = landscape.kept(wanted)
+            wanted = landscape.kept(noisy(point + ahead, step, heat, noise))
             there, downhill = landscape.value_and_grad(wanted)
             # log of pi(y) q(x|y) / (pi(x) q(y|x)) with q(y|x) the normal law about x + drift(x), of variance 2 eta T.
             back = point - wanted - landscape.drift(downhill, self.rate)

@@ -187,13 +187,13 @@ def test_chains_of_a_strength():
     relu = chain_at(3, 0.9, "relu")
     assert isinstance(relu, nct.problems.DeepNonlinear)
     assert relu.activations == ("identity", "relu", "relu")
-    for depth, strength, kind, words in (
+    for layers, strength, kind, words in (
         (0, 0.9, "linear", "depth"),
         (3, 0.0, "linear", "strength"),
         (3, 0.9, "x", "kind"),
     ):
         with pytest.raises(ValueError, match=words):
-            chain_at(depth, strength, kind)
+            chain_at(layers, strength, kind)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Instances of theorems whose landscapes can be descended."""
 
+import dataclasses
+
 import jax
 
 from nctheory.certificates import certify
@@ -33,11 +35,16 @@ def protocol_instance(theorem: Theorem | str, instance: int | None = None, key: 
         number = whole_number("instance", instance, least=0)
         if number >= len(drawn):
             raise ValueError(f"instance: expected 0 to {len(drawn) - 1} for {known.id}, got {number}")
-        return number, drawn[number]
+        return number, _with_scale(known, drawn[number])
     depths = [len(jax.tree.leaves(template(one.problem))) for one in drawn]
     # One bound a candidate, from the deepest on, until one is finite.
     for number in sorted(range(len(drawn)), key=lambda i: -depths[i]):
         problem = drawn[number].problem
         if certify(problem, starts(problem, 1)).valid[0]:
-            return number, drawn[number]
-    return 0, drawn[0]
+            return number, _with_scale(known, drawn[number])
+    return 0, _with_scale(known, drawn[0])
+
+
+def _with_scale(theorem: Theorem, instance: Instance) -> Instance:
+    """The instance with the scale of its starts, which is the theorem's where it has none of its own."""
+    return instance if instance.scale is not None else dataclasses.replace(instance, scale=theorem.init_scale)

@@ -13,6 +13,7 @@ from . import (
     networks,
     phase,
     problems,
+    protocols,
     report,
     sweeps,
     theorems,
@@ -35,6 +36,7 @@ from .problems import (
     support_vector_features,
     unconstrained_features,
 )
+from .protocols import compare_protocols
 from .report import citation, plot, show
 from .sweeps import SweepResult, survey, sweep
 from .theorems import (
@@ -102,6 +104,7 @@ __all__ = [
     "certify",
     "citation",
     "closed_form",
+    "compare_protocols",
     "deep_linear",
     "deep_nonlinear",
     "dynamics",
@@ -125,6 +128,7 @@ __all__ = [
     "phase_diagram",
     "plot",
     "problems",
+    "protocols",
     "register",
     "report",
     "show",

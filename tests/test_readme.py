@@ -27,6 +27,10 @@ SMALLER = {
         "seeds=16": "seeds=2",
         "seeds=1_000_000": "seeds=8",
     },
+    "docs/protocols.md": {
+        "budget=1000, seeds=64": "budget=64, seeds=4",
+        "protocol_map()": 'protocol_map((3,), (0.7,), ["cycles"], budget=64, seeds=4)',
+    },
     "docs/spheres.md": {"seeds=64": "seeds=4", "starts=200": "starts=60"},
     "docs/your-own.md": {},
 }
@@ -141,6 +145,16 @@ def test_phase_diagrams_and_sweeps(tmp_path, monkeypatch):
     assert space["found"].converged.all()
     assert space["data"].sizes == {"decay": 2, "ratio": 2, "seed": 2}
     assert {file.name for file in tmp_path.iterdir()} == {"diagram.pdf", "run", "sweep.png"}
+
+
+@pytest.mark.slow
+def test_exploration_and_exploitation(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    space = run("docs/protocols.md")
+    assert space["found"].reference.evidence == "certified"
+    assert space["own"].protocols == ("restarts_16", "restarts_64", "kicked")
+    assert "the certified minimum is 0.39195" in capsys.readouterr().out
+    assert (tmp_path / "protocols.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow

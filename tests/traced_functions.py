@@ -204,7 +204,7 @@ UNTRACED = {
 }
 
 
-RESULTS_ONLY = {"compare", "saddle_connections", "dynamics", "phase_diagram", "verify", "falsify"}
+RESULTS_ONLY = {"compare", "saddle_connections", "dynamics", "phase_diagram", "verify", "falsify", "compare_protocols"}
 """Untraced too: they take identifiers or results, which hold no traced numbers."""
 
 

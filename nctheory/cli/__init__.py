@@ -18,6 +18,7 @@ from nctheory.cli._grid_commands import dynamics_command, phase_command, sweep_c
 from nctheory.cli._measure_command import measure_command
 from nctheory.cli._observe_command import observe_command
 from nctheory.cli._parser import parser
+from nctheory.cli._protocols_command import protocols_command
 from nctheory.cli._train_command import train_command
 from nctheory.cli._transfer_command import transfer_command
 from nctheory.cli._verify_command import tour_command, verify_command
@@ -63,6 +64,8 @@ def _run(args: argparse.Namespace) -> int:
             return phase_command(args)
         case "dynamics":
             return dynamics_command(args)
+        case "protocols":
+            return protocols_command(args)
         case "sweep":
             return sweep_command(args)
         case "measure":

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from nctheory.cli._falsify_command import add_falsify
+from nctheory.cli._protocols_command import add_protocols
 
 BUDGET = 200_000
 """Gradient evaluations per seed."""
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add_falsify(commands)
     _add_reading(commands)
     _add_landscape(commands)
+    add_protocols(commands)
     _add_networks(commands)
     _add_observations(commands)
     _add_grids(commands)

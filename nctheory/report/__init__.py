@@ -21,6 +21,13 @@ from nctheory.report._observed import observed_figure, observed_json, observed_l
 from nctheory.report._page import html_page, write_report
 from nctheory.report._phase import phase_data, phase_figure, phase_json, phase_lines, phase_table
 from nctheory.report._progress import SeedProgress, TileProgress
+from nctheory.report._protocols import (
+    protocol_map_figure,
+    protocol_map_table,
+    protocols_figure,
+    protocols_lines,
+    protocols_table,
+)
 from nctheory.report._sweep import sweep_figure
 from nctheory.report._tables import render_verdict, summary_table, verdict_text
 from nctheory.report._text import show_erratum, show_erratum_result, show_theorem, to_unicode
@@ -63,6 +70,11 @@ __all__ = [
     "phase_lines",
     "phase_table",
     "plot",
+    "protocol_map_figure",
+    "protocol_map_table",
+    "protocols_figure",
+    "protocols_lines",
+    "protocols_table",
     "render",
     "render_verdict",
     "show",

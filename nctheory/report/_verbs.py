@@ -13,11 +13,13 @@ from nctheory.falsification import Falsification
 from nctheory.landscape import CensusResult
 from nctheory.networks import Observed
 from nctheory.phase import Diagram, PhaseDiagram, diagrams, find_diagram
+from nctheory.protocols import ProtocolComparison, ProtocolMap
 from nctheory.report._census import census_figure, census_lines, census_table
 from nctheory.report._dynamics import dynamics_figure, dynamics_table
 from nctheory.report._figure import tolerance_figure
 from nctheory.report._observed import observed_figure, observed_table
 from nctheory.report._phase import phase_figure, phase_lines, phase_table
+from nctheory.report._protocols import protocol_map_figure, protocol_map_table, protocols_figure, protocols_table
 from nctheory.report._sweep import sweep_figure
 from nctheory.report._tables import as_text, render_verdict, summary_table
 from nctheory.report._text import show_erratum, show_theorem, to_unicode
@@ -33,9 +35,8 @@ def show(result: Any, *, width: int = 120) -> None:
 
     Args:
         result: the identifier of a theorem, an erratum or a diagram; a `Theorem`, `Erratum` or `Diagram`; a `Verdict`, or
-            several in a list, as the summary of all; a `CensusResult`, `Dynamics`, `PhaseDiagram`, `Observed` or
-            `Falsification`. Anything
-            else is printed in its own short form.
+            several in a list, as the summary of all; a `CensusResult`, `Dynamics`, `PhaseDiagram`, `Observed`,
+            `Falsification`, `ProtocolComparison` or `ProtocolMap`. Anything else is printed in its own short form.
         width: characters of a line; columns for which there is no room are left out and named.
 
     Raises:
@@ -127,6 +128,16 @@ def _(result: Observed) -> RenderableType:
     return observed_table(result)
 
 
+@render.register
+def _(result: ProtocolComparison) -> RenderableType:
+    return protocols_table(result)
+
+
+@render.register
+def _(result: ProtocolMap) -> RenderableType:
+    return protocol_map_table(result)
+
+
 def plot(result: Any, path: str | Path, **options: Any) -> Path:
     """Draw a result to a file and return its path.
 
@@ -136,9 +147,9 @@ def plot(result: Any, path: str | Path, **options: Any) -> Path:
         result: a `PhaseDiagram` (order parameters over the grid, predicted and located boundaries), `Dynamics` (observed and
             predicted curves), `SweepResult` (measures over one hyperparameter or two), `CensusResult` (loss against index, and
             spectra), `Observed` (networks beside their controls), a `Verdict` or a list of them (residual over tolerance of
-            every claim and control).
+            every claim and control), a `ProtocolComparison` (shares against gradients), a `ProtocolMap` (winners).
         path: a file name that ends in .pdf, .svg or .png.
-        options: `measures` of a sweep, a tuple of names; `title` and `flows` of a census.
+        options: `measures` of a sweep, a tuple of names; `title` and `flows` of a census; `title` of a comparison.
 
     Raises:
         ValueError: a result that has no figure, a file name with another ending, or in a folder that does not exist.
@@ -159,7 +170,7 @@ def _drawn(result: Any, path: Path) -> Path:
     """The file of a result's figure."""
     raise ValueError(
         f"result: nothing is drawn of {type(result).__name__}; expected a CensusResult, Dynamics, Observed, PhaseDiagram, "
-        "SweepResult or Verdict"
+        "ProtocolComparison, ProtocolMap, SweepResult or Verdict"
     )
 
 
@@ -186,6 +197,16 @@ def _(result: CensusResult, path: Path, title: str = "", flows: Sequence[Any] = 
 @_drawn.register
 def _(result: Observed, path: Path) -> Path:
     return observed_figure(result, path)
+
+
+@_drawn.register
+def _(result: ProtocolComparison, path: Path, title: str = "") -> Path:
+    return protocols_figure(result, path, title)
+
+
+@_drawn.register
+def _(result: ProtocolMap, path: Path) -> Path:
+    return protocol_map_figure(result, path)
 
 
 @_drawn.register

@@ -14,6 +14,7 @@ from . import (
     phase,
     problems,
     report,
+    sampling,
     sweeps,
     theorems,
 )
@@ -36,6 +37,7 @@ from .problems import (
     unconstrained_features,
 )
 from .report import citation, plot, show
+from .sampling import Chains, langevin
 from .sweeps import SweepResult, survey, sweep
 from .theorems import (
     Census,
@@ -67,6 +69,7 @@ __all__ = [
     "Bound",
     "Census",
     "CensusResult",
+    "Chains",
     "Control",
     "Ensemble",
     "Equality",
@@ -115,6 +118,7 @@ __all__ = [
     "gradient_flow",
     "hessian_report",
     "landscape",
+    "langevin",
     "layer_peeled",
     "losses",
     "measures",
@@ -127,6 +131,7 @@ __all__ = [
     "problems",
     "register",
     "report",
+    "sampling",
     "show",
     "solve",
     "solve_from",

@@ -32,8 +32,8 @@ BAITY_JESI_2018 = nct.Source(
     number="number unchecked",
     bibtex="""@inproceedings{baityjesi2018comparing,
   title={Comparing Dynamics: Deep Neural Networks versus Glassy Systems},
-  author={Baity-Jesi, Marco and Sagun, Levent and Geiger, Mario and Spigler, Stefano and Ben Arous, G{\\'e}rard and Cammarota, Chiara
-    and LeCun, Yann and Wyart, Matthieu and Biroli, Giulio},
+  author={Baity-Jesi, Marco and Sagun, Levent and Geiger, Mario and Spigler, Stefano and Ben Arous, G{\\'e}rard and
+    Cammarota, Chiara and LeCun, Yann and Wyart, Matthieu and Biroli, Giulio},
   booktitle={International Conference on Machine Learning},
   year={2018}
 }""",

@@ -25,6 +25,8 @@ LANE_NUMBERS = 2**15
 twice as much for a quarter of them)."""
 MAX_LANES = 1024
 """The most chains side by side on a CPU (conventional)."""
+MAX_EXTENT = 1e100
+"""A chain with a number beyond is lost as one that is not finite is (conventional: squares still have room)."""
 WHOLE = 16
 """The number of chains side by side is a multiple of it (measured: of odd numbers the products are slower by a fifth)."""
 MAX_NUMBERS = 2**24
@@ -75,7 +77,7 @@ def langevin(
     `covariance=False` variances alone); the two-time displacement and correlation of x at `waits` and `lags` after them; with
     `count=(b, e)` the mean and variance of what is observed over the steps b + e, b + 2e, … of each chain. Chain i has the
     random numbers of `key` and `numbers[i]` (by default i), and on a CPU its path is the same to the last bit whatever other
-    chains are run. A chain that stops being finite is lost (`Chains.lost`) and changes no other.
+    chains are run. A chain that stops being finite (below 1e100) is lost (`Chains.lost`) and changes no other.
 
     Raises ValueError, naming the argument, for what is out of range or does not belong to the kind, and on a quadratic for a
     step size at which it diverges.
@@ -101,7 +103,8 @@ def langevin(
             yield np.minimum(np.arange(begin, begin + lanes), len(asked.starts) - 1)
 
     def run(index: np.ndarray) -> tuple[Any, ...]:
-        own = Numbers(*(x[index] for x in asked.numbers[:3]), asked.numbers.root)
+        sizes, heat, friction, root = map(np.asarray, asked.numbers)
+        own = Numbers(sizes[index], heat[index], friction[index], root)  # pyright: ignore[reportArgumentType]
         with jax.enable_x64(True):
             found = chain_block(
                 problem, own, words[index], asked.starts[index], stops, asked.counted, scheme=asked.scheme,
@@ -155,8 +158,8 @@ def _stops(asked: Asked, steps: int) -> np.ndarray:
 def _reduced(found: Chain, stops: np.ndarray, asked: Asked, covariance: bool) -> tuple[Any, ...]:
     """What is kept of a block: of single chains, and the moments over those that were followed."""
     points, state = np.asarray(found.points), found.state
-    finite = np.isfinite(points).all(axis=2)
-    lost_at = np.where(finite.all(axis=1), -1, stops[np.argmin(finite, axis=1)])
+    finite = np.all(np.abs(points) < MAX_EXTENT, axis=2)  # false of what is not a number
+    lost_at = np.where(np.all(finite, axis=1), -1, stops[np.argmin(finite, axis=1)])
     kept, waiting = np.searchsorted(stops, asked.recorded), np.searchsorted(stops, asked.waits)
     later = np.searchsorted(stops, asked.waits[:, None] + asked.lags[None, :])
     with np.errstate(all="ignore"):  # of lost chains

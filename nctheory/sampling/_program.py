@@ -62,7 +62,8 @@ def follow_chain(
             return now, None
         first, every = counted
         wanted = (i + 1 > first) & ((i + 1 - first) % every == 0)
-        return now, jax.lax.cond(wanted, lambda: add(carry[1], observe(problem, unravel(problem, now.point))), lambda: carry[1])
+        counted_in = partial(_with_point, problem, observe, carry[1], now.point)
+        return now, jax.lax.cond(wanted, counted_in, lambda: carry[1])
 
     def to_next(carry: tuple[Any, Array], upto: Array) -> tuple[tuple[Any, Array], Any]:
         inner = jax.lax.fori_loop(carry[1], upto, step, carry[0])
@@ -72,6 +73,10 @@ def follow_chain(
     first = jnp.zeros((), stops.dtype)
     ((state, running), _), (points, values) = jax.lax.scan(to_next, ((state, running), first), jnp.asarray(stops))
     return Chain(points, values, state, running)
+
+
+def _with_point(problem: Problem, observe: Observe, running: Running | None, point: Array) -> Running:
+    return add(running, observe(problem, unravel(problem, point)))
 
 
 def add(running: Running | None, value: Any) -> Running:

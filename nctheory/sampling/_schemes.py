@@ -1,4 +1,4 @@
-"""The steps of the processes, each a function of one chain: overdamped, Metropolis-adjusted, underdamped, with gradient noise."""
+"""The steps of the processes, each a function of one chain: overdamped, adjusted, underdamped, with gradient noise."""
 
 from typing import Any, Literal, NamedTuple
 

@@ -79,7 +79,8 @@ class NoisyQuadratic(Experiment):
     def trial(self, key):
         """Run a chain: means of products of positions, products of its last momenta, and displacements."""
         form = nct.problems.Quadratic(self.matrix(), jnp.zeros(DIM))
-        scheme = nct.sampling.Scheme("underdamped", self.kind) if self.underdamped else nct.sampling.Scheme(self.kind)
+        kind = "underdamped" if self.underdamped else "sgd" if self.kind == "sgd" else "overdamped"
+        scheme = nct.sampling.Scheme(kind, self.kind if self.underdamped else "BAOAB")
         root = self.turn @ jnp.linalg.cholesky(self.noise) if self.kind == "sgd" else jnp.zeros(())
         numbers = nct.sampling.Numbers(self.step_size, self.temperature, self.friction, root)
         stops = np.unique(np.concatenate([(WAITS[:, None] + LAGS).ravel(), WAITS, [SETTLING + KEPT]]))
@@ -93,6 +94,7 @@ class NoisyQuadratic(Experiment):
         found = nct.sampling.follow_chain(
             form, scheme, numbers, words, self.turn @ self.begun, jnp.asarray(stops), products, counted
         )
+        assert found.running is not None
         momentum = self.turn.T @ found.state.momentum if self.underdamped else jnp.zeros(DIM)
         here = found.points[np.searchsorted(stops, WAITS)]
         there = found.points[np.searchsorted(stops, WAITS[:, None] + LAGS[None, :])]
@@ -116,7 +118,6 @@ def form_of(rng, kind, product, blocks=64, block=256):
     """Draw a form, its largest curvature times the step (for splittings the squared step) being `product`."""
     curvature = np.sort(log_uniform(rng, 0.5, 2.0) * np.exp(rng.uniform(0.0, np.log(4.0), size=DIM)))
     over = product / curvature[-1]
-    # An even friction for the middle of the curvatures, at which all modes forget quickly.
     factor = rng.normal(size=(DIM, DIM))
     return NoisyQuadratic(
         blocks=blocks,
@@ -126,6 +127,7 @@ def form_of(rng, kind, product, blocks=64, block=256):
         turn=jnp.asarray(np.linalg.qr(rng.normal(size=(DIM, DIM)))[0]),
         step_size=jnp.asarray(over if kind in ("overdamped", "sgd") else np.sqrt(over)),
         temperature=jnp.asarray(log_uniform(rng, 0.2, 5.0)),
+        # Below the critical friction of the softest mode, so that all modes forget quickly.
         friction=jnp.asarray(1.5 * np.sqrt(curvature[0])),
         noise=jnp.asarray(factor @ factor.T + 0.3 * np.eye(DIM)),
         begun=jnp.asarray(rng.normal(size=DIM)),
@@ -236,7 +238,9 @@ def predict_with(waited=True, loud=2.0, **change):
         if problem.kind == "overdamped":
             times = (jnp.asarray(WAITS, jnp.float64), jnp.asarray(LAGS, jnp.float64))
             a, start, size = problem.curvature, problem.begun, problem.step_size
-            told = step_displacement(a, start, problem.temperature, size, *times, waited, loud) / true_displacement(problem)
+            told = step_displacement(a, start, problem.temperature, size, *times, waited, loud) / true_displacement(
+                problem
+            )
         momenta = in_units(problem, moments, True) if problem.underdamped else jnp.zeros(0)
         return Prediction(in_units(problem, positions), momenta, told)
 

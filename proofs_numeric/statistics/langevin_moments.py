@@ -70,7 +70,7 @@ def stationary(kind, curvature, size, temperature, noise):
 
 
 def flow_displacement(curvature, start, temperature, wait, lag):
-    r"""Return $\sum_i(1-e^{-a_it})^2v_i(t_w)+\frac T{a_i}(1-e^{-2a_it})$, the displacement of Ornstein and Uhlenbeck's process.
+    r"""Return $\sum_i(1-e^{-a_it})^2v_i(t_w)+\frac T{a_i}(1-e^{-2a_it})$, of the process of Ornstein and Uhlenbeck.
 
     $v(t_w)=x_0^2e^{-2at_w}+\frac Ta(1-e^{-2at_w})$; waiting times and lags are axes of the result.
     """

@@ -66,7 +66,9 @@ def two_times(noise=2.0, waited=True, **more):
         return found / told - 1.0
 
     statement = r"\Delta(w,l)=\sum_i(1-m_i^l)^2v_i(w)+2\eta T\tfrac{1-m_i^{2l}}{1-m_i^2}"
-    return nct.Equality("two times", statement, observed, zero, scope="any point", terms=settled_terms, size=one, **more)
+    return nct.Equality(
+        "two times", statement, observed, zero, scope="any point", terms=settled_terms, size=one, **more
+    )
 
 
 def in_steps():
@@ -136,4 +138,6 @@ def stationarity(off=0.0, **more):
         return found[1:] / found[:1] - 1.0
 
     statement = r"\Delta(w,l)=\Delta(0,l)"
-    return nct.Equality("stationarity", statement, observed, zero, scope="any point", terms=settled_terms, size=one, **more)
+    return nct.Equality(
+        "stationarity", statement, observed, zero, scope="any point", terms=settled_terms, size=one, **more
+    )

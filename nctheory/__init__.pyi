@@ -37,7 +37,7 @@ from .problems import (
     unconstrained_features,
 )
 from .report import citation, plot, show
-from .sampling import Chains, langevin
+from .sampling import langevin
 from .sweeps import SweepResult, survey, sweep
 from .theorems import (
     Census,
@@ -69,7 +69,6 @@ __all__ = [
     "Bound",
     "Census",
     "CensusResult",
-    "Chains",
     "Control",
     "Ensemble",
     "Equality",

@@ -23,8 +23,8 @@ from proofs_numeric.statistics.langevin_moments import (
 
 DIM = 4
 """The dimension of every form."""
-KEPT = 192
-"""The steps of a chain over which products of positions are averaged."""
+KEPT, EVERY = 192, 2
+"""The steps of a chain over which products of positions are averaged, and of how many of them one is taken."""
 SETTLING = 96
 """The steps before them; what they leave of the start is in the band."""
 WAITS, LAGS = np.array([0, 2, 8]), np.array([1, 3, 12])
@@ -89,7 +89,7 @@ class NoisyQuadratic(Experiment):
             z = self.turn.T @ params
             return z[:, None] * z[None, :]
 
-        counted = (jnp.asarray(SETTLING), jnp.asarray(1))
+        counted = (jnp.asarray(SETTLING), jnp.asarray(EVERY))
         words = jax.random.bits(key, (6,), jnp.uint32)
         found = nct.sampling.follow_chain(
             form, scheme, numbers, words, self.turn @ self.begun, jnp.asarray(stops), products, counted
@@ -114,7 +114,7 @@ class NoisyQuadratic(Experiment):
         return self.in_basis(settled(step, added, jnp.zeros_like(step)))
 
 
-def form_of(rng, kind, product, blocks=64, block=256):
+def form_of(rng, kind, product, blocks=16, block=1024):
     """Draw a form, its largest curvature times the step (for splittings the squared step) being `product`."""
     curvature = np.sort(log_uniform(rng, 0.5, 2.0) * np.exp(rng.uniform(0.0, np.log(4.0), size=DIM)))
     over = product / curvature[-1]
@@ -154,9 +154,10 @@ def covariance_terms(problem, params):
     """Return their bands, and what the start may have left."""
     step, _ = problem.step()
     whole = problem.truth()
-    walk, unit = powers(problem.in_basis(step), KEPT), units(problem)
+    times, unit = KEPT // EVERY, units(problem)
+    walk = powers(jnp.linalg.matrix_power(problem.in_basis(step), EVERY), times)
     correlations = (walk @ whole[None])[:, :DIM, :DIM] / (unit[:DIM, None] * unit[None, :DIM])[None]
-    bands = product_bands(correlations, KEPT, problem.trials)
+    bands = product_bands(correlations, times, problem.trials)
     # What is left of the start's moments, which differ from the settled ones by no more than both together.
     kept = problem.in_basis(jnp.linalg.matrix_power(step, SETTLING))
     begun = jnp.zeros_like(unit).at[:DIM].set(problem.begun)

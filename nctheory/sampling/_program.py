@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nctheory.engine import Array, fast_compile
+from nctheory.engine import Array, fast_compile, shown
 from nctheory.problems import Params, Problem, unravel
 from nctheory.sampling._schemes import ChainState, Numbers, Scheme, advance, begin
 
 Observe = Callable[[Any, Params], Any]
 
 
+@shown()
 class Running(NamedTuple):
     """Moments over the steps of one chain: how many were counted, their mean, and the sum of centred squares."""
 
@@ -22,6 +23,7 @@ class Running(NamedTuple):
     squares: Any
 
 
+@shown()
 class Chain(NamedTuple):
     """What is kept of one chain."""
 

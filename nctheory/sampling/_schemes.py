@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nctheory.engine import Array, Scalar
+from nctheory.engine import Array, Scalar, shown
 from nctheory.problems import Problem, ravel, unravel
 from nctheory.sampling._noise import START, standard_normal, uniform
 
@@ -15,6 +15,7 @@ SPLITTINGS = ("BAOAB", "ABOBA", "OBABO", "OABAO")
 """The palindromes of drift A, kick B and thermostat O (Leimkuhler and Matthews 2013); all are stable up to the same step."""
 
 
+@shown()
 class Scheme(NamedTuple):
     """What a step is; it is static."""
 
@@ -25,6 +26,7 @@ class Scheme(NamedTuple):
     """The samples that a gradient is taken of; None for all."""
 
 
+@shown()
 class Numbers(NamedTuple):
     """The hyperparameters of a chain."""
 
@@ -35,6 +37,7 @@ class Numbers(NamedTuple):
     """A root of the gradient noise's covariance: P x P, or P numbers of a diagonal, or no array of any axis."""
 
 
+@shown()
 class ChainState(NamedTuple):
     """Where a chain is, with what its next step needs of here; what a kind does not use is ()."""
 

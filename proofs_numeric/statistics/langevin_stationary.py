@@ -31,10 +31,11 @@ Why:
     the others follow from it, or from the step that drifts first, by half a step. $x_{w+l}-x_w=(m^l-1)x_w$ and the noise
     since, which is independent of $x_w$.
 Checked:
-    16,384 chains of the library's own step are averaged over chains and over 96 of 192 steps; the bands are exact for quadratic forms of
-    normal vectors (level 1e-12, no central limit), at correlations computed by recursion. The same moments are iterated as
-    matrices over 2^14 steps, from random ones, and agree with every closed form to rounding; the limits of small steps are
-    extrapolated from nine halvings. The first is sampled, with a resolution of 1 to 5 per cent in norm, the rest exact.
+    16,384 chains of the library's own step are averaged over chains and over 96 of 192 steps; the bands are those of
+    quadratic forms of normal vectors (level 1e-12, no central limit), at correlations computed by recursion. The same moments
+    are iterated as matrices over 2^14 steps, from random ones, and agree with every closed form to rounding; the limits of
+    small steps are extrapolated from nine halvings. The first is sampled, with a resolution in norm of 2 per cent (momenta 16,
+    displacements 5), the rest exact.
 Refuted by:
     A record outside its band, or a recursion that ends elsewhere. The same check must refute the law of the flow in place of
     the chain's, half the temperature, half of C, the equation without $A\Sigma A$, the splittings exchanged, momenta of

@@ -1,9 +1,9 @@
 """Langevin chains per second on a dense quadratic form, against NumPy side by side and a plain `vmap` with JAX's normals.
 
-All make overdamped steps of the same form from the same starts; before any time counts, the variances along the eigenvectors
-are held against the exact law of the chain. NumPy draws one block of normals a step (SFC64) for all chains and multiplies by the
-matrix, with as many threads as it likes; the plain `vmap` is what one would write with `jax.random.normal` in float64. `python -m
-benchmarks.langevin [--chains N] [--steps N] [--dim N]`; the peers make a twentieth of the steps.
+All make overdamped steps of the same form from the same starts; beside every time stands how far the variances along the
+eigenvectors are held against the exact law of the chain. NumPy draws one block of normals a step (SFC64) for all chains and
+multiplies by the matrix, with as many threads as it likes; the plain `vmap` is what one would write with `jax.random.normal`
+in float64. `python -m benchmarks.langevin [--chains N] [--steps N] [--dim N]`; the peers make a twentieth of the steps.
 """
 
 import argparse

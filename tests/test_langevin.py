@@ -156,6 +156,8 @@ def test_a_chain_is_the_same_to_the_last_bit_whatever_others_run_and_a_lost_one_
     starts = nct.starts(FORM, 1500)
     common = {"at": [5, 20], "waits": [0, 5], "lags": [1, 10], "count": (4, 2), "temperature": 0.7}
     whole = nct.langevin(FORM, starts, 20, 0.4, **common)
+    assert whole.displacement is not None
+    assert whole.displacement.shape == (1500, 2, 2)
     part = nct.langevin(FORM, starts[1020:1030], 20, 0.4, numbers=np.arange(1020, 1030), workers=1, **common)
     broken = starts.copy()
     broken[1025, 1] = np.nan
@@ -181,6 +183,8 @@ def test_what_is_recorded_agrees_with_every_step():
         observe=lambda problem, x: {"f": problem.objective(x), "x": x}, covariance=False, **run,
     )  # fmt: skip
     path = every.values
+    assert some.displacement is not None
+    assert some.correlation is not None
     assert np.array_equal(path[:, 0], starts)
     for i, wait in enumerate((0, 6)):
         for j, lag in enumerate((0, 2, 18)):
@@ -201,6 +205,9 @@ def test_what_is_recorded_agrees_with_every_step():
     assert mean.shape == error.shape == (2, 3)
     with pytest.raises(ValueError, match=r"^after: expected at most the last recorded step, 24, got 25"):
         every.pooled(after=25)
+    assert every.displacement is None
+    with pytest.raises(ValueError, match=r"^waits: expected some in the run"):
+        every.mean_correlation()
     with pytest.raises(ValueError, match=r"^after: expected at least 4 evenly spaced"):
         some.effective_sample_size()
 
@@ -233,6 +240,7 @@ def test_adjusted_chains_have_the_law_of_boltzmann_where_unadjusted_ones_do_not(
     starts = np.sqrt(second) * np.random.default_rng(4).normal(size=(chains, 2))
     adjusted = nct.langevin(problem, starts, 60, 0.5, kind="mala", **run)
     assert abs(np.mean(adjusted.values) - second) < band
+    assert adjusted.acceptance is not None
     assert 0.5 < np.mean(adjusted.acceptance) < 0.95
     unadjusted = nct.langevin(problem, starts, 60, 0.5, **run)
     assert abs(np.mean(unadjusted.values[unadjusted.followed]) - second) > band

@@ -39,10 +39,10 @@ class Chains(NamedTuple):
     """The waiting times t_w, in steps."""
     lags: np.ndarray
     """The lags t, in steps."""
-    displacement: np.ndarray
-    r"""$|x(t_w+t)-x(t_w)|^2$ of each chain, chains x waits x lags."""
-    correlation: np.ndarray
-    r"""$\langle x(t_w+t),x(t_w)\rangle$ of each chain, chains x waits x lags."""
+    displacement: np.ndarray | None
+    r"""$|x(t_w+t)-x(t_w)|^2$ of each chain, chains x waits x lags; None where no waits were asked for."""
+    correlation: np.ndarray | None
+    r"""$\langle x(t_w+t),x(t_w)\rangle$ of each chain, chains x waits x lags; None likewise."""
     acceptance: np.ndarray | None
     """The share of proposals that each chain accepted; None for a kind without."""
 
@@ -75,12 +75,18 @@ class Chains(NamedTuple):
         return total
 
     def mean_displacement(self) -> tuple[np.ndarray, np.ndarray]:
-        """The mean of `displacement` over followed chains, waits x lags, and its standard error: chains are independent."""
-        return _mean_and_error(self.displacement[self.followed])
+        """The mean of `displacement` over followed chains, waits x lags, and its standard error: chains are independent.
+
+        Raises ValueError for a run without waits.
+        """
+        return self._between(self.displacement)
 
     def mean_correlation(self) -> tuple[np.ndarray, np.ndarray]:
-        """The mean of `correlation` over followed chains, waits x lags, and its standard error."""
-        return _mean_and_error(self.correlation[self.followed])
+        """The mean of `correlation` over followed chains, waits x lags, and its standard error.
+
+        Raises ValueError for a run without waits.
+        """
+        return self._between(self.correlation)
 
     def effective_sample_size(self, after: int = 0) -> Any:
         """What the recorded values from step `after` on are worth in independent draws, for each observed number.
@@ -108,6 +114,11 @@ class Chains(NamedTuple):
             return np.sqrt(np.var(np.asarray(x[self.followed][:, kept], np.float64), axis=(0, 1)) / size)
 
         return jax.tree.map(one, self.values, self.effective_sample_size(after))
+
+    def _between(self, kept: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        if kept is None:
+            raise ValueError("waits: expected some in the run, got none; give `waits` and `lags` to `langevin`")
+        return _mean_and_error(kept[self.followed])
 
     def _even(self, after: int) -> np.ndarray:
         kept = np.flatnonzero(self.steps >= after)

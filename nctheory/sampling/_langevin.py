@@ -162,9 +162,11 @@ def _reduced(found: Chain, stops: np.ndarray, asked: Asked, covariance: bool) ->
     lost_at = np.where(np.all(finite, axis=1), -1, stops[np.argmin(finite, axis=1)])
     kept, waiting = np.searchsorted(stops, asked.recorded), np.searchsorted(stops, asked.waits)
     later = np.searchsorted(stops, asked.waits[:, None] + asked.lags[None, :])
-    with np.errstate(all="ignore"):  # of lost chains
+    displacement = correlation = None
+    if asked.waits.size:
         here, there = points[:, waiting, None], points[:, later]
-        displacement, correlation = np.sum((there - here) ** 2, axis=-1), np.sum(there * here, axis=-1)
+        with np.errstate(all="ignore"):  # of lost chains
+            displacement, correlation = np.sum((there - here) ** 2, axis=-1), np.sum(there * here, axis=-1)
     moments = moments_of(points[lost_at < 0][:, kept], covariance)
     values = jax.tree.map(lambda x: x[:, kept], found.values)
     momenta = state.momentum if asked.scheme.kind == "underdamped" else None

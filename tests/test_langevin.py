@@ -94,9 +94,9 @@ def step_by_step(kind, start, number, steps, size, temperature=0.7, friction=1.3
     words = chain_words(key, np.array([number]))[0]
     p = np.sqrt(temperature) * np.asarray(standard_normal(words[:2], jnp.asarray(START, jnp.uint32), 2))
     for i in range(steps):
-        xi = noise_of(number, i)
+        xi, push = noise_of(number, i), root @ noise_of(number, i, 1)
         if kind == "sgd":
-            x = x - size * (MATRIX @ x + root @ xi)
+            x = x - size * (MATRIX @ x + push)
         elif kind == "underdamped":
             draws = 0
             for letter in splitting:
@@ -120,7 +120,7 @@ def step_by_step(kind, start, number, steps, size, temperature=0.7, friction=1.3
 
             ratio = log_density(y) - log_density(x) + proposal(x, y) - proposal(y, x)
             if kind == "overdamped" or math.log(float(uniform(words[4:6], jnp.asarray(i)))) < ratio:
-                x = y
+                x = y - size * push
     return x
 
 
@@ -131,6 +131,7 @@ STARTS = np.array([[1.0, -0.5], [0.2, 2.0], [-1.0, 0.3]])
     ("kind", "size", "more"),
     [
         ("overdamped", 0.4, {"temperature": 0.7}),
+        ("overdamped", 0.4, {"temperature": 0.7, "noise": np.array([[1.0, 0.5], [0.5, 2.0]])}),
         ("mala", 0.9, {"temperature": 0.7}),
         ("sgd", 0.4, {"noise": np.array([[1.0, 0.5], [0.5, 2.0]])}),
         *(
@@ -141,7 +142,7 @@ STARTS = np.array([[1.0, -0.5], [0.2, 2.0], [-1.0, 0.3]])
 )
 def test_a_path_is_that_of_plain_numpy(kind, size, more):
     found = nct.langevin(FORM, STARTS, 12, size, kind=kind, numbers=[4, 0, 7], **more)
-    values, vectors = np.linalg.eigh(more["noise"]) if kind == "sgd" else (np.ones(2), np.eye(2))
+    values, vectors = np.linalg.eigh(more.get("noise", np.zeros((2, 2))))
     root = (vectors * np.sqrt(values)) @ vectors.T
     for i, number in enumerate([4, 0, 7]):
         told = step_by_step(kind, STARTS[i], number, 12, size, root=root, splitting=more.get("splitting", "BAOAB"))
@@ -306,7 +307,7 @@ BAD = [
     ({"kind": "sgd", "noise": [1.0, -1.0]}, "noise: expected variances of at least 0"),
     ({"kind": "sgd", "noise": [[1.0, 0.5], [0.0, 1.0]]}, "noise: expected a symmetric matrix"),
     ({"kind": "sgd", "noise": np.ones(3)}, "noise: expected a finite covariance, 2 x 2"),
-    ({"noise": [1.0, 1.0]}, "noise: expected None for overdamped"),
+    ({"noise": [1.0, 1.0], "kind": "mala"}, "noise: expected None for mala"),
     ({"batch": 0}, "batch: expected a whole number of at least 1, got 0"),
     ({"batch": 2, "kind": "mala"}, "batch: expected None for mala"),
     ({"steps": 0}, "steps: expected a whole number of at least 1, got 0"),

@@ -22,7 +22,7 @@ NOISE = np.array([[1.0, 0.4, 0.0], [0.4, 2.0, -0.3], [0.0, -0.3, 0.5]])
 """In the basis of the eigenvectors."""
 
 
-@pytest.mark.parametrize("kind", ["overdamped", "sgd", *nct.sampling.SPLITTINGS])
+@pytest.mark.parametrize("kind", [*moments.FIRST_ORDER, *nct.sampling.SPLITTINGS])
 def test_stationary_covariances_solve_the_equation_of_lyapunov(kind):
     size, heat, friction = 0.55, 0.8, 1.1
     step, added = moments.step_of(kind, MATRIX, size, heat, friction, TURN @ NOISE @ TURN.T)
@@ -35,7 +35,7 @@ def test_stationary_covariances_solve_the_equation_of_lyapunov(kind):
     start = jnp.eye(len(solved))
     assert np.allclose(moments.settled(step, added, 5.0 * start), solved, rtol=0, atol=1e-11)
     # A step beyond the limit 2/L, or 2/sqrt(L), does not settle.
-    limit = 2 / 3.1 if kind in ("overdamped", "sgd") else 2 / math.sqrt(3.1)
+    limit = 2 / 3.1 if kind in moments.FIRST_ORDER else 2 / math.sqrt(3.1)
     for factor, stable in ((0.999, True), (1.001, False)):
         far, _ = moments.step_of(kind, MATRIX, factor * limit, heat, friction, NOISE)
         assert (np.max(np.abs(np.linalg.eigvals(np.asarray(far)))) < 1) == stable

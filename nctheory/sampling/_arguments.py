@@ -165,6 +165,6 @@ def _root(kind: str, noise: Any, batch: int | None, parameters: int) -> np.ndarr
         if kind == "sgd" and batch is None:
             raise ValueError("noise: expected a covariance for sgd without minibatches, got None")
         return np.zeros(())
-    if kind != "sgd":
+    if kind not in ("overdamped", "sgd"):
         raise ValueError(f"noise: expected None for {kind} chains, got {type(noise).__name__}")
     return noise_root(noise, parameters)

@@ -64,7 +64,8 @@ def langevin(
     With $\eta$ `step_size`, T `temperature` (1 by default), $\gamma$ `friction` and standard normal $\xi$, `kind` is
 
     - "overdamped": $x\leftarrow x-\eta\nabla f(x)+\sqrt{2\eta T}\,\xi$, the unadjusted Langevin algorithm; with `batch` the
-      gradient is that of so many samples (`Problem.minibatch`): stochastic gradient Langevin dynamics;
+      gradient is that of so many samples (`Problem.minibatch`), with `noise` it has a normal noise of that covariance besides:
+      stochastic gradient Langevin dynamics;
     - "mala": the same step as a proposal, accepted by the rule of Metropolis and Hastings, so that $e^{-f/T}$ is stationary;
     - "underdamped": a `splitting` of $dx=p\,dt$, $dp=-(\nabla f+\gamma p)dt+\sqrt{2\gamma T}\,dW$ into drift A, kick B and
       thermostat O, "BAOAB" (Leimkuhler and Matthews 2013), "ABOBA", "OBABO" or "OABAO", $\eta$ being the time of a step; the

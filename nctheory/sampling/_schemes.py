@@ -79,15 +79,14 @@ def advance(
         drawn = problem.minibatch(jax.random.fold_in(key, step), scheme.batch)
     x, size = state.point, numbers.step_size
     moved = x - size * gradient_at(drawn, x)[1]
-    if scheme.kind == "sgd" and jnp.ndim(numbers.root) == 0:
-        return ChainState(moved)  # the noise is that of the minibatches alone
-    noise = standard_normal(words[:2], step, x.size)
-    if scheme.kind == "sgd":
-        # x <- x - eta (grad f + C^(1/2) xi)
-        root = jnp.asarray(numbers.root)
-        return ChainState(moved - size * (root @ noise if root.ndim == 2 else root * noise))
-    # x <- x - eta grad f + (2 eta T)^(1/2) xi
-    return ChainState(moved + jnp.sqrt(2.0 * size * numbers.temperature) * noise)
+    if jnp.ndim(numbers.root) > 0:
+        # x <- x - eta (grad f + C^(1/2) xi')
+        root, noise = jnp.asarray(numbers.root), standard_normal(words[:2], step, x.size, 1)
+        moved = moved - size * (root @ noise if root.ndim == 2 else root * noise)
+    if scheme.kind == "overdamped":
+        # x <- x - eta grad f + (2 eta T)^(1/2) xi
+        moved = moved + jnp.sqrt(2.0 * size * numbers.temperature) * standard_normal(words[:2], step, x.size)
+    return ChainState(moved)
 
 
 def _adjusted(problem: Problem, numbers: Numbers, words: Array, state: ChainState, step: Array) -> ChainState:

@@ -11,6 +11,7 @@ import nctheory as nct
 from proofs_numeric.pool import log_uniform
 from proofs_numeric.statistics.experiments import Experiment, in_terms
 from proofs_numeric.statistics.langevin_moments import (
+    FIRST_ORDER,
     powers,
     product_bands,
     quadratic_band,
@@ -43,7 +44,7 @@ class NoisyQuadratic(Experiment):
     """Chains of one process on a quadratic form."""
 
     kind: str = eqx.field(static=True, kw_only=True)
-    """Either "overdamped", "sgd", or a splitting of the underdamped equation."""
+    """One of `FIRST_ORDER`, or a splitting of the underdamped equation."""
     curvature: jax.Array = eqx.field(kw_only=True)
     """The eigenvalues of the form."""
     turn: jax.Array = eqx.field(kw_only=True)
@@ -59,7 +60,7 @@ class NoisyQuadratic(Experiment):
     @property
     def underdamped(self):
         """Tell whether there are momenta."""
-        return self.kind not in ("overdamped", "sgd")
+        return self.kind not in FIRST_ORDER
 
     def matrix(self):
         """Return the form."""
@@ -81,7 +82,7 @@ class NoisyQuadratic(Experiment):
         form = nct.problems.Quadratic(self.matrix(), jnp.zeros(DIM))
         kind = "underdamped" if self.underdamped else "sgd" if self.kind == "sgd" else "overdamped"
         scheme = nct.sampling.Scheme(kind, self.kind if self.underdamped else "BAOAB")
-        root = self.turn @ jnp.linalg.cholesky(self.noise) if self.kind == "sgd" else jnp.zeros(())
+        root = self.turn @ jnp.linalg.cholesky(self.noise) if self.kind in ("sgd", "sgld") else jnp.zeros(())
         numbers = nct.sampling.Numbers(self.step_size, self.temperature, self.friction, root)
         stops = np.unique(np.concatenate([(WAITS[:, None] + LAGS).ravel(), WAITS, [SETTLING + KEPT]]))
 
@@ -125,7 +126,7 @@ def form_of(rng, kind, product, blocks=16, block=1024):
         kind=kind,
         curvature=jnp.asarray(curvature),
         turn=jnp.asarray(np.linalg.qr(rng.normal(size=(DIM, DIM)))[0]),
-        step_size=jnp.asarray(over if kind in ("overdamped", "sgd") else np.sqrt(over)),
+        step_size=jnp.asarray(over if kind in FIRST_ORDER else np.sqrt(over)),
         temperature=jnp.asarray(log_uniform(rng, 0.2, 5.0)),
         # Below the critical friction of the softest mode, so that all modes forget quickly.
         friction=jnp.asarray(1.5 * np.sqrt(curvature[0])),

@@ -11,17 +11,21 @@ import jax.numpy as jnp
 
 from proofs_numeric.statistics.experiments import LEVEL
 
+FIRST_ORDER = ("overdamped", "sgd", "sgld")
+"""The kinds without momenta: with thermal noise, with that of the gradient, and with both."""
 DOUBLINGS = 14
 """A recursion is followed for 2^14 steps (conventional: the slowest of the instances loses a factor of 0.8 in four)."""
 
 
 def step_of(kind, matrix, size, temperature, friction, noise):
-    """Return M and Q of one step; `kind` is "overdamped", "sgd" or a splitting of the underdamped equation into A, B and O."""
+    """Return M and Q of one step; `kind` is a first-order one, or a splitting of the underdamped equation into A, B and O."""
     eye = jnp.eye(matrix.shape[0])
     if kind == "overdamped":
         return eye - size * matrix, 2.0 * size * temperature * eye
     if kind == "sgd":
         return eye - size * matrix, size**2 * noise
+    if kind == "sgld":
+        return eye - size * matrix, size**2 * noise + 2.0 * size * temperature * eye
     zero = jnp.zeros_like(eye)
     whole, covariance = jnp.eye(2 * len(eye)), jnp.zeros((2 * len(eye), 2 * len(eye)))
     for letter in kind:
@@ -54,15 +58,18 @@ def powers(step, count):
 def stationary(kind, curvature, size, temperature, noise):
     r"""Return the stationary covariance of positions, and of momenta, in the basis in which the form is diagonal.
 
-    Overdamped: $T(a-\frac12\eta a^2)^{-1}$; with gradient noise $\eta C_{ij}/(a_i+a_j-\eta a_ia_j)$; of splittings with
+    Overdamped: $T(a-\frac12\eta a^2)^{-1}$; with gradient noise $\eta C_{ij}/(a_i+a_j-\eta a_ia_j)$, where
+    $2T\delta_{ij}$ is added to the numerator with both; of splittings with
     $\kappa=h^2a/4$ positions $\frac Ta$ and momenta $T(1-\kappa)$ (BAOAB) or $T/(1-\kappa)$ (ABOBA), and momenta T with
     positions $\frac Ta/(1-\kappa)$ (OBABO) or $\frac Ta(1-\kappa)$ (OABAO).
     """
     a, ones = curvature, jnp.ones_like(curvature)
     if kind == "overdamped":
         return jnp.diag(temperature / (a - 0.5 * size * a**2)), jnp.zeros_like(jnp.diag(a))
-    if kind == "sgd":
-        return size * noise / (a[:, None] + a[None, :] - size * a[:, None] * a[None, :]), jnp.zeros_like(jnp.diag(a))
+    if kind in ("sgd", "sgld"):
+        thermal = 2.0 * temperature * jnp.diag(ones) if kind == "sgld" else 0.0
+        found = (thermal + size * noise) / (a[:, None] + a[None, :] - size * a[:, None] * a[None, :])
+        return found, jnp.zeros_like(found)
     left = 1.0 - 0.25 * size**2 * a
     positions = {"BAOAB": ones, "ABOBA": ones, "OBABO": 1.0 / left, "OABAO": left}[kind]
     momenta = {"BAOAB": left, "ABOBA": 1.0 / left, "OBABO": ones, "OABAO": ones}[kind]

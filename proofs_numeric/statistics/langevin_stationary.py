@@ -11,13 +11,14 @@ Problem:
     into drift A, kick B and thermostat O with steps h. The displacement is $\Delta(w,l)=E|x_{w+l}-x_w|^2$.
 Theorem (Liu, Ziyin and Ueda 2021, Leimkuhler and Matthews 2013, numbers unchecked; all forms derived in our words):
     For $\eta A\prec2$ and $h^2A\prec4$ the chains settle in normal laws. Overdamped: $\Sigma=T(A-\frac12\eta A^2)^{-1}$, of
-    which $TA^{-1}$ is the limit $\eta\to0$. Gradient noise: $A\Sigma+\Sigma A-\eta A\Sigma A=\eta C$. With
-    $\kappa=\frac14h^2A$ positions and momenta are independent, of covariances $TA^{-1}$, $T(1-\kappa)$ (BAOAB); $TA^{-1}$,
-    $T(1-\kappa)^{-1}$ (ABOBA); $TA^{-1}(1-\kappa)^{-1}$, T (OBABO); $TA^{-1}(1-\kappa)$, T (OABAO). An overdamped chain from
-    $x_0$ has, with $m_i=1-\eta a_i$ and $v_i(w)=x_{0,i}^2m_i^{2w}+2\eta T\frac{1-m_i^{2w}}{1-m_i^2}$, $\Delta(w,l)=\sum_i
+    which $TA^{-1}$ is the limit $\eta\to0$. Gradient noise: $A\Sigma+\Sigma A-\eta A\Sigma A=\eta C$, and $2T+\eta C$ for
+    both noises together. With $\kappa=\frac14h^2A$ positions and momenta are independent, of covariances $TA^{-1}$,
+    $T(1-\kappa)$ (BAOAB); $TA^{-1}$, $T(1-\kappa)^{-1}$ (ABOBA); $TA^{-1}(1-\kappa)^{-1}$, T (OBABO);
+    $TA^{-1}(1-\kappa)$, T (OABAO). An overdamped chain from $x_0$ has, with $m_i=1-\eta a_i$ and
+    $v_i(w)=x_{0,i}^2m_i^{2w}+2\eta T\frac{1-m_i^{2w}}{1-m_i^2}$, $\Delta(w,l)=\sum_i
     (1-m_i^l)^2v_i(w)+2\eta T\frac{1-m_i^{2l}}{1-m_i^2}$; for $\eta\to0$ at fixed times $t_w,t$ it is $\sum_i(1-e^{-a_it})^2
-    v_i(t_w)+\frac T{a_i}(1-e^{-2a_it})$, $v_i(t_w)=x_{0,i}^2e^{-2a_it_w}+\frac T{a_i}(1-e^{-2a_it_w})$. It does not depend on
-    w if and only if $v_i(0)=v_i(\infty)$ for every i.
+    v_i(t_w)+\frac T{a_i}(1-e^{-2a_it})$, $v_i(t_w)=x_{0,i}^2e^{-2a_it_w}+\frac T{a_i}(1-e^{-2a_it_w})$. Where the $a_i$ are
+    distinct, it does not depend on w if and only if $v_i(0)=v_i(\infty)$ for every i.
 Hypotheses:
     - a positive definite form
     - a step below 2/L, or h^2 below 4/L, with the largest curvature L
@@ -29,7 +30,8 @@ Why:
     $x\leftarrow Mx+q$ keeps $\Sigma=M\Sigma M^\top+Q$; with $M=1-\eta A$ that is the equation. Between two thermostats OBABO
     is a leapfrog step, which conserves $\frac12p^2+\frac12(1-\kappa)ax^2$, and the thermostat keeps a normal p of variance T;
     the others follow from it, or from the step that drifts first, by half a step. $x_{w+l}-x_w=(m^l-1)x_w$ and the noise
-    since, which is independent of $x_w$.
+    since, which is independent of $x_w$; and $v(w)-v(\infty)=m^{2w}(v(0)-v(\infty))$, where powers of distinct numbers are
+    linearly independent.
 Checked:
     16,384 chains of the library's own step are averaged over chains and over 96 of 192 steps; the bands are those of
     quadratic forms of normal vectors (level 1e-12, no central limit), at correlations computed by recursion. The same moments
@@ -38,8 +40,9 @@ Checked:
     displacements 5), the rest exact.
 Refuted by:
     A record outside its band, or a recursion that ends elsewhere. The same check must refute the law of the flow in place of
-    the chain's, half the temperature, half of C, the equation without $A\Sigma A$, the splittings exchanged, momenta of
-    variance T, displacements that forget the waiting time or have half the noise, and a start that is not stationary.
+    the chain's, half the temperature, half of C or none of it, the equation without $A\Sigma A$, the splittings exchanged,
+    momenta of variance T, displacements that forget the waiting time, have half the noise or are the flow's, and a start
+    that is not stationary.
 Example:
     The variances of an overdamped chain at step 0.5, and of the flow, for curvatures 1 and 3.
 
@@ -67,7 +70,7 @@ ID = "langevin-stationary"
 RECORD = "16,384 chains"
 KINDS = (
     *(("overdamped", product) for product in (0.6, 1.1, 1.6)),
-    *(("sgd", product) for product in (0.6, 1.1, 1.6)),
+    *((kind, product) for kind in ("sgd", "sgld") for product in (1.1, 1.6)),
     *(("BAOAB", 2.5), ("ABOBA", 2.0), ("OBABO", 2.0), ("OABAO", 2.5)),
 )
 """Processes, with the largest curvature times the step, or for splittings times its square."""
@@ -121,8 +124,8 @@ def stable(instance):
 
 
 def thermal(instance):
-    """Tell whether the noise is that of a temperature."""
-    return not with_noise(instance)
+    """Tell whether the noise is that of a temperature alone."""
+    return instance.problem.kind not in ("sgd", "sgld")
 
 
 THEOREM = nct.register(
@@ -174,6 +177,10 @@ THEOREM = nct.register(
             nct.Control(
                 "half of C", "C/2 for C", predict_with(noise=lambda p: 0.5 * p.noise),
                 claims=("covariance",), applies=with_noise,
+            ),
+            nct.Control(
+                "noise of the gradient forgotten", "the thermal law for stochastic gradients",
+                predict_with(kind=lambda p: "overdamped"), claims=("covariance",), applies=of_kind("sgld"),
             ),
             nct.Control(
                 "without A Sigma A", "the equation of continuous time", continuous,

@@ -122,7 +122,7 @@ def flow(half_step=0.0, **more):
         rounding = 4.0 * 2.0**HALVINGS * memory(problem)
         return 2.0 * jnp.sqrt(jnp.sum(((last - before) / last) ** 2)) / rounding_unit(params) + rounding
 
-    statement = r"\lim_{\eta\to0}\Sigma=TA^{-1},\ \lim_{\eta\to0}\Delta"
+    statement = r"\Sigma\to TA^{-1},\ \Delta\to\Delta_0\quad(\eta\to0)"
     return nct.Equality("flow", statement, observed, zero, scope="any point", terms=terms, size=one, **more)
 
 

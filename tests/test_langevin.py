@@ -11,6 +11,7 @@ from scipy.linalg import solve_discrete_lyapunov
 from scipy.stats import kstest
 
 import nctheory as nct
+from benchmarks.langevin import PEERS, run
 from nctheory.sampling import chain_words, standard_normal
 from nctheory.sampling._noise import START, threefry, uniform
 from tests.helpers import unchecked_types
@@ -350,3 +351,9 @@ def test_a_problem_without_samples_has_no_minibatches_and_only_quadratics_have_a
 def test_a_quadratic_is_checked(given, said):
     with pytest.raises(ValueError, match=f"^{said}"):
         nct.problems.quadratic(*given)
+
+
+def test_the_peers_of_the_benchmark_sample_the_same_law():
+    rows = run(chains=400, steps=60, dim=3)
+    assert [row[0] for row in rows] == list(PEERS)
+    assert all(row[4] < 6 for row in rows)

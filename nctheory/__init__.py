@@ -12,7 +12,7 @@ True
 
 The verbs, the constructors of problems and the words of a theorem stand here. Everything else stands in the namespace that
 says what it is about: `problems`, `losses`, `closed_form`, `flow`, `certificates`, `landscape`, `measures`, `generalisation`,
-`networks`, `theorems`, `falsification`, `sweeps`, `phase` and `report`.
+`networks`, `sampling`, `theorems`, `falsification`, `sweeps`, `phase` and `report`.
 
 Importing the package changes no JAX setting; its verbs compute in float64 and return NumPy arrays. The names are listed in
 `__init__.pyi`; a room of the package is imported when the first of its names is used, and so is JAX.

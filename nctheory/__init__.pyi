@@ -15,6 +15,7 @@ from . import (
     problems,
     protocols,
     report,
+    sampling,
     sweeps,
     theorems,
 )
@@ -38,6 +39,7 @@ from .problems import (
 )
 from .protocols import compare_protocols
 from .report import citation, plot, show
+from .sampling import langevin
 from .sweeps import SweepResult, survey, sweep
 from .theorems import (
     Census,
@@ -118,6 +120,7 @@ __all__ = [
     "gradient_flow",
     "hessian_report",
     "landscape",
+    "langevin",
     "layer_peeled",
     "losses",
     "measures",
@@ -131,6 +134,7 @@ __all__ = [
     "protocols",
     "register",
     "report",
+    "sampling",
     "show",
     "solve",
     "solve_from",

@@ -18,6 +18,7 @@ PAGES = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "README.md", *ROO
 SMALLER = {
     "README.md": {"seeds=1024": "seeds=64", "seeds=64).outcome": "seeds=8).outcome"},
     "docs/falsify.md": {},
+    "docs/langevin.md": {"np.zeros((1024, 100))": "np.zeros((64, 100))", "3000]": "400]", "4000": "700", "1000": "300"},
     "docs/measures.md": {},
     "docs/networks.md": {"steps=500": "steps=200"},
     "docs/paths.md": {"nct.starts(problem, 256)": "nct.starts(problem, 2)", "[10, 1000]": "[10, 20]", "1024": "4"},
@@ -100,6 +101,18 @@ def test_paths(tmp_path, monkeypatch):
     space = run("docs/paths.md")
     assert space["curves"].outcome == "holds"
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.slow
+def test_the_page_about_chains(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    space = run("docs/langevin.md")
+    assert space["chains"].counts() == {"followed": 4096, "lost": 0}
+    assert 0.8 < space["ratio"] < 1.25
+    assert (tmp_path / "two-times.png").read_bytes().startswith(b"\x89PNG")
+    held, free = space["ages"]
+    assert held < 1.05 < 1.15 < free
+    assert "followed" in capsys.readouterr().out
 
 
 @pytest.mark.slow

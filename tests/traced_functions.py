@@ -185,6 +185,7 @@ UNTRACED = {
     "hysteresis": lambda x: nct.phase.hysteresis(
         lambda y: model(x), [0.1, 0.2], lambda p, q: 0.0, lambda p, k: start(p), 1
     ),
+    "langevin": lambda x: nct.langevin(model(x), as_seed(start(model(x))), 2, 0.1),
     "lowest_curvature": lambda x: nct.certificates.lowest_curvature(model(x), as_seed(start(model(x))), 2),
     "minimal_chain_factorisation": lambda x: nct.problems.minimal_chain_factorisation(
         WEIGHTS, widths=(3, 3), weight_decay=(x, x, x)

@@ -78,6 +78,7 @@ from nctheory.problems._nonlinear import DeepNonlinear, deep_nonlinear
 from nctheory.problems._own_loss import check_loss
 from nctheory.problems._pick_all import PickAllLabel, multi_label_features, pick_all_label, tag_indicators
 from nctheory.problems._problem_sum import ProblemSum, problem_sum
+from nctheory.problems._quadratic import Quadratic, quadratic
 from nctheory.problems._rounded import RoundedKinks, kinks_of, rounded, units_of_kinks
 from nctheory.problems._scales import Scales, nearest_scale
 from nctheory.problems._spherical_features import SphericalFeatures, spherical_features
@@ -115,6 +116,7 @@ __all__ = [
     "PickAllLabel",
     "Problem",
     "ProblemSum",
+    "Quadratic",
     "RoundedKinks",
     "Scales",
     "SphericalFeatures",
@@ -158,6 +160,7 @@ __all__ = [
     "paired_sigmoid",
     "pick_all_label",
     "problem_sum",
+    "quadratic",
     "random_gauge",
     "ravel",
     "reduce_to_class_means",

@@ -8,7 +8,10 @@ from proofs_numeric.spheres.orthoplex import open_spheres
 DIM = 3
 FEWEST, MOST = 3, 16
 """The numbers of classes: from K = d, of which no bad minimum is known, on (conventional)."""
+COLDEST = 12.0
+"""The largest tau (measured: values of about exp(-3 tau/2) are told from each other to a part in a million up to there)."""
 SEEDS = 32
+"""Seeds in every cell (conventional)."""
 ALL = 1.0 - 0.5 / SEEDS
 """The share above which all seeds are at the least value (derived: half a seed is missing)."""
 
@@ -25,7 +28,7 @@ nct.phase.register_diagram(
         statement=r"Of cross-entropy of classifiers and features on the sphere in $\mathbb R^3$, $\tau=\rho\omega/T$: the share "
         "of random starts that end in the best minimum found. Nothing is predicted but that it is 1 for $K\\le4$, where the "
         "simplex has room.",
-        along=nct.phase.Axis("strength", r"$\tau$", 4.0, 16.0, log=True),
+        along=nct.phase.Axis("strength", r"$\tau$", 4.0, COLDEST, log=True),
         across=nct.phase.Axis("classes", "$K$ classes in 3 dimensions", float(FEWEST), float(MOST), step=1.0),
         model=model,
         measures={},

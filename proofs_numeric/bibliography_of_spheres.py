@@ -108,8 +108,8 @@ LUTHRA_2025 = nct.Source(
 )
 
 GESHKOVSKI_2025 = nct.Source(
-    citation="Geshkovski, Letrouit, Polyanskiy, Rigollet: A Mathematical Perspective on Transformers, Bulletin of the American "
-    "Mathematical Society 2025.",
+    citation="Geshkovski, Letrouit, Polyanskiy, Rigollet: A Mathematical Perspective on Transformers, Bulletin of the "
+    "American Mathematical Society 2025.",
     number="number unchecked",
     bibtex="""@article{geshkovski2025mathematical,
   title={A Mathematical Perspective on Transformers},

@@ -27,10 +27,10 @@ Why:
     $\dot y_i=\frac1n\sum_j(y_j-y_i)$ in both: deviations from the mean fall as $e^{-t}$, whatever $\beta$, n and d, and V as
     $e^{-2t}$.
 Checked:
-    All tokens are integrated along the flow, from starts spread evenly over the sphere and from some within a cap, twice with
-    different tolerances; their difference bounds the error. From anywhere, the least inner product must arrive at 1. From caps,
-    $-\frac d{dt}\log V$ along the flow, and along softmax attention at the same points, is extrapolated to its limit. The
-    flow of softmax attention itself is not integrated. All this is sampled.
+    All tokens are integrated along the flow, from starts spread evenly over the sphere and from some within a cap, twice
+    with different tolerances; their difference bounds the error. From anywhere, the least inner product must arrive at 1.
+    From caps, $-\frac d{dt}\log V$ along the flow, and along softmax attention at the same points, is extrapolated to its
+    limit. The flow of softmax attention itself is not integrated. All this is sampled.
 Refuted by:
     One path with two clusters at its end, or with another rate. The same check must refute rates of $2e^\beta$ and
     $2e^{-\beta}$, one half of the rate, a rate 1e-3 off, two opposite clusters, and the flow with the opposite sign.
@@ -128,7 +128,12 @@ def draw_instances(key):
         build_instance(*shape, log_uniform(rng, *ends), where)
         for group in SHAPES
         for shape in pick(rng, group)
-        for where, ends in (("cap", (0.3, 1.0)), ("anywhere", (0.1, 0.5)), ("cap", (1.0, 4.0)), ("anywhere", (0.5, 1.5)))
+        for where, ends in (
+            ("cap", (0.3, 1.0)),
+            ("anywhere", (0.1, 0.5)),
+            ("cap", (1.0, 4.0)),
+            ("anywhere", (0.5, 1.5)),
+        )
     ]
 
 

@@ -40,7 +40,7 @@ class FiveClasses(OpenSpheres):
         part = jnp.where(which < 2, 1.0, SPREAD)
         return self.canonical(
             nct.problems.ChainParams(
-                (code[which] + part * start.weights[0],), code[which].T + part * start.features, None
+                (code[which] + part * start.weights[0],), code[which].T + part * jnp.asarray(start.features), None
             )
         )
 
@@ -114,10 +114,11 @@ nct.phase.register_diagram(
         across=nct.phase.Axis("strength", r"$\tau$", 5.0, COLDEST),
         model=model,
         measures={"square": square},
-        boundaries=(
-            nct.phase.Boundary("bipyramid to pyramid", "square", transition, level=HALFWAY, ordered="above"),
+        boundaries=(nct.phase.Boundary("bipyramid to pyramid", "square", transition, level=HALFWAY, ordered="above"),),
+        hypotheses=(
+            "classifier and features on spheres, cross-entropy of smoothed labels",
+            "K = 5, d = 3, balanced classes",
         ),
-        hypotheses=("classifier and features on spheres, cross-entropy of smoothed labels", "K = 5, d = 3, balanced classes"),
         sources=(
             ALCALA_2026.remark(
                 "Codes in the limit of low temperature. That temperature and smoothing choose one is our own, seen and not "

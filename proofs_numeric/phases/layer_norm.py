@@ -54,9 +54,7 @@ class ClassFeatures(nct.problems.SphericalFeatures):
 
 def model(decay, ratio):
     """Build two classes of R samples for each one of the two others, in as many dimensions as a simplex takes."""
-    told = nct.problems.spherical_features(
-        counts=(1,) * CLASSES, dim=CLASSES - 1, radius=RADIUS, weight_decay=decay
-    )
+    told = nct.problems.spherical_features(counts=(1,) * CLASSES, dim=CLASSES - 1, radius=RADIUS, weight_decay=decay)
     sizes = np.array([ratio] * MAJORITY + [1.0] * MINORITY)
     return ClassFeatures(told.counts, told.dim, told.classifier, told.loss, told.radius, told.size, None, sizes)
 
@@ -89,7 +87,11 @@ nct.phase.register_diagram(
         model=model,
         measures={"minority angle": minority_angle},
         boundaries=(nct.phase.Boundary("minority collapse", "minority angle", critical_ratio),),
-        hypotheses=("features of fixed length, a decayed classifier, no bias", "two classes of either size", "d >= K-1"),
+        hypotheses=(
+            "features of fixed length, a decayed classifier, no bias",
+            "two classes of either size",
+            "d >= K-1",
+        ),
         sources=(SUKENIK_2025.remark("The model, with classes of equal size; two sizes are our own."),),
     )
 )

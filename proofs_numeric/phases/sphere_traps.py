@@ -25,9 +25,9 @@ nct.phase.register_diagram(
     nct.phase.Diagram(
         id="sphere-traps",
         title="Bad minima on spheres: classes in three dimensions against inverse temperature, cross-entropy",
-        statement=r"Of cross-entropy of classifiers and features on the sphere in $\mathbb R^3$, $\tau=\rho\omega/T$: the share "
-        "of random starts that end in the best minimum found. Nothing is predicted but that it is 1 for $K\\le4$, where the "
-        "simplex has room.",
+        statement=r"Of cross-entropy of classifiers and features on the sphere in $\mathbb R^3$, $\tau=\rho\omega/T$: the "
+        "share of random starts that end in the best minimum found. Nothing is predicted but that it is 1 for $K\\le4$, "
+        "where the simplex has room.",
         along=nct.phase.Axis("strength", r"$\tau$", 4.0, COLDEST, log=True),
         across=nct.phase.Axis("classes", "$K$ classes in 3 dimensions", float(FEWEST), float(MOST), step=1.0),
         model=model,

@@ -93,7 +93,7 @@ def order_of(cells: Mapping[str, np.ndarray], boundary: Boundary, certified: boo
         # The least converged value stands for the minimum; a share of none is undecided.
         value = np.where(converged, cells["value"], np.inf)
         least = np.min(value, axis=-1, keepdims=True)
-        lowest = value - least <= SAME_VALUE * np.abs(least)
+        lowest = value <= least + SAME_VALUE * np.abs(least)
         counted = converged.sum(axis=-1)
         return np.where(counted > 0, (converged & lowest).sum(axis=-1) / np.maximum(counted, 1), np.nan)
     measured = np.where(converged, cells[boundary.order], np.nan)

@@ -1,6 +1,7 @@
 """Hard codes, tokens under attention, phase diagrams on spheres, and codes in the report."""
 
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -121,7 +122,7 @@ def test_boundaries_on_spheres_lie_where_they_are_predicted(identifier):
     assert all(one.judge(1.003) == "refuted" for one in found.located)
 
 
-def made_up(vectors=OCTAHEDRON, **more):
+def made_up(vectors: Any = OCTAHEDRON, **more: Any) -> dict[str, Any]:
     """The codes of a theorem, as a file holds them."""
     row = {"parameters": {"K": 6, "tau": 2.0}, "value": 0.5, "vectors": np.asarray(vectors).tolist()}
     return {"schema_version": 1, "codes": "made-up", "title": "A code <b>", "rows": [row], **more}

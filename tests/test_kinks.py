@@ -354,7 +354,9 @@ def test_rounded_problems_check_their_width():
 class Overlap(nct.problems.Energy):
     """A hinge on inner products: flat at zero where three vectors are far enough apart."""
 
-    vectors = 3
+    @property
+    def vectors(self):
+        return 3
 
     def value(self, gram):
         return jnp.sum((1.0 - jnp.eye(3)) * jax.nn.relu(gram - 0.1))

@@ -68,7 +68,7 @@ def test_softmax_attention_is_linear_at_consensus_with_one_rate(sharpness):
 
 
 def test_the_flow_of_tokens_is_the_written_one(rng):
-    problem = ATTENTION.instances(jax.random.key(0))[0].problem
+    problem: Any = ATTENTION.instances(jax.random.key(0))[0].problem
     tokens = np.asarray(problem.directions(problem.init(jax.random.key(1), 1.0)))
     sharp = float(problem.energy.sharpness)
     moves = np.exp(sharp * (tokens @ tokens.T - 1)) @ tokens / len(tokens)

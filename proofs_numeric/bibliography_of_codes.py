@@ -62,3 +62,42 @@ ALCALA_2026 = nct.Source(
   year={2026}
 }""",
 )
+
+SCHUTTE_1951 = nct.Source(
+    citation="Schutte, van der Waerden: Auf welcher Kugel haben 5, 6, 7, 8 oder 9 Punkte mit Mindestabstand Eins Platz?, "
+    "Mathematische Annalen 1951.",
+    number="number unchecked",
+    bibtex="""@article{schutte1951kugel,
+  title={Auf welcher Kugel haben 5, 6, 7, 8 oder 9 Punkte mit Mindestabstand Eins Platz?},
+  author={Sch{\\"u}tte, Kurt and van der Waerden, Bartel L.},
+  journal={Mathematische Annalen},
+  volume={123},
+  year={1951}
+}""",
+)
+
+DANZER_1986 = nct.Source(
+    citation="Danzer: Finite Point-Sets on S^2 with Minimum Distance as Large as Possible, Discrete Mathematics 1986.",
+    number="number unchecked",
+    bibtex="""@article{danzer1986finite,
+  title={Finite Point-Sets on {$S^2$} with Minimum Distance as Large as Possible},
+  author={Danzer, Ludwig},
+  journal={Discrete Mathematics},
+  volume={60},
+  year={1986}
+}""",
+)
+
+FEJES_TOTH_1943 = nct.Source(
+    citation="Fejes Toth: Uber die Abschatzung des kurzesten Abstandes zweier Punkte eines auf einer Kugelflache liegenden "
+    "Punktsystems, Jahresbericht der Deutschen Mathematiker-Vereinigung 1943.",
+    number="number unchecked",
+    bibtex="""@article{fejestoth1943abschatzung,
+  title={{\\"U}ber die Absch{\\"a}tzung des k{\\"u}rzesten Abstandes zweier Punkte eines auf einer Kugelfl{\\"a}che liegenden
+    Punktsystems},
+  author={Fejes T{\\'o}th, L{\\'a}szl{\\'o}},
+  journal={Jahresbericht der Deutschen Mathematiker-Vereinigung},
+  volume={53},
+  year={1943}
+}""",
+)

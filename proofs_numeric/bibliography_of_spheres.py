@@ -106,3 +106,28 @@ LUTHRA_2025 = nct.Source(
   year={2025}
 }""",
 )
+
+GESHKOVSKI_2025 = nct.Source(
+    citation="Geshkovski, Letrouit, Polyanskiy, Rigollet: A Mathematical Perspective on Transformers, Bulletin of the "
+    "American Mathematical Society 2025.",
+    number="number unchecked",
+    bibtex="""@article{geshkovski2025mathematical,
+  title={A Mathematical Perspective on Transformers},
+  author={Geshkovski, Borjan and Letrouit, Cyril and Polyanskiy, Yury and Rigollet, Philippe},
+  journal={Bulletin of the American Mathematical Society},
+  volume={62},
+  year={2025}
+}""",
+)
+
+CRISCITIELLO_2024 = nct.Source(
+    citation="Criscitiello, Rebjock, McRae, Boumal: Synchronization on Circles and Spheres with Nonlinear Interactions, "
+    "arXiv:2405.18273 (2024).",
+    number="number unchecked",
+    bibtex="""@article{criscitiello2024synchronization,
+  title={Synchronization on Circles and Spheres with Nonlinear Interactions},
+  author={Criscitiello, Christopher and Rebjock, Quentin and McRae, Andrew D. and Boumal, Nicolas},
+  journal={arXiv preprint arXiv:2405.18273},
+  year={2024}
+}""",
+)

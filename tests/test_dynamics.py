@@ -18,6 +18,7 @@ from nctheory.theorems._judge import control_result
 SCHEMA = json.loads((Path(nct.__file__).parent / "report" / "verdict.schema.json").read_text())
 PATHS = (
     "arora-trajectory",
+    "attention-consensus",
     "braun-riccati",
     "han-central-path",
     "ji-ce-gf",

@@ -349,3 +349,22 @@ def test_rounded_problems_check_their_width():
     smooth = nct.deep_linear(widths=(2, 2), counts=(1, 1), loss="mse", weight_decay=(0.1, 0.1))
     with pytest.raises(ValueError, match="has no kinks"):
         nct.problems.rounded(smooth, 0.1)
+
+
+class Overlap(nct.problems.Energy):
+    """A hinge on inner products: flat at zero where three vectors are far enough apart."""
+
+    @property
+    def vectors(self):
+        return 3
+
+    def value(self, gram):
+        return jnp.sum((1.0 - jnp.eye(3)) * jax.nn.relu(gram - 0.1))
+
+
+@pytest.mark.slow
+def test_a_flat_minimum_of_directions_is_on_no_way_to_infinity():
+    """Twice a vector is the same direction, and has the same value; that is no descent without end."""
+    ends = nct.solve(nct.problems.unit_vectors(Overlap(), dim=2), 4, light=True)
+    assert ends.converged.all()
+    np.testing.assert_allclose(ends.value, 0.0, atol=1e-12)

@@ -85,6 +85,8 @@ def test_every_diagram_is_written_to_the_standard():
         assert all(source.bibtex.startswith("@") for source in one.sources)
         values = one.along.points(9)
         for boundary in one.boundaries:
+            if boundary.predicted is None:
+                continue
             line = boundary.predicted_at(values)
             inside = (line > one.across.low) & (line < one.across.high)
             # Between whole numbers a phase may fill a row.

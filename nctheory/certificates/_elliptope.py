@@ -161,7 +161,7 @@ def spherical_features_bound(problem: SphericalFeatures, params: ChainParams) ->
     weights, features = problem.factor_pair(params)
     counts = np.asarray(problem.counts, float)
     # The mean feature of every class, and the fit that this leaves.
-    share = jnp.asarray(counts / counts.sum())
+    share = problem.class_shares
     members = np.eye(problem.classes)[problem.labels] / counts[None, :]
     means = features @ jnp.asarray(members)
     logits, targets = weights @ means, problem.loss.encode(jnp.eye(problem.classes))

@@ -87,6 +87,10 @@ def _add_verification(commands: _Commands) -> None:
         one.add_argument(
             "--out", metavar="DIR", help="write verdicts and the figure of tolerances (PNG, SVG, PDF) there"
         )
+        one.add_argument(
+            "--codes", action="store_true",
+            help="with --out, also codes of theorems on circles and spheres, which the report draws (some seconds each)",
+        )  # fmt: skip
         one.add_argument("-q", "--quiet", action="store_true", help="the summary table only")
 
 

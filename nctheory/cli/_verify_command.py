@@ -53,6 +53,8 @@ def verify_command(args: argparse.Namespace) -> int:
     _outputs(args)
     if args.seed is not None and args.instance is None:
         raise Misuse("--seed: needs --instance as well, because every instance has its own seeds")
+    if args.codes and args.out is None:
+        raise Misuse("--codes: needs --out as well, the folder that they are written into")
     if args.instance is not None and len(args.theorems) != 1:
         raise Misuse("--instance: needs exactly one theorem")
     configure()  # before anything compiles: JAX decides once whether its cache is in use
@@ -101,8 +103,28 @@ def verify_command(args: argparse.Namespace) -> int:
         for suffix in ("png", "svg", "pdf"):
             with outputs.attempt():
                 say_file("figure", tolerance_figure(verdicts, Path(args.out) / f"tolerances.{suffix}"))
+    if args.codes:
+        failed = {verdict.theorem for verdict in verdicts if verdict.outcome == "engine error"}
+        for theorem, _ in chosen:
+            if theorem.id not in failed:
+                with outputs.attempt():
+                    _write_codes(theorem, args)
     outputs.settle()
     return exit_status(verdict.outcome for verdict in verdicts)
+
+
+def _write_codes(theorem: "Theorem", args: argparse.Namespace) -> None:
+    """Write the codes of a theorem about vectors on circles or spheres, for the report to draw."""
+    import jax
+
+    from nctheory.engine import write_atomically
+    from nctheory.report import code_data, code_json
+
+    data = code_data(theorem, jax.random.key(args.key))
+    if data is not None:
+        file = Path(args.out) / f"{theorem.id}.codes.json"
+        write_atomically(file, code_json(data))
+        say_file("codes", file)
 
 
 def announce(theorems: int, quick: bool) -> None:

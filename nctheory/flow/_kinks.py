@@ -189,11 +189,19 @@ def _direction(gradient: Array, steps: Array, changes: Array, unit: Array) -> tu
 
 def _recedes(member: Any, r: Record, value: Array, settings: Settings) -> Array:
     """Whether a point with a small gradient is on its way to infinity: its last step was no shorter than a ten-thousandth of
-    the point, it is not next to zero, and twice the point has no higher value, up to the rounding of the unit of values."""
+    the point, it is not next to zero, and twice the point has no higher value, up to the rounding of the unit of values.
+
+    Lengths that are a symmetry are not doubled, and where all are there is no way to infinity."""
     extent, unit = jnp.linalg.norm(r.point), r.tolerance / settings.tolerance * r.length
     value_error = 8 * EPS * r.point.shape[0] ** 0.5 * jnp.maximum(jnp.abs(value), unit)
-    twice = member.problem.objective(unravel(member, 2.0 * r.point))
-    far = extent > NEAR_ZERO * r.length
+    # The part of the point that the gauge's form keeps, as a projection does, changes no value.
+    here = unravel(member, r.point)
+    kept = ravel(member.problem.gauge_penalty(here, here))
+    square = jnp.sum(kept**2)
+    projected = jnp.abs(jnp.sum(kept * r.point) - square) <= EPS**0.5 * square
+    ray = r.point - jnp.where(projected, kept, 0.0)
+    twice = member.problem.objective(unravel(member, r.point + ray))
+    far = (extent > NEAR_ZERO * r.length) & (jnp.linalg.norm(ray) > NEAR_ZERO * extent)
     return far & (r.radius > LONG_STEP * extent) & (twice <= value + value_error)
 
 

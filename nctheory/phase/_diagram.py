@@ -14,7 +14,7 @@ from nctheory.problems import Params, Problem
 from nctheory.sweeps import Measure
 from nctheory.theorems import BOUNDARY_MOVED, BOUNDARY_WIDTHS, JUMP_LEVEL, ORDER_LEVEL, Source
 
-Of = Literal["minimum", "any", "fraction"]
+Of = Literal["minimum", "any", "fraction", "lowest"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,8 @@ class Boundary:
     """A line that the theory draws: where an order parameter leaves zero (or crosses `level`).
 
     A cell is ordered when the `order` of its seed of least value ("minimum"), or of any of its converged seeds ("any"),
-    or the share of its converged seeds certified at the global minimum ("fraction"; `order` is then only a name), exceeds
+    or the share of its converged seeds certified at the global minimum ("fraction"; `order` is then only a name), or at the
+    least value that any of them found, where no certificate is known ("lowest"; `order` is then only a name too), exceeds
     `level`; the theory says that it is below the line (`ordered`), or above. `predicted` maps values of the axis `along` to
     the boundary's place on the axis `across`, and `level` may be such a function too: the transition jumps at least as high
     as a level whose boundary is that of the onset. Without `predicted` it is located and drawn, and nothing is judged: its
@@ -80,8 +81,8 @@ class Boundary:
     of: Of = "minimum"
     ordered: Literal["below", "above"] = "below"
     within: float | None = None
-    """Relative distance, on the axis `across`, within which the located boundary must lie; None for 1e-4, or 1e-2 for "any"
-    and "fraction", which depend on the starts."""
+    """Relative distance, on the axis `across`, within which the located boundary must lie; None for 1e-4, or 1e-2 for the
+    others, which depend on the starts."""
 
     def __post_init__(self) -> None:
         check_name("boundary", self.name)
@@ -171,7 +172,7 @@ class Diagram:
     def __post_init__(self) -> None:
         check_identifier("diagram", self.id)
         for boundary in self.boundaries:
-            if boundary.of != "fraction" and boundary.order not in self.measures:
+            if boundary.of not in ("fraction", "lowest") and boundary.order not in self.measures:
                 raise ValueError(f"boundary {boundary.name!r}: {boundary.order!r} is no measure of diagram {self.id!r}")
         if self.method == "polish" and any(boundary.of != "minimum" for boundary in self.boundaries):
             raise ValueError(

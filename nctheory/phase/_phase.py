@@ -18,6 +18,10 @@ from nctheory.sweeps import TILE, CellRun, Grid, SweepResult, as_grid, over_grid
 CHUNK = 256
 """Seeds of a compiled call: rounds of a refinement are of many sizes, and each size would be a compilation."""
 
+SAME_VALUE = 1e-6
+"""The relative distance within which seeds count as at the least value (conventional: far above the rounding of converged
+values, and far below the distances of the local minima that were seen)."""
+
 
 @shown("outcome")
 class PhaseDiagram(NamedTuple):
@@ -85,6 +89,13 @@ def order_of(cells: Mapping[str, np.ndarray], boundary: Boundary, certified: boo
         at_minimum = converged & gap_closed(gaps, cells["value"], cells["gap_rounding"])
         counted = converged.sum(axis=-1)
         return np.where(counted > 0, at_minimum.sum(axis=-1) / np.maximum(counted, 1), np.nan)
+    if boundary.of == "lowest":
+        # The least converged value stands for the minimum; a share of none is undecided.
+        value = np.where(converged, cells["value"], np.inf)
+        least = np.min(value, axis=-1, keepdims=True)
+        lowest = value <= least + SAME_VALUE * np.abs(least)
+        counted = converged.sum(axis=-1)
+        return np.where(counted > 0, (converged & lowest).sum(axis=-1) / np.maximum(counted, 1), np.nan)
     measured = np.where(converged, cells[boundary.order], np.nan)
     if boundary.of == "any":
         largest = np.max(cells[boundary.order], axis=-1, where=converged, initial=-np.inf)

@@ -59,6 +59,12 @@ class SphericalFeatures(Problem):
         return np.repeat(np.arange(self.classes), self.counts)
 
     @property
+    def class_shares(self) -> Float[Array, " K"]:
+        """The part of every class in the mean, n_k/N."""
+        counts = np.asarray(self.counts, float)
+        return jnp.asarray(counts / counts.sum())
+
+    @property
     def targets(self) -> Float[Array, "K N"]:
         """What the loss makes of one-hot columns."""
         return jnp.asarray(self.loss.encode(jnp.eye(self.classes)))[:, self.labels]

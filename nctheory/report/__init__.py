@@ -33,6 +33,7 @@ from nctheory.report._tables import render_verdict, summary_table, verdict_text
 from nctheory.report._text import show_erratum, show_erratum_result, show_theorem, to_unicode
 from nctheory.report._trained import layers_figure, trained_table, training_line
 from nctheory.report._transferred import transfer_figure, transfer_json, transfer_table, tuning_table
+from nctheory.report._turning import code_data, code_json, turning_pictures
 from nctheory.report._verbs import plot, render, show
 
 __all__ = [
@@ -49,6 +50,8 @@ __all__ = [
     "census_lines",
     "census_table",
     "citation",
+    "code_data",
+    "code_json",
     "dynamics_data",
     "dynamics_figure",
     "dynamics_json",
@@ -91,6 +94,7 @@ __all__ = [
     "transfer_json",
     "transfer_table",
     "tuning_table",
+    "turning_pictures",
     "verdict_text",
     "write_report",
 ]

@@ -27,8 +27,9 @@ def animate_codes(
     """Codes in three dimensions side by side, turning once about an axis, as a GIF, written atomically.
 
     `codes` are m x 3 arrays of unit vectors; every vector is joined to those that are nearest to it, and what is behind the
-    sphere is paler. Raises ValueError, naming the argument, for codes of another shape, as many titles as there are no codes,
-    fewer than two frames, or a file name that does not end in .gif.
+    sphere is paler. What lies on the circle of x and y turns in the plane of the picture. Raises ValueError, naming the
+    argument, for codes of another shape, as many titles as there are no codes, fewer than two frames, or a file name that does
+    not end in .gif.
 
     >>> import numpy as np, tempfile
     >>> octahedron = np.concatenate([np.eye(3), -np.eye(3)])
@@ -90,10 +91,13 @@ def _panel(panel: Any, code: Float[np.ndarray, "m 3"], name: str) -> Any:
     dots = [panel.plot([], [], "o", color=PALETTE[1], ms=5)[0] for _ in code]
     lean = np.array([[1, 0, 0], [0, np.cos(TILT), -np.sin(TILT)], [0, np.sin(TILT), np.cos(TILT)]])
 
+    flat = not np.any(code[:, 2])
+
     def move(turn: float) -> list[Any]:
         # About the vertical axis by the angle, then towards the reader: x to the right, y up, z out of the page.
         about = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
-        seen = code @ (lean @ about).T
+        within = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+        seen = code @ (within if flat else lean @ about).T
         for dot, (x, y, depth) in zip(dots, seen, strict=True):
             dot.set_data([x], [y])
             dot.set_alpha(0.25 + 0.75 * (1 + depth) / 2)

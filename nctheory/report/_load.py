@@ -12,6 +12,7 @@ from nctheory.engine import shown
 from nctheory.report._census import SCHEMA_VERSION as CENSUS_VERSION
 from nctheory.report._dynamics import SCHEMA_VERSION as DYNAMICS_VERSION
 from nctheory.report._phase import SCHEMA_VERSION as PHASE_VERSION
+from nctheory.report._turning import SCHEMA_VERSION as CODE_VERSION
 from nctheory.theorems import VERDICT_VERSION, Verdict
 
 
@@ -28,6 +29,8 @@ class Results(NamedTuple):
     """Paths, as `dynamics_data` gives them."""
     left_out: tuple[str, ...]
     """Files that look like results and could not be read, each with the reason."""
+    codes: tuple[dict[str, Any], ...] = ()
+    """Codes on circles and spheres, as `code_data` gives them."""
 
 
 def load_results(folder: str | Path) -> Results:
@@ -40,7 +43,7 @@ def load_results(folder: str | Path) -> Results:
     if not root.is_dir():
         raise ValueError(f"folder: expected a folder of results, got {folder}")
     verdicts: dict[str, Verdict] = {}
-    phases, censuses, paths, left_out = [], [], [], []
+    phases, censuses, paths, codes, left_out = [], [], [], [], []
     for file in sorted(root.rglob("*.json")):
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
@@ -57,17 +60,19 @@ def load_results(folder: str | Path) -> Results:
                     phases.append(_of_version(one, PHASE_VERSION))
                 elif "dynamics" in one:
                     paths.append(_of_version(one, DYNAMICS_VERSION))
+                elif "codes" in one:
+                    codes.append(_of_version(one, CODE_VERSION))
                 elif "census" in one or "critical" in one:
                     censuses.append(_of_version(one, CENSUS_VERSION))
         except (OSError, ValueError, TypeError, RecursionError) as error:
             left_out.append(f"{file.relative_to(root)}: {str(error)[:300]}")
-    if not (verdicts or phases or censuses or paths):
+    if not (verdicts or phases or censuses or paths or codes):
         why = f" ({'; '.join(left_out)})" if left_out else ""
         raise ValueError(
             f"folder: {folder} holds no results of nctheory verify, phase, dynamics or census (made with --out){why}"
         )
     ordered = tuple(verdicts[name] for name in sorted(verdicts))
-    return Results(ordered, tuple(phases), tuple(censuses), tuple(paths), tuple(left_out))
+    return Results(ordered, tuple(phases), tuple(censuses), tuple(paths), tuple(left_out), tuple(codes))
 
 
 def check_verdict(data: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ from nctheory.report._phase import draw_phase, percent
 from nctheory.report._save import Drawing, figure_bytes
 from nctheory.report._style import house_style
 from nctheory.report._text import to_unicode
+from nctheory.report._turning import turning_pictures
 from nctheory.report._words import sentences, worst_case
 from nctheory.theorems import Verdict
 
@@ -90,10 +91,11 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
         dynamics = page.shown("dynamics", results.dynamics, "dynamics", draw_dynamics, "paths of {}")
         listed = [{"list": None, **one} for one in results.censuses]
         censuses = page.shown("censuses", listed, "census", draw_census, "loss against index")
+    codes = page.shown_codes(results.codes)
     verdicts = page.shown_verdicts(results.verdicts)
     results = Results(
         tuple(verdicts), tuple(one for one, _ in phases), tuple(one for one, _ in censuses),
-        tuple(one for one, _ in dynamics), tuple(page.left_out),
+        tuple(one for one, _ in dynamics), tuple(page.left_out), tuple(one for one, _ in codes),
     )  # fmt: skip
     with house_style():
         tolerances = (
@@ -110,6 +112,7 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
         phases=phases,
         censuses=censuses,
         dynamics=dynamics,
+        codes=codes,
         environments=_environments(results),
     )
     return text, results
@@ -145,7 +148,14 @@ class _Page:
 
     def rendered(self, **parts: Any) -> str:
         """The page with some of its parts, and nothing in the place of the others."""
-        empty: dict[str, Any] = {"phases": [], "censuses": [], "dynamics": [], "tolerances": None, "summary": []}
+        empty: dict[str, Any] = {
+            "phases": [],
+            "censuses": [],
+            "dynamics": [],
+            "codes": [],
+            "tolerances": None,
+            "summary": [],
+        }
         none = Results((), (), (), (), ())
         given = {"results": none, "tally": [], "caption": "", "environments": [], "summary_columns": SUMMARY, **empty}
         return self._template.render(
@@ -165,6 +175,18 @@ class _Page:
             except Exception as error:
                 text = str(one.get(name))[:80] if isinstance(one, dict) else ""
                 self.left_out.append(f"{kind} {text!r}: cannot be shown ({type(error).__name__}: {str(error)[:200]})")
+        return kept
+
+    def shown_codes(self, found: Sequence[Any]) -> list[Any]:
+        """The codes that can be drawn and set by themselves, with their turning pictures."""
+        kept = []
+        for one in found:
+            try:
+                pair = one, turning_pictures(one)
+                self.rendered(codes=[pair])
+                kept.append(pair)
+            except Exception as error:
+                self.left_out.append(f"codes: cannot be shown ({type(error).__name__}: {str(error)[:200]})")
         return kept
 
     def shown_verdicts(self, verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -150,7 +150,8 @@ def _draw_boundary(panel: Any, one: Mapping[str, Any], number: int, across: Mapp
     if not np.isfinite(middle).any():
         panel.plot([], [], "o", color=colour, mfc="white", label=f"{name}, located on no row")
         return
-    if one["outcome"] == "observed":  # nothing else leads the eye from row to row
+    # Nothing else leads the eye from row to row; on an axis with steps there may be islands, which no line joins.
+    if one["outcome"] == "observed" and across["step"] is None:
         panel.plot(along, middle, color=colour, ls=dashes, lw=0.8, path_effects=cased, label=f"{name}, between rows")
     inside = bool(np.nanmin(low) >= across["low"] and np.nanmax(high) <= across["high"])
     panel.errorbar(

@@ -62,10 +62,10 @@ ORDER_LEVEL = 1e-6
 what an ordered state has at a relative distance of `THRESHOLD_WIDTH` from a continuous transition of exponent 1/2 or 1."""
 JUMP_LEVEL = 1e-4
 """The same for a loop of hysteresis, whose states are those of a flow that has come to rest (conventional)."""
-BOUNDARY_WIDTHS = {"minimum": THRESHOLD_WIDTH, "any": 1e-2, "fraction": 1e-2}
+BOUNDARY_WIDTHS = {"minimum": THRESHOLD_WIDTH, "any": 1e-2, "fraction": 1e-2, "lowest": 1e-2}
 """The relative distance within which a boundary must lie: that of thresholds where the minimum is certified, and a coarser one
 where seeds are counted, whose starts are spread (conventional)."""
-BOUNDARY_MOVED = {"minimum": MOVED_WIDTHS, "any": 3.0, "fraction": 3.0}
+BOUNDARY_MOVED = {"minimum": MOVED_WIDTHS, "any": 3.0, "fraction": 3.0, "lowest": 3.0}
 """The number of such distances by which the wrong version of a boundary is off (conventional)."""
 CONTROL_SHIFT = 2
 """The number of steps by which the control of a loop of hysteresis moves a predicted jump (conventional: a jump is

@@ -15,6 +15,7 @@ import numpy as np
 from proofs_numeric.imbalanced.groups import bracketed_root
 
 NEWTON_STEPS = 30
+"""Steps after a descent that has come close (conventional: a few would do, but next to a threshold convergence is linear)."""
 
 
 class Group(NamedTuple):

@@ -9,6 +9,14 @@ import numpy as np
 import nctheory as nct
 from proofs_numeric.imbalanced.groups import bracketed_root
 
+PYRAMID_BEGINS, BIPYRAMID_ENDS = (5.5, 6.9), (7.0, 9.7)
+"""The tau between which the pyramid begins, and the bipyramid ceases, to be a local minimum (measured: the least curvature of
+either has one sign at each end)."""
+NEWTON_STEPS = 20
+"""Newton's steps from equal heights (conventional: the heights differ by some ten-thousandths, and a few would do)."""
+TRANSITION = (5.0, 9.0)
+"""The tau between which both codes come to cost the same (measured: another one is better at either end)."""
+
 
 class OpenSpheres(nct.problems.SphericalFeatures):
     """Classifier and features on spheres where no certificate is tight: the best point found stands for the minimum.
@@ -111,7 +119,7 @@ def pyramid_heights(strength):
     """Return the heights of both squares at which the cross-entropy is least, by Newton's method from equal ones."""
     with jax.enable_x64(True):
         heights, t = jnp.full(2, equal_height(strength)), jnp.asarray(float(strength))
-        for _ in range(20):
+        for _ in range(NEWTON_STEPS):
             _, slope, curvature = _derivatives(heights, t)
             heights = heights - jnp.linalg.solve(curvature, slope)
         return float(heights[0]), float(heights[1])
@@ -126,7 +134,7 @@ def pyramid_value(strength):
 @functools.lru_cache(maxsize=1)
 def transition():
     """Return tau_c, at which bipyramid and pyramid cost the same."""
-    return bracketed_root(lambda t: np.log(bipyramid_value(t) / pyramid_value(t)), 5.0, 9.0)
+    return bracketed_root(lambda t: np.log(bipyramid_value(t) / pyramid_value(t)), *TRANSITION)
 
 
 def softest(weights, features, strength):
@@ -140,15 +148,20 @@ def softest(weights, features, strength):
     return float(np.min(report.eigenvalues)) / report.largest
 
 
-def local_range():
-    """Return the tau from which on the pyramid is a local minimum, and that up to which the bipyramid is."""
+@functools.lru_cache(maxsize=1)
+def pyramid_from():
+    """Return the tau from which on the pyramid is a local minimum: where its least curvature off the symmetries vanishes."""
 
     def of_pyramid(t):
         u, v = pyramid_heights(t)
         return softest(pyramid(u), pyramid(v), t)
 
-    ends = bracketed_root_of(lambda t: softest(bipyramid(), bipyramid(), t), 7.0, 9.7)
-    return bracketed_root_of(of_pyramid, 5.5, 6.9), ends
+    return bracketed_root_of(of_pyramid, *PYRAMID_BEGINS)
+
+
+def local_range():
+    """Return the tau from which on the pyramid is a local minimum, and that up to which the bipyramid is."""
+    return pyramid_from(), bracketed_root_of(lambda t: softest(bipyramid(), bipyramid(), t), *BIPYRAMID_ENDS)
 
 
 def bracketed_root_of(function, low, high, width=1e-6):

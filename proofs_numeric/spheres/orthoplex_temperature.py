@@ -68,6 +68,7 @@ from proofs_numeric.spheres.orthoplex import (
     inner_products,
     open_spheres,
     pyramid,
+    pyramid_from,
     pyramid_heights,
     strength_of,
     transition,
@@ -75,8 +76,8 @@ from proofs_numeric.spheres.orthoplex import (
 from proofs_numeric.thresholds import SEARCH_OF_STRUCTURES
 
 ID = "orthoplex-temperature"
-PYRAMID_FROM = 6.3003
 SAMPLES = (1, 2)
+"""Samples a class (conventional)."""
 
 
 class Codes(NamedTuple):
@@ -109,7 +110,7 @@ def stated(problem, weights, features):
     tau = float(strength_of(problem))
     u, v = pyramid_heights(tau)
     both = [code_value(w @ h.T, tau) for w, h in ((bipyramid(), bipyramid()), (pyramid(u), pyramid(v)))]
-    listed = jnp.stack([both[0], both[1] if tau > PYRAMID_FROM else jnp.asarray(np.nan)])
+    listed = jnp.stack([both[0], both[1] if tau > pyramid_from() else jnp.asarray(np.nan)])
     products, samples = weights @ features.T, features[problem.labels]
     return Codes(
         code_value(products, tau),

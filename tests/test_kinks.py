@@ -114,7 +114,10 @@ class SoftPairs(nct.problems.Energy):
     """Softplus of the inner products, and more or less of their ReLU."""
 
     ramp: float
-    vectors = 4
+
+    @property
+    def vectors(self):
+        return 4
 
     def value(self, gram):
         return jnp.sum(jax.nn.softplus(gram - 0.1)) + self.ramp * jnp.sum(jax.nn.relu(gram - 0.1))

@@ -45,7 +45,7 @@ class Shots(Experiment):
 
 def shots_of(dim, shots, classes, distance, spread=1.0):
     """Build the experiment."""
-    size = {"distance": jnp.asarray(distance), "spread": jnp.asarray(spread)}
+    size = {"distance": jnp.asarray(np.float64(distance)), "spread": jnp.asarray(np.float64(spread))}
     return Shots(blocks=32, block=2048, dim=dim, shots=shots, classes=classes, **size)
 
 
@@ -63,7 +63,8 @@ def contour_of(near, far, dim):
     low, high = jnp.asarray(0.5 * (near - far) ** 2), jnp.asarray(0.5 * (near + far) ** 2)
 
     def logarithm(z):
-        return -0.5 * dim * (jnp.log(1 - 2 * z) + jnp.log(1 + 2 * z)) + high * z / (1 - 2 * z) - low * z / (1 + 2 * z)
+        n1, n2 = low.astype(z.dtype), high.astype(z.dtype)
+        return -0.5 * dim * (jnp.log(1 - 2 * z) + jnp.log(1 + 2 * z)) + n2 * z / (1 - 2 * z) - n1 * z / (1 + 2 * z)
 
     def halve(_, ends):
         left, right = ends
@@ -75,9 +76,9 @@ def contour_of(near, far, dim):
     c = jnp.clip(0.5 * (ends[0] + ends[1]), -0.49, -0.01)
     width = jnp.minimum(-c, 0.5 + c)
     v = jnp.linspace(0.0, REACH, NODES)
-    z = c + 1j * width * jnp.sinh(v)
+    z = jax.lax.complex(jnp.full(v.shape, c), width * jnp.sinh(v))
     top = logarithm(c)
-    values = jnp.real(jnp.exp(logarithm(z) - top) / -z) * width * jnp.cosh(v)
+    values = jnp.real(jnp.exp(logarithm(z) - top.astype(z.dtype)) / -z) * width * jnp.cosh(v)
     return jnp.exp(top) * jnp.trapezoid(values, dx=REACH / (NODES - 1)) / jnp.pi
 
 

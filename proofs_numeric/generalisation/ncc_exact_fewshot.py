@@ -76,7 +76,7 @@ from proofs_numeric.pool import log_uniform
 from proofs_numeric.statistics.experiments import bernstein, in_terms, sampled
 
 ID = "ncc-exact-fewshot"
-SHAPES = ((1, 64, 2), (10, 5, 4), (60, 1, 3))
+SHAPES = ((1, 32, 2), (6, 2, 4), (40, 1, 2))
 """Dimensions, shots and classes."""
 PLACES = {"near": (0.4, 1.0), "middle": (2.7, 3.3), "far": (4.0, 9.0), "tail": (9.0, 18.0)}
 """Distances of the means in units of the spread."""
@@ -261,7 +261,7 @@ THEOREM = nct.register(
                 versions=tuple(f(lambda p: one_sided(p, factor=1.0 / 3.0)) for f in (below_half, below_one_sided)),
             ),
             nct.Control(
-                "bound of known means", "the one-sided bound without what the shots add", applies=at("middle", p=60),
+                "bound of known means", "the one-sided bound without what the shots add", applies=at("middle", p=40),
                 versions=(below_one_sided(lambda p: one_sided(p, KNOWN)),),
             ),
             nct.Control(

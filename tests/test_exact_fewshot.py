@@ -52,7 +52,7 @@ def test_the_moments_of_gaussians_are_those_of_samples(rng):
 
 
 def test_half_of_the_one_sided_bound_is_enough_and_no_smaller_share():
-    share = jax.jit(lambda problem: contour(problem) / theorem.half(problem))
+    share = jax.jit(lambda problem: 2.0 * contour(problem) / theorem.one_sided_bound(problem, None))
     for dim, shots in ((1, 1), (10, 5), (784, 1)):
         shares = [float(share(shots_of(dim, shots, 2, distance))) for distance in np.geomspace(0.01, 20.0, 25)]
         assert max(shares) <= 1.0

@@ -1,7 +1,10 @@
 """Strict settings for every test: float64 in the engine, no promotion of ranks or types, programs compiled quickly."""
 
+import contextlib
+import ctypes
 import gc
 import os
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -28,6 +31,21 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+MOST_MEMORY = 3 * 2**30
+"""Bytes that a worker may hold from one test to the next (conventional: two of them, and what tests start, fit into 16 GB)."""
+
+
+def release_memory():
+    """Drop every compiled program, where the process has grown large, and give back what that frees."""
+    with contextlib.suppress(OSError, AttributeError):  # on other systems than Linux with its usual C library
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        if pages * os.sysconf("SC_PAGE_SIZE") > MOST_MEMORY:
+            release_programs(0)
+            jax.clear_caches()
+            gc.collect()
+            ctypes.CDLL(None).malloc_trim(0)
+
+
 def pytest_addoption(parser):
     parser.addoption("--exhaustive", action="store_true", help="run the tests of many minutes too")
 
@@ -44,6 +62,7 @@ def _float64():
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
         yield
     release_programs()
+    release_memory()
 
 
 @pytest.fixture

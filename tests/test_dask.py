@@ -317,17 +317,17 @@ def test_a_loss_before_a_finished_tile_is_fetched_is_neither_a_wait_nor_a_tile_t
 ):
     class Client:
         scheduler = type("Scheduler", (), {"address": "tcp://a"})()
+        status = client
 
         def scheduler_info(self, n_workers):
             if workers is None:
                 time.sleep(1.0)
-            return {"workers": dict.fromkeys(range(workers))}
+            return {"workers": dict.fromkeys(range(workers or 0))}
 
     monkeypatch.setattr(_cluster, "WORKER_TIMEOUT", 0.0)
     monkeypatch.setattr(_cluster, "ANSWER_TIMEOUT", 0.1)
     lost = _cluster.Cluster("tcp://127.0.0.1:1")
     lost._client = Client()
-    lost._client.status = client
     with pytest.raises(ClusterError, match=re.escape(said)):
         lost._outcome(Fetched(error, status))
 

@@ -98,7 +98,7 @@ def test_a_formula_wrong_for_two_classes_alone_is_found():
         minimum = right.predict(problem)
         return minimum._replace(value=(1 + 1e-4) * minimum.value) if problem.classes == 2 else minimum
 
-    found = nct.falsify(dataclasses.replace(right, id="two-classes", predict=predict), SECONDS)
+    found = nct.falsify(dataclasses.replace(right, id="two-classes", predict=predict), SECONDS, seeds=8)
     assert found.found is not None
     assert (found.found.parameters["K"], found.found.claim) == (2, "value")
 
@@ -175,8 +175,8 @@ def test_a_theorem_that_predicts_nothing_anywhere_is_refused():
 @pytest.mark.slow
 @pytest.mark.parametrize("identifier", ["saxe-2layer", "kawaguchi", "wang-layerwise-bounds"])
 def test_theorems_about_paths_critical_points_and_their_own_starts_are_searched_by_their_own_method(identifier):
-    found = nct.falsify(identifier, SECONDS, seeds=8, trials=2)
-    assert (found.outcome, found.trials) == ("nothing found", 2)
+    found = nct.falsify(identifier, SECONDS, seeds=4, trials=1)
+    assert (found.outcome, found.trials) == ("nothing found", 1)
     assert set(found.starts) == {"random"}
 
 
@@ -201,7 +201,7 @@ def test_a_claim_about_a_threshold_is_held_against_a_located_one(tmp_path):
     right = nct.catalogue()["ufm-mse-nobias"]
     late = next(one for one in right.controls if one.name == "onset at 1.001")
     wrong = dataclasses.replace(right, claims=tuple(late.version_of(claim) for claim in right.claims))
-    found = nct.falsify(wrong, SECONDS, out=tmp_path)
+    found = nct.falsify(wrong, SECONDS, seeds=8, out=tmp_path)
     assert found.found is not None
     assert (found.found.claim, found.found.predicted) == ("onset", 1.001)
     assert found.found.residual == pytest.approx(1e-3, rel=0.2)

@@ -14,7 +14,24 @@ DESCENT_RATE, NOISY_RATE = 1.0, 0.5
 (conventional)."""
 
 
-class Restarts(Protocol):
+class Stretches(Protocol):
+    """A walk in stretches, whose answer is the lowest of the ends of stretches and of where the walker is.
+
+    The state is the walker's point, the lowest end, its value, and the number of the stretch.
+    """
+
+    def begin(
+        self, landscape: Landscape, starts: Float[Array, "walkers P"], key: PRNGKeyArray
+    ) -> tuple[Array, Array, Array, Array]:
+        """The start, and no stretch that has ended."""
+        return starts[0], starts[0], jnp.asarray(jnp.inf, starts.dtype), jnp.zeros((), jnp.int32)
+
+    def answers(self, landscape: Landscape, carry: tuple[Array, Array, Array, Array]) -> Float[Array, "answers P"]:
+        """Where the walker is, and the lowest end so far."""
+        return jnp.stack(carry[:2])
+
+
+class Restarts(Stretches):
     """Plain gradient descents one after another, of equal length, each from a new start: what others are held against.
 
     The answer is the lowest of the descents that have ended and of the one under way.
@@ -34,12 +51,6 @@ class Restarts(Protocol):
         """The name with the number of descents."""
         return f"restarts_{int(self.runs)}"
 
-    def begin(
-        self, landscape: Landscape, starts: Float[Array, "walkers P"], key: PRNGKeyArray
-    ) -> tuple[Array, Array, Array, Array]:
-        """The first start, and no descent that has ended."""
-        return starts[0], starts[0], jnp.asarray(jnp.inf, starts.dtype), jnp.zeros((), jnp.int32)
-
     def step(
         self, landscape: Landscape, carry: tuple[Array, Array, Array, Array], key: PRNGKeyArray, t: Scalar
     ) -> tuple[Array, Array, Array, Array]:
@@ -53,10 +64,6 @@ class Restarts(Protocol):
         best, least = jnp.where(lower, point, best), jnp.where(lower, value, least)
         point = jnp.where(over, landscape.fresh(key), landscape.move(point, slope, self.rate))
         return point, best, least, now
-
-    def answers(self, landscape: Landscape, carry: tuple[Array, Array, Array, Array]) -> Float[Array, "answers P"]:
-        """Where the walker is, and the lowest end so far."""
-        return jnp.stack(carry[:2])
 
 
 class Annealing(Protocol):
@@ -82,7 +89,7 @@ class Annealing(Protocol):
         return landscape.move(carry[0], slope, self.rate, self.temperature * (1.0 - t) ** self.power, key)[None]
 
 
-class Cycles(Protocol):
+class Cycles(Stretches):
     r"""Step and temperature fall together in every cycle: $\eta\,(1+bw)$ and $T_0w$ with $w=\cos^2(\pi s/2)$ at phase s.
 
     Warm restarts of the step (Loshchilov and Hutter 2017) with the noise of cyclical sampling (Zhang et al. 2020). The answer
@@ -103,12 +110,6 @@ class Cycles(Protocol):
         at_least(temperature=self.temperature, boost=self.boost)
         at_least(rate=self.rate, strict=True)
 
-    def begin(
-        self, landscape: Landscape, starts: Float[Array, "walkers P"], key: PRNGKeyArray
-    ) -> tuple[Array, Array, Array, Array]:
-        """The start, and no cycle that has ended."""
-        return starts[0], starts[0], jnp.asarray(jnp.inf, starts.dtype), jnp.zeros((), jnp.int32)
-
     def step(
         self, landscape: Landscape, carry: tuple[Array, Array, Array, Array], key: PRNGKeyArray, t: Scalar
     ) -> tuple[Array, Array, Array, Array]:
@@ -122,10 +123,6 @@ class Cycles(Protocol):
         warmth = jnp.cos(0.5 * jnp.pi * (t * self.cycles - begun)) ** 2
         rate = self.rate * (1.0 + self.boost * warmth)
         return landscape.move(point, slope, rate, self.temperature * warmth, key), best, least, now
-
-    def answers(self, landscape: Landscape, carry: tuple[Array, Array, Array, Array]) -> Float[Array, "answers P"]:
-        """Where the walker is, and the lowest end of a cycle."""
-        return jnp.stack(carry[:2])
 
 
 class LayerNoise(Protocol):

@@ -43,6 +43,8 @@ def test_plain_text_holds_no_latex(identifier):
             "cos",
             "sin",
             "arcsin",
+            "arccos",
+            "cot",
             "det",
             "in",
             "sum",

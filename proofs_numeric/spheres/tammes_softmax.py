@@ -11,10 +11,10 @@ Problem:
 Theorem (question of Jiang et al. 2024, number unchecked; the answer for these K is our own):
     Let $c_K$ be the cosine of the largest least angle between K points of the sphere in $\mathbb R^3$: $c_7=\cot40°\cot80°$,
     $c_8=\frac{2\sqrt2-1}7$, $c_9=\frac13$, $c_{10}$ the root of $7x^3-4x^2-2x+1$ in $(0,\frac12)$,
-    $c_{11}=c_{12}=\frac1{\sqrt5}$. For $7\le K\le12$ every code has
-    $\rho(W)=\min_k\mathrm{dist}(w_k,\mathrm{conv}\{w_j\}_{j\ne k})\le1-c_K$, and the code of the largest margin next to the
-    minimiser of $\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ attains this, and has the least angle $\arccos c_K$, for
-    $12\le\tau\le20$ and $K\ne10$, and for $24\le\tau\le30$ and $K=10$.
+    $c_{11}=c_{12}=\frac1{\sqrt5}$. For $7\le K\le12$ the margin of every code, the least distance $\rho(W)$ of a $w_k$ from
+    $\mathrm{conv}\{w_j\}_{j\ne k}$, is at most $1-c_K$, and the code of the largest margin next to the minimiser of
+    $\frac1N\sum_i\mathrm{CE}(Wh_i,y_i)$ attains this, and has the least angle $\arccos c_K$, for $12\le\tau\le20$ and
+    $K\ne10$, and for $24\le\tau\le30$ and $K=10$.
 Hypotheses:
     - classifier and features on spheres, cross-entropy of one-hot labels
     - balanced classes, d = 3

@@ -98,7 +98,7 @@ def test_an_end_leaves_no_worker_behind(how, tmp_path):
         time.sleep(0.2)
     time.sleep(5.0)
     os.kill(process.pid, how)
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)  # what is being compiled comes to its end first, on a busy machine after minutes
     assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
     began = time.monotonic()
     while workers() and time.monotonic() - began < 30:

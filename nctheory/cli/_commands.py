@@ -52,16 +52,22 @@ def output_folder(name: str) -> Path:
     return Path(name)
 
 
-def check_json_file(name: str | None) -> None:
-    """Misuse, before any computation, where the file of `--json` cannot be written."""
+FIGURES = (".png", ".svg", ".pdf")
+"""How the name of a figure may end."""
+
+
+def check_file(option: str, name: str | None) -> None:
+    """Misuse, before any computation, where the file of an option cannot be written, or is no figure where one is meant."""
     if name is None:
         return
     if Path(name).is_dir():
-        raise Misuse(f"--json: {name} is a folder; expected a file name")
+        raise Misuse(f"--{option}: {name} is a folder; expected a file name")
+    if option == "figure" and Path(name).suffix not in FIGURES:
+        raise Misuse(f"--figure: expected a file name that ends in {', '.join(FIGURES)}, got {name}")
     try:
         check_writable(Path(name).absolute().parent)
     except OSError as error:
-        raise Misuse(f"--json: cannot write {name}: {error.strerror or error}") from error
+        raise Misuse(f"--{option}: cannot write {name}: {error.strerror or error}") from error
 
 
 def report_console() -> "Console":

@@ -5,7 +5,7 @@ import math
 import sys
 from pathlib import Path
 
-from nctheory.cli._commands import check_json_file, output_folder, selected_theorems
+from nctheory.cli._commands import check_file, output_folder, selected_theorems
 from nctheory.cli._outputs import Outputs
 from nctheory.engine import ERROR, Misuse, configure, write_atomically, wrong_arguments
 
@@ -39,7 +39,7 @@ def falsify_command(args: argparse.Namespace) -> int:
     if args.key < 0:
         raise Misuse(f"--key: expected at least 0, got {args.key}")
     folder = None if args.out is None else output_folder(args.out)
-    check_json_file(args.json)
+    check_file("json", args.json)
     configure()
     chosen = selected_theorems([args.theorem])
     outcomes, outputs = [], Outputs()

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nctheory.cli._commands import EXIT, output_folder, print_titles, report_console, say_file
+from nctheory.cli._commands import EXIT, check_file, output_folder, print_titles, report_console, say_file
 from nctheory.cli._outputs import Outputs
 from nctheory.engine import Failure, Misuse, check_writable, configure, wrong_arguments
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from nctheory.phase import Diagram
     from nctheory.sweeps import SweepResult
-
-
-FIGURES = (".png", ".svg", ".pdf")
 
 
 def phase_command(args: argparse.Namespace) -> int:
@@ -167,17 +164,10 @@ def _check_files(args: argparse.Namespace) -> None:
     for name, needed in libraries.items():
         file = getattr(args, name)
         if file is not None:
-            if Path(file).is_dir():
-                raise Misuse(f"--{name}: {file} is a folder; expected a file name")
-            if name == "figure" and Path(file).suffix not in FIGURES:
-                raise Misuse(f"--figure: expected a file name that ends in {', '.join(FIGURES)}, got {file}")
+            check_file(name, file)
             for library in needed:
                 if importlib.util.find_spec(library) is None:
                     raise Misuse(f"--{name}: needs {library} (pip install 'nctheory[data]')")
-            try:
-                check_writable(Path(file).absolute().parent)
-            except OSError as error:
-                raise Misuse(f"--{name}: cannot write {file}: {error.strerror or error}") from error
 
 
 def _say_sweep(found: "SweepResult", failed: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nctheory.cli._commands import check_json_file, output_folder, report_console
+from nctheory.cli._commands import check_file, output_folder, report_console
 from nctheory.cli._outputs import Outputs
 from nctheory.cli._train_command import SUFFIXES, installed
 from nctheory.engine import Misuse, configure, wrong_arguments
@@ -29,7 +29,7 @@ def observe_command(args: argparse.Namespace) -> int:
     if args.quick and args.seeds is not None:
         raise Misuse("--quick: expected no --seeds with it, because it takes an eighth of the seeds that were fixed")
     folder = None if args.out is None else output_folder(args.out)
-    check_json_file(args.json)
+    check_file("json", args.json)
     configure()
     chosen = _chosen(args.observations)
     if len(chosen) > 1 and not args.quick and args.seeds is None:

@@ -7,15 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nctheory.cli._commands import check_json_file, report_console, say_file
+from nctheory.cli._commands import check_file, report_console, say_file
 from nctheory.cli._outputs import Outputs
-from nctheory.engine import Misuse, check_writable, configure, write_atomically, wrong_arguments
+from nctheory.engine import Misuse, configure, write_atomically, wrong_arguments
 
 if TYPE_CHECKING:
     from nctheory.protocols import ProtocolComparison, ProtocolMap
-
-FIGURES = (".png", ".svg", ".pdf")
-"""How the name of a figure may end."""
 
 
 def add_protocols(commands: argparse._SubParsersAction) -> None:
@@ -62,11 +59,8 @@ def protocols_command(args: argparse.Namespace) -> int:
         return 0
     if (args.theorem is None) == (args.map is None):
         raise Misuse("theorem: expected the identifier of a theorem, or --map linear or relu, and not both")
-    check_json_file(args.json)
-    for option in ("csv", "figure"):
-        _check_file(option, getattr(args, option))
-    if args.figure is not None and Path(args.figure).suffix not in FIGURES:
-        raise Misuse(f"--figure: expected a file name that ends in {', '.join(FIGURES)}, got {args.figure}")
+    for option in ("json", "csv", "figure"):
+        check_file(option, getattr(args, option))
     chosen = None if args.protocols is None else args.protocols.split(",")
     configure()
     return _compare(args, chosen) if args.map is None else _map(args, chosen)
@@ -137,18 +131,6 @@ def _numbers(option: str, text: str, kind: type) -> list:
         return [kind(part) for part in text.split(",")]
     except ValueError:
         raise Misuse(f"--{option}: expected numbers separated by commas, got {text!r}") from None
-
-
-def _check_file(option: str, name: str | None) -> None:
-    """Misuse, before any computation, where a file cannot be written."""
-    if name is None:
-        return
-    if Path(name).is_dir():
-        raise Misuse(f"--{option}: {name} is a folder; expected a file name")
-    try:
-        check_writable(Path(name).absolute().parent)
-    except OSError as error:
-        raise Misuse(f"--{option}: cannot write {name}: {error.strerror or error}") from error
 
 
 def _write(args: argparse.Namespace, found: "ProtocolComparison | ProtocolMap", draw: partial) -> int:

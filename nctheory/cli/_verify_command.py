@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nctheory.cli._commands import (
-    check_json_file,
+    check_file,
     exit_status,
     output_folder,
     report_console,
@@ -203,4 +203,4 @@ def _outputs(args: argparse.Namespace) -> None:
     """Fail before any computation when an output cannot be written."""
     if args.out is not None:
         output_folder(args.out)
-    check_json_file(args.json)
+    check_file("json", args.json)

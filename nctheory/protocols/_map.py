@@ -1,7 +1,5 @@
 """Which protocol wins where: the comparison repeated over depth and decay."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
@@ -13,7 +11,7 @@ from nctheory.engine import float64, shown, untraced, whole_number
 from nctheory.problems import Problem, deep_linear, deep_nonlinear
 from nctheory.protocols._compare import compare_protocols
 from nctheory.protocols._protocol import Protocol
-from nctheory.protocols._result import ProtocolComparison
+from nctheory.protocols._result import ProtocolComparison, csv_of
 
 ChainKind = Literal["linear", "relu"]
 CLASSES = 2
@@ -93,11 +91,7 @@ class ProtocolMap(NamedTuple):
 
     def to_csv(self) -> str:
         """`rows` as comma-separated values."""
-        rows, text = self.rows(), io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
+        return csv_of(self.rows())
 
 
 @untraced()

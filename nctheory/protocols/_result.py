@@ -1,6 +1,8 @@
 """What a comparison of protocols came to: shares with exact bands, costs, and who is better than restarts."""
 
+import csv
 import dataclasses
+import io
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -211,9 +213,20 @@ class ProtocolComparison:
 
     def to_csv(self) -> str:
         """`rows` as comma-separated values."""
-        rows = self.rows()
-        lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
-        return "\n".join(lines) + "\n"
+        return csv_of(self.rows())
+
+
+def csv_of(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of the same names as comma-separated values under them; what holds a comma is quoted.
+
+    >>> csv_of([{"protocol": "a, b", "share": 0.5}])
+    'protocol,share\\n"a, b",0.5\\n'
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _over(above: np.ndarray, below: np.ndarray) -> np.ndarray:

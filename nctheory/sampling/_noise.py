@@ -18,7 +18,9 @@ from nctheory.engine import Array
 WORDS = 6
 """The words of a chain: a pair for its noise, one for its minibatches, one for its acceptances."""
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+"""The rotations of Threefry-2x32, in turns of four rounds (source: Salmon et al. 2011)."""
 PARITY = 0x1BD11BDA
+"""The constant of its key schedule (source: the same)."""
 START = 0xFFFFFFFF
 """The step under which momenta of the start are drawn; no chain has so many."""
 SINE = (6.283185307, -41.34170212, 81.60522617, -76.70427942, 42.00976654, -14.39385668)

@@ -38,6 +38,19 @@ def drawn_strengths(rng, ratio):
     return log_uniform(rng, 1e-3, 0.1), rng.uniform(0.3, 0.9), 1 + rng.uniform(0.2, 0.8) * (1 / ratio - 1)
 
 
+def draw_below(rng, shapes, cost_of, width_of):
+    """Draw chains of some shapes (K, L, n) at the `drawn_strengths` of each, for a network of cost `cost_of(K, L)`."""
+    drawn = []
+    for classes, depth, samples in shapes:
+        # The decay at which a network ceases to cost less than zero goes with its cost to the power -F/L.
+        ratio = (cost_of(classes, depth) / (classes * (depth + 1) / 2)) ** ((depth + 1) / depth)
+        width = width_of(classes)
+        drawn += [
+            build_instance(rng, classes, depth, width, samples, relative) for relative in drawn_strengths(rng, ratio)
+        ]
+    return drawn
+
+
 def strength(problem, cost, factors=None, samples=None):
     r"""Return $b=L(2cR/F)^{F/L}$ with $c=(n\prod\lambda)^{1/F}$: what a network of cost R has in the place of b."""
     factors = problem.depth + 1 if factors is None else factors

@@ -64,7 +64,7 @@ from proofs_numeric.nonlinear.below_collapse import (
     build_instance,
     claims,
     controls,
-    drawn_strengths,
+    draw_below,
     predict_with,
 )
 from proofs_numeric.nonlinear.relu_chains import RELU_CHAIN
@@ -90,14 +90,8 @@ def network_of(problem):
 def draw_instances(key):
     """Draw one or two of each kind of shapes: weak and moderate decay, and one beyond the onset of neural collapse."""
     rng = nct.theorems.numpy_rng(key)
-    drawn = []
-    for classes, depth, samples in (*pick(rng, FEW), *pick(rng, MIDDLE), *pick(rng, DEEP, 2)):
-        ratio = (arc_cost(classes, depth) / (classes * (depth + 1) / 2)) ** ((depth + 1) / depth)
-        width = width_for(classes)
-        drawn += [
-            build_instance(rng, classes, depth, width, samples, relative) for relative in drawn_strengths(rng, ratio)
-        ]
-    return drawn
+    shapes = (*pick(rng, FEW), *pick(rng, MIDDLE), *pick(rng, DEEP, 2))
+    return draw_below(rng, shapes, arc_cost, width_for)
 
 
 def four_layers(key):

@@ -67,7 +67,7 @@ from proofs_numeric.nonlinear.below_collapse import (
     build_instance,
     claims,
     controls,
-    drawn_strengths,
+    draw_below,
     predict_with,
 )
 from proofs_numeric.nonlinear.low_rank import best_rank_two, best_triple, triple_cost
@@ -99,14 +99,8 @@ def width_for(classes):
 def draw_instances(key):
     """Draw one of each kind of shapes: weak and moderate decay, and one beyond the onset of neural collapse."""
     rng = nct.theorems.numpy_rng(key)
-    drawn = []
-    for classes, depth, samples in (*pick(rng, FEWEST), *pick(rng, DEEPER), *pick(rng, MORE, 2)):
-        ratio = (cost_of(classes, depth) / (classes * (depth + 1) / 2)) ** ((depth + 1) / depth)
-        width = width_for(classes) + int(rng.integers(2))
-        drawn += [
-            build_instance(rng, classes, depth, width, samples, relative) for relative in drawn_strengths(rng, ratio)
-        ]
-    return drawn
+    shapes = (*pick(rng, FEWEST), *pick(rng, DEEPER), *pick(rng, MORE, 2))
+    return draw_below(rng, shapes, cost_of, lambda classes: width_for(classes) + int(rng.integers(2)))
 
 
 def three_layers(key):

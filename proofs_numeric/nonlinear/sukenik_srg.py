@@ -68,7 +68,7 @@ from proofs_numeric.nonlinear.below_collapse import (
     build_instance,
     claims,
     controls,
-    drawn_strengths,
+    draw_below,
     predict_with,
 )
 from proofs_numeric.nonlinear.low_rank import best_code, bits, code_cost, code_of, coded, incidence
@@ -114,13 +114,8 @@ def deep_enough(instance):
 def draw_instances(key):
     """Draw shapes of each kind: weak and moderate decay, and one beyond the onset of neural collapse."""
     rng = nct.theorems.numpy_rng(key)
-    drawn = []
-    for classes, depth, samples in (*pick(rng, FEWEST), *pick(rng, GRAPHS, 2), *pick(rng, BITS)):
-        ratio = (cost_of(classes, depth) / (classes * (depth + 1) / 2)) ** ((depth + 1) / depth)
-        drawn += [
-            build_instance(rng, classes, depth, classes, samples, relative) for relative in drawn_strengths(rng, ratio)
-        ]
-    return drawn
+    shapes = (*pick(rng, FEWEST), *pick(rng, GRAPHS, 2), *pick(rng, BITS))
+    return draw_below(rng, shapes, cost_of, lambda classes: classes)
 
 
 def three_layers(key):

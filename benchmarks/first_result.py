@@ -93,6 +93,11 @@ def tree(revision: str | None) -> Iterator[Path]:
         yield Path(folder)
 
 
+def has_tour(folder: Path) -> bool:
+    """Whether the command line of a revision has a tour."""
+    return any("def tour_command" in file.read_text() for file in (folder / "nctheory").rglob("*.py"))
+
+
 def row(folder: Path, arguments: Sequence[str], repeats: int) -> tuple[Seen, list[Seen]]:
     """A command from an empty cache, and `repeats` times from what that left."""
     os.environ["PYTHONPATH"] = str(folder)
@@ -132,7 +137,7 @@ def main() -> None:
         folders = {revision or "this": trees.enter_context(tree(revision)) for revision in revisions}
         for arguments, repeats in rows:
             for name, folder in folders.items():
-                known = arguments != ["tour"] or "tour_command" in (folder / "nctheory" / "cli.py").read_text()
+                known = arguments != ["tour"] or has_tour(folder)
                 asked = arguments if known else ["verify", "--quick"]
                 cold, warm = row(folder, asked, repeats)
                 cells = [median([one]) for one in cold] + [median(column) for column in zip(*warm, strict=True)]

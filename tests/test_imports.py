@@ -109,6 +109,21 @@ def test_names_that_have_moved_are_found_with_a_warning_and_are_no_names_any_mor
         assert name in home.__all__, today
 
 
+def test_one_theorem_is_found_without_the_others_and_the_order_of_all_stays():
+    """The catalogue takes more than a second to import, which nobody should wait for who verifies one theorem."""
+    code = """
+import sys, nctheory
+theorem = nctheory.theorems.find_theorem("saxe-deep")
+imported = [name for name in sys.modules if name.startswith("proofs_numeric.") and name.count(".") == 2]
+print(theorem.id, len(imported), "scipy.stats" in sys.modules, *nctheory.catalogue())
+"""
+    found, number, heavy, *order = fresh(code).split()
+    assert found == "saxe-deep"
+    assert 0 < int(number) < 10
+    assert heavy == "False"
+    assert order == [name for name in nct.catalogue() if nct.catalogue()[name].file.count("proofs_numeric")]
+
+
 def test_the_wheel_holds_every_package_and_the_theorem_files_within_its_own():
     root = STUB.parents[1]
     with (root / "pyproject.toml").open("rb") as file:

@@ -8,6 +8,7 @@ from ._extended import NotExtended, extended
 from ._factorisations import unshared_factorisations
 from ._failures import ERROR, INTERRUPTED, Failure, Misuse, described, guarded, traced_hint, wrong_arguments
 from ._files import check_folder_exists, synchronise_folder, whole_file, write_atomically
+from ._json import json_value
 from ._kink_probes import on_sides, with_even_slopes
 from ._kink_steps import UnsupportedKinks
 from ._kinks import Kink, find_kinks, kink_arguments, on_branches, rounded_kinks, sloped_kinks
@@ -64,6 +65,7 @@ __all__ = [
     "in_float64",
     "is_positive",
     "is_traced",
+    "json_value",
     "kink_arguments",
     "make_proofs_importable",
     "map_in_blocks",

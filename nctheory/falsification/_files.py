@@ -11,12 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import float64, shown, untraced, write_atomically
+from nctheory.engine import float64, json_value, shown, untraced, write_atomically
 from nctheory.falsification._numpy_check import arrays_of, formula, numpy_script
 from nctheory.falsification._places import Place, instance_at
 from nctheory.falsification._records import Effort
 from nctheory.falsification._reduce import Found, judged_points
-from nctheory.falsification._result import plain
 from nctheory.falsification._starts import Known, leaf_shapes
 from nctheory.falsification._trial import found_violations, run_trial
 from nctheory.problems import Problem, unravel
@@ -99,7 +98,7 @@ def save_counterexample(
         "claim": violation.claim,
         "kind": claim.kind,
         "statement": claim.statement,
-        "parameters": plain(dict(found.instance.parameters)),
+        "parameters": json_value(dict(found.instance.parameters), named=True),
         "predicted": told,
         "value": violation.value if math.isfinite(violation.value) else None,
         "residual": violation.residual,

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from nctheory.engine import shown
+from nctheory.engine import json_value, shown
 from nctheory.falsification._proposals import Change
 from nctheory.falsification._records import TrialRecord
 
@@ -104,7 +104,7 @@ class Falsification:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values; what is not finite becomes None, and points are lists."""
-        return plain(dataclasses.asdict(self))
+        return json_value(dataclasses.asdict(self), named=True)
 
     def to_json(self) -> str:
         """JSON text of `to_dict`."""
@@ -145,19 +145,6 @@ def line_of(record: TrialRecord, seconds: float) -> str:
     return f"round {record.round}, trial {record.number} ({where}): {told}; {total} starts, {seconds:.1f} s"
 
 
-def plain(value: Any) -> Any:
-    """The value for JSON: NumPy's numbers and arrays as Python's, what is not finite as None."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
-    if hasattr(value, "_asdict"):
-        return plain(value._asdict())
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
 def tightest(records: Sequence[TrialRecord]) -> tuple[Tightness, ...]:
     """Of each claim the record with the largest residual over tolerance."""
     best: dict[str, Tightness] = {}
@@ -190,4 +177,4 @@ def nearest(records: Sequence[TrialRecord], changes: Sequence[Change]) -> float:
     return float(least)
 
 
-__all__ = ["Counterexample", "Falsification", "Tightness", "line_of", "nearest", "plain", "tightest"]
+__all__ = ["Counterexample", "Falsification", "Tightness", "line_of", "nearest", "tightest"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from nctheory.engine import shown
+from nctheory.engine import json_value, shown
 from nctheory.protocols._reference import Reference
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class ProtocolComparison:
             "verdicts": [one._asdict() for one in self.verdicts],
             "rows": self.rows(),
         }
-        return _plain(data)
+        return json_value(data)
 
     def to_json(self) -> str:
         """JSON text of `to_dict`."""
@@ -232,13 +232,3 @@ def csv_of(rows: Sequence[dict[str, Any]]) -> str:
 def _over(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """A quotient of numbers of one sign, infinite over 0."""
     return np.where(below == 0.0, np.inf, above / np.where(below == 0.0, 1.0, below))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    return None if isinstance(value, float) and not np.isfinite(value) else value

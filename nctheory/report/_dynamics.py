@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nctheory.engine import json_value
 from nctheory.report._cells import NARROW, number
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._lines import literal
@@ -27,7 +28,7 @@ def dynamics_data(found: Dynamics) -> dict[str, Any]:
     """Quantiles over the seeds of every curve, observed and predicted, as plain values; None for what is not finite."""
 
     def quantiles(x: np.ndarray) -> list[Any]:
-        return _plain(np.nanquantile(x, BANDS, axis=0))
+        return json_value(np.nanquantile(x, BANDS, axis=0))
 
     def curve(one: Curve) -> dict[str, Any]:
         observed, predicted = _components(one.observed), one.predicted
@@ -44,7 +45,7 @@ def dynamics_data(found: Dynamics) -> dict[str, Any]:
         if one.claim.kind == "trajectory":
             data["predicted"] = quantiles(_components(predicted))
         else:
-            data["predicted"] = _plain(np.quantile(np.atleast_1d(predicted), BANDS))
+            data["predicted"] = json_value(np.quantile(np.atleast_1d(predicted), BANDS))
         return data
 
     return {
@@ -208,9 +209,3 @@ def _names(x: np.ndarray) -> list[str]:
     if len(shape) <= 1:
         return [f"component {i + 1}" for i in range(int(np.prod(shape)))]
     return [f"entry ({', '.join(str(i + 1) for i in index)})" for index in np.ndindex(shape)]
-
-
-def _plain(x: Any) -> Any:
-    if isinstance(x, np.ndarray):
-        return [_plain(row) for row in x]
-    return float(x) if np.isfinite(x) else None

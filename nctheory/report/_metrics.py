@@ -7,6 +7,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from nctheory.engine import json_value
 from nctheory.measures import NCMetrics
 from nctheory.networks import PeeledGap
 from nctheory.report._fitted import Column, FittedTable
@@ -84,19 +85,6 @@ def metrics_json(metrics: NCMetrics, gap: PeeledGap | None = None) -> str:
     [1, 2]
     """
     data: dict[str, Any] = {"schema": "nctheory metrics 1"}
-    data |= {name: plain(value) for name, value in zip(NCMetrics._fields, metrics, strict=True)}
-    data["peeled_gap"] = None if gap is None else {n: plain(v) for n, v in zip(gap._fields, gap, strict=True)}
+    data |= {name: json_value(value) for name, value in zip(NCMetrics._fields, metrics, strict=True)}
+    data["peeled_gap"] = None if gap is None else {n: json_value(v) for n, v in zip(gap._fields, gap, strict=True)}
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def plain(value: Any) -> Any:
-    """Numbers and lists that JSON has."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    array = np.asarray(value)
-    if array.ndim:
-        return [plain(one) for one in array]
-    number = array.item()
-    return number if np.isfinite(number) else None

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from nctheory.engine import json_value
 from nctheory.networks import Observation, Observed, ObservedGroup, ObservedStatistic, Tally, find_observation
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._lines import literal
@@ -139,33 +140,18 @@ def observed_json(observed: Observed) -> str:
     data["statistics"] = [
         {
             **{
-                name: _plain(getattr(one, name))
+                name: json_value(getattr(one, name))
                 for name in ("name", "claim", "supports", "threshold", "outcome", "reason")
             },
-            **{name: _plain(getattr(one, name)) for name in ("values", "interval", "effect", "against")},
+            **{name: json_value(getattr(one, name)) for name in ("values", "interval", "effect", "against")},
             **one.tally._asdict(),
             "controls": {name: tally._asdict() for name, tally in one.controls.items()},
         }
         for one in observed.statistics
     ]
     fields = ("name", "grad_norm", "unrest", "error", "finite", "numbers")
-    data["groups"] = [{name: _plain(getattr(one, name)) for name in fields} for one in observed.groups]
+    data["groups"] = [{name: json_value(getattr(one, name)) for name in fields} for one in observed.groups]
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    """Numbers, lists and dictionaries that JSON has."""
-    if isinstance(value, str | bool) or value is None:
-        return value
-    if hasattr(value, "items"):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
-    array = np.asarray(value)
-    if array.ndim:
-        return [_plain(one) for one in array]
-    number = array.item()
-    return number if isinstance(number, bool) or np.isfinite(number) else None
 
 
 def observed_figure(observed: Observed, path: str | Path, observation: Observation | None = None) -> Path:

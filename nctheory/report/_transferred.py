@@ -9,10 +9,10 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from nctheory.engine import json_value
 from nctheory.networks import Transfer, TuningChoices
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._lines import literal
-from nctheory.report._metrics import plain
 from nctheory.report._save import save_figure
 from nctheory.report._sheet import Sheet, fit_label, sheet
 from nctheory.report._style import INK, PREDICTED, house_style, stroke
@@ -155,7 +155,7 @@ def transfer_json(found: Transfer, tuned: Sequence[TuningChoices] = ()) -> str:
 def _fields(one: Any) -> dict[str, Any]:
     """The fields of a result in plain values."""
     values = zip(one._fields, one, strict=True)
-    return {name: _fields(value) if hasattr(value, "_fields") else plain(value) for name, value in values}
+    return {name: _fields(value) if hasattr(value, "_fields") else json_value(value) for name, value in values}
 
 
 def transfer_figure(found: Transfer, tuned: Sequence[TuningChoices], path: str | Path) -> Path:

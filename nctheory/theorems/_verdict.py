@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from nctheory.engine import check_folder_exists, shown, write_atomically
+from nctheory.engine import check_folder_exists, json_value, shown, write_atomically
 from nctheory.theorems._instance import Source
 from nctheory.theorems._results import ClaimResult, ControlResult, InstanceResult, WorstCase
 
@@ -92,7 +92,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values; infinities and NaN become None."""
-        return {"schema_version": SCHEMA_VERSION, **_plain(dataclasses.asdict(self))}
+        return {"schema_version": SCHEMA_VERSION, **json_value(dataclasses.asdict(self))}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Verdict":
@@ -160,14 +160,4 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     # JSON has no numbers that are not finite: those were written as None, and the name says which they were.
     if value is None and hint is float:
         return math.inf if name in _INFINITE else math.nan
-    return value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
     return value

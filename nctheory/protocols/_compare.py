@@ -83,16 +83,13 @@ def compare_protocols(
     number = whole_number("checkpoints", checkpoints)
     starts, most = whole_number("search", search), whole_number("polish_budget", polish_budget)
     numbers, root = as_seeds(seeds), as_key(key)
-    chosen = _chosen(protocols)
-    for one in chosen:
-        if steps_within(one, spend) < 1:
-            least = one.opening + one.cost
-            raise ValueError(f"budget: expected at least {least} gradients, one step of {one.name}, got {spend}")
+    chosen = _chosen(protocols, spend)
     extent = 1.0 if scale is None else float(scale)
     if not (np.isfinite(extent) and extent > 0):
         raise ValueError(f"scale: expected a positive number, got {scale}")
 
     say = progress or (lambda line: None)
+    # The minimum and the unit of steps come from a search of its own, which no protocol is charged for.
     say(f"search: {starts} starts")
     before = searched(problem, starts, root, extent, most)
     landscape = landscape_of(problem, extent, root, minima=before.points[before.converged])
@@ -104,6 +101,7 @@ def compare_protocols(
         name: [] for name in ("value", "converged", "steps", "rounding", "answered", "spent")
     }
     ended = [before]
+    # Each protocol spends the budget; its answers at every checkpoint are polished, as many of each protocol.
     for one in chosen:
         say(f"{one.name}: {spend} gradients of {len(numbers)} seeds")
         run = run_protocol(landscape, one, at, numbers, root, chunk=chunk)
@@ -113,6 +111,7 @@ def compare_protocols(
         parts["answered"].append(run.values)
         parts["spent"].append(run.spent)
         ended.append(ends)
+    # The minimum is the lowest converged end of all, and what reached it is told by the rounding of values.
     sure = [one.converged for one in ended]
     values = np.concatenate([one.value[mask] for one, mask in zip(ended, sure, strict=True)])
     points = np.concatenate([one.points[mask] for one, mask in zip(ended, sure, strict=True)])
@@ -144,8 +143,8 @@ def checkpoints_of(budget: int, first: int, number: int) -> np.ndarray:
     return np.unique(np.round(np.geomspace(begin, budget, number)).astype(int)) if number > 1 else np.array([budget])
 
 
-def _chosen(protocols: Sequence[Protocol | str] | None) -> tuple[Protocol, ...]:
-    """The protocols that are asked for, restarts first."""
+def _chosen(protocols: Sequence[Protocol | str] | None, budget: int) -> tuple[Protocol, ...]:
+    """The protocols that are asked for, restarts first; ValueError for a budget that does not pay one step of each."""
     if isinstance(protocols, str | Protocol):
         raise ValueError(f"protocols: expected a list of protocols or names, got {protocols!r}")
     given = usual_protocols() if protocols is None else tuple(protocols)
@@ -158,4 +157,8 @@ def _chosen(protocols: Sequence[Protocol | str] | None) -> tuple[Protocol, ...]:
     names = [one.name for one in chosen]
     if len(set(names)) != len(names):
         raise ValueError(f"protocols: expected names that differ, got {', '.join(names)}")
+    for one in chosen:
+        if steps_within(one, budget) < 1:
+            least = one.opening + one.cost
+            raise ValueError(f"budget: expected at least {least} gradients, one step of {one.name}, got {budget}")
     return chosen

@@ -6,32 +6,56 @@ from proofs_numeric.spheres import code_census, minima_count
 
 
 def stated(*rows):
-    """Types by index, span, order and number of Gram matrices."""
-    return [code_census.Type(index, 0, 0.0, span, order, grams, 1) for index, span, order, grams in rows]
+    """Types by index, span, index within the span and number of Gram matrices."""
+    return [code_census.Type(index, 0, 0.0, span, within, 1, grams, 1) for index, span, within, grams in rows]
 
 
-FOUR_IN_SPACE = stated((0, 3, 24, 1), (1, 2, 8, 3), (2, 2, 4, 6), (4, 1, 8, 3), (4, 1, 6, 4), (6, 1, 24, 1))
-"""The tetrahedron, the square, a kite, and four on a line."""
+def total(types, dim):
+    """The sum of Euler characteristics."""
+    return sum(one.grams * code_census.euler_of(one, dim) for one in types)
 
 
-def test_the_alternating_sum_of_four_vectors_in_space():
-    """2 tetrahedra - 3 squares + 6 kites = (3 * 4 + 4 * 4 + 1 * 6)/2 - 3 * 2^2 = 5, and without any type it is another."""
-    problem = code_census.code(4, 3)
-    assert code_census.on_a_line(problem) == [(1, 6, 0), (4, 4, 0), (3, 4, 0)]
-    assert code_census.sums(FOUR_IN_SPACE, problem) == (5, 5)
-    for left_out in FOUR_IN_SPACE[:3]:
-        rest = [one for one in FOUR_IN_SPACE if one is not left_out]
-        found, needed = code_census.sums(rest, problem)
-        assert found != needed == 5
-    flat = [one._replace(nullity=1) for one in FOUR_IN_SPACE]
-    assert code_census.sums(flat, problem)[1] is None
-    assert code_census.sums(FOUR_IN_SPACE, code_census.code(4, 4))[1] is None
+SIMPLEX_AND_LINES = {
+    # The triangle; 2 + 1 and 3 + 0 on a line, in the plane and in space.
+    2: stated((0, 2, 0, 1), (1, 1, 0, 3), (2, 1, 0, 1)),
+    3: stated((0, 2, 0, 1), (2, 1, 0, 3), (4, 1, 0, 1)),
+}
+
+
+def test_the_sum_of_three_vectors_by_hand():
+    """In space E is a convex set of matrices; in the plane its boundary, a sphere: 1 and 2."""
+    assert total(SIMPLEX_AND_LINES[2], 2) == code_census.euler_of_grams(3, 2) == 2
+    assert total(SIMPLEX_AND_LINES[3], 3) == code_census.euler_of_grams(3, 3) == 1
+
+
+def test_the_space_of_gram_matrices():
+    """With room for all ranks it is convex, with one dimension less its boundary, a sphere of dimension m(m-1)/2 - 1; in the
+    plane it is a torus modulo a reflection with 2^(m-1) fixed points."""
+    for vectors in range(2, 8):
+        assert code_census.euler_of_grams(vectors, vectors) == 1
+        assert code_census.euler_of_grams(vectors, vectors + 2) == 1
+        assert code_census.euler_of_grams(vectors, 2) == 2 ** (vectors - 2)
+        sphere = vectors * (vectors - 1) // 2 - 1
+        assert code_census.euler_of_grams(vectors, vectors - 1) == (0 if sphere % 2 else 2)
+    # Lines, planes and all of them: projective spaces, and Gr(2, 4), of Betti numbers 1, 1, 0 and 1, 1 at -1.
+    assert [code_census.euler_of_subspaces(1, k) for k in (1, 2, 3, 4)] == [1, 0, 1, 0]
+    assert [code_census.euler_of_subspaces(2, k) for k in (2, 3, 4)] == [1, 1, 2]
+
+
+def test_an_index_that_no_number_of_copies_has_is_refused():
+    with pytest.raises(ValueError, match=r"one: expected an index a \+ 2 k with a = 0, got 3"):
+        code_census.euler_of(stated((3, 1, 0, 1))[0], 3)
 
 
 @pytest.mark.slow
 def test_the_census_of_five_vectors_in_space_has_the_sum_of_topology():
     census = code_census.take(5, 3, starts=300)
-    assert census.found == census.needed
+    assert census.found == census.needed == code_census.euler_of_grams(5, 3)
+    # The control: no single type may be missing, but those whose characteristic is zero.
+    counts = [one.grams * code_census.euler_of(one, 3) for one in census.types]
+    assert sum(counts) == census.found
+    assert sum(count != 0 for count in counts) >= 4
+    assert [one.within for one in census.types if one.span == 3] == [one.index for one in census.types if one.span == 3]
     told = "\n".join(code_census.lines(census))
     assert told.count("\n") == 1 + len(census.types)
     assert census.line().endswith(f"{census.found} of {census.needed} |")
@@ -90,5 +114,5 @@ def test_the_table_of_a_small_code(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["command", "--vectors", "3", "--dim", "2", "--starts", "40", "--up-to"])
     code_census.main()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2] == "| 3 | 2 | 3 | 1 1 1 | 0.0 | 0 of 0 |"
+    assert lines[2] == "| 3 | 2 | 3 | 1 1 1 | 0.0 | 2 of 2 |"
     assert lines[-1].startswith("40 starts each")

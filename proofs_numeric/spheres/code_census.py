@@ -3,24 +3,22 @@ r"""The critical points of small codes, by index, with their symmetry groups, an
 Run as ``python -m proofs_numeric.spheres.code_census --vectors 6 --dim 3``; with ``--up-to`` one line for each number of
 vectors and each dimension up to the given ones.
 
-The energy $\sum_{i\ne j}e^{\beta\langle u_i,u_j\rangle}$ is a function on the product M of m spheres that rotations leave as
-it is. A type whose Gram matrix s relabellings leave as it is stands for m!/s Gram matrices. Each is that of two orbits of
-rotations, mirror images, where the vectors span the whole of space, and of one otherwise. With $c_\lambda$ the number of
-orbits of index $\lambda$, if no critical orbit is degenerate:
+The energy $f=\sum_{i\ne j}e^{\beta\langle u_i,u_j\rangle}$ is a function on $E_{m,d}$, the space of m x m Gram matrices of
+rank at most d with a unit diagonal, which is the product of m spheres modulo O(d). A type whose Gram matrix s relabellings
+leave as it is stands for m!/s points of it. Vectors that span s dimensions are left alone by the rotations O(p) of the other
+p = d - s, and their directions of negative curvature are $\mathbb R^a\oplus(\mathbb R^p)^k$: a of them within the span, and
+the index is a + pk. As c passes the value there, the set of all matrices with $f\le c$ gains, up to homotopy, a cell modulo
+O(p), $\mathbb R^a$ times the cone of positive semidefinite k x k matrices of rank at most p. Its Euler characteristic with
+compact support is $(-1)^a\sum_{r\le\min(p,k)}(-1)^{r(r+1)/2}\chi(\mathrm{Gr}(r,k))$. Where no critical point is degenerate,
+these add up, over all critical Gram matrices, to $\chi(E_{m,d})=\sum_j\binom{m-1}j2^{m-1-j}(-1)^j\chi(E_{j,d-1})$, where
+$E_{0,d}$ is one point and $E_{j,1}$ are $2^{j-1}$ points (own form; Morse theory on quotients: Goresky and MacPherson 1988,
+number unchecked).
 
-- In the plane the orbits are points of a torus of dimension m-1, and $\sum_\lambda(-1)^\lambda c_\lambda=0$.
-- In space let A count the orbits that are no line, and B those that are (k vectors one way, m-k the other), which a circle of
-  rotations leaves where they are. By Morse theory in the rational cohomology of $M\times_{SO(3)}ESO(3)$ (Atiyah and Bott 1983,
-  number unchecked), $A(t)+\frac{B(t)}{1-t^2}-\frac{(1+t^2)^m}{1-t^4}=(1+t)Q(t)$ with coefficients of Q that are not negative.
-  The indices in B are even, because the circle turns the directions off the line. So in high degrees nothing is odd, Q is a
-  polynomial, and at $t=-1$ the constant terms agree: $\sum_\lambda(-1)^\lambda a_\lambda=\frac12\sum_\lambda\lambda
-  b_\lambda-(m-1)2^{m-2}$ (own form). The $b_\lambda$ are those of codes that are written down, not found.
-
-A sum that is right proves no census complete, because types of both signs may be missing; one that is wrong proves it
-incomplete.
+A sum that is right proves no census complete, because what is missing may cancel; one that is wrong proves it incomplete.
 """
 
 import argparse
+import functools
 import math
 import time
 from collections.abc import Iterator
@@ -48,6 +46,8 @@ class Type(NamedTuple):
     value: float
     span: int
     """The dimension that the vectors span."""
+    within: int
+    """a, the index of the same vectors in the space that they span."""
     order: int
     """The number of relabellings that leave the Gram matrix as it is."""
     grams: int
@@ -65,9 +65,9 @@ class CodeCensus(NamedTuple):
     unseen: float
     """The estimate of the number of types not found (`CensusResult.unseen`)."""
     found: int
-    """The alternating sum over the orbits that were found and are no line (in the plane: over all)."""
+    """The sum of Euler characteristics over the critical Gram matrices that were found."""
     needed: int | None
-    """What it must be if all were found; None in four dimensions or more, or where one type is degenerate."""
+    """What it must be if all were found; None where one type is degenerate."""
 
     def line(self) -> str:
         """Return the code's line of the overview."""
@@ -92,7 +92,7 @@ def take(vectors: int, dim: int, starts: int, sharpness: float = 1.0, key: int =
 
     >>> found = take(3, 2, starts=40)
     >>> [(one.index, one.span, one.order, one.grams) for one in found.types], found.found, found.needed
-    ([(0, 2, 6, 1), (1, 1, 2, 3), (2, 1, 6, 1)], 0, 0)
+    ([(0, 2, 6, 1), (1, 1, 2, 3), (2, 1, 6, 1)], 2, 2)
     """
     whole_number("vectors", vectors, least=2)
     if vectors > MOST_VECTORS:
@@ -106,36 +106,55 @@ def take(vectors: int, dim: int, starts: int, sharpness: float = 1.0, key: int =
             span = int(np.sum(np.linalg.svd(units, compute_uv=False) > FLAT))
             order = nct.landscape.relabellings(units @ units.T, SAME, most=math.factorial(vectors))
             grams = math.factorial(vectors) // order
-            types.append(Type(row.index, row.nullity, float(row.value), span, order, grams, row.count))
+            within = index_within(units, span, sharpness) if span < dim else row.index
+            types.append(Type(row.index, row.nullity, float(row.value), span, within, order, grams, row.count))
     types.sort(key=lambda one: (one.index, one.value))
-    return CodeCensus(vectors, dim, tuple(types), result.unseen, *sums(types, problem))
+    found = sum(one.grams * euler_of(one, dim) for one in types)
+    known = not any(one.nullity for one in types)
+    return CodeCensus(vectors, dim, tuple(types), result.unseen, found, euler_of_grams(vectors, dim) if known else None)
 
 
-def sums(types: list[Type], problem: nct.problems.Problem) -> tuple[int, int | None]:
-    """Return the alternating sum over the types found, and what it must be, or None where that is not known."""
-    vectors, dim = problem.vectors, problem.dim
-    counted = [one for one in types if dim == 2 or one.span > 1]
-    found = sum((-1) ** one.index * one.grams * (2 if one.span == dim else 1) for one in counted)
-    if dim > 3 or any(one.nullity for one in types):
-        return found, None
-    if dim == 2:
-        return found, 0
-    lines = [(number, index) for number, index, nullity in on_a_line(problem) if nullity == 0]
-    if len(lines) < 1 + vectors // 2:
-        return found, None
-    return found, sum(number * index for number, index in lines) // 2 - (vectors - 1) * 2**vectors // 4
+def index_within(units: np.ndarray, span: int, sharpness: float) -> int:
+    """Return the index of unit vectors, one a row, in the space that they span; on a line nothing can be moved."""
+    if span == 1:
+        return 0
+    inside = units @ np.linalg.svd(units)[2][:span].T
+    return nct.hessian_report(code(len(units), span, sharpness), inside).index
 
 
-def on_a_line(problem: nct.problems.Problem) -> list[tuple[int, int, int]]:
-    """Return, of codes with k vectors one way and the others the other way, how many there are, the index and the nullity."""
-    vectors, listed = problem.vectors, []
-    for back in range(1 + vectors // 2):
-        point = np.zeros((vectors, problem.dim))
-        point[:, 0] = np.where(np.arange(vectors) < back, -1.0, 1.0)
-        report = nct.hessian_report(problem, point)
-        number = math.comb(vectors, back) // (2 if 2 * back == vectors else 1)
-        listed.append((number, report.index, report.nullity))
-    return listed
+def euler_of(one: Type, dim: int) -> int:
+    r"""Return $(-1)^a\sum_{r\le\min(p,k)}(-1)^{r(r+1)/2}\chi(\mathrm{Gr}(r,k))$ of a critical Gram matrix.
+
+    Raises ValueError where the index outside of the span is no multiple of the number p of dimensions there.
+    """
+    across = dim - one.span
+    copies, left = divmod(one.index - one.within, across) if across else (0, one.index - one.within)
+    if left:
+        raise ValueError(f"one: expected an index a + {across} k with a = {one.within}, got {one.index}")
+    terms = (euler_of_subspaces(r, copies) * (-1) ** (r * (r + 1) // 2) for r in range(min(across, copies) + 1))
+    return (-1) ** one.within * sum(terms)
+
+
+def euler_of_subspaces(rank: int, size: int) -> int:
+    """Return the Euler characteristic of the subspaces of a dimension in real space, the binomial of Gauss at -1."""
+    return 0 if rank % 2 and size % 2 == 0 else math.comb(size // 2, rank // 2)
+
+
+@functools.cache
+def euler_of_grams(vectors: int, dim: int) -> int:
+    r"""Return $\chi(E_{m,d})$, by the height of the others over the first vector and their directions across it.
+
+    >>> [euler_of_grams(m, 2) for m in (2, 3, 4)], [euler_of_grams(m, 3) for m in (3, 4)]
+    ([1, 2, 4], [1, 0])
+    """
+    if vectors == 0:
+        return 1
+    if dim == 1:
+        return 2 ** (vectors - 1)
+    others = vectors - 1
+    return sum(
+        math.comb(others, j) * 2 ** (others - j) * (-1) ** j * euler_of_grams(j, dim - 1) for j in range(vectors)
+    )
 
 
 def lines(census: CodeCensus) -> Iterator[str]:
@@ -148,7 +167,7 @@ def lines(census: CodeCensus) -> Iterator[str]:
 
 
 HEADING = (
-    "| vectors | dimension | types | by index 0, 1, … | not met, estimate | alternating sum |",
+    "| vectors | dimension | types | by index 0, 1, … | not met, estimate | sum of Euler characteristics |",
     "|---|---|---|---|---|---|",
 )
 

@@ -156,7 +156,7 @@ def dual_matrix(problem: UnitVectors | SphericalFeatures, params: Params) -> Arr
     block = 0.5 * length * slope
     stacked = jnp.concatenate([weights / length, units])
     matrix = jnp.block([[jnp.zeros((classes, classes)), block], [block.T, jnp.zeros((samples, samples))]])
-    multipliers = multipliers_at(matrix, stacked)
+    multipliers = jnp.asarray(multipliers_at(matrix, stacked))
     if problem.classifier == "decay":
         multipliers = multipliers.at[:classes].set(0.5 * problem.size)
     elif problem.classifier == "norm":

@@ -53,7 +53,7 @@ class Type(NamedTuple):
     grams: int
     """The number of different Gram matrices, m! over the order."""
     starts: int
-    """The number of starts that ended there."""
+    """The number of starts that ended there; 0 for vectors on a line that none met, which are added."""
 
 
 class CodeCensus(NamedTuple):
@@ -80,7 +80,7 @@ class CodeCensus(NamedTuple):
         return [one.index for one in self.types]
 
 
-def code(vectors: int, dim: int, sharpness: float = 1.0) -> nct.problems.Problem:
+def code(vectors: int, dim: int, sharpness: float = 1.0) -> nct.problems.UnitVectors:
     """Build the code."""
     return nct.problems.unit_vectors(nct.problems.exponential_energy(vectors=vectors, sharpness=sharpness), dim=dim)
 
@@ -88,7 +88,8 @@ def code(vectors: int, dim: int, sharpness: float = 1.0) -> nct.problems.Problem
 def take(vectors: int, dim: int, starts: int, sharpness: float = 1.0, key: int = 0) -> CodeCensus:
     """Search for the critical points of one code.
 
-    Raises ValueError, naming the argument, for fewer than two vectors or dimensions, more than `MOST_VECTORS` or no starts.
+    Codes on a line, which always are critical, are added where no start met them. Raises ValueError, naming the argument, for
+    fewer than two vectors or dimensions, more than `MOST_VECTORS` or no starts.
 
     >>> found = take(3, 2, starts=40)
     >>> [(one.index, one.span, one.order, one.grams) for one in found.types], found.found, found.needed
@@ -108,10 +109,28 @@ def take(vectors: int, dim: int, starts: int, sharpness: float = 1.0, key: int =
             grams = math.factorial(vectors) // order
             within = index_within(units, span, sharpness) if span < dim else row.index
             types.append(Type(row.index, row.nullity, float(row.value), span, within, order, grams, row.count))
+        types += [one for one in on_a_line(problem) if not any(same_line(one, other) for other in types)]
     types.sort(key=lambda one: (one.index, one.value))
     found = sum(one.grams * euler_of(one, dim) for one in types)
     known = not any(one.nullity for one in types)
     return CodeCensus(vectors, dim, tuple(types), result.unseen, found, euler_of_grams(vectors, dim) if known else None)
+
+
+def on_a_line(problem: nct.problems.UnitVectors) -> list[Type]:
+    """Return the codes with k vectors one way and the others the other way, which always are critical and seldom met."""
+    vectors, listed = problem.vectors, []
+    for back in range(1 + vectors // 2):
+        point = np.zeros((vectors, problem.dim))
+        point[:, 0] = np.where(np.arange(vectors) < back, -1.0, 1.0)
+        report, value = nct.hessian_report(problem, point), float(problem.objective(point))
+        grams = math.comb(vectors, back) // (2 if 2 * back == vectors else 1)
+        listed.append(Type(report.index, report.nullity, value, 1, 0, math.factorial(vectors) // grams, grams, 0))
+    return listed
+
+
+def same_line(one: Type, other: Type) -> bool:
+    """Tell whether two codes on a line are one type: those of other numbers have other groups."""
+    return one.span == other.span and one.order == other.order
 
 
 def index_within(units: np.ndarray, span: int, sharpness: float) -> int:

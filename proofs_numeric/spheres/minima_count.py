@@ -50,7 +50,8 @@ def count(classes: int, dim: int, strength: float, seeds: int = SEEDS, key: int 
     >>> [count(3, 2, tau, seeds=64).minima for tau in (4.0, 10.0)]
     [1, 2]
     """
-    whole_number("classes", classes, least=2), whole_number("dim", dim, least=2), whole_number("seeds", seeds, least=1)
+    for name, value, least in (("classes", classes, 2), ("dim", dim, 2), ("seeds", seeds, 1)):
+        whole_number(name, value, least=least)
     if not strength > 0:
         raise ValueError(f"strength: expected a number above 0, got {strength}")
     problem = open_spheres(classes, dim, 1, float(strength))

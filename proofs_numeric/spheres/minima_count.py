@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 import nctheory as nct
-from nctheory.engine import whole_number
+from nctheory.engine import float64, whole_number
 from proofs_numeric.spheres.orthoplex import open_spheres
 
 STRENGTHS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0)
@@ -42,6 +42,7 @@ class Cell(NamedTuple):
     """The share of starts that ended at the least value."""
 
 
+@float64
 def count(classes: int, dim: int, strength: float, seeds: int = SEEDS, key: int = 0) -> Cell:
     """Count the types of minima that random starts end in.
 

@@ -28,6 +28,9 @@ SEEDS = 128
 """Starts of each cell (conventional: a basin of a twentieth of them is missed once in seven hundred)."""
 
 
+HEADING = ("| d | K | " + " | ".join(f"{x:g}" for x in STRENGTHS) + " |", "|---|---|" + "---|" * len(STRENGTHS))
+
+
 class Cell(NamedTuple):
     """What was seen of K classes in d dimensions at one tau."""
 
@@ -73,12 +76,15 @@ def counted(most: int, seeds: int, key: int = 0) -> Iterator[Cell]:
 
 def table(cells: list[Cell]) -> Iterator[str]:
     """Yield one line for each dimension and number of classes; what is not told from zero is added with a +."""
-    yield "| d | K | " + " | ".join(f"{x:g}" for x in STRENGTHS) + " |"
-    yield "|---|---|" + "---|" * len(STRENGTHS)
+    yield from HEADING
     for dim, classes in sorted({(one.dim, one.classes) for one in cells}):
-        row = [one for one in cells if (one.dim, one.classes) == (dim, classes)]
-        told = [f"{one.minima}+{one.degenerate}" if one.degenerate else str(one.minima) for one in row]
-        yield f"| {dim} | {classes} | " + " | ".join(told) + " |"
+        yield row_of([one for one in cells if (one.dim, one.classes) == (dim, classes)])
+
+
+def row_of(cells: list[Cell]) -> str:
+    """Return the line of one number of classes in one dimension."""
+    told = [f"{one.minima}+{one.degenerate}" if one.degenerate else str(one.minima) for one in cells]
+    return f"| {cells[0].dim} | {cells[0].classes} | " + " | ".join(told) + " |"
 
 
 def draw(cells: list[Cell], path: Path) -> None:
@@ -127,8 +133,12 @@ def main() -> None:
     if given.out is not None and not given.out.parent.is_dir():
         parser.error(f"argument --out: there is no folder {given.out.parent}")
     begun = time.perf_counter()
-    cells = list(counted(given.classes, given.seeds, given.key))
-    print("\n".join(table(cells)))
+    print("\n".join(HEADING))
+    cells: list[Cell] = []
+    for one in counted(given.classes, given.seeds, given.key):
+        cells.append(one)
+        if one.strength == STRENGTHS[-1]:  # a row is complete
+            print(row_of(cells[-len(STRENGTHS) :]), flush=True)
     print(f"\n{given.seeds} starts a cell, {time.perf_counter() - begun:.0f} s.")
     if given.out is not None:
         draw(cells, given.out)

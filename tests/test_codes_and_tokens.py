@@ -145,7 +145,7 @@ def test_codes_turn_in_the_report(tmp_path):
 
 def test_places_of_a_turning_code():
     (flat,) = turning_pictures(made_up([[1.0, 0.0], [0.0, 1.0]]))
-    assert flat["dots"] == [(1.0, -0.0, 0.625), (0.0, -1.0, 0.625)]
+    assert flat["dots"] == [(1.0, -0.0, 1.0), (0.0, -1.0, 1.0)]
     assert json.loads(flat["told"])["flat"] is True
     (solid,) = turning_pictures(made_up())
     x, y, _ = np.transpose([dot[:3] for dot in solid["dots"]])

@@ -7,22 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory.certificates._convexity import doubtful_convexity
-from nctheory.certificates._hessian import HessianReport, sensitivity
+from nctheory.certificates._hessian import HessianReport
+from nctheory.certificates._unique_gram import first_order, gram_uniqueness, residual_slope
 from nctheory.engine import Array, fast_compile, float64, map_in_blocks, shown
 from nctheory.problems import (
     ChainParams,
     DeepLinear,
     Params,
     Problem,
+    SphericalFeatures,
+    UnitVectors,
     check_points,
     ravel,
-    rounding,
-    scales_of,
     unravel,
 )
-
-SAFETY = 2.0
-"""The factor on the first-order change of an observable between a point and the critical point nearby."""
 
 
 @shown()
@@ -34,9 +32,11 @@ class Uniqueness(NamedTuple):
     reason: str | None
     """The reason why that cannot be said; None where it can."""
     rank: int
-    """The rank r of the product of the factors; -1 where it was not looked at."""
+    """The rank r of the product of the factors, or the dimension of the kernel of the dual matrix of unit vectors, which
+    bounds the rank of every minimiser; -1 where it was not looked at."""
     margin: float
-    r"""$1-s_{r+1}(G)/\lambda$, by how much strict complementarity holds; infinite for one factor, NaN where not looked at."""
+    r"""$1-s_{r+1}(G)/\lambda$, by how much strict complementarity holds, or the least eigenvalue of the dual matrix after its
+    kernel in units of the largest; infinite for one factor and where there is none, NaN where not looked at."""
 
 
 class _Linearised(NamedTuple):
@@ -70,10 +70,16 @@ def unique_minimiser(problem: Problem, params: Params, report: HessianReport) ->
     cheapest factorisations are one orbit. For r = 0 the first condition says that zero is the only minimiser.
 
     The singular values are compared to the resolution $2|J A^+|_2|g|$ (`sensitivity`, J the Jacobian of G) and rounding.
-    Given inputs X, the same holds for $W_2W_1$ and $GX^\top$. With one factor the chain is convex, and 2 suffices. `reason`
-    says what is missing otherwise: no two-factor chain, no convex loss, no decay, a singular Hessian, no strict
-    complementarity. That the minimiser is not unique is never claimed. (Our own; the faces of the nuclear norm are
-    Watson's, 1992, number unchecked.)
+    Given inputs X, the same holds for $W_2W_1$ and $GX^\top$. With one factor the chain is convex, and 2 suffices.
+
+    Certified unit vectors, and classifiers on features of fixed length, are minimisers of a convex program over Gram matrices,
+    whose dual matrix $S=C+\mathrm{diag}\,\mu$ (`certify`) has the range of every minimiser in its kernel. If that has at most
+    d dimensions, all Gram matrices between two minimisers are those of minimisers in $\mathbb R^d$, and again 2 forbids a
+    second one.
+
+    `reason` says what is missing otherwise: no two-factor chain, no convex loss, no decay, a singular Hessian, no strict
+    complementarity, a dual matrix with negative eigenvalues or too large a kernel. That the minimiser is not unique is never
+    claimed. (Our own; the faces of the nuclear norm are Watson's, 1992, number unchecked.)
 
     >>> import jax, nctheory as nct
     >>> model = nct.unconstrained_features(counts=(3, 3), dim=2, loss="mse", weight_decay=(0.05, 0.05))
@@ -83,7 +89,7 @@ def unique_minimiser(problem: Problem, params: Params, report: HessianReport) ->
     (True, 2, None)
     """
     missing = _not_covered(problem)
-    if missing is not None or not isinstance(problem, DeepLinear):
+    if missing is not None:
         return Uniqueness(False, missing, -1, np.nan)
     if report.index or report.nullity:
         kind = f"{report.index} negative and {report.nullity} zero eigenvalues off the gauge"
@@ -93,15 +99,18 @@ def unique_minimiser(problem: Problem, params: Params, report: HessianReport) ->
     else:
         singular = None
     check_points(problem, params, ())
+    if not isinstance(problem, DeepLinear):
+        assert isinstance(problem, UnitVectors | SphericalFeatures)
+        verdict = gram_uniqueness(problem, params, report)
+        reason = verdict.reason if verdict.kernel < 0 else singular or verdict.reason
+        return Uniqueness(reason is None, reason, verdict.kernel, verdict.margin)
     # G, Z and their Jacobians; singular values are told apart to the resolution 2 |J A^+|_2 |g| and rounding.
     at = _Linearised(*(np.asarray(x) for x in _linearised(problem, jax.tree.map(jnp.asarray, params))))
     norm = float(np.linalg.norm(ravel(jax.tree.map(np.asarray, params))))
-    # The gradient itself is rounded relative to the terms that cancel in it.
-    slope = float(np.linalg.norm(at.gradient)) + float(rounding(problem, report.largest * norm))
+    slope = residual_slope(problem, report, np.asarray(at.gradient), norm)
 
     def resolution(jacobian: np.ndarray, terms: float) -> float:
-        first_order = SAFETY * sensitivity(report, jacobian, float(scales_of(problem).gradient)) * slope
-        return first_order + float(rounding(problem, terms + float(np.linalg.norm(jacobian)) * norm))
+        return first_order(problem, report, jacobian, terms, slope, norm)
 
     # The rank r: the singular values of Z above their resolution.
     of_product = resolution(np.asarray(at.product_jacobian), float(np.linalg.norm(at.product)))
@@ -120,8 +129,10 @@ def unique_minimiser(problem: Problem, params: Params, report: HessianReport) ->
 
 def _not_covered(problem: Problem) -> str | None:
     """Why the argument does not apply to this kind of problem, or None."""
+    if isinstance(problem, UnitVectors | SphericalFeatures):
+        return None
     if not isinstance(problem, DeepLinear):
-        return f"{type(problem).__name__} is not a chain of factors"
+        return f"{type(problem).__name__} is neither a chain of factors nor made of unit vectors"
     if problem.factors > 2:
         return (
             f"three or more factors: the product of {problem.factors} pays a Schatten quasi-norm, which is not convex, so "

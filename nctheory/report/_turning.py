@@ -20,7 +20,7 @@ MOST_CODES, MOST_VECTORS = 3, 64
 """The number of codes of a theorem, and of vectors in each (conventional: more are not told apart in a small picture)."""
 DRAWS = 4
 """Draws of instances that are searched for codes (conventional)."""
-WORDS = 3
+WORDS = 4
 """Parameters that are named below a picture (conventional)."""
 
 
@@ -96,6 +96,7 @@ def _picture(code: np.ndarray, row: Mapping[str, Any]) -> dict[str, Any]:
         np.eye(3) if flat else np.array([[1, 0, 0], [0, np.cos(TILT), -np.sin(TILT)], [0, np.sin(TILT), np.cos(TILT)]])
     )
     x, y, depth = np.round(points @ lean.T, 4).T
+    depth = np.ones_like(depth) if flat else depth  # on a circle nothing lies behind
     pairs = nearest_pairs(points)
     told = {"points": np.round(points, 5).tolist(), "pairs": pairs, "flat": flat, "tilt": round(float(TILT), 5)}
     return {

@@ -21,12 +21,12 @@ for (const drawn of document.querySelectorAll("svg.code")) {
   const put = (turn) => {
     const c = Math.cos(turn), s = Math.sin(turn), down = Math.sin(tilt), up = Math.cos(tilt);
     const seen = points.map(([x, y, z]) => {
-      if (flat) return [c * x - s * y, s * x + c * y, 0];
+      if (flat) return [c * x - s * y, s * x + c * y, 1];
       const back = c * z - s * x;
       return [c * x + s * z, up * y - down * back, down * y + up * back];
     });
     dots.forEach((dot, i) => {
-      dot.setAttribute("cx", seen[i][0]); dot.setAttribute("cy", -seen[i][1]); dot.setAttribute("opacity", pale(seen[i][2]));
+      dot.setAttribute("cx", seen[i][0]); dot.setAttribute("cy", -seen[i][1]); dot.style.setProperty("--pale", pale(seen[i][2]));
     });
     lines.forEach((line, k) => {
       const [a, b] = pairs[k].map((i) => seen[i]);

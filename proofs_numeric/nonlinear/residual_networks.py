@@ -9,9 +9,9 @@ import numpy as np
 
 import nctheory as nct
 
-POINTS, ZOOMS = 2001, 12
-"""The least value over w is looked for at so many points, and again as often around the best of them (conventional: what is
-left is far below rounding, because the value is flat there)."""
+POINTS, HALVINGS = 4001, 46
+"""The least value over w is looked for at so many points, and where the slope vanishes next to the best of them by so many
+halvings (derived: $2^{-46}$ of the distance of four points is below rounding)."""
 
 
 class Blocks(NamedTuple):
@@ -97,45 +97,76 @@ def fit(problem, variability):
 class Least(NamedTuple):
     """The least value of a family of networks, and the network."""
 
-    value: float
-    shrink: float
+    value: nct.engine.Scalar
+    shrink: nct.engine.Scalar
     """w: every block multiplies differences within classes by 1 - w."""
-    grow: float
+    grow: nct.engine.Scalar
     """a: every block multiplies class means by this."""
-    variability: float
+    variability: nct.engine.Scalar
 
 
-def least(problem, up, spread):
+def least(problem, up, spread, xp=np):
     r"""Return the least of the fit at a variability and $\frac{\lambda L}2(u(a-1)^2+(N-K)w^2)$.
 
-    u is `up`, the number of directions that grow, and the variability is `spread` of $\epsilon=((1-w)/a)^L$. At a minimum a
-    step of $\log\epsilon$ costs as much either way, $u\,a(a-1)=(N-K)w(1-w)$; one number w is left, from 0 to 1/2.
+    u is `up`, the number of directions that grow; `spread` gives the variability at $\epsilon=((1-w)/a)^L$, and its derivative
+    by $\log\epsilon$. At a minimum a
+    step of $\log\epsilon$ costs as much either way, $u\,a(a-1)=(N-K)w(1-w)$; one number w is left, from 0 to 1/2. `xp` is
+    NumPy, or `jax.numpy` where the problem's numbers are traced.
     """
-    lam, depth = float(problem.weight_decay[0]), problem.depth
-    down = len(problem.labels) - problem.classes
+    depth, down = problem.depth, len(problem.labels) - problem.classes
+    lam, mu = problem.weight_decay[0], problem.weight_decay[1]
+    long, weight = problem.samples * problem.radius**2, 0.5 * mu * len(problem.labels)
 
     def at(w):
-        grow = 0.5 * (1 + np.sqrt(1 + 4 * down / up * w * (1 - w)))
-        found = spread(((1 - w) / grow) ** depth)
-        return fit(problem, found) + 0.5 * lam * depth * (up * (grow - 1) ** 2 + down * w**2), grow, found
+        grow = 0.5 * (1 + xp.sqrt(1 + 4 * down / up * w * (1 - w)))
+        found, rise = spread(((1 - w) / grow) ** depth)
+        return grow, found, rise
 
-    low, high = 0.0, 0.5
-    for _ in range(ZOOMS):
-        shrinks = np.linspace(low, high, POINTS)
-        best = int(np.argmin(np.asarray(at(shrinks)[0])))
-        low, high = shrinks[max(best - 2, 0)], shrinks[min(best + 2, POINTS - 1)]
-    value, grow, found = at(shrinks[best])
-    return Least(float(value), float(shrinks[best]), float(grow), float(found))
+    def value(w):
+        grow, found, _ = at(w)
+        return fit(problem, found) + 0.5 * lam * depth * (up * (grow - 1) ** 2 + down * w**2)
+
+    def slope(w):
+        # What a step of -log epsilon costs in the branches, less what it saves in the fit.
+        grow, found, rise = at(w)
+        return (
+            lam * up * grow * (grow - 1) - weight * long / (long * (1 - found) + len(problem.labels) * mu) ** 2 * rise
+        )
+
+    grid = 0.5 * xp.linspace(0.0, 1.0, POINTS)
+    best = xp.argmin(value(grid))
+    low, high = (grid[xp.clip(best + i, 0, POINTS - 1)] for i in (-2, 2))
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        falls = slope(middle) < 0
+        low, high = xp.where(falls, middle, low), xp.where(falls, high, middle)
+    shrink = 0.5 * (low + high)
+    grow, found, _ = at(shrink)
+    return Least(value(shrink), shrink, grow, found)
 
 
-def symmetric(problem):
+def symmetric(problem, xp=np):
     r"""Return the best network whose blocks are alike and treat samples and classes alike, $F_L$.
 
     Inputs are $x_i=m_k/\sqrt n+\delta_i$ with orthonormal $m_k$ and $|\delta_i|^2=1-1/n$: of the squared length of $Tx_i$
     the part $(n-1)\epsilon^2/(1+(n-1)\epsilon^2)$ is not that of its class.
     """
-    n = problem.samples
-    return least(problem, problem.classes, lambda e: (n - 1) * e**2 / (1 + (n - 1) * e**2))
+    return least(problem, problem.classes, symmetric_spread(problem.samples), xp)
+
+
+def symmetric_spread(n):
+    r"""Return the function $\frac{(n-1)\epsilon^2}{1+(n-1)\epsilon^2}$ and its derivative by $\log\epsilon$."""
+
+    def spread(e):
+        away = (n - 1) * e**2
+        return away / (1 + away), 2 * away / (1 + away) ** 2
+
+    return spread
+
+
+def bounded_spread(n):
+    r"""Return the function $\frac{n-1}n\epsilon^2$ and its derivative by $\log\epsilon$."""
+    return lambda e: ((n - 1) / n * e**2, 2 * (n - 1) / n * e**2)
 
 
 def bound(problem):
@@ -144,14 +175,13 @@ def bound(problem):
     Either a block has a singular value of $I+W_l$ below 1/2, then $|W_l|^2\ge\frac14$; or $\log\sigma(T)$ is majorised by the
     sum of the $\log\sigma(I+W_l)$, where $(e^x-1)^2$ is convex, and $N\nu\ge\sum_{i>K}(\sigma_i/\sigma_1)^2$.
     """
-    n, lam = problem.samples, float(problem.weight_decay[0])
-    spread = least(problem, 1, lambda e: (n - 1) / n * e**2)
-    return min(spread.value, float(fit(problem, 0.0)) + lam / 8)
+    spread = bounded_spread(problem.samples)
+    return min(least(problem, 1, spread).value, fit(problem, 0.0) + problem.weight_decay[0] / 8)
 
 
 def network(problem, params):
     """Return the parameters of the best symmetric network; only the shapes of `params` count."""
-    best, labels = symmetric(problem), problem.labels
+    best, labels = symmetric(problem, jnp), problem.labels
     inputs = jnp.asarray(problem.inputs)
     middle = jnp.asarray((labels[:, None] == labels[None, :]) / problem.samples)
     block = inputs @ ((best.grow - 1 + best.shrink) * middle - best.shrink * jnp.eye(len(labels))) @ inputs.T

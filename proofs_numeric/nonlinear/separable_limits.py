@@ -140,7 +140,7 @@ def one_direction(problem, params, start):
     return jnp.mean(jnp.sum(grams**2, axis=(1, 2)) / jnp.trace(grams, axis1=1, axis2=2) ** 2)
 
 
-def vertices(middle=True):
+def vertices(middle=1.0):
     r"""Return the observable: the part of $|V|^2$ along $e_k-\frac1K1$ (or e_k) at the neurons of each class k."""
 
     def observe(problem, params, start):
@@ -151,7 +151,7 @@ def vertices(middle=True):
     return observe
 
 
-def duality(centred=True):
+def duality(centred=1.0):
     r"""Return the observable: the cosine between V and the class means of the features, centred globally.
 
     The means have the lengths $|W_k|$ of their classes' neurons.

@@ -6,7 +6,7 @@ and beside that says what a quick run of `verify` makes of it.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import jax
@@ -27,10 +27,10 @@ class Corner(NamedTuple):
 
     theorem: str
     what: str
-    place: Callable[[], AbstractContextManager[Any]]
-    """Within this the theorem's prediction is the wrong one."""
+    slip: Slip | None = None
+    """Where its formula is changed in place."""
     predict: Callable[..., Any] | None = None
-    """What it predicts; None for its own formula, which is changed in place."""
+    """What it predicts in the place of its formula."""
 
 
 class Searched(NamedTuple):
@@ -74,13 +74,11 @@ def _larger(x: Any, by: float) -> Any:
 
 
 def _slip(theorem: str, module: str, function: str, old: str, new: str) -> Corner:
-    return Corner(
-        theorem, f"{function}: {old} -> {new}", lambda: swapped(Slip(theorem, module, function, old, new)), None
-    )
+    return Corner(theorem, f"{function}: {old} -> {new}", Slip(theorem, module, function, old, new))
 
 
 def _corner(theorem: str, name: str, where: Callable[[Any], bool]) -> Corner:
-    return Corner(theorem, f"{OFF:g} off for {name}", nullcontext, wrong_where(theorem, where))
+    return Corner(theorem, f"{OFF:g} off for {name}", predict=wrong_where(theorem, where))
 
 
 def corners() -> Iterator[Corner]:
@@ -105,7 +103,7 @@ def searched(corner: Corner, seconds: float, key: int = 0) -> Searched:
     """Search for a counterexample to a wrong theorem for some seconds, after a quick run of `verify`."""
     theorem = nct.theorems.find_theorem(corner.theorem)
     kept = keep(theorem, key)
-    with corner.place():
+    with nullcontext() if corner.slip is None else swapped(corner.slip):
         wrong = fresh(theorem, corner.predict or theorem.predict)
         verified = judged(kept, wrong).outcome
         began = time.perf_counter()

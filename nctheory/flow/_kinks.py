@@ -172,7 +172,7 @@ def _remembered(lane: _Lane, gradient: Array, now: Array, taken: Array) -> tuple
     place = (lane.newest + 1) % MEMORY
     # An index out of range drops what is written.
     rows = jnp.where(keep, jnp.stack([place, place + MEMORY]), 2 * MEMORY)
-    pairs = lane.pairs.at[rows].set(jnp.stack([step, change]), mode="drop")
+    pairs = jnp.asarray(lane.pairs).at[rows].set(jnp.stack([step, change]), mode="drop")
     newest = jnp.where(keep, place, lane.newest)
     # One pass over the pairs gives their products with the gradient, the step and the change, from the oldest on.
     products = (pairs @ jnp.stack([now, step, change], axis=1)).reshape(2, MEMORY, 3)

@@ -105,7 +105,9 @@ def draw_instances(key):
             scale = log_uniform(rng, 0.05, 0.6)
             problem = SlowedNetwork(inputs, np.asarray(apart), np.asarray(tilt), classes, samples, neurons)
             shown = {"K": classes, "d": dim, "n": samples, "apart": apart, "tilt": tilt, "scale": scale}
-            drawn.append(nct.Instance(problem, shown, scale=scale, trajectory=nct.theorems.TrajectorySpec(times)))
+            drawn.append(
+                nct.Instance(problem, shown, scale=scale, trajectory=nct.theorems.TrajectorySpec(times, tolerance=1e-9))
+            )
     return drawn
 
 

@@ -94,16 +94,16 @@ LARGE = ((2, 3, 0, 16), (3, 2, 1, 16))
 class Values(NamedTuple):
     """What is predicted."""
 
-    network: float
+    network: nct.engine.Scalar
     """F_L."""
-    bound: float
-    variability: float
+    bound: nct.engine.Scalar
+    variability: nct.engine.Scalar
     zero: float = 0.0
 
 
 def excess(problem):
     r"""Return $(F_L-\phi(0))/(\lambda/8)$."""
-    return (symmetric(problem).value - float(fit(problem, 0.0))) / (float(problem.weight_decay[0]) / 8)
+    return float((symmetric(problem).value - fit(problem, 0.0)) / (problem.weight_decay[0] / 8))
 
 
 def draw_instances(key):
@@ -137,7 +137,7 @@ def predict_with(factor=1.0, stretched=True, exact=False):
         best = symmetric(problem)
         if not stretched:
             best = least(problem, 1e12, symmetric_spread(problem.samples))
-        value = float(fit(problem, 0.0)) if exact else best.value
+        value = fit(problem, 0.0) if exact else best.value
         return Values(factor * value, factor * bound(problem), factor * (0.0 if exact else best.variability))
 
     return predict
@@ -145,7 +145,7 @@ def predict_with(factor=1.0, stretched=True, exact=False):
 
 def only_an_eighth(problem):
     r"""State that no network comes below $\phi(0)+\frac\lambda8$."""
-    return predict_with()(problem)._replace(bound=float(fit(problem, 0.0)) + float(problem.weight_decay[0]) / 8)
+    return predict_with()(problem)._replace(bound=fit(problem, 0.0) + problem.weight_decay[0] / 8)
 
 
 def objective(problem, params):

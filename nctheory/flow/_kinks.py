@@ -184,7 +184,7 @@ def _remembered(lane: _Lane, gradient: Array, now: Array, taken: Array) -> tuple
 
     by_step = moved_on(lane.by_step, products[0, :, 2], products[1, :, 1])
     by_change = moved_on(lane.by_change, products[1, :, 2], products[1, :, 2])
-    known = jnp.minimum(lane.known + keep, MEMORY)
+    known = jnp.where(keep, jnp.minimum(lane.known + 1, MEMORY), lane.known)
     found = lane._replace(pairs=pairs, newest=newest, known=known, by_step=by_step, by_change=by_change)
     return found, products[:, :, 0]
 

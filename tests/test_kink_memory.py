@@ -1,5 +1,7 @@
 """The memory of the polish at kinks: its direction is that of Nocedal's two loops on the pairs that were kept."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,9 +24,10 @@ def two_loops(gradient, pairs, scale):
 def blank(size):
     """A lane with an empty memory."""
     number, nothing = jnp.zeros(()), jnp.asarray(0)
+    record: Any = None
     table = jnp.zeros((_kinks.MEMORY, _kinks.MEMORY))
     return _kinks._Lane(
-        None, jnp.zeros(size), jnp.zeros(size), number, jnp.ones(()), number, number, nothing, nothing,
+        record, jnp.zeros(size), jnp.zeros(size), number, jnp.ones(()), number, number, nothing, nothing,
         jnp.zeros((2 * _kinks.MEMORY, size)), nothing, nothing, table, table, jnp.asarray(False),
     )  # fmt: skip
 

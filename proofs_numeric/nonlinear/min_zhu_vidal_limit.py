@@ -106,7 +106,7 @@ def draw_instances(key):
             problem = SlowedNetwork(inputs, np.asarray(apart), np.asarray(tilt), classes, samples, neurons)
             shown = {"K": classes, "d": dim, "n": samples, "apart": apart, "tilt": tilt, "scale": scale}
             drawn.append(
-                nct.Instance(problem, shown, scale=scale, trajectory=nct.theorems.TrajectorySpec(times, tolerance=1e-9))
+                nct.Instance(problem, shown, scale=scale, trajectory=nct.theorems.TrajectorySpec(times, tolerance=1e-10))
             )
     return drawn
 
@@ -194,7 +194,7 @@ THEOREM = nct.register(
             nct.Control("not centred", "class means that are not centred", versions=(duality_claim(centred=0.0),)),
         ),
         method=nct.Integrate(),
-        seeds=16,
+        seeds=8,
     )
 )
 

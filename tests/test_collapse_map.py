@@ -67,6 +67,13 @@ def test_from_five_layers_on_rank_two_lies_below_collapse():
         assert abs(arc_cost(classes, 100_000) / collapsed(classes, 100_000).cost - 2 / classes) < 1e-3
 
 
+def test_a_budget_of_nothing_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as refused:
+        collapse_map.main(["--out", str(tmp_path), "--short", "0"])
+    assert refused.value.code == 2
+    assert "--long, --short and --passes: expected whole numbers of at least 1" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_small_map_is_written_checked_and_read(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(collapse_map, "DECAYS", (0.95, 0.01))
@@ -82,6 +89,17 @@ def test_a_small_map_is_written_checked_and_read(tmp_path, monkeypatch, capsys):
     assert abs(zero[0, 0] - 1.0) < 1e-3
     assert zero[0, 1] > 1.05
     assert (tmp_path / "map.png").stat().st_size > 10_000
+    # The same command goes on from what is there: it has nothing left to do, and with one class more does that class alone.
+    before = json.loads((folder / "map.json").read_text())
+    assert collapse_map.main([*arguments, "--passes", "2"]) == 0
+    assert json.loads((folder / "map.json").read_text()) == before
+    capsys.readouterr()
+    more = [argument for argument in arguments if argument != "2"]
+    assert collapse_map.main([*more[:4], "4", *more[4:], "--short", "5", "--long", "5", "--passes", "1"]) == 0
+    after = json.loads((folder / "map.json").read_text())
+    assert [row for row in after["cells"] if row["classes"] < 4] == before["cells"]
+    assert {row["classes"] for row in after["cells"]} == {2, 3, 4}
+    assert capsys.readouterr().out.count("L = 4") == 1
     # A network that is not the one of the table is seen.
     saved = dict(np.load(folder / "networks.npz"))
     name = next(iter(saved))

@@ -24,6 +24,7 @@ PATHS = (
     "ji-ce-gf",
     "local-linear-rate",
     "min-zhu-vidal",
+    "min-zhu-vidal-limit",
     "mixon-mse-gf",
     "saxe-2layer",
     "saxe-deep",

@@ -2,11 +2,15 @@
 
 from collections import Counter
 
+import jax
 import pytest
 
+import nctheory as nct
 from benchmarks.mutants.__main__ import run, score
+from benchmarks.mutants._corners import OFF, corners, one_sample, wrong_where
 from benchmarks.mutants._engine import engine_slips
 from benchmarks.mutants._formulas import stale
+from benchmarks.mutants._kept import fresh
 from benchmarks.mutants._slips import SLIPS
 
 
@@ -16,7 +20,29 @@ def survivors(tally: Counter[str]) -> int:
 
 
 def test_the_places_of_all_slips_stand_in_the_source():
-    assert stale(SLIPS) == []
+    assert stale((*SLIPS, *(one.slip for one in corners() if one.slip is not None))) == []
+
+
+def test_a_theorem_wrong_in_a_corner_is_right_outside_of_it():
+    told = nct.theorems.find_theorem("ufm-mse-nobias").predict
+    wrong = wrong_where("ufm-mse-nobias", one_sample)
+    for counts, same in (((1, 1), False), ((2, 2), True)):
+        problem = nct.unconstrained_features(counts=counts, dim=2, loss="mse", weight_decay=(0.1, 0.1))
+        with jax.enable_x64(True):
+            ratio = float(wrong(problem).value / told(problem).value)
+        assert abs(ratio - (1.0 if same else 1.0 + OFF)) < 1e-12
+    assert {one.slip is None for one in corners()} == {True, False}
+
+
+@pytest.mark.slow
+def test_a_search_finds_what_is_wrong_for_one_sample_alone():
+    corner = next(one for one in corners() if one.theorem == "ufm-mse-nobias" and one.slip is None)
+    assert corner.predict is not None
+    found = nct.falsify(fresh(nct.theorems.find_theorem(corner.theorem), corner.predict), seconds=60, trials=2, seeds=8)
+    assert found.outcome == "refuted"
+    assert found.found is not None
+    assert found.found.claim == "value"
+    assert found.found.parameters["n"] == 1
 
 
 @pytest.mark.slow

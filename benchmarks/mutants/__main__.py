@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import jax
 
 import nctheory as nct
+from benchmarks.mutants._corners import search_all
 from benchmarks.mutants._engine import of_engine
 from benchmarks.mutants._families import Mutant, of_theorem
 from benchmarks.mutants._formulas import of_slips
@@ -20,6 +21,8 @@ QUICK = ("ufm-ce-balanced", "ufm-mse-nobias", "kawaguchi", "saxe-2layer")
 """One theorem of each method, for the quick form."""
 SCORE = 0.98
 """Share of the mutants that are not equivalent which must be killed."""
+CORNERS = 0.5
+"""Share of the theorems wrong in a corner that a search must refute (conventional)."""
 
 
 def mutants_of(kept: Kept) -> Iterator[Mutant]:
@@ -78,10 +81,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="one theorem of each method, and the engine")
     parser.add_argument("--key", type=int, default=0, help="key of the instances (default 0)")
     parser.add_argument("--no-engine", action="store_true", help="leave the mutants of the engine out")
+    parser.add_argument("--falsify", type=float, metavar="SECONDS", help="search theorems that are wrong in a corner")
+    parser.add_argument("--most", type=int, help="with --falsify: so many of them")
     parser.add_argument("-q", "--quiet", action="store_true", help="print survivors only")
     chosen = parser.parse_args(arguments)
     configure()
     jax.config.update("jax_compilation_cache_dir", str(cache_directory()))
+    if chosen.falsify is not None:
+        with jax.enable_x64(True):
+            rows = search_all(chosen.falsify, chosen.key, chosen.theorems, chosen.most)
+        return 0 if sum(row.found == "refuted" for row in rows) >= CORNERS * len(rows) else 1
     named = chosen.theorems or (QUICK if chosen.quick else sorted(nct.catalogue()))
     began = time.perf_counter()
     with jax.enable_x64(True):

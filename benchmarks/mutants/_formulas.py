@@ -46,7 +46,7 @@ def _judged(kept: Kept, slip: Slip) -> Outcome:
         return judged(anew, anew.theorem)
     if slip.function is None:
         return _or_error(kept, fresh(kept.theorem, _executed(slip).predict))
-    with _swapped(slip):
+    with swapped(slip):
         return _or_error(kept, fresh(kept.theorem, kept.theorem.predict))
 
 
@@ -101,7 +101,7 @@ def stale(slips: tuple[Slip, ...]) -> list[str]:
 
 
 @contextmanager
-def _swapped(slip: Slip) -> Iterator[None]:
+def swapped(slip: Slip) -> Iterator[None]:
     """One function of a module with its code changed, for as long as it is judged."""
     module = importlib.import_module(slip.module)
     held: Any = getattr(module, slip.function or "")
@@ -130,4 +130,4 @@ def _forget(held: Any) -> None:
         jax.clear_caches()
 
 
-__all__ = ["Slip", "of_slips", "stale"]
+__all__ = ["Slip", "of_slips", "stale", "swapped"]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
 
 from nctheory.engine import EPS, Array, fast_compile, map_in_blocks, run_lanes, usual_block
 from nctheory.flow._backend import family_objective, lane_count
@@ -57,9 +58,15 @@ class _Lane(NamedTuple):
     trials: Array
     begun: Array
     """The evaluations that were spent when this width began."""
-    steps: Array
-    changes: Array
-    """The last steps s and the changes y of the gradient along them, newest last; zero where there are none."""
+    pairs: Array
+    """The last steps s and, below them, the changes y of the gradient along them, in places that are taken in turn."""
+    newest: Array
+    """The place of the newest pair."""
+    known: Array
+    """The number of pairs that count, the newest ones."""
+    by_step: Array
+    by_change: Array
+    r"""The products $s_i\cdot y_j$ and $y_i\cdot y_j$, from the oldest place to the newest."""
     done: Array
 
 
@@ -68,20 +75,24 @@ def polish_kinks_stage(family: Family, records: Record, active: Array, settings:
     value_and_grad = family_objective(family)
 
     def load(r: Record) -> _Lane:
-        zero, none = jnp.zeros_like(r.point), jnp.zeros((MEMORY, r.point.shape[0]))
+        zero, none, nothing = jnp.zeros_like(r.point), jnp.zeros((MEMORY, MEMORY)), jnp.asarray(0)
         number = jnp.zeros(())
         return _Lane(
-            r, zero, zero, number, number, number, jnp.asarray(jnp.inf), jnp.asarray(0), r.steps, none, none,
-            jnp.asarray(False),
+            r, zero, zero, number, number, number, jnp.asarray(jnp.inf), nothing, r.steps,
+            jnp.zeros((2 * MEMORY, r.point.shape[0])), nothing, nothing, none, none, jnp.asarray(False),
         )  # fmt: skip
+
+    def advance(lane: _Lane) -> _Lane:
+        # A finished lane stays as it is; its pairs, most of what a lane holds, are not written to, so that none is copied.
+        after = _one_trial(value_and_grad, settings, lane)
+        kept = jax.tree.map(partial(jnp.where, lane.done), lane._replace(pairs=None), after._replace(pairs=None))
+        return kept._replace(pairs=after.pairs)
 
     return run_lanes(
         records,
         active,
         load=load,
-        advance=lambda lane: jax.tree.map(
-            partial(jnp.where, lane.done), lane, _one_trial(value_and_grad, settings, lane)
-        ),
+        advance=advance,
         finished=lambda lane: lane.done,
         unload=lambda lane: lane.record,
         lanes=lanes,
@@ -116,11 +127,11 @@ def _one_trial(value_and_grad: Any, settings: Settings, lane: _Lane) -> _Lane:
         radius=jnp.where(taken & ~fresh, lane.length * jnp.linalg.norm(lane.direction), r.radius),
     )
     now = jnp.where(taken, gradient, lane.gradient)
-    steps, changes = _remembered(lane, gradient, taken & ~fresh)
     failed = tired & ~taken
-    steps, changes = (jnp.where(failed, 0.0, x) for x in (steps, changes))
+    memory, products = _remembered(lane, gradient, now, taken & ~fresh & ~lane.done)
+    memory = memory._replace(known=jnp.where(failed, 0, memory.known))
     # A search that fails without a memory to be dropped ends the width, and so do a small gradient and many evaluations.
-    empty = ~jnp.any(lane.steps != 0.0)
+    empty = lane.known == 0
     width, unit = r.context[0], r.tolerance / settings.tolerance
     last = width <= 1.5 * LAST_WIDTH
     wanted = AIM * r.tolerance
@@ -134,54 +145,76 @@ def _one_trial(value_and_grad: Any, settings: Settings, lane: _Lane) -> _Lane:
         stage=jnp.where(moved.steps >= settings.budget, Stage.BUDGET_SPENT, r.stage),
     )
     # The next line: along -H g for the memory's H, or along the gradient where that does not fall.
-    direction, found = _direction(now, steps, changes, r.length)
+    direction, found = _direction(now, memory, products, r.length)
     anew = taken | failed
     shorter, longer = jnp.where(low_enough, lane.high, lane.length), jnp.where(low_enough, lane.length, lane.low)
     between = jnp.where(jnp.isfinite(shorter), 0.5 * (longer + shorter), 2.0 * lane.length)
     again = narrow & ~last
-    return _Lane(
-        moved,
-        now,
-        jnp.where(anew, direction, lane.direction),
-        jnp.where(anew, found, lane.slope),
-        jnp.where(again, 0.0, jnp.where(anew, 1.0, between)),
-        jnp.where(anew | again, 0.0, longer),
-        jnp.where(anew | again, jnp.inf, shorter),
-        jnp.where(anew | again, 0, trials),
-        jnp.where(again, moved.steps, lane.begun),
-        steps,
-        changes,
-        done,
+    return memory._replace(
+        record=moved,
+        gradient=now,
+        direction=jnp.where(anew, direction, lane.direction),
+        slope=jnp.where(anew, found, lane.slope),
+        length=jnp.where(again, 0.0, jnp.where(anew, 1.0, between)),
+        low=jnp.where(anew | again, 0.0, longer),
+        high=jnp.where(anew | again, jnp.inf, shorter),
+        trials=jnp.where(anew | again, 0, trials),
+        begun=jnp.where(again, moved.steps, lane.begun),
+        done=done,
     )
 
 
-def _remembered(lane: _Lane, gradient: Array, taken: Array) -> tuple[Array, Array]:
-    """The memory with the pair of a step that was taken, unless the gradient changed against it."""
+def _remembered(lane: _Lane, gradient: Array, now: Array, taken: Array) -> tuple[_Lane, Array]:
+    """The lane with the pair of a step that was taken, unless the gradient changed against it; with S g and Y g."""
     step, change = lane.length * lane.direction, gradient - lane.gradient
     bent = step @ change > EPS * jnp.linalg.norm(step) * jnp.linalg.norm(change)
     keep = taken & bent
-    steps = jnp.where(keep, jnp.roll(lane.steps, -1, axis=0).at[-1].set(step), lane.steps)
-    changes = jnp.where(keep, jnp.roll(lane.changes, -1, axis=0).at[-1].set(change), lane.changes)
-    return steps, changes
+    place = (lane.newest + 1) % MEMORY
+    # An index out of range drops what is written.
+    rows = jnp.where(keep, jnp.stack([place, place + MEMORY]), 2 * MEMORY)
+    pairs = jnp.asarray(lane.pairs).at[rows].set(jnp.stack([step, change]), mode="drop")
+    newest = jnp.where(keep, place, lane.newest)
+    # One pass over the pairs gives their products with the gradient, the step and the change, from the oldest on.
+    products = (pairs @ jnp.stack([now, step, change], axis=1)).reshape(2, MEMORY, 3)
+    products = products[:, (newest + 1 + jnp.arange(MEMORY)) % MEMORY]
+
+    def moved_on(table: Array, column: Array, row: Array) -> Array:
+        inner = jnp.concatenate([table[1:, 1:], row[None, :-1]], axis=0)
+        return jnp.where(keep, jnp.concatenate([inner, column[:, None]], axis=1), table)
+
+    by_step = moved_on(lane.by_step, products[0, :, 2], products[1, :, 1])
+    by_change = moved_on(lane.by_change, products[1, :, 2], products[1, :, 2])
+    known = jnp.where(keep, jnp.minimum(lane.known + 1, MEMORY), lane.known)
+    found = lane._replace(pairs=pairs, newest=newest, known=known, by_step=by_step, by_change=by_change)
+    return found, products[:, :, 0]
 
 
-def _direction(gradient: Array, steps: Array, changes: Array, unit: Array) -> tuple[Array, Array]:
-    """The direction -H g of the memory (Nocedal's two loops) and the slope along it."""
-    products = jnp.sum(steps * changes, axis=1)
-    known = products > 0
-    inverse = jnp.where(known, 1.0 / jnp.where(known, products, 1.0), 0.0)
-    q, shares = gradient, [jnp.zeros(())] * MEMORY
-    for i in reversed(range(MEMORY)):
-        shares[i] = inverse[i] * (steps[i] @ q)
-        q = q - shares[i] * changes[i]
+def _direction(gradient: Array, memory: _Lane, products: Array, unit: Array) -> tuple[Array, Array]:
+    r"""The direction -H g of the memory, and the slope along it.
+
+    In the compact form (Byrd, Nocedal and Schnabel 1994, equation 3.1) of the steps S, the changes Y and the scale $\gamma$,
+    with R the upper triangle of $S^\top Y$, D its diagonal and $u=R^{-1}S^\top g$,
+    $Hg=\gamma g+SR^{-\top}((D+\gamma Y^\top Y)u-\gamma Y^\top g)-\gamma Yu$: two passes over the pairs, where Nocedal's two
+    loops make 96 of one row each.
+    """
+    counts = jnp.arange(MEMORY) >= MEMORY - memory.known
+    both = counts[:, None] & counts[None, :]
+    by_step, by_change = jnp.where(both, memory.by_step, 0.0), jnp.where(both, memory.by_change, 0.0)
+    along_steps, along_changes = (jnp.where(counts, x, 0.0) for x in products)
+    diagonal = jnp.diagonal(by_step)
+    upper = jnp.triu(by_step) + jnp.diag(jnp.where(counts, 0.0, 1.0))
     # The newest pair gives the scale s.y/|y|^2 of H; without one the first step is a tenth of a unit long.
     grad_norm = jnp.linalg.norm(gradient)
-    scale = 0.1 * unit * gradient.shape[0] ** 0.5 / jnp.where(grad_norm > 0, grad_norm, 1.0)
-    newest = changes[-1] @ changes[-1]
-    scale = jnp.where(known[-1], products[-1] / jnp.where(newest > 0, newest, 1.0), jnp.minimum(scale, 1.0))
-    q = scale * q
-    for i in range(MEMORY):
-        q = q + (shares[i] - inverse[i] * (changes[i] @ q)) * steps[i]
+    first = 0.1 * unit * gradient.shape[0] ** 0.5 / jnp.where(grad_norm > 0, grad_norm, 1.0)
+    newest = by_change[-1, -1]
+    scale = jnp.where(counts[-1], diagonal[-1] / jnp.where(newest > 0, newest, 1.0), jnp.minimum(first, 1.0))
+    u = solve_triangular(upper, along_steps)
+    right = diagonal * u + scale * (by_change @ u - along_changes)
+    v = solve_triangular(upper, right, trans=1)
+    # The shares go back to the places of their pairs.
+    places = (jnp.arange(MEMORY) - memory.newest - 1) % MEMORY
+    shares = jnp.concatenate([v[places], -scale * u[places]])
+    q = scale * gradient + shares @ memory.pairs
     slope = -(q @ gradient)
     sound = (slope < 0) & jnp.isfinite(slope)
     return jnp.where(sound, -q, -gradient), jnp.where(sound, slope, -(grad_norm**2))

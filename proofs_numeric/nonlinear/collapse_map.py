@@ -7,6 +7,8 @@ was tried. Every network that is reported is evaluated again by a forward pass i
 
     python -m proofs_numeric.nonlinear.collapse_map --out FOLDER
 
+What is found is saved after every class and depth, and the same command goes on from there.
+
 Balanced classes with one sample each, equal decays of all factors, squared error. Decays are relative to the one at which
 neural collapse costs as much as zero.
 """
@@ -63,7 +65,18 @@ def collapse_value(classes, depth, lam):
     return value_at(strength_at(classes * (depth + 1) / 2, depth, lam), depth)
 
 
-def explore(classes, depth, relative, known, rng, first):
+class Budget(NamedTuple):
+    """How much is spent on a cell."""
+
+    long: int = 6000
+    """Evaluations of a descent from a construction or from a neighbour's network, three of which follow each other."""
+    short: int = 2000
+    """Those of a descent from a structured or a random start, two of which follow each other."""
+    passes: int = 2
+    """How often all classes are gone through; from the second time on classes with one more are known too."""
+
+
+def explore(classes, depth, relative, known, rng, first, budget=Budget()):
     """Return the cell: the best of all starts, brought down."""
     lam, value, origin, number = relative * onset_decay(classes, depth), np.inf, "", 0
     best: list[np.ndarray] = []
@@ -73,7 +86,7 @@ def explore(classes, depth, relative, known, rng, first):
             continue
         number += 1
         long = isinstance(start, Network)
-        found = brought_down(factors, lam, rng, *((3, 6000) if long else (2, 2000)))
+        found = brought_down(factors, lam, rng, *((3, budget.long) if long else (2, budget.short)))
         reached = objective(found, lam)
         if reached < value * (1 - 1e-9):
             value, origin, best = reached, name, found
@@ -83,12 +96,12 @@ def explore(classes, depth, relative, known, rng, first):
     )  # fmt: skip
 
 
-def last_decay(cell, rng):
+def last_decay(cell, rng, evaluations=2000):
     """Return the decay, relative to the onset, up to which the network of a cell, followed, costs less than zero."""
     factors, relative = list(cell.network.factors), cell.relative
     step, onset = 0.01, onset_decay(cell.classes, cell.depth)
     while step > 3e-4:
-        ahead = brought_down(factors, (relative + step) * onset, rng, rounds=1)
+        ahead = brought_down(factors, (relative + step) * onset, rng, 1, evaluations)
         if objective(ahead, (relative + step) * onset) < 0.5 - 1e-9:
             factors, relative = ahead, relative + step
         else:
@@ -103,50 +116,76 @@ def earlier(folders, depth):
         networks = np.load(folder / "networks.npz")
         for row in json.loads((folder / "map.json").read_text())["cells"]:
             if row["layers"] == depth and row["ratio"] < best.get(row["classes"], (np.inf,))[0]:
-                name = f"K{row['classes']}-L{depth}-{row['relative decay']:g}"
+                name = name_of(row["classes"], depth, row["relative decay"])
                 factors = [networks[f"{name}-{i}"] for i in range(depth + 1)]
                 best[row["classes"]] = (row["ratio"], Network(factors[0], tuple(factors[1:])), row["from"])
     return {classes: found[1:] for classes, found in best.items()}
 
 
-def run(out, classes=CLASSES, depths=DEPTHS, seconds=np.inf, begin=()):
-    """Explore all cells, twice over so that neighbours start each other, and save what is found after every depth.
+def run(out, classes=CLASSES, depths=DEPTHS, seconds=np.inf, begin=(), budget=Budget()):
+    """Explore all cells, some times over so that neighbours start each other, and save what is found after every column.
 
-    Maps in the folders `begin` are gone on from, without structured and random starts.
+    A column are the decays of one number of classes at one depth. A folder `out` that has a map already is gone on from: its
+    columns that are done are not done again. Maps in the folders `begin` give starts, and structured and random ones are left
+    out then.
     """
     out, began = Path(out), time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
-    cells, limits = {}, {}
+    cells, limits, done = loaded(out)
     for depth in depths:
         known = earlier(begin, depth)
-        for pass_ in range(2):
+        known |= {k: (c.network, c.origin) for (k, d, _), c in cells.items() if d == depth}
+        for pass_ in range(budget.passes):
             for number in classes:
-                rng = np.random.default_rng([number, depth])
+                if done.get((number, depth), 0) > pass_:
+                    continue
+                if time.perf_counter() - began > seconds:
+                    return cells, limits
+                rng = np.random.default_rng([number, depth, pass_])
                 for relative in DECAYS:
-                    if time.perf_counter() - began > seconds:
-                        return cells, limits
-                    cell = explore(
-                        number, depth, relative, known, rng, pass_ == 0 and relative >= SEARCHED and not begin
-                    )
+                    first = pass_ == 0 and relative >= SEARCHED and not begin
+                    cell = explore(number, depth, relative, known, rng, first, budget)
                     at = (number, depth, relative)
-                    if at not in cells or cell.value < cells[at].value:
-                        starts = cell.starts + (cells[at].starts if at in cells else 0)
-                        cells[at] = cell._replace(starts=starts)
-                    else:
-                        cells[at] = cells[at]._replace(starts=cells[at].starts + cell.starts)
+                    kept = cells.get(at, cell._replace(value=np.inf, starts=0))
+                    cells[at] = (cell if cell.value < kept.value else kept)._replace(starts=kept.starts + cell.starts)
                     known[number] = (cells[at].network, cells[at].origin)
-        for number in classes:
-            limits[number, depth] = last_decay(cells[number, depth, DECAYS[0]], np.random.default_rng(0))
-            found = [cells[number, depth, relative] for relative in DECAYS]
-            shown = ", ".join(f"{cell.value / cell.collapse:.4f}" for cell in found)
-            print(
-                f"L = {depth}, K = {number}: {shown}; {found[1].origin}; zero {limits[number, depth]:.4f}", flush=True
-            )
-        save(out, cells, limits)
+                if pass_ == budget.passes - 1:
+                    strongest = cells[number, depth, DECAYS[0]]
+                    limits[number, depth] = last_decay(strongest, np.random.default_rng(0), budget.short)
+                done[number, depth] = pass_ + 1
+                save(out, cells, limits, done)
+                found = [cells[number, depth, relative] for relative in DECAYS]
+                shown = ", ".join(f"{cell.value / cell.collapse:.4f}" for cell in found)
+                zero = limits.get((number, depth), np.nan)
+                print(f"L = {depth}, K = {number}: {shown}; {found[1].origin}; zero {zero:.4f}", flush=True)
     return cells, limits
 
 
-def save(out, cells, limits):
+def loaded(folder):
+    """Return the cells, evaluated anew, thresholds and finished passes of the map of a folder; none where there is no map."""
+    if not (folder / "map.json").exists():
+        return {}, {}, {}
+    table, networks = json.loads((folder / "map.json").read_text()), np.load(folder / "networks.npz")
+    cells = {}
+    for row in table["cells"]:
+        classes, depth, relative = row["classes"], row["layers"], row["relative decay"]
+        factors = [networks[f"{name_of(classes, depth, relative)}-{i}"] for i in range(depth + 1)]
+        cells[classes, depth, relative] = Cell(
+            classes, depth, row["decay"], relative, objective(factors, row["decay"]), row["neural collapse"], row["from"],
+            row["starts"],
+            Network(factors[0], tuple(factors[1:])),
+        )  # fmt: skip
+    limits = {(row["classes"], row["layers"]): row["zero beyond"] for row in table["thresholds"]}
+    done = {(row["classes"], row["layers"]): row["passes"] for row in table.get("done", [])}
+    return cells, limits, done
+
+
+def name_of(classes, depth, relative):
+    """Return the name of a cell's network."""
+    return f"K{classes}-L{depth}-{relative:g}"
+
+
+def save(out, cells, limits, done):
     """Write the table as JSON and the networks as NPZ, each to a file beside and then in its place."""
     rows = [
         {
@@ -157,16 +196,18 @@ def save(out, cells, limits):
         for c in cells.values()
     ]  # fmt: skip
     thresholds = [{"classes": k, "layers": d, "zero beyond": one} for (k, d), one in limits.items()]
-    text = json.dumps({"cells": rows, "thresholds": thresholds}, indent=1)
-    (out / "map.json.new").write_text(text)
-    (out / "map.json.new").replace(out / "map.json")
+    passes = [{"classes": k, "layers": d, "passes": one} for (k, d), one in done.items()]
     arrays = {
-        f"K{c.classes}-L{c.depth}-{c.relative:g}-{i}": factor.astype(np.float64)
+        f"{name_of(c.classes, c.depth, c.relative)}-{i}": factor.astype(np.float64)
         for c in cells.values()
         for i, factor in enumerate(c.network.factors)
     }
+    # The networks come first: a table never speaks of one that is not there.
     np.savez_compressed(out / "networks.new.npz", **arrays)
     (out / "networks.new.npz").replace(out / "networks.npz")
+    text = json.dumps({"cells": rows, "thresholds": thresholds, "done": passes}, indent=1)
+    (out / "map.json.new").write_text(text)
+    (out / "map.json.new").replace(out / "map.json")
 
 
 def check(folder):
@@ -175,7 +216,7 @@ def check(folder):
     table, networks = json.loads((folder / "map.json").read_text()), np.load(folder / "networks.npz")
     off = 0.0
     for row in table["cells"]:
-        name = f"K{row['classes']}-L{row['layers']}-{row['relative decay']:g}"
+        name = name_of(row["classes"], row["layers"], row["relative decay"])
         factors = [networks[f"{name}-{i}"] for i in range(row["layers"] + 1)]
         off = max(off, abs(objective(factors, row["decay"]) - row["value"]))
     return off
@@ -190,10 +231,18 @@ def main(arguments=None):
     parser.add_argument("--classes", type=int, nargs="+", default=list(CLASSES))
     parser.add_argument("--layers", type=int, nargs="+", default=list(DEPTHS))
     parser.add_argument("--seconds", type=float, default=np.inf, help="stop after so many")
+    for name, told in (("long", "a start from a network"), ("short", "another start"), ("passes", "")):
+        what = f"evaluations of a descent from {told}" if told else "how often all classes are gone through"
+        parser.add_argument(
+            f"--{name}", type=int, default=getattr(Budget(), name), help=f"{what} (default %(default)s)"
+        )
     parser.add_argument("--begin", nargs="+", default=(), help="folders of earlier maps, whose networks are starts")
     parser.add_argument("--picture", help="draw the map to this file")
     options = parser.parse_args(arguments)
-    run(options.out, options.classes, options.layers, options.seconds, options.begin)
+    budget = Budget(options.long, options.short, options.passes)
+    if min(budget) < 1:
+        parser.error(f"--long, --short and --passes: expected whole numbers of at least 1, got {tuple(budget)}")
+    run(options.out, options.classes, options.layers, options.seconds, options.begin, budget)
     if options.picture:
         draw(options.out, options.picture)
     print(f"largest difference of a network evaluated again: {check(options.out):.1e}")

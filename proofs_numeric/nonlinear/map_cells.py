@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 import nctheory as nct
-from proofs_numeric.nonlinear.arcs import arc_network
+from proofs_numeric.nonlinear.arcs import arc_network, head
 from proofs_numeric.nonlinear.low_rank import Network, beside, best_triple, coded, collapsed, forward, triple
 from proofs_numeric.nonlinear.relu_chains import chain
 from proofs_numeric.nonlinear.relu_hexagon import CIRCULANT
@@ -18,7 +18,8 @@ FAMILIES = 9
 
 def width_of(classes):
     """Return the width of every layer: room for the constructions, and for more."""
-    return 4 * classes // 3 + 2
+    told_apart = len(head(classes)[0]) if classes > 3 else 0
+    return max(4 * classes // 3 + 2, told_apart)
 
 
 def value_and_slope(vector, shapes, lam):

@@ -24,7 +24,7 @@ Hypotheses:
     - a start at which each neuron is active on one class, and largest there in V
 Notation:
     Min et al.: starts are small and balanced, $|v_j|=|w_j|$, and the limit of the direction of the parameters is found; that
-    is not checked here.
+    is checked in `min-zhu-vidal-limit`.
 Why:
     The flow is $\dot w_j=\frac1N\sum_{i\in k}\langle v_j,e_k-p_i\rangle x_i$, as the neuron sees its own class alone, and
     $\dot v_j=\frac1N\sum_{i\in k}\langle w_j,x_i\rangle(e_k-p_i)$. Here
@@ -211,8 +211,8 @@ THEOREM = nct.register(
         ),
         sources=(
             MIN_2025.remark(
-                "Theirs is the limit of the direction from small balanced starts. What is checked here are laws at finite "
-                "times, in our own form, for starts that are separated already."
+                "Theirs is the limit of the direction from small balanced starts (see `min-zhu-vidal-limit`). What is checked "
+                "here are laws at finite times, in our own form, for starts that are separated already."
             ),
         ),
         instances=draw_instances,

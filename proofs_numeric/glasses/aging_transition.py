@@ -179,7 +179,7 @@ def predict_with(transition=critical, plateau=1.0, power=0.5, exponent=1.0, edge
 
 
 def accelerated(rows):
-    """Return the limit of rows at ages in a constant ratio by Aitken's formula from the last three, and its change from those before."""
+    """Return the limit of rows at ages in a constant ratio by Aitken's formula, and its change from the rows before."""
     steps = rows[1:] - rows[:-1]
     ratio = steps[1:] / steps[:-1]
     found = rows[2:] + steps[1:] * ratio / (1.0 - ratio)

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 from proofs_numeric.conserved.vector_field import TINY
 from proofs_numeric.statistics.experiments import Experiment
 
-SIZES = (6, 12, 24)
+SIZES = (4, 8, 16)
 """Numbers of weights, of which limits are extrapolated."""
-LARGEST = 2
+LARGEST = 2.5
 """The largest load."""
-COMMITTEES = (1, 2, 6)
+COMMITTEES = (1, 2, 4)
 """Numbers of students who vote."""
 FLIGHT = 0.4 * math.pi
 """The time of a flight (measured: at a quarter of a turn and more the next student is on the other side of the version space,
@@ -97,13 +97,13 @@ class VersionSpaces(Experiment):
 
     def counted(self, weights):
         """Return ones for the examples that count, of as many as the largest load has."""
-        return (jnp.arange(LARGEST * weights) < jnp.round(self.load * weights)).astype(jnp.float64)
+        return (jnp.arange(int(LARGEST * weights)) < jnp.round(self.load * weights)).astype(jnp.float64)
 
     def hebb(self, key, weights):
         """Return the mean error of the sum of all labelled examples over some data sets."""
 
         def one(key):
-            teacher, signed = labelled(key, weights, self.counted(weights), LARGEST * weights)
+            teacher, signed = labelled(key, weights, self.counted(weights), int(LARGEST * weights))
             return angle(teacher, jnp.sum(signed, axis=1))
 
         return jnp.mean(jax.vmap(one)(jax.random.split(key, DATA_SETS)))
@@ -111,7 +111,7 @@ class VersionSpaces(Experiment):
     def students(self, key, weights):
         """Return the teacher with all ends of flights from it."""
         begun, flown = jax.random.split(key)
-        teacher, signed = labelled(begun, weights, self.counted(weights), LARGEST * weights)
+        teacher, signed = labelled(begun, weights, self.counted(weights), int(LARGEST * weights))
         ends = fly(flown, teacher, signed, self.flights * COMMITTEES[-1])
         return jnp.concatenate([teacher[None], ends])
 

@@ -18,12 +18,12 @@ SIZES = (4, 8, 16)
 """Numbers of weights, of which limits are extrapolated."""
 LARGEST = 2.5
 """The largest load."""
-COMMITTEES = (1, 2, 4)
+COMMITTEES = (1, 2, 3)
 """Numbers of students who vote."""
 FLIGHT = 0.4 * math.pi
 """The time of a flight (measured: at a quarter of a turn and more the next student is on the other side of the version space,
 at 0.3 pi it remembers the last one; here each flight leaves half or less of that)."""
-FLIGHTS = 3
+FLIGHTS = 4
 """Flights between two students (measured: see the theorem's terms, which hold what is left of the teacher)."""
 MOST_BOUNCES = 10_000
 """A chain with more bounces is lost, and its record not a number (measured: up to 90 a flight on 48 examples)."""

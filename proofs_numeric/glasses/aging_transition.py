@@ -212,10 +212,14 @@ def settled(problem, params):
 
 
 def settled_terms(problem, params):
-    """Return what is left of the start: the change of C since half the age; and the rounding of a diagonalisation."""
+    """Return what is left of the start, the change of C since half the age, and the rounding of the leading eigenvector.
+
+    An eigenvector of a matrix A is known to the rounding of |A| over the distance of its eigenvalue from the next.
+    """
     system, age = modes(problem.values, problem.weights, problem.hot), 0.5 * AGES[-1] / problem.strength
     earlier = jax.vmap(lambda lag: correlation(system, age + lag, age))(jnp.asarray(LAGS) / problem.strength)
-    return jnp.linalg.norm(earlier - settled(problem, params)) / rounding_unit(params) + 1.0 * NODES
+    rounded = NODES * system.growth[-1] / (system.growth[-1] - system.growth[-2])
+    return jnp.linalg.norm(earlier - settled(problem, params)) / rounding_unit(params) + rounded
 
 
 def finite_size(noise=1.0):

@@ -14,7 +14,7 @@ import nctheory as nct
 from proofs_numeric.deep import heights
 from proofs_numeric.dynamics import kernel_collapse
 from proofs_numeric.errata import complexity
-from proofs_numeric.glasses import aging_transition, thermal_sphere
+from proofs_numeric.glasses import coupled_spins, thermal_sphere
 from proofs_numeric.statistics import perceptron_curves, version_space
 
 
@@ -169,7 +169,7 @@ def volterra(temperature, times, size):
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
 def test_correlations_at_infinite_size_solve_the_integral_equation(temperature):
-    problem = aging_transition.problem_of(0.5, 0.5, 1.0, 0.5, 2.0)
+    problem = coupled_spins.problem_of(0.5, 0.5, 1.0, 0.5, 2.0)
     system = thermal_sphere.modes(problem.values, problem.weights, temperature)
     found = []
     for size in (800, 1600):
@@ -184,10 +184,10 @@ def test_correlations_at_infinite_size_solve_the_integral_equation(temperature):
 
 
 def test_twice_the_nodes_change_nothing_at_the_latest_times(monkeypatch):
-    coarse = aging_transition.problem_of(0.4, 0.6, 1.0, 0.5, 2.0)
-    monkeypatch.setattr(aging_transition, "NODES", 2 * aging_transition.NODES - 1)
-    fine = aging_transition.problem_of(0.4, 0.6, 1.0, 0.5, 2.0)
-    latest = aging_transition.AGES[-1]
+    coarse = coupled_spins.problem_of(0.4, 0.6, 1.0, 0.5, 2.0)
+    monkeypatch.setattr(coupled_spins, "NODES", 2 * coupled_spins.NODES - 1)
+    fine = coupled_spins.problem_of(0.4, 0.6, 1.0, 0.5, 2.0)
+    latest = coupled_spins.AGES[-1]
     for temperature in (coarse.cold, coarse.hot):
         told = [
             float(

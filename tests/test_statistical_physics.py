@@ -95,7 +95,7 @@ def test_the_complexity_is_continuous_as_corrected_and_its_rate_an_integral():
     for u in (-end - 1e-4, -1.7, -2.5):
         told = 2 / end**2 * quad(lambda z: np.sqrt(z**2 - end**2), -u, end, epsabs=1e-13)[0]
         assert complexity.decay_rate(u, 3) == pytest.approx(-told, rel=1e-6)
-    assert complexity.complexity(-end, 5, 2) == pytest.approx(complexity.corrected(5), abs=1e-12)
+    assert complexity.complexity(-complexity.energy_scale(5), 5, 2) == pytest.approx(complexity.corrected(5), abs=1e-12)
     assert complexity.printed(5) - complexity.corrected(5) > 0.3
 
 
@@ -195,7 +195,7 @@ def test_twice_the_nodes_change_nothing_at_the_latest_times(monkeypatch):
             )
             for p in (coarse, fine)
         ]
-        assert told[0] == pytest.approx(told[1], rel=1e-9, abs=1e-12)
+        assert told[0] == pytest.approx(told[1], rel=1e-8, abs=1e-12)
 
 
 def test_a_sphere_of_many_spins_follows_the_moments(rng):

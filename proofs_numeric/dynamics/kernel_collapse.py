@@ -214,7 +214,9 @@ def predict_with(fewer=0, of_all=True, exchanged=False, collapse=0, fast=1.0):
         many = jnp.asarray([k - 1.0, samples - k, 1.0] if exchanged else [samples - k, k - 1.0, 1.0])
         begun = within(problem, start, start)
         return Curves(
-            jnp.einsum("tj,jki->tki", left, parts), left[:, collapse, None] ** 2 * begun, (left @ many)[:, None]
+            jnp.einsum("tj,jki->tki", left, parts),
+            left[:, collapse, None] ** 2 * begun[None, :],
+            (left @ many)[:, None],
         )
 
     return predict

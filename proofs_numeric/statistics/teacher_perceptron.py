@@ -158,7 +158,7 @@ def limit_of(columns):
 
 def asymptotes(problem):
     """Return alpha times the errors of Gibbs and Bayes at far loads, extrapolated in 1/alpha, and before the last step."""
-    loads = FAR * problem.load * 2.0 ** jnp.arange(DOUBLINGS)
+    loads = FAR * problem.load * jnp.asarray([2.0**k for k in range(DOUBLINGS)])
     overlaps = jax.vmap(gibbs_overlap)(loads)
     # arccos of an overlap near 1 by its sine, which keeps its digits.
     rows = jnp.stack([overlaps, jnp.sqrt(overlaps)], axis=1)

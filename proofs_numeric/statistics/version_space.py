@@ -97,7 +97,9 @@ class VersionSpaces(Experiment):
 
     def counted(self, weights):
         """Return ones for the examples that count, of as many as the largest load has."""
-        return (jnp.arange(int(LARGEST * weights)) < jnp.round(self.load * weights)).astype(jnp.float64)
+        return (jnp.arange(int(LARGEST * weights), dtype=jnp.float64) < jnp.round(self.load * weights)).astype(
+            jnp.float64
+        )
 
     def hebb(self, key, weights):
         """Return the mean error of the sum of all labelled examples over some data sets."""

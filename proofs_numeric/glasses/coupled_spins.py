@@ -10,7 +10,7 @@ import nctheory as nct
 from proofs_numeric.glasses.thermal_sphere import crossing
 
 NODES = 149
-"""Nodes of the rule for a law (measured: twice as many change no correlation by more than 1e-8, relatively, up to the last age)."""
+"""Nodes of the rule for a law (measured: twice as many change no correlation by a relative 1e-8 up to the last age)."""
 ENDS = (-32.0, 27.0)
 """Ends of its variable: beyond them is less than 1e-11 of a law, and at the edge what an age of 1e9 would see (derived)."""
 SPINS = 10

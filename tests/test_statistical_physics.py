@@ -29,6 +29,7 @@ def test_the_residual_is_a_matrix_exponential(rng):
         assert float(told.trace[k, 0]) == pytest.approx(np.trace(flow), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_the_tangent_kernel_at_collapse_has_three_values():
     """Free features and squared error without a bias: the logits' kernel is the same for all outputs, and of that form."""
     classes, each, dim = 3, 2, 4

@@ -36,7 +36,7 @@ Checked:
 Refuted by:
     A certified minimiser of another height, or a threshold outside its bracket. The same check must refute the orders
     exchanged, a threshold of two layers at every depth, the end of metastability for the threshold, decays without their
-    mean, and a curvature at zero of two layers at every depth.
+    mean, and the Hessian at zero of two layers at every depth.
 Example:
     The thresholds of one, two and three hidden layers at a = 1.3 and gamma = 0.4, and the heights of the jumps.
 

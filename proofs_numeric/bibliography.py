@@ -136,6 +136,18 @@ ZIYIN_2022 = nct.Source(
 }""",
 )
 
+ERSOY_2025 = nct.Source(
+    citation="Ersoy, Wiesner: Geometry of Learning - L2 Phase Transitions in Deep and Shallow Neural Networks, "
+    "arXiv:2505.06597v1 (2025).",
+    number="abstract",
+    bibtex="""@article{ersoy2025geometry,
+  title={Geometry of Learning -- {L2} Phase Transitions in Deep and Shallow Neural Networks},
+  author={Ersoy, Ibrahim Talha and Wiesner, Karoline},
+  journal={arXiv preprint arXiv:2505.06597},
+  year={2025}
+}""",
+)
+
 HONG_2024 = nct.Source(
     citation="Hong, Ling: Neural Collapse for Unconstrained Feature Model under Cross-entropy Loss with Imbalanced Data, "
     "JMLR 2024.",

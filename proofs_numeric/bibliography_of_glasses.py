@@ -35,3 +35,14 @@ CUGLIANDOLO_1995 = nct.Source(
   year={1995}
 }""",
 )
+
+CHOROMANSKA_2015 = nct.Source(
+    citation="Choromanska, Henaff, Mathieu, Ben Arous, LeCun: The Loss Surfaces of Multilayer Networks, AISTATS 2015.",
+    number="Theorems 4.1 and 11.1",
+    bibtex="""@inproceedings{choromanska2015loss,
+  title={The Loss Surfaces of Multilayer Networks},
+  author={Choromanska, Anna and Henaff, Mikael and Mathieu, Micha{\\"e}l and Ben Arous, G{\\'e}rard and LeCun, Yann},
+  booktitle={International Conference on Artificial Intelligence and Statistics},
+  year={2015}
+}""",
+)

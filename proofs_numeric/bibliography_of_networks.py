@@ -225,3 +225,14 @@ ZHAO_2026 = nct.Source(
   year={2026}
 }""",
 )
+
+SELEZNOVA_2023 = nct.Source(
+    citation="Seleznova, Weitzner, Giryes, Kutyniok, Chou: Neural (Tangent Kernel) Collapse, NeurIPS 2023, arXiv:2305.16427.",
+    number="number unchecked",
+    bibtex="""@inproceedings{seleznova2023neural,
+  title={Neural (Tangent Kernel) Collapse},
+  author={Seleznova, Mariia and Weitzner, Dana and Giryes, Raja and Kutyniok, Gitta and Chou, Hung-Hsu},
+  booktitle={Advances in Neural Information Processing Systems},
+  year={2023}
+}""",
+)

@@ -93,3 +93,52 @@ HAYOU_2019 = nct.Source(
   year={2019}
 }""",
 )
+
+VALLET_1989 = nct.Source(
+    citation="Vallet: The Hebb Rule for Learning Linearly Separable Boolean Functions: Learning and Generalization, "
+    "Europhysics Letters 1989.",
+    number="number unchecked",
+    bibtex="""@article{vallet1989hebb,
+  title={The {Hebb} Rule for Learning Linearly Separable {Boolean} Functions: Learning and Generalization},
+  author={Vallet, Fran{\\c{c}}oise},
+  journal={Europhysics Letters},
+  year={1989}
+}""",
+)
+
+GYORGYI_1990 = nct.Source(
+    citation="Györgyi, Tishby: Statistical Theory of Learning a Rule, in: Neural Networks and Spin Glasses, World Scientific "
+    "1990.",
+    number="number unchecked",
+    bibtex="""@incollection{gyorgyi1990statistical,
+  title={Statistical Theory of Learning a Rule},
+  author={Gy{\\"o}rgyi, G{\\'e}za and Tishby, Naftali},
+  booktitle={Neural Networks and Spin Glasses},
+  publisher={World Scientific},
+  year={1990}
+}""",
+)
+
+OPPER_1991 = nct.Source(
+    citation="Opper, Haussler: Generalization Performance of Bayes Optimal Classification Algorithm for Learning a "
+    "Perceptron, Physical Review Letters 1991.",
+    number="number unchecked",
+    bibtex="""@article{opper1991generalization,
+  title={Generalization Performance of {Bayes} Optimal Classification Algorithm for Learning a Perceptron},
+  author={Opper, Manfred and Haussler, David},
+  journal={Physical Review Letters},
+  year={1991}
+}""",
+)
+
+PAKMAN_2014 = nct.Source(
+    citation="Pakman, Paninski: Exact Hamiltonian Monte Carlo for Truncated Multivariate Gaussians, Journal of Computational "
+    "and Graphical Statistics 2014.",
+    number="number unchecked",
+    bibtex="""@article{pakman2014exact,
+  title={Exact {Hamiltonian} {Monte} {Carlo} for Truncated Multivariate {Gaussians}},
+  author={Pakman, Ari and Paninski, Liam},
+  journal={Journal of Computational and Graphical Statistics},
+  year={2014}
+}""",
+)

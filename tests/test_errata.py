@@ -12,8 +12,8 @@ from nctheory.theorems import find_erratum
 from proofs_numeric.errata import landscapes
 
 KNOWN = (
-    *("N1", "N2", "N3", "N6", "N7", "N8", "N10", "N11", "N12", "N13", "N14", "N15", "N16", "N17", "N19", "N20", "N21"),
-    *("N22", "N24", "N26", "N27", "N28", "N32", "N33", "N34", "N35", "N36", "N37"),
+    *("N1", "N2", "N3", "N5", "N6", "N7", "N8", "N9", "N10", "N11", "N12", "N13", "N14", "N15", "N16", "N17", "N19"),
+    *("N20", "N21", "N22", "N24", "N26", "N27", "N28", "N32", "N33", "N34", "N35", "N36", "N37"),
 )
 
 

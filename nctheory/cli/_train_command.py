@@ -32,7 +32,7 @@ def train_command(args: argparse.Namespace) -> int:
     configure()
     with wrong_arguments(), installed("train"):
         data = read_data(args)
-        data, network = _network(args, data)
+        data, network = network_of(args, data, args.hidden or WIDTHS[args.model])
         print(f"{args.seeds} networks {network.described} on {len(data.labels)} samples of {data.name}", flush=True)
         trained = train(
             network, args.seeds, args.key, steps=args.steps, batch=args.batch, optimiser=args.optimiser, rate=args.rate,
@@ -65,21 +65,20 @@ def train_command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _network(args: argparse.Namespace, data: "Data") -> "tuple[Data, Network]":
+def network_of(args: argparse.Namespace, data: "Data", widths: tuple[int, ...]) -> "tuple[Data, Network]":
     """The network that was asked for, and the data in the shape that it reads."""
     from nctheory.networks import model_for, module_on, network_on
 
-    widths = args.hidden or WIDTHS[args.model]
     if args.model == "mlp":
         return data, network_on(
             data, widths, loss=args.loss, weight_decay=args.decay, activation=args.activation, linear=args.linear,
             bias=args.bias,
         )  # fmt: skip
-    if args.activation != "relu":
+    if args.activation != "relu" and args.model == "transformer":
         raise Misuse(f"--activation: expected the default with --model {args.model}, got {args.activation}")
     if args.linear > 1 and args.model != "convolutions":
         raise Misuse(f"--linear: expected 1 with --model {args.model}, got {args.linear}")
-    shaped, make = model_for(args.model, data, widths, args.linear)
+    shaped, make = model_for(args.model, data, widths, args.linear, args.activation)
     return shaped, module_on(shaped, make, loss=args.loss, weight_decay=args.decay)
 
 

@@ -178,6 +178,7 @@ def _add_networks(commands: _Commands) -> None:
         help="course of the rate (default cooled: falling to zero over the last fifth)",
     )  # fmt: skip
     learn.add_argument("--decoupled", action="store_true", help="decay beside the gradient, not in it")
+    learn.add_argument("--scheduler", metavar="ADDRESS", help="train on the workers of a Dask scheduler")
     learn.add_argument(
         "--polish", type=_whole(1), metavar="N", help="then lower the gradient by N evaluations of L-BFGS a seed"
     )

@@ -26,7 +26,7 @@ def train_command(args: argparse.Namespace) -> int:
 
     from nctheory.engine import write_atomically
     from nctheory.networks import error_on, layer_metrics, polish, train
-    from nctheory.report import layers_figure, metrics_json, trained_table, training_line
+    from nctheory.report import TrainingProgress, layers_figure, metrics_json, trained_table
 
     folder = None if args.out is None else output_folder(args.out)
     configure()
@@ -34,11 +34,12 @@ def train_command(args: argparse.Namespace) -> int:
         data = read_data(args)
         data, network = network_of(args, data, args.hidden or WIDTHS[args.model])
         print(f"{args.seeds} networks {network.described} on {len(data.labels)} samples of {data.name}", flush=True)
-        trained = train(
-            network, args.seeds, args.key, steps=args.steps, batch=args.batch, optimiser=args.optimiser, rate=args.rate,
-            schedule=args.schedule, decoupled=args.decoupled, folder=None if folder is None else folder / "states",
-            progress=lambda now: print(training_line(now), flush=True),
-        )  # fmt: skip
+        with TrainingProgress() as progress:
+            trained = train(
+                network, args.seeds, args.key, steps=args.steps, batch=args.batch, optimiser=args.optimiser, rate=args.rate,
+                schedule=args.schedule, decoupled=args.decoupled, folder=None if folder is None else folder / "states",
+                client=args.scheduler, progress=progress,
+            )  # fmt: skip
         if args.polish is not None and trained.finite.any():
             trained = polish(trained, evaluations=args.polish)
     if not trained.finite.any():

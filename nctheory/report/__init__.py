@@ -20,7 +20,7 @@ from nctheory.report._metrics import metrics_json, metrics_table
 from nctheory.report._observed import observed_figure, observed_json, observed_lines, observed_summary, observed_table
 from nctheory.report._page import html_page, write_report
 from nctheory.report._phase import phase_data, phase_figure, phase_json, phase_lines, phase_table
-from nctheory.report._progress import SeedProgress, TileProgress
+from nctheory.report._progress import SeedProgress, TileProgress, TrainingProgress
 from nctheory.report._protocols import (
     protocol_map_figure,
     protocol_map_table,
@@ -40,6 +40,7 @@ __all__ = [
     "Results",
     "SeedProgress",
     "TileProgress",
+    "TrainingProgress",
     "animate_codes",
     "animate_features",
     "bibliography",

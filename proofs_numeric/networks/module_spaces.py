@@ -142,7 +142,7 @@ def reach(problem, params):
 
     Without norms that is the network of the absolute values of all its numbers: $|\sigma(x)|\le|x|$ and no term cancels. A
     norm is replaced by a positive linear map that bounds it and its derivative,
-    $\gamma_i(\delta_{ij}+1/d+|\hat x_i\hat x_j|/d)/s$ with $|\hat x_i\hat x_j|\le d$ and s the standard deviation as it is.
+    $\gamma_i(\delta_{ij}+1/d+|\hat x_i\hat x_j|/d)/s$ with the centred features and their deviation s as they are.
     """
     positive = jax.tree.map(jnp.abs, params)
     form, inputs = problem.make, jnp.abs(jnp.asarray(problem.inputs))
@@ -160,7 +160,9 @@ def reach(problem, params):
     for i, h in enumerate(entering):
         block = positive["blocks"][i]
         deviation = jnp.sqrt(jnp.var(h, axis=1, keepdims=True) + 1e-6)
-        seen = (reached + 2.0 * jnp.sum(reached, axis=1, keepdims=True)) / deviation
+        centred = jnp.abs(h - jnp.mean(h, axis=1, keepdims=True)) / deviation
+        along = centred * jnp.mean(centred * reached, axis=1, keepdims=True)
+        seen = (reached + jnp.mean(reached, axis=1, keepdims=True) + along) / deviation
         seen = seen * block["norm"]["scale"][None, :] + block["norm"]["bias"][None, :]
         reached = reached + through(block["down"], through(block["up"], seen))
     return through(positive["head"], reached).T

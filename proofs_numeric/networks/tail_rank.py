@@ -118,11 +118,11 @@ def bound(name, statement, parts):
 
     def off(problem, params):
         found = [relative(left - right, norm_of(right), error, params) for left, right, error in parts(problem, params)]
-        return jnp.concatenate([jnp.ravel(one) for one in found])
+        return jnp.concatenate([jnp.zeros(0), *(jnp.ravel(one) for one in found)])
 
     def rounded(problem, params):
         found = [relative(error, norm_of(right), error, params) for _, right, error in parts(problem, params)]
-        return jnp.linalg.norm(jnp.stack(found))
+        return jnp.linalg.norm(jnp.stack([jnp.zeros(()), *found]))
 
     return nct.UpperBound(name, statement, off, zero, scope="any point", terms=rounded, size=one)
 

@@ -147,6 +147,7 @@ def test_arranged_tails_are_critical_but_for_what_was_added():
         assert all(np.abs(np.asarray(c)).max() < 1e-13 for c in slope.biases or ())
 
 
+@pytest.mark.slow
 def test_a_polished_network_has_a_tail_of_the_rank_of_the_theorem():
     """By training alone: K - 1 directions with cross-entropy, K with squared error, and equal spectra for equal decays."""
     data = networks.gaussian_mixture(counts=(5, 5, 5), dim=4, spread=0.4, key=1)

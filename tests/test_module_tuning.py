@@ -61,6 +61,7 @@ def as_feed_forward(trained):
     return trained._replace(network=form, params=networks.NetworkParams(weights, tuple(one["bias"] for one in layers)))
 
 
+@pytest.mark.slow
 def test_layers_are_found_in_the_programs_of_modules():
     """Each array belongs to the first output that changes with it, which small changes of every array confirm."""
     images = networks.gaussian_mixture(counts=(2, 2), dim=16, spread=0.2, test=1)

@@ -51,7 +51,8 @@ class Piece(NamedTuple):
 def train_piece(piece: Piece, network: Network, names: PlanNames) -> dict[str, Any]:
     """The state of some seeds after some steps, and what they are then."""
     placed = jax.tree.map(jnp.asarray, network)
-    state = advance(placed, names.plan(), piece.state, piece.seeds, piece.upto, 1)
+    rows = None if names.batch is None else placed.by_rows()
+    state = advance(placed, names.plan(), piece.state, piece.seeds, piece.upto, 1, rows)
     return {"state": jax.tree.map(np.asarray, state), "seen": jax.tree.map(np.asarray, seen_at(placed, state.point))}
 
 
@@ -66,10 +67,11 @@ class Here(NamedTuple):
     network: Network
     plan: Plan
     workers: int | None
+    rows: Any
 
     def advance(self, state: State, seeds: np.ndarray, upto: int) -> State:
         """The state of all seeds after `upto` steps."""
-        return advance(self.network, self.plan, state, seeds, upto, self.workers)
+        return advance(self.network, self.plan, state, seeds, upto, self.workers, self.rows)
 
     def look(self, state: State) -> Seen:
         """What all seeds are."""
@@ -116,7 +118,7 @@ def place_of(
 ) -> Iterator[Here | There]:
     """The place at which seeds are trained; a cluster is left when they are."""
     if client is None or names is None:
-        yield Here(network, plan, workers)
+        yield Here(network, plan, workers, None if plan.batch is None else network.by_rows())
         return
     with workers_of(client) as cluster:
         yield There(cluster, network, names)

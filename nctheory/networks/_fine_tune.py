@@ -206,7 +206,8 @@ def _record(
         "fit": ends.fit[0], "fit_error": ends.error[0] if ends.finite[0] else np.nan, "grad_norm": ends.grad_norm[0],
     }  # fmt: skip
     whole = jax.tree.map(np.asarray, problem.whole(point))
-    return one, whole, problem.skip_weights(point)
+    across = problem.skip_weights(point)
+    return one, whole, None if across is None else np.asarray(across)
 
 
 def _gathered(

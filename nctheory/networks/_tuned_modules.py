@@ -93,7 +93,7 @@ class TunedModule(ModuleNetwork):
         logits = params.kernel.T @ found[-2]
         if params.bias is not None:
             logits = logits + params.bias[:, None]
-        if self.skip is not None:
+        if self.skip is not None and params.skip is not None:
             logits = logits + params.skip @ found[self.skip]
         return [*found[:-1], logits]
 
@@ -116,11 +116,11 @@ class TunedModule(ModuleNetwork):
 @functools.lru_cache(maxsize=32)
 def _layer_arrays(make: Make, head: str | None, sample: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     """`layer_arrays` of a module by what makes it."""
-    network = ModuleNetwork.outputs
+    outputs: Any = ModuleNetwork.outputs  # it reads of a network what makes it, and nothing else
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, jnp.float64), nnx_shapes(make))
     few = jax.ShapeDtypeStruct((2, *sample), jnp.float64)
     form = _Form(make)
-    program = jax.make_jaxpr(lambda held, x: network(form, held, x))(shapes, few).jaxpr
+    program = jax.make_jaxpr(lambda held, x: outputs(form, held, x))(shapes, few).jaxpr
     number = len(jax.tree.leaves(shapes))
     known: dict[Any, frozenset[int]] = {var: frozenset({i}) for i, var in enumerate(program.invars[:number])}
 

@@ -1,5 +1,7 @@
 """Small convolutional and residual networks in flax, as the instances of laws about them."""
 
+from typing import Any
+
 import numpy as np
 
 import nctheory as nct
@@ -34,7 +36,8 @@ def blocks(rng, decay, normalised=False, number=2, width=3, activation="relu", b
 def draw_instances(key):
     """Draw convolutions and blocks of all kinds, with decays of all arrays or of matrices alone, and without."""
     rng = nct.theorems.numpy_rng(key)
-    some, level = {"matrices_only": True}, (10.0 ** rng.uniform(-2, -1, size=10)).tolist()
+    some: dict[str, Any] = {"matrices_only": True}
+    level = (10.0 ** rng.uniform(-2, -1, size=10)).tolist()
     return [
         convolutions(rng, level[0], bias=False),
         convolutions(rng, level[1]),

@@ -43,6 +43,8 @@ Example:
     (4, 4)
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -70,9 +72,10 @@ class Batched(nct.networks.ModuleNetwork):
 def draw_batched(key):
     """Draw networks of both kinds, with decays of all arrays or of matrices alone and without."""
     rng = nct.theorems.numpy_rng(key)
-    level, some = (10.0 ** rng.uniform(-2, -1, size=9)).tolist(), {"matrices_only": True}
-    entropy = {"loss": "cross_entropy"}
-    wide = {"channels": (2, 6, 6), "linear": 1}
+    level = (10.0 ** rng.uniform(-2, -1, size=9)).tolist()
+    some: dict[str, Any] = {"matrices_only": True}
+    entropy: dict[str, Any] = {"loss": "cross_entropy"}
+    wide: dict[str, Any] = {"channels": (2, 6, 6), "linear": 1}
     drawn = (
         (convolutions(rng, level[0], **wide), ONE),
         (convolutions(rng, level[1], **wide, **entropy), ONE),

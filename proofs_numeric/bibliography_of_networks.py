@@ -236,3 +236,15 @@ SELEZNOVA_2023 = nct.Source(
   year={2023}
 }""",
 )
+
+MARCOTTE_2025 = nct.Source(
+    citation="Marcotte, Gribonval, Peyré: Transformative or Conservative? Conservation Laws for ResNets and Transformers, "
+    "ICML 2025.",
+    number="number unchecked",
+    bibtex="""@inproceedings{marcotte2025transformative,
+  title={Transformative or Conservative? {Conservation} Laws for {ResNets} and {Transformers}},
+  author={Marcotte, Sibylle and Gribonval, R{\\'e}mi and Peyr{\\'e}, Gabriel},
+  booktitle={International Conference on Machine Learning},
+  year={2025}
+}""",
+)

@@ -12,6 +12,7 @@ import pytest
 import nctheory as nct
 from nctheory import networks
 from nctheory.cli import main
+from nctheory.report import TrainingProgress
 from tests.helpers import unchecked_types
 
 MIXTURE = networks.gaussian_mixture(counts=(6, 6, 6), dim=4, spread=0.2, test=5, key=2)
@@ -88,6 +89,14 @@ def test_what_diverged_tells_nothing():
     assert not lost.finite.any()
     with pytest.raises(ValueError, match="trained: expected a seed whose training stayed finite"):
         networks.layer_metrics(lost)
+
+
+def test_minibatches_gathered_by_rows_are_those_of_columns():
+    network = small()
+    which = network.drawn(jax.random.key(3), 5)
+    one, other = network.of_rows(network.by_rows(), which), network.minibatch(jax.random.key(3), 5)
+    for name in ("inputs", "targets"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
 @pytest.mark.parametrize(
@@ -207,4 +216,17 @@ def test_the_command_trains_every_model_and_goes_on_where_it_was(model, widths, 
     assert main([*asked, "--rate", "0.5"]) == 2
     assert "holds another training: its rate is 0.02, not 0.5" in capsys.readouterr().err
     assert main([*asked, "--activation", "tanh"]) == 2
-    assert "--activation: expected the default" in capsys.readouterr().err
+    told = "--activation: expected the default" if model == "transformer" else "another training: its network"
+    assert told in capsys.readouterr().err
+
+
+def test_a_bar_on_a_terminal_shows_loss_accuracy_and_nc1(capsys, monkeypatch):
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", "160")):
+        monkeypatch.setenv(name, value)
+    half, lost = np.array([0.5, 0.25, np.nan]), np.array([0.5, 0.25, np.nan])
+    with TrainingProgress() as bar:
+        bar(networks.Progress(30, 40, networks.Seen(half, half, half, lost, half)))
+    captured = capsys.readouterr()
+    assert "loss 0.375, accuracy 62.5 %, nc1 0.375" in captured.err
+    assert "30/40" in captured.err
+    assert captured.out == ""

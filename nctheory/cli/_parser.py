@@ -170,12 +170,7 @@ def _classes(text: str) -> tuple[int, ...]:
 def _add_networks(commands: _Commands) -> None:
     """Add `train` and `transfer`."""
     learn = commands.add_parser("train", help="networks from many seeds, and the collapse of their layers")
-    learn.add_argument(
-        "--model", choices=("mlp", "convolutions", "residual", "transformer"), default="mlp",
-        help="default mlp, without biases unless --bias; the others have biases and norms",
-    )  # fmt: skip
-    _add_pretraining(learn, (64,) * 5, "five times; channels 16,32,32; as many blocks of one width", 8)
-    learn.set_defaults(hidden=None)  # the default is the model's
+    _add_pretraining(learn, "five times; channels 16,32,32; as many blocks of one width", 8)
     learn.add_argument("--steps", type=_whole(1), default=2000, metavar="N", help="steps (default 2000)")
     learn.add_argument("--batch", type=_whole(1), metavar="N", help="samples a step, drawn at random (default: all)")
     learn.add_argument(
@@ -183,6 +178,7 @@ def _add_networks(commands: _Commands) -> None:
         help="course of the rate (default cooled: falling to zero over the last fifth)",
     )  # fmt: skip
     learn.add_argument("--decoupled", action="store_true", help="decay beside the gradient, not in it")
+    learn.add_argument("--scheduler", metavar="ADDRESS", help="train on the workers of a Dask scheduler")
     learn.add_argument(
         "--polish", type=_whole(1), metavar="N", help="then lower the gradient by N evaluations of L-BFGS a seed"
     )
@@ -198,7 +194,7 @@ def _add_networks(commands: _Commands) -> None:
         "--shots", type=_whole_numbers, default=(5,), metavar="N[,N...]", help="samples of a target class (default 5)"
     )
     moved.add_argument("--episodes", type=_whole(1), default=10, metavar="N", help="draws of the shots (default 10)")
-    _add_pretraining(moved, (64,) * 4, "four times", 4)
+    _add_pretraining(moved, "four times; channels 16,32,32; as many blocks of one width", 4)
     moved.add_argument(
         "--pretrain-steps", type=_whole(1), default=2000, metavar="N", help="full-batch steps (default 2000)"
     )
@@ -207,8 +203,12 @@ def _add_networks(commands: _Commands) -> None:
     moved.add_argument("--out", metavar="DIR", help="write transfer.json and a picture into a folder")
 
 
-def _add_pretraining(learn: argparse.ArgumentParser, hidden: tuple[int, ...], times: str, seeds: int) -> None:
-    """Add data, form and training of networks."""
+def _add_pretraining(learn: argparse.ArgumentParser, times: str, seeds: int) -> None:
+    """Add data, form and training of networks; the default widths are the model's."""
+    learn.add_argument(
+        "--model", choices=("mlp", "convolutions", "residual", "transformer"), default="mlp",
+        help="default mlp, without biases unless --bias; the others have biases and norms",
+    )  # fmt: skip
     learn.add_argument(
         "--data", default="digits", metavar="DATA", help="digits, a folder of IDX files (MNIST), FILE.npz or FILE.csv"
     )
@@ -218,7 +218,6 @@ def _add_pretraining(learn: argparse.ArgumentParser, hidden: tuple[int, ...], ti
     learn.add_argument(
         "--hidden",
         type=_whole_numbers,
-        default=hidden,
         metavar="W,W,...",
         help=f"hidden widths (default 64, {times})",
     )

@@ -26,19 +26,20 @@ def train_command(args: argparse.Namespace) -> int:
 
     from nctheory.engine import write_atomically
     from nctheory.networks import error_on, layer_metrics, polish, train
-    from nctheory.report import layers_figure, metrics_json, trained_table, training_line
+    from nctheory.report import TrainingProgress, layers_figure, metrics_json, trained_table
 
     folder = None if args.out is None else output_folder(args.out)
     configure()
     with wrong_arguments(), installed("train"):
         data = read_data(args)
-        data, network = _network(args, data)
+        data, network = network_of(args, data, args.hidden or WIDTHS[args.model])
         print(f"{args.seeds} networks {network.described} on {len(data.labels)} samples of {data.name}", flush=True)
-        trained = train(
-            network, args.seeds, args.key, steps=args.steps, batch=args.batch, optimiser=args.optimiser, rate=args.rate,
-            schedule=args.schedule, decoupled=args.decoupled, folder=None if folder is None else folder / "states",
-            progress=lambda now: print(training_line(now), flush=True),
-        )  # fmt: skip
+        with TrainingProgress() as progress:
+            trained = train(
+                network, args.seeds, args.key, steps=args.steps, batch=args.batch, optimiser=args.optimiser, rate=args.rate,
+                schedule=args.schedule, decoupled=args.decoupled, folder=None if folder is None else folder / "states",
+                client=args.scheduler, progress=progress,
+            )  # fmt: skip
         if args.polish is not None and trained.finite.any():
             trained = polish(trained, evaluations=args.polish)
     if not trained.finite.any():
@@ -65,21 +66,20 @@ def train_command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _network(args: argparse.Namespace, data: "Data") -> "tuple[Data, Network]":
+def network_of(args: argparse.Namespace, data: "Data", widths: tuple[int, ...]) -> "tuple[Data, Network]":
     """The network that was asked for, and the data in the shape that it reads."""
     from nctheory.networks import model_for, module_on, network_on
 
-    widths = args.hidden or WIDTHS[args.model]
     if args.model == "mlp":
         return data, network_on(
             data, widths, loss=args.loss, weight_decay=args.decay, activation=args.activation, linear=args.linear,
             bias=args.bias,
         )  # fmt: skip
-    if args.activation != "relu":
+    if args.activation != "relu" and args.model == "transformer":
         raise Misuse(f"--activation: expected the default with --model {args.model}, got {args.activation}")
     if args.linear > 1 and args.model != "convolutions":
         raise Misuse(f"--linear: expected 1 with --model {args.model}, got {args.linear}")
-    shaped, make = model_for(args.model, data, widths, args.linear)
+    shaped, make = model_for(args.model, data, widths, args.linear, args.activation)
     return shaped, module_on(shaped, make, loss=args.loss, weight_decay=args.decay)
 
 

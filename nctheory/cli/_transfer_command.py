@@ -5,17 +5,20 @@ from typing import TYPE_CHECKING
 
 from nctheory.cli._commands import output_folder, report_console
 from nctheory.cli._outputs import Outputs
-from nctheory.cli._train_command import SUFFIXES, installed, read_data
+from nctheory.cli._train_command import SUFFIXES, WIDTHS, installed, network_of, read_data
 from nctheory.engine import Failure, Misuse, configure, wrong_arguments
 
 if TYPE_CHECKING:
     from nctheory.networks import Data
 
+MOVED_WIDTHS = {"mlp": (64,) * 4}
+"""The default widths of networks that are moved, where they differ."""
+
 
 def transfer_command(args: argparse.Namespace) -> int:
     """Pretrain, probe the layers, fine-tune by every choice, print the tables and write them where asked; 0."""
     from nctheory.engine import write_atomically
-    from nctheory.networks import network_on, train, transfer, tuning_choices
+    from nctheory.networks import train, transfer, tuning_choices
     from nctheory.report import transfer_figure, transfer_json, transfer_table, tuning_table
 
     folder = None if args.out is None else output_folder(args.out)
@@ -24,10 +27,8 @@ def transfer_command(args: argparse.Namespace) -> int:
         data = read_data(args)
         source, target = data.only(*args.source), data.only(*args.target)
         _check(args, target)
-        network = network_on(
-            source, args.hidden, loss=args.loss, weight_decay=args.decay, activation=args.activation, linear=args.linear,
-            bias=args.bias,
-        )  # fmt: skip
+        source, network = network_of(args, source, args.hidden or (WIDTHS | MOVED_WIDTHS)[args.model])
+        target = target.shaped(*source.inputs.shape[1:])
         learned = f"{len(source.labels)} samples of {data.name}, classes {_names(args.source)}"
         print(f"{args.seeds} networks {network.described} on {learned}")
         both = sorted(set(args.source) & set(args.target))

@@ -83,6 +83,11 @@ class FeedForward(Network):
             raise ValueError(f"inputs: expected {self.widths[0]} numbers a sample, got {flat.shape[1]}")
         return flat.T
 
+    @property
+    def sample_axis(self) -> int:
+        """One: samples are columns."""
+        return 1
+
     def samples(self, which: Any) -> "FeedForward":
         """The same network on the samples of these numbers."""
         return on_samples(self, which, 1)

@@ -10,11 +10,14 @@ from nctheory.engine import float64, shown, untraced, whole_number
 from nctheory.flow import as_key
 from nctheory.networks._choice import chosen_layer, few_shot_variability
 from nctheory.networks._data import Data
-from nctheory.networks._feed_forward import FeedForward, NetworkParams
 from nctheory.networks._measure import error_on
+from nctheory.networks._modules import ModuleNetwork
+from nctheory.networks._pretrained import Pretrained, checked_network, depth_of, finite_points
 from nctheory.networks._probe import few_shots, layer_outputs
 from nctheory.networks._train import TrainedNetworks, train
 from nctheory.networks._tuned import TunedLayers, tuned_layers
+from nctheory.networks._tuned_modules import TunedModule, tuned_module
+from nctheory.problems import Params
 
 CHOICES = ("head", "first", "last", "all", "nc")
 """What can be tuned by name: the head alone; beside it layer 1; layer L-1; all layers; the layer that the shots choose."""
@@ -46,7 +49,7 @@ class FineTuning(NamedTuple):
     """The norm of the gradient in what was trained."""
     variability: np.ndarray
     """`few_shot_variability` of Z_0, …, Z_{L-1} on the shots before tuning, where it chose the layer; NaN elsewhere."""
-    params: NetworkParams
+    params: Params
     """All weights, tuned or not."""
     skip_weights: tuple[tuple[np.ndarray | None, ...], ...]
     """S of each seed and episode; None where there is no skip connection."""
@@ -94,7 +97,8 @@ def fine_tune(
     same whatever is tuned; without it all samples are taken. All `steps` are on all of these samples, from the trunk's
     weights and a head drawn by `key`, episode and seed, with `scale` (see `train` for `optimiser` and `rate`); every
     choice takes equally many gradient evaluations. Decays pull towards zero; `weight_decay` is by default that of
-    pretraining. Every seed goes its own way, and one that did not stay finite is NaN. `progress` hears of every network.
+    pretraining (one number for modules). Layer l of a module is what its l-th output needs and none before it does. Every
+    seed goes its own way, and one that did not stay finite is NaN. `progress` hears of every network.
 
     Raises ValueError, naming the argument, for a layer that does not exist, too few samples for the shots, data without a
     test set, and inputs of another size.
@@ -108,26 +112,27 @@ def fine_tune(
     ((2, 2), [[40, 40], [40, 40]], 65, [True, False, True])
     """
     network = checked_network(trained, data)
+    depth = depth_of(network)
     if (layers is None) == (choose is None):
         raise ValueError("layers: expected either layers or choose")
-    named = None if layers is None else _layer_numbers(layers, network.depth)
+    named = None if layers is None else _layer_numbers(layers, depth)
     if choose is not None and choose not in CHOICES:
         raise ValueError(f"choose: expected one of {', '.join(CHOICES)}, got {choose!r}")
     if choose == "nc" and shots is not None and shots < 2:
         raise ValueError("choose: expected two shots or more with 'nc', for one sample of a class has no variability")
-    _check_skip(skip, network.depth, named == () or choose == "head")
+    _check_skip(skip, depth, named == () or choose == "head")
     rows = samples_of(data, shots, episodes, key)
     found, points, skips = [], [], []
     for seed, point in finite_points(trained):
         for episode, some in enumerate(rows):
             x, y = data.inputs[some], data.labels[some]
-            spread = np.full(network.depth, np.nan)
+            spread = np.full(depth, np.nan)
             if choose == "nc":
                 spread = np.array([few_shot_variability(h, y) for h in layer_outputs(network, point, x)])
-            tuned = named if choose is None else _chosen(choose, network.depth, spread)
+            tuned = named if choose is None else _chosen(choose, depth, spread)
             assert tuned is not None
-            problem = tuned_layers(
-                network, point, x, y, data.classes, tuned=tuned, skip=_connection(skip, tuned, network.depth),
+            problem = _problem(
+                network, point, x, y, data.classes, tuned=tuned, skip=_connection(skip, tuned, depth),
                 weight_decay=weight_decay,
             )  # fmt: skip
             ends = train(
@@ -140,28 +145,14 @@ def fine_tune(
             skips.append(across)
             if progress is not None:
                 progress(1)
-    return _gathered(trained, network, data, rows, found, points, skips, steps)
+    return _gathered(trained, rows, found, points, skips, steps)
 
 
-def checked_network(trained: TrainedNetworks, data: Data) -> FeedForward:
-    """The networks' form, if `data` can be read by them."""
-    network = trained.network
-    if not isinstance(network, FeedForward):
-        raise ValueError(f"trained: expected feed-forward networks, got {type(network).__name__}")
-    if network.depth < 2:
-        raise ValueError("trained: expected a network with a hidden layer, got a linear classifier")
-    if data.labels.ndim != 1:
-        raise ValueError("data: expected one label a sample, got tags")
-    if len(data.test_labels) == 0:
-        raise ValueError("data: expected a test set, got none")
-    numbers = int(np.prod(data.inputs.shape[1:]))
-    if numbers != network.widths[0]:
-        raise ValueError(f"data: expected {network.widths[0]} numbers a sample, as in pretraining, got {numbers}")
-    if data.classes < 2 or min(data.counts) == 0:
-        raise ValueError(f"data: expected samples of every class and two classes or more, got {data.counts}")
-    if not trained.finite.any():
-        raise ValueError("trained: expected a seed whose training stayed finite, got none")
-    return network
+def _problem(network: Pretrained, *samples: Any, **plan: Any) -> TunedLayers | TunedModule:
+    """The problem of fine-tuning a network of either kind."""
+    if isinstance(network, ModuleNetwork):
+        return tuned_module(network, *samples, **plan)
+    return tuned_layers(network, *samples, **plan)
 
 
 def samples_of(data: Data, shots: int | None, episodes: int, key: int) -> np.ndarray:
@@ -171,12 +162,6 @@ def samples_of(data: Data, shots: int | None, episodes: int, key: int) -> np.nda
     if episodes != 1:
         raise ValueError(f"episodes: expected 1 without shots, for all samples are taken, got {episodes}")
     return np.arange(len(data.labels))[None]
-
-
-def finite_points(trained: TrainedNetworks) -> list[tuple[int, NetworkParams]]:
-    """The number and the parameters of each seed that tells something."""
-    rows = np.flatnonzero(trained.finite)
-    return [(int(trained.seeds[i]), jax.tree.map(lambda x, i=i: np.asarray(x[i]), trained.params)) for i in rows]
 
 
 def _layer_numbers(layers: Sequence[int], depth: int) -> tuple[int, ...]:
@@ -209,8 +194,8 @@ def _connection(skip: bool | int, tuned: tuple[int, ...], depth: int) -> int | N
 
 
 def _record(
-    problem: TunedLayers, ends: TrainedNetworks, data: Data
-) -> tuple[dict[str, Any], NetworkParams, np.ndarray | None]:
+    problem: TunedLayers | TunedModule, ends: TrainedNetworks, data: Data
+) -> tuple[dict[str, Any], Params, np.ndarray | None]:
     """What is kept of one network."""
     point = jax.tree.map(lambda x: np.asarray(x[0]), ends.params)
     mask = np.isin(np.arange(1, problem.depth + 1), (*problem.tuned, problem.depth))
@@ -221,12 +206,13 @@ def _record(
         "fit": ends.fit[0], "fit_error": ends.error[0] if ends.finite[0] else np.nan, "grad_norm": ends.grad_norm[0],
     }  # fmt: skip
     whole = jax.tree.map(np.asarray, problem.whole(point))
-    return one, whole, None if problem.skip is None else point.weights[-1]
+    across = problem.skip_weights(point)
+    return one, whole, None if across is None else np.asarray(across)
 
 
 def _gathered(
-    trained: TrainedNetworks, network: FeedForward, data: Data, rows: np.ndarray, found: list[dict[str, Any]],
-    points: list[NetworkParams], skips: list[np.ndarray | None], steps: int,
+    trained: TrainedNetworks, rows: np.ndarray, found: list[dict[str, Any]],
+    points: list[Params], skips: list[np.ndarray | None], steps: int,
 ) -> FineTuning:  # fmt: skip
     """The record of all seeds and episodes; seeds that tell nothing are NaN, and trained nothing."""
     seeds, episodes = len(trained.seeds), whole_number("episodes", len(rows))

@@ -6,12 +6,14 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from nctheory.problems import ACTIVATIONS
+
 
 class ConvModule(nnx.Module):
     """Convolutions, the mean over positions, linear layers."""
 
     def __init__(self, form: Any, rngs: Any) -> None:
-        self.image = form.image
+        self.image, self.activation = form.image, form.activation
         depth = form.image[2] if len(form.image) == 3 else 1
         before = (depth, *form.channels[:-1])
         self.convolutions = nnx.List(
@@ -29,7 +31,7 @@ class ConvModule(nnx.Module):
         """What each layer gives, the logits last."""
         found, reached = [], x if len(self.image) == 3 else x[..., None]
         for convolution in self.convolutions:
-            reached = nnx.relu(convolution(reached))
+            reached = ACTIVATIONS[self.activation](convolution(reached))
             found.append(reached)
         # The head sees the mean over the positions of the last convolution, which stands in its place among the layers.
         reached = jnp.mean(reached, axis=(1, 2))
@@ -41,9 +43,10 @@ class ConvModule(nnx.Module):
 
 
 class ResidualBlock(nnx.Module):
-    """h + W_2 relu(W_1 norm(h))."""
+    """h + W_2 sigma(W_1 norm(h))."""
 
     def __init__(self, form: Any, rngs: Any) -> None:
+        self.activation = form.activation
         self.norm = nnx.LayerNorm(form.width, rngs=rngs) if form.normalised else None
         self.up = nnx.Linear(
             form.width, form.width, use_bias=form.bias, rngs=rngs, kernel_init=nnx.initializers.he_normal()
@@ -53,7 +56,7 @@ class ResidualBlock(nnx.Module):
     def __call__(self, x: Array) -> Array:
         """The block."""
         seen = x if self.norm is None else self.norm(x)
-        return x + self.down(nnx.relu(self.up(seen)))
+        return x + self.down(ACTIVATIONS[self.activation](self.up(seen)))
 
 
 class ResidualModule(nnx.Module):

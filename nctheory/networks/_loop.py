@@ -64,8 +64,14 @@ def seeds_at_a_time(network: Network) -> int:
     return max(1, ON_ACCELERATOR // (4 * size(network)))
 
 
-def advance(network: Network, plan: Plan, state: State, seeds: np.ndarray, upto: int, workers: int | None) -> State:
-    """The state of all seeds after `upto` steps; a seed that is further already stays where it is."""
+def advance(
+    network: Network, plan: Plan, state: State, seeds: np.ndarray, upto: int, workers: int | None,
+    rows: tuple[Array, Array] | None,
+) -> State:  # fmt: skip
+    """The state of all seeds after `upto` steps; a seed that is further already stays where it is.
+
+    `rows` are the samples `by_rows`, where there are minibatches.
+    """
     wide = seeds_at_a_time(network)
     pieces = [np.minimum(np.arange(first, first + wide), len(seeds) - 1) for first in range(0, len(seeds), wide)]
     keys = _keys(plan.key, seeds)
@@ -76,7 +82,7 @@ def advance(network: Network, plan: Plan, state: State, seeds: np.ndarray, upto:
             if np.all(some.step >= upto):
                 return some
             point, memory = _segment(
-                network, some.point, some.memory, keys[index], some.step, np.asarray(upto), np.asarray(plan.steps),
+                network, rows, some.point, some.memory, keys[index], some.step, np.asarray(upto), np.asarray(plan.steps),
                 np.asarray(plan.rate), rule=plan.rule, batch=plan.batch, light=False,
             )  # fmt: skip
             point, memory = jax.tree.map(np.asarray, (point, memory))
@@ -95,8 +101,8 @@ def _keys(key: PRNGKeyArray, seeds: np.ndarray) -> Array:
 
 @partial(fast_compile, static_argnames=("rule", "batch"))
 def _segment(
-    network: Network, points: Params, memories: Any, keys: Array, steps: Array, upto: Array, last: Array, rate: Array,
-    rule: Rule, batch: int | None,
+    network: Network, rows: tuple[Array, Array] | None, points: Params, memories: Any, keys: Array, steps: Array, upto: Array,
+    last: Array, rate: Array, rule: Rule, batch: int | None,
 ) -> tuple[Params, Any]:  # fmt: skip
     """Every seed from its own step up to another one of `last` steps in all."""
 
@@ -105,8 +111,8 @@ def _segment(
 
         def step(i: Array, carry: tuple[Params, Any]) -> tuple[Params, Any]:
             drawn = network
-            if batch is not None:
-                drawn = network.minibatch(jax.random.fold_in(key, i), batch)
+            if batch is not None and rows is not None:
+                drawn = network.of_rows(rows, network.drawn(jax.random.fold_in(key, i), batch))
             # Where the decay is decoupled the gradient is that of the fit alone.
             gradient = jax.grad(drawn.fit)(carry[0]) if rule.decoupled else drawn.value_and_grad(carry[0])[1]
             left = (last - i).astype(float) / last.astype(float)

@@ -7,14 +7,16 @@ from typing import Any
 
 from nctheory.engine import whole_number
 from nctheory.networks._data import Data
+from nctheory.problems import ACTIVATIONS
 
 
 @dataclasses.dataclass(frozen=True)
 class ConvNet:
-    r"""3 x 3 convolutions with a ReLU each, every one but the first of stride two, then `linear` linear layers of width d.
+    r"""3 x 3 convolutions with a ReLU, or another `activation`, every one but the first of stride two, then linear layers.
 
-    Samples are images, height x width or height x width x channels. Layers are what each convolution and each linear layer
-    gives; the last features are the mean over positions of the last convolution where `linear` is 1.
+    There are `linear` of these. Samples are images, height x width or height x width x channels. Layers are what each
+    convolution and each linear layer gives; the last features are the mean over positions of the last convolution where
+    `linear` is 1.
 
     >>> ConvNet(channels=(8, 16)).described
     'convolutions 8-16'
@@ -25,6 +27,10 @@ class ConvNet:
     image: tuple[int, ...] = (8, 8)
     classes: int = 10
     bias: bool = True
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        _check_activation(self.activation)
 
     @property
     def described(self) -> str:
@@ -40,9 +46,10 @@ class ConvNet:
 
 @dataclasses.dataclass(frozen=True)
 class ResidualMLP:
-    r"""A linear map to a `width`, then `blocks` of $h\leftarrow h+W_2\,\mathrm{relu}(W_1\,\mathrm{norm}(h))$, then the head.
+    r"""A linear map to a `width`, then `blocks` of $h\leftarrow h+W_2\,\sigma(W_1\,\mathrm{norm}(h))$, then the head.
 
-    The norm is that of `nnx.LayerNorm`, with scale and shift, or is left out. Layers are what each block gives.
+    The `activation` is a ReLU by default. The norm is that of `nnx.LayerNorm`, with scale and shift, or is left out. Layers
+    are what each block gives.
 
     >>> ResidualMLP(width=32, blocks=3).described
     'residual blocks 3 x 32'
@@ -54,6 +61,10 @@ class ResidualMLP:
     classes: int = 10
     normalised: bool = True
     bias: bool = True
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        _check_activation(self.activation)
 
     @property
     def described(self) -> str:
@@ -106,12 +117,14 @@ class Transformer:
 MODELS = ("convolutions", "mlp", "residual", "transformer")
 
 
-def model_for(name: str, data: Data, widths: Sequence[int], linear: int = 1) -> tuple[Data, Any]:
+def model_for(
+    name: str, data: Data, widths: Sequence[int], linear: int = 1, activation: str = "relu"
+) -> tuple[Data, Any]:
     """A model of `MODELS` other than "mlp" for these data, and the data in the shape that it reads.
 
     `widths` are the channels of convolutions; of residual blocks and of a transformer there are as many as widths, which are
-    all the same. Samples of one axis are read as a square image, by its rows where the model reads sequences. Raises
-    ValueError, naming the argument.
+    all the same. `activation` is that of convolutions and of residual blocks. Samples of one axis are read as a square image,
+    by its rows where the model reads sequences. Raises ValueError, naming the argument.
 
     >>> import nctheory as nct
     >>> mixture = nct.networks.gaussian_mixture(counts=(2, 2), dim=9, spread=0.1)
@@ -123,7 +136,7 @@ def model_for(name: str, data: Data, widths: Sequence[int], linear: int = 1) -> 
     sample = data.inputs.shape[1:]
     if name == "residual":
         _check_equal(sizes)
-        return data, ResidualMLP(sizes[0], len(sizes), math.prod(sample), data.classes)
+        return data, ResidualMLP(sizes[0], len(sizes), math.prod(sample), data.classes, activation=activation)
     if name not in MODELS or name == "mlp":
         raise ValueError(f"name: expected one of {', '.join(MODELS)}, got {name!r}")
     side = math.isqrt(math.prod(sample))
@@ -132,11 +145,16 @@ def model_for(name: str, data: Data, widths: Sequence[int], linear: int = 1) -> 
         raise ValueError(f"data: expected images for {name}, or a square number of numbers a sample, got {sample}")
     shaped = data.shaped(*image)
     if name == "convolutions":
-        return shaped, ConvNet(tuple(sizes), linear, image, data.classes)
+        return shaped, ConvNet(tuple(sizes), linear, image, data.classes, activation=activation)
     _check_equal(sizes)
     if len(image) != 2:
         raise ValueError(f"data: expected sequences of vectors, length x features, for a transformer, got {sample}")
     return shaped, Transformer(sizes[0], len(sizes), length=image[0], features=image[1], classes=data.classes)
+
+
+def _check_activation(name: str) -> None:
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}")
 
 
 def _check_equal(sizes: list[int]) -> None:

@@ -43,9 +43,13 @@ class ModuleNetwork(Network):
 
     def layers_of(self, params: Params, inputs: Float[Array, "M *sample"]) -> list[Float[Array, "d_l M"]]:
         """Z_0, …, Z_L of inputs with the samples first: what the module gives, as columns."""
+        return self.outputs(params, inputs)
+
+    def outputs(self, held: Params, inputs: Float[Array, "M *sample"]) -> list[Float[Array, "d_l M"]]:
+        """What the module gives when it holds these parameters, as columns."""
         nnx = _nnx()
         blank, state = nnx.split(_blank(self.make))
-        nnx.replace_by_pure_dict(state, params)
+        nnx.replace_by_pure_dict(state, held)
         # Modules rely on broadcasting and on the promotion of constants.
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             given = nnx.merge(blank, state)(jnp.asarray(inputs))
@@ -83,7 +87,7 @@ class ModuleNetwork(Network):
     @property
     def layer_names(self) -> tuple[str, ...]:
         """`inputs`, and the numbers of what the module gives."""
-        count = len(jax.eval_shape(self.layers_of, nnx_shapes(self.make), jnp.asarray(self.inputs[:1])))
+        count = len(jax.eval_shape(self.outputs, nnx_shapes(self.make), jnp.asarray(self.inputs[:1])))
         return ("inputs", *(f"layer {i}" for i in range(1, count - 1)))
 
     @property

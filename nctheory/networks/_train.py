@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import float64, in_few_lengths, shown, untraced, whole_number
+from nctheory.engine import float64, shown, untraced, whole_number
 from nctheory.flow import as_key, as_seeds
 from nctheory.flow import starts as draw_starts
 from nctheory.networks._folder import TrainingFolder, identity_of
-from nctheory.networks._loop import Plan, Seen, State, advance, begin, look, segments
+from nctheory.networks._loop import Plan, Seen, State, begin, segments
 from nctheory.networks._network import Network
 from nctheory.networks._optimisers import rule_of
+from nctheory.networks._places import Here, PlanNames, There, place_of, seen_at
 from nctheory.problems import Params
 
 PARTS = 20
@@ -88,6 +89,7 @@ def train(
     checkpoints: Sequence[int] = (),
     folder: str | os.PathLike[str] | None = None,
     workers: int | None = None,
+    client: Any = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> TrainedNetworks:
     """Train a network from many random starts, in double precision: on all samples at every step, or on `batch` of them.
@@ -101,11 +103,13 @@ def train(
     rate that falls to zero stops any network: whether it is at rest is told by `grad_norm` alone.
 
     The points at `checkpoints`, numbers of steps, are kept (`TrainedNetworks.at`). A `folder` keeps the states of the
-    seeds, so that a training that was interrupted goes on, and several processes can train different seeds of it.
-    `progress` is called some twenty times, with what all seeds are by then.
+    seeds, so that a training that was interrupted goes on, and several processes can train different seeds of it. `client` is
+    a Dask client or the address of its scheduler, whose workers then train the seeds (extra `distributed`), each to the same
+    numbers as here; they get the samples once. `progress` is called some twenty times, with what all seeds are by then.
 
     Raises ValueError, naming the argument, for another optimiser, steps, a batch or a rate that are not positive, checkpoints
-    that are no numbers of steps, and a folder that holds another training, or is to hold one that has no identity.
+    that are no numbers of steps, and a folder that holds another training, or is to hold one that has no identity;
+    `ClusterError` where no scheduler or no worker answers, or a worker runs something else.
 
     >>> import nctheory as nct
     >>> mixture = nct.networks.gaussian_mixture(counts=(6, 6), dim=3, spread=0.1)
@@ -123,41 +127,46 @@ def train(
     numbers = as_seeds(seeds)
     plan = Plan(rule, chosen, last, batch, as_key(key))
     store = None
-    if folder is not None:
-        if not isinstance(optimiser, str):
+    for name, given in (("folder", folder), ("client", client)):
+        if given is not None and not isinstance(optimiser, str):
             raise ValueError(
-                "folder: expected a named optimiser with it, for a transformation of optax has no identity"
+                f"{name}: expected a named optimiser with it, for a transformation of optax has no identity"
             )
+    names = None
+    if isinstance(optimiser, str):
+        key_data = (str(jax.random.key_impl(plan.key)), np.asarray(jax.random.key_data(plan.key)))
+        names = PlanNames(optimiser, chosen, schedule, decoupled, last, batch, key_data)
+    if folder is not None:
         store = TrainingFolder(folder, identity_of(network, plan, optimiser, scale) | {"checkpoints": list(stops)})
     # The samples go to the device once, not at every call.
     placed = jax.tree.map(jnp.asarray, network)
     state = begin(placed, plan, draw_starts(network, numbers, key, scale))
-    points, passed = _follow(placed, plan, state, numbers, stops, store, workers, progress)
+    with place_of(client, placed, plan, names, workers) as place:
+        points, passed = _follow(place, last, state, numbers, stops, store, progress)
     return summarise(network, numbers, points, last)._replace(passed=passed or None)
 
 
 def _follow(
-    network: Network, plan: Plan, state: State, seeds: np.ndarray, stops: tuple[int, ...], store: TrainingFolder | None,
-    workers: int | None, progress: Callable[[Progress], None] | None,
+    place: Here | There, steps: int, state: State, seeds: np.ndarray, stops: tuple[int, ...], store: TrainingFolder | None,
+    progress: Callable[[Progress], None] | None,
 ) -> tuple[Params, dict[int, Params]]:  # fmt: skip
     """The ends of all seeds, and the points that they passed."""
     kept: dict[int, dict[int, Params]] = {}
     if store is not None:
         state, kept = store.load(state, seeds)
-    cuts = segments(plan.steps, stops, PARTS if store is not None or progress is not None else 1)
+    cuts = segments(steps, stops, PARTS if store is not None or progress is not None else 1)
     for cut in (0, *cuts):
         if cut > 0:
-            state = advance(network, plan, state, seeds, cut, workers)
+            state = place.advance(state, seeds, cut)
         if cut in stops:
             # A seed that an earlier run took further has its point from there.
             for row in np.flatnonzero(state.step == cut).tolist():
                 point = jax.tree.map(lambda x, row=row: x[row], state.point)
                 kept.setdefault(int(seeds[row]), {}).setdefault(cut, point)
         if store is not None and cut > 0:
-            store.save(state, seeds, kept, done=cut == plan.steps)
+            store.save(state, seeds, kept, done=cut == steps)
         if progress is not None and cut > 0:
-            seen = jax.tree.map(np.asarray, in_few_lengths(lambda some: look(network, some), state.point))
-            progress(Progress(cut, plan.steps, seen))
+            progress(Progress(cut, steps, place.look(state)))
     found = [[kept[int(seed)][stop] for seed in seeds] for stop in stops]
     return state.point, {
         stop: jax.tree.map(lambda *rows: np.stack(rows), *points) for stop, points in zip(stops, found, strict=True)
@@ -167,5 +176,5 @@ def _follow(
 def summarise(network: Network, seeds: np.ndarray, params: Params, steps: int) -> TrainedNetworks:
     """The record of networks at these points."""
     points = jax.tree.map(np.asarray, params)
-    seen = in_few_lengths(lambda some: look(network, some), points)
+    seen = seen_at(network, points)
     return TrainedNetworks(network, seeds, points, seen.value, seen.fit, seen.grad_norm, seen.error, steps)

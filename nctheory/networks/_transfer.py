@@ -9,7 +9,7 @@ from scipy import stats
 from nctheory.engine import float64, shown, untraced, whole_number
 from nctheory.measures import Moments, ReadOut, nc_metrics
 from nctheory.networks._data import Data
-from nctheory.networks._fine_tune import checked_network, finite_points
+from nctheory.networks._pretrained import check_samples, checked_network, depth_of, finite_points
 from nctheory.networks._probe import few_shots, layer_outputs, linear_probe
 from nctheory.networks._ranks import RankCorrelations, rank_correlations
 from nctheory.networks._train import TrainedNetworks
@@ -118,17 +118,16 @@ def transfer(
     (('inputs', 'layer 1', 'layer 2'), (2, 2, 3, 3), 0)
     """
     network = checked_network(trained, target)
-    if source.labels.ndim != 1 or source.classes != network.widths[-1]:
-        raise ValueError(f"source: expected the {network.widths[-1]} classes of the networks, got {source.classes}")
-    if int(np.prod(source.inputs.shape[1:])) != network.widths[0]:
-        raise ValueError(f"source: expected {network.widths[0]} numbers a sample, got shape {source.inputs.shape[1:]}")
+    if source.labels.ndim != 1 or source.classes != network.classes:
+        raise ValueError(f"source: expected the {network.classes} classes of the networks, got {source.classes}")
+    check_samples("source", network, source)
     if min(source.counts) == 0:
         raise ValueError(f"source: expected samples of every class, got {source.counts}")
     if np.ndim(shots) != 1 or len(shots) == 0:
         raise ValueError(f"shots: expected a list of whole numbers, got {shots!r}")
     wanted = tuple(whole_number("shots", number) for number in shots)
     rows = [few_shots(target.labels, number, episodes, key) for number in wanted]
-    form = (len(trained.seeds), network.depth)
+    form = (len(trained.seeds), depth_of(network))
     collapse = np.full((*form, 2, len(METRICS)), np.nan)
     errors = np.full((*form, len(READERS), len(wanted), episodes), np.nan)
     for i, (_, point) in zip(np.flatnonzero(trained.finite), finite_points(trained), strict=True):

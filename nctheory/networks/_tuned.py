@@ -57,6 +57,10 @@ class TunedLayers(FeedForward):
             return NetworkParams(tuple(weights), None)
         return NetworkParams(tuple(weights), (*biases, params.biases[-1]))
 
+    def skip_weights(self, params: NetworkParams) -> Array | None:
+        """S, where there is a skip connection."""
+        return None if self.skip is None else params.weights[-1]
+
     def layers_of(self, params: NetworkParams, inputs: Float[Array, "d_0 M"]) -> list[Float[Array, "d_l M"]]:
         found = super().layers_of(self.whole(params), inputs)
         if self.skip is not None:

@@ -9,7 +9,8 @@ import numpy as np
 from nctheory.engine import float64, shown, untraced
 from nctheory.flow import starts
 from nctheory.networks._data import Data
-from nctheory.networks._fine_tune import checked_network, fine_tune
+from nctheory.networks._fine_tune import fine_tune
+from nctheory.networks._pretrained import checked_network, depth_of
 from nctheory.networks._train import TrainedNetworks
 
 
@@ -79,7 +80,7 @@ def tuning_choices(
     >>> found.names
     ('head', 'head + inputs', 'layer 1', 'nc', 'from scratch')
     """
-    depth = checked_network(trained, data).depth
+    depth = depth_of(checked_network(trained, data))
     plans: dict[str, dict[str, Any]] = {"head": {"choose": "head"}, "head + inputs": {"choose": "head", "skip": 0}}
     for layer in range(1, depth):
         plans[f"layer {layer}"] = {"layers": (layer,)}

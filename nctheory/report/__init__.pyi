@@ -13,7 +13,7 @@ from ._metrics import metrics_json, metrics_table
 from ._observed import observed_figure, observed_json, observed_lines, observed_summary, observed_table
 from ._page import html_page, write_report
 from ._phase import phase_data, phase_figure, phase_json, phase_lines, phase_table
-from ._progress import SeedProgress, TileProgress
+from ._progress import SeedProgress, TileProgress, TrainingProgress
 from ._protocols import (
     protocol_map_figure,
     protocol_map_table,
@@ -33,6 +33,7 @@ __all__ = [
     "Results",
     "SeedProgress",
     "TileProgress",
+    "TrainingProgress",
     "animate_codes",
     "animate_features",
     "bibliography",

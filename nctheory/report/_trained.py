@@ -62,6 +62,22 @@ def training_line(now: Progress) -> str:
     return f"step {now.steps} of {now.last}: " + ", ".join(f"{name} {_spread(numbers)}" for name, numbers in told)
 
 
+def training_words(now: Progress) -> str:
+    """Medians of loss, accuracy on the training set and nc1 over the seeds, in few words.
+
+    >>> import numpy as np
+    >>> from nctheory.networks import Progress, Seen
+    >>> one = np.array([0.25])
+    >>> training_words(Progress(100, 2000, Seen(one, one, one, one, one)))
+    'loss 0.25, accuracy 75 %, nc1 0.25'
+    """
+    known = np.isfinite(now.seen.value)
+    if not known.any():
+        return "no seed is finite"
+    loss, right, nc1 = (np.median(x[known]) for x in (now.seen.fit, 1.0 - now.seen.error, now.seen.nc1))
+    return f"loss {loss:.3g}, accuracy {100 * right:.3g} %, nc1 {nc1:.3g}"
+
+
 def _ends(trained: TrainedNetworks, test_error: Any) -> list[str]:
     """How training ended, in words."""
     lost = int(np.sum(~trained.finite))

@@ -11,6 +11,7 @@ every seed, and the points of the worst ones alone.
 from nctheory.sweeps._cells import TILE, CellRun, IncompleteSweep
 from nctheory.sweeps._data import SweepResult
 from nctheory.sweeps._grid import Grid, as_grid
+from nctheory.sweeps._places import workers_of
 from nctheory.sweeps._programs import Measure, program_digest, running_code
 from nctheory.sweeps._store import StoreError
 from nctheory.sweeps._survey import Survey, survey
@@ -38,4 +39,5 @@ __all__ = [
     "survey",
     "sweep",
     "unpack_tile",
+    "workers_of",
 ]

@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
-import jax
-import numpy as np
 from distributed import Client, Future, wait
 from distributed.scheduler import KilledWorker
 
 from nctheory.sweeps._programs import running_code
 from nctheory.sweeps._scheduler import ARGUMENT, answer_within, check_address, reach
-from nctheory.sweeps._tiles import Tile, compute_tile
+from nctheory.sweeps._tiles import compute_tile
 from nctheory.sweeps._workers import ClusterError, Outcome, Workers
 
 TILES_PER_WORKER = 4
@@ -105,30 +103,37 @@ class Cluster(Workers):
             f"{self._address}`"
         )
 
-    def compute(self, tiles: Sequence[Tile], arguments: tuple[Any, ...]) -> Iterator[tuple[Tile, Outcome]]:
-        """Each tile with its outcome, as it is finished.
+    def share(self, value: Any) -> Any:
+        """Send a value to all workers once; what is returned stands for it among the arguments of `compute`."""
+        return self._asked(lambda: self._client.scatter(value, broadcast=True, hash=False))
+
+    def compute(
+        self, tiles: Sequence[Any], arguments: tuple[Any, ...], task: Callable[..., Any] = compute_tile
+    ) -> Iterator[tuple[Any, Outcome]]:
+        """Each tile with its outcome, as it is finished; or of another `task` its pieces, which can be `packed` like a tile.
 
         When a worker is lost, its tiles go to others. Dask gives up all tiles that were often with workers when those were
         lost, whichever of them was the reason; so these are tried again, each with nothing else on the cluster.
         """
         suspects = []
-        for tile, outcome in self._computed(tiles, arguments):
+        for tile, outcome in self._computed(tiles, arguments, task):
             if isinstance(outcome, KilledWorker) and len(tiles) > 1:
                 suspects.append(tile)
             else:
                 yield tile, outcome
         for tile in suspects:
-            yield from self._computed([tile], arguments)
+            yield from self._computed([tile], arguments, task)
 
-    def _computed(self, tiles: Sequence[Tile], arguments: tuple[Any, ...]) -> Iterator[tuple[Tile, Outcome]]:
+    def _computed(
+        self, tiles: Sequence[Any], arguments: tuple[Any, ...], task: Callable[..., Any]
+    ) -> Iterator[tuple[Any, Outcome]]:
         # A few tiles for each worker are under way; the next are sent as others are finished.
         waiting, running = list(reversed(tiles)), {}
         while waiting or running:
             while waiting and len(running) < TILES_PER_WORKER * max(1, self._number()):
                 tile = waiting.pop()
                 # The arrays travel as NumPy's, which a worker can unpack on whatever device it has.
-                sent = tile._replace(problems=jax.tree.map(np.asarray, tile.problems))
-                future = self._client.submit(on_worker, self._code, sent, *arguments, pure=False)
+                future = self._client.submit(on_worker, self._code, tile.packed(), *arguments, task=task, pure=False)
                 running[future.key] = (future, tile)
             for future in self._finished([future for future, _ in running.values()]):
                 _, tile = running.pop(future.key)
@@ -199,10 +204,12 @@ class Cluster(Workers):
         return ClusterError(f"{ARGUMENT}: the connection to {self._address} was lost")
 
 
-def on_worker(code: Mapping[str, str], tile: Tile, *arguments: Any) -> dict[str, Any]:
+def on_worker(
+    code: Mapping[str, str], tile: Any, *arguments: Any, task: Callable[..., Any] = compute_tile
+) -> dict[str, Any]:
     """A tile, on a worker that runs the given code; `ClusterError` on another one, which may have come late."""
     refuse_others(code, {"this one": running_code()})
-    return compute_tile(tile, *arguments)
+    return task(tile, *arguments)
 
 
 def refuse_others(here: Mapping[str, str], workers: Mapping[str, Mapping[str, str]]) -> None:

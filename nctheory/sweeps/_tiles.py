@@ -29,6 +29,10 @@ class Tile(NamedTuple):
     problems: tuple[Problem, ...]
     seeds: tuple[int, ...]
 
+    def packed(self) -> "Tile":
+        """The same with arrays of NumPy, to be sent."""
+        return self._replace(problems=jax.tree.map(np.asarray, self.problems))
+
 
 def fingerprint(problem: Problem, program: str) -> str:
     """A digest of a problem's numbers and of what is computed with them (`program_digest`), the same in every process."""

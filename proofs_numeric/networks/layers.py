@@ -29,6 +29,30 @@ def backward(problem, params):
     return jax.grad(fit, has_aux=True)([jnp.zeros((len(weight), samples)) for weight in params.weights])
 
 
+def backward_size(problem, params, layer):
+    """Bound the terms that G_l is made of: the slope of the loss, and of the logits the reach, times the norms above."""
+    samples = problem.inputs.shape[1]
+    reached = jnp.linalg.norm(problem.inputs)
+    for i, weight in enumerate(params.weights):
+        shift = jnp.zeros(1) if params.biases is None else params.biases[i]
+        reached = jnp.linalg.norm(weight) * reached + jnp.sqrt(1.0 * samples) * jnp.linalg.norm(shift)
+    size = (reached + jnp.linalg.norm(problem.targets) + jnp.sqrt(1.0 * samples)) / samples
+    for weight in params.weights[layer + 1 :]:
+        size = size * jnp.linalg.norm(weight)
+    return size
+
+
+def backward_scale(problem, logits, reached):
+    """Bound the terms of the sum of the logits' products with the slope of the fit, for a reach of every logit.
+
+    The slope is known to rounding of the logits, whose terms are their reach, of the targets, and of a probability.
+    """
+    slope = (
+        jnp.abs(problem.loss.gradient(logits, problem.targets)) + reached + jnp.abs(jnp.asarray(problem.targets)) + 1.0
+    )
+    return jnp.sum(slope * reached) / logits.shape[1]
+
+
 def on_samples(problem, chosen):
     """Return the same network on the samples of these numbers alone."""
     inputs, targets = (jnp.asarray(x)[:, jnp.asarray(chosen)] for x in (problem.inputs, problem.targets))

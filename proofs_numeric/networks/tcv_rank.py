@@ -50,7 +50,7 @@ import numpy as np
 import nctheory as nct
 from proofs_numeric.bibliography_of_networks import ZANGRANDO_2024
 from proofs_numeric.conserved.vector_field import one, relative, zero
-from proofs_numeric.networks.layers import backward, named, of_kind, singular_values
+from proofs_numeric.networks.layers import backward, backward_size, named, of_kind, singular_values
 
 ID = "tcv-rank"
 GROUPS, EACH = 2, 5
@@ -160,19 +160,6 @@ def sides(problem, params, layer, rank=GROUPS, gradient=1.0, variability=1.0):
     # the terms of G_l none needs to cancel.
     error = jnp.linalg.norm(weight) + backward_size(problem, params, layer) * jnp.linalg.norm(below[layer]) / decay
     return left, right[: len(left)], error
-
-
-def backward_size(problem, params, layer):
-    """Bound the terms that G_l is made of: the slope of the loss, and of the logits the reach, times the norms above."""
-    samples = problem.inputs.shape[1]
-    reached = jnp.linalg.norm(problem.inputs)
-    for i, weight in enumerate(params.weights):
-        shift = jnp.zeros(1) if params.biases is None else params.biases[i]
-        reached = jnp.linalg.norm(weight) * reached + jnp.sqrt(1.0 * samples) * jnp.linalg.norm(shift)
-    size = (reached + jnp.linalg.norm(problem.targets) + jnp.sqrt(1.0 * samples)) / samples
-    for weight in params.weights[layer + 1 :]:
-        size = size * jnp.linalg.norm(weight)
-    return size
 
 
 def wide_layers(problem):

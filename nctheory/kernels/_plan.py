@@ -1,0 +1,119 @@
+"""How the work of one seed is laid out over the threads of a block, for a shape and the shared memory of a device."""
+
+from typing import NamedTuple
+
+from nctheory.engine import shown
+
+WARP = 32
+"""The threads of a CUDA device that go in step."""
+MAX_THREADS = 128
+"""The most threads a block: with more, fewer seeds share a multiprocessor, and its barriers are waited for longer
+(conventional)."""
+MAX_TILE = 32
+"""The most numbers of a product over columns that one thread adds up at a time, so that they stay in registers
+(conventional)."""
+
+
+class KernelUnavailable(RuntimeError):
+    """Why no kernel can run; the message is a clause that can stand after a colon."""
+
+
+@shown()
+class Shape(NamedTuple):
+    """What a kernel is compiled for: the model $Z=WH+b1^\\top$ with both factors free.
+
+    >>> Shape(10, 16, 100, cross_entropy=True, bias=True).numbers
+    1770
+    """
+
+    classes: int
+    """K, the rows of W."""
+    dim: int
+    """d, the columns of W and the rows of H."""
+    columns: int
+    """N, the columns of H."""
+    cross_entropy: bool
+    """Whether the loss is cross-entropy; else it is squared error."""
+    bias: bool
+    """Whether there is a bias, free or decayed."""
+
+    @property
+    def numbers(self) -> int:
+        """The number of parameters."""
+        return self.dim * (self.classes + self.columns) + self.classes * self.bias
+
+    @property
+    def member_numbers(self) -> int:
+        """The numbers of a problem: targets, weights and multiplicities of the columns, and three decays."""
+        return (self.classes + 2) * self.columns + 3
+
+
+@shown()
+class Plan(NamedTuple):
+    """How a block works on one seed."""
+
+    threads: int
+    warp: int
+    tile_k: int
+    tile_d: int
+    """A thread adds up this many rows and columns of a product over the columns of H."""
+    slices: int
+    """This many neighbouring threads share a tile, each with its part of the columns."""
+
+    def shared_bytes(self, shape: Shape) -> int:
+        """The shared memory that a block takes.
+
+        >>> shape = Shape(4, 8, 20, cross_entropy=True, bias=True)
+        >>> plan_of(shape, 2**16).shared_bytes(shape)
+        4576
+        """
+        k, d = shape.classes, shape.dim
+        matrices = 4 * k * d + 3 * k + 2 * k * k
+        return 8 * (matrices + (k + d) * (self.threads + 1) + 4 * (self.threads // self.warp))
+
+
+def plan_of(shape: Shape, memory: int, *, warp: int = WARP, threads: int = MAX_THREADS) -> Plan:
+    """The plan of a shape for a device with so many bytes of shared memory for a block, of at most `threads` threads.
+
+    A thread has a column each where that is possible. Raises KernelUnavailable where no plan fits.
+
+    >>> plan_of(Shape(10, 16, 100, cross_entropy=True, bias=True), 2**16).threads
+    128
+    >>> plan_of(Shape(100, 128, 500, cross_entropy=True, bias=True), 2**16)
+    Traceback (most recent call last):
+    ...
+    nctheory.kernels._plan.KernelUnavailable: K = 100, d = 128 takes 460608 bytes of shared memory, and the device has 65536
+    """
+    wide = min(threads, warp * -(-shape.columns // warp))
+    least = 0
+    while wide >= warp:
+        plan = _tiled(shape, wide, warp)
+        least = plan.shared_bytes(shape)
+        if least <= memory:
+            return plan
+        wide = wide // 2 // warp * warp
+    raise KernelUnavailable(
+        f"K = {shape.classes}, d = {shape.dim} takes {least} bytes of shared memory, and the device has {memory}"
+    )
+
+
+def _tiled(shape: Shape, threads: int, warp: int) -> Plan:
+    """The plan of the least work: numbers read and added up for a product over columns, and sums over slices."""
+    columns = min(shape.columns, threads)
+    best, least = None, float("inf")
+    for tile_k in range(1, shape.classes + 1):
+        for tile_d in range(1, shape.dim + 1):
+            tiles = -(-shape.classes // tile_k) * -(-shape.dim // tile_d)
+            if tiles > threads or (tile_k * tile_d > MAX_TILE and best is not None):
+                continue
+            slices = 1
+            while 2 * slices <= warp and 2 * slices * tiles <= threads:
+                slices *= 2
+            # Reading a number from shared memory takes about as long as two products, as does passing one to a neighbour.
+            reading = -(-columns // slices) * (tile_k + tile_d + 0.5 * tile_k * tile_d)
+            work = reading + tile_k * tile_d * (slices.bit_length() - 1)
+            if work < least:
+                best, least = Plan(threads, warp, tile_k, tile_d, slices), work
+    if best is None:
+        raise KernelUnavailable(f"K = {shape.classes}, d = {shape.dim} has more numbers than {threads} threads can add up")
+    return best

@@ -9,6 +9,11 @@ WARP = 32
 MAX_THREADS = 128
 """The most threads a block: with more, fewer seeds share a multiprocessor, and its barriers are waited for longer
 (conventional)."""
+RESIDENT = 256
+"""At least so many threads share a multiprocessor's registers, which leaves each of them 255 (read off the compiler's report:
+with fewer registers the polish of K = 10, d = 16 spills)."""
+MAX_FACTOR, MAX_NUMBERS = 512, 32
+"""The most numbers of W, and of a thread's columns of H, with which a kernel keeps vectors in registers (conventional)."""
 MAX_TILE = 32
 """The most numbers of a product over columns that one thread adds up at a time, so that they stay in registers
 (conventional)."""
@@ -59,6 +64,17 @@ class Plan(NamedTuple):
     """A thread adds up this many rows and columns of a product over the columns of H."""
     slices: int
     """This many neighbouring threads share a tile, each with its part of the columns."""
+
+    @property
+    def blocks(self) -> int:
+        """The blocks that a multiprocessor is to hold at least."""
+        return max(1, RESIDENT // self.threads)
+
+    def unrolled(self, shape: Shape) -> int:
+        """How far loops over a factor, and over a thread's part of a vector, are written out: wholly where that keeps vectors in
+        registers, and not at all where they would not fit and the program would take minutes to compile."""
+        own = -(-shape.columns // self.threads) * shape.dim
+        return MAX_NUMBERS if shape.classes * shape.dim <= MAX_FACTOR and own <= MAX_NUMBERS else 1
 
     def shared_bytes(self, shape: Shape) -> int:
         """The shared memory that a block takes.

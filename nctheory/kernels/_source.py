@@ -93,8 +93,8 @@ def source(
         "TILE_K": plan.tile_k,
         "TILE_D": plan.tile_d,
         "SLICES": plan.slices,
-        # Loops over a whole factor are written out where that is not too long a program.
-        "UNROLLED": 64 if shape.classes * shape.dim <= 512 else 1,
+        "BLOCKS": plan.blocks,
+        "UNROLLED": plan.unrolled(shape),
         "LIMITLESS": 1e300,
     }
     lines = [f"constexpr {_typed(name, value)};" for name, value in (own | dict(constants)).items()]

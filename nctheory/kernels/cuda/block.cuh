@@ -70,38 +70,38 @@ __device__ __forceinline__ double block_sum(double x, Shared& s) {
 // f(a, b) on every number of two vectors, and of three: the arithmetic on points.
 template <class F>
 __device__ __forceinline__ void each(Vector& a, const Vector& b, F f) {
-#pragma unroll
+#pragma unroll UNROLLED
   for (int c = 0; c < COLUMNS; c++)
-#pragma unroll
+#pragma unroll UNROLLED
     for (int d = 0; d < D; d++) f(a.h[c][d], b.h[c][d]);
-#pragma unroll
+#pragma unroll UNROLLED
   for (int j = 0; j < WEIGHTS; j++) f(a.w[j], b.w[j]);
-#pragma unroll
+#pragma unroll UNROLLED
   for (int j = 0; j < (BIAS ? BIASES : 0); j++) f(a.b[j], b.b[j]);
 }
 
 template <class F>
 __device__ __forceinline__ void each(Vector& a, const Vector& b, const Vector& c, F f) {
-#pragma unroll
+#pragma unroll UNROLLED
   for (int i = 0; i < COLUMNS; i++)
-#pragma unroll
+#pragma unroll UNROLLED
     for (int d = 0; d < D; d++) f(a.h[i][d], b.h[i][d], c.h[i][d]);
-#pragma unroll
+#pragma unroll UNROLLED
   for (int j = 0; j < WEIGHTS; j++) f(a.w[j], b.w[j], c.w[j]);
-#pragma unroll
+#pragma unroll UNROLLED
   for (int j = 0; j < (BIAS ? BIASES : 0); j++) f(a.b[j], b.b[j], c.b[j]);
 }
 
 // This thread's part of an inner product.
 __device__ __forceinline__ double own_dot(const Vector& a, const Vector& b) {
   double total = 0.0;
-#pragma unroll
+#pragma unroll UNROLLED
   for (int c = 0; c < COLUMNS; c++)
-#pragma unroll
+#pragma unroll UNROLLED
     for (int d = 0; d < D; d++) total += a.h[c][d] * b.h[c][d];
-#pragma unroll
+#pragma unroll UNROLLED
   for (int j = 0; j < WEIGHTS; j++) total += a.w[j] * b.w[j];
-#pragma unroll
+#pragma unroll UNROLLED
   for (int j = 0; j < (BIAS ? BIASES : 0); j++) total += a.b[j] * b.b[j];
   return total;
 }
@@ -119,24 +119,24 @@ __device__ __forceinline__ void combined(Vector& out, const Vector& a, double fa
 
 // A flat vector in memory: W row by row, then H row by row, then b.
 __device__ __forceinline__ void read(Vector& v, const double* flat) {
-#pragma unroll
+#pragma unroll UNROLLED
   for (int c = 0; c < COLUMNS; c++) {
     const int n = thread() + THREADS * c;
-#pragma unroll
+#pragma unroll UNROLLED
     for (int d = 0; d < D; d++) v.h[c][d] = n < N ? flat[K * D + d * N + n] : 0.0;
   }
-#pragma unroll
+#pragma unroll UNROLLED
   for (int j = 0; j < WEIGHTS; j++) v.w[j] = thread() + THREADS * j < K * D ? flat[thread() + THREADS * j] : 0.0;
-#pragma unroll
+#pragma unroll UNROLLED
   for (int j = 0; j < BIASES; j++)
     v.b[j] = BIAS && thread() + THREADS * j < K ? flat[K * D + D * N + thread() + THREADS * j] : 0.0;
 }
 
 __device__ __forceinline__ void write(const Vector& v, double* flat) {
-#pragma unroll
+#pragma unroll UNROLLED
   for (int c = 0; c < COLUMNS; c++) {
     const int n = thread() + THREADS * c;
-#pragma unroll
+#pragma unroll UNROLLED
     for (int d = 0; d < D; d++)
       if (n < N) flat[K * D + d * N + n] = v.h[c][d];
   }

@@ -1,7 +1,17 @@
 // Objective and gradient of the chain Z = W H + b 1^T, and sums over its columns.
 
-// The sums over columns of e h^T and of e. Every thread lays down a column of each; then a thread adds up one tile of the
-// product over every SLICES-th column, and neighbours add up their slices at the end.
+// Every thread lays down a column e and a column h; the sums over columns of e h^T and of e are made of these.
+__device__ __forceinline__ void lay_left(const double (&e)[K], Shared& s) {
+#pragma unroll UNROLLED
+  for (int k = 0; k < K; k++) s.left[k * PITCH + thread()] = e[k];
+}
+
+__device__ __forceinline__ void lay_right(const double (&h)[D], Shared& s) {
+#pragma unroll UNROLLED
+  for (int d = 0; d < D; d++) s.right[d * PITCH + thread()] = h[d];
+}
+
+// These sums: a thread adds up one tile of the product over every SLICES-th column, and neighbours add up their slices.
 struct Outer {
   double tile[TILE_K][TILE_D], row[TILE_K];
 
@@ -14,25 +24,22 @@ struct Outer {
     }
   }
 
-  __device__ __forceinline__ void add(const double (&e)[K], const double (&h)[D], Shared& s) {
-#pragma unroll
-    for (int k = 0; k < K; k++) s.left[k * PITCH + thread()] = e[k];
-#pragma unroll
-    for (int d = 0; d < D; d++) s.right[d * PITCH + thread()] = h[d];
+  // Adds what the threads have laid down.
+  __device__ __forceinline__ void gather(Shared& s) {
     sync();
     const int one = thread() / SLICES, k0 = (one / TILES_D) * TILE_K, d0 = (one % TILES_D) * TILE_D;
     if (one < TILES)
+#pragma unroll 1
       for (int n = thread() % SLICES; n < (N < THREADS ? N : THREADS); n += SLICES) {
-        double a[TILE_K], b[TILE_D];
-#pragma unroll
-        for (int i = 0; i < TILE_K; i++) a[i] = k0 + i < K ? s.left[(k0 + i) * PITCH + n] : 0.0;
-#pragma unroll
+        double b[TILE_D];
+#pragma unroll UNROLLED
         for (int j = 0; j < TILE_D; j++) b[j] = d0 + j < D ? s.right[(d0 + j) * PITCH + n] : 0.0;
 #pragma unroll
         for (int i = 0; i < TILE_K; i++) {
-          row[i] += a[i];
+          const double a = k0 + i < K ? s.left[(k0 + i) * PITCH + n] : 0.0;
+          row[i] += a;
 #pragma unroll
-          for (int j = 0; j < TILE_D; j++) tile[i][j] += a[i] * b[j];
+          for (int j = 0; j < TILE_D; j++) tile[i][j] += a * b[j];
         }
       }
     sync();
@@ -70,14 +77,14 @@ __device__ __forceinline__ void publish(const Vector& v, double* weight, double*
   sync();
 }
 
-// W h for one column.
-__device__ __forceinline__ void times_column(const double* weight, const double (&h)[D], double (&out)[K]) {
+// out += W h for one column.
+__device__ __forceinline__ void add_column(const double* weight, const double (&h)[D], double (&out)[K]) {
 #pragma unroll UNROLLED
   for (int k = 0; k < K; k++) {
     double total = 0.0;
 #pragma unroll UNROLLED
     for (int d = 0; d < D; d++) total += weight[k * D + d] * h[d];
-    out[k] = total;
+    out[k] += total;
   }
 }
 
@@ -91,87 +98,110 @@ __device__ __forceinline__ void add_transposed(const double* weight, double fact
   }
 }
 
-// The loss of one column of logits z; p becomes the softmax of z (what the Hessian needs), z the loss's gradient.
-__device__ __forceinline__ double column_loss(double (&z)[K], double (&p)[K], const double* targets) {
+// The loss of one column of logits, which become its gradient; `softmax`, where asked for, is what the Hessian needs besides.
+template <bool KEPT>
+__device__ __forceinline__ double column_loss(double (&z)[K], const double* targets, double* softmax) {
   double value = 0.0;
   if (CROSS_ENTROPY) {
-    // l = log sum_k e^(z_k - max z) - <y, z - max z>, as the engine has it
+    // l = log sum_k e^(z_k - max z) - <y, z - max z>, as the engine has it.
     double top = z[0], total = 0.0;
-#pragma unroll
+#pragma unroll UNROLLED
     for (int k = 1; k < K; k++) top = larger(top, z[k]);
-#pragma unroll
+#pragma unroll UNROLLED
     for (int k = 0; k < K; k++) {
-      p[k] = exp(z[k] - top);
-      total += p[k];
+      value -= targets[k * N] * (z[k] - top);
+      z[k] = exp(z[k] - top);
+      total += z[k];
     }
-#pragma unroll
+    const double over = 1.0 / total;
+#pragma unroll UNROLLED
     for (int k = 0; k < K; k++) {
-      const double y = targets[k * N];
-      value -= y * (z[k] - top);
-      p[k] /= total;
-      z[k] = p[k] - y;
+      z[k] *= over;
+      if (KEPT) softmax[k] = z[k];
+      z[k] -= targets[k * N];
     }
     return value + log(total);
   }
-#pragma unroll
+#pragma unroll UNROLLED
   for (int k = 0; k < K; k++) {
-    p[k] = 0.0;
     z[k] -= targets[k * N];
-    value += 0.5 * z[k] * z[k];
+    value += z[k] * z[k];
   }
-  return value;
+  return 0.5 * value;
 }
 
-// This thread's part of the objective at v, and its part of the gradient g.
-__device__ __forceinline__ double evaluate(const Vector& v, Vector& g, const Member& m, Shared& s) {
+// Where the objective is evaluated: at a vector, or at y - t g, which is never put together as a whole.
+struct Here {
+  const Vector& v;
+  __device__ __forceinline__ double h(int c, int d) const { return v.h[c][d]; }
+  __device__ __forceinline__ double w(int j) const { return v.w[j]; }
+  __device__ __forceinline__ double b(int j) const { return v.b[j]; }
+};
+
+struct Ahead {
+  const Vector &y, &g;
+  double step;
+  __device__ __forceinline__ double h(int c, int d) const { return y.h[c][d] - step * g.h[c][d]; }
+  __device__ __forceinline__ double w(int j) const { return y.w[j] - step * g.w[j]; }
+  __device__ __forceinline__ double b(int j) const { return y.b[j] - step * g.b[j]; }
+};
+
+// This thread's part of the objective at a place, and its part of the gradient.
+template <class Place>
+__device__ __forceinline__ double evaluate(const Place& at, Vector& gradient, const Member& m, Shared& s) {
   double value = 0.0;
   Outer outer;
   outer.clear();
-  publish(v, s.weight, s.bias);
-#pragma unroll
+  sync();  // nobody reads the former weights any more
+  EACH_NUMBER(j, i) s.weight[i] = at.w(j);
+  EACH_BIAS(j, i) s.bias[i] = at.b(j);
+  sync();
+#pragma unroll UNROLLED
   for (int c = 0; c < COLUMNS; c++) {
     const int n = thread() + THREADS * c;
-    double e[K], p[K];
-    if (n < N) {
-      times_column(s.weight, v.h[c], e);
-      if (BIAS)
-#pragma unroll
-        for (int k = 0; k < K; k++) e[k] += s.bias[k];
-      const double q = m.fit[n], decay = m.decay_h * m.multiplicity[n];
-      value += q * column_loss(e, p, m.targets + n);
-#pragma unroll
-      for (int d = 0; d < D; d++) {
-        value += 0.5 * decay * v.h[c][d] * v.h[c][d];
-        g.h[c][d] = decay * v.h[c][d];
-      }
-#pragma unroll
-      for (int k = 0; k < K; k++) e[k] *= q;
-      add_transposed(s.weight, 1.0, e, g.h[c]);
-    } else {
-#pragma unroll
-      for (int k = 0; k < K; k++) e[k] = 0.0;
-#pragma unroll
-      for (int d = 0; d < D; d++) g.h[c][d] = 0.0;
+    double e[K], h[D], squared = 0.0, q = 0.0, decay = 0.0;
+#pragma unroll UNROLLED
+    for (int d = 0; d < D; d++) {
+      h[d] = at.h(c, d);
+      squared += h[d] * h[d];
     }
-    outer.add(e, v.h[c], s);
+    lay_right(h, s);
+#pragma unroll UNROLLED
+    for (int k = 0; k < K; k++) e[k] = BIAS ? s.bias[k] : 0.0;
+    add_column(s.weight, h, e);
+    if (n < N) {
+      q = m.fit[n];
+      decay = m.decay_h * m.multiplicity[n];
+      value += q * column_loss<false>(e, m.targets + n, nullptr) + 0.5 * decay * squared;
+    }
+#pragma unroll UNROLLED
+    for (int k = 0; k < K; k++) e[k] = n < N ? q * e[k] : 0.0;
+    lay_left(e, s);
+#pragma unroll UNROLLED
+    for (int d = 0; d < D; d++) gradient.h[c][d] = decay * at.h(c, d);
+    add_transposed(s.weight, 1.0, e, gradient.h[c]);
+    outer.gather(s);
   }
   outer.publish(s.product, s.rows);
-#pragma unroll
+#pragma unroll UNROLLED
   for (int j = 0; j < WEIGHTS; j++) {
     const int i = thread() + THREADS * j;
-    g.w[j] = i < K * D ? s.product[i] + m.decay_w * v.w[j] : 0.0;
-    value += 0.5 * m.decay_w * v.w[j] * v.w[j];
+    const double w = at.w(j);
+    gradient.w[j] = i < K * D ? s.product[i] + m.decay_w * w : 0.0;
+    value += 0.5 * m.decay_w * w * w;
   }
-#pragma unroll
+#pragma unroll UNROLLED
   for (int j = 0; j < BIASES; j++) {
     const int i = thread() + THREADS * j;
-    g.b[j] = BIAS && i < K ? s.rows[i] + m.decay_b * v.b[j] : 0.0;
-    value += 0.5 * m.decay_b * v.b[j] * v.b[j];
+    const double b = at.b(j);
+    gradient.b[j] = BIAS && i < K ? s.rows[i] + m.decay_b * b : 0.0;
+    value += 0.5 * m.decay_b * b * b;
   }
   return value;
 }
 
-// The same, called and not written out, where the vectors lie in memory anyway.
-__device__ __noinline__ double evaluate_apart(const Vector& v, Vector& g, const Member& m, Shared& s) {
-  return evaluate(v, g, m, s);
+// The same at a vector, called and not written out, where vectors lie in memory anyway.
+__device__ __noinline__ double evaluate_apart(const Vector& v, Vector& gradient, const Member& m, Shared& s) {
+  const Here at = {v};
+  return evaluate(at, gradient, m, s);
 }

@@ -1,6 +1,6 @@
 // The gradient flow by Tsitouras' method of order five, down to where a hand-over is worth trying, as `_ode.py` follows it.
 
-extern "C" __global__ void __launch_bounds__(THREADS) flow_seeds(ARGUMENTS) {
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) flow_seeds(ARGUMENTS) {
   SHARED(s);
   Seed r = seed_of(index, points, anchors, reals, counts);
   const Member m = member_of(r, members);

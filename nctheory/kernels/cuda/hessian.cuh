@@ -22,9 +22,9 @@ __device__ __noinline__ void linearise(const Vector& y, Linearised& l, const Mem
     const int n = thread() + THREADS * c;
     for (int k = 0; k < K; k++) l.e[c][k] = l.p[c][k] = l.above[c][k] = 0.0;
     if (n >= N) continue;
-    times_column(s.weight, y.h[c], l.above[c]);
+    add_column(s.weight, y.h[c], l.above[c]);
     for (int k = 0; k < K; k++) l.e[c][k] = l.above[c][k] + (BIAS ? s.bias[k] : 0.0);
-    column_loss(l.e[c], l.p[c], m.targets + n);
+    column_loss<true>(l.e[c], m.targets + n, l.p[c]);
     for (int k = 0; k < K; k++) l.e[c][k] *= m.fit[n];
   }
   gram_of(s.weight, s.weight, s.gram);
@@ -46,26 +46,28 @@ __device__ __noinline__ void curvature_of(const Vector& y, const Linearised& l, 
   outer.clear();
   for (int c = 0; c < COLUMNS; c++) {
     const int n = thread() + THREADS * c;
-    double change[K];
-    for (int k = 0; k < K; k++) change[k] = 0.0;
-    for (int d = 0; d < D; d++) out.h[c][d] = 0.0;
-    if (n < N) {
-      // The logits change by v_W h + W v_h + v_b, and q times the loss's gradient by its Hessian times that.
-      double moved[K];
-      times_column(s.other, y.h[c], change);
-      times_column(s.weight, v.h[c], moved);
-      for (int k = 0; k < K; k++) change[k] += moved[k] + (BIAS ? s.other_bias[k] : 0.0);
-      loss_hessian(l.p[c], m.fit[n], change);
-      for (int d = 0; d < D; d++) out.h[c][d] = m.decay_h * m.multiplicity[n] * v.h[c][d];
-      add_transposed(s.weight, 1.0, change, out.h[c]);
-      add_transposed(s.other, 1.0, l.e[c], out.h[c]);
-    }
+    const bool inside = n < N;
+    const double q = inside ? m.fit[n] : 0.0, decay = inside ? m.decay_h * m.multiplicity[n] : 0.0;
+    double e[K];
+    // The logits change by v_W h + W v_h + v_b, and q times the loss's gradient by its Hessian times that.
+    for (int k = 0; k < K; k++) e[k] = BIAS ? s.other_bias[k] : 0.0;
+    add_column(s.other, y.h[c], e);
+    add_column(s.weight, v.h[c], e);
+    loss_hessian(l.p[c], q, e);
     // The gradient of W is e h^T + lambda W, and changes by (de) h^T + e v_h^T; that of b by the sum of de alone.
-    outer.add(change, y.h[c], s);
-    double keep[TILE_K];
-    for (int i = 0; i < TILE_K; i++) keep[i] = outer.row[i];
-    outer.add(l.e[c], v.h[c], s);
-    for (int i = 0; i < TILE_K; i++) outer.row[i] = keep[i];
+    lay_left(e, s);
+    lay_right(y.h[c], s);
+    outer.gather(s);
+    double rows[TILE_K];
+    for (int i = 0; i < TILE_K; i++) rows[i] = outer.row[i];
+    for (int d = 0; d < D; d++) out.h[c][d] = decay * v.h[c][d];
+    add_transposed(s.weight, 1.0, e, out.h[c]);
+    for (int k = 0; k < K; k++) e[k] = l.e[c][k];
+    lay_left(e, s);
+    lay_right(v.h[c], s);
+    outer.gather(s);
+    for (int i = 0; i < TILE_K; i++) outer.row[i] = rows[i];
+    add_transposed(s.other, 1.0, e, out.h[c]);
   }
   outer.publish(s.product, s.rows);
   for (int j = 0; j < WEIGHTS; j++) {
@@ -88,10 +90,14 @@ __device__ __noinline__ void add_penalty(const Vector& y, const Linearised& l, c
   for (int c = 0; c < COLUMNS; c++) {
     double along[K];
     for (int k = 0; k < K; k++) along[k] = 0.0;
-    if (thread() + THREADS * c < N) times_column(s.weight, v.h[c], along);
-    outer.add(along, y.h[c], s);
+    lay_right(y.h[c], s);
+    if (thread() + THREADS * c < N) add_column(s.weight, v.h[c], along);
+    lay_left(along, s);
+    outer.gather(s);
     for (int k = 0; k < K; k++) along[k] = -l.above[c][k];
-    outer.add(along, v.h[c], s);
+    lay_left(along, s);
+    lay_right(v.h[c], s);
+    outer.gather(s);
   }
   gram_of(s.weight, s.other, s.mixed);
   outer.publish(s.turn, s.rows);
@@ -117,7 +123,8 @@ __device__ __noinline__ void add_penalty(const Vector& y, const Linearised& l, c
   for (int c = 0; c < COLUMNS; c++) {
     if (thread() + THREADS * c >= N) continue;
     double along[K];
-    times_column(s.turn, y.h[c], along);
+    for (int k = 0; k < K; k++) along[k] = 0.0;
+    add_column(s.turn, y.h[c], along);
     add_transposed(s.weight, factor, along, out.h[c]);
     add_transposed(s.turn, -factor, l.above[c], out.h[c]);
   }

@@ -109,7 +109,7 @@ __device__ __forceinline__ void decide(Seed& r, Vector& y, const Vector& target,
   r.stage = accepted ? end : resume;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) newton_seeds(ARGUMENTS) {
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) newton_seeds(ARGUMENTS) {
   SHARED(s);
   Seed r = seed_of(index, points, anchors, reals, counts);
   const Member m = member_of(r, members);

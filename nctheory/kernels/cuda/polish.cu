@@ -18,11 +18,11 @@ __device__ __forceinline__ double moved(const Vector& y, const double* start, Sh
   return block_norm(apart, s);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) polish_seeds(ARGUMENTS) {
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) polish_seeds(ARGUMENTS) {
   SHARED(s);
   Seed r = seed_of(index, points, anchors, reals, counts);
   const Member m = member_of(r, members);
-  Vector y, g, trial, slope;
+  Vector y, g, slope;
   double recent[MEMORY], shrink = 1.0, length = 0.0, step = 0.0;
   long long before_polish = 0;
   int in_block = -1;  // the first evaluation is no step
@@ -30,8 +30,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) polish_seeds(ARGUMENTS) {
   scaled(g, 0.0, y);
   do {
     // f and its gradient at y - t g, and the two inner products that the next length is made of.
-    combined(trial, y, -step, g);
-    double sums[3] = {evaluate(trial, slope, m, s), own_dot(slope, slope), own_dot(slope, g)};
+    const Ahead ahead = {y, g, step};
+    double sums[3] = {evaluate(ahead, slope, m, s), own_dot(slope, slope), own_dot(slope, g)};
     block_sums(sums, s);
     const double value = sums[0], squared = sums[1], across = sums[2];
     bool keep = true;
@@ -66,7 +66,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) polish_seeds(ARGUMENTS) {
       r.steps++;
     }
     if (keep) {
-      each(y, trial, [](double& a, double b) { a = b; });
+      combined(y, y, -step, g);
       each(g, slope, [](double& a, double b) { a = b; });
     }
     r.stage = after_step(r, shrink, r.steps - before_polish, budget);

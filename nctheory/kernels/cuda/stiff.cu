@@ -40,7 +40,7 @@ __device__ __forceinline__ void damped_weights(double stages, double& w0, double
   w1 = first / second;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) stiff_seeds(ARGUMENTS) {
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) stiff_seeds(ARGUMENTS) {
   SHARED(s);
   Seed r = seed_of(index, points, anchors, reals, counts);
   const Member m = member_of(r, members);

@@ -172,6 +172,7 @@ def departures(records: Record, values: np.ndarray, norms: np.ndarray, tolerance
         np.asarray(getattr(records, name)) for name in ("stage", "value", "grad_norm", "peak", "tolerance", "length")
     )
     unit = np.maximum(np.abs(value), own / tolerance * length)
-    near = np.abs(values - value) <= ROUNDINGS * EPS * numbers**0.5 * unit
-    near &= np.abs(norms - norm) <= MAX_DEPARTURE * own + ROUNDINGS * EPS * np.maximum(peak, norm)
+    with np.errstate(invalid="ignore"):  # two infinities are not near each other
+        near = np.abs(values - value) <= ROUNDINGS * EPS * numbers**0.5 * unit
+        near &= np.abs(norms - norm) <= MAX_DEPARTURE * own + ROUNDINGS * EPS * np.maximum(peak, norm)
     return (stage != Stage.NOT_FINITE) & ~near

@@ -54,9 +54,9 @@ def kernel_shape(problem: Problem) -> Shape | None:
 
 
 @cache
-def constants() -> dict[str, float]:
+def constants() -> dict[str, int | float]:
     """The constants of the stages, by the names that the kernels have for them."""
-    found: dict[str, float] = {stage.name: int(stage) for stage in Stage}
+    found: dict[str, int | float] = {stage.name: int(stage) for stage in Stage}
     for module, names in NAMED.items():
         found |= {name: getattr(module, name) for name in names.split()}
     controller = diffrax.PIDController(rtol=0.0, atol=1.0)

@@ -15,11 +15,11 @@ import platformdirs
 
 from nctheory.engine import whole_file
 from nctheory.kernels._plan import KernelUnavailable, Plan, Shape, plan_of
-from nctheory.kernels._source import KERNELS, Arrays, Numbers, source, text_of
+from nctheory.kernels._source import KERNELS, Arrays, Kernels, Numbers, source, text_of
 
-THREADS, WARP = 8, 4
-"""The block and the warp of the emulator: small, because every barrier switches between all threads of a block, and such that
-there are several of both."""
+THREADS, WARP = 4, 2
+"""The threads of a block, more for large factors, and of a warp: few, because every barrier switches between all threads, and
+such that a block has several warps."""
 MEMORY = 2**28
 """The shared memory of a block, which is no concern on a CPU."""
 FLAGS = ("-std=c++17", "-O1", "-shared", "-fPIC", "-w")
@@ -29,7 +29,7 @@ _ONE_AT_A_TIME = threading.Lock()
 """The emulator has one set of fibers."""
 
 
-class _Emulated:
+class _Emulated(Kernels):
     """The kernels of one shape, run on NumPy arrays in the memory of the host."""
 
     def __init__(self, library: Path, plan: Plan) -> None:
@@ -67,7 +67,7 @@ class _Emulated:
 
 
 def emulated(
-    shape: Shape, constants: Mapping[str, float], tables: Mapping[str, Any], order: str = "forward"
+    shape: Shape, constants: Mapping[str, int | float], tables: Mapping[str, Any], order: str = "forward"
 ) -> _Emulated:
     """The kernels of a shape on a CPU, compiled at first use; threads take their turns in one of `ORDERS`.
 
@@ -75,7 +75,7 @@ def emulated(
     """
     if order not in ORDERS:
         raise ValueError(f"order: expected one of {', '.join(ORDERS)}, got {order!r}")
-    plan = plan_of(shape, MEMORY, warp=WARP, threads=THREADS)
+    plan = plan_of(shape, MEMORY, warp=WARP, threads=max(THREADS, shape.classes * shape.dim // 8))
     text = "\n".join([text_of("emulator.h"), source(shape, plan, constants, tables), text_of("emulated.cc")])
     kernels = _Emulated(_compiled(text), plan)
     kernels.order = ORDERS.index(order)

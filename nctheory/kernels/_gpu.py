@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from nctheory.kernels._plan import KernelUnavailable, Plan, Shape, plan_of
-from nctheory.kernels._source import Arrays, Numbers, source
+from nctheory.kernels._source import Arrays, Kernels, Numbers, source
 
 FLAGS = ("-std=c++17",)
 """Never fast-math: a value that is not a number must not pass for one."""
@@ -21,7 +21,7 @@ have a ratio of 2, those for pictures 32 or 64)."""
 KINDS = Arrays(np.float64, np.float64, np.float64, np.int64, np.float64, np.float64)
 
 
-class _OnGPU:
+class _OnGPU(Kernels):
     """The kernels of one shape on one device, each compiled when it is first launched."""
 
     def __init__(self, cupy: Any, ordinal: int, shape: Shape, plan: Plan, tables: tuple[Any, Any]) -> None:
@@ -88,7 +88,7 @@ class _OnGPU:
             raise KernelUnavailable(f"{what} failed ({type(error).__name__}: {told})") from error
 
 
-def gpu_source(shape: Shape, plan: Plan, constants: Mapping[str, float], tables: Mapping[str, Any], name: str) -> str:
+def gpu_source(shape: Shape, plan: Plan, constants: Mapping[str, int | float], tables: Mapping[str, Any], name: str) -> str:
     """The source of one kernel as NVRTC gets it."""
     shared = "extern __shared__ double shared_memory[]; Shared& s = *reinterpret_cast<Shared*>(shared_memory)"
     return f"#define SHARED(s) {shared}\n" + source(shape, plan, constants, tables, [name])
@@ -106,7 +106,7 @@ def _cupy() -> Any:
     return importlib.import_module("cupy")
 
 
-def on_gpu(shape: Shape, constants: Mapping[str, float], tables: Mapping[str, Any], ordinal: int) -> _OnGPU:
+def on_gpu(shape: Shape, constants: Mapping[str, int | float], tables: Mapping[str, Any], ordinal: int) -> _OnGPU:
     """The kernels of a shape on the CUDA device of this number.
 
     Raises KernelUnavailable, saying why, where CuPy is not installed or finds no such device, where the device is slow in

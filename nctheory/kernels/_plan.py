@@ -95,32 +95,38 @@ def plan_of(shape: Shape, memory: int, *, warp: int = WARP, threads: int = MAX_T
 
     >>> plan_of(Shape(10, 16, 100, cross_entropy=True, bias=True), 2**16).threads
     128
-    >>> plan_of(Shape(100, 128, 500, cross_entropy=True, bias=True), 2**16)
+    >>> plan_of(Shape(20, 50, 500, cross_entropy=True, bias=True), 2**14)
     Traceback (most recent call last):
     ...
-    nctheory.kernels._plan.KernelUnavailable: K = 100, d = 128 takes 460608 bytes of shared memory, and the device has 65536
+    nctheory.kernels._plan.KernelUnavailable: K = 20, d = 50 takes 57400 bytes of shared memory, and the device has 16384
     """
-    wide = min(threads, warp * -(-shape.columns // warp))
+    # As many as there are columns, or as the tiles of a product need.
+    wanted = max(shape.columns, 2 * shape.classes * shape.dim // MAX_TILE)
+    warps = min(threads // warp, -(-wanted // warp))
     least = 0
-    while wide >= warp:
-        plan = _tiled(shape, wide, warp)
+    while warps > 0:
+        plan = _tiled(shape, warps * warp, warp)
+        if plan is None:
+            break
         least = plan.shared_bytes(shape)
         if least <= memory:
             return plan
-        wide = wide // 2 // warp * warp
-    raise KernelUnavailable(
-        f"K = {shape.classes}, d = {shape.dim} takes {least} bytes of shared memory, and the device has {memory}"
-    )
+        warps //= 2
+    told = f"K = {shape.classes}, d = {shape.dim}"
+    if least == 0:
+        raise KernelUnavailable(f"{told} has more numbers than {threads} threads can add up")
+    raise KernelUnavailable(f"{told} takes {least} bytes of shared memory, and the device has {memory}")
 
 
-def _tiled(shape: Shape, threads: int, warp: int) -> Plan:
-    """The plan of the least work: numbers read and added up for a product over columns, and sums over slices."""
+def _tiled(shape: Shape, threads: int, warp: int) -> Plan | None:
+    """The plan of the least work: numbers read and added up for a product over columns, and sums over slices; None where the
+    threads are too few."""
     columns = min(shape.columns, threads)
     best, least = None, float("inf")
-    for tile_k in range(1, shape.classes + 1):
-        for tile_d in range(1, shape.dim + 1):
+    for tile_k in range(1, min(shape.classes, MAX_TILE) + 1):
+        for tile_d in range(1, min(shape.dim, MAX_TILE // tile_k) + 1):
             tiles = -(-shape.classes // tile_k) * -(-shape.dim // tile_d)
-            if tiles > threads or (tile_k * tile_d > MAX_TILE and best is not None):
+            if tiles > threads:
                 continue
             slices = 1
             while 2 * slices <= warp and 2 * slices * tiles <= threads:
@@ -130,6 +136,4 @@ def _tiled(shape: Shape, threads: int, warp: int) -> Plan:
             work = reading + tile_k * tile_d * (slices.bit_length() - 1)
             if work < least:
                 best, least = Plan(threads, warp, tile_k, tile_d, slices), work
-    if best is None:
-        raise KernelUnavailable(f"K = {shape.classes}, d = {shape.dim} has more numbers than {threads} threads can add up")
     return best

@@ -1,9 +1,12 @@
 """The source of the kernels for one shape, and what they are called with."""
 
+import abc
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from nctheory.engine import shown
 from nctheory.kernels._plan import Plan, Shape
@@ -47,30 +50,30 @@ class Numbers(NamedTuple):
     polish: bool
 
 
-class Kernels(Protocol):
+class Kernels(abc.ABC):
     """The kernels of one shape on one device."""
 
+    @abc.abstractmethod
     def put(self, arrays: Arrays) -> Arrays:
         """The arrays, of any kind, as new ones in the memory of the device."""
-        ...
 
-    def stages(self, arrays: Arrays) -> Any:
-        """The stages of all seeds, as a NumPy array."""
-        ...
+    @abc.abstractmethod
+    def stages(self, arrays: Arrays) -> np.ndarray:
+        """The stages of all seeds, once everything launched is done."""
 
-    def launch(self, name: str, index: Any, arrays: Arrays, numbers: Numbers) -> None:
-        """Do one stage for the seeds at these positions."""
-        ...
+    @abc.abstractmethod
+    def launch(self, name: str, index: np.ndarray, arrays: Arrays, numbers: Numbers) -> None:
+        """Do one stage for the seeds at these positions, in place."""
 
+    @abc.abstractmethod
     def take(self, arrays: Arrays) -> Arrays:
-        """Points, anchors, reals and counts as arrays that JAX takes."""
-        ...
+        """The arrays as ones that JAX takes."""
 
 
 def source(
     shape: Shape,
     plan: Plan,
-    constants: Mapping[str, float],
+    constants: Mapping[str, int | float],
     tables: Mapping[str, Sequence[Sequence[float]] | Sequence[float]],
     kernels: Sequence[str] = KERNELS,
 ) -> str:
@@ -110,7 +113,7 @@ def text_of(name: str) -> str:
     return resources.files(__package__).joinpath("cuda", name).read_text()
 
 
-def _typed(name: str, value: float) -> str:
+def _typed(name: str, value: int | float) -> str:
     whole = isinstance(value, int)
     return f"int {name} = {value}" if whole else f"double {name} = {float(value).hex()}"
 

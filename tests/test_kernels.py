@@ -17,7 +17,7 @@ from nctheory.flow import _kernel_road as road
 from nctheory.flow import _kernel_tables as tables
 from nctheory.flow._program import Chunk, begun
 from nctheory.flow._stages import Stage
-from nctheory.kernels import KERNELS, Arrays, KernelUnavailable, Numbers, Shape, emulated, on_gpu, plan_of, source
+from nctheory.kernels import KERNELS, KernelUnavailable, Shape, emulated, plan_of, source
 from nctheory.kernels import _emulated as emulator
 from nctheory.kernels import _gpu as gpu
 from nctheory.problems import as_family, moment_form, size
@@ -114,8 +114,8 @@ def test_a_larger_shape_ends_at_the_closed_form_and_threads_may_take_turns_in_an
     problem = nct.unconstrained_features(
         counts=(4, 4, 4), dim=5, loss="cross_entropy", weight_decay=(0.02, 0.03), bias=0.1
     )
-    shape = tables.kernel_shape(problem)
-    assert shape == Shape(3, 5, 12, cross_entropy=True, bias=True)
+    shape = Shape(3, 5, 12, cross_entropy=True, bias=True)
+    assert tables.kernel_shape(problem) == shape
     asked = []
     launch = emulator._Emulated.launch
     monkeypatch.setattr(
@@ -146,7 +146,8 @@ def test_a_missing_barrier_shows(monkeypatch):
         changed = source(*arguments, KERNELS).replace(before, after)
         monkeypatch.setattr(emulator, "source", lambda *_: changed)
 
-    arguments = (tables.kernel_shape(problem), kernels_of(problem).plan, tables.constants(), tables.tables())
+    shape = Shape(2, 2, 4, cross_entropy=False, bias=False)
+    arguments = (shape, kernels_of(problem).plan, tables.constants(), tables.tables())
     gather = "  __device__ __forceinline__ void gather(Shared& s) {\n    sync();\n"
     broken("chain.cuh", gather, gather.replace("    sync();\n", ""))
     ends = [by_kernels(problem, 2, kernels_of(problem, order), method="polish") for order in emulator.ORDERS[:2]]
@@ -242,7 +243,9 @@ def test_where_kernels_cannot_run_xla_does_and_says_why(monkeypatch, change, mes
         found = road.solve_by_road(family, as_key(0), chunk, settings, (Accelerator(),), light=True)
     assert found is by_xla
     # Problems without kernels, and kernels that are not asked for, go by XLA without a word.
-    others = [(as_family([nct.deep_linear(widths=(2, 2, 2), counts=(1, 1), loss="mse", weight_decay=(0.1,) * 3)])[0], "auto")]
+    others = [
+        (as_family([nct.deep_linear(widths=(2, 2, 2), counts=(1, 1), loss="mse", weight_decay=(0.1,) * 3)])[0], "auto")
+    ]
     for one, kernel in [*others, (family, "off")]:
         assert road.solve_by_road(one, as_key(0), chunk, settings, (Accelerator(),), kernel=kernel) is by_xla
     assert road.solve_by_road(family, as_key(0), chunk, settings, (jax.devices("cpu")[0],)) is by_xla
@@ -273,7 +276,7 @@ def test_only_the_chains_that_the_kernels_compute_have_them():
     assert tables.kernel_shape(with_bias) == Shape(2, 4, 5, cross_entropy=False, bias=True)
     means = nct.problems.reduce_to_class_means(with_bias)
     assert tables.kernel_shape(means) == Shape(2, 4, 2, cross_entropy=False, bias=True)
-    assert tables.kernel_shape(moment_form(chain())) is None
+    assert tables.kernel_shape(moment_form(chain(counts=(6, 6), bias=0.1))) is None
 
 
 def test_members_have_their_own_numbers_in_the_kernels_order():

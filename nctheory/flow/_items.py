@@ -12,6 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import fixed_width, float64, rounded_up
 from nctheory.flow._diagnose import diagnose
+from nctheory.flow._kernel_road import Kernel, check_kernel, solve_by_road
 from nctheory.flow._kinked import (
     COARSE_TOLERANCE,
     KINK_TOLERANCE,
@@ -20,7 +21,6 @@ from nctheory.flow._kinked import (
     rounded_family,
     starting_records,
 )
-from nctheory.flow._kernel_road import Kernel, check_kernel, solve_by_road
 from nctheory.flow._program import Chunk, member_scales, member_starts
 from nctheory.flow._record import Record, Settings
 from nctheory.flow._single import DOUBLE_PLATFORMS, Points, flow_in_single, memory_budget

@@ -111,15 +111,19 @@ def _by_kernels(
     def one_part(place: int) -> Arrays:
         some = slice(cuts[place], cuts[place + 1])
         here = kernels[place]
-        arrays = here.put(Arrays(*(x[some] for x in table), *shared))
+        points, anchors, reals, counts = (x[some] for x in table)
+        arrays = here.put(Arrays(points, anchors, reals, counts, *shared))
         return here.take(run_stages(here, arrays, live[some], numbers, stiff))
 
     if parts == 1:
         return tables.unpacked(records, one_part(0))
     with ThreadPoolExecutor(parts) as pool:
         found = list(pool.map(one_part, range(parts)))
-    joined = [jnp.concatenate([jax.device_put(x, devices[0]) for x in column]) for column in list(zip(*found, strict=True))[:4]]
-    return tables.unpacked(records, Arrays(*joined, *shared))
+    points, anchors, reals, counts = (
+        jnp.concatenate([jax.device_put(x, devices[0]) for x in column])
+        for column in list(zip(*found, strict=True))[:4]
+    )
+    return tables.unpacked(records, Arrays(points, anchors, reals, counts, *shared))
 
 
 def run_stages(kernels: Kernels, arrays: Arrays, live: np.ndarray, numbers: Numbers, stiff: Numbers) -> Arrays:
@@ -141,7 +145,7 @@ def run_stages(kernels: Kernels, arrays: Arrays, live: np.ndarray, numbers: Numb
 def _recomputed(family: Family, points: Array, contexts: Array) -> tuple[Array, Array]:
     """The values and the gradient norms at points."""
     values, slopes = jax.vmap(family_objective(family))(points, contexts)
-    return values, jnp.linalg.norm(slopes, axis=1)
+    return jnp.asarray(values), jnp.linalg.norm(slopes, axis=1)
 
 
 def _looked_at_again(

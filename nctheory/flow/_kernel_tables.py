@@ -1,4 +1,4 @@
-"""What the kernels of a solve are made of: which problems have them, the solver's constants, and the seeds' records as arrays."""
+"""What the kernels of a solve are made of: problems that have them, the solver's constants, the records as arrays."""
 
 from collections.abc import Sequence
 from functools import cache

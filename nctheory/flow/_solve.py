@@ -73,8 +73,8 @@ def solve(
     chunks run at a time (default: one per core where the only device is a CPU). `progress` is called with the size of
     each finished chunk, possibly from another thread. With `light` the program is compiled for few seeds: on a CPU in a
     third of the time, and to a third to a quarter of the speed. `kernel` says who computes on CUDA devices: with "auto" the
-    kernels of `nctheory.kernels`, for problems that have them and where CuPy is installed, with "off" XLA alone; "emulate" runs
-    the kernels' source on the CPU, to try it. The ends are the same to rounding.
+    kernels of `nctheory.kernels`, for problems that have them and where CuPy is installed, with "off" XLA alone; "emulate"
+    runs the kernels' source on the CPU, to try it. The ends are the same to rounding.
 
     Where the objective has kinks (`max`, `min`, `abs`, and what is made of them, as ReLU and hinge), found in its program, the
     flow is that of the problem with its kinks rounded off, which tends to the flow that slides along them, and the polish

@@ -55,7 +55,12 @@ class _Emulated(Kernels):
         """Do one stage for the seeds at these positions; RuntimeError where threads wait at different barriers."""
         index = np.ascontiguousarray(index, np.int32)
         pointers = [ctypes.c_void_p(x.ctypes.data) for x in (index, *arrays)]
-        settings = ctypes.c_double(numbers.rtol), ctypes.c_longlong(numbers.budget), int(numbers.flow), int(numbers.polish)
+        settings = (
+            ctypes.c_double(numbers.rtol),
+            ctypes.c_longlong(numbers.budget),
+            int(numbers.flow),
+            int(numbers.polish),
+        )
         with _ONE_AT_A_TIME:
             ended = self._library.launch(KERNELS.index(name), len(index), self.order, *pointers, *settings)
         if ended:
@@ -102,5 +107,7 @@ def _compiled(text: str) -> Path:
 
 
 def _first_error(said: str) -> str:
-    lines: Sequence[str] = [line for line in said.splitlines() if "error" in line] or said.splitlines() or ["no message"]
+    lines: Sequence[str] = (
+        [line for line in said.splitlines() if "error" in line] or said.splitlines() or ["no message"]
+    )
     return lines[0]

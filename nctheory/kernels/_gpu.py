@@ -16,8 +16,8 @@ from nctheory.kernels._source import Arrays, Kernels, Numbers, source
 FLAGS = ("-std=c++17",)
 """Never fast-math: a value that is not a number must not pass for one."""
 LARGEST_RATIO = 4
-"""A device whose float32 is more than this many times as fast as its float64 is left to XLA (conventional: devices for computing
-have a ratio of 2, those for pictures 32 or 64)."""
+"""A device whose float32 is more than this many times as fast as its float64 is left to XLA (conventional: devices for
+computing have a ratio of 2, those for pictures 32 or 64)."""
 KINDS = Arrays(np.float64, np.float64, np.float64, np.int64, np.float64, np.float64)
 
 
@@ -88,7 +88,9 @@ class _OnGPU(Kernels):
             raise KernelUnavailable(f"{what} failed ({type(error).__name__}: {told})") from error
 
 
-def gpu_source(shape: Shape, plan: Plan, constants: Mapping[str, int | float], tables: Mapping[str, Any], name: str) -> str:
+def gpu_source(
+    shape: Shape, plan: Plan, constants: Mapping[str, int | float], tables: Mapping[str, Any], name: str
+) -> str:
     """The source of one kernel as NVRTC gets it."""
     shared = "extern __shared__ double shared_memory[]; Shared& s = *reinterpret_cast<Shared*>(shared_memory)"
     return f"#define SHARED(s) {shared}\n" + source(shape, plan, constants, tables, [name])

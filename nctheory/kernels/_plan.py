@@ -71,8 +71,11 @@ class Plan(NamedTuple):
         return max(1, RESIDENT // self.threads)
 
     def unrolled(self, shape: Shape) -> int:
-        """How far loops over a factor, and over a thread's part of a vector, are written out: wholly where that keeps vectors in
-        registers, and not at all where they would not fit and the program would take minutes to compile."""
+        """How far loops over a factor, and over a thread's part of a vector, are written out.
+
+        Wholly where that keeps vectors in registers, and not at all where they would not fit: the program would take minutes
+        to compile.
+        """
         own = -(-shape.columns // self.threads) * shape.dim
         return MAX_NUMBERS if shape.classes * shape.dim <= MAX_FACTOR and own <= MAX_NUMBERS else 1
 
@@ -98,7 +101,7 @@ def plan_of(shape: Shape, memory: int, *, warp: int = WARP, threads: int = MAX_T
     >>> plan_of(Shape(20, 50, 500, cross_entropy=True, bias=True), 2**14)
     Traceback (most recent call last):
     ...
-    nctheory.kernels._plan.KernelUnavailable: K = 20, d = 50 takes 57400 bytes of shared memory, and the device has 16384
+    nctheory.kernels._plan.KernelUnavailable: K = 20, d = 50 takes 57392 bytes of shared memory, and the device has 16384
     """
     # As many as there are columns, or as the tiles of a product need.
     wanted = max(shape.columns, 2 * shape.classes * shape.dim // MAX_TILE)

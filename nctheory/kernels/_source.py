@@ -110,7 +110,7 @@ def source(
 @cache
 def text_of(name: str) -> str:
     """The text of a file among the sources."""
-    return resources.files(__package__).joinpath("cuda", name).read_text()
+    return resources.files("nctheory.kernels").joinpath("cuda", name).read_text()
 
 
 def _typed(name: str, value: int | float) -> str:

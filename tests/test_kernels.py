@@ -185,6 +185,21 @@ def test_what_the_kernels_get_wrong_is_solved_anew(monkeypatch):
     assert np.asarray(found.stage).tolist() == [7, 7, int(Stage.POLISH)]
 
 
+@needs_compiler
+@pytest.mark.slow
+def test_members_points_and_surveys_go_by_kernels_too():
+    members = [entropy(0.02), entropy(0.05)]
+    found, same = (nct.solve_many(members, 6, light=True, kernel=kernel) for kernel in ("emulate", "off"))
+    assert found.converged.all()
+    np.testing.assert_allclose(found.value, same.value, rtol=1e-12)
+    assert found.value.max(axis=1).tolist() == sorted(found.value.max(axis=1))
+    ends = nct.solve_from(members[0], nct.starts(members[0], 3), light=True, kernel="emulate")
+    np.testing.assert_allclose(ends.value, same.value[0, :3], rtol=1e-12)
+    seen = nct.survey(members[0], 12, block=6, kernel="emulate", light=True)
+    assert seen.certified.all()
+    np.testing.assert_array_equal(seen.value[:6], found.value[0])
+
+
 class Accelerator:
     """A device as JAX describes one."""
 
@@ -330,3 +345,12 @@ def test_the_compiler_of_the_real_device_takes_the_source(name):
     assert library.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None) == 0
     flags = [b"--gpu-architecture=sm_90", *(flag.encode() for flag in gpu.FLAGS)]
     assert library.nvrtcCompileProgram(program, len(flags), (ctypes.c_char_p * len(flags))(*flags)) == 0
+
+
+def test_the_benchmark_says_what_part_of_the_device_is_used():
+    command = importlib.import_module("benchmarks.gpu.__main__")
+    row = command.Row("small", 1000, "flow, kernels", 2.0, 0.5, 100.0, "-", "")
+    # Three products of 4 x 8 x 20 for each of 100 gradients of 1000 seeds, in half a second.
+    assert command.share_of_peak(row, 1e12) == pytest.approx(6 * 4 * 8 * 20 * 100 * 1000 / 0.5 / 1e12)
+    assert command.shown_row(row, 1e12)[-2] == "0.1%"
+    assert {options["kernel"] for options in command.ROADS.values()} == {"auto", "off"}

@@ -101,7 +101,7 @@ def plan_of(shape: Shape, memory: int, *, warp: int = WARP, threads: int = MAX_T
     >>> plan_of(Shape(20, 50, 500, cross_entropy=True, bias=True), 2**14)
     Traceback (most recent call last):
     ...
-    nctheory.kernels._plan.KernelUnavailable: K = 20, d = 50 takes 57392 bytes of shared memory, and the device has 16384
+    nctheory.kernels._plan.KernelUnavailable: K = 20, d = 50 takes 75344 bytes of shared memory, and the device has 16384
     """
     # As many as there are columns, or as the tiles of a product need.
     wanted = max(shape.columns, 2 * shape.classes * shape.dim // MAX_TILE)

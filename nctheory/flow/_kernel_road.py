@@ -111,7 +111,9 @@ def _by_kernels(
     def one_part(place: int) -> Arrays:
         some = slice(cuts[place], cuts[place + 1])
         here = kernels[place]
-        points, anchors, reals, counts = (x[some] for x in table)
+        # An equal part goes to every device, where its kernels find it.
+        part = table if parts == 1 else jax.device_put(tuple(x[some] for x in table), devices[place])
+        points, anchors, reals, counts = part
         arrays = here.put(Arrays(points, anchors, reals, counts, *shared))
         return here.take(run_stages(here, arrays, live[some], numbers, stiff))
 

@@ -92,7 +92,9 @@ def gpu_source(
     shape: Shape, plan: Plan, constants: Mapping[str, int | float], tables: Mapping[str, Any], name: str
 ) -> str:
     """The source of one kernel as NVRTC gets it."""
-    shared = "extern __shared__ double shared_memory[]; Shared& s = *reinterpret_cast<Shared*>(shared_memory)"
+    shared = (
+        "extern __shared__ __align__(16) double shared_memory[]; Shared& s = *reinterpret_cast<Shared*>(shared_memory)"
+    )
     return f"#define SHARED(s) {shared}\n" + source(shape, plan, constants, tables, [name])
 
 

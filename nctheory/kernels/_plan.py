@@ -87,8 +87,9 @@ class Plan(NamedTuple):
         4576
         """
         k, d = shape.classes, shape.dim
-        matrices = 4 * k * d + 3 * k + 2 * k * k
-        return 8 * (matrices + (k + d) * (self.threads + 1) + 4 * (self.threads // self.warp))
+        matrices = 4 * (k * d + k * d % 2) + 3 * k + 2 * k * k
+        numbers = matrices + (k + d) * (self.threads + 1) + 4 * (self.threads // self.warp)
+        return 8 * (numbers + numbers % 2)
 
 
 def plan_of(shape: Shape, memory: int, *, warp: int = WARP, threads: int = MAX_THREADS) -> Plan:

@@ -10,6 +10,7 @@ constexpr int BIASES = (K + THREADS - 1) / THREADS, WARPS = THREADS / WARP, NUMB
 constexpr int TILES_D = (D + TILE_D - 1) / TILE_D, TILES = ((K + TILE_K - 1) / TILE_K) * TILES_D;
 constexpr int PITCH = THREADS + 1;  // odd, so that neighbouring rows lie in different banks
 constexpr int MOST_SUMS = 4;
+constexpr int EVEN = K * D + K * D % 2;  // so that two numbers of W can be read at a time
 static_assert(TILES * SLICES <= THREADS && SLICES <= WARP && THREADS % WARP == 0, "a plan that does not fit its block");
 
 // One vector of the size of a point: what one thread owns of it. What lies beyond the last column or number is zero.
@@ -23,12 +24,12 @@ struct Member {
   double decay_w, decay_h, decay_b;
 };
 
-struct Shared {
-  double weight[K * D], bias[K];           // W and b of the point that is evaluated, or at which the Hessian is taken
-  double other[K * D], other_bias[K];      // those of the direction that the Hessian is applied to
-  double product[K * D], rows[K];          // sums over columns of e h^T and of e
-  double turn[K * D];                      // what the gauge penalty makes of a direction
-  double gram[K * K], mixed[K * K];
+struct alignas(16) Shared {
+  double weight[EVEN];   // W of the point that is evaluated, or at which the Hessian is taken
+  double other[EVEN];    // that of the direction that the Hessian is applied to
+  double turn[EVEN];     // what the gauge penalty makes of a direction
+  double product[EVEN];  // the sum over columns of e h^T, and in rows that of e
+  double bias[K], other_bias[K], rows[K], gram[K * K], mixed[K * K];
   double left[K * PITCH], right[D * PITCH];  // one column e and one column h of every thread
   double sums[WARPS * MOST_SUMS];
 };

@@ -21,6 +21,7 @@ from nctheory.kernels import KERNELS, KernelUnavailable, Shape, emulated, plan_o
 from nctheory.kernels import _emulated as emulator
 from nctheory.kernels import _gpu as gpu
 from nctheory.problems import as_family, moment_form, size
+from nctheory.sweeps._survey import survey_blocks
 from tests.emulated_cupy import stand_in
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator compiles the kernels with g++")
@@ -202,9 +203,11 @@ def test_members_points_and_surveys_go_by_kernels_too():
     assert found.value.max(axis=1).tolist() == sorted(found.value.max(axis=1))
     ends = nct.solve_from(members[0], nct.starts(members[0], 3), light=True, kernel="emulate")
     np.testing.assert_allclose(ends.value, same.value[0, :3], rtol=1e-12)
-    seen = nct.survey(members[0], 12, block=6, kernel="emulate", light=True)
+    # A survey as on an accelerator, where records stay on the device from block to block.
+    seen = survey_blocks(members[0], np.arange(12), as_key(0), 3, 6, Options(light=True, kernel="emulate"), "gpu")
     assert seen.certified.all()
     np.testing.assert_array_equal(seen.value[:6], found.value[0])
+    assert len(seen.worst.seeds) == 3
 
 
 class Accelerator:

@@ -20,7 +20,7 @@ RESERVED_NAMES = (*RESULTS, "certified", "seed")
 """Names that neither an axis nor a measure can have."""
 TILE = 2048
 """The largest number of solves of a tile, by default."""
-_NOT_IDENTITY = ("chunk", "memory", "devices", "workers", "progress", "kernel")
+_NOT_IDENTITY = ("chunk", "memory", "devices", "workers", "progress")
 """Options that change how a sweep is computed and not what comes out."""
 MAX_DESCRIBED = 3
 """The largest number of failed tiles that a message describes."""

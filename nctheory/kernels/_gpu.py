@@ -18,6 +18,8 @@ FLAGS = ("-std=c++17",)
 LARGEST_RATIO = 4
 """A device whose float32 is more than this many times as fast as its float64 is left to XLA (conventional: devices for
 computing have a ratio of 2, those for pictures 32 or 64)."""
+USUAL_MEMORY = 48 * 2**10
+"""The bytes of shared memory of a block where a device does not tell: what every CUDA device gives."""
 KINDS = Arrays(np.float64, np.float64, np.float64, np.int64, np.float64, np.float64)
 
 
@@ -125,8 +127,8 @@ def on_gpu(shape: Shape, constants: Mapping[str, int | float], tables: Mapping[s
     except Exception as error:  # an installation that does not fit the driver raises one of many kinds
         told = (str(error).strip().splitlines() or ["no message"])[0]
         raise KernelUnavailable(f"CuPy does not find the device ({type(error).__name__}: {told})") from error
-    ratio = attributes["SingleToDoublePrecisionPerfRatio"]
+    ratio = attributes.get("SingleToDoublePrecisionPerfRatio", 1)
     if ratio > LARGEST_RATIO:
         raise KernelUnavailable(f"the device computes in float64 at 1/{ratio} of its speed in float32")
-    plan = plan_of(shape, attributes["MaxSharedMemoryPerBlockOptin"])
+    plan = plan_of(shape, attributes.get("MaxSharedMemoryPerBlockOptin", USUAL_MEMORY))
     return _OnGPU(cupy, ordinal, shape, plan, (constants, tables))

@@ -1,6 +1,6 @@
-// A CPU in the place of a GPU: one block at a time, every thread a fiber that runs from barrier to barrier. Shared memory holds
-// no numbers when a block begins. Threads take their turns in an order that the caller chooses, which must not show in the
-// results: where it does, a barrier is missing.
+// A CPU in the place of a GPU: one block at a time, every thread a fiber that runs from barrier to barrier. Shared memory
+// holds no numbers when a block begins. Threads take their turns in an order that the caller chooses, which must not show in
+// the results: where it does, a barrier is missing.
 #include <cmath>
 #include <cstdlib>
 #include <cstring>

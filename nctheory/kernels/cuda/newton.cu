@@ -23,8 +23,8 @@ __device__ __noinline__ void shifted_product(const Point& at, double shift, cons
 
 // Conjugate gradients for (A + fixing P + shift) x = b down to a relative residual; they end at a direction of curvature
 // <= 0, and where x is longer than `longest`. W of the point must lie in s.weight. On entry `left` holds b.
-__device__ __noinline__ Solved conjugate_gradients(const Point& at, double shift, Vector& left, double residual, int iterations,
-                                                   double longest, Vector& x, Shared& s) {
+__device__ __noinline__ Solved conjugate_gradients(const Point& at, double shift, Vector& left, double residual,
+                                                   int iterations, double longest, Vector& x, Shared& s) {
   Vector direction = left, image;
   Solved found = {0.0, 0, false};
   scaled(x, 0.0, left);
@@ -155,7 +155,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) newton_seeds(ARGUM
       if (probing) iterations = confirming && refining != (flow != 0) ? PROBE_ITERATIONS : 0;
       if (task == 3) iterations = 0;
       // In the test a correction longer than 0.3 |y| is given up, or after some refusals one longer than 1.1 |y|.
-      const double longest = confirming || probing ? LIMITLESS : (r.attempts >= LATE_ATTEMPTS ? MAX_LATE_STEP : MAX_STEP) * extent;
+      const double part = r.attempts >= LATE_ATTEMPTS ? MAX_LATE_STEP : MAX_STEP;
+      const double longest = confirming || probing ? LIMITLESS : part * extent;
       if (probing) gradient = probe; else scaled(gradient, -1.0, gradient);
       publish(y, s.weight, s.bias);
       const double residual = probing ? PROBE_RESIDUAL : wanted;

@@ -2,15 +2,18 @@
 
 First whether it is right: on the device's own ends, the worst of each road, plain NumPy recomputes the gradient norm and the
 value, and holds the value against the closed form. Then how quick: seeds brought to a gradient norm of 1e-10 and certified
-per second, with the flow in float64, without a flow, and with the flow in float32; compile time; peak memory. What matters
+per second, with the flow and without, by the kernels of `nctheory.kernels` and by XLA alone, and by XLA with the flow in
+float32; the share of the device's own float64 rate on a large product; compile time; peak memory of XLA. What matters
 most stands first and is measured first: many seeds, the larger size, the default road. Ends within `--limit` seconds or so;
-what there was no time for is said to be left out.
+what there was no time for is said to be left out, and so is why no kernel could run (they need CuPy: `pip install
+'nctheory[gpu]'`). `--kernel emulate` tries the kernels' source on a CPU, slowly.
 """
 
 import argparse
 import importlib.util
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,15 +23,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 NEEDED = ("jax", "equinox", "diffrax", "jaxtyping", "numpy", "scipy", "rich", "matplotlib", "platformdirs")
 SIZES = {"small": (4, 8, 5), "middle": (10, 16, 10), "large": (10, 64, 50), "wide": (100, 128, 5)}
 ROADS: dict[str, dict[str, Any]] = {
-    "float64 flow": {},
-    "polish only": {"method": "polish"},
-    "float32 flow": {"flow_precision": "float32"},
+    "flow, kernels": {"kernel": "auto"},
+    "polish, kernels": {"kernel": "auto", "method": "polish"},
+    "flow, XLA": {"kernel": "off"},
+    "polish, XLA": {"kernel": "off", "method": "polish"},
+    "float32, XLA": {"kernel": "off", "flow_precision": "float32"},
 }
 KEPT = 256
 """Ends of each road that are recomputed."""
 TOLERANCE, AGREEMENT = 1e-10, 1e-12
 RIGHT = ("size", "road", "ends", "largest |grad|", "largest |f/f* - 1|", "converged", "certified", "verdict")
-QUICK = ("size", "seeds", "road", "seeds/s", "s", "first s", "gradients", "peak MiB")
+QUICK = ("size", "seeds", "road", "seeds/s", "s", "first s", "gradients", "of peak", "peak MiB")
 
 
 class Row(NamedTuple):
@@ -41,8 +46,10 @@ class Row(NamedTuple):
     """Seconds of the first call, compiling included."""
     seconds: float
     gradients: float
-    """Mean number a seed."""
+    """Mean number a seed, a product with the Hessian counting as two."""
     peak: str
+    note: str
+    """Why the kernels did not run, where they were asked for."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=["middle", "small"])
     top.add_argument("--seeds", nargs="+", type=int, default=[131_072, 1_024], metavar="N")
     top.add_argument("--decay", type=float, default=5e-4)
+    top.add_argument("--kernel", choices=("auto", "off", "emulate"), default="auto")
     top.add_argument("--limit", type=float, default=210.0, metavar="SECONDS")
     return top
 
@@ -136,17 +144,35 @@ def block_of(size: str) -> int:
     return 1 << (2**26 // numbers).bit_length() - 1
 
 
-def measure(size: str, seeds: int, road: str, decay: float, device: Any) -> tuple[Row, tuple[str, ...]]:
+def measure(
+    size: str, seeds: int, road: str, decay: float, device: Any, kernel: str = "auto"
+) -> tuple[Row, tuple[str, ...]]:
     """The first call (with compiling), whose ends are checked, and the second, which is timed."""
     import nctheory as nct
 
     problem, outcomes, seconds = model(size, decay), [], []
-    for key in (0, 1):
-        began = time.perf_counter()
-        outcomes.append(nct.survey(problem, seeds, key, keep=KEPT, block=min(seeds, block_of(size)), **ROADS[road]))
-        seconds.append(time.perf_counter() - began)
-    row = Row(size, seeds, road, seconds[0], seconds[1], float(outcomes[1].steps.mean()), peak_memory(device))
+    options = dict(ROADS[road])
+    if options["kernel"] == "auto":
+        options["kernel"] = kernel
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for key in (0, 1):
+            began = time.perf_counter()
+            outcomes.append(nct.survey(problem, seeds, key, keep=KEPT, block=min(seeds, block_of(size)), **options))
+            seconds.append(time.perf_counter() - began)
+    note = next((str(one.message) for one in told if str(one.message).startswith("kernel:")), "")
+    row = Row(size, seeds, road, seconds[0], seconds[1], float(outcomes[1].steps.mean()), peak_memory(device), note)
     return row, check(size, road, decay, outcomes[0])
+
+
+def share_of_peak(row: Row, rate: float) -> float:
+    """What the products of a row's gradients come to, as a part of the device's rate on a large product.
+
+    >>> round(share_of_peak(Row("middle", 1000, "", 0.0, 1.0, 100.0, "-", ""), 9.6e10), 6)
+    0.1
+    """
+    classes, dim, per_class = SIZES[row.size]
+    return 6.0 * classes * dim * classes * per_class * row.gradients * row.seeds / row.seconds / rate
 
 
 def expected(rows: Sequence[Row], size: str, seeds: int) -> float:
@@ -156,11 +182,11 @@ def expected(rows: Sequence[Row], size: str, seeds: int) -> float:
     return compiling + 2.0 * each * seeds
 
 
-def shown_row(row: Row) -> tuple[str, ...]:
-    """A row of the second table."""
+def shown_row(row: Row, product: float) -> tuple[str, ...]:
+    """A row of the second table; `product` is the device's rate on a large product."""
     rate = f"{row.seeds / row.seconds:,.0f}"
     return (row.size, f"{row.seeds:,}", row.road, rate, f"{row.seconds:.2f}", f"{row.first:.1f}",
-            f"{row.gradients:.0f}", row.peak)  # fmt: skip
+            f"{row.gradients:.0f}", f"{share_of_peak(row, product):.1%}", row.peak)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -178,30 +204,36 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     device, began = jax.devices()[0], time.perf_counter()
     print(f"{len(jax.devices())} x {device.device_kind} ({device.platform}), jax {jax.__version__}", flush=True)
-    for dtype in (jnp.float64, jnp.float32):
-        print(f"matrix product in {jnp.dtype(dtype).name}: {product_rate(dtype, side=2048) / 1e9:.0f} GFlop/s")
-    form = "{:>8} {:<13} {:>6} {:>15} {:>19} {:>10} {:>10} {:>8}"
+    rates = [product_rate(dtype, side=2048) for dtype in (jnp.float64, jnp.float32)]
+    print("matrix product: {:.0f} GFlop/s in float64, {:.0f} in float32".format(*(rate / 1e9 for rate in rates)))
+    roads = [road for road in ROADS if arguments.kernel != "off" or "kernels" not in road]
+    if arguments.kernel == "auto" and device.platform == "cpu":
+        roads = [road for road in roads if "kernels" not in road]
+        print("kernels: they are for GPUs; --kernel emulate tries their source here")
+    form = "{:>8} {:<15} {:>6} {:>15} {:>19} {:>10} {:>10} {:>8}"
     print("\nthe worst ends of each road, recomputed\n" + form.format(*RIGHT), flush=True)
     rows, wrong, left_out = [], False, []
     most = max(arguments.seeds)
     # The most telling first: what time is left for is decided as it goes.
-    jobs = [(size, most, road) for road in ROADS for size in arguments.sizes]
+    jobs = [(size, most, road) for road in roads for size in arguments.sizes]
     jobs += [
-        (size, seeds, road) for seeds in sorted(arguments.seeds)[-2::-1] for size in arguments.sizes for road in ROADS
+        (size, seeds, road) for seeds in sorted(arguments.seeds)[-2::-1] for size in arguments.sizes for road in roads
     ]
     for size, seeds, road in jobs:
         if time.perf_counter() - began + expected(rows, size, seeds) > arguments.limit:
             left_out.append(f"{size} {road} {seeds:,}")
             continue
-        row, checked = measure(size, seeds, road, arguments.decay, device)
+        row, checked = measure(size, seeds, road, arguments.decay, device, arguments.kernel)
         rows.append(row)
         wrong |= checked[-1] != "right"
         print(form.format(*checked), flush=True)
-    form = "{:>8} {:>9} {:<13} {:>11} {:>8} {:>8} {:>9} {:>9}"
+    form = "{:>8} {:>9} {:<15} {:>11} {:>8} {:>8} {:>9} {:>8} {:>9}"
     print("\nseeds per second, certificate included\n" + form.format(*QUICK))
     order = {road: index for index, road in enumerate(ROADS)}
     for row in sorted(rows, key=lambda r: (-r.seeds, arguments.sizes.index(r.size), order[r.road])):
-        print(form.format(*shown_row(row)))
+        print(form.format(*shown_row(row, rates[0])))
+    for note in sorted({row.note for row in rows} - {""}):
+        print(note)
     if left_out:
         print(f"no time was left for: {', '.join(left_out)} (--limit)")
     return int(wrong)

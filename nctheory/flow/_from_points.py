@@ -7,6 +7,7 @@ import numpy as np
 from nctheory.engine import float64, untraced
 from nctheory.flow._diagnose import diagnose
 from nctheory.flow._items import Method, Options
+from nctheory.flow._kernel_road import Kernel, solve_by_road
 from nctheory.flow._kinked import (
     COARSE_TOLERANCE,
     KINK_TOLERANCE,
@@ -15,7 +16,7 @@ from nctheory.flow._kinked import (
     rounded_family,
     standing_records,
 )
-from nctheory.flow._program import Chunk, fresh, solve_chunk
+from nctheory.flow._program import Chunk, fresh
 from nctheory.flow._record import Record
 from nctheory.flow._solve import gather_ensemble
 from nctheory.flow._stages import Stage
@@ -36,12 +37,13 @@ def solve_from(
     method: Method | str = "flow+polish",
     chunk: int | None = None,
     light: bool = False,
+    kernel: Kernel | str = "auto",
 ) -> Ensemble:
     """Follow the gradient flow from each of `points` (a pytree with a leading axis) to a critical point, as `solve` does.
 
-    "Seed" i of the ensemble is point i. `method`, `budget` and `light` are those of `solve`; points are worked on `chunk` at a
-    time (by default all at once), by one compiled program whatever their number. Raises ValueError for a tolerance that is
-    not positive, no points, and other arguments out of range.
+    "Seed" i of the ensemble is point i. `method`, `budget`, `light` and `kernel` are those of `solve`; points are worked
+    on `chunk` at a time (by default all at once), by one compiled program whatever their number. Raises ValueError for a
+    tolerance that is not positive, no points, and other arguments out of range.
 
     >>> import jax, nctheory as nct
     >>> model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
@@ -56,7 +58,9 @@ def solve_from(
     if count < 1:
         raise ValueError("points: expected at least one, got none")
     flat = jax.vmap(ravel)(jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), points))
-    options = Options(method, tolerance, rtol=rtol, switch=switch, budget=budget, chunk=chunk, light=light)
+    options = Options(
+        method, tolerance, rtol=rtol, switch=switch, budget=budget, chunk=chunk, light=light, kernel=kernel
+    )
     options.check()
     family, contexts = as_family([problem])
     contexts, flat = np.repeat(contexts, count, axis=0), np.asarray(flat)
@@ -90,6 +94,7 @@ def _solve_smooth(family: Family, contexts: np.ndarray, flat: np.ndarray, option
         )
         some = Chunk(jnp.arange(width), jnp.arange(width) < number, context, standing)
         devices = (jax.local_devices()[0],)
-        records = solve_chunk(family, jax.random.key(0), some, settings, devices, light=options.light)
+        root = jax.random.key(0)  # of which nothing is drawn
+        records = solve_by_road(family, root, some, settings, devices, light=options.light, kernel=options.kernel)
         parts.append(jax.tree.map(lambda x, number=number: np.asarray(x)[:number], records))
     return diagnose(family, jax.tree.map(lambda *xs: np.concatenate(xs), *parts))

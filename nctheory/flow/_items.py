@@ -12,6 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import fixed_width, float64, rounded_up
 from nctheory.flow._diagnose import diagnose
+from nctheory.flow._kernel_road import Kernel, check_kernel, solve_by_road
 from nctheory.flow._kinked import (
     COARSE_TOLERANCE,
     KINK_TOLERANCE,
@@ -20,7 +21,7 @@ from nctheory.flow._kinked import (
     rounded_family,
     starting_records,
 )
-from nctheory.flow._program import Chunk, member_scales, member_starts, solve_chunk
+from nctheory.flow._program import Chunk, member_scales, member_starts
 from nctheory.flow._record import Record, Settings
 from nctheory.flow._single import DOUBLE_PLATFORMS, Points, flow_in_single, memory_budget
 from nctheory.problems import Family, Problem, size
@@ -51,6 +52,7 @@ class Options(NamedTuple):
     workers: int | None = None
     progress: Callable[[int], None] | None = None
     light: bool = False
+    kernel: Kernel | str = "auto"
 
     def check(self) -> None:
         """Raise ValueError, naming the argument, for one out of range."""
@@ -64,6 +66,7 @@ class Options(NamedTuple):
             number = getattr(self, name)
             if not (np.isfinite(number) and number >= 0 and (number > 0 or name == "scale")):
                 raise ValueError(f"{name}: expected a finite positive number, got {number}")
+        check_kernel(self.kernel)
         if self.budget < 1:
             raise ValueError(f"budget: expected at least 1 gradient evaluation, got {self.budget}")
         for name in ("chunk", "workers", "memory"):
@@ -199,9 +202,11 @@ class ChunkPlan:
                 points = Points(drawn, live, np.asarray(context), units)
                 standing = jax.tree.map(jnp.asarray, flow_in_single(self.family, points, self.settings, self.used))
             some = Chunk(seeds, jnp.asarray(live), context, standing)
-            return solve_chunk(
-                self.family, self.root, some, self.settings, self.double, self.platform, light=self.options.light
-            )
+            options = self.options
+            return solve_by_road(
+                self.family, self.root, some, self.settings, self.double, self.platform,
+                light=options.light, kernel=options.kernel,
+            )  # fmt: skip
 
     def report(self, count: int) -> None:
         """Tell the caller that this many items are done."""

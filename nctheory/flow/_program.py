@@ -83,18 +83,25 @@ def fresh(point: Array, settings: Settings, stage: int | Array, context: Array, 
     )
 
 
+def _begin(family: Family, key: PRNGKeyArray, settings: Settings, seed: Array, context: Array) -> Record:
+    """The record of one seed at its random start."""
+    point = start(family.at(context), key, seed, settings.scale)
+    stage = jnp.where(settings.flow, Stage.FLOW, Stage.POLISH)
+    return fresh(point, settings, stage, context, family.at(context).characteristic_scales())
+
+
+@fast_compile
+def begun(family: Family, key: PRNGKeyArray, seeds: Array, contexts: Array, settings: Settings) -> Record:
+    """The records of seeds at their random starts."""
+    return jax.vmap(partial(_begin, family, key, settings))(seeds, contexts)
+
+
 def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Settings, platform: str) -> Record:
     """Run all stages for one block of seeds, on one device, in one program.
 
     It is a loop over rounds, each of which runs every stage on the records that are in it, until no live seed is at work.
     """
     seeds, live, contexts, standing = chunk
-
-    def begin(seed: Array, context: Array) -> Record:
-        point = start(family.at(context), key, seed, settings.scale)
-        stage = jnp.where(settings.flow, Stage.FLOW, Stage.POLISH)
-        return fresh(point, settings, stage, context, family.at(context).characteristic_scales())
-
     backend = backend_of(family, seeds.shape[0], platform)
     # Each function serves the stages beside it; in a round they are asked in this order.
     test = partial(newton_stage, gauge_penalty=backend.gauge_penalty)
@@ -117,7 +124,7 @@ def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Sett
             )
         return records
 
-    records = jax.vmap(begin)(seeds, contexts) if standing is None else standing
+    records = jax.vmap(partial(_begin, family, key, settings))(seeds, contexts) if standing is None else standing
     if platform == "cpu":
         return jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, records)
     return join_points(jax.lax.while_loop(lambda r: jnp.any(working(r)), round_, split_points(family, records)))

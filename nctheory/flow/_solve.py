@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import float64, untraced
 from nctheory.flow._items import FlowPrecision, Method, Options, solve_items
+from nctheory.flow._kernel_road import Kernel
 from nctheory.flow._record import Record
 from nctheory.flow._stages import Stage
 from nctheory.flow._status import Ensemble, Status
@@ -54,6 +55,7 @@ def solve(
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
     light: bool = False,
+    kernel: Kernel | str = "auto",
 ) -> Ensemble:
     r"""Follow the gradient flow $\dot\theta = -\nabla f(\theta)$ from many random starts to critical points.
 
@@ -70,7 +72,9 @@ def solve(
     quarter of what the devices report as free, else 512 MiB), split over `devices` (default: all local ones); `workers`
     chunks run at a time (default: one per core where the only device is a CPU). `progress` is called with the size of
     each finished chunk, possibly from another thread. With `light` the program is compiled for few seeds: on a CPU in a
-    third of the time, and to a third to a quarter of the speed.
+    third of the time, and to a third to a quarter of the speed. `kernel` says who computes on CUDA devices: with "auto" the
+    kernels of `nctheory.kernels`, for problems that have them and where CuPy is installed, with "off" XLA alone; "emulate"
+    runs the kernels' source on the CPU, to try it. The ends are the same to rounding.
 
     Where the objective has kinks (`max`, `min`, `abs`, and what is made of them, as ReLU and hinge), found in its program, the
     flow is that of the problem with its kinks rounded off, which tends to the flow that slides along them, and the polish
@@ -89,8 +93,9 @@ def solve(
     {'converged': 4}
     """
     options = Options(
-        method, tolerance, scale, rtol, switch, budget, chunk, memory, devices, flow_precision, workers, progress, light
-    )
+        method, tolerance, scale, rtol, switch, budget, chunk, memory, devices, flow_precision, workers, progress, light,
+        kernel,
+    )  # fmt: skip
     numbers, root = as_seeds(seeds), as_key(key)
     family, contexts = as_family([problem])
     records = solve_items(family, np.repeat(contexts, len(numbers), axis=0), numbers, root, options)

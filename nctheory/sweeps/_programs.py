@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import importlib.metadata
+import importlib.util
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -108,7 +109,7 @@ def code_version() -> str:
     """The version of the package and, as files in a checkout change without it, a digest of those that compute."""
     # Of the files those that only show results are left out; each enters by its place and its content.
     root, digest = Path(__file__).parents[1], hashlib.sha256()
-    for file in sorted(root.rglob("*.py")):
+    for file in sorted([*root.rglob("*.py"), *root.rglob("*.cu"), *root.rglob("*.cuh")]):
         inside = file.relative_to(root)
         if inside.parts[0] not in NOT_CODE:
             digest.update(f"{inside.as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
@@ -120,11 +121,13 @@ def platform() -> dict[str, str]:
     import jaxlib
 
     device = jax.local_devices()[0]
+    # On a GPU the kernels compute what they can where CuPy is there to launch them.
+    kernels = device.platform != "cpu" and importlib.util.find_spec("cupy") is not None
     return {
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
         "numpy": np.__version__,
-        "device": f"{device.platform} {device.device_kind}",
+        "device": f"{device.platform} {device.device_kind}{' with CuPy' if kernels else ''}",
     }
 
 

@@ -1,0 +1,143 @@
+"""How the work of one seed is laid out over the threads of a block, for a shape and the shared memory of a device."""
+
+from typing import NamedTuple
+
+from nctheory.engine import shown
+
+WARP = 32
+"""The threads of a CUDA device that go in step."""
+MAX_THREADS = 128
+"""The most threads a block: with more, fewer seeds share a multiprocessor, and its barriers are waited for longer
+(conventional)."""
+RESIDENT = 256
+"""At least so many threads share a multiprocessor's registers, which leaves each of them 255 (read off the compiler's report:
+with fewer registers the polish of K = 10, d = 16 spills)."""
+MAX_FACTOR, MAX_NUMBERS = 512, 32
+"""The most numbers of W, and of a thread's columns of H, with which a kernel keeps vectors in registers (conventional)."""
+MAX_TILE = 32
+"""The most numbers of a product over columns that one thread adds up at a time, so that they stay in registers
+(conventional)."""
+
+
+class KernelUnavailable(RuntimeError):
+    """Why no kernel can run; the message is a clause that can stand after a colon."""
+
+
+@shown()
+class Shape(NamedTuple):
+    """What a kernel is compiled for: the model $Z=WH+b1^\\top$ with both factors free.
+
+    >>> Shape(10, 16, 100, cross_entropy=True, bias=True).numbers
+    1770
+    """
+
+    classes: int
+    """K, the rows of W."""
+    dim: int
+    """d, the columns of W and the rows of H."""
+    columns: int
+    """N, the columns of H."""
+    cross_entropy: bool
+    """Whether the loss is cross-entropy; else it is squared error."""
+    bias: bool
+    """Whether there is a bias, free or decayed."""
+
+    @property
+    def numbers(self) -> int:
+        """The number of parameters."""
+        return self.dim * (self.classes + self.columns) + self.classes * self.bias
+
+    @property
+    def member_numbers(self) -> int:
+        """The numbers of a problem: targets, weights and multiplicities of the columns, and three decays."""
+        return (self.classes + 2) * self.columns + 3
+
+
+@shown()
+class Plan(NamedTuple):
+    """How a block works on one seed."""
+
+    threads: int
+    warp: int
+    tile_k: int
+    tile_d: int
+    """A thread adds up this many rows and columns of a product over the columns of H."""
+    slices: int
+    """This many neighbouring threads share a tile, each with its part of the columns."""
+
+    @property
+    def blocks(self) -> int:
+        """The blocks that a multiprocessor is to hold at least."""
+        return max(1, RESIDENT // self.threads)
+
+    def unrolled(self, shape: Shape) -> int:
+        """How far loops over a factor, and over a thread's part of a vector, are written out.
+
+        Wholly where that keeps vectors in registers, and not at all where they would not fit: the program would take minutes
+        to compile.
+        """
+        own = -(-shape.columns // self.threads) * shape.dim
+        return MAX_NUMBERS if shape.classes * shape.dim <= MAX_FACTOR and own <= MAX_NUMBERS else 1
+
+    def shared_bytes(self, shape: Shape) -> int:
+        """The shared memory that a block takes.
+
+        >>> shape = Shape(4, 8, 20, cross_entropy=True, bias=True)
+        >>> plan_of(shape, 2**16).shared_bytes(shape)
+        4576
+        """
+        k, d = shape.classes, shape.dim
+        matrices = 4 * (k * d + k * d % 2) + 3 * k + 2 * k * k
+        numbers = matrices + (k + d) * (self.threads + 1) + 4 * (self.threads // self.warp)
+        return 8 * (numbers + numbers % 2)
+
+
+def plan_of(shape: Shape, memory: int, *, warp: int = WARP, threads: int = MAX_THREADS) -> Plan:
+    """The plan of a shape for a device with so many bytes of shared memory for a block, of at most `threads` threads.
+
+    A thread has a column each where that is possible. Raises KernelUnavailable where no plan fits.
+
+    >>> plan_of(Shape(10, 16, 100, cross_entropy=True, bias=True), 2**16).threads
+    128
+    >>> plan_of(Shape(20, 50, 500, cross_entropy=True, bias=True), 2**14)
+    Traceback (most recent call last):
+    ...
+    nctheory.kernels._plan.KernelUnavailable: K = 20, d = 50 takes 75344 bytes of shared memory, and the device has 16384
+    """
+    # As many as there are columns, or as the tiles of a product need.
+    wanted = max(shape.columns, 2 * shape.classes * shape.dim // MAX_TILE)
+    warps = min(threads // warp, -(-wanted // warp))
+    least = 0
+    while warps > 0:
+        plan = _tiled(shape, warps * warp, warp)
+        if plan is None:
+            break
+        least = plan.shared_bytes(shape)
+        if least <= memory:
+            return plan
+        warps //= 2
+    told = f"K = {shape.classes}, d = {shape.dim}"
+    if least == 0:
+        raise KernelUnavailable(f"{told} has more numbers than {threads} threads can add up")
+    raise KernelUnavailable(f"{told} takes {least} bytes of shared memory, and the device has {memory}")
+
+
+def _tiled(shape: Shape, threads: int, warp: int) -> Plan | None:
+    """The plan of the least work: numbers read and added up for a product over columns, and sums over slices; None where the
+    threads are too few."""
+    columns = min(shape.columns, threads)
+    best, least = None, float("inf")
+    for tile_k in range(1, min(shape.classes, MAX_TILE) + 1):
+        for tile_d in range(1, min(shape.dim, MAX_TILE // tile_k) + 1):
+            tiles = -(-shape.classes // tile_k) * -(-shape.dim // tile_d)
+            if tiles > threads:
+                continue
+            slices = 1
+            while 2 * slices <= warp and 2 * slices * tiles <= threads:
+                slices *= 2
+            # Reading a number from shared memory takes about as long as two products, as does passing one to a neighbour.
+            reading = -(-columns // slices) * (tile_k + tile_d + 0.5 * tile_k * tile_d)
+            work = reading + tile_k * tile_d * (slices.bit_length() - 1)
+            if work < least:
+                best, least = Plan(threads, warp, tile_k, tile_d, slices), work
+    return best

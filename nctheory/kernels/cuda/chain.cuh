@@ -1,0 +1,207 @@
+// Objective and gradient of the chain Z = W H + b 1^T, and sums over its columns.
+
+// Every thread lays down a column e and a column h; the sums over columns of e h^T and of e are made of these.
+__device__ __forceinline__ void lay_left(const double (&e)[K], Shared& s) {
+#pragma unroll UNROLLED
+  for (int k = 0; k < K; k++) s.left[k * PITCH + thread()] = e[k];
+}
+
+__device__ __forceinline__ void lay_right(const double (&h)[D], Shared& s) {
+#pragma unroll UNROLLED
+  for (int d = 0; d < D; d++) s.right[d * PITCH + thread()] = h[d];
+}
+
+// These sums: a thread adds up one tile of the product over every SLICES-th column, and neighbours add up their slices.
+struct Outer {
+  double tile[TILE_K][TILE_D], row[TILE_K];
+
+  __device__ __forceinline__ void clear() {
+#pragma unroll
+    for (int i = 0; i < TILE_K; i++) {
+      row[i] = 0.0;
+#pragma unroll
+      for (int j = 0; j < TILE_D; j++) tile[i][j] = 0.0;
+    }
+  }
+
+  // Adds what the threads have laid down.
+  __device__ __forceinline__ void gather(Shared& s) {
+    sync();
+    const int one = thread() / SLICES, k0 = (one / TILES_D) * TILE_K, d0 = (one % TILES_D) * TILE_D;
+    if (one < TILES)
+#pragma unroll 1
+      for (int n = thread() % SLICES; n < (N < THREADS ? N : THREADS); n += SLICES) {
+        double b[TILE_D];
+#pragma unroll UNROLLED
+        for (int j = 0; j < TILE_D; j++) b[j] = d0 + j < D ? s.right[(d0 + j) * PITCH + n] : 0.0;
+#pragma unroll
+        for (int i = 0; i < TILE_K; i++) {
+          const double a = k0 + i < K ? s.left[(k0 + i) * PITCH + n] : 0.0;
+          row[i] += a;
+#pragma unroll
+          for (int j = 0; j < TILE_D; j++) tile[i][j] += a * b[j];
+        }
+      }
+    sync();
+  }
+
+  // The sums, for all threads to read; the slices of a tile are neighbours within a warp.
+  __device__ __forceinline__ void publish(double* product, double* rows) {
+    const int one = thread() / SLICES, k0 = (one / TILES_D) * TILE_K, d0 = (one % TILES_D) * TILE_D;
+    for (int apart = SLICES / 2; apart > 0; apart /= 2) {
+#pragma unroll
+      for (int i = 0; i < TILE_K; i++) {
+        row[i] += __shfl_xor_sync(0xffffffffu, row[i], apart);
+#pragma unroll
+        for (int j = 0; j < TILE_D; j++) tile[i][j] += __shfl_xor_sync(0xffffffffu, tile[i][j], apart);
+      }
+    }
+    if (one < TILES && thread() % SLICES == 0) {
+#pragma unroll
+      for (int i = 0; i < TILE_K; i++) {
+        if (d0 == 0 && k0 + i < K) rows[k0 + i] = row[i];
+#pragma unroll
+        for (int j = 0; j < TILE_D; j++)
+          if (k0 + i < K && d0 + j < D) product[(k0 + i) * D + d0 + j] = tile[i][j];
+      }
+    }
+    sync();
+  }
+};
+
+// W and b of a vector, for all threads to read.
+__device__ __forceinline__ void publish(const Vector& v, double* weight, double* bias) {
+  sync();  // nobody reads the former ones any more
+  EACH_NUMBER(j, i) weight[i] = v.w[j];
+  EACH_BIAS(j, i) bias[i] = v.b[j];
+  sync();
+}
+
+// out += W h for one column.
+__device__ __forceinline__ void add_column(const double* weight, const double (&h)[D], double (&out)[K]) {
+#pragma unroll UNROLLED
+  for (int k = 0; k < K; k++) {
+    double total = 0.0;
+#pragma unroll UNROLLED
+    for (int d = 0; d < D; d++) total += weight[k * D + d] * h[d];
+    out[k] += total;
+  }
+}
+
+// out += factor W^T e for one column.
+__device__ __forceinline__ void add_transposed(const double* weight, double factor, const double (&e)[K], double (&out)[D]) {
+#pragma unroll UNROLLED
+  for (int k = 0; k < K; k++) {
+    const double scale = factor * e[k];
+#pragma unroll UNROLLED
+    for (int d = 0; d < D; d++) out[d] += weight[k * D + d] * scale;
+  }
+}
+
+// The loss of one column of logits, which become its gradient; `softmax`, where asked for, is what the Hessian needs besides.
+template <bool KEPT>
+__device__ __forceinline__ double column_loss(double (&z)[K], const double* targets, double* softmax) {
+  double value = 0.0;
+  if (CROSS_ENTROPY) {
+    // l = log sum_k e^(z_k - max z) - <y, z - max z>, as the engine has it.
+    double top = z[0], total = 0.0;
+#pragma unroll UNROLLED
+    for (int k = 1; k < K; k++) top = larger(top, z[k]);
+#pragma unroll UNROLLED
+    for (int k = 0; k < K; k++) {
+      value -= targets[k * N] * (z[k] - top);
+      z[k] = exp(z[k] - top);
+      total += z[k];
+    }
+    const double over = 1.0 / total;
+#pragma unroll UNROLLED
+    for (int k = 0; k < K; k++) {
+      z[k] *= over;
+      if (KEPT) softmax[k] = z[k];
+      z[k] -= targets[k * N];
+    }
+    return value + log(total);
+  }
+#pragma unroll UNROLLED
+  for (int k = 0; k < K; k++) {
+    z[k] -= targets[k * N];
+    value += z[k] * z[k];
+  }
+  return 0.5 * value;
+}
+
+// Where the objective is evaluated: at a vector, or at y - t g, which is never put together as a whole.
+struct Here {
+  const Vector& v;
+  __device__ __forceinline__ double h(int c, int d) const { return v.h[c][d]; }
+  __device__ __forceinline__ double w(int j) const { return v.w[j]; }
+  __device__ __forceinline__ double b(int j) const { return v.b[j]; }
+};
+
+struct Ahead {
+  const Vector &y, &g;
+  double step;
+  __device__ __forceinline__ double h(int c, int d) const { return y.h[c][d] - step * g.h[c][d]; }
+  __device__ __forceinline__ double w(int j) const { return y.w[j] - step * g.w[j]; }
+  __device__ __forceinline__ double b(int j) const { return y.b[j] - step * g.b[j]; }
+};
+
+// This thread's part of the objective at a place, and its part of the gradient.
+template <class Place>
+__device__ __forceinline__ double evaluate(const Place& at, Vector& gradient, const Member& m, Shared& s) {
+  double value = 0.0;
+  Outer outer;
+  outer.clear();
+  sync();  // nobody reads the former weights any more
+  EACH_NUMBER(j, i) s.weight[i] = at.w(j);
+  EACH_BIAS(j, i) s.bias[i] = at.b(j);
+  sync();
+#pragma unroll UNROLLED
+  for (int c = 0; c < COLUMNS; c++) {
+    const int n = thread() + THREADS * c;
+    double e[K], h[D], squared = 0.0, q = 0.0, decay = 0.0;
+#pragma unroll UNROLLED
+    for (int d = 0; d < D; d++) {
+      h[d] = at.h(c, d);
+      squared += h[d] * h[d];
+    }
+    lay_right(h, s);
+#pragma unroll UNROLLED
+    for (int k = 0; k < K; k++) e[k] = BIAS ? s.bias[k] : 0.0;
+    add_column(s.weight, h, e);
+    if (n < N) {
+      q = m.fit[n];
+      decay = m.decay_h * m.multiplicity[n];
+      value += q * column_loss<false>(e, m.targets + n, nullptr) + 0.5 * decay * squared;
+    }
+#pragma unroll UNROLLED
+    for (int k = 0; k < K; k++) e[k] = n < N ? q * e[k] : 0.0;
+    lay_left(e, s);
+#pragma unroll UNROLLED
+    for (int d = 0; d < D; d++) gradient.h[c][d] = decay * at.h(c, d);
+    add_transposed(s.weight, 1.0, e, gradient.h[c]);
+    outer.gather(s);
+  }
+  outer.publish(s.product, s.rows);
+#pragma unroll UNROLLED
+  for (int j = 0; j < WEIGHTS; j++) {
+    const int i = thread() + THREADS * j;
+    const double w = at.w(j);
+    gradient.w[j] = i < K * D ? s.product[i] + m.decay_w * w : 0.0;
+    value += 0.5 * m.decay_w * w * w;
+  }
+#pragma unroll UNROLLED
+  for (int j = 0; j < BIASES; j++) {
+    const int i = thread() + THREADS * j;
+    const double b = at.b(j);
+    gradient.b[j] = BIAS && i < K ? s.rows[i] + m.decay_b * b : 0.0;
+    value += 0.5 * m.decay_b * b * b;
+  }
+  return value;
+}
+
+// The same at a vector, called and not written out, where vectors lie in memory anyway.
+__device__ __noinline__ double evaluate_apart(const Vector& v, Vector& gradient, const Member& m, Shared& s) {
+  const Here at = {v};
+  return evaluate(at, gradient, m, s);
+}

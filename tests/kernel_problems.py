@@ -1,0 +1,54 @@
+"""Small problems that have kernels, and what the tests of these ask them for."""
+
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import nctheory as nct
+from nctheory.flow import Options, as_key
+from nctheory.flow import _kernel_road as road
+from nctheory.flow import _kernel_tables as tables
+from nctheory.flow._program import Chunk
+from nctheory.kernels import emulated
+from nctheory.problems import as_family
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="the emulator compiles the kernels with g++")
+
+
+def entropy(decay=0.02):
+    """Smoothed labels and a free bias; five columns, so that some of the emulator's four threads have two."""
+    loss = nct.losses.label_smoothing(0.1)
+    return nct.unconstrained_features(counts=(2, 3), dim=2, loss=loss, weight_decay=(decay, decay), bias=0.0)
+
+
+def squares():
+    """Squared error against targets of one's own, no bias."""
+    targets = np.array([[0.8, 0.1, 0.3, 0.2], [0.2, 0.7, 0.9, 0.1]])
+    return nct.deep_linear(widths=(2, 2), targets=targets, loss="mse", weight_decay=(0.02, 0.03))
+
+
+def kernels_of(problem, order="forward"):
+    shape = tables.kernel_shape(problem)
+    assert shape is not None
+    return emulated(shape, tables.constants(), tables.tables(), order)
+
+
+def chunk_of(problem, seeds):
+    family, contexts = as_family([problem])
+    context = jnp.asarray(np.repeat(contexts, seeds, axis=0))
+    return family, Chunk(jnp.arange(seeds), jnp.ones(seeds, bool), context, None)
+
+
+def by_kernels(problem, seeds, *kernels, **options):
+    """The records of seeds by these kernels, a part of the seeds by each."""
+    family, chunk = chunk_of(problem, seeds)
+    devices = (jax.devices("cpu")[0],) * len(kernels)
+    return road._by_kernels(family, as_key(0), chunk, Options(**options).settings(), kernels, devices)
+
+
+def assert_same(one, other):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))

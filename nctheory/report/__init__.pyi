@@ -9,6 +9,7 @@ from ._dynamics import dynamics_data, dynamics_figure, dynamics_json, dynamics_t
 from ._figure import tolerance_figure
 from ._latex import bibliography, latex_tables
 from ._load import Results, load_results
+from ._looseness import looseness_figure, looseness_json, looseness_lines, looseness_table
 from ._metrics import metrics_json, metrics_table
 from ._observed import observed_figure, observed_json, observed_lines, observed_summary, observed_table
 from ._page import html_page, write_report
@@ -53,6 +54,10 @@ __all__ = [
     "latex_tables",
     "layers_figure",
     "load_results",
+    "looseness_figure",
+    "looseness_json",
+    "looseness_lines",
+    "looseness_table",
     "metrics_json",
     "metrics_table",
     "observed_figure",

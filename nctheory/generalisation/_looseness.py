@@ -157,7 +157,7 @@ def looseness_map(
                 told[b, i, j, k] = _crossing(lambda logs, bound=bound, at=at: at(bound, logs), scanned, level)
     asked = np.array([np.inf if m is None else m for m in axes[1]], float)
     names = (np.array(axes[0]), asked, np.array(axes[2]), np.array(axes[3]))
-    return LoosenessMap(tuple(tried), *names, value, error, *crossings, trials, key)
+    return LoosenessMap(tuple(tried), *names, value, error, crossings[0], crossings[1], trials, key)
 
 
 def _crossing(values: Callable[[np.ndarray], np.ndarray], scanned: np.ndarray, level: float) -> float:

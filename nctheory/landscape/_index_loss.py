@@ -114,8 +114,9 @@ def glass_index_loss(
         parts.append(_told("", census(glass, starts, first + i), -ground, 0.0, starts))
         if progress is not None:
             progress(i + 1)
-    columns = {
-        column: np.concatenate([getattr(one, column) for one in parts])
+    share, height, index, value, count = (
+        np.concatenate([getattr(one, column) for one in parts])
         for column in ("share", "height", "index", "value", "count")
-    }
-    return IndexLoss(name or f"glass, N = {n}, p = {p}", **columns, starts=number * starts)
+    )
+    named = name or f"glass, N = {n}, p = {p}"
+    return IndexLoss(named, share, height, index, value, count, number * starts)

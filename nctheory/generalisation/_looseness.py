@@ -70,7 +70,8 @@ class LoosenessMap(NamedTuple):
     error: np.ndarray
     """The ends of an interval that holds the error: dims x shots x classes x noises x 2."""
     vacuous_from: np.ndarray
-    """The least noise at which a bound is that of guessing, 1 - 1/K: bounds x dims x shots x classes; infinite for none."""
+    """The least noise at which a bound is that of guessing, 1 - 1/K: bounds x dims x shots x classes; infinite for none up to
+    the last of `SCAN`, and 0 where it is so at the first of it."""
     one_from: np.ndarray
     """The least noise at which a bound is 1, likewise."""
     trials: int

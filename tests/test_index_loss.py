@@ -9,6 +9,7 @@ from scipy.integrate import quad
 
 import nctheory as nct
 from nctheory.cli import main
+from nctheory.landscape import _index_loss
 
 C, L = nct.closed_form, nct.landscape
 
@@ -145,3 +146,17 @@ def test_the_command_prints_and_writes(tmp_path, capsys, monkeypatch):
     )
     assert main(["index-loss", "-q"]) == 3
     assert "1 types are not on the complete list" in capsys.readouterr().out
+
+
+def test_points_opposite_to_those_found_are_added_once():
+    """Of odd degree: of three directions a minimum, its own maximum and a saddle were found; the other saddle is added."""
+    value, index = np.array([-1.0, 1.0, -0.2]), np.array([0, 3, 1])
+    found = told(value=value, index=index, share=index / 3, height=1.0 + value / 2.0, count=np.array([5, 1, 2]))
+    whole = _index_loss._mirrored(found, 3, 2.0)
+    assert whole.value.tolist() == [-1.0, 1.0, -0.2, 0.2]
+    assert whole.index.tolist() == [0, 3, 1, 2]
+    assert whole.count.tolist() == [5, 1, 2, 0]
+    np.testing.assert_allclose(whole.height, 1.0 + whole.value / 2.0)
+    np.testing.assert_allclose(whole.share, whole.index / 3)
+    # A point whose opposite is of another index is not that opposite.
+    assert len(_index_loss._mirrored(found._replace(index=np.array([0, 2, 1])), 3, 2.0).value) == 6

@@ -60,7 +60,7 @@ def spin_glass_layer(degree: int, index: int = 0) -> float:
     high = 2.0 * edge
     while spin_glass_complexity(-high, degree, index) > 0:
         high *= 2.0
-    found: object = brentq(lambda e: spin_glass_complexity(-e, degree, index), edge, high, xtol=1e-15, rtol=1e-14)
+    found: object = brentq(lambda e: spin_glass_complexity(-e, degree, index), edge, high, xtol=1e-15)
     return float(np.asarray(found))
 
 

@@ -11,6 +11,9 @@ from nctheory.landscape._census import CensusResult, census
 from nctheory.landscape._compare import compare
 from nctheory.problems import DeepLinear, spin_glass
 
+SAME = 1e-9
+"""Energies that differ by less are one (conventional; a census knows them to rounding)."""
+
 
 @shown("order", "highest_minimum")
 class IndexLoss(NamedTuple):
@@ -25,7 +28,7 @@ class IndexLoss(NamedTuple):
     value: np.ndarray
     """The objective; of a glass the energy per spin."""
     count: np.ndarray
-    """Starts that ended there."""
+    """Starts that ended there; 0 of a point that a symmetry adds."""
     starts: int
     listed: int | None = None
     """Types of the complete list of a chain; None where there is no list."""
@@ -84,6 +87,20 @@ def chain_index_loss(problem: DeepLinear, starts: int = 300, key: int = 0, name:
     return told._replace(listed=len(listed), missing=len(held.missing), extra=len(held.extra))
 
 
+def _mirrored(one: IndexLoss, directions: int, ground: float) -> IndexLoss:
+    """With the point -u of each u, where it is not among them: the energy of odd degree changes its sign."""
+    index, value = directions - one.index, -one.value
+    near = np.abs(one.value[None, :] - value[:, None]) <= SAME * np.maximum(np.abs(value), 1.0)[:, None]
+    new = ~np.any(near & (one.index[None, :] == index[:, None]), axis=1)
+    return one._replace(
+        share=np.concatenate([one.share, index[new] / directions]),
+        height=np.concatenate([one.height, 1.0 + value[new] / ground]),
+        index=np.concatenate([one.index, index[new]]),
+        value=np.concatenate([one.value, value[new]]),
+        count=np.concatenate([one.count, np.zeros(int(new.sum()), one.count.dtype)]),
+    )
+
+
 @untraced()
 def glass_index_loss(
     size: int,
@@ -98,6 +115,8 @@ def glass_index_loss(
 
     The height is $1+\frac u{E_0}$ at the energy u per spin: 0 at the ground state of large systems, $-E_0$
     (`spin_glass_layer`), and 1 at energy 0. A finite system's ground state is not there, so that heights may be negative.
+    For odd p the point opposite to a critical point is one too, with the energy of the other sign and the complementary
+    index; it is added where no start met it.
 
     Raises ValueError, naming the argument, for sizes below 2, degrees below 3, and disorders or starts below 1.
 
@@ -111,7 +130,8 @@ def glass_index_loss(
     parts = []
     for i in range(number):
         glass = spin_glass(size=n, degree=p, seed=first + i)
-        parts.append(_told("", census(glass, starts, first + i), -ground, 0.0, starts))
+        told = _told("", census(glass, starts, first + i), -ground, 0.0, starts)
+        parts.append(_mirrored(told, n - 1, ground) if p % 2 else told)
         if progress is not None:
             progress(i + 1)
     share, height, index, value, count = (

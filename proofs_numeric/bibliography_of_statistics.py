@@ -49,6 +49,18 @@ HASTIE_2022 = nct.Source(
 }""",
 )
 
+EDELMAN_1988 = nct.Source(
+    citation="Edelman: Eigenvalues and Condition Numbers of Random Matrices, SIAM Journal on Matrix Analysis and "
+    "Applications 1988.",
+    number="number unchecked",
+    bibtex="""@article{edelman1988eigenvalues,
+  title={Eigenvalues and Condition Numbers of Random Matrices},
+  author={Edelman, Alan},
+  journal={SIAM Journal on Matrix Analysis and Applications},
+  year={1988}
+}""",
+)
+
 DOBRIBAN_WAGER_2018 = nct.Source(
     citation="Dobriban, Wager: High-Dimensional Asymptotics of Prediction: Ridge Regression and Classification, "
     "Annals of Statistics 2018.",

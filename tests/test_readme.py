@@ -18,6 +18,7 @@ PAGES = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "README.md", *ROO
 SMALLER = {
     "README.md": {"seeds=1024": "seeds=64", "seeds=64).outcome": "seeds=8).outcome"},
     "docs/falsify.md": {},
+    "docs/few-shot-bounds.md": {},
     "docs/langevin.md": {"np.zeros((1024, 100))": "np.zeros((64, 100))", "3000]": "400]", "4000": "700", "1000": "300"},
     "docs/measures.md": {},
     "docs/networks.md": {"steps=500": "steps=200"},
@@ -81,6 +82,11 @@ def test_sixty_seconds_and_a_theorem_in_twenty_lines(capsys):
     assert found in (ROOT / "README.md").read_text()
     assert holds == "holds"
     assert isinstance(space["theorem"], nct.Theorem)
+
+
+def test_a_bound_of_ones_own(capsys):
+    run("docs/few-shot-bounds.md")
+    assert capsys.readouterr().out in (ROOT / "docs/few-shot-bounds.md").read_text()
 
 
 def test_measuring_a_network():

@@ -15,6 +15,8 @@ from nctheory.cli._commands import (
 )
 from nctheory.cli._falsify_command import falsify_command
 from nctheory.cli._grid_commands import dynamics_command, phase_command, sweep_command
+from nctheory.cli._index_loss_command import index_loss_command
+from nctheory.cli._looseness_command import looseness_command
 from nctheory.cli._measure_command import measure_command
 from nctheory.cli._observe_command import observe_command
 from nctheory.cli._parser import parser
@@ -66,6 +68,10 @@ def _run(args: argparse.Namespace) -> int:
             return dynamics_command(args)
         case "protocols":
             return protocols_command(args)
+        case "index-loss":
+            return index_loss_command(args)
+        case "looseness":
+            return looseness_command(args)
         case "sweep":
             return sweep_command(args)
         case "measure":

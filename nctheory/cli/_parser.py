@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from nctheory.cli._falsify_command import add_falsify
+from nctheory.cli._index_loss_command import add_index_loss
+from nctheory.cli._looseness_command import add_looseness
 from nctheory.cli._protocols_command import add_protocols
 
 BUDGET = 200_000
@@ -53,6 +55,8 @@ def parser() -> argparse.ArgumentParser:
     _add_reading(commands)
     _add_landscape(commands)
     add_protocols(commands)
+    add_looseness(commands)
+    add_index_loss(commands)
     _add_networks(commands)
     _add_observations(commands)
     _add_grids(commands)

@@ -45,6 +45,12 @@ from nctheory.closed_form._pick_all import TagScales, pick_all_minimum, tag_fram
 from nctheory.closed_form._product import layer_singular_values, minimiser, minimum_from_product
 from nctheory.closed_form._regression import regression_minimum
 from nctheory.closed_form._spectral import class_target_spectrum
+from nctheory.closed_form._spin_glass import (
+    spin_glass_complexity,
+    spin_glass_edge,
+    spin_glass_index_share,
+    spin_glass_layer,
+)
 from nctheory.closed_form._trajectories import aligned_trajectory, balanced_trajectory, mode_height
 from nctheory.closed_form._unconstrained import (
     collapse_strength,
@@ -106,6 +112,10 @@ __all__ = [
     "seli_minimum",
     "simplex_etf",
     "soft_value",
+    "spin_glass_complexity",
+    "spin_glass_edge",
+    "spin_glass_index_share",
+    "spin_glass_layer",
     "spinodal",
     "squared_error_bias_minimum",
     "squared_error_minimum",

@@ -1,5 +1,6 @@
 """Exact errors of the nearest-mean classifier on Gaussian classes."""
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -67,6 +68,7 @@ def _log_density(theta: np.ndarray, near: float, p: int) -> np.ndarray:
     return inner + (p - 1) * np.log(top) - 0.5 * (top - along) ** 2 + angular - 0.5 * across**2
 
 
+@functools.cache
 def _panels(number: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights on [0, 1] of the composite rule."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)

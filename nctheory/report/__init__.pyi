@@ -7,8 +7,10 @@ from ._citation import citation
 from ._codes import animate_codes
 from ._dynamics import dynamics_data, dynamics_figure, dynamics_json, dynamics_table
 from ._figure import tolerance_figure
+from ._index_loss import index_loss_figure, index_loss_json, index_loss_table
 from ._latex import bibliography, latex_tables
 from ._load import Results, load_results
+from ._looseness import looseness_figure, looseness_json, looseness_lines, looseness_table
 from ._metrics import metrics_json, metrics_table
 from ._observed import observed_figure, observed_json, observed_lines, observed_summary, observed_table
 from ._page import html_page, write_report
@@ -51,9 +53,16 @@ __all__ = [
     "dynamics_json",
     "dynamics_table",
     "html_page",
+    "index_loss_figure",
+    "index_loss_json",
+    "index_loss_table",
     "latex_tables",
     "layers_figure",
     "load_results",
+    "looseness_figure",
+    "looseness_json",
+    "looseness_lines",
+    "looseness_table",
     "metrics_json",
     "metrics_table",
     "observed_figure",

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from nctheory.engine import check_folder_exists
 from nctheory.falsification import Falsification
+from nctheory.generalisation import LoosenessMap
 from nctheory.landscape import CensusResult
 from nctheory.networks import Observed
 from nctheory.phase import Diagram, PhaseDiagram, diagrams, find_diagram
@@ -17,6 +18,7 @@ from nctheory.protocols import ProtocolComparison, ProtocolMap
 from nctheory.report._census import census_figure, census_lines, census_table
 from nctheory.report._dynamics import dynamics_figure, dynamics_table
 from nctheory.report._figure import tolerance_figure
+from nctheory.report._looseness import looseness_figure, looseness_table
 from nctheory.report._observed import observed_figure, observed_table
 from nctheory.report._phase import phase_figure, phase_lines, phase_table
 from nctheory.report._protocols import protocol_map_figure, protocol_map_table, protocols_figure, protocols_table
@@ -36,7 +38,8 @@ def show(result: Any, *, width: int = 120) -> None:
     Args:
         result: the identifier of a theorem, an erratum or a diagram; a `Theorem`, `Erratum` or `Diagram`; a `Verdict`, or
             several in a list, as the summary of all; a `CensusResult`, `Dynamics`, `PhaseDiagram`, `Observed`,
-            `Falsification`, `ProtocolComparison` or `ProtocolMap`. Anything else is printed in its own short form.
+            `Falsification`, `ProtocolComparison`, `ProtocolMap` or `LoosenessMap`. Anything else is printed in its own short
+            form.
         width: characters of a line; columns for which there is no room are left out and named.
 
     Raises:
@@ -138,6 +141,11 @@ def _(result: ProtocolMap) -> RenderableType:
     return protocol_map_table(result)
 
 
+@render.register
+def _(result: LoosenessMap) -> RenderableType:
+    return looseness_table(result)
+
+
 def plot(result: Any, path: str | Path, **options: Any) -> Path:
     """Draw a result to a file and return its path.
 
@@ -147,7 +155,8 @@ def plot(result: Any, path: str | Path, **options: Any) -> Path:
         result: a `PhaseDiagram` (order parameters over the grid, predicted and located boundaries), `Dynamics` (observed and
             predicted curves), `SweepResult` (measures over one hyperparameter or two), `CensusResult` (loss against index, and
             spectra), `Observed` (networks beside their controls), a `Verdict` or a list of them (residual over tolerance of
-            every claim and control), a `ProtocolComparison` (shares against gradients), a `ProtocolMap` (winners).
+            every claim and control), a `ProtocolComparison` (shares against gradients), a `ProtocolMap` (winners), a
+            `LoosenessMap`.
         path: a file name that ends in .pdf, .svg or .png.
         options: `measures` of a sweep, a tuple of names; `title` and `flows` of a census; `title` of a comparison.
 
@@ -169,8 +178,8 @@ def plot(result: Any, path: str | Path, **options: Any) -> Path:
 def _drawn(result: Any, path: Path) -> Path:
     """The file of a result's figure."""
     raise ValueError(
-        f"result: nothing is drawn of {type(result).__name__}; expected a CensusResult, Dynamics, Observed, PhaseDiagram, "
-        "ProtocolComparison, ProtocolMap, SweepResult or Verdict"
+        f"result: nothing is drawn of {type(result).__name__}; expected a CensusResult, Dynamics, Observed, LoosenessMap, "
+        "PhaseDiagram, ProtocolComparison, ProtocolMap, SweepResult or Verdict"
     )
 
 
@@ -207,6 +216,11 @@ def _(result: ProtocolComparison, path: Path, title: str = "") -> Path:
 @_drawn.register
 def _(result: ProtocolMap, path: Path) -> Path:
     return protocol_map_figure(result, path)
+
+
+@_drawn.register
+def _(result: LoosenessMap, path: Path) -> Path:
+    return looseness_figure(result, path)
 
 
 @_drawn.register

@@ -69,7 +69,9 @@ class Registry(Generic[T]):
         import_proofs(naming=identifier)
         known = self._known if identifier in self._known else self.all()
         if identifier not in known:
-            near = difflib.get_close_matches(identifier, known, n=3)
+            # What an identifier begins with is nearer to it than what is spelled alike.
+            begun = [name for name in sorted(known) if name.startswith(identifier)]
+            near = begun or difflib.get_close_matches(identifier, known, n=3)
             names = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
             if Path(f"{identifier}.py").is_file():
                 names = f"did you mean the file {identifier}.py?"

@@ -71,6 +71,11 @@ class GlobalValue(Claim):
     def wrong(self, evidence: Points, predicted: np.ndarray, scale: float) -> list[np.ndarray]:
         return moved_both_ways(predicted, self.resolution * scale)
 
+    def told(self, evidence: Points, seed: int, predict: Callable[..., Prediction]) -> str:
+        at = int(np.flatnonzero(evidence.ensemble.seeds == seed)[0])
+        predicted = float(self.prediction(evidence.problem, predict(evidence.problem)))
+        return f"value {float(evidence.ensemble.value[at]):.12g}, predicted {predicted:.12g}, "
+
     def recheck(self, evidence: Points, seed: int, predict: Callable[..., Prediction]) -> float | None:
         import jax
 

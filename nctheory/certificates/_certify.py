@@ -52,7 +52,8 @@ __all__ = [
 ]
 
 CONTRADICTION = (
-    "at some of these points the lower bound lies above the value, so that one of them is wrong: `Bound.contradicts` says where"
+    "at some of these points the lower bound lies above the value, so that one of the two is wrong; `Bound.contradicts` says "
+    "where"
 )
 OPEN_GAP = (
     f"some of these points are not shown to be global minimisers: there the gap is above {GAP_LEVEL:g} of the value and the "

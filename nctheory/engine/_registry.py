@@ -66,6 +66,9 @@ class Registry(Generic[T]):
 
     def find(self, identifier: str) -> T:
         """The one of that identifier; ValueError lists the known ones."""
+        if not isinstance(identifier, str):
+            kind = self._kind.__name__
+            raise ValueError(f"{self.what}: expected a {kind} or an identifier, got {type(identifier).__name__}")
         import_proofs(naming=identifier)
         known = self._known if identifier in self._known else self.all()
         if identifier not in known:

@@ -16,8 +16,8 @@ def edited(theorem: Theorem, instance: Instance, edits: tuple[Edit, ...]) -> Ins
     """The instance after some edits; None where one has nothing to change, leads out of the theorem's hypotheses, or
     where there are none.
 
-    What is shown of an instance is changed with it where it can be recognised (K, n, N, L, d, tuples of counts or widths, and decays), and left out
-    where it is computed from something else.
+    What is shown of an instance is changed with it where it can be recognised (K, n, N, L, d, tuples of counts or widths,
+    and decays), and left out where it is computed from something else.
     """
     for edit in edits:
         problem = _problem(instance.problem, edit)

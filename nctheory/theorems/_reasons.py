@@ -48,7 +48,8 @@ def reasons(
     A partial run (one instance) is not asked to refute every control, to see every claim or to find every value of a list.
     """
     refuting = [
-        f"claim {c.name!r} fails on {c.violations} of {c.checked} seeds" + (f" ({_first(c.recheck)})" if c.recheck else "")
+        f"claim {c.name!r} fails on {c.violations} of {c.checked} seeds"
+        + (f" ({_first(c.recheck)})" if c.recheck else "")
         for c in claims
         if c.violations
     ]

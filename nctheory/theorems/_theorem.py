@@ -174,7 +174,9 @@ class Theorem:
         tests = [one.test if isinstance(one, Hypothesis) else one for one in self.hypotheses]
         for one, test, words in zip(self.hypotheses, tests, said.hypotheses, strict=True):
             if not callable(test):
-                raise ValueError(f"hypotheses: {where}: expected a predicate of an instance for {words!r}, got {test!r}")
+                raise ValueError(
+                    f"hypotheses: {where}: expected a predicate of an instance for {words!r}, got {test!r}"
+                )
             if isinstance(one, Hypothesis) and one.text != words:
                 raise ValueError(f"hypotheses: {where}: the docstring says {words!r}, the predicate {one.text!r}")
         object.__setattr__(self, "hypotheses", tuple(map(Hypothesis, said.hypotheses, tests)))

@@ -154,7 +154,7 @@ class Claim(abc.ABC):
         return None
 
     def told(self, evidence: Any, seed: int, predict: Callable[..., Prediction]) -> str:
-        """What was found at a seed and what was predicted, in words that end with a comma; "" where these are no two numbers."""
+        """What was found at a seed and what was predicted, in words that end with a comma; "" where they are not told."""
         return ""
 
     @property

@@ -183,7 +183,10 @@ def test_a_prediction_is_a_number_and_what_it_misses_is_told():
     found = float(true(small_theorem().draw(jax.random.key(0))[0].problem).value)
     assert f"value {found:.6g}" in reason
     assert f"predicted {1.01 * found:.12g}" in reason
+    assert "below" not in reason
     assert reason.endswith("and on 1 more instance)")
+    low = outcome(lambda problem: 0.99 * float(true(problem).value))
+    assert any(f"predicted {0.99 * found:.12g}, below the lower bound {found:.6g}" in one for one in low.reasons)
 
 
 def test_what_is_no_instance_is_refused():

@@ -67,7 +67,10 @@ class Counterexample:
     def __str__(self) -> str:
         where = ", ".join(f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.parameters.items())
         told = "" if self.predicted is None else f"predicted {self.predicted:.12g}, "
-        told = f"value {self.value:.12g}, {told}" if self.kind == "global value" else told
+        if self.kind == "global value":
+            # Of a prediction that is too small the note has what excludes it.
+            _, below, why = self.note.partition("below the ")
+            told = f"value {self.value:.12g}, {told}" + (f"{below}{why.split(', ')[0]}, " if below else "")
         return (
             f"claim {self.claim!r} fails at {where}: {told}residual {self.residual:.3g} against a "
             f"tolerance of {self.tolerance:.1g}; {short_note(self.note)}"

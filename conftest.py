@@ -26,7 +26,7 @@ def _nothing_stays_registered():
 
     import_proofs()
     registries: list[Any] = [_THEOREMS, _ERRATA, _DIAGRAMS, _OBSERVATIONS]
-    held = [dict(registry._known) for registry in registries]
+    held = [(dict(registry._known), dict(registry._modules)) for registry in registries]
     yield
-    for registry, known in zip(registries, held, strict=True):
-        registry._known = known
+    for registry, (known, modules) in zip(registries, held, strict=True):
+        registry._known, registry._modules = known, modules

@@ -149,6 +149,33 @@ def test_wrong_use_exits_2_with_a_message(arguments, message, capsys, monkeypatc
     assert message in capsys.readouterr().err
 
 
+TWO = """
+import dataclasses, nctheory as nct
+for name in ("one", "two"):
+    nct.register(dataclasses.replace(nct.theorems.find_theorem("red-nuclear"), id=f"file-of-{name}", title=name))
+"""
+
+
+def test_a_users_file_serves_every_command_that_takes_a_theorem(tmp_path, capsys, monkeypatch):
+    for module in ("_commands", "_protocols_command", "_grid_commands"):
+        monkeypatch.setattr(f"nctheory.cli.{module}.configure", lambda: None)
+    (tmp_path / "two.py").write_text(TWO)
+    for command in ("census", "protocols", "dynamics"):
+        assert cli.main([command, str(tmp_path / "two.py")]) == 2
+        assert "expected a file that registers one, got file-of-one, file-of-two" in capsys.readouterr().err
+    (tmp_path / "own.py").write_text(
+        TWO.replace('"one", "two"', '"three",').replace("title=name", "sources=(), title=name")
+    )
+    assert cli.main(["census", str(tmp_path / "own.py"), "--instance", "99"]) == 2
+    assert "--instance: expected 0 to" in capsys.readouterr().err
+    assert cli.main(["protocols", str(tmp_path / "own.py"), "--instance", "99"]) == 2
+    assert "instance: expected 0 to" in capsys.readouterr().err
+    assert cli.main(["dynamics", str(tmp_path / "own.py")]) == 2
+    assert "'file-of-three' is not about paths" in capsys.readouterr().err
+    assert cli.main(["show", str(tmp_path / "own.py")]) == 0
+    assert "Sources: none is given" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("text", "message"), [("x = 1", "registers no theorem"), ("import nope", "does not import")])
 def test_bad_theorem_files_exit_2(text, message, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("nctheory.cli._verify_command.configure", lambda: None)

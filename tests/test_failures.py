@@ -14,7 +14,7 @@ import pytest
 import nctheory as nct
 from nctheory.cli import main
 from nctheory.cli._commands import report_console
-from nctheory.engine import described, guarded
+from nctheory.engine import described, guarded, wrong_arguments
 from nctheory.report import render_verdict, summary_table
 
 THEOREM = """
@@ -69,6 +69,22 @@ def test_version(capsys):
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.strip() == f"nctheory {nct.__version__}"
+
+
+@pytest.mark.parametrize(("message", "status"), [("seeds: expected at least 1, got 0", 2), ("truth is ambiguous.", 4)])
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_the_package_names_is_wrong_use_and_what_numpy_says_within_it_an_error(
+    message, status, verbose, capsys, monkeypatch
+):
+    def command() -> int:
+        with wrong_arguments():
+            raise ValueError(message)
+
+    monkeypatch.setattr("nctheory.engine._failures.users_place", lambda error: None)  # this file is none of the package
+    assert guarded(command, verbose) == status
+    said = capsys.readouterr().err
+    assert message in said
+    assert ("Traceback" in said) == verbose
 
 
 def test_a_full_disk_names_the_file():

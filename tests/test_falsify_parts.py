@@ -1,6 +1,8 @@
 """Parts of the search: families of starts, neighbours of instances, edits, kinks of a formula, files of a find."""
 
+import dataclasses
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,11 +16,13 @@ from nctheory.falsification._chain_starts import before_activation, chain_shape,
 from nctheory.falsification._changes import located_change, predicted_structure
 from nctheory.falsification._codes import FAMILIES, incidence, low_rank
 from nctheory.falsification._edits import edited
+from nctheory.falsification._files import predicted_number, save_counterexample
 from nctheory.falsification._numpy_check import arrays_of, numpy_script
 from nctheory.falsification._optimisers import OPTIMISERS, value_and_gradient
 from nctheory.falsification._places import Place, drawn_places, instance_at
 from nctheory.falsification._proposals import Change
-from nctheory.falsification._records import TrialRecord
+from nctheory.falsification._records import Effort, TrialRecord, Violation
+from nctheory.falsification._reduce import Found
 from nctheory.falsification._result import nearest
 from nctheory.falsification._starts import Known, leaf_shapes
 from nctheory.theorems import Move, moved_draws, numpy_rng
@@ -208,6 +212,21 @@ def test_edits_make_what_the_constructors_make_and_stay_within_the_hypotheses():
     assert instance_at(theorem, root, place.edit("classes", 1)) is None
 
 
+def test_an_edit_follows_tuples_that_are_shown_and_leaves_out_those_it_does_not_know():
+    theorem, root = collapse_theorem(4, 3, 6), jax.random.key(0)
+    instance = drawn_places(theorem, root, 0)[0][1]
+    counts, widths = instance.problem.counts, instance.problem.widths
+    shown = {"counts": counts, "widths": np.array(widths), "other": (1.5, 2.5), "name": "a"}
+    less = edited(
+        theorem, dataclasses.replace(instance, parameters={**instance.parameters, **shown}), (("classes", 3),)
+    )
+    assert less is not None
+    assert less.parameters["counts"] == less.problem.counts == counts[:3]
+    assert less.parameters["widths"] == less.problem.widths
+    assert "other" not in less.parameters
+    assert less.parameters["name"] == "a"
+
+
 @pytest.mark.parametrize("reduced", [False, True])
 def test_fewer_samples_are_those_of_a_model_with_fewer(reduced):
     model = linear((3, 3), (4, 4, 4))
@@ -255,6 +274,21 @@ def test_a_problem_with_another_loss_has_no_script():
     assert numpy_script(model) is None
 
 
+@pytest.mark.parametrize(("off", "alone"), [(-0.1, True), (0.1, False)])
+def test_a_value_above_the_predicted_minimum_is_no_test_for_numpy_alone(off, alone, tmp_path):
+    theorem, root = least_error(), jax.random.key(0)
+    place, instance = drawn_places(theorem, root, 0)[0]
+    told = predicted_number(theorem, "value", instance.problem)
+    assert told is not None
+    point = np.zeros(nct.problems.size(instance.problem))
+    found = Found(place, instance, 0, Violation("value", 0, 0.1, 1e-12, "", told + off, point))
+    save_counterexample(tmp_path, theorem, root, found, Effort(4, 4), "own.py")
+    (file,) = tmp_path.glob("test_*.py")
+    text = file.read_text()
+    assert ("assert value < PREDICTED - TOLERANCE" in text) == alone
+    assert (f"load_theorem_file({str(Path('own.py').absolute())!r})" in text) != alone
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"form": 1}', '{"form": 2}', "null"])
 def test_files_that_are_no_counterexamples_are_refused(tmp_path, content):
     file = tmp_path / "x.json"
@@ -296,8 +330,17 @@ def test_the_command_finds_saves_and_checks(tmp_path, capsys, monkeypatch):
     assert "is about 'no-such', got 'least-error'" in capsys.readouterr().err
 
 
-def test_a_counterexample_to_another_version_of_the_theorem_is_told_from_one_to_this(tmp_path):
-    found = nct.falsify(least_error(wrong_for=lambda problem: True), 60, seeds=4, trials=1, out=tmp_path)
+def test_a_counterexample_to_another_version_of_the_theorem_is_told_from_one_to_this(tmp_path, monkeypatch):
+    def cannot(*arguments):
+        raise IndexError("no third class")
+
+    # A formula that does not know smaller instances costs no find.
+    monkeypatch.setattr("nctheory.falsification._falsify.reduced", cannot)
+    lines = []
+    found = nct.falsify(
+        least_error(wrong_for=lambda problem: True), 60, seeds=4, trials=1, out=tmp_path, progress=lines.append
+    )
+    assert lines[-1].startswith("the instance is kept as it is: reducing it ended with IndexError: no third class")
     assert found.found is not None
     assert found.found.file is not None
     assert not check_counterexample(found.found.file, least_error()).violated

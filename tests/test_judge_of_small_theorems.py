@@ -163,7 +163,43 @@ def test_predictions_of_the_wrong_shape_are_refused():
         )
 
 
+def test_a_prediction_is_a_number_and_what_it_misses_is_told():
+    """No number is refused, NaN leaves undecided and says so, and a wrong number stands beside the one that was found."""
+    true = nct.closed_form.squared_error_minimum
+
+    def outcome(predict):
+        value = (nct.GlobalValue("value", r"\min f", lambda found: found),)
+        double = nct.Control("double", "twice the value", lambda problem: 2 * true(problem).value)
+        return nct.verify(small_theorem(predict, (double,), value), seeds=2)
+
+    with pytest.raises(ValueError, match=r"predicted: claim 'value' expects a number or an array .* got dict"):
+        outcome(lambda problem: {"value": 1.0})
+    blind = outcome(lambda problem: float("nan"))
+    assert blind.outcome == "inconclusive"
+    assert "instance 1: claims value could not be decided: the prediction of value is not finite" in blind.reasons
+    wrong = outcome(lambda problem: 1.01 * float(true(problem).value))
+    assert wrong.outcome == "refuted"
+    (reason,) = [one for one in wrong.reasons if "fails on" in one]
+    found = float(true(small_theorem().draw(jax.random.key(0))[0].problem).value)
+    assert f"value {found:.6g}" in reason
+    assert f"predicted {1.01 * found:.12g}" in reason
+    assert "below" not in reason
+    assert reason.endswith("and on 1 more instance)")
+    low = outcome(lambda problem: 0.99 * float(true(problem).value))
+    assert any(f"predicted {0.99 * found:.12g}, below the lower bound {found:.6g}" in one for one in low.reasons)
+
+
+def test_what_is_no_instance_is_refused():
+    problems = [one.problem for one in small_theorem().draw(jax.random.key(0))]
+    with pytest.raises(ValueError, match=r"instances: expected Instance\(problem, parameters\), got DeepLinear at 0"):
+        dataclasses.replace(small_theorem(), instances=lambda key: problems).draw(jax.random.key(0))
+
+
 def test_bad_calls_of_verify():
+    with pytest.raises(
+        ValueError, match=r"unknown identifier 'ufm-ce'; did you mean ufm-ce-balanced or ufm-ce-landscape\?"
+    ):
+        nct.verify("ufm-ce")
     with pytest.raises(ValueError, match="unknown identifier 'nope'"):
         nct.verify("nope")
     with pytest.raises(ValueError, match="seeds"):

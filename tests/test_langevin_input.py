@@ -56,6 +56,7 @@ def test_an_autoregressive_series_is_worth_what_its_correlation_says(factor, rng
 
 
 BAD = [
+    ({"observe": lambda x: x[0]}, r"observe: expected a function of the problem and one point, .*TypeError"),
     ({"step_size": 0.0}, "step_size: expected finite numbers above 0, got 0"),
     ({"step_size": -1.0}, "step_size: expected finite numbers above 0, got -1"),
     ({"step_size": [0.1, 0.2]}, "step_size: expected one number or one for each of 3 chains"),

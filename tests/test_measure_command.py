@@ -107,3 +107,37 @@ def test_marked_samples_are_left_out_of_the_distance_too(written, tmp_path):
     kept = marked >= 0
     gap = nct.networks.peeled_gap(FEATURES[kept], LABELS[kept], WEIGHTS, loss="mse")
     assert json.loads(out.read_text())["peeled_gap"]["fit"] == pytest.approx(gap.fit, rel=1e-13)
+
+
+def test_a_csv_file_has_the_labels_last(tmp_path, capsys):
+    rows = np.column_stack([FEATURES, LABELS])
+    np.savetxt(tmp_path / "x.csv", rows, delimiter=",", header="a,b", comments="")
+    assert main(["measure", str(tmp_path / "x.csv")]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["cdnv"]]
+    assert f"{nct.nc_metrics(FEATURES, LABELS).cdnv:.4g}" in row
+    np.savetxt(tmp_path / "y.csv", rows[:, ::-1], delimiter=",")
+    assert main(["measure", str(tmp_path / "y.csv")]) == 2
+    assert "expected whole numbers, the labels, in the last column" in capsys.readouterr().err
+    assert main(["measure", str(tmp_path / "none.csv")]) == 2
+    assert "cannot read" in capsys.readouterr().err
+
+
+def test_zeros_that_are_no_collapse_are_told_apart(written, capsys):
+    apart = np.array([[1.0, 0.0], [-1.0, 0.0]] * 4)
+    assert main(["measure", written(features=apart, labels=np.repeat([0, 1], 4))]) == 0
+    assert "the class means are equal: there nc1 is zero because" in capsys.readouterr().out
+    assert main(["measure", written(features=np.eye(3), labels=np.arange(3))]) == 0
+    assert "no class has two samples" in capsys.readouterr().out
+    assert main(["measure", written(features=FEATURES, labels=LABELS)]) == 0
+    shown = capsys.readouterr().out
+    assert "no class has" not in shown
+    assert "no collapse" not in shown
+
+
+def test_a_file_that_cannot_be_written_and_an_absent_class_are_told_first(written, tmp_path, capsys):
+    file = written(features=FEATURES, labels=LABELS + 1)
+    assert main(["measure", file, "--json", str(tmp_path / "no" / "x.json")]) == 2
+    assert "--json: cannot write" in capsys.readouterr().err
+    assert main(["measure", file]) == 2
+    assert "none of class 0" in capsys.readouterr().err
+    assert main(["measure", file, "--absent", "omit"]) == 0

@@ -123,6 +123,11 @@ class Transposed(Softplus):
         return (jax.nn.sigmoid(logits) - targets).T
 
 
+class Narrow(nct.Loss):
+    def value(self, logits, targets):
+        return jnp.sum((logits - targets).astype(jnp.float32) ** 2, axis=0).astype(jnp.float64)
+
+
 class Typo(nct.Loss):
     def value(self, logits, targets):
         return jnp.sum(logits * getattr(self, "missing"), axis=0)  # noqa: B009
@@ -138,6 +143,7 @@ class Typo(nct.Loss):
         (Scalar(), r"loss: Scalar.value must return one number a column, shape \(M,\) = \(4,\), got shape \(\)"),
         (Rows(), r"loss: Rows.value must return one number a column"),
         (Transposed(), r"loss: Transposed.gradient must return K x M = 2 x 4 numbers, got shape \(4, 2\)"),
+        (Narrow(), "loss: Narrow.value must compute in float64, got float32 from convert_element_type"),
         (Typo(), r"loss: Typo cannot be evaluated on logits and targets of K x M = 2 x 4: AttributeError: .*missing"),
     ],
 )

@@ -32,7 +32,7 @@ OF_ONE = {
 
 @pytest.mark.parametrize("verb", OF_SEEDS)
 def test_a_single_point_is_not_read_as_seeds(verb):
-    hint = re.escape("expected .weights[0] of shape (seeds, 3, 3), got (3, 3); of a single point x give")
+    hint = re.escape("expected .weights[0] of shape (seeds, 3, 3), got (3, 3); a single point x is passed as")
     with pytest.raises(ValueError, match=hint):
         OF_SEEDS[verb](ONE)
     ragged = MANY._replace(features=MANY.features[:2])
@@ -46,9 +46,7 @@ def test_a_single_point_is_not_read_as_seeds(verb):
 
 @pytest.mark.parametrize("verb", OF_ONE)
 def test_seeds_are_not_read_as_a_single_point(verb):
-    hint = re.escape(
-        "params: expected .weights[0] of shape (3, 3), got (3, 3, 3); of the first of several points x give"
-    )
+    hint = re.escape("params: expected .weights[0] of shape (3, 3), got (3, 3, 3); the first of several points x is")
     with pytest.raises(ValueError, match=hint):
         OF_ONE[verb](MANY)
     with pytest.raises(ValueError, match=re.escape("params: expected .features of shape (3, 3), got (3,)")):
@@ -78,10 +76,10 @@ def test_points_of_any_problem_are_checked_against_its_own_template():
 
     assert check_points(Number(), np.zeros(5)) == (5,)
     assert check_points(Number(), np.zeros(()), ()) == ()
-    with pytest.raises(ValueError, match=re.escape("params: expected  of shape (seeds), got (5, 2)")):
+    with pytest.raises(ValueError, match=re.escape("params: expected an array of shape (seeds), got (5, 2)")):
         check_points(Number(), np.zeros((5, 2)))
     sides = nct.problems.problem_sum([MODEL, MODEL])
     points = nct.starts(sides, 2)
     assert check_points(sides, points) == (2,)
-    with pytest.raises(ValueError, match=re.escape("got (2, 3, 3); of a single point x give")):
+    with pytest.raises(ValueError, match=re.escape("got (2, 3, 3); a single point x is passed as")):
         check_points(sides, jax.tree.map(lambda x: x[0], points))

@@ -12,6 +12,7 @@ import pytest
 
 import nctheory as nct
 from nctheory.theorems._docstring import REQUIRED
+from tests.helpers import unchecked_types
 
 FILE = Path(__file__).parents[1] / "proofs_numeric" / "template.py"
 DOCSTRING = ast.get_docstring(ast.parse(FILE.read_text()), clean=False) or ""
@@ -79,6 +80,11 @@ def test_predicates_and_the_docstring_must_agree():
         theorem(DOCSTRING, hypotheses=(test, test))
     with pytest.raises(ValueError, match="the docstring says 'lambda > 0', the predicate 'lambda is large'"):
         theorem(DOCSTRING, hypotheses=(nct.Hypothesis("lambda is large", test),))
+    with (
+        unchecked_types(),
+        pytest.raises(ValueError, match="expected a predicate of an instance for 'lambda > 0', got 'x'"),
+    ):
+        theorem(DOCSTRING, hypotheses=("x",))
     with pytest.raises(ValueError, match=r"title: .*expected none beside a docstring, got 'Another'"):
         theorem(DOCSTRING, title="Another")
     with pytest.raises(ValueError, match="section 'Hypotheses': expected lines that begin with a hyphen"):

@@ -51,6 +51,10 @@ __all__ = [
     "lower_bound",
 ]
 
+CONTRADICTION = (
+    "at some of these points the lower bound lies above the value, so that one of the two is wrong; `Bound.contradicts` says "
+    "where"
+)
 OPEN_GAP = (
     f"some of these points are not shown to be global minimisers: there the gap is above {GAP_LEVEL:g} of the value and the "
     "rounding, because they are none or have not come close enough to one (a smaller tolerance of solve brings them closer)"
@@ -224,6 +228,8 @@ def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, p
             "; what a free bias or a zero decay leaves of the dual's conditions is estimated, by Newton's decrement"
         )
     bound = Bound(lower, gap, np.isfinite(lower), caveat, rounding(members[0], terms) + error, assumes)
+    if bound.contradicts(value).any():
+        return bound._replace(reason=CONTRADICTION)
     if caveat is not None or bound.closed(value).all():
         return bound
     narrow = next((words for part in _members(members[0]) if (words := rank_caveat(part)) is not None), None)

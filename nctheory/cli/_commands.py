@@ -120,6 +120,16 @@ def selected_theorems(names: Sequence[str]) -> list[tuple]:
     return chosen
 
 
+def selected_theorem(name: str) -> Any:
+    """The one theorem of an identifier or a file; Misuse where a file registers several."""
+    chosen = [theorem for theorem, _ in selected_theorems([name])]
+    if len(chosen) > 1:
+        raise Misuse(
+            f"theorem: expected a file that registers one, got {', '.join(one.id for one in chosen)} in {name}"
+        )
+    return chosen[0]
+
+
 def list_command(errata: bool, markdown: bool = False) -> int:
     """Identifiers and titles, or the errata in full, or a page of Markdown."""
     from nctheory.report import catalogue_page, show_erratum
@@ -166,12 +176,12 @@ def census_command(args: argparse.Namespace) -> int:
     from nctheory.landscape import census, compare, saddle_connections
     from nctheory.problems import DeepLinear
     from nctheory.report import census_figure, census_json, census_lines, census_table
-    from nctheory.theorems import find_theorem
 
     folder = None if args.out is None else output_folder(args.out)
     configure()
+    theorem = selected_theorem(args.theorem)
     with wrong_arguments():
-        drawn = find_theorem(args.theorem).instances(jax.random.fold_in(jax.random.key(args.key), 0))
+        drawn = theorem.draw(jax.random.fold_in(jax.random.key(args.key), 0))
         if args.instance >= len(drawn):
             raise Misuse(f"--instance: expected 0 to {len(drawn) - 1} for {args.theorem}, got {args.instance}")
         problem = drawn[args.instance].problem

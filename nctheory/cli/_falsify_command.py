@@ -63,7 +63,7 @@ def falsify_command(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     """Check a saved counterexample; 1 where the claim fails at it, as it says, else 0."""
-    from nctheory.falsification import check_counterexample, read_counterexample
+    from nctheory.falsification import check_counterexample, read_counterexample, short_note
 
     configure()
     theorem = None
@@ -77,7 +77,7 @@ def _check(args: argparse.Namespace) -> int:
     if found.violated:
         print(
             f"{found.theorem}: claim {found.claim!r} fails: value {found.value:.15g}{told}, residual {found.residual:.3g} "
-            f"against a tolerance of {found.tolerance:.1g}; {found.note or 'float64'}"
+            f"against a tolerance of {found.tolerance:.1g}; {short_note(found.note)}"
         )
         return 1
     print(f"{found.theorem}: claim {found.claim!r} does not fail at this point{told}")

@@ -9,7 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nctheory.cli._commands import EXIT, check_file, output_folder, print_titles, report_console, say_file
+from nctheory.cli._commands import (
+    EXIT,
+    check_file,
+    output_folder,
+    print_titles,
+    report_console,
+    say_file,
+    selected_theorem,
+)
 from nctheory.cli._outputs import Outputs
 from nctheory.engine import Failure, Misuse, check_writable, configure, wrong_arguments
 
@@ -71,7 +79,7 @@ def dynamics_command(args: argparse.Namespace) -> int:
 
     from nctheory.engine import write_atomically
     from nctheory.report import animate_features, dynamics_figure, dynamics_json, dynamics_table
-    from nctheory.theorems import catalogue, dynamics, find_theorem
+    from nctheory.theorems import catalogue, dynamics
 
     folder = None if args.out is None else output_folder(args.out)
     configure()
@@ -85,7 +93,7 @@ def dynamics_command(args: argparse.Namespace) -> int:
                 print_titles({name: one for name, one in catalogue().items() if one.method.name == "integrate"})
             return 0
         with threadpool_limits(1, user_api="blas"):
-            found = dynamics(find_theorem(args.theorem), args.instance, args.seeds, args.key)
+            found = dynamics(selected_theorem(args.theorem), args.instance, args.seeds, args.key)
     except (ValueError, OSError) as error:
         raise Misuse(str(error)) from error
     console = report_console()

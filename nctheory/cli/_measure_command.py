@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nctheory.cli._commands import report_console
+from nctheory.cli._commands import check_file, report_console
 from nctheory.cli._outputs import Outputs
 from nctheory.engine import Misuse, configure, wrong_arguments
 
@@ -26,7 +26,8 @@ def measure_command(args: argparse.Namespace) -> int:
         raise Misuse("--decay, --bias-decay: expected --loss with them")
     if args.target == "minimiser" and (args.loss is None or args.decay is None):
         raise Misuse("--target minimiser: expected --loss and --decay with it")
-    arrays = _arrays(args.file)
+    check_file("json", args.json)
+    arrays = _of_csv(args.file) if args.file.endswith(".csv") else _arrays(args.file)
     if args.loss is not None and "weights" not in arrays:
         raise Misuse(f"--loss: expected an array 'weights' in {args.file}, got {', '.join(arrays)}")
     configure()
@@ -48,7 +49,7 @@ def measure_command(args: argparse.Namespace) -> int:
         ) else {}  # fmt: skip
         found = nc_metrics(
             arrays["features"], arrays["labels"], arrays.get("weights"), arrays.get("bias"),
-            target=args.target, ignore=args.ignore, **aimed,
+            target=args.target, ignore=args.ignore, absent=args.absent, **aimed,
         )  # fmt: skip
     report_console().print(metrics_table(found, gap))
     if args.json is not None:
@@ -67,6 +68,18 @@ def _bias_decay(args: argparse.Namespace, arrays: dict[str, Any]) -> float | Non
     return 0.0 if args.bias_decay is None else args.bias_decay
 
 
+def _of_csv(name: str) -> "dict[str, np.ndarray | dict[str, np.ndarray]]":
+    """Features and labels of a CSV file: one sample a row, the label last."""
+    from nctheory.networks import read_csv
+
+    try:
+        with wrong_arguments():
+            features, labels = read_csv(name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misuse(f"FILE: cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
+    return {"features": features, "labels": labels}
+
+
 def _arrays(name: str) -> "dict[str, np.ndarray | dict[str, np.ndarray]]":
     """The arrays of an NPZ file by what they are; several layers, features/NAME, as a dictionary in the file's order."""
     import numpy as np
@@ -80,7 +93,9 @@ def _arrays(name: str) -> "dict[str, np.ndarray | dict[str, np.ndarray]]":
     except OSError as error:
         raise Misuse(f"FILE: cannot read {name}: {error.strerror or error}") from error
     except (ValueError, zipfile.BadZipFile) as error:
-        raise Misuse(f"FILE: expected an NPZ file of plain arrays, as numpy.savez writes it, got {name}") from error
+        raise Misuse(
+            f"FILE: expected an NPZ file of plain arrays, as numpy.savez writes it, or a CSV file, got {name}"
+        ) from error
     unknown = [key for key in loaded if key not in PARTS and not key.startswith("features/")]
     if unknown:
         raise Misuse(

@@ -110,8 +110,9 @@ def _add_reading(commands: _Commands) -> None:
     )
     metrics.add_argument(
         "file",
-        metavar="FILE.npz",
-        help="arrays features (N x d, or features/NAME of several layers), labels, weights, bias",
+        metavar="FILE",
+        help="FILE.npz with arrays features (N x d, or features/NAME of several layers), labels, weights, bias; or "
+        "FILE.csv with one sample a row, the label last",
     )
     metrics.add_argument(
         "--target",
@@ -120,6 +121,9 @@ def _add_reading(commands: _Commands) -> None:
         help="what nc2 compares with",
     )
     metrics.add_argument("--ignore", type=int, metavar="LABEL", help="the label that marks samples to be left out")
+    metrics.add_argument(
+        "--absent", choices=("refuse", "omit"), default="refuse", help="what is done with classes without samples"
+    )
     metrics.add_argument(
         "--loss", choices=("cross_entropy", "mse"), help="also the distance of the head from the best free features"
     )
@@ -142,13 +146,15 @@ def _add_reading(commands: _Commands) -> None:
 def _add_landscape(commands: _Commands) -> None:
     """Add `census` and `dynamics`."""
     count = commands.add_parser("census", help="critical points of every index of one instance of a theorem")
-    count.add_argument("theorem", metavar="ID")
+    count.add_argument("theorem", metavar="ID|FILE.py", help="identifier, or a file that registers a theorem")
     count.add_argument("--instance", type=_whole(0), default=0, metavar="I", help="which instance (default 0)")
     count.add_argument("--starts", type=_whole(1), default=2000, metavar="N", help="random starts (default 2000)")
     count.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
     count.add_argument("--out", metavar="DIR", help="write census.json and the figure (PNG, SVG, PDF) into a folder")
     moving = commands.add_parser("dynamics", help="curves of a theorem about paths (without a name: the list)")
-    moving.add_argument("theorem", nargs="?", metavar="ID", help="identifier of a theorem about paths")
+    moving.add_argument(
+        "theorem", nargs="?", metavar="ID|FILE.py", help="a theorem about paths, or a file that registers one"
+    )
     moving.add_argument("--instance", type=_whole(0), default=0, metavar="I", help="which instance (default 0)")
     moving.add_argument("--seeds", type=_whole(1), metavar="N", help="paths (default: the theorem's)")
     moving.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")

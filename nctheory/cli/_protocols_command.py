@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nctheory.cli._commands import check_file, report_console, say_file
+from nctheory.cli._commands import check_file, report_console, say_file, selected_theorem
 from nctheory.cli._outputs import Outputs
 from nctheory.engine import Misuse, configure, write_atomically, wrong_arguments
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def add_protocols(commands: argparse._SubParsersAction) -> None:
     """Add `protocols` to the parser."""
     one = commands.add_parser("protocols", help="protocols of exploration against restarts of equal cost")
-    one.add_argument("theorem", nargs="?", metavar="ID", help="identifier of a theorem (not with --map)")
+    one.add_argument(
+        "theorem", nargs="?", metavar="ID|FILE.py", help="a theorem, or a file that registers one (not with --map)"
+    )
     one.add_argument(
         "--instance", type=int, metavar="I", help="which instance (default: the deepest with a certificate)"
     )
@@ -58,7 +60,7 @@ def protocols_command(args: argparse.Namespace) -> int:
             print(f"{name:<22}{(getattr(make, '__doc__', None) or '').splitlines()[0]}")
         return 0
     if (args.theorem is None) == (args.map is None):
-        raise Misuse("theorem: expected the identifier of a theorem, or --map linear or relu, and not both")
+        raise Misuse("theorem: expected an identifier or a file, or --map linear or relu, and not both")
     for option in ("json", "csv", "figure"):
         check_file(option, getattr(args, option))
     chosen = None if args.protocols is None else args.protocols.split(",")
@@ -73,8 +75,9 @@ def _compare(args: argparse.Namespace, chosen: list[str] | None) -> int:
     from nctheory.report import protocols_figure, protocols_table
 
     budget = 2000 if args.budget is None else args.budget
+    theorem = selected_theorem(args.theorem)
     with wrong_arguments(), threadpool_limits(1, user_api="blas"):
-        number, instance = protocol_instance(args.theorem, args.instance, args.key)
+        number, instance = protocol_instance(theorem, args.instance, args.key)
         shown = ", ".join(
             f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in instance.parameters.items()
         )
@@ -88,7 +91,7 @@ def _compare(args: argparse.Namespace, chosen: list[str] | None) -> int:
             scale=args.scale,
             progress=_progress(args),
         )
-    title = f"{args.theorem}, instance {number}"
+    title = f"{theorem.id}, instance {number}"
     console = report_console()
     console.print(f"{title}: {shown}", markup=False)
     console.print(protocols_table(found))

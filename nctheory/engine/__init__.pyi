@@ -14,7 +14,7 @@ from ._kink_steps import UnsupportedKinks
 from ._kinks import Kink, find_kinks, kink_arguments, on_branches, rounded_kinks, sloped_kinks
 from ._lanes import Lane, Record, Runner, run_lanes, several_steps
 from ._names import check_identifier, check_name, whole_number
-from ._precision import EPS, float64, in_float64
+from ._precision import EPS, float64, in_float64, narrow_type
 from ._programs import FAST_COMPILE_OPTIONS, fast_compile, release_programs
 from ._proofs import make_proofs_importable
 from ._registry import Registry, TheoremFileError, import_proofs
@@ -69,6 +69,7 @@ __all__ = [
     "kink_arguments",
     "make_proofs_importable",
     "map_in_blocks",
+    "narrow_type",
     "not_positive",
     "on_branches",
     "on_sides",

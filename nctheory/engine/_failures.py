@@ -43,13 +43,17 @@ def wrong_arguments(through_files: bool = True) -> Iterator[None]:
         innermost = traceback.extract_tb(error.__traceback__)[-1].filename
         if users_place(error) and not (through_files and Path(innermost).is_relative_to(_OURS)):
             raise
+        if ": " not in str(error):
+            # What the package refuses it names, before a colon; a message without one is NumPy's, of an error of ours.
+            raise
         raise Misuse(str(error)) from error
 
 
 def guarded(command: Callable[[], int], verbose: bool = False, kept: str = "") -> int:
     """The exit status of a command, whatever happens to it.
 
-    `kept` says what an interruption leaves behind. With `verbose` the traceback of an error is printed as well.
+    `kept` says what an interruption leaves behind. With `verbose` the traceback of an error, or of what refused
+    an argument, is printed as well.
     """
     if hasattr(sys.stdout, "reconfigure"):
         for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter shows a question mark in its place
@@ -58,6 +62,8 @@ def guarded(command: Callable[[], int], verbose: bool = False, kept: str = "") -
         status = command()
         sys.stdout.flush()
     except Misuse as error:
+        if verbose and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         _say(str(error))
         return WRONG_USE
     except BrokenPipeError:

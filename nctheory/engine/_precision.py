@@ -61,3 +61,23 @@ def in_float64(function: Callable[P, R]) -> Callable[P, R]:
 
     wrapped._computes_in_float64 = wrapped  # type: ignore[attr-defined]
     return wrapped
+
+
+def narrow_type(program: Any) -> tuple[str, str] | None:
+    """The first floating-point type below double precision in a program, at any depth, and the operation it comes from.
+
+    >>> rounds = lambda x: jax.numpy.sin(x.astype("float32")).astype("float64")
+    >>> with jax.enable_x64(True):
+    ...     narrow_type(jax.make_jaxpr(rounds)(1.0 * np.ones(2)).jaxpr)
+    ('float32', 'convert_element_type')
+    """
+    for equation in program.eqns:
+        for found in equation.outvars:
+            kind = getattr(found.aval, "dtype", np.dtype(bool))
+            if jax.numpy.issubdtype(kind, np.inexact) and jax.numpy.finfo(kind).bits < 64:
+                return str(kind), equation.primitive.name
+        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
+            within = narrow_type(getattr(inner, "jaxpr", inner)) if hasattr(inner, "eqns") else None
+            if within is not None:
+                return within
+    return None

@@ -62,14 +62,19 @@ class Registry(Generic[T]):
         import_proofs()
         # In which order they were registered depends on what was asked for before.
         first = sorted(self._modules.items(), key=lambda item: item[1].split("."))
-        return {name: self._known[name] for name, _ in first} | self._known
+        return {name: self._known[name] for name, _ in first if name in self._known} | self._known
 
     def find(self, identifier: str) -> T:
         """The one of that identifier; ValueError lists the known ones."""
+        if not isinstance(identifier, str):
+            kind = self._kind.__name__
+            raise ValueError(f"{self.what}: expected a {kind} or an identifier, got {type(identifier).__name__}")
         import_proofs(naming=identifier)
         known = self._known if identifier in self._known else self.all()
         if identifier not in known:
-            near = difflib.get_close_matches(identifier, known, n=3)
+            # What an identifier begins with is nearer to it than what is spelled alike.
+            begun = [name for name in sorted(known) if name.startswith(identifier)]
+            near = begun or difflib.get_close_matches(identifier, known, n=3)
             names = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
             if Path(f"{identifier}.py").is_file():
                 names = f"did you mean the file {identifier}.py?"

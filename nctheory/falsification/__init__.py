@@ -9,7 +9,7 @@ reduced to the smallest instance and the roundest numbers (`_reduce`), and saved
 
 from nctheory.falsification._falsify import falsify
 from nctheory.falsification._files import CounterexampleCheck, check_counterexample, read_counterexample
-from nctheory.falsification._result import Counterexample, Falsification, Tightness
+from nctheory.falsification._result import Counterexample, Falsification, Tightness, short_note
 from nctheory.falsification._starts import structured_starts
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "check_counterexample",
     "falsify",
     "read_counterexample",
+    "short_note",
     "structured_starts",
 ]

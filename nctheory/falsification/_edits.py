@@ -16,8 +16,8 @@ def edited(theorem: Theorem, instance: Instance, edits: tuple[Edit, ...]) -> Ins
     """The instance after some edits; None where one has nothing to change, leads out of the theorem's hypotheses, or
     where there are none.
 
-    What is shown of an instance is changed with it where it can be recognised (K, n, N, L, d and decays), and left out
-    where it is computed from something else.
+    What is shown of an instance is changed with it where it can be recognised (K, n, N, L, d, tuples of counts or widths,
+    and decays), and left out where it is computed from something else.
     """
     for edit in edits:
         problem = _problem(instance.problem, edit)
@@ -119,14 +119,19 @@ def _parameters(shown: Any, before: Problem, after: Problem) -> dict[str, Any]:
     """What is shown of an instance, after an edit."""
     was, now = facts(before), facts(after)
     numbers = [np.ravel(np.asarray(getattr(one, "weight_decay", ()), float)) for one in (before, after)]
+    shapes = [[getattr(one, name, None) for name in ("counts", "widths")] for one in (before, after)]
     found: dict[str, Any] = {}
     for name, value in shown.items():
         if isinstance(value, str):
             found[name] = value
+        elif np.ndim(value) > 0:
+            # A tuple is compared as one; an array would be compared number by number.
+            if tuple(np.ravel(value)) in shapes[0]:
+                found[name] = shapes[1][shapes[0].index(tuple(np.ravel(value)))]
         elif name in was and value == was[name]:
             found[name] = now[name]
-        elif any(value == number for number in numbers[0]):
-            found[name] = float(numbers[1][int(np.flatnonzero(numbers[0] == value)[0])])
+        elif value in numbers[0].tolist():
+            found[name] = float(numbers[1][numbers[0].tolist().index(value)])
     return found
 
 

@@ -14,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
 from nctheory._version import __version__
-from nctheory.engine import float64, untraced, whole_number
+from nctheory.engine import described, float64, untraced, whole_number
 from nctheory.falsification._files import check_command, predicted_number, save_counterexample
 from nctheory.falsification._places import Place, instance_at
 from nctheory.falsification._proposals import Change, propose
@@ -188,7 +188,13 @@ class _Search:
         found = Found(place, instance, tried.record.number, worst)
         self.say(f"claim {worst.claim!r} fails, residual {worst.residual:.3g}: reducing the instance")
         end = time.perf_counter() + max(REDUCTION * self.seconds, 1.0)
-        found = reduced(self.theorem, self.root, found, self.effort, lambda: time.perf_counter() > end)
+        try:
+            found = reduced(self.theorem, self.root, found, self.effort, lambda: time.perf_counter() > end)
+        except EngineError:
+            raise
+        except Exception as error:
+            # The theorem's own functions need not know the smaller instances, and the find stands without them.
+            self.say(f"the instance is kept as it is: reducing it ended with {described(error)}")
         found = rounded(self.theorem, found)
         path = None
         if self.out is not None:

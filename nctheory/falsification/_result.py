@@ -14,6 +14,15 @@ from nctheory.falsification._records import TrialRecord
 SearchOutcome = Literal["refuted", "nothing found", "engine error"]
 
 
+def short_note(note: str) -> str:
+    """What was evaluated anew, without the numbers that stand beside it.
+
+    >>> short_note("confirmed with 50 digits at instance 0, seed 3: value 1, predicted 2, residual 1"), short_note("")
+    ('confirmed with 50 digits at instance 0, seed 3', 'float64')
+    """
+    return note.split(": ")[0] if note.startswith("confirmed") else note or "float64"
+
+
 @shown()
 class Tightness(NamedTuple):
     """The trial at which a claim came closest to failing."""
@@ -58,10 +67,13 @@ class Counterexample:
     def __str__(self) -> str:
         where = ", ".join(f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.parameters.items())
         told = "" if self.predicted is None else f"predicted {self.predicted:.12g}, "
-        told = f"value {self.value:.12g}, {told}" if self.kind == "global value" else told
+        if self.kind == "global value":
+            # Of a prediction that is too small the note has what excludes it.
+            _, below, why = self.note.partition("below the ")
+            told = f"value {self.value:.12g}, {told}" + (f"{below}{why.split(', ')[0]}, " if below else "")
         return (
             f"claim {self.claim!r} fails at {where}: {told}residual {self.residual:.3g} against a "
-            f"tolerance of {self.tolerance:.1g}; {self.note or 'float64'}"
+            f"tolerance of {self.tolerance:.1g}; {short_note(self.note)}"
             + (f"; the point has {self.digits} digits" if self.digits else "")
             + f"\n    {self.command}"
         )
@@ -117,8 +129,8 @@ class Falsification:
             lines.append(str(self.found))
         total = sum(self.starts.values())
         lines.append(
-            f"searched: {self.trials} instances of {self.shapes} shapes, {total} starts, {self.rounds} rounds, "
-            f"{self.seconds:.0f} s, key {self.key}"
+            f"searched: {self.trials} instances of {self.shapes} shapes, {total} starts, {self.rounds} "
+            f"round{'s' if self.rounds > 1 else ''}, {self.seconds:.0f} s, key {self.key}"
         )
         lines.append("starts: " + ", ".join(f"{number} {name}" for name, number in self.starts.items()))
         if self.optimisers:

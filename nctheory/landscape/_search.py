@@ -15,7 +15,7 @@ from nctheory.flow import Ensemble
 from nctheory.landscape._levenberg import NEAR_CRITICAL, RUNNING, SearchState, newton_step
 from nctheory.landscape._starts import search_starts
 from nctheory.landscape._walk import begin_products, product_step
-from nctheory.problems import Problem, scales_of, size, unravel
+from nctheory.problems import Problem, expect_problem, scales_of, size, unravel
 
 MAX_PARAMETERS = 1200
 """The search ends with the dense Hessian where products with it do not lead to a critical point."""
@@ -83,6 +83,7 @@ def search(
     gradients (`Problem.characteristic_scales`); `light` is that of `solve`.
     Raises ValueError for more parameters than the dense Hessian of every start allows.
     """
+    expect_problem(problem)
     parameters = size(problem)
     if parameters > MAX_PARAMETERS:
         raise ValueError(

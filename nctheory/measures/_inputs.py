@@ -26,7 +26,8 @@ def as_numpy(name: str, values: Any) -> np.ndarray:
         array = array.astype(np.float32)
     # Complex numbers, strings, records and dates are no real numbers.
     if array.dtype == object or array.dtype.kind in "cSUVMm":
-        raise ValueError(f"{name}: expected real numbers, got an array of {array.dtype}")
+        hint = "; numpy.unique(names, return_inverse=True) numbers names" if array.dtype.kind in "SU" else ""
+        raise ValueError(f"{name}: expected real numbers, got an array of {array.dtype}{hint}")
     return array
 
 

@@ -45,7 +45,7 @@ from nctheory.networks._peeled import PeeledGap, peeled_gap
 from nctheory.networks._polish import polish
 from nctheory.networks._probe import Probe, few_shots, linear_probe
 from nctheory.networks._ranks import RankCorrelations
-from nctheory.networks._sources import csv, digits, gaussian_mixture, idx, markov_sequences, npz, read_idx
+from nctheory.networks._sources import csv, digits, gaussian_mixture, idx, markov_sequences, npz, read_csv, read_idx
 from nctheory.networks._straight_line import LineTest, straight_line
 from nctheory.networks._train import Progress, TrainedNetworks, train
 from nctheory.networks._transfer import AgainstInputs, LayerCollapse, Transfer, transfer
@@ -113,6 +113,7 @@ __all__ = [
     "peeled_gap",
     "peeled_gaps",
     "polish",
+    "read_csv",
     "read_idx",
     "register_observation",
     "share_interval",

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import Array, Scalar, as_array, float64
+from nctheory.engine import Array, Scalar, as_array, float64, narrow_type
 from nctheory.networks._data import Data
 from nctheory.networks._network import Network, on_samples
 from nctheory.problems import Loss, Params, as_loss, check_loss
@@ -179,7 +179,7 @@ def _check_layers(network: ModuleNetwork) -> None:
         raise ValueError(
             f"make: expected logits N x K with K = {wanted[0]}, got {shapes[-1].shape[::-1]} for N = {wanted[1]}"
         )
-    single = _imprecise(jax.make_jaxpr(network.layers_of)(wide, few).jaxpr)
+    single = narrow_type(jax.make_jaxpr(network.layers_of)(wide, few).jaxpr)
     if single is not None:
         raise ValueError(f"make: expected a module that computes in double precision, got {single[0]} from {single[1]}")
     if network.head_name is None:
@@ -193,20 +193,6 @@ def _check_layers(network: ModuleNetwork) -> None:
         raise ValueError(
             f"head: expected the map from the last features to the logits, got {network.head_name!r}, which is not"
         )
-
-
-def _imprecise(program: Any) -> tuple[str, str] | None:
-    """The first floating-point type below double precision in a program, at any depth, and the operation it comes from."""
-    for equation in program.eqns:
-        for found in equation.outvars:
-            kind = getattr(found.aval, "dtype", np.dtype(bool))
-            if jnp.issubdtype(kind, jnp.inexact) and jnp.finfo(kind).bits < 64:
-                return str(kind), equation.primitive.name
-        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
-            within = _imprecise(getattr(inner, "jaxpr", inner)) if hasattr(inner, "eqns") else None
-            if within is not None:
-                return within
-    return None
 
 
 @jax.jit

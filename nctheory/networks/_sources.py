@@ -80,8 +80,14 @@ def npz(file: str | Path) -> Data:
 def csv(file: str | Path, label: int = -1) -> Data:
     """Numbers separated by commas, one sample a row, the label in one column (the last); a line of names may come first.
 
-    Raises ValueError, naming the file and the row.
+    Raises ValueError, naming the file and the row, and for a column of labels that are no whole numbers.
     """
+    inputs, labels = read_csv(file, label)
+    return Data(inputs, labels, name=Path(file).stem)
+
+
+def read_csv(file: str | Path, label: int = -1) -> tuple[np.ndarray, np.ndarray]:
+    """The inputs, N x d, and the labels of a file that `csv` reads; raises ValueError as that does."""
     rows = [line.split(",") for line in Path(file).read_text().splitlines() if line.strip()]
     try:
         [float(cell) for cell in rows[0]]
@@ -98,7 +104,14 @@ def csv(file: str | Path, label: int = -1) -> Data:
     if not numbers or len({len(row) for row in numbers}) > 1 or len(numbers[0]) < 2:
         raise ValueError(f"file: expected rows of one length, at least two numbers each, in {file}")
     table = np.array(numbers)
-    return Data(np.delete(table, label, axis=1), table[:, label], name=Path(file).stem)
+    labels = table[:, label]
+    if np.any(labels != np.round(labels)):
+        at = int(np.flatnonzero(labels != np.round(labels))[0])
+        where = "the last column" if label == -1 else f"column {label}"
+        raise ValueError(
+            f"file: expected whole numbers, the labels, in {where} of {file}, got {labels[at]:g} in sample {at}"
+        )
+    return np.delete(table, label, axis=1), labels
 
 
 def digits(*, key: int = 0, test_share: float = 0.25) -> Data:

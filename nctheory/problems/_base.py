@@ -137,6 +137,13 @@ class Problem(eqx.Module):
         raise NoCertificate(f"{type(self).__name__} defines no lower_bound")
 
 
+def expect_problem(one: object, name: str = "problem") -> None:
+    """Raise ValueError for what is no problem."""
+    if not isinstance(one, Problem):
+        hint = "; a class, of which an instance is meant" if isinstance(one, type) else ""
+        raise ValueError(f"{name}: expected a Problem, got {type(one).__name__}{hint}")
+
+
 def template(problem: Problem) -> Params:
     """The shapes and dtypes of the parameters, without computing them."""
     return _template(*shape_of(problem))
@@ -173,6 +180,7 @@ def check_points(
     >>> check_points(model, points), check_points(model, jax.tree.map(lambda x: x[0], points), ())
     ((3,), ())
     """
+    expect_problem(problem)
     wanted = jax.tree.leaves(template(problem))
     found = jax.tree_util.tree_leaves_with_path(params)
     if len(found) != len(wanted):
@@ -190,10 +198,11 @@ def check_points(
             # The usual slips are one point where several are meant, and several where one is meant.
             hint = ""
             if axes == ("seeds",) and shape == own:
-                hint = "; of a single point x give jax.tree.map(lambda leaf: leaf[None], x)"
+                hint = "; a single point x is passed as jax.tree.map(lambda leaf: leaf[None], x)"
             elif axes == () and shape[1:] == own:
-                hint = "; of the first of several points x give jax.tree.map(lambda leaf: leaf[0], x)"
-            raise ValueError(f"{name}: expected {jax.tree_util.keystr(path)} of shape ({asked}), got {shape}{hint}")
+                hint = "; the first of several points x is jax.tree.map(lambda leaf: leaf[0], x)"
+            what = jax.tree_util.keystr(path) or "an array"
+            raise ValueError(f"{name}: expected {what} of shape ({asked}), got {shape}{hint}")
         leading = before
     if not any(map(is_traced, jax.tree.leaves(params))):
         problem.check_domain(params, name)

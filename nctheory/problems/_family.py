@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nctheory.engine import Array
-from nctheory.problems._base import Problem, shape_of
+from nctheory.problems._base import Problem, expect_problem, shape_of
 from nctheory.problems._chain import DeepLinear
 from nctheory.problems._difference import difference
 from nctheory.problems._own_problem import check_problem
@@ -91,10 +91,7 @@ def as_family(members: Sequence[Problem], *, counts: bool = False) -> tuple[Fami
     if not members:
         raise ValueError("members: expected at least one problem, got none")
     for index, one in enumerate(members):
-        if not isinstance(one, Problem):
-            name = "problem" if len(members) == 1 else f"members[{index}]"
-            hint = "; a class, of which an instance is meant" if isinstance(one, type) else ""
-            raise ValueError(f"{name}: expected a Problem, got {type(one).__name__}{hint}")
+        expect_problem(one, "problem" if len(members) == 1 else f"members[{index}]")
     check_problem(members[0])
     # Class counts are static, so that they are dropped before forms are compared.
     if not counts or len({shape_of(one) for one in members}) > 1:

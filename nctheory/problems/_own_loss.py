@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.engine import EPS, Array, is_traced, traced_hint
+from nctheory.engine import EPS, Array, is_traced, narrow_type, traced_hint
 from nctheory.problems._losses import Loss
 
 COLUMNS = 4
@@ -51,6 +51,9 @@ def check_loss(loss: Loss, targets: Array) -> None:
         raise ValueError(
             f"loss: {name}.value must return one number a column, shape (M,) = ({columns},), got shape {np.shape(value)}"
         )
+    narrow = narrow_type(jax.make_jaxpr(lambda z: loss.value(z, y))(z).jaxpr)
+    if narrow is not None:
+        raise ValueError(f"loss: {name}.value must compute in float64, got {narrow[0]} from {narrow[1]}")
     if np.shape(slope) != logits.shape:
         raise ValueError(
             f"loss: {name}.gradient must return K x M = {logits.shape[0]} x {columns} numbers, got shape {np.shape(slope)}"

@@ -6,13 +6,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from nctheory.engine import narrow_type, traced_hint
 from nctheory.problems._base import Problem, shape_of, template
 
 
 def check_problem(problem: Problem) -> None:
-    """Raise ValueError, naming what is wrong, where `init` returns no float64 arrays or `objective` no number.
+    """Raise ValueError, naming what is wrong, where `init` returns no float64 arrays, `objective` no number or one that it
+    computes in lower precision, or where JAX cannot follow either.
 
-    The library's problems are taken as they are; what a method raises passes.
+    The library's problems are taken as they are; what a method raises otherwise passes.
     """
     if not type(problem).__module__.startswith("nctheory."):
         _check(*shape_of(problem))
@@ -22,7 +24,16 @@ def check_problem(problem: Problem) -> None:
 def _check(structure: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -> None:
     values = [jax.ShapeDtypeStruct(shape, kind) for shape, kind in leaves]
     problem = jax.tree.unflatten(structure, values)
-    name, start = type(problem).__name__, template(problem)
+    name = type(problem).__name__
+    try:
+        start = template(problem)
+    except (TypeError, jax.errors.JAXTypeError) as error:
+        hint = traced_hint(error)
+        if "concrete value" in str(error):
+            hint = "; declare a field that is a shape or a kind as equinox.field(static=True)"
+        raise ValueError(
+            f"problem: {name}.init(key, scale) cannot be evaluated: {type(error).__name__}: {str(error).splitlines()[0]}{hint}"
+        ) from error
     for path, leaf in jax.tree_util.tree_leaves_with_path(start):
         if leaf.dtype != jnp.float64:
             raise ValueError(
@@ -31,12 +42,15 @@ def _check(structure: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -> N
             )
     with jax.enable_x64(True):
         # The objective is traced at stand-ins for the start, and in float64, as it will be computed.
-        value = jax.eval_shape(
-            lambda numbers, point: jax.tree.unflatten(structure, numbers).objective(point), values, start
-        )
+        program, value = jax.make_jaxpr(
+            lambda numbers, point: jax.tree.unflatten(structure, numbers).objective(point), return_shape=True
+        )(values, start)
     if getattr(value, "shape", None) != ():
         got = f"shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
         raise ValueError(f"problem: {name}.objective must return one number, shape (), got {got}")
+    narrow = narrow_type(program.jaxpr)
+    if narrow is not None:
+        raise ValueError(f"problem: {name}.objective must compute in float64, got {narrow[0]} from {narrow[1]}")
 
 
 def _at(path: Any) -> str:

@@ -55,9 +55,31 @@ def metrics_table(metrics: NCMetrics, gap: PeeledGap | None = None) -> Renderabl
             rows.append([name, *("" if np.isnan(x) else f"{x:.4g}" for x in numbers), words])
     counts = ", ".join(str(int(n)) for n in metrics.counts[:12]) + (", ..." if len(metrics.counts) > 12 else "")
     parts: list[RenderableType] = [Text(f"samples of each class: {counts}"), FittedTable(columns, rows)]
+    parts += [Text(line) for line in caution_lines(metrics)]
     if gap is not None:
         parts += [Text(line) for line in gap_lines(gap)]
     return Group(*parts)
+
+
+def caution_lines(metrics: NCMetrics) -> list[str]:
+    """Where zeros are no sign of collapse: one sample a class, or class means that are all equal.
+
+    >>> import nctheory as nct
+    >>> [line[:18] for line in caution_lines(nct.nc_metrics([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]], [0, 1, 1]))]
+    ['the class means ar']
+    """
+    lines = []
+    if np.max(metrics.counts) <= 1:
+        lines.append("no class has two samples: variability within classes is zero whatever the features are")
+    flat = np.atleast_1d(np.asarray(metrics.nc1_rank)) == 0
+    if np.any(flat):
+        where = [name for name, one in zip(metrics.layers or ("",), flat, strict=True) if one and name]
+        inside = f" in {', '.join(where)}" if where else ""
+        lines.append(
+            f"the class means are equal{inside}: there nc1 is zero because its pseudo-inverse keeps no direction, and this is "
+            "no collapse"
+        )
+    return lines
 
 
 def gap_lines(gap: PeeledGap) -> list[str]:
@@ -65,7 +87,9 @@ def gap_lines(gap: PeeledGap) -> list[str]:
     lines = [f"fit {gap.fit:.6g} at |W| |H| = {gap.budget:.6g}"]
     if gap.reason is not None:
         lines.append(f"no certificate: {gap.reason}")
-    if not np.isnan(gap.efficiency):
+    if gap.efficiency == 0:
+        lines.append("efficiency: 0, because features and weights of zero fit no worse than this")
+    elif not np.isnan(gap.efficiency):
         lines.append(f"efficiency: at least {gap.efficiency:.4g} of |W| |H| is needed for this fit by any features")
     if np.isfinite(gap.lower_bound):
         source = f"of {gap.theorem}" if gap.theorem is not None else "found by solving"

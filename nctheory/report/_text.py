@@ -110,7 +110,7 @@ def show_theorem(theorem: Theorem, latex: bool = False) -> str:
     lines += [f"  - {c.name}: {to_unicode(c.wrong)}" for c in theorem.controls]
     lines += ["", "Each claim's own wrong version, which it must refute too:"]
     lines += [f"  - {c.name}: {c.wrong_version}{f' ({c.because})' if c.because else ''}" for c in theorem.claims]
-    lines += ["", f"How: {theorem.method.facts()}", "", "Sources:"]
+    lines += ["", f"How: {theorem.method.facts()}", "", "Sources:" if theorem.sources else "Sources: none is given"]
     for source in theorem.sources:
         note = f" {to_unicode(source.note)}" if source.note else ""
         lines += [f"  {source.citation} ({source.number}){note}", "", source.bibtex, ""]

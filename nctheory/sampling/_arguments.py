@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nctheory.engine import whole_number
-from nctheory.problems import Params, Problem, check_points, size
+from nctheory.engine import traced_hint, whole_number
+from nctheory.problems import Params, Problem, check_points, size, template
 from nctheory.sampling._schemes import KINDS, SPLITTINGS, Numbers, Scheme
 from nctheory.sampling._stability import check_step
 
@@ -119,6 +119,19 @@ def read_arguments(
     if finite.size:
         check_step(problem, starts[finite[0]], kind, float(sizes.max()))
     return Asked(scheme, hyper, starts, own, recorded, waiting, lagging, counted)
+
+
+def check_observe(problem: Problem, observe: Any) -> None:
+    """Raise ValueError for an `observe` that cannot be evaluated on the problem and one point."""
+    import jax  # here: this file needs nothing else of it
+
+    try:
+        jax.eval_shape(observe, problem, template(problem))
+    except (TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
+        raise ValueError(
+            f"observe: expected a function of the problem and one point, observe(problem, params), got one that cannot be "
+            f"evaluated: {type(error).__name__}: {str(error).splitlines()[0]}{traced_hint(error)}"
+        ) from error
 
 
 def _flat(params: Params, chains: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from jaxtyping import PRNGKeyArray
 from nctheory.engine import float64, untraced
 from nctheory.flow import as_key
 from nctheory.problems import Params, Problem, size, unravel
-from nctheory.sampling._arguments import Asked, read_arguments
+from nctheory.sampling._arguments import Asked, check_observe, read_arguments
 from nctheory.sampling._chains import Chains
 from nctheory.sampling._noise import chain_words
 from nctheory.sampling._program import Chain, Observe, Running, chain_block
@@ -95,6 +95,8 @@ def langevin(
         problem, params, steps, step_size, kind, temperature, friction, splitting, batch, noise, at, waits, lags, count,
         covariance, numbers,
     )  # fmt: skip
+    if observe is not None:
+        check_observe(problem, observe)
     watch = whole_point if observe is None else observe
     stops, lanes = _stops(asked, steps), lane_count(size(problem), len(asked.starts), jax.default_backend())
     words = np.asarray(chain_words(as_key(key), asked.chains))

@@ -48,7 +48,8 @@ def reasons(
     A partial run (one instance) is not asked to refute every control, to see every claim or to find every value of a list.
     """
     refuting = [
-        f"claim {c.name!r} fails on {c.violations} of {c.checked} seeds" + (f" ({c.recheck})" if c.recheck else "")
+        f"claim {c.name!r} fails on {c.violations} of {c.checked} seeds"
+        + (f" ({_first(c.recheck)})" if c.recheck else "")
         for c in claims
         if c.violations
     ]
@@ -69,6 +70,12 @@ def reasons(
     for case in cases:
         doubtful += _of_case(theorem, case, whole=not (partial or quick))
     return Reasons(tuple(refuting), tuple(dict.fromkeys(doubtful)))
+
+
+def _first(recheck: str) -> str:
+    """What came of the first instance that was evaluated anew, and of how many others it is told elsewhere."""
+    first, *others = recheck.split("; ")
+    return first + (f"; and on {len(others)} more instance{'s' if len(others) > 1 else ''}" if others else "")
 
 
 def _unseen(claim: ClaimResult) -> str:
@@ -104,7 +111,10 @@ def _of_case(theorem: Theorem, case: Case, whole: bool) -> list[str]:
     # Too few supporting seeds are told only where no claim fails, since a failure is told anyway.
     total, support = len(evidence.seeds), supporting_seeds(theorem, case).size
     if undecided:
-        doubtful.append(f"instance {case.index}: claims {', '.join(undecided)} could not be decided")
+        told = [claim for claim in mine if claim.name in undecided]
+        endless = [c.name for c in told if not np.all(np.isfinite(c.prediction(evidence.problem, case.prediction)))]
+        why = f": the prediction of {', '.join(endless)} is not finite" if endless else ""
+        doubtful.append(f"instance {case.index}: claims {', '.join(undecided)} could not be decided{why}")
     elif support < needed_share(case) * total and not any(np.any(case.checks[c.name].violated) for c in mine):
         good = case.evidence.candidates(case.several_basins).size
         others = [f", {number} {name}" for name, number in evidence.statuses.items() if number and name != "converged"]

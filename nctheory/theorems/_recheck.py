@@ -32,7 +32,10 @@ def rechecked(
         if residual is None:
             return check, "of a kind that is not evaluated in extended precision"
         if residual > check.tolerance[at]:
-            return check, f"confirmed with 50 digits at instance {instance}, seed {seed}: residual {residual:.3g}"
+            told = claim.told(evidence, seed, predict)
+            return check, (
+                f"confirmed with 50 digits at instance {instance}, seed {seed}: {told}residual {residual:.3g}"
+            )
         vanished.append(seed)
     return check.without(check.seeds[check.violated]), f"{int(np.sum(check.violated))} violations vanish with 50 digits"
 

@@ -172,7 +172,11 @@ class Theorem:
                 f"{len(self.hypotheses)}"
             )
         tests = [one.test if isinstance(one, Hypothesis) else one for one in self.hypotheses]
-        for one, words in zip(self.hypotheses, said.hypotheses, strict=True):
+        for one, test, words in zip(self.hypotheses, tests, said.hypotheses, strict=True):
+            if not callable(test):
+                raise ValueError(
+                    f"hypotheses: {where}: expected a predicate of an instance for {words!r}, got {test!r}"
+                )
             if isinstance(one, Hypothesis) and one.text != words:
                 raise ValueError(f"hypotheses: {where}: the docstring says {words!r}, the predicate {one.text!r}")
         object.__setattr__(self, "hypotheses", tuple(map(Hypothesis, said.hypotheses, tests)))
@@ -196,8 +200,8 @@ class Theorem:
     def draw(self, key: PRNGKeyArray) -> list[Instance]:
         """The instances that a key draws, each checked against every hypothesis.
 
-        Raises ValueError, with the file and the hypothesis, for an instance outside the hypotheses, none at all, or a claim
-        whose resolution is finer than float64 can tell on it.
+        Raises ValueError, with the file and the hypothesis, for what is no instance or outside the hypotheses, none at all,
+        or a claim whose resolution is finer than float64 can tell on it.
         """
         return [instance for _, instance in self.draw_some(key, lambda drawn: drawn)]
 
@@ -212,6 +216,12 @@ class Theorem:
             drawn = list(enumerate(self._evaluated("instances", "instances(key)", lambda: self.instances(key))))
             if not drawn:
                 raise ValueError(f"instances: theorem {self.id!r} draws none, in {self.file}")
+            for number, one in drawn:
+                if not isinstance(one, Instance):
+                    raise ValueError(
+                        f"instances: expected Instance(problem, parameters), got {type(one).__name__} at {number} of theorem "
+                        f"{self.id!r}, in {self.file}"
+                    )
             # If picking fails, a hypothesis that is not met is the likelier reason, and told first.
             try:
                 picked = pick(drawn)

@@ -133,8 +133,18 @@ class Claim(abc.ABC):
         """The wrong versions of the claim's own kind: predictions moved by `resolution` relative to `scale`."""
 
     def prediction(self, problem: Any, found: Prediction) -> np.ndarray:
-        """What the theorem's prediction says of this claim's observable."""
-        return np.asarray(self.predicts(found), dtype=np.float64)
+        """What the theorem's prediction says of this claim's observable.
+
+        Raises ValueError where that is no number and no array.
+        """
+        told = self.predicts(found)
+        try:
+            return np.asarray(told, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"predicted: claim {self.name!r} expects a number or an array of what `predict` returns, got "
+                f"{type(told).__name__} ({str(error).splitlines()[0]})"
+            ) from error
 
     def recheck(self, evidence: Any, seed: int, predict: Callable[..., Prediction]) -> float | None:
         """The residual at one seed in extended precision; None where this kind has no such evaluation.
@@ -142,6 +152,10 @@ class Claim(abc.ABC):
         Raises `NotExtended` where a function cannot be evaluated so.
         """
         return None
+
+    def told(self, evidence: Any, seed: int, predict: Callable[..., Prediction]) -> str:
+        """What was found at a seed and what was predicted, in words that end with a comma; "" where they are not told."""
+        return ""
 
     @property
     def about(self) -> str:

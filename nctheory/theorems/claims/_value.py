@@ -71,6 +71,18 @@ class GlobalValue(Claim):
     def wrong(self, evidence: Points, predicted: np.ndarray, scale: float) -> list[np.ndarray]:
         return moved_both_ways(predicted, self.resolution * scale)
 
+    def told(self, evidence: Points, seed: int, predict: Callable[..., Prediction]) -> str:
+        at = int(np.flatnonzero(evidence.ensemble.seeds == seed)[0])
+        predicted = float(self.prediction(evidence.problem, predict(evidence.problem)))
+        value, why = float(evidence.ensemble.value[at]), ""
+        # A value above the prediction is no counterexample without what excludes the prediction.
+        if predicted < value:
+            lower = float(evidence.bound.lower_bound[at])
+            why = (
+                f"below the lower bound {lower:.12g}, " if evidence.bound.valid[at] else "below the least value found, "
+            )
+        return f"value {value:.12g}, predicted {predicted:.12g}, {why}"
+
     def recheck(self, evidence: Points, seed: int, predict: Callable[..., Prediction]) -> float | None:
         import jax
 

@@ -3,7 +3,7 @@ r"""Deep residual networks collapse as they grow deeper, up to log(L)^2/L.
 A residual network with normalised features and decayed weights can bring the samples of a class together in many small steps,
 each of which costs little. So the best network approaches neural collapse as the number L of blocks grows, at a decay that
 does not depend on L, and from any inputs. For linear blocks and orthonormal inputs the distance can be told: a network that
-brings the n samples of each class together costs what collapse costs and a multiple of $(\log L)^2/L$ more, and no
+brings the n samples of each class together costs what collapse costs and a multiple of (log L)^2 / L more, and no
 network costs less than another multiple of it. The logarithm is there because differences within classes are never quite gone.
 
 Problem:

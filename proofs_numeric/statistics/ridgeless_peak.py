@@ -10,11 +10,11 @@ Problem:
     least squares, and $R=|X^+(y-Xw_*)|^2$ the squared length of the fitted noise, which is the whole error for $d\le n$.
 Theorem (own derivation, classical facts; the smallest eigenvalue: Edelman 1988, number unchecked, checked here):
     With $m=\min(n,d)$ and $k=|n-d|+1$, $R/s^2$ is a quotient of independent $\chi^2_m$ and $\chi^2_k$. So $P(R>t)$ falls as
-    $t^{-k/2}$: the mean is infinite iff $|n-d|\le1$. $E\ln\frac R{s^2}=\psi(\tfrac m2)-\psi(\tfrac k2)$, which for every n is
-    largest at d = n. From n to 2n at fixed d - n its exponent is $(\psi(\tfrac{m_2}2)-\psi(\tfrac{m_1}2))/\ln2$, at d = n
-    $1+\frac1{2n\ln2}+O(n^{-2})$, and $E\ln R$ at n weights less that at $n+\delta$ is
-    $\psi(\tfrac{1+\delta}2)-\psi(\tfrac12)$ whatever n. For d = n the smallest eigenvalue of $XX^\top$ has the density
-    $\frac{n\Gamma(\frac{n+1}2)}{\sqrt{2\pi\lambda}}e^{-n\lambda/2}U(\tfrac{n-1}2,-\tfrac12,\tfrac\lambda2)$, and $n\lambda$
+    $t^{-k/2}$: the mean is infinite iff $|n-d|\le1$. $E\log\frac R{s^2}=\psi(\frac m2)-\psi(\frac k2)$, which for every n is
+    largest at d = n. From n to 2n at fixed d - n its exponent is $(\psi(\frac{m_2}2)-\psi(\frac{m_1}2))/\log2$, at d = n
+    $1+\frac1{2n\log2}+O(n^{-2})$, and $E\log R$ at n weights less that at $n+\delta$ is
+    $\psi(\frac{1+\delta}2)-\psi(\frac12)$ whatever n. For d = n the smallest eigenvalue of $XX^\top$ has the density
+    $\frac{n\Gamma(\frac{n+1}2)}{\sqrt{2\pi\lambda}}e^{-n\lambda/2}U(\frac{n-1}2,-\frac12,\frac\lambda2)$, and $n\lambda$
     in the limit the distribution function $1-e^{-t/2-\sqrt t}$.
 Hypotheses:
     - at least one sample and one weight
@@ -26,7 +26,7 @@ Why:
     For d > n, $R=s^2\epsilon^\top(XX^\top)^{-1}\epsilon$, which given $\epsilon$ is $s^2|\epsilon|^2$ over a $\chi^2_k$, for
     the inverse of the first entry of an inverse Wishart matrix is a $\chi^2$ of the degrees of freedom less those of the
     other rows. For $d\le n$ the error is $s(X^\top X)^{-1/2}z$ with a normal z, independent of X, and the same holds.
-    $E\ln\chi^2_j=\psi(\tfrac j2)+\ln2$. The peak: $\psi(\frac m2)$ does not grow beyond d = n and $-\psi(\frac k2)$ falls
+    $E\log\chi^2_j=\psi(\frac j2)+\log2$. The peak: $\psi(\frac m2)$ does not grow beyond d = n and $-\psi(\frac k2)$ falls
     on both sides. Edelman integrates the other eigenvalues of the Wishart density out.
 Checked:
     Data sets of n and of 2n samples are drawn and fitted by linear solves. Distribution functions at three points are held in
@@ -233,7 +233,7 @@ THEOREM = nct.register(
             ),
             sampled(
                 "typical height",
-                r"E\ln\tfrac R{s^2}=\psi(\tfrac m2)-\psi(\tfrac k2)",
+                r"E\log\frac R{s^2}=\psi(\frac m2)-\psi(\frac k2)",
                 *recorded(TYPICAL, normal_band),
                 lambda p: jnp.asarray(p.typical),
                 resolution=0.2,
@@ -241,7 +241,7 @@ THEOREM = nct.register(
             ),
             sampled(
                 "exponent",
-                r"(\psi(\tfrac{m_2}2)-\psi(\tfrac{m_1}2))/\ln2",
+                r"(\psi(\frac{m_2}2)-\psi(\frac{m_1}2))/\log2",
                 *recorded(GROWTH, normal_band),
                 lambda p: jnp.asarray(p.exponent),
                 resolution=0.35,

@@ -215,12 +215,15 @@ def test_edits_make_what_the_constructors_make_and_stay_within_the_hypotheses():
 def test_an_edit_follows_tuples_that_are_shown_and_leaves_out_those_it_does_not_know():
     theorem, root = collapse_theorem(4, 3, 6), jax.random.key(0)
     instance = drawn_places(theorem, root, 0)[0][1]
+    assert isinstance(instance.problem, nct.problems.DeepNonlinear)
     counts, widths = instance.problem.counts, instance.problem.widths
     shown = {"counts": counts, "widths": np.array(widths), "other": (1.5, 2.5), "name": "a"}
     less = edited(
         theorem, dataclasses.replace(instance, parameters={**instance.parameters, **shown}), (("classes", 3),)
     )
     assert less is not None
+    assert isinstance(less.problem, nct.problems.DeepNonlinear)
+    assert counts is not None
     assert less.parameters["counts"] == less.problem.counts == counts[:3]
     assert less.parameters["widths"] == less.problem.widths
     assert "other" not in less.parameters

@@ -180,7 +180,9 @@ def test_a_prediction_is_a_number_and_what_it_misses_is_told():
     wrong = outcome(lambda problem: 1.01 * float(true(problem).value))
     assert wrong.outcome == "refuted"
     (reason,) = [one for one in wrong.reasons if "fails on" in one]
-    found = float(true(small_theorem().draw(jax.random.key(0))[0].problem).value)
+    first = small_theorem().draw(jax.random.key(0))[0].problem
+    assert isinstance(first, nct.problems.DeepLinear)
+    found = float(true(first).value)
     assert f"value {found:.6g}" in reason
     assert f"predicted {1.01 * found:.12g}" in reason
     assert "below" not in reason

@@ -10,10 +10,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nctheory.closed_form import spin_glass_edge, spin_glass_index_share, spin_glass_layer
+from nctheory.engine import json_value
 from nctheory.landscape import IndexLoss
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._lines import literal
-from nctheory.report._metrics import plain
 from nctheory.report._save import save_figure
 from nctheory.report._sheet import sheet
 from nctheory.report._style import BLUE, DASHES, FAINT, INK, VERMILLION, house_style
@@ -63,8 +63,8 @@ def index_loss_json(chains: Sequence[IndexLoss], glass: IndexLoss, degree: int) 
     names = ("name", "share", "height", "index", "value", "count", "starts", "listed", "missing", "extra")
 
     def told(one: IndexLoss) -> dict[str, Any]:
-        data = {name: plain(getattr(one, name)) for name in names}
-        return data | {"order": plain(one.order), "highest_minimum": plain(one.highest_minimum)}
+        data = {name: json_value(getattr(one, name)) for name in names}
+        return data | {"order": json_value(one.order), "highest_minimum": json_value(one.highest_minimum)}
 
     data = {
         "schema": "nctheory index-loss 1",

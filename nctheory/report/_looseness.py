@@ -8,10 +8,10 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from nctheory.engine import json_value
 from nctheory.generalisation import LoosenessMap
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._lines import literal
-from nctheory.report._metrics import plain
 from nctheory.report._save import save_figure
 from nctheory.report._sheet import draw_map, sheet
 from nctheory.report._style import BLACK, BLUE, DASHES, INK, PURPLE, UNDECIDED, VERMILLION, house_style
@@ -101,8 +101,8 @@ def looseness_json(found: LoosenessMap) -> str:
     """The axes, bounds, ends of the error and of looseness, and located noises as JSON; what is not finite becomes None."""
     names = ("bounds", "dims", "shots", "classes", "noises", "value", "error", "vacuous_from", "one_from")
     data: dict[str, Any] = {"schema": "nctheory looseness 1", "trials": found.trials, "key": found.key}
-    data |= {name: plain(np.asarray(getattr(found, name))) for name in names}
-    data |= {name: plain(getattr(found, name)) for name in ("looseness", "vacuous", "violated", "share_vacuous")}
+    data |= {name: json_value(np.asarray(getattr(found, name))) for name in names}
+    data |= {name: json_value(getattr(found, name)) for name in ("looseness", "vacuous", "violated", "share_vacuous")}
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

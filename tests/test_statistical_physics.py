@@ -1,5 +1,7 @@
 """Kernels, transitions, perceptrons and ageing against other integrals, exact small cases and plain simulations."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -71,7 +73,7 @@ def test_heights_minimise_the_potential_and_jump_at_the_threshold(hidden, place)
     grid = np.linspace(1e-9, 2 * signal / a, 4001)
     best = grid[np.argmin(potential(grid))]
     step = grid[1]
-    found = minimize_scalar(
+    found: Any = minimize_scalar(
         potential, bounds=(max(best - step, 0.0), best + step), method="bounded", options={"xatol": 1e-12}
     )
     if place < 1:

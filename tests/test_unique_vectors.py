@@ -1,6 +1,8 @@
 """`unique_minimiser` on spheres: said of simplices, never where two different Gram matrices are optimal."""
 
-from typing import ClassVar
+from typing from typing import Any
+
+import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +77,7 @@ def spherical(kind, counts=(2, 2, 2), dim=2):
         frame = np.eye(3) - 1 / 3
         problem = P.spherical_features(counts=counts, dim=3, radius=2.0, weights=np.eye(3))
         return problem, ChainParams((), np.repeat(frame, counts, axis=1), None)
-    held = {"sphere": {"weight_radius": 1.5}, "norm": {"weight_norm": 2.0}}[kind]
+    held: dict[str, Any] = {"sphere": {"weight_radius": 1.5}, "norm": {"weight_norm": 2.0}}[kind]
     return P.spherical_features(counts=counts, dim=dim, radius=2.0, **held), ChainParams((corners,), features, None)
 
 

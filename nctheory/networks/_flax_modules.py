@@ -30,8 +30,9 @@ class ConvModule(nnx.Module):
     def __call__(self, x: Array) -> tuple[Array, ...]:
         """What each layer gives, the logits last."""
         found, reached = [], x if len(self.image) == 3 else x[..., None]
+        activate: Any = ACTIVATIONS[self.activation]
         for convolution in self.convolutions:
-            reached = ACTIVATIONS[self.activation](convolution(reached))
+            reached = activate(convolution(reached))
             found.append(reached)
         # The head sees the mean over the positions of the last convolution, which stands in its place among the layers.
         reached = jnp.mean(reached, axis=(1, 2))
@@ -56,7 +57,8 @@ class ResidualBlock(nnx.Module):
     def __call__(self, x: Array) -> Array:
         """The block."""
         seen = x if self.norm is None else self.norm(x)
-        return x + self.down(ACTIVATIONS[self.activation](self.up(seen)))
+        activate: Any = ACTIVATIONS[self.activation]
+        return x + self.down(activate(self.up(seen)))
 
 
 class ResidualModule(nnx.Module):

@@ -1,8 +1,6 @@
 """`unique_minimiser` on spheres: said of simplices, never where two different Gram matrices are optimal."""
 
-from typing from typing import Any
-
-import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp

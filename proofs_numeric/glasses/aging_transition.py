@@ -215,7 +215,7 @@ THEOREM = nct.register(
             finite_size(),
             limit("transition", r"T_c=\tfrac{4a}{a+b+1}J", lambda p, x: x.crossings[:, 0], lambda t: t.transition, 1e-3),
             limit("at the transition", r"\log_2C(4t,2t)/C(2t,t)\to-a", lambda p, x: x.crossings[:, 1],
-                  lambda t: t.exponent, 0.05),
+                  lambda t: t.exponent, 0.15),
             limit("ageing", r"C(t,s)\to(1-T/T_c)(4\lambda/(1+\lambda)^2)^{(1+a)/2}", aged, lambda t: t.aged, 0.02),
             nct.Equality(
                 "stationary", r"C(s+\tau,s)\to T\int\rho e^{-(z-\mu)\tau}/(z-\mu)", settled, lambda t: t.settled,

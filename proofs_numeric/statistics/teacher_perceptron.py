@@ -218,10 +218,10 @@ THEOREM = nct.register(
                 resolution=0.05, of=RECORD,
             ),
             sampled("Hebb", r"\epsilon_H", *limit_of(HEBB), lambda t: t.hebb, resolution=0.1, of=RECORD),
-            sampled("Gibbs", r"\epsilon_G", *limit_of(STUDENTS.start), lambda t: t.gibbs, resolution=0.15, of=RECORD),
+            sampled("Gibbs", r"\epsilon_G", *limit_of(STUDENTS.start), lambda t: t.gibbs, resolution=0.25, of=RECORD),
             sampled(
                 "committees", r"\epsilon_2,\epsilon_3", *limit_of(slice(STUDENTS.start + 1, STUDENTS.stop)),
-                lambda t: t.committees, resolution=0.15, of=RECORD,
+                lambda t: t.committees, resolution=0.25, of=RECORD,
             ),
             nct.Equality(
                 "asymptotes", r"\alpha\epsilon_G\to\sqrt2/c,\ \alpha\epsilon_B\to1/c", lambda p, x: asymptotes(p)[0],

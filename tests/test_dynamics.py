@@ -26,6 +26,7 @@ PATHS = (
     "min-zhu-vidal",
     "min-zhu-vidal-limit",
     "mixon-mse-gf",
+    "ntk-collapse",
     "saxe-2layer",
     "saxe-deep",
     "sk-spherical-aging",

@@ -148,7 +148,7 @@ def test_where_the_argument_does_not_apply_it_says_so():
         (model(nct.losses.focal(2.0)), "not known to be convex"),
         (undecayed, "without decay"),
     ]
-    cases.append((nct.layer_peeled(counts=(2, 2), dim=2, energies=(1.0, 1.0)), "not a chain"))
+    cases.append((nct.layer_peeled(counts=(2, 2), dim=2, energies=(1.0, 1.0)), "neither a chain"))
     report = nct.hessian_report(model(), first(nct.solve(model(), 1).params))
     for problem, why in cases:
         found = unique_minimiser(problem, None, report)

@@ -14,8 +14,8 @@ def json_value(value: Any, *, named: bool = False) -> Any:
     Raises TypeError for anything else.
 
     >>> import numpy as np
-    >>> json_value({"gap": np.array([0.5, np.inf]), 2: (np.float64(1.0), True, None, "K")})
-    {'gap': [0.5, None], '2': [1.0, True, None, 'K']}
+    >>> json_value({"gap": np.array([0.5, np.inf]), 2: (np.float64(1.0), True, None, "K"), "name": np.array(["a"])})
+    {'gap': [0.5, None], '2': [1.0, True, None, 'K'], 'name': ['a']}
     """
     if value is None or isinstance(value, str | bool | int):
         return value
@@ -28,6 +28,6 @@ def json_value(value: Any, *, named: bool = False) -> Any:
     if isinstance(value, list | tuple):
         return [json_value(one, named=named) for one in value]
     array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biufUO" or (array.dtype.kind == "O" and not array.ndim):
         raise TypeError(f"json_value: expected numbers, text, lists and dictionaries, got {type(value).__name__}")
     return json_value(array.tolist(), named=named)

@@ -87,7 +87,7 @@ class LoosenessMap(NamedTuple):
     @property
     def vacuous(self) -> np.ndarray:
         """Where a bound says no more than guessing does."""
-        return self.value >= (1.0 - 1.0 / self.classes)[None, None, None, :, None]
+        return self.value >= (1.0 - 1.0 / np.maximum(self.classes, 1))[None, None, None, :, None]
 
     @property
     def violated(self) -> np.ndarray:

@@ -23,6 +23,7 @@ PARTS = {
 """What each kernel needs beyond the files in common."""
 
 
+@shown()
 class Arrays(NamedTuple):
     """What the kernels work on, in the memory of their device: NumPy arrays for the emulator, CuPy's on a GPU."""
 

@@ -3,9 +3,10 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 
@@ -19,6 +20,20 @@ BIASES = (None, 0.0, 0.3)
 LOSSES = ("mse", "cross_entropy")
 SPURIOUS: dict[str, Any] = dict(counts=(10,) * 6, dim=2, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0)
 """Too narrow a model, with many local minima."""
+
+
+class Linear(nct.problems.Energy):
+    """<A, G> of the Gram matrix: its bound is a semidefinite program."""
+
+    convex: ClassVar[bool] = True
+    matrix: np.ndarray
+
+    @property
+    def vectors(self):
+        return self.matrix.shape[0]
+
+    def value(self, gram):
+        return jnp.sum(self.matrix * gram)
 
 
 def usual_environment() -> dict[str, str]:

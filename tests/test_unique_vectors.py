@@ -10,22 +10,9 @@ import pytest
 import nctheory as nct
 from nctheory.certificates import _unique_gram, unique_minimiser
 from nctheory.problems import ChainParams
+from tests.helpers import Linear
 
 P = nct.problems
-
-
-class Linear(P.Energy):
-    """<A, G>."""
-
-    convex: ClassVar[bool] = True
-    matrix: np.ndarray
-
-    @property
-    def vectors(self):
-        return self.matrix.shape[0]
-
-    def value(self, gram):
-        return jnp.sum(self.matrix * gram)
 
 
 class Concave(Linear):

@@ -9,22 +9,9 @@ import pytest
 
 import nctheory as nct
 from nctheory.certificates._elliptope import quadratic_bound
+from tests.helpers import Linear
 
 P = nct.problems
-
-
-class Linear(P.Energy):
-    """<A, G>: the semidefinite program of the cut polytope's relaxation."""
-
-    convex: ClassVar[bool] = True
-    matrix: np.ndarray
-
-    @property
-    def vectors(self):
-        return self.matrix.shape[0]
-
-    def value(self, gram):
-        return jnp.sum(self.matrix * gram)
 
 
 class Largest(P.Energy):

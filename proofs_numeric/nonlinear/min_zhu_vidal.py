@@ -64,6 +64,7 @@ import numpy as np
 import nctheory as nct
 from proofs_numeric.bibliography_of_nonlinear import MIN_2025
 from proofs_numeric.nonlinear.separable_networks import (
+    SHAPES,
     SeparableNetwork,
     drawn_inputs,
     one_neuron_each,
@@ -73,8 +74,6 @@ from proofs_numeric.nonlinear.separable_networks import (
 from proofs_numeric.pool import log_uniform, pick
 
 ID = "min-zhu-vidal"
-# A shape is (K, d, n, neurons a class).
-SHAPES = (((2, 3, 3, 2), (2, 2, 4, 3)), ((3, 4, 3, 2), (4, 5, 2, 2), (3, 6, 2, 3)))
 LAST, PIECES, STEPS = 30.0, 6, 250
 TIMES = tuple(LAST / PIECES * k for k in range(PIECES + 1))
 

@@ -82,12 +82,10 @@ from proofs_numeric.nonlinear.separable_limits import (
     sizes,
     vertices,
 )
-from proofs_numeric.nonlinear.separable_networks import drawn_inputs, separable
+from proofs_numeric.nonlinear.separable_networks import SHAPES, drawn_inputs, separable
 from proofs_numeric.pool import log_uniform, pick
 
 ID = "min-zhu-vidal-limit"
-# A shape is (K, d, n, neurons a class).
-SHAPES = (((2, 3, 3, 2), (2, 2, 4, 3)), ((3, 4, 3, 2), (4, 5, 2, 2), (3, 6, 2, 3)))
 LAST = 3200.0
 """Paths are followed to this time."""
 SEEN = 1e-4

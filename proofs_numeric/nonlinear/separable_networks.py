@@ -10,6 +10,8 @@ import numpy as np
 
 import nctheory as nct
 
+# A shape is (K, d, n, neurons a class).
+SHAPES = (((2, 3, 3, 2), (2, 2, 4, 3)), ((3, 4, 3, 2), (4, 5, 2, 2), (3, 6, 2, 3)))
 SPREAD = 0.2
 """The largest entry of what is added to the direction of a simplex vertex, with entries that differ by 1."""
 

@@ -42,11 +42,11 @@ Example:
     >>> problem = kernel_of(2, 3, (1.0, 3.0, 2.0))
     >>> start = nct.starts(problem, 1)
     >>> with jax.enable_x64(True):
-    ...     begun, end = (jnp.asarray(x) for x in (start[0], nct.gradient_flow(problem, start, [2.0], light=True).values[0,
-    0]))
+    ...     path = nct.gradient_flow(problem, start, [2.0], light=True)
+    ...     begun, end = (jnp.asarray(x) for x in (start[0], path.values[0, 0]))
     ...     told, seen = within(problem, begun, begun) * jnp.exp(-2.0 * 2.0 / 6.0), within(problem, end, begun)
-    >>> round(float(told), 6) == round(float(seen), 6)
-    True
+    ...     bool(jnp.allclose(told, seen, atol=1e-6)), bool(jnp.abs(told).min() > 1e-3)
+    (True, True)
 """
 
 from typing import NamedTuple

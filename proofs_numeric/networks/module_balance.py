@@ -42,14 +42,14 @@ Refuted by:
 Example:
     The three channels between two convolutions: both sides of the law, as a difference along a short step.
 
-    >>> network = draw_instances(jax.random.key(0))[1].problem
     >>> with jax.enable_x64(True):
+    ...     network = draw_instances(jax.random.key(0))[1].problem
     ...     point = network.init(jax.random.key(1), 1.0)
     ...     moved = jax.tree.map(lambda x, v: x + 1e-6 * v, point, descent(network, point))
     ...     space = spaces(network)[0]
     ...     before, after = (jnp.diag(gram(p, space.read) - gram(p, space.written)) for p in (point, moved))
     ...     found, law = (after - before) / 1e-6, jnp.diag(rate(network, point, space))
-    >>> bool(jnp.allclose(found, law, rtol=1e-3)), bool(jnp.abs(law).min() > 1e-3)
+    ...     bool(jnp.allclose(found, law, rtol=1e-3)), bool(jnp.abs(law).min() > 1e-3)
     (True, True)
 """
 

@@ -34,12 +34,12 @@ Refuted by:
 Example:
     How many directions one sample writes into the second kernel of a network, which it sees at four positions.
 
-    >>> network = draw_batched(jax.random.key(0))[0].problem
     >>> with jax.enable_x64(True):
+    ...     network = draw_batched(jax.random.key(0))[0].problem
     ...     point = network.init(jax.random.key(0), 1.0)
     ...     written = residue(network, point, stepped(network, point)[0], ("convolutions", 1))
     ...     found = singular_values(written)
-    >>> positions(network, ("convolutions", 1)), int(jnp.sum(found > 1e-12))
+    ...     positions(network, ("convolutions", 1)), int(jnp.sum(found > 1e-12))
     (4, 4)
 """
 

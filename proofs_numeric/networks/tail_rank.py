@@ -37,10 +37,10 @@ Example:
     Both sides of the first bound for a layer with two directions that are not seen.
 
     >>> import jax
-    >>> network = draw_instances(jax.random.key(0))[0].problem
     >>> with jax.enable_x64(True):
+    ...     network = draw_instances(jax.random.key(0))[0].problem
     ...     left, right, _ = beyond(network, network.init(jax.random.key(0), 1.0), 0)
-    >>> bool(jnp.allclose(left, right[: len(left)], atol=1e-7)), [round(float(x), 4) for x in left]
+    ...     bool(jnp.allclose(left, right[: len(left)], atol=1e-7)), [round(float(x), 4) for x in left]
     (True, [0.15, 0.1])
 """
 

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from scipy.optimize import brentq
 
 from nctheory.engine import whole_number
 
@@ -56,6 +55,8 @@ def spin_glass_layer(degree: int, index: int = 0) -> float:
     >>> [round(spin_glass_layer(3, k), 6) for k in range(4)]
     [1.656998, 1.652873, 1.650253, 1.648399]
     """
+    from scipy.optimize import brentq  # which is slow to import
+
     edge = spin_glass_edge(degree)
     high = 2.0 * edge
     while spin_glass_complexity(-high, degree, index) > 0:

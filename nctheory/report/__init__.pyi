@@ -15,7 +15,7 @@ from ._metrics import metrics_json, metrics_table
 from ._observed import observed_figure, observed_json, observed_lines, observed_summary, observed_table
 from ._page import html_page, write_report
 from ._phase import phase_data, phase_figure, phase_json, phase_lines, phase_table
-from ._progress import SeedProgress, TileProgress, TrainingProgress
+from ._progress import SeedProgress, TileProgress
 from ._protocols import (
     protocol_map_figure,
     protocol_map_table,
@@ -27,6 +27,7 @@ from ._sweep import sweep_figure
 from ._tables import render_verdict, summary_table, verdict_text
 from ._text import show_erratum, show_erratum_result, show_theorem, to_unicode
 from ._trained import layers_figure, trained_table, training_line
+from ._training_progress import TrainingProgress
 from ._transferred import transfer_figure, transfer_json, transfer_table, tuning_table
 from ._turning import code_data, code_json, turning_pictures
 from ._verbs import plot, render, show

@@ -111,7 +111,9 @@ def draw(cells: list[Cell], path: Path) -> None:
                        color="white" if dark else "black")  # fmt: skip
         extent = (STRENGTHS[0] - step / 2, STRENGTHS[-1] + step / 2, numbers[0] - 0.5, numbers[-1] + 0.5)
         panel.imshow(grid, origin="lower", aspect="auto", extent=extent, norm=norm, cmap="viridis")
-        panel.set(title=f"{dim} dimensions", xlabel=r"$\tau$", yticks=numbers)
+        panel.set(title=f"{dim} dimensions", xlabel=r"$\tau$")
+    # The axes are shared, so that the panel with the most classes names them.
+    panels[0].set_yticks(sorted({one.classes for one in cells}))
     panels[0].set_ylabel("classes K")
     panels[0].set_ylim(DIMS[0] + 0.5, max(one.classes for one in cells) + 0.5)
     figure.suptitle("Kinds of local minima that random starts end in", size=10)

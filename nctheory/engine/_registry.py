@@ -1,6 +1,7 @@
 """What the files of `proofs_numeric`, and users' own, register: theorems, errata, diagrams, each under its identifier."""
 
 import difflib
+import functools
 import importlib
 import importlib.util
 import sys
@@ -110,11 +111,12 @@ class Registry(Generic[T]):
         return new, failed
 
 
+@functools.cache
 def import_proofs(naming: str | None = None) -> None:
     """Import the files of the package `proofs_numeric`, so that each registers what it holds.
 
     With `naming` only those are imported in whose text that identifier stands as a string: one of ninety theorems is there a
-    second sooner so.
+    second sooner so. The files are read once for an identifier.
     """
     import proofs_numeric
 

@@ -20,6 +20,8 @@ from nctheory.problems import NoCertificate, Params, Problem, template
 
 Measure = Callable[[Problem, Params], Array | Scalar]
 """An order parameter: a number at one point of one problem, in JAX. The problem comes as `without_counts` leaves it."""
+CODE = {".py", ".cu", ".cuh", ".cc", ".h"}
+"""The endings of files that compute."""
 NOT_CODE = ("report", "cli")
 """Parts of the package that change no result."""
 
@@ -109,7 +111,7 @@ def code_version() -> str:
     """The version of the package and, as files in a checkout change without it, a digest of those that compute."""
     # Of the files those that only show results are left out; each enters by its place and its content.
     root, digest = Path(__file__).parents[1], hashlib.sha256()
-    for file in sorted([*root.rglob("*.py"), *root.rglob("*.cu"), *root.rglob("*.cuh")]):
+    for file in sorted(one for one in root.rglob("*") if one.suffix in CODE):
         inside = file.relative_to(root)
         if inside.parts[0] not in NOT_CODE:
             digest.update(f"{inside.as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())

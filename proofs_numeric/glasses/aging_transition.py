@@ -68,10 +68,13 @@ PAIRS, STEPS = (0.3, 0.8, 1.6, 3.0), 200
 
 
 def draw_instances(key):
-    """Draw strengths, temperatures and exponents; every third law is that of normal couplings."""
+    """Draw strengths, temperatures and exponents; every third law is that of normal couplings.
+
+    With a above 0.55 the exponent at the transition is not known to five per cent at the last age: measured, ten at a = 0.62.
+    """
     rng, drawn = nct.theorems.numpy_rng(key), []
     for number in range(10):
-        edge, other = (0.5, 0.5) if number % 3 == 0 else (rng.uniform(0.35, 0.65), rng.uniform(0.0, 0.8))
+        edge, other = (0.5, 0.5) if number % 3 == 0 else (rng.uniform(0.35, 0.55), rng.uniform(0.0, 0.8))
         strength, cold, hot = log_uniform(rng, 0.3, 3.0), rng.uniform(0.2, 0.7), rng.uniform(1.7, 3.0)
         shown = {"a": edge, "b": other, "J": strength, "cold": cold, "hot": hot}
         drawn.append(nct.Instance(problem_of(edge, other, strength, cold, hot), shown))
@@ -215,7 +218,7 @@ THEOREM = nct.register(
             finite_size(),
             limit("transition", r"T_c=\tfrac{4a}{a+b+1}J", lambda p, x: x.crossings[:, 0], lambda t: t.transition, 1e-3),
             limit("at the transition", r"\log_2C(4t,2t)/C(2t,t)\to-a", lambda p, x: x.crossings[:, 1],
-                  lambda t: t.exponent, 0.15),
+                  lambda t: t.exponent, 0.05),
             limit("ageing", r"C(t,s)\to(1-T/T_c)(4\lambda/(1+\lambda)^2)^{(1+a)/2}", aged, lambda t: t.aged, 0.02),
             nct.Equality(
                 "stationary", r"C(s+\tau,s)\to T\int\rho e^{-(z-\mu)\tau}/(z-\mu)", settled, lambda t: t.settled,

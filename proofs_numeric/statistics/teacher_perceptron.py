@@ -28,7 +28,7 @@ Why:
     mean of the direction is $R_G$, the length of a sum of n is $\sqrt{n+n(n-1)R_G}$, and for $n\to\infty$ the overlap is
     $\sqrt{R_G}$.
 Checked:
-    Perceptrons of 4, 8 and 16 weights learn 1,024 data sets of each record. Students of the version space come from flights
+    Perceptrons of 4, 8 and 16 weights learn 2,048 data sets of each record. Students of the version space come from flights
     of the normal law that its walls reflect, which sample it exactly; the first begins at the teacher, which is a sample
     itself. Limits are extrapolated in 1/d; the tolerance is the last change of the extrapolation, what one flight fewer
     between students would change, and the bands of the means by the central limit theorem, at level 1e-12. Hebb's error is
@@ -78,7 +78,7 @@ HEBB, EARLY, STUDENTS = 0, 1, slice(2, 2 + len(COMMITTEES))
 
 def problem_of(load):
     """Build the record of a load."""
-    return VersionSpaces(blocks=8, block=128, load=jnp.asarray(load))
+    return VersionSpaces(blocks=16, block=128, load=jnp.asarray(load))
 
 
 def draw_instances(key):
@@ -191,7 +191,7 @@ def light(instance):
     return instance.parameters["alpha"] < 1
 
 
-RECORD = "1,024 data sets of three sizes"
+RECORD = "2,048 data sets of three sizes"
 THEOREM = nct.register(
     nct.Theorem(
         id=ID,
@@ -218,10 +218,10 @@ THEOREM = nct.register(
                 resolution=0.05, of=RECORD,
             ),
             sampled("Hebb", r"\epsilon_H", *limit_of(HEBB), lambda t: t.hebb, resolution=0.1, of=RECORD),
-            sampled("Gibbs", r"\epsilon_G", *limit_of(STUDENTS.start), lambda t: t.gibbs, resolution=0.25, of=RECORD),
+            sampled("Gibbs", r"\epsilon_G", *limit_of(STUDENTS.start), lambda t: t.gibbs, resolution=0.15, of=RECORD),
             sampled(
                 "committees", r"\epsilon_2,\epsilon_3", *limit_of(slice(STUDENTS.start + 1, STUDENTS.stop)),
-                lambda t: t.committees, resolution=0.25, of=RECORD,
+                lambda t: t.committees, resolution=0.15, of=RECORD,
             ),
             nct.Equality(
                 "asymptotes", r"\alpha\epsilon_G\to\sqrt2/c,\ \alpha\epsilon_B\to1/c", lambda p, x: asymptotes(p)[0],

@@ -239,7 +239,7 @@ def test_theorems_without_a_landscape_are_refused_by_name():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "theorem: expected the identifier of a theorem, or --map"),
+        ([], "theorem: expected an identifier or a file, or --map"),
         (["deep-mse-linear", "--map", "linear"], "and not both"),
         (["saxe-deep"], "'saxe-deep', which is examined by"),
         (["deep-mse-linear", "--budget", "0"], "budget: expected a whole number"),

@@ -1,4 +1,4 @@
-r"""Deep residual networks collapse as they grow deeper, up to log(L)^2/L.
+r"""Deep residual networks approach neural collapse as they grow deeper.
 
 A residual network with normalised features and decayed weights can bring the samples of a class together in many small steps,
 each of which costs little. So the best network approaches neural collapse as the number L of blocks grows, at a decay that

@@ -4,12 +4,17 @@ For every test file, over all its tests and in seconds of a worker: the tests' o
 lowering and compiling (or fetching from the cache on disk), and the rest, which is running, starting processes and
 waiting; how many programs were compiled; and how many distinct solve programs the suite asks for, of how many
 families of problems. Processes that tests start count as the rest.
+
+With `--slow-list FILE` it also writes the test functions of which one test took more than `SLOW` seconds of processor
+time, its processes included: `tests/slow_tests.txt`, which `pytest -m "not slow"` leaves out.
 """
 
 import collections
+import resource
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -21,6 +26,8 @@ KINDS = {
     "/jax/core/compile/backend_compile_duration": "compile",
 }
 """Events of JAX by what they are called here."""
+SLOW = 0.5
+"""Seconds of a slow test (measured: what is left ends within three minutes on two cores)."""
 Row = dict[str, float]
 COLUMNS = ("tests", "seconds", *KINDS.values(), "rest", "compiled")
 
@@ -38,6 +45,21 @@ def covered(spans: Iterable[tuple[float, float]]) -> float:
     return total
 
 
+def processor_seconds() -> float:
+    """Processor time of this process so far, with the processes that it has started and that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+def slow_functions(longest: Mapping[str, float]) -> list[str]:
+    """Test functions above `SLOW`, sorted, from the processor time of the longest test of each.
+
+    >>> slow_functions({"tests/test_b.py::test_it": 9.0, "tests/test_a.py::test_it": 1.0, "tests/test_a.py::test_all": 0.1})
+    ['tests/test_a.py::test_it', 'tests/test_b.py::test_it']
+    """
+    return sorted(function for function, seconds in longest.items() if seconds > SLOW)
+
+
 class Profile:
     """What one process has seen; a plugin of pytest."""
 
@@ -46,6 +68,7 @@ class Profile:
 
         self.spans: dict[tuple[str, int], list[tuple[float, float]]] = collections.defaultdict(list)
         self.table: dict[str, Row] = collections.defaultdict(lambda: collections.defaultdict(float))
+        self.longest: dict[str, float] = collections.defaultdict(float)
         self.solves: set[str] = set()
         jax.monitoring.register_event_duration_secs_listener(self.listen)
         _programs._PROGRAMS = _Watched(self.solves)
@@ -60,10 +83,12 @@ class Profile:
     def pytest_runtest_protocol(self, item: pytest.Item):
         """A test with its fixtures."""
         self.spans.clear()
-        began = time.perf_counter()
+        began, processor = time.perf_counter(), processor_seconds()
         try:
             return (yield)
         finally:
+            function = item.nodeid.split("[")[0]
+            self.longest[function] = max(self.longest[function], processor_seconds() - processor)
             row = self.table[item.nodeid.split("::")[0]]
             spans = dict(self.spans)
             row["tests"] += 1
@@ -72,8 +97,10 @@ class Profile:
                 row[kind] += covered(found)
                 row["compiled"] += len(found) if kind == "compile" else 0
 
-    def add(self, table: dict[str, Row], solves: Iterable[str]) -> None:
+    def add(self, table: dict[str, Row], longest: dict[str, float], solves: Iterable[str]) -> None:
         """Take in what another process has seen."""
+        for function, seconds in longest.items():
+            self.longest[function] = max(self.longest[function], seconds)
         for file, row in table.items():
             _add(self.table[file], row)
         self.solves.update(solves)
@@ -82,15 +109,18 @@ class Profile:
         """A worker of pytest-xdist hands over what it has."""
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
-            output["suite_profile"] = ({file: dict(row) for file, row in self.table.items()}, sorted(self.solves))
+            table = {file: dict(row) for file, row in self.table.items()}
+            output["suite_profile"] = (table, dict(self.longest), sorted(self.solves))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """The process that runs no tests takes it."""
-        self.add(*getattr(node, "workeroutput", {}).get("suite_profile", ({}, ())))
+        self.add(*getattr(node, "workeroutput", {}).get("suite_profile", ({}, {}, ())))
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """The table, the files that take longest first."""
+    def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
+        """The table, the files that take longest first; and the list of slow tests where it was asked for."""
+        if file := config.getoption("--slow-list"):
+            Path(file).write_text("".join(f"{function}\n" for function in slow_functions(self.longest)))
         whole: Row = collections.defaultdict(float)
         for row in self.table.values():
             _add(whole, row)
@@ -124,6 +154,11 @@ class _Watched(collections.OrderedDict[Any, Any]):
             width = next((shape for shape in shapes if shape.startswith("ShapedArray(bool[")), "")[17:-2]
             of_the_problem = [shape for shape in shapes if f"[{width}]" not in shape and f"[{width}," not in shape]
             self._solves.add(f"{structure} {of_the_problem} @ {width} {light}")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """One option more."""
+    parser.addoption("--slow-list", metavar="FILE", help=f"write the test functions of more than {SLOW} s to FILE")
 
 
 def pytest_configure(config: pytest.Config) -> None:

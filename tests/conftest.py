@@ -50,7 +50,15 @@ def pytest_addoption(parser):
     parser.addoption("--exhaustive", action="store_true", help="run the tests of many minutes too")
 
 
+SLOW = frozenset(Path(__file__).with_name("slow_tests.txt").read_text().split())
+"""Functions whose tests were measured to be slow, as `pytest -p benchmarks.suite_profile --slow-list FILE` writes them."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m is asked
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if item.nodeid.split("[")[0] in SLOW:
+            item.add_marker(pytest.mark.slow)
     if not config.getoption("--exhaustive"):
         for item in items:
             if item.get_closest_marker("exhaustive"):

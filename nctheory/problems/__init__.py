@@ -58,6 +58,7 @@ from nctheory.problems._energies import (
 )
 from nctheory.problems._factorisation import MinimalFactorisation, minimal_factorisation
 from nctheory.problems._family import Family, as_family, singleton, without_counts
+from nctheory.problems._fixed_classifier import FixedClassifier, fixed_classifier
 from nctheory.problems._focal import Focal, focal
 from nctheory.problems._gauge import (
     RANK_DOUBT,
@@ -101,6 +102,7 @@ __all__ = [
     "DeepNonlinear",
     "Energy",
     "Family",
+    "FixedClassifier",
     "Focal",
     "LayerPeeled",
     "Loss",
@@ -142,6 +144,7 @@ __all__ = [
     "expand_moments",
     "expect_problem",
     "exponential_energy",
+    "fixed_classifier",
     "focal",
     "hessian_on",
     "internal_spaces",

@@ -20,7 +20,9 @@ def plain(problem, features):
     """The objective in plain numpy."""
     logits = np.asarray(problem.given) @ features
     own = logits[problem.labels, np.arange(logits.shape[1])]
-    return np.mean(np.log(np.sum(np.exp(logits - own), axis=0))) + 0.5 * float(problem.feature_decay) * np.sum(features**2)
+    return np.mean(np.log(np.sum(np.exp(logits - own), axis=0))) + 0.5 * float(problem.feature_decay) * np.sum(
+        features**2
+    )
 
 
 def point(features):

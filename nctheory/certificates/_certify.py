@@ -61,6 +61,8 @@ OPEN_GAP = (
     f"some of these points are not shown to be global minimisers: there the gap is above {GAP_LEVEL:g} of the value and the "
     "rounding, because they are none or have not come close enough to one (a smaller tolerance of solve brings them closer)"
 )
+OURS = DeepLinear, DeepNonlinear, UnitVectors, SphericalFeatures, FixedClassifier
+"""The kinds of problems that have a bound here; a subclass of one may have its own."""
 POINT_COPIES = 8
 """The bound at one point works on this many times the numbers of a point."""
 FAST_COMPILE_POINTS = 4096
@@ -160,9 +162,10 @@ def certify(problem: Problem, params: Params) -> Bound:
     of two layers on given inputs of one or two dimensions that of a convex program, and unit vectors and features of fixed
     length an eigenvalue (that of the semidefinite program over their Gram matrix), or, of codes under an exponential energy,
     that of a linear program in Gegenbauer polynomials where it is larger; decayed features before a given classifier have a
-    strongly convex problem, whose minimum is at least the value less the gradient's square over twice the decay. A user's own loss needs no conjugate; that
-    it is convex is tested and not proved, which `assumes` says. It holds at **any** point, converged or not, zero or huge;
-    at a global minimiser the gap closes, unless `reason` says otherwise; it is not None wherever a gap is open. Where nothing
+    strongly convex problem, with a minimum no less than the value less the gradient's square over twice the decay. A user's
+    own loss needs no conjugate; that it is convex is tested and not proved, which `assumes` says. It holds at **any** point,
+    converged or not, zero or huge; at a global minimiser the gap closes, unless `reason` says otherwise; it is not None
+    wherever a gap is open. Where nothing
     is known (three or more factors with cross-entropy, say) `valid` is False, `lower_bound` is -inf and `reason` says why.
 
     >>> import nctheory as nct
@@ -276,7 +279,7 @@ def _missing(problem: Problem) -> str | None:
 
 def _is_ours(problem: Problem) -> bool:
     """Whether the bound is ours, and not one of a user's own kind of these problems."""
-    ours = {lower_bound.dispatch(kind) for kind in (DeepLinear, DeepNonlinear, UnitVectors, SphericalFeatures, FixedClassifier)}
+    ours = {lower_bound.dispatch(kind) for kind in OURS}
     return lower_bound.dispatch(type(problem)) in ours
 
 

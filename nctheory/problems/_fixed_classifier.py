@@ -122,7 +122,9 @@ def fixed_classifier(
         raise ValueError(f"counts: expected at least two classes, got {len(checked)}")
     given = as_array(weights)
     if given.ndim != 2 or given.shape[0] != len(checked) or given.shape[1] < 1:
-        raise ValueError(f"weights: expected a matrix of K = {len(checked)} rows, one per class, got shape {given.shape}")
+        raise ValueError(
+            f"weights: expected a matrix of K = {len(checked)} rows, one per class, got shape {given.shape}"
+        )
     if not is_traced(given) and not np.all(np.isfinite(given)):
         raise ValueError("weights: expected finite entries, got some that are not")
     resolved = as_loss(loss)

@@ -11,10 +11,10 @@ Problem:
 Theorem (our own; that depth favours softmax codes of lower rank: Garrod, Keating and Thrampoulidis 2026, number unchecked):
     For even $K\ge4$ with margins of $W_L\cdots W_1h_i$ at least 1 the simplex $S\otimes1_n^\top$, the pairs of blocks
     $(1,-1;-1,1)$ and the polygon $\cos(\frac{2\pi(i-j)}K)/(1-\cos\frac{2\pi}K)$ have the least margin 1 and the costs
-    $n^{1/F}(K-1)$, $n^{1/F}\frac K22^{2/F}$ and $2n^{1/F}(\frac K{2(1-\cos(2\pi/K))})^{2/F}$. Of these the simplex is least for
-    $F<F_1=\frac{2\ln2}{\ln(2(K-1)/K)}$ and pairs up to $F_2=2\ln\frac K{4(1-\cos(2\pi/K))}/\ln\frac K4$, beyond it the polygon
-    (for K = 4 these two cost the same). At every F the simplex is the strict minimum among all logits of margins at least 1
-    that are, centred, within $\frac1{\sqrt{K(K-1)}}$ of it (n = 1).
+    $n^{1/F}(K-1)$, $n^{1/F}\frac K22^{2/F}$ and $2n^{1/F}(\frac K{2(1-\cos(2\pi/K))})^{2/F}$. Of these the simplex is least
+    for $F<F_1=\frac{2\ln2}{\ln(2(K-1)/K)}$, pairs up to $F_2=2\ln\frac K{4(1-\cos(2\pi/K))}/\ln\frac K4$, and beyond it the
+    polygon (for K = 4 these two cost the same). At every F the simplex is the strict minimum among all logits of margins at
+    least 1 that are, centred, within $\frac1{\sqrt{K(K-1)}}$ of it (n = 1).
 Hypotheses:
     - cross-entropy of one-hot labels
     - free features
@@ -26,16 +26,19 @@ Notation:
     $\frac12\sum|\cdot|^2$ of F factors is F/2 times the cost here, at best; K = 6 has F_1 = 2.714 and F_2 = 5.419, K = 4 has
     F_1 = 3.419. That nothing lies lower than the three is observed, not proved: their costs are upper bounds.
 Why:
-    Factors that share out the singular values of Z evenly cost $\sum_is_i(Z)^{2/F}$ (`red-schatten`), and the singular values of
-    the three are known. Local minimum, q = 2/F: taking the mean off the columns of Z changes no margin and raises no singular
-    value. Then $D=Z-S$ has columns of sum zero in which no entry exceeds the diagonal one. So its column k has a norm of
-    at most $\sqrt{K(K-1)}d_{kk}$, and $\mathrm{tr}D\ge r_0|D|_F$ with $r_0=1/\sqrt{K(K-1)}$. Let E be D on the complement of 1,
+    Factors that share out the singular values of Z evenly cost $\sum_is_i(Z)^{2/F}$ (`red-schatten`), and those of the three
+    are known. Local minimum, q = 2/F: taking the mean off the columns of Z changes no margin and raises no singular value.
+    Then $D=Z-S$ has columns of sum zero in which no entry exceeds the diagonal one. So its column k has a norm of at most
+    $\sqrt{K(K-1)}d_{kk}$, and $\mathrm{tr}D\ge r_0|D|_F$ with $r_0=1/\sqrt{K(K-1)}$. Let E be D on the complement of 1 and
     $r=|D|_F\le\frac12$: $\log|\det(I+E)|\ge\mathrm{tr}E-|E|_F^2\ge rr_0-r^2$, and with the inequality of the means
     $\sum_is_i(Z)^q\ge(K-1)|\det(I+E)|^{q/(K-1)}\ge(K-1)e^{\frac q{K-1}(rr_0-r^2)}$.
 Checked:
-    The three are built as networks whose inner spaces are turned by matrices from random starts, and there all is measured:
-    margins, the norms of the factors and the least of them, the singular values of the product, and the crossings by bisection in a real number of factors. Random directions that keep all margins are followed from the
-    simplex to random distances within the ball, and the cost is held against the bound. All of it is sampled.
+    The three are built as networks whose inner spaces are turned by matrices from random starts. There their margins, the
+    norms of their factors and the least of these, the singular values of their products, and by bisection in a real number
+    of factors the crossings are measured. From the simplex random directions that keep all margins are followed to random
+    distances within the ball, and the cost is held against the bound. All of it is sampled. Which of the three a search
+    finds depends on the search: reweighted least squares end at the simplex from every start if they are smoothed much at
+    first, and at many other points if not; training with decay meets simplex and pairs (`deep-ce-best`).
 Refuted by:
     One network of another margin or cost, another cheapest structure, another crossing, or one matrix in the ball below the
     bound. The same check must refute L for F, one sample for n, margins, costs and crossings that are a little off, the

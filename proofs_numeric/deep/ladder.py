@@ -46,8 +46,8 @@ def formula(classes, power):
 def crossings(classes):
     r"""Return the numbers of factors at which pairs cost as much as the simplex, and for K > 4 the polygon as much as pairs.
 
-    They are $\frac{2\ln2}{\ln(2(K-1)/K)}$ and $2\ln\frac K{4(1-\cos(2\pi/K))}/\ln\frac K4$; for K = 4 polygon and pairs are one
-    matrix up to a turn of its singular vectors, and cost the same.
+    They are $\frac{2\ln2}{\ln(2(K-1)/K)}$ and $2\ln\frac K{4(1-\cos(2\pi/K))}/\ln\frac K4$; for K = 4 polygon and pairs have
+    the same singular values, and cost the same.
 
     >>> crossings(6).round(4).tolist(), crossings(4).round(4).tolist()
     ([2.7138, 5.419], [3.419])

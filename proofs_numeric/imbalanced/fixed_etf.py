@@ -216,14 +216,16 @@ THEOREM = nct.register(
                 lambda i: unequal(i) and i.problem.classes > 2,
             ),
             nct.Control(
-                "longer in small classes", "lengths that fall with the class size", longer, ("logits", "features"), unequal
+                "longer in small classes",
+                "lengths that fall with the class size",
+                longer,
+                ("logits", "features"),
+                unequal,
             ),
             nct.Control(
                 "K(K-1)", "K(K-1) in the place of (K-1)^2", with_equation(lambda p: p.classes / (p.classes - 1))
             ),
-            nct.Control(
-                "lambda_H", "lambda_H in the place of N lambda_H", with_equation(lambda p: 1 / sum(p.counts))
-            ),
+            nct.Control("lambda_H", "lambda_H in the place of N lambda_H", with_equation(lambda p: 1 / sum(p.counts))),
             nct.Control(
                 "orthogonal rows",
                 "the same before a classifier of orthogonal rows",

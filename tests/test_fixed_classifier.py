@@ -12,7 +12,7 @@ P = nct.problems
 COUNTS, DIM = (4, 2, 1), 3
 
 
-def model(rng, decay=0.02, loss="cross_entropy", scale=1.0):
+def model(rng, decay=0.02, loss: str | P.Loss = "cross_entropy", scale=1.0):
     return P.fixed_classifier(weights=scale * rng.normal(size=(3, DIM)), counts=COUNTS, feature_decay=decay, loss=loss)
 
 

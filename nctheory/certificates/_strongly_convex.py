@@ -14,7 +14,7 @@ def fixed_classifier_bound(problem: FixedClassifier, params: ChainParams) -> Sca
     $f(H')\ge f(H)+\langle\nabla f(H),H'-H\rangle+\frac{\lambda_H}2|H'-H|_F^2$, whose least value over H' this is.
     """
     value, slope = problem.value_and_grad(params)
-    weights, features, targets = jnp.abs(problem.given), jnp.abs(params.features), problem.targets
+    weights, features, targets = jnp.abs(problem.given), jnp.abs(jnp.asarray(params.features)), problem.targets
     # What the gradient is rounded relative to: with |W||H| the terms of the logits, and those of the loss's own gradient.
     here = loss_at(problem.loss, targets, problem.logits(params))
     terms = here.size + jnp.einsum("mkl,lm->km", jnp.abs(here.hessian), weights @ features)

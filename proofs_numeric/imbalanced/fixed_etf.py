@@ -176,6 +176,11 @@ def unequal(instance):
     return len(set(instance.problem.counts)) > 1
 
 
+def matters(instance):
+    """Tell whether class sizes would matter before a learned classifier: they differ, and there are more than two classes."""
+    return unequal(instance) and len(instance.problem.counts) > 2
+
+
 def is_simplex(instance):
     """Tell whether the classifier is given, its rows form a simplex, and the loss is cross-entropy."""
     problem = instance.problem
@@ -213,7 +218,7 @@ THEOREM = nct.register(
                 "logits as before a learned classifier of the same size",
                 learned,
                 ("logits",),
-                lambda i: unequal(i) and i.problem.classes > 2,
+                matters,
             ),
             nct.Control(
                 "longer in small classes",

@@ -11,8 +11,8 @@ Problem:
 Theorem (our own; that depth favours softmax codes of lower rank: Garrod, Keating and Thrampoulidis 2026, number unchecked):
     For even $K\ge4$ with margins of $W_L\cdots W_1h_i$ at least 1 the simplex $S\otimes1_n^\top$, the pairs of blocks
     $(1,-1;-1,1)$ and the polygon $\cos(\frac{2\pi(i-j)}K)/(1-\cos\frac{2\pi}K)$ have the least margin 1 and the costs
-    $n^{1/F}(K-1)$, $n^{1/F}\frac K22^{2/F}$ and $2n^{1/F}(\frac K{2(1-\cos(2\pi/K))})^{2/F}$. Of these the simplex is least
-    for $F<F_1=\frac{2\ln2}{\ln(2(K-1)/K)}$, pairs up to $F_2=2\ln\frac K{4(1-\cos(2\pi/K))}/\ln\frac K4$, and beyond it the
+    $n^{1/F}(K-1)$, $n^{1/F}K2^{2/F-1}$ and $2n^{1/F}(\frac K{2(1-\cos(2\pi/K))})^{2/F}$. Of these the simplex is least
+    for $F<F_1=2\log(2)/\log(2(K-1)/K)$, pairs up to $F_2=2\log(\frac K{4(1-\cos(2\pi/K))})/\log(K/4)$, and beyond it the
     polygon (for K = 4 these two cost the same). At every F the simplex is the strict minimum among all logits of margins at
     least 1 that are, centred, within $\frac1{\sqrt{K(K-1)}}$ of it (n = 1).
 Hypotheses:

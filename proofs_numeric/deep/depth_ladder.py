@@ -38,7 +38,7 @@ Checked:
     of factors the crossings are measured. From the simplex random directions that keep all margins are followed to random
     distances within the ball, and the cost is held against the bound. All of it is sampled. Which of the three a search
     finds depends on the search: reweighted least squares end at the simplex from every start if they are smoothed much at
-    first, and at many other points if not; training with decay meets simplex and pairs (`deep-ce-best`).
+    first, and at many other points if not; with a weak decay and six classes the gradient flow ends at pairs (sampled).
 Refuted by:
     One network of another margin or cost, another cheapest structure, another crossing, or one matrix in the ball below the
     bound. The same check must refute L for F, one sample for n, margins, costs and crossings that are a little off, the

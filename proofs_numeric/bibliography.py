@@ -231,3 +231,16 @@ LI_2024 = nct.Source(
   year={2024}
 }""",
 )
+
+YANG_2022 = nct.Source(
+    citation="Yang, Chen, Li, Xie, Lin, Tao: Inducing Neural Collapse in Imbalanced Learning: Do We Really Need a Learnable "
+    "Classifier at the End of Deep Neural Network?, NeurIPS 2022.",
+    number="number unchecked",
+    bibtex="""@inproceedings{yang2022inducing,
+  title={Inducing Neural Collapse in Imbalanced Learning: Do We Really Need a Learnable Classifier at the End of Deep Neural
+    Network?},
+  author={Yang, Yibo and Chen, Shixiang and Li, Xiangtai and Xie, Liang and Lin, Zhouchen and Tao, Dacheng},
+  booktitle={Advances in Neural Information Processing Systems},
+  year={2022}
+}""",
+)

@@ -101,3 +101,15 @@ FEJES_TOTH_1943 = nct.Source(
   year={1943}
 }""",
 )
+
+GARROD_2026 = nct.Source(
+    citation="Garrod, Keating, Thrampoulidis: The Implicit Bias of Depth: From Neural Collapse to Softmax Codes, ICML 2026, "
+    "arXiv:2605.23087.",
+    number="number unchecked",
+    bibtex="""@inproceedings{garrod2026implicit,
+  title={The Implicit Bias of Depth: From Neural Collapse to Softmax Codes},
+  author={Garrod, Connall and Keating, Jonathan P. and Thrampoulidis, Christos},
+  booktitle={International Conference on Machine Learning},
+  year={2026}
+}""",
+)

@@ -135,6 +135,25 @@ def test_a_free_bias_below_the_rank_of_the_simplex_has_spurious_minima():
     assert (report.index, report.nullity) == (0, 0)
 
 
+@pytest.mark.slow
+def test_ten_classes_in_space_with_a_free_bias_have_three_values():
+    full = nct.unconstrained_features(
+        counts=(5,) * 10, dim=3, loss="cross_entropy", weight_decay=(1e-3, 1e-3), bias=0.0
+    )
+    ends = nct.solve(nct.problems.reduce_to_class_means(full), 48, light=True)
+    values, numbers = np.unique(np.round(ends.value[ends.converged], 6), return_counts=True)
+    assert values == pytest.approx([0.2073384, 0.207533, 0.207924], abs=1e-6)
+    assert numbers.min() >= 4
+
+
+def test_the_lowest_curvature_at_zero():
+    samples, decay = 2, 0.1
+    model = nct.unconstrained_features(counts=(samples,) * 3, dim=3, loss="cross_entropy", weight_decay=(decay, decay))
+    zero = jax.tree.map(lambda x: np.zeros(x.shape[1:]), nct.starts(model, 1))
+    wanted = decay - samples**0.5 / (3 * samples)
+    assert nct.hessian_report(model, zero).smallest == pytest.approx(wanted, abs=1e-14)
+
+
 def test_wrong_use(tmp_path, capsys):
     model = nct.deep_linear(loss="mse", **CHAINS[0])
     with pytest.raises(ValueError, match="seeds: expected at least 1"):

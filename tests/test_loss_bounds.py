@@ -227,6 +227,11 @@ def test_the_jump_of_the_focal_loss():
     roots = np.asarray(nct.closed_form.focal_scales(1.163, 3.0, 100))
     assert roots[2] == pytest.approx(2.376, abs=5e-4)
     np.testing.assert_allclose(nct.closed_form.focal_strength(roots[1:], 3.0, 100), 1.163, rtol=1e-12)
+    # The left side (1-p)^g [(1-p) - g p log p] rises from p = 1/K before it falls, and for four classes does not.
+    for classes, ends in ((100, (1.0946, 1.2016)), (4, None)):
+        p = np.linspace(1 / classes, 1.0, 100_001)[:-1]
+        left = (1 - p) ** 3 * ((1 - p) - 3 * p * np.log(p))
+        assert (np.diff(left).max() < 0) if ends is None else (left[0], left.max()) == pytest.approx(ends, abs=5e-5)
     for classes, jumps in ((4, False), (17, False), (18, True)):
         steep = float(nct.closed_form.focal_strength(0.0, 3.0, classes))
         assert (float(nct.closed_form.focal_onset(3.0, classes)) > steep * (1 + 1e-9)) == jumps

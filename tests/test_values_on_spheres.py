@@ -53,6 +53,9 @@ def test_the_bad_minimum_at_tau_10_and_how_far_it_is_from_a_certificate(bad_mini
     assert abs(close - 0.028) < 5e-4
     assert abs(far - 0.904) < 5e-4
     assert abs(lowest + 1.76) < 5e-3
+    report = nct.hessian_report(problem, point)
+    assert (report.index, report.nullity) == (0, 0)
+    assert abs(report.smallest - 1.007e-3) < 5e-7
 
 
 def test_the_classifiers_of_a_minority_next_to_the_merging_ratio():
@@ -72,7 +75,8 @@ def test_margins_of_polygons_and_the_angles_of_codes_in_degrees():
     degrees = {7: 77.87, 8: 74.858, 9: 70.529, 10: 66.15, 12: 63.435}
     for number, told in degrees.items():
         assert abs(np.degrees(np.arccos(tammes_cosine(number))) - told) < 6e-3
-    margins = {7: 0.78958, 8: 0.738796, 9: 0.66655, 10: 0.59447}  # at a finite smoothing: just below those of the limit
+    # At a finite smoothing, just below those of the limit.
+    margins = {7: 0.78958, 8: 0.738796, 9: 0.66655, 10: 0.59447, 12: 0.552786}
     for number, told in margins.items():
         assert -1e-6 < 1 - tammes_cosine(number) - told < 1.3e-3
 

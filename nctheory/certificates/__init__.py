@@ -6,7 +6,8 @@ may be from it. Chains of at most two factors with a convex loss get a feasible 
 get one of the convex program over their neurons (`_two_layers`), and two classes behind ReLUs and features that are not
 negative what `_activated` says; squared error gets a bound by scalar
 problems at any depth (`_separable`), unit vectors and features of fixed length one by an eigenvalue (`_elliptope`) or, for
-codes, by polynomials (`_delsarte`), and a loss that is not convex a bound class by class (`_profile`). That a user's loss is
+codes, by polynomials (`_delsarte`), decayed features before a given classifier that of a strongly convex function
+(`_strongly_convex`), and a loss that is not convex a bound class by class (`_profile`). That a user's loss is
 convex is tested on a sample (`_convexity`). `hessian_report` counts the negative and the zero eigenvalues of the Hessian with
 the symmetry's directions split off, `lowest_curvature` finds the lowest ones of problems too large for that, and
 `unique_minimiser` says whether a certified minimiser is the only one up to the symmetry.

@@ -22,12 +22,14 @@ from nctheory.certificates._elliptope import (
     spherical_features_bound,
     unit_vectors_bound,
 )
+from nctheory.certificates._strongly_convex import fixed_classifier_bound
 from nctheory.certificates._two_layers import two_layer_numbers
 from nctheory.engine import Array, Scalar, fast_compile, float64, in_few_lengths, map_in_blocks, untraced, usual_block
 from nctheory.problems import (
     DeepLinear,
     DeepNonlinear,
     Family,
+    FixedClassifier,
     NoCertificate,
     Params,
     Problem,
@@ -59,6 +61,8 @@ OPEN_GAP = (
     f"some of these points are not shown to be global minimisers: there the gap is above {GAP_LEVEL:g} of the value and the "
     "rounding, because they are none or have not come close enough to one (a smaller tolerance of solve brings them closer)"
 )
+OURS = DeepLinear, DeepNonlinear, UnitVectors, SphericalFeatures, FixedClassifier
+"""The kinds of problems that have a bound here; a subclass of one may have its own."""
 POINT_COPIES = 8
 """The bound at one point works on this many times the numbers of a point."""
 FAST_COMPILE_POINTS = 4096
@@ -89,6 +93,11 @@ def _(problem: UnitVectors, params: Params) -> Scalar:
 @lower_bound.register
 def _(problem: SphericalFeatures, params: Params) -> Scalar:
     return spherical_features_bound(problem, params)[0]
+
+
+@lower_bound.register
+def _(problem: FixedClassifier, params: Params) -> Scalar:
+    return fixed_classifier_bound(problem, params)
 
 
 @lower_bound.register
@@ -152,9 +161,11 @@ def certify(problem: Problem, params: Params) -> Bound:
     separable scalar bound, two classes behind ReLUs that of the linear chain, features behind a ReLU a tighter dual, networks
     of two layers on given inputs of one or two dimensions that of a convex program, and unit vectors and features of fixed
     length an eigenvalue (that of the semidefinite program over their Gram matrix), or, of codes under an exponential energy,
-    that of a linear program in Gegenbauer polynomials where it is larger. A user's own loss needs no conjugate; that
-    it is convex is tested and not proved, which `assumes` says. It holds at **any** point, converged or not, zero or huge;
-    at a global minimiser the gap closes, unless `reason` says otherwise; it is not None wherever a gap is open. Where nothing
+    that of a linear program in Gegenbauer polynomials where it is larger; decayed features before a given classifier have a
+    strongly convex problem, with a minimum no less than the value less the gradient's square over twice the decay. A user's
+    own loss needs no conjugate; that it is convex is tested and not proved, which `assumes` says. It holds at **any** point,
+    converged or not, zero or huge; at a global minimiser the gap closes, unless `reason` says otherwise; it is not None
+    wherever a gap is open. Where nothing
     is known (three or more factors with cross-entropy, say) `valid` is False, `lower_bound` is -inf and `reason` says why.
 
     >>> import nctheory as nct
@@ -218,7 +229,11 @@ def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, p
     parts = _chains(members[0])
     losses = [
         *parts,
-        *(part for part in _members(members[0]) if isinstance(part, SphericalFeatures) and _is_ours(part)),
+        *(
+            part
+            for part in _members(members[0])
+            if isinstance(part, SphericalFeatures | FixedClassifier) and _is_ours(part)
+        ),
     ]
     energies = map(assumed_energy, filter(_is_ours, _members(members[0])))
     told = (*map(assumed_convexity, losses), *energies)
@@ -257,14 +272,14 @@ def _missing(problem: Problem) -> str | None:
         return missing_activated(problem)
     if isinstance(problem, UnitVectors) and _is_ours(problem):
         return missing_energy_bound(problem) or doubtful_energy(problem)
-    if isinstance(problem, SphericalFeatures) and _is_ours(problem):
+    if isinstance(problem, SphericalFeatures | FixedClassifier) and _is_ours(problem):
         return doubtful_convexity(problem)
     return missing_certificate(problem) if isinstance(problem, DeepLinear) and _is_ours(problem) else None
 
 
 def _is_ours(problem: Problem) -> bool:
     """Whether the bound is ours, and not one of a user's own kind of these problems."""
-    ours = {lower_bound.dispatch(kind) for kind in (DeepLinear, DeepNonlinear, UnitVectors, SphericalFeatures)}
+    ours = {lower_bound.dispatch(kind) for kind in OURS}
     return lower_bound.dispatch(type(problem)) in ours
 
 

@@ -11,6 +11,7 @@ from nctheory.problems import (
     CrossEntropy,
     DeepLinear,
     DeepNonlinear,
+    FixedClassifier,
     Focal,
     Loss,
     MeanSquaredError,
@@ -65,7 +66,11 @@ def _along(loss: Loss, centre: Array, step: Array, own: Array, targets: Array) -
     return jax.lax.map(one, (centre, step, own))
 
 
-def doubtful_convexity(problem: DeepLinear | DeepNonlinear | SphericalFeatures) -> str | None:
+WithLoss = DeepLinear | DeepNonlinear | SphericalFeatures | FixedClassifier
+"""The problems whose certificates rest on the convexity of their loss."""
+
+
+def doubtful_convexity(problem: WithLoss) -> str | None:
     r"""Why duality must not be used with this loss, or None.
 
     Convexity is tested on a fixed sample of segments [a, b] with the targets of the problem, over six sizes of logits, half of
@@ -103,11 +108,11 @@ def doubtful_convexity(problem: DeepLinear | DeepNonlinear | SphericalFeatures) 
     return wrong_conjugate(loss, centre, targets) if loss.has_conjugate else None
 
 
-def assumed_convexity(problem: DeepLinear | DeepNonlinear | SphericalFeatures) -> str | None:
+def assumed_convexity(problem: WithLoss) -> str | None:
     """What a certificate of a user's own loss rests on that is not proved, or None."""
     loss = problem.loss
     if (
-        (not isinstance(problem, SphericalFeatures) and problem.factors > 2)
+        (not isinstance(problem, SphericalFeatures | FixedClassifier) and problem.factors > 2)
         or type(loss).__module__.startswith("nctheory.")
         or loss.convex is False
     ):
@@ -171,7 +176,7 @@ def _sample(problem: DeepLinear) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _segments(
-    problem: DeepLinear | DeepNonlinear | SphericalFeatures,
+    problem: WithLoss,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The sampled segments: middles and steps, rounds x K x M, a mask of those along the lowest curvature, and targets, K x M.
 

@@ -13,6 +13,7 @@ from nctheory.engine import Array, fast_compile, float64, map_in_blocks, shown
 from nctheory.problems import (
     ChainParams,
     DeepLinear,
+    FixedClassifier,
     Params,
     Problem,
     SphericalFeatures,
@@ -75,7 +76,8 @@ def unique_minimiser(problem: Problem, params: Params, report: HessianReport) ->
     Certified unit vectors, and classifiers on features of fixed length, are minimisers of a convex program over Gram matrices,
     whose dual matrix $S=C+\mathrm{diag}\,\mu$ (`certify`) has the range of every minimiser in its kernel. If that has at most
     d dimensions, all Gram matrices between two minimisers are those of minimisers in $\mathbb R^d$, and again 2 forbids a
-    second one.
+    second one. Decayed features before a given classifier with a convex loss have one minimiser, because their problem is
+    strongly convex.
 
     `reason` says what is missing otherwise: no two-factor chain, no convex loss, no decay, a singular Hessian, no strict
     complementarity, a dual matrix with negative eigenvalues or too large a kernel. That the minimiser is not unique is never
@@ -91,6 +93,9 @@ def unique_minimiser(problem: Problem, params: Params, report: HessianReport) ->
     missing = _not_covered(problem)
     if missing is not None:
         return Uniqueness(False, missing, -1, np.nan)
+    if isinstance(problem, FixedClassifier):
+        check_points(problem, params, ())
+        return Uniqueness(True, None, -1, np.inf)
     if report.index or report.nullity:
         kind = f"{report.index} negative and {report.nullity} zero eigenvalues off the gauge"
         singular = (
@@ -131,9 +136,9 @@ def _not_covered(problem: Problem) -> str | None:
     """Why the argument does not apply to this kind of problem, or None."""
     if isinstance(problem, UnitVectors | SphericalFeatures):
         return None
-    if not isinstance(problem, DeepLinear):
+    if not isinstance(problem, DeepLinear | FixedClassifier):
         return f"{type(problem).__name__} is neither a chain of factors nor made of unit vectors"
-    if problem.factors > 2:
+    if isinstance(problem, DeepLinear) and problem.factors > 2:
         return (
             f"three or more factors: the product of {problem.factors} pays a Schatten quasi-norm, which is not convex, so "
             "that two minimisers need not be joined by a segment of minimisers"
@@ -143,7 +148,7 @@ def _not_covered(problem: Problem) -> str | None:
         return f"the loss {loss.name} is not known to be convex"
     if (doubt := doubtful_convexity(problem)) is not None:
         return doubt
-    if problem.factors == 2 and not np.all(np.asarray(problem.weight_decay) > 0):
+    if isinstance(problem, DeepLinear) and problem.factors == 2 and not np.all(np.asarray(problem.weight_decay) > 0):
         return "a factor without decay: the product pays no nuclear norm, and the factors are scaled freely"
     return None
 

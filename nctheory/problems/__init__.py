@@ -2,9 +2,9 @@
 
 A `Problem` is an objective over a pytree of parameters, with its random starts, its units and its symmetry. `DeepLinear` is
 the linear chain, whose free features make it the unconstrained-feature model, with any `Loss` on its logits; others are the
-layer-peeled model, features on spheres, unit vectors under an energy of their inner products, margins and the cheapest
-factorisations of a matrix. Every real hyperparameter is an array leaf, and every
-shape or kind is static, so that problems that differ in numbers only are a `Family` with one compiled program. The continuous
+layer-peeled model, features on spheres or before a given classifier, unit vectors under an energy of their inner products,
+margins and the cheapest factorisations of a matrix. Every real hyperparameter is an array leaf, and every shape or kind is
+static, so that problems that differ in numbers only are a `Family` with one compiled program. The continuous
 symmetry is known exactly: `gauge_tangents` spans its orbit, and `gauge_penalty` is a form that is positive along the orbit.
 Users write problems and losses of their own by subclassing `Problem` and `Loss`.
 """
@@ -58,6 +58,7 @@ from nctheory.problems._energies import (
 )
 from nctheory.problems._factorisation import MinimalFactorisation, minimal_factorisation
 from nctheory.problems._family import Family, as_family, singleton, without_counts
+from nctheory.problems._fixed_classifier import FixedClassifier, fixed_classifier
 from nctheory.problems._focal import Focal, focal
 from nctheory.problems._gauge import (
     RANK_DOUBT,
@@ -101,6 +102,7 @@ __all__ = [
     "DeepNonlinear",
     "Energy",
     "Family",
+    "FixedClassifier",
     "Focal",
     "LayerPeeled",
     "Loss",
@@ -142,6 +144,7 @@ __all__ = [
     "expand_moments",
     "expect_problem",
     "exponential_energy",
+    "fixed_classifier",
     "focal",
     "hessian_on",
     "internal_spaces",

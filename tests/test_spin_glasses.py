@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import nctheory as nct
+from proofs_numeric.glasses import counts
 from proofs_numeric.glasses.census import GlassCensus
 from proofs_numeric.glasses.goe import density, order_statistics
 from proofs_numeric.glasses.kac_rice import predict
@@ -100,3 +101,29 @@ def test_every_disorder_adds_up_to_the_euler_characteristic_or_is_doubtful():
 def test_what_is_wrong_is_named(options, words):
     with pytest.raises(ValueError, match=words):
         P.spin_glass(**options)
+
+
+@pytest.mark.slow
+def test_disorders_are_counted_in_batches_and_a_killed_run_goes_on(tmp_path, monkeypatch, capsys):
+    many = GlassCensus(blocks=1, block=1, size=4, degree=3, starts=1024, level=jnp.zeros(()))
+    keys = jax.random.split(jax.random.key(3), 3)
+    wanted = np.array([many.trial(key)[:4] for key in keys])  # one batch, in which every point is met
+    whole = counts.counted(4, 3, 3, 32, key=3)
+    np.testing.assert_array_equal(whole[:, :4], wanted)
+    assert not whole[:, -1].any()
+    monkeypatch.setattr(counts, "EACH", 1)
+    monkeypatch.setattr(counts, "BATCHES", 1)  # after few starts points are missing, which is told
+    assert counts.counted(4, 3, 3, 8, key=3)[:, -1].all()
+    monkeypatch.undo()
+    monkeypatch.setattr(counts, "EACH", 1)
+    file = tmp_path / "rows.npz"
+    first = counts.counted(4, 3, 2, 32, key=3, file=file)
+    monkeypatch.setattr(counts, "one_disorder", lambda *_: np.full(5, 7.0))  # what stands in the file is not counted again
+    both = counts.counted(4, 3, 3, 32, key=3, file=file)
+    np.testing.assert_array_equal(both[:2], first)
+    assert np.all(both[2] == 7.0)
+    monkeypatch.setattr("sys.argv", ["counts", "--size", "5", "--disorders", "2", "--file", str(file)])
+    with pytest.raises(SystemExit) as ended:
+        counts.main()
+    assert ended.value.code == 2
+    assert "argument --file: file: expected one of size 5" in capsys.readouterr().err

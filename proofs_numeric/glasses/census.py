@@ -37,6 +37,11 @@ class GlassCensus(Experiment):
         """
         return 2 * ((self.degree - 1) ** self.size - 1) // (self.degree - 2)
 
+    def glass(self, key):
+        """Return the energy of one disorder."""
+        tensor = jax.random.normal(key, (self.size,) * self.degree, jnp.float64)
+        return nct.problems.SphericalSpinGlass(self.degree, nct.problems.symmetric_part(tensor))
+
     def trial(self, key):
         """Return the numbers by index, those up to the level, and how many may be missing.
 
@@ -46,19 +51,11 @@ class GlassCensus(Experiment):
         By Morse's theorem the numbers with alternating signs add up to the Euler characteristic of the sphere, 2 or 0.
         """
         coupling, begun = jax.random.split(key)
-        tensor = jax.random.normal(coupling, (self.size,) * self.degree, jnp.float64)
-        glass = nct.problems.SphericalSpinGlass(self.degree, nct.problems.symmetric_part(tensor))
-        units = normalised(jax.random.normal(begun, (self.starts, self.size), jnp.float64))
-        units = jax.lax.fori_loop(0, STEPS, lambda _, now: jax.vmap(lambda u: newton(glass, u))(now), units)
-        energies, slopes = jax.vmap(glass.value_and_grad)(units)
-        hessians = jax.vmap(glass.riemannian_hessian)(units)
-        critical = jnp.linalg.norm(slopes, axis=1) < CRITICAL
+        units, energies, index, critical = newton_ends(self.glass(coupling), begun, self.starts)
         # One start counts for each pair u, -u: the first that came there; and how many came.
         same = (jnp.abs(units @ units.T) > 1.0 - EQUAL) & critical[None, :] & critical[:, None]
         first = critical & ~jnp.any(jnp.tril(same, -1), axis=1)
         met = jnp.sum(same, axis=1)
-        across = hessians + WALL * units[:, :, None] * units[:, None, :]
-        index = jnp.sum(jnp.linalg.eigvalsh(across) < 0.0, axis=1)
         # -u has the same index for even p, and for odd p, where the energy changes its sign, the complementary one.
         other = self.size - 1 - index if self.degree % 2 else index
         mirrored = -energies if self.degree % 2 else energies
@@ -74,6 +71,16 @@ class GlassCensus(Experiment):
         doubtful = jnp.any(first & (met < 2)) | (jnp.abs(numbers @ signs - (2 if self.size % 2 else 0)) > 0.5)
         missing = jnp.where(doubtful, jnp.maximum(self.most - jnp.sum(numbers), 0.0), 0.0)
         return jnp.concatenate([numbers, below, missing[None]])
+
+
+def newton_ends(glass, key, starts):
+    """Return the ends of Newton's method from random starts: units, energies, negative curvatures, and whether critical."""
+    units = normalised(jax.random.normal(key, (starts, glass.size), jnp.float64))
+    units = jax.lax.fori_loop(0, STEPS, lambda _, now: jax.vmap(lambda u: newton(glass, u))(now), units)
+    energies, slopes = jax.vmap(glass.value_and_grad)(units)
+    across = jax.vmap(glass.riemannian_hessian)(units) + WALL * units[:, :, None] * units[:, None, :]
+    index = jnp.sum(jnp.linalg.eigvalsh(across) < 0.0, axis=1)
+    return units, energies, index, jnp.linalg.norm(slopes, axis=1) < CRITICAL
 
 
 def newton(glass, unit):

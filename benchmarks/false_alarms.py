@@ -63,7 +63,7 @@ def statistical_theorems(only: Iterable[str] = ()) -> dict[str, nct.Theorem]:
     Raises ValueError for an unknown identifier, or one whose claims are not statistical.
     """
     asked = list(only)
-    named = [nct.find_theorem(one) for one in asked] or list(nct.catalogue().values())
+    named = [nct.theorems.find_theorem(one) for one in asked] or list(nct.catalogue().values())
     found = {
         theorem.id: theorem
         for theorem in named
@@ -92,6 +92,13 @@ def read(path: Path | None) -> list[Alarm]:
         except (json.JSONDecodeError, TypeError):
             continue
     return kept
+
+
+def keep(path: Path, alarm: Alarm) -> None:
+    """Add a run to a file, on a line of its own also where the last line was cut off."""
+    cut = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+    with path.open("a") as file:
+        file.write(("\n" if cut else "") + json.dumps(alarm._asdict()) + "\n")
 
 
 def order(names: Sequence[str], keys: int, done: Iterable[Alarm]) -> Iterator[tuple[str, int]]:
@@ -185,8 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for reason in done[-1].reasons:
             print(f"  {reason}", file=sys.stderr, flush=True)
         if kept is not None:
-            with kept.open("a") as file:
-                file.write(json.dumps(done[-1]._asdict()) + "\n")
+            keep(kept, done[-1])
     print(table(done))
     missing = len(wanted) - len(done)
     if missing:

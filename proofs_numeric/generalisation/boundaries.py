@@ -102,7 +102,7 @@ def orthant(limits, correlation):
     return beyond(0, jnp.zeros(0))
 
 
-def test_errors(problem, params):
+def noise_errors(problem, params):
     """Return the error of each class at each noise, K x 3: 1 less the probability that no other logit is larger.
 
     Of unit vectors, which are too many to integrate for one by one, zeros are returned.

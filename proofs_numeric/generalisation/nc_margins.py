@@ -40,16 +40,14 @@ Refuted by:
     check must refute half the distance from the origin and $\frac12\sqrt{K/(K-1)}$, orthogonal means, the sum of the errors of
     pairs, and one class more.
 Example:
-    Four classes and noise of 0.6 of the length of the means: distance and error, and the orthant probability at one end.
+    Four classes and noise of 0.6 of the length of the means: distance and error, and one less the orthant probability.
 
-    >>> import jax
-    >>> problem = collapsed(classes=4, dim=3, n=2, strength=0.3, ratio=2.0).problem
-    >>> ends = nct.solve(problem, seeds=1, light=True)
+    >>> from proofs_numeric.generalisation.boundaries import orthant
     >>> with jax.enable_x64(True):
-    ...     end = jax.tree.map(lambda x: jnp.asarray(x[0]), ends.params)
-    ...     found = [float(margins(problem, end)[0]), float(test_errors(problem, end)[0, 1])]
-    >>> [round(x, 5) for x in (math.sqrt(4 / 6), simplex_error(4, 0.6), *found)]
-    [0.8165, 0.19314, 0.8165, 0.19314]
+    ...     limits, correlation = jnp.full(3, simplex_margin(4) / 0.6), 0.5 * (jnp.eye(3) + 1.0)
+    ...     right = float(jax.jit(orthant)(limits, correlation))
+    >>> [round(x, 5) for x in (simplex_margin(4), simplex_error(4, 0.6), 1.0 - right)]
+    [0.8165, 0.19314, 0.19314]
 """
 
 import math
@@ -70,8 +68,8 @@ from proofs_numeric.generalisation.boundaries import (
     boundaries,
     is_vectors,
     margins,
+    noise_errors,
     number_of,
-    test_errors,
 )
 from proofs_numeric.hypotheses import BALANCED, DIM_SIMPLEX, NO_BIAS, POSITIVE_DECAYS
 from proofs_numeric.pool import log_uniform, pick
@@ -222,7 +220,7 @@ THEOREM = nct.register(
             nct.Equality(
                 "test error",
                 r"1-\int\phi(z-\alpha)\Phi(z)^{K-1}dz",
-                test_errors,
+                noise_errors,
                 lambda p: p.errors,
                 applies=trained,
                 terms=accuracy,

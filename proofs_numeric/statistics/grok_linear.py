@@ -90,7 +90,7 @@ def train_loss(problem, params, start):
     return (off @ (jnp.asarray(problem.matrix) @ off))[None]
 
 
-def test_loss(problem, params, start):
+def loss_of_new_inputs(problem, params, start):
     """Return the test loss."""
     return jnp.sum((params - problem.centre) ** 2)[None]
 
@@ -135,7 +135,7 @@ THEOREM = nct.register(
         claims=(
             nct.Trajectory("weights", "w(t)-w_*", away, lambda c: c.weights),
             nct.Trajectory("training loss", r"\sum\nu_kc_k^2e^{-2\nu_kt}", train_loss, lambda c: c.train),
-            nct.Trajectory("test loss", r"\sum c_k^2e^{-2\nu_kt}", test_loss, lambda c: c.test),
+            nct.Trajectory("test loss", r"\sum c_k^2e^{-2\nu_kt}", loss_of_new_inputs, lambda c: c.test),
         ),
         controls=(
             nct.Control("1e-6 late", "times longer by a relative 1e-6", predict_with(time=1 + 1e-6)),

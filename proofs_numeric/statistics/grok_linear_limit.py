@@ -270,7 +270,7 @@ THEOREM = nct.register(
             flow(),
             nct.Equality(
                 "late ratio",
-                r"(1-\sqrt\gamma)^2\lim_{t\to\infty}L_{gen}/L_{tr}=1",
+                r"L_{gen}/L_{tr}\to1/(1-\sqrt\gamma)^2",
                 late_ratio,
                 lambda p: p.late,
                 scope="any point",

@@ -111,3 +111,11 @@ def test_wrong_rates_and_a_forgotten_zero_are_seen():
     told = grok_linear_limit.predict_with(late=lambda gamma: 1 / (1 - gamma) ** 2)
     problem = grok_linear_limit.draw_instances(jax.random.key(0))[0].problem
     assert float(told(problem).late) == pytest.approx((1 + math.sqrt(0.5)) ** -2, rel=1e-6)
+
+
+def test_what_is_no_covariance_is_outside():
+    first, second = grok_linear.THEOREM.hypotheses
+    for matrix, within in ((np.diag([1.0, 0.0]), True), (np.diag([1.0, -0.1]), False), (np.zeros((2, 2)), False)):
+        instance = nct.Instance(nct.problems.quadratic(matrix, np.zeros(2)), {})
+        assert first.holds(instance)
+        assert second.holds(instance) == within

@@ -10,6 +10,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 
+import nctheory as nct
 from proofs_numeric.errata.simplex_codes import pair_error, simulated
 from proofs_numeric.generalisation import boundaries, nc_margins
 from proofs_numeric.statistics.experiments import LEVEL
@@ -100,7 +101,8 @@ def test_what_the_theorem_does_not_speak_of_is_outside():
     beyond = nc_margins.collapsed(3, 2, 2, 1.5, 1.0)
     flat = nc_margins.collapsed(3, 1, 2, 0.3, 1.0)
     loose = nc_margins.polytope(5, 3, 1.0)
-    for instance in (beyond, flat, loose):
+    squared = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    for instance in (beyond, flat, loose, nct.Instance(squared, {})):
         assert not all(one.holds(instance) for one in nc_margins.THEOREM.hypotheses)
     assert all(one.holds(nc_margins.polytope(6, 3, 1.0)) for one in nc_margins.THEOREM.hypotheses)
 

@@ -162,6 +162,11 @@ def accuracy(problem, params):
     return ACCURACY / rounding_unit(params) * jnp.ones(())
 
 
+def one_hot(problem):
+    """Tell whether the loss is cross-entropy of one-hot labels, and the features free."""
+    return problem.loss.name == "cross_entropy" and float(problem.loss.smoothing) == 0.0 and problem.inputs is None
+
+
 def trained(instance):
     """Tell the instances with features and a classifier."""
     return not is_vectors(instance.problem)
@@ -182,11 +187,11 @@ THEOREM = nct.register(
         id=ID,
         docstring=__doc__,
         hypotheses=(
-            lambda i: is_vectors(i.problem) or (BALANCED.holds(i) and NO_BIAS.holds(i)),
+            lambda i: is_vectors(i.problem) or (one_hot(i.problem) and BALANCED.holds(i) and NO_BIAS.holds(i)),
             lambda i: (
                 i.problem.vectors == 2 * i.problem.dim >= i.problem.dim + 2
                 if is_vectors(i.problem)
-                else DIM_SIMPLEX.holds(i) and i.parameters["c"] < 1
+                else DIM_SIMPLEX.holds(i) and float(nct.closed_form.collapse_strength(i.problem)) < 1
             ),
             lambda i: is_vectors(i.problem) or POSITIVE_DECAYS.holds(i),
         ),

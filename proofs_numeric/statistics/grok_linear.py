@@ -14,8 +14,8 @@ Theorem (Levi, Beck and Bar-Sinai 2024, number unchecked; in our own words):
     $v_k$, $w-w_*=\sum_kc_ke^{-\nu_kt}v_k$, $L_{tr}=\sum_k\nu_kc_k^2e^{-2\nu_kt}$ and $L_{gen}=\sum_kc_k^2e^{-2\nu_kt}$. For
     $d>n$ the test loss tends to the squared length of the part of $w_0-w_*$ that no sample has seen.
 Hypotheses:
-    - at least one sample and one weight
-    - a positive largest eigenvalue
+    - at least one weight
+    - a matrix of second moments: positive semidefinite and not zero
 Notation:
     Levi et al.: the empirical covariance of the training data, and T and S for the teacher and the student. Their law for many
     samples and weights is the theorem grok-linear-limit.
@@ -114,6 +114,12 @@ def predict_with(time=1.0, rate=2.0, atom=1.0, weighed=False):
     return predict
 
 
+def is_covariance(matrix):
+    """Tell whether a matrix is positive semidefinite up to rounding, and not zero."""
+    values = np.linalg.eigvalsh(matrix)
+    return bool(values[-1] > 0 and values[0] > -1e-12 * values[-1])
+
+
 def underdetermined(instance):
     """Tell whether there are more weights than samples."""
     return instance.parameters["d"] > instance.parameters["n"]
@@ -124,8 +130,8 @@ THEOREM = nct.register(
         id=ID,
         docstring=__doc__,
         hypotheses=(
-            lambda i: min(i.parameters["d"], i.parameters["n"]) >= 1,
-            lambda i: float(np.trace(i.problem.matrix)) > 0,
+            lambda i: len(i.problem.centre) >= 1,
+            lambda i: is_covariance(np.asarray(i.problem.matrix)),
         ),
         sources=(
             LEVI_2024.remark("Read as an abstract; the solution of the flow is elementary and in our own words."),

@@ -10,7 +10,7 @@ HEADINGS = (
     "job", "peer", "seeds", "certified", "ms/seed", "(min-max)", "ratio", "certified/s", "evals/seed", "evals/s", "of peak",
     "cpu ms/seed", "compile s", "MiB", "note",
 )  # fmt: skip
-LEFT = {"job", "peer", "note", "method"}
+LEFT = {"job", "theorem", "peer", "note", "method"}
 GROWTH_HEADINGS = ("method", "seeds", "certified", "ms/seed", "(min-max)", "seconds", "MiB")
 
 

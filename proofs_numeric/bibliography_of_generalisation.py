@@ -24,3 +24,38 @@ GALANTI_2022 = nct.Source(
   year={2022}
 }""",
 )
+
+RANKIN_1955 = nct.Source(
+    citation="Rankin: The Closest Packing of Spherical Caps in n Dimensions, Proceedings of the Glasgow Mathematical "
+    "Association 1955.",
+    number="number unchecked",
+    bibtex="""@article{rankin1955closest,
+  title={The Closest Packing of Spherical Caps in n Dimensions},
+  author={Rankin, R. A.},
+  journal={Proceedings of the Glasgow Mathematical Association},
+  year={1955}
+}""",
+)
+
+PASTORE_2023 = nct.Source(
+    citation="Pastore: A Proof of the Weak Simplex Conjecture, arXiv:2306.13478.",
+    number="number unchecked",
+    bibtex="""@misc{pastore2023proof,
+  title={A Proof of the Weak Simplex Conjecture},
+  author={Pastore, Adriano},
+  year={2023},
+  eprint={2306.13478},
+  archivePrefix={arXiv}
+}""",
+)
+
+STEINER_1994 = nct.Source(
+    citation="Steiner: The Strong Simplex Conjecture Is False, IEEE Transactions on Information Theory 1994.",
+    number="number unchecked",
+    bibtex="""@article{steiner1994strong,
+  title={The Strong Simplex Conjecture Is False},
+  author={Steiner, Michael},
+  journal={IEEE Transactions on Information Theory},
+  year={1994}
+}""",
+)

@@ -154,3 +154,27 @@ PAKMAN_2014 = nct.Source(
   year={2014}
 }""",
 )
+
+LEVI_2024 = nct.Source(
+    citation="Levi, Beck, Bar-Sinai: Grokking in Linear Estimators: A Solvable Model that Groks without Understanding, "
+    "ICLR 2024, arXiv:2310.16441.",
+    number="number unchecked",
+    bibtex="""@inproceedings{levi2024grokking,
+  title={Grokking in Linear Estimators: A Solvable Model that Groks without Understanding},
+  author={Levi, Noam and Beck, Alon and Bar-Sinai, Yohai},
+  booktitle={International Conference on Learning Representations},
+  year={2024}
+}""",
+)
+
+MARCHENKO_PASTUR_1967 = nct.Source(
+    citation="Marchenko, Pastur: Distribution of Eigenvalues for Some Sets of Random Matrices, Mathematics of the "
+    "USSR-Sbornik 1967.",
+    number="number unchecked",
+    bibtex="""@article{marchenko1967distribution,
+  title={Distribution of Eigenvalues for Some Sets of Random Matrices},
+  author={Marchenko, V. A. and Pastur, L. A.},
+  journal={Mathematics of the USSR-Sbornik},
+  year={1967}
+}""",
+)

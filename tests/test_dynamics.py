@@ -20,6 +20,7 @@ PATHS = (
     "arora-trajectory",
     "attention-consensus",
     "braun-riccati",
+    "grok-linear",
     "han-central-path",
     "ji-ce-gf",
     "local-linear-rate",

@@ -94,15 +94,13 @@ class Arranged(nct.networks.ModuleNetwork):
 
 
 def headed(rng, make, shape, decay, starts="normal", **options):
-    """Build a named instance; what enters the first writer of an `unseen` one has one direction."""
+    """Build a named instance; samples of an `unseen` one are large, so that norms make what enters blocks smaller."""
     inputs = rng.normal(size=(SAMPLES, *shape))
     if starts == "unseen":
-        inputs = inputs.reshape(SAMPLES, -1)[:, :1] * np.ones(shape)
+        inputs = 3.0 * inputs
     labels = rng.permutation(np.arange(SAMPLES) % CLASSES)
     instance = drawn(rng, make, decay, shape, data=nct.networks.Data(inputs, labels), **options)
-    return nct.Instance(
-        of_kind(Arranged, instance.problem, starts_at=starts), instance.parameters | {"starts": starts}
-    )
+    return nct.Instance(of_kind(Arranged, instance.problem, starts_at=starts), instance.parameters | {"starts": starts})
 
 
 def draw_heads(key):
@@ -252,6 +250,12 @@ def known(instance):
     return two or isinstance(make, nct.networks.ResidualMLP | nct.networks.Transformer)
 
 
+def full(instance):
+    """Tell whether there are as many features as classes, so that a head drawn at random has full rank."""
+    make = instance.problem.make
+    return instance.problem.classes <= (make.channels[-1] if isinstance(make, nct.networks.ConvNet) else make.width)
+
+
 def wrong(name, text, right=whole, last=False, **wanted):
     """Make a control of the bound, for instances of these parameters."""
     return nct.Control(name, text, versions=(variability(right, last),), applies=shown(**wanted))
@@ -261,7 +265,7 @@ THEOREM = nct.register(
     nct.Theorem(
         id=ID,
         docstring=__doc__,
-        hypotheses=(known, lambda i: i.problem.classes <= i.problem.head_width),
+        hypotheses=(known, full),
         sources=(JACOT_2025.remark("The mechanism; constants and the sum over writers are our own."),),
         instances=draw_heads,
         predict=lambda problem: None,
@@ -273,8 +277,7 @@ THEOREM = nct.register(
                 "the last block alone",
                 "the last block taken for all that writes",
                 last=True,
-                form=("blocks", "blocks with norms", "transformer"),
-                starts=("frame", "unseen"),
+                starts="unseen",
             ),
             wrong("balance left out", "the fit alone bounds it", fit_alone, starts=("normal", "unseen")),
             wrong("fit left out", "the imbalance alone bounds it", imbalance_alone, starts=("frame", "uneven")),

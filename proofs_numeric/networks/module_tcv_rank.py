@@ -37,6 +37,7 @@ Refuted by:
 Example:
     The kernels of a transformer, with positions, inputs and outputs; the means of two groups at three positions have rank 6.
 
+    >>> import jax
     >>> network = draw_grouped(jax.random.key(0))[8].problem
     >>> [".".join(map(str, path)) for path in sizes(network)][3:6]
     ['blocks.0.attention.value', 'blocks.0.attention.out', 'blocks.0.up']
@@ -44,7 +45,6 @@ Example:
     [(3, 8, 8), (3, 8, 8), (3, 8, 16)]
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -181,8 +181,12 @@ THEOREM = nct.register(
             wrong("one group fewer", "K - 1 for K", (together(fewer=1),), starts="critical"),
             wrong("twice the decay", "2 lambda for lambda", both(decay=2.0), **EQUAL),
             wrong("decay 1e-6 off", "a decay larger by a relative 1e-6", both(decay=1.0 + 1e-6), **EQUAL),
-            wrong("gradient left out", "the ranks of critical points at any point", both(gradient=0.0), variability="none"),
-            wrong("variability left out", "the gradient alone bounds the rest", both(variability=0.0), starts="critical"),
+            wrong(
+                "gradient left out", "the ranks of critical points at any point", both(gradient=0.0), variability="none"
+            ),
+            wrong(
+                "variability left out", "the gradient alone bounds the rest", both(variability=0.0), starts="critical"
+            ),
         ),
     )
 )

@@ -66,7 +66,8 @@ def writers(form):
 
 class Arranged(nct.networks.ModuleNetwork):
     """A module whose first writer and head start balanced, with a head that is a `frame` or `uneven`, or so that the head
-    sees nothing of what the first writer writes (`unseen`); the other writers write nothing.
+    sees nothing of what the first writer writes (`unseen`); the other writers write nothing, and nothing that varies enters
+    those of an `unseen` one.
     """
 
     starts_at: str = eqx.field(static=True)
@@ -84,20 +85,18 @@ class Arranged(nct.networks.ModuleNetwork):
         )
         values = jnp.linspace(0.9, 0.3 if self.starts_at == "uneven" else 0.9, CLASSES)[None, :]
         seen, unseen = inner[:, :CLASSES], inner[:, CLASSES : CLASSES + 1]
-        written = (seen * values) @ right[:, :CLASSES].T
-        if self.starts_at == "unseen":
-            written = 0.95 * unseen @ right[:, :1].T
+        unread = self.starts_at == "unseen"
+        written = 0.95 * unseen @ right[:, :1].T if unread else (seen * values) @ right[:, :CLASSES].T
         point = replaced(replaced(point, first, written.T), ("head",), ((left * values) @ seen.T).T)
-        for path in others:
+        silent = [("blocks", i, "up") for i in range(self.make.blocks)] if unread else []
+        for path in (*others, *silent):
             point = replaced(point, path, jnp.zeros_like(array_at(point, path)))
         return point
 
 
 def headed(rng, make, shape, decay, starts="normal", **options):
-    """Build a named instance; samples of an `unseen` one are large, so that norms make what enters blocks smaller."""
+    """Build a named instance."""
     inputs = rng.normal(size=(SAMPLES, *shape))
-    if starts == "unseen":
-        inputs = 3.0 * inputs
     labels = rng.permutation(np.arange(SAMPLES) % CLASSES)
     instance = drawn(rng, make, decay, shape, data=nct.networks.Data(inputs, labels), **options)
     return nct.Instance(of_kind(Arranged, instance.problem, starts_at=starts), instance.parameters | {"starts": starts})

@@ -1,10 +1,12 @@
 """What every progress on a terminal shares: bars on standard error, which show nothing where that is not a terminal."""
 
 from types import TracebackType
-from typing import Self
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
+
+Entered = TypeVar("Entered", bound="Bars")
 
 
 class Bars:
@@ -31,7 +33,7 @@ class Bars:
         """Whether anything is shown at all."""
         return not self._bars.disable
 
-    def __enter__(self) -> Self:
+    def __enter__(self: Entered) -> Entered:
         if self.shown:
             self._bars.start()
         return self

@@ -128,15 +128,15 @@ def draw_grouped(key):
     normed = nct.networks.ResidualMLP(4, 2, 4, GROUPS)
     return [
         channels(rng, level[0]),
-        grouped(rng, conv, image, level[1]),
+        grouped(rng, conv, image, level[1], starts="silent"),
         grouped(rng, smooth, image, level[2], loss="cross_entropy"),
-        grouped(rng, conv, image, level[3], starts="silent"),
+        grouped(rng, conv, image, level[3], starts="silent", gathered=True),
         critical(rng, level[4], False),
         critical(rng, level[5], True),
         grouped(rng, plain, (4,), level[6], gathered=True),
         grouped(rng, normed, (4,), level[7], loss="cross_entropy"),
-        grouped(rng, reader, vectors, level[8], gathered=True),
-        grouped(rng, reader, vectors, level[9]),
+        grouped(rng, reader, vectors, level[8], starts="silent"),
+        grouped(rng, reader, vectors, level[9], starts="silent", gathered=True),
         grouped(rng, reader, vectors, level[10], loss="cross_entropy"),
-        grouped(rng, reader, vectors, level[11], starts="silent"),
+        grouped(rng, reader, vectors, level[11], loss="cross_entropy"),
     ]

@@ -100,6 +100,7 @@ class Watched:
         from flax import nnx
 
         module = self.make(rngs)
+        layer: Any
         for path, layer in nnx.iter_modules(module):
             kind = kinds().get(type(layer))
             if kind is not None:

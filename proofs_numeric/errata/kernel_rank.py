@@ -1,5 +1,7 @@
 """The claim that kernels of convolutions have at most as many directions as there are classes, which one point refutes."""
 
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -12,7 +14,7 @@ DECAY, STEPS, RATE = 0.08, 2000, 0.5
 
 def reproduce(seeds, key):
     """Descend to critical points of one convolution that has a channel for each position of each of two images."""
-    problem = channels(nct.theorems.numpy_rng(jax.random.key(key)), DECAY).problem
+    problem: Any = channels(nct.theorems.numpy_rng(jax.random.key(key)), DECAY).problem
     few = min(seeds, 6)
     paths = nct.gradient_descent(
         problem, nct.starts(problem, few, key), [0, STEPS], RATE, observe=lambda network, point: point, compare=False

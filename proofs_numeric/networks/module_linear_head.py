@@ -99,7 +99,9 @@ def headed(rng, make, shape, decay, starts="normal", **options):
     inputs = rng.normal(size=(SAMPLES, *shape))
     labels = rng.permutation(np.arange(SAMPLES) % CLASSES)
     instance = drawn(rng, make, decay, shape, data=nct.networks.Data(inputs, labels), **options)
-    return nct.Instance(of_kind(Arranged, instance.problem, starts_at=starts), instance.parameters | {"starts": starts})
+    return nct.Instance(
+        of_kind(Arranged, instance.problem, starts_at=starts), {**instance.parameters, "starts": starts}
+    )
 
 
 def draw_heads(key):

@@ -90,7 +90,7 @@ def grouped(rng, make, shape, decay, starts="normal", gathered=False, **options)
     instance = drawn(rng, make, decay, shape, data=nct.networks.Data(inputs, labels), **options)
     network = of_kind(Grouped, instance.problem, groups=tuple(labels.tolist()), starts_at=starts)
     within = "none" if gathered else "some"
-    return nct.Instance(network, instance.parameters | {"starts": starts, "variability": within})
+    return nct.Instance(network, {**instance.parameters, "starts": starts, "variability": within})
 
 
 def critical(rng, decay, normalised):
@@ -102,7 +102,7 @@ def critical(rng, decay, normalised):
     groups = tuple(np.repeat(np.arange(GROUPS), inputs.shape[1] // GROUPS).tolist())
     network = of_kind(Grouped, instance.problem, groups=groups, starts_at="critical")
     network = eqx.tree_at(lambda x: x.targets, network, targets)
-    return nct.Instance(network, instance.parameters | {"starts": "critical", "variability": "some"})
+    return nct.Instance(network, {**instance.parameters, "starts": "critical", "variability": "some"})
 
 
 def channels(rng, decay):
@@ -113,7 +113,7 @@ def channels(rng, decay):
     make = nct.networks.ConvNet((GROUPS * POSITIONS + 1,), 1, (2, 2, GROUPS), GROUPS, bias=False)
     instance = drawn(rng, make, decay, images.shape[1:], data=nct.networks.Data(images, labels))
     network = of_kind(Grouped, instance.problem, groups=tuple(labels.tolist()), starts_at="a channel each")
-    return nct.Instance(network, instance.parameters | {"starts": "a channel each", "variability": "none"})
+    return nct.Instance(network, {**instance.parameters, "starts": "a channel each", "variability": "none"})
 
 
 def draw_grouped(key):

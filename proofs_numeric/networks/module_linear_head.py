@@ -35,8 +35,10 @@ Refuted by:
 Example:
     What writes the features of a transformer of one block, and the numbers that enter at each position.
 
-    >>> network = draw_heads(jax.random.key(0))[9].problem
-    >>> [(".".join(map(str, path)), sizes(network)[path][1]) for path in writers(network.make)]
+    >>> with jax.enable_x64(True):
+    ...     network = draw_heads(jax.random.key(0))[9].problem
+    ...     found = sizes(network)
+    >>> [(".".join(map(str, path)), found[path][1]) for path in writers(network.make)]
     [('embedding', 4), ('blocks.0.attention.out', 4), ('blocks.0.down', 8)]
 """
 

@@ -38,10 +38,11 @@ Example:
     The kernels of a transformer, with positions, inputs and outputs; the means of two groups at three positions have rank 6.
 
     >>> import jax
-    >>> network = draw_grouped(jax.random.key(0))[8].problem
-    >>> [".".join(map(str, path)) for path in sizes(network)][3:6]
+    >>> with jax.enable_x64(True):
+    ...     found = sizes(draw_grouped(jax.random.key(0))[8].problem)
+    >>> [".".join(map(str, path)) for path in found][3:6]
     ['blocks.0.attention.value', 'blocks.0.attention.out', 'blocks.0.up']
-    >>> list(sizes(network).values())[3:6]
+    >>> list(found.values())[3:6]
     [(3, 8, 8), (3, 8, 8), (3, 8, 16)]
 """
 

@@ -1,6 +1,9 @@
 """Training on the workers of a Dask cluster: the same numbers as here, resumed here, and workers that fail."""
 
 import importlib
+import os
+import signal
+import time
 
 import jax
 import numpy as np
@@ -11,6 +14,8 @@ from nctheory.cli import main
 from nctheory.engine import Failure
 from nctheory.networks import _places
 from tests.helpers import unchecked_types
+from tests.test_dask import ROOT, cluster
+from tests.test_sweeps import cached
 
 distributed = pytest.importorskip("distributed")
 importlib.import_module("nctheory.sweeps._cluster")
@@ -63,3 +68,80 @@ def test_what_cannot_be_sent_is_named(client, tmp_path, capsys):
     np.savetxt(table, np.column_stack([MIXTURE.inputs, MIXTURE.labels]), delimiter=",")
     assert main(["train", "--data", str(table), "--steps", "2", "--scheduler", "nonsense"]) == 2
     assert "client (--scheduler): expected the address of a Dask scheduler" in capsys.readouterr().err
+
+
+@pytest.fixture
+def compiled_once(tmp_path_factory, monkeypatch):
+    """Workers find compiled programs where this process puts them, and this tree."""
+    for name, value in cached(tmp_path_factory.getbasetemp() / "compiled").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
+
+
+MANY = 34
+"""Seeds that two workers share, in three pieces of at most 16."""
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """All seeds, trained here."""
+    return networks.train(FORM, MANY, 3, **OPTIONS)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled_once")
+def test_workers_in_processes_of_their_own_and_one_that_is_killed(whole, tmp_path, monkeypatch):
+    """The same bits; the seeds of a worker that is killed go to the other, and all that was finished stays with none left."""
+    cluster_module = importlib.import_module("nctheory.sweeps._cluster")
+    with cluster(2) as (address, _, workers):
+        with distributed.Client(address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=120)
+            pids = client.run(os.getpid)
+        assert os.getpid() not in pids.values()
+        assert len(set(pids.values())) == 2
+        killed = []
+
+        def kill(now):
+            if now.steps >= 6 and not killed:
+                killed.append(now.steps)
+                workers[0].send_signal(signal.SIGKILL)
+
+        same(networks.train(FORM, MANY, 3, client=address, progress=kill, **OPTIONS), whole)
+        assert killed
+
+        def kill_all(now):
+            if now.steps == 6:
+                monkeypatch.setattr(cluster_module, "WORKER_TIMEOUT", 1.0)
+                workers[1].send_signal(signal.SIGKILL)
+
+        with pytest.raises(
+            cluster_module.ClusterError, match=r"client \(--scheduler\): no worker at .* (for 1 s|is left)"
+        ):
+            networks.train(FORM, MANY, 3, client=address, folder=tmp_path, progress=kill_all, **OPTIONS)
+    assert len(list(tmp_path.glob("seed-*.state"))) == MANY
+    heard = []
+    same(networks.train(FORM, MANY, 3, folder=tmp_path, progress=heard.append, **OPTIONS), whole)
+
+
+def test_seeds_that_were_finished_when_others_failed_are_kept(client, whole, tmp_path, monkeypatch):
+    """One piece of seeds fails at every worker; the other two are read from the folder as far as they came."""
+    real = _places.advance
+
+    def failing(network, plan, state, seeds, upto, *rest):
+        if 16 in seeds and upto > 6:
+            time.sleep(1.5)  # the others are finished by then
+            raise ArithmeticError("a step that fails")
+        return real(network, plan, state, seeds, upto, *rest)
+
+    monkeypatch.setattr(_places, "advance", failing)
+    with pytest.raises(Failure, match="training seeds 16, 17"):
+        networks.train(FORM, MANY, 3, client=client, folder=tmp_path, **OPTIONS)
+    monkeypatch.undo()
+    tile = importlib.import_module("nctheory.sweeps")
+    reached = {}
+    for seed in range(MANY):
+        arrays, _ = tile.unpack_tile((tmp_path / f"seed-{seed:06d}.state").read_bytes())
+        reached[seed] = max(int(array) for array in arrays.values() if array.dtype == np.int64 and array.ndim == 0)
+    assert all(reached[seed] == 6 for seed in range(16, 32))
+    assert reached[0] == reached[33] == 7
+    same(networks.train(FORM, MANY, 3, folder=tmp_path, **OPTIONS), whole)

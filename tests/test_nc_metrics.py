@@ -1,6 +1,7 @@
 """`nc_metrics`: against exact arithmetic, against plain loops, from any library's arrays, in batches, and on bad input."""
 
 from fractions import Fraction
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -38,7 +39,7 @@ def exact_nc1(features, labels, rank):
         return float(total / classes)
 
 
-def spread_means(rng, span, width=6, noise=1e-3, dtype=np.float64):
+def spread_means(rng, span, width=6, noise=1e-3, dtype: Any = np.float64):
     """Centred means whose singular values span `span`, an offset, and noise."""
     left = np.linalg.qr(rng.normal(size=(width, 3)))[0]
     right = np.linalg.qr(np.column_stack([np.ones(4), rng.normal(size=(4, 3))]))[0][:, 1:]

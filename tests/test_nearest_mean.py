@@ -11,7 +11,10 @@ import pytest
 
 import nctheory as nct
 from nctheory import generalisation as gen
+from nctheory import networks
 from nctheory.networks import nearest_mean_bounds
+from nctheory.report import _nearest_mean
+from nctheory.report._style import house_style
 from proofs_numeric.generalisation import directional_cdnv, nearest_mean_cantelli, task_orthogonality
 from proofs_numeric.generalisation.populations import labels_of
 from tests.helpers import unchecked_types
@@ -122,3 +125,24 @@ def test_arranged_starts_attain_their_bounds_and_the_tasks_are_balanced():
         # A task that depends on the other outside: the hypothesis sees unequal numbers of pairs.
         (same,) = task_orthogonality.draw_dependent(jax.random.key(0))
         assert not task_orthogonality.balanced(same)
+
+
+def test_the_picture_marks_each_bound_that_an_error_exceeds(tmp_path):
+    """Two seeds and two layers by hand, one seed lost: a cross where the training set's bound is below the error."""
+    lost, shape = np.nan, (2, 2, 1)
+    error = np.array([[0.2, 0.3], [lost, lost]])
+    plug_in = np.array([[0.4, 0.1], [lost, lost]])
+    found = networks.NearestMeanBounds(
+        ("inputs", "layer 1"), (1,), error, 2 * error, plug_in, error.reshape(shape), error.reshape(shape),
+        error.reshape(shape), 2 * error.reshape(shape), 2 * error.reshape(shape), plug_in.reshape(shape), 2 / 3,
+    )  # fmt: skip
+    assert found.plug_in_violations == 2
+    with house_style():
+        figure = _nearest_mean._draw(found)
+    for panel, heading in zip(figure.axes, ("means of all samples", "means of 1 sample"), strict=True):
+        (crosses,) = (line for line in panel.lines if line.get_label() == "exceeded by the error")
+        np.testing.assert_array_equal(crosses.get_xydata(), [[1, 0.1]])
+        assert heading in panel.get_legend().get_title().get_text()
+    assert nct.plot(found, tmp_path / "bounds.png").stat().st_size > 1000
+    with pytest.raises(ValueError, match="bounds: expected a seed whose training stayed finite"):
+        nct.plot(found._replace(error=error * np.nan), tmp_path / "none.png")

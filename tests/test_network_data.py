@@ -58,7 +58,15 @@ def test_every_kind_of_idx_number(code, tmp_path):
         ),
         (
             lambda path: (path / "train-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((6, 4), "u1"))),
-            "expected images in three axes",
+            "inputs: expected images in three axes, got shape .* in .*train-images-idx3-ubyte",
+        ),
+        (
+            lambda path: (path / "train-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros((6, 4, 3), "u1"))),
+            "labels: expected labels in one axis, got shape .* in .*train-labels-idx1-ubyte",
+        ),
+        (
+            lambda path: (path / "train-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((6, 4, 3), ">i2"), 0x0B)),
+            "inputs: expected unsigned bytes, as in MNIST, got int16 in .*train-images-idx3-ubyte",
         ),
         (
             lambda path: (path / "train-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros(5, "u1"))),

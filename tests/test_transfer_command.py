@@ -59,6 +59,8 @@ def test_classes_that_overlap_are_said(file, capsys):
         (["--target", "3-2"], "--target: expected at least 3, got 2"),
         (["--source", "a"], "--source: expected a whole number"),
         (["--source", "0,0"], "classes: expected different ones"),
+        (["--source", "1"], "--source: expected two classes or more with samples of each, got (9,)"),
+        (["--target", "2"], "--target: expected two classes or more with samples of each, got (9,)"),
         (["--tuning-rate", "-1"], "--tuning-rate: expected a positive number"),
         (["--rate", "-1"], "rate: expected a positive number"),
         (["--data", "nowhere"], "--data: expected digits"),

@@ -26,7 +26,7 @@ def transfer_command(args: argparse.Namespace) -> int:
     with wrong_arguments(), installed("transfer"):
         data = read_data(args)
         source, target = data.only(*args.source), data.only(*args.target)
-        _check(args, target)
+        _check(args, source, target)
         source, network = network_of(args, source, args.hidden or (WIDTHS | MOVED_WIDTHS)[args.model])
         target = target.shaped(*source.inputs.shape[1:])
         learned = f"{len(source.labels)} samples of {data.name}, classes {_names(args.source)}"
@@ -68,8 +68,11 @@ def _names(classes: tuple[int, ...] | list[int]) -> str:
     return ", ".join(map(str, classes))
 
 
-def _check(args: argparse.Namespace, target: "Data") -> None:
+def _check(args: argparse.Namespace, source: "Data", target: "Data") -> None:
     """Misuse, before anything is trained."""
+    for name, part in (("--source", source), ("--target", target)):
+        if part.classes < 2 or 0 in part.counts:
+            raise Misuse(f"{name}: expected two classes or more with samples of each, got {part.counts} samples")
     if max(args.shots) > min(target.counts):
         least = min(target.counts)
         raise Misuse(

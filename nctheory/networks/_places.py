@@ -73,6 +73,10 @@ class Here(NamedTuple):
         """The state of all seeds after `upto` steps."""
         return advance(self.network, self.plan, state, seeds, upto, self.workers, self.rows)
 
+    def reached(self, state: State) -> State:
+        """Where seeds stand that were at `state` when `advance` was interrupted: there."""
+        return state
+
     def look(self, state: State) -> Seen:
         """What all seeds are."""
         return seen_at(self.network, state.point)
@@ -86,6 +90,7 @@ class There:
         self._wide = seeds_at_a_time(network)
         self._shared = cluster.share(jax.tree.map(np.asarray, network))
         self._seen: Seen | None = None
+        self._parts: dict[int, tuple[np.ndarray, Any]] = {}
 
     def advance(self, state: State, seeds: np.ndarray, upto: int) -> State:
         """The state of all seeds after `upto` steps; Failure, naming the seeds, where a worker fails at them."""
@@ -94,17 +99,26 @@ class There:
         pieces = [
             Piece(some, jax.tree.map(lambda x, i=some: np.asarray(x)[i], state), seeds[some], upto) for some in rows
         ]
-        parts: dict[int, Any] = {}
+        parts = self._parts = {}
         for piece, outcome in self._cluster.compute(pieces, (self._shared, self._names), train_piece):
             if isinstance(outcome, Exception):
                 numbers = ", ".join(map(str, piece.seeds.tolist()))
                 raise Failure(
                     f"client (--scheduler): training seeds {numbers} failed on a worker: {described(outcome)}"
                 )
-            parts[int(piece.rows[0])] = outcome
-        ordered = [parts[first] for first in starts]
+            parts[int(piece.rows[0])] = piece.rows, outcome
+        ordered = [parts[first][1] for first in starts]
         self._seen = jax.tree.map(lambda *xs: np.concatenate(xs), *(one["seen"] for one in ordered))
         return jax.tree.map(lambda *xs: np.concatenate(xs), *(one["state"] for one in ordered))
+
+    def reached(self, state: State) -> State:
+        """Where seeds stand that were at `state` when `advance` was interrupted: those that were finished are further."""
+        leaves, structure = jax.tree.flatten(state)
+        leaves = [np.array(x) for x in leaves]
+        for rows, outcome in self._parts.values():
+            for leaf, part in zip(leaves, jax.tree.leaves(outcome["state"]), strict=True):
+                leaf[rows] = part
+        return jax.tree.unflatten(structure, leaves)
 
     def look(self, state: State) -> Seen:
         """What all seeds were after the last steps, as their workers saw it."""

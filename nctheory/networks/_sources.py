@@ -25,11 +25,18 @@ def idx(folder: str | Path, name: str | None = None) -> Data:
 
     Raises ValueError, naming the file, for one that is missing, of another kind, or shorter than it says.
     """
-    parts = {part: read_idx(_there(Path(folder), file)) for part, file in MNIST_FILES.items()}
-    for part in ("inputs", "test_inputs"):
-        if parts[part].ndim != 3:
-            raise ValueError(f"{part}: expected images in three axes, got shape {parts[part].shape} in {folder}")
-        parts[part] = parts[part] / 255.0
+    files = {part: _there(Path(folder), file) for part, file in MNIST_FILES.items()}
+    parts = {part: read_idx(file) for part, file in files.items()}
+    for part, found in parts.items():
+        axes = 3 if part.endswith("inputs") else 1
+        if found.ndim != axes:
+            wanted = "images in three axes" if axes == 3 else "labels in one axis"
+            raise ValueError(f"{part}: expected {wanted}, got shape {found.shape} in {files[part]}")
+        # Of numbers of another type it is not known what white is.
+        if found.dtype != np.uint8:
+            raise ValueError(f"{part}: expected unsigned bytes, as in MNIST, got {found.dtype} in {files[part]}")
+        if axes == 3:
+            parts[part] = found / 255.0
     return Data(**parts, classes=0, name=name or Path(folder).name)
 
 

@@ -157,12 +157,16 @@ def _follow(
     cuts = segments(steps, stops, PARTS if store is not None or progress is not None else 1)
     for cut in (0, *cuts):
         if cut > 0:
-            state = place.advance(state, seeds, cut)
-        if cut in stops:
-            # A seed that an earlier run took further has its point from there.
-            for row in np.flatnonzero(state.step == cut).tolist():
-                point = jax.tree.map(lambda x, row=row: x[row], state.point)
-                kept.setdefault(int(seeds[row]), {}).setdefault(cut, point)
+            try:
+                state = place.advance(state, seeds, cut)
+            except BaseException:
+                # Whatever ended the others, what seeds have reached is not lost.
+                if store is not None:
+                    reached = place.reached(state)
+                    _pass(cut, stops, reached, seeds, kept)
+                    store.save(reached, seeds, kept, done=True)
+                raise
+        _pass(cut, stops, state, seeds, kept)
         if store is not None and cut > 0:
             store.save(state, seeds, kept, done=cut == steps)
         if progress is not None and cut > 0:
@@ -171,6 +175,16 @@ def _follow(
     return state.point, {
         stop: jax.tree.map(lambda *rows: np.stack(rows), *points) for stop, points in zip(stops, found, strict=True)
     }
+
+
+def _pass(
+    cut: int, stops: tuple[int, ...], state: State, seeds: np.ndarray, kept: dict[int, dict[int, Params]]
+) -> None:
+    """Keep the points of the seeds that are at a checkpoint; one that an earlier run took further has its point from there."""
+    if cut in stops:
+        for row in np.flatnonzero(state.step == cut).tolist():
+            point = jax.tree.map(lambda x, row=row: x[row], state.point)
+            kept.setdefault(int(seeds[row]), {}).setdefault(cut, point)
 
 
 def summarise(network: Network, seeds: np.ndarray, params: Params, steps: int) -> TrainedNetworks:

@@ -12,6 +12,7 @@ from ._latex import bibliography, latex_tables
 from ._load import Results, load_results
 from ._looseness import looseness_figure, looseness_json, looseness_lines, looseness_table
 from ._metrics import metrics_json, metrics_table
+from ._nearest_mean import nearest_mean_figure
 from ._observed import observed_figure, observed_json, observed_lines, observed_summary, observed_table
 from ._page import html_page, write_report
 from ._phase import phase_data, phase_figure, phase_json, phase_lines, phase_table
@@ -66,6 +67,7 @@ __all__ = [
     "looseness_table",
     "metrics_json",
     "metrics_table",
+    "nearest_mean_figure",
     "observed_figure",
     "observed_json",
     "observed_lines",

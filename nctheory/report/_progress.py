@@ -4,51 +4,28 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from time import monotonic
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from nctheory.report._bars import Bars
 
 
-class SeedProgress:
+class SeedProgress(Bars):
     """One bar a theorem on standard error while it runs; silent where that is not a terminal."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
-        self._bars = Progress(
+        super().__init__(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("seeds"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[rate]}"),
-            console=console,
-            disable=not console.is_terminal,
-            redirect_stdout=False,
-            transient=True,
         )
-
-    @property
-    def shown(self) -> bool:
-        """Whether anything is shown at all."""
-        return not self._bars.disable
-
-    def __enter__(self) -> "SeedProgress":
-        self._bars.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bars.__exit__(None, None, None)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Take the bars off the screen while something else is printed."""
-        if self._bars.disable:
+        if not self.shown:
             yield
             return
         self._bars.stop()
@@ -90,33 +67,20 @@ class SeedProgress:
         return hear
 
 
-class TileProgress:
+class TileProgress(Bars):
     """Tiles done, rate and time left on standard error; where that is no terminal, a line every `every` seconds."""
 
     def __init__(self, every: float = 15.0) -> None:
-        self._console, self._every = Console(stderr=True), every
-        self._bars = Progress(
+        super().__init__(
             TextColumn("tiles"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-            redirect_stdout=False,
-            transient=True,
         )
-        self._task, self._began, self._said = self._bars.add_task("tiles", rate=""), monotonic(), 0.0
-
-    def __enter__(self) -> "TileProgress":
-        if not self._bars.disable:
-            self._bars.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if not self._bars.disable:
-            self._bars.stop()
+        self._every, self._task = every, self._bars.add_task("tiles", rate="")
+        self._began, self._said = monotonic(), 0.0
 
     def __call__(self, finished: int, total: int) -> None:
         """Say that so many of all tiles are finished; 0 begins a new batch of them."""
@@ -125,7 +89,7 @@ class TileProgress:
             self._began = now
         rate = finished / max(now - self._began, 1e-9)
         self._bars.update(self._task, completed=finished, total=total, rate=f"{rate:.1f} tiles/s" if finished else "")
-        if self._bars.disable and total > 1 and (now - self._said >= self._every or finished == total):
+        if not self.shown and total > 1 and (now - self._said >= self._every or finished == total):
             left = (total - finished) / rate if finished else float("nan")
             said = f"{rate:.2f} a second, {left:.0f} s left" if finished else "begun"
             self._console.print(f"{finished} of {total} tiles, {said}", highlight=False)

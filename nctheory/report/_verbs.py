@@ -12,13 +12,14 @@ from nctheory.engine import check_folder_exists
 from nctheory.falsification import Falsification
 from nctheory.generalisation import LoosenessMap
 from nctheory.landscape import CensusResult
-from nctheory.networks import Observed
+from nctheory.networks import NearestMeanBounds, Observed
 from nctheory.phase import Diagram, PhaseDiagram, diagrams, find_diagram
 from nctheory.protocols import ProtocolComparison, ProtocolMap
 from nctheory.report._census import census_figure, census_lines, census_table
 from nctheory.report._dynamics import dynamics_figure, dynamics_table
 from nctheory.report._figure import tolerance_figure
 from nctheory.report._looseness import looseness_figure, looseness_table
+from nctheory.report._nearest_mean import nearest_mean_figure
 from nctheory.report._observed import observed_figure, observed_table
 from nctheory.report._phase import phase_figure, phase_lines, phase_table
 from nctheory.report._protocols import protocol_map_figure, protocol_map_table, protocols_figure, protocols_table
@@ -156,7 +157,7 @@ def plot(result: Any, path: str | Path, **options: Any) -> Path:
             predicted curves), `SweepResult` (measures over one hyperparameter or two), `CensusResult` (loss against index, and
             spectra), `Observed` (networks beside their controls), a `Verdict` or a list of them (residual over tolerance of
             every claim and control), a `ProtocolComparison` (shares against gradients), a `ProtocolMap` (winners), a
-            `LoosenessMap`.
+            `LoosenessMap`, or `NearestMeanBounds` (errors and bounds by layer).
         path: a file name that ends in .pdf, .svg or .png.
         options: `measures` of a sweep, a tuple of names; `title` and `flows` of a census; `title` of a comparison.
 
@@ -179,7 +180,7 @@ def _drawn(result: Any, path: Path) -> Path:
     """The file of a result's figure."""
     raise ValueError(
         f"result: nothing is drawn of {type(result).__name__}; expected a CensusResult, Dynamics, Observed, LoosenessMap, "
-        "PhaseDiagram, ProtocolComparison, ProtocolMap, SweepResult or Verdict"
+        "NearestMeanBounds, PhaseDiagram, ProtocolComparison, ProtocolMap, SweepResult or Verdict"
     )
 
 
@@ -216,6 +217,11 @@ def _(result: ProtocolComparison, path: Path, title: str = "") -> Path:
 @_drawn.register
 def _(result: ProtocolMap, path: Path) -> Path:
     return protocol_map_figure(result, path)
+
+
+@_drawn.register
+def _(result: NearestMeanBounds, path: Path) -> Path:
+    return nearest_mean_figure(result, path)
 
 
 @_drawn.register

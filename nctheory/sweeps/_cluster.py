@@ -145,7 +145,7 @@ class Cluster(Workers):
             try:
                 return future.result(timeout=POLL_INTERVAL)
             except CancelledError as error:
-                raise self._lost() from error
+                raise self._cancelled() from error
             except Exception as error:
                 if (
                     future.status == "error"
@@ -165,11 +165,11 @@ class Cluster(Workers):
                     wait(futures, timeout=POLL_INTERVAL, return_when="FIRST_COMPLETED")
             except TimeoutError:
                 self._check_workers()
-            except CancelledError as error:  # as all are when the scheduler is lost
-                raise self._lost() from error
+            except CancelledError as error:
+                raise self._cancelled() from error
             done = [future for future in futures if future.status != "pending"]
             if any(future.cancelled() for future in done) or self._client.status != "running":
-                raise self._lost()
+                raise self._cancelled()
             if done:
                 self._deserted_since = None
                 return done
@@ -199,6 +199,12 @@ class Cluster(Workers):
             if self._client.status != "running":
                 raise self._lost() from None
             raise ClusterError(f"{ARGUMENT}: no answer from {self._address} for {ANSWER_TIMEOUT:g} s") from None
+
+    def _cancelled(self) -> ClusterError:
+        """Why tiles are cancelled: the scheduler was lost, or it has lost all workers that had what was shared with them."""
+        if self._client.status != "running":
+            return self._lost()
+        return ClusterError(f"{ARGUMENT}: no worker at {self._address} is left that has what was sent to all of them")
 
     def _lost(self) -> ClusterError:
         return ClusterError(f"{ARGUMENT}: the connection to {self._address} was lost")

@@ -9,14 +9,15 @@ import nctheory as nct
 SAMPLES, CLASSES, IMAGE, FEATURES = 6, 2, (4, 4), 3
 
 
-def drawn(rng, make, decay, shape, **options):
-    """Build a named instance on inputs without structure."""
-    data = nct.networks.Data(rng.normal(size=(SAMPLES, *shape)), np.arange(SAMPLES) % CLASSES)
+def drawn(rng, make, decay, shape, data=None, **options):
+    """Build a named instance, on inputs without structure where no data are given."""
+    if data is None:
+        data = nct.networks.Data(rng.normal(size=(SAMPLES, *shape)), np.arange(SAMPLES) % CLASSES)
     network = nct.networks.module_on(data, make, weight_decay=decay, **options)
-    form = "convolutions" if isinstance(make, nct.networks.ConvNet) else "blocks"
+    form = {nct.networks.ConvNet: "convolutions", nct.networks.Transformer: "transformer"}.get(type(make), "blocks")
     form = "blocks with norms" if getattr(make, "normalised", False) else form
-    shown = {"network": make.described, "form": form, "activation": make.activation}
-    shown |= {"linear layers": getattr(make, "linear", 1), "biases": "yes" if make.bias else "no"}
+    shown = {"network": make.described, "form": form, "activation": getattr(make, "activation", "gelu")}
+    shown |= {"linear layers": getattr(make, "linear", 1), "biases": "yes" if getattr(make, "bias", True) else "no"}
     decayed = "matrices" if options.get("matrices_only") else "all"
     return nct.Instance(network, shown | {"loss": network.loss.name, "decay": decay, "decayed": decayed})
 

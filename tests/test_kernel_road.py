@@ -1,6 +1,5 @@
 """Who solves a chunk: kernels where they can, XLA where they cannot or where an end of theirs is wrong."""
 
-import importlib
 import sys
 
 import jax
@@ -171,12 +170,3 @@ def test_the_emulator_needs_a_compiler(monkeypatch):
     monkeypatch.setattr(emulator.shutil, "which", lambda name: None)
     with pytest.raises(KernelUnavailable, match=r"needs g\+\+, and there is none"):
         emulator._compiled("no such program")
-
-
-def test_the_benchmark_says_what_part_of_the_device_is_used():
-    command = importlib.import_module("benchmarks.gpu.__main__")
-    row = command.Row("small", 1000, "flow, kernels", 2.0, 0.5, 100.0, "-", "")
-    # Three products of 4 x 8 x 20 for each of 100 gradients of 1000 seeds, in half a second.
-    assert command.share_of_peak(row, 1e12) == pytest.approx(6 * 4 * 8 * 20 * 100 * 1000 / 0.5 / 1e12)
-    assert command.shown_row(row, 1e12)[-2] == "0.1%"
-    assert {options["kernel"] for options in command.ROADS.values()} == {"auto", "off"}

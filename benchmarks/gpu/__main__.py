@@ -5,8 +5,8 @@ value, and holds the value against the closed form. Then how quick: seeds brough
 per second, with the flow and without, by the kernels of `nctheory.kernels` and by XLA alone, and by XLA with the flow in
 float32; the shares of the device's own float64 rate on a large product and of its own rate on a large copy; compile time; peak
 memory of XLA. Then where the time goes, by stage. What matters most stands first and is measured first: many seeds, the larger
-size, the default road. Each line is printed, and written to `--out`, as it comes. Ends within `--limit` seconds; what there was
-no time for is said to be left out, and so is why no kernel could run (they need CuPy: `pip install 'nctheory[gpu]'`).
+size, the default road. Each line is printed, and written to `--out`, as it comes. Ends within `--limit` seconds; what there
+was no time for is said to be left out, and so is why no kernel could run (they need CuPy: `pip install 'nctheory[gpu]'`).
 `--kernel emulate` tries the kernels' source on a CPU, slowly; `--first-run FOLDER` does all there is to do on a new card.
 """
 
@@ -40,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--limit", type=float, metavar="SECONDS", help=f"{LIMIT:.0f} by default, {FIRST_LIMIT:.0f} for the first run"
     )
-    top.add_argument("--profile", type=int, default=32_768, metavar="N", help="seeds of the profile by stage, 0 for none")
+    top.add_argument(
+        "--profile", type=int, default=32_768, metavar="N", help="seeds of the profile by stage, 0 for none"
+    )
     top.add_argument("--out", type=Path, metavar="FILE", help="write every result there too, a line of JSON each")
     top.add_argument("--first-run", type=Path, metavar="FOLDER", help="tests, benchmark and survey on a new card")
     return top
@@ -51,7 +53,12 @@ def wrong_use(arguments: argparse.Namespace) -> str | None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         return f"missing packages: {', '.join(missing)}; pip install {' '.join(missing)}"
-    if min(arguments.seeds) < 1 or not arguments.decay > 0 or (arguments.limit is not None and not arguments.limit > 0) or arguments.profile < 0:
+    if (
+        min(arguments.seeds) < 1
+        or not arguments.decay > 0
+        or (arguments.limit is not None and not arguments.limit > 0)
+        or arguments.profile < 0
+    ):
         return "--seeds, --decay and --limit: expected numbers above 0; --profile: at least 0"
     if arguments.out is not None and not arguments.out.absolute().parent.is_dir():
         return f"--out: there is no folder {arguments.out.absolute().parent}"

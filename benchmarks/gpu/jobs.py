@@ -35,6 +35,8 @@ class Job(NamedTuple):
     seeds: int
     work: Callable[[], bool]
     """It prints what it finds, and is False where an end is wrong."""
+    compiled: int = 1
+    """How many times as much as a road's own program it compiles."""
 
 
 class Written:
@@ -111,7 +113,7 @@ class Clocked:
             self.compiling[row.road] = max(self.compiling.get(row.road, 0.0), row.first - row.seconds)
             self.each[row.size, row.road] = row.seconds / row.seeds
 
-    def expected(self, key: tuple[str, str], seeds: int) -> float:
+    def expected(self, key: tuple[str, str], seeds: int, compiled: int = 1) -> float:
         """Seconds of a job by its own road at its own size, else by the slowest so far: the compiling, and two runs.
 
         >>> clock = Clocked(10.0)
@@ -120,11 +122,12 @@ class Clocked:
         (2.0, 2.0)
         """
         compiling = self.compiling.get(key[1], max(self.compiling.values(), default=0.0))
-        return compiling + 2.0 * seeds * self.each.get(key, max(self.each.values(), default=0.0))
+        return compiled * compiling + 2.0 * seeds * self.each.get(key, max(self.each.values(), default=0.0))
 
-    def fits(self, key: tuple[str, str], seeds: int) -> bool:
+    def fits(self, job: Job) -> bool:
         """Whether there is time for a job."""
-        return time.perf_counter() - self.began + self.expected(key, seeds) <= self.limit
+        expected = self.expected(job.key, job.seeds, job.compiled)
+        return time.perf_counter() - self.began + expected <= self.limit
 
 
 def roads_of(kernel: str, platform: str) -> list[str]:
@@ -161,7 +164,7 @@ def jobs(arguments: argparse.Namespace, found: Peaks, told: Written, clock: Cloc
             told("profile", **one._asdict(), dominant=one.dominant)
             return True
 
-        return Job(f"profile of {size} {road}", (size, road), 2 * seeds, work)
+        return Job(f"profile of {size} {road}", (size, road), 2 * seeds, work, 2)
 
     def alike(size: str, road: str) -> Job:
         def work() -> bool:
@@ -202,7 +205,7 @@ def run(arguments: argparse.Namespace) -> int:
     print("the worst ends of each road, recomputed; then seeds per second, certificate included")
     print(line([name for name, _ in COLUMNS]), flush=True)
     for job in jobs(arguments, found, told, clock):
-        if clock.fits(job.key, job.seeds):
+        if clock.fits(job):
             wrong |= not job.work()
         else:
             left_out.append(job.name)

@@ -17,7 +17,8 @@ from benchmarks.gpu.ends import SIZES, Checked, block_of, check, model
 from nctheory.flow import _kernel_road as road_of_kernels
 from nctheory.flow._backend import family_objective
 from nctheory.kernels import Arrays, Kernels, Numbers
-from nctheory.problems import as_family, size as parameters
+from nctheory.problems import as_family
+from nctheory.problems import size as parameters
 
 ROADS: dict[str, dict[str, Any]] = {
     "flow, kernels": {"kernel": "auto"},
@@ -140,7 +141,8 @@ def measure(
 
     `unit` are the operations and bytes of one gradient.
     """
-    problem, options = model(size, decay), dict(ROADS[road]) | {"devices": devices}
+    options: dict[str, Any]
+    problem, options = model(size, decay), {**ROADS[road], "devices": devices}
     if options["kernel"] == "auto":
         options["kernel"] = kernel
     options |= {"keep": KEPT, "block": min(seeds, block_of(size) * len(devices))}

@@ -68,6 +68,7 @@ class Clock:
 
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[None]:
+        """Within it the seconds go by under this name."""
         self._inner.append(0.0)
         began = time.perf_counter()
         try:

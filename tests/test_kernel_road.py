@@ -1,5 +1,6 @@
 """Who solves a chunk: kernels where they can, XLA where they cannot or where an end of theirs is wrong."""
 
+import subprocess
 import sys
 
 import jax
@@ -76,11 +77,19 @@ def test_cupy_is_asked_for_what_it_has(monkeypatch):
     [
         ({"SingleToDoublePrecisionPerfRatio": 64}, "float64 at 1/64 of its speed"),
         ({"MaxSharedMemoryPerBlockOptin": 100}, "K = 2, d = 2 takes .* bytes of shared memory, and the device has 100"),
-        ({"compiles": MemoryError("out of memory\nand more")}, r"polish kernel failed \(MemoryError: out of memory\)"),
+        (
+            {"compiles": RuntimeError("nvrtc: error: invalid value\nand more")},
+            r"polish kernel failed .*nvrtc: error: inv",
+        ),
+        (
+            {"array": MemoryError("out of memory")},
+            r"copying the seeds to the GPU failed \(MemoryError: out of memory\)",
+        ),
+        ({"asnumpy": OSError("illegal address")}, r"running the kernels failed \(OSError: illegal address\)"),
         (None, "CuPy is not installed .pip install 'nctheory.gpu.'"),
         ({"import": OSError("libcuda.so.1")}, r"does not find the device \(OSError: libcuda.so.1\)"),
     ],
-    ids=["slow", "small", "compiler", "missing", "driver"],
+    ids=["slow", "small", "compiler", "memory", "launch", "missing", "driver"],
 )
 def test_where_kernels_cannot_run_xla_does_and_says_why(monkeypatch, change, message):
     problem = squares()
@@ -93,7 +102,10 @@ def test_where_kernels_cannot_run_xla_does_and_says_why(monkeypatch, change, mes
     else:
         error = change.pop("compiles", None)
         driver = change.pop("import", None)
+        asked = {name: change.pop(name) for name in ("array", "asnumpy") if name in change}
         cupy = stand_in(None, None if error is None else lambda: raises(error), **change)
+        for name, told in asked.items():
+            monkeypatch.setattr(cupy, name, lambda *_, told=told: raises(told))
         monkeypatch.setitem(sys.modules, "cupy", cupy)
         if driver is not None:
             monkeypatch.setattr(gpu, "_cupy", lambda: raises(driver))
@@ -170,3 +182,27 @@ def test_the_emulator_needs_a_compiler(monkeypatch):
     monkeypatch.setattr(emulator.shutil, "which", lambda name: None)
     with pytest.raises(KernelUnavailable, match=r"needs g\+\+, and there is none"):
         emulator._compiled("no such program")
+
+
+def test_without_cuda_nothing_new_is_imported(tmp_path):
+    """A CuPy that cannot be imported lies on the path, and nothing asks for it: neither the imports nor a solve on a CPU."""
+    (tmp_path / "cupy.py").write_text("raise SystemExit('cupy is imported')\n")
+    code = f"""
+import subprocess
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import jax
+import nctheory as nct
+from nctheory.flow import _kernel_road as road
+from nctheory.problems import as_family
+import nctheory.sweeps._programs, nctheory.sweeps._device_blocks
+model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+family, _ = as_family([model])
+assert road._kernels_of(family, (jax.devices("cpu")[0],), "auto") == []
+nct.starts(model, 2)
+found = sorted(name for name in sys.modules if name.split(".")[0] in ("cupy", "cupyx", "cuda", "numba", "pynvml"))
+print(found, [name for name in sys.modules if name.startswith("benchmarks")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[] []"

@@ -26,9 +26,11 @@ __device__ __forceinline__ Seed seed_of(const int* index, double* points, double
 }
 
 __device__ __forceinline__ Member member_of(const Seed& r, const double* members) {
-  const double* m = members + r.counts[MEMBER] * (K * N + 2 * N + 3);
+  const double* m = members + r.counts[MEMBER] * (K * N + 2 * N + LAYERS + 2);
   const double* decays = m + K * N + 2 * N;
-  return {m, m + K * N, m + K * N + N, decays[0], decays[1], decays[2]};
+  Member found = {m, m + K * N, m + K * N + N, {}, decays[LAYERS], decays[LAYERS + 1]};
+  for (int l = 0; l < LAYERS; l++) found.decay_w[l] = decays[l];
+  return found;
 }
 
 // All threads have read the record and what it points to before one of them writes it back.

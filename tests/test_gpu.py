@@ -15,7 +15,7 @@ import nctheory as nct
 from nctheory.flow import _kernel_road as road
 from nctheory.flow import _kernel_tables as tables
 from nctheory.kernels import KERNELS, on_gpu
-from tests.kernel_problems import entropy, squares
+from tests.kernel_problems import entropy, four_factors, squares, three_factors
 
 
 def cards():
@@ -49,7 +49,9 @@ def test_every_kernel_compiles_for_this_card_and_fits_it(name):
         assert compiled.max_threads_per_block >= kernels.plan.threads
 
 
-@pytest.mark.parametrize("problem", [entropy(), squares()], ids=["entropy", "squares"])
+@pytest.mark.parametrize(
+    "problem", [entropy(), squares(), three_factors(), four_factors()], ids=["entropy", "squares", "three", "four"]
+)
 @pytest.mark.parametrize("options", [{}, {"method": "polish"}, {"budget": 90}, {"scale": 0.0}], ids=str)
 def test_seeds_end_as_by_the_engine_on_the_host(problem, options):
     found, same = on_both(problem, 64, **options)

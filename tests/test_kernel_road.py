@@ -119,7 +119,7 @@ def test_where_kernels_cannot_run_xla_does_and_says_why(monkeypatch, change, mes
     assert found is by_xla
     # Problems without kernels, and kernels that are not asked for, go by XLA without a word.
     others = [
-        (as_family([nct.deep_linear(widths=(2, 2, 2), counts=(1, 1), loss="mse", weight_decay=(0.1,) * 3)])[0], "auto")
+        (as_family([nct.deep_linear(widths=(2,) * 5, counts=(1, 1), loss="mse", weight_decay=(0.1,) * 5)])[0], "auto")
     ]
     for one, kernel in [*others, (family, "off")]:
         assert road.solve_by_road(one, as_key(0), chunk, settings, (Accelerator(),), kernel=kernel) is by_xla
@@ -141,7 +141,7 @@ def test_only_the_chains_that_the_kernels_compute_have_them():
     without = [
         chain(loss=Mine()),
         chain(loss=nct.losses.focal(2.0)),
-        chain(widths=(2, 2, 2), weight_decay=(0.1,) * 3),
+        chain(widths=(2,) * 5, weight_decay=(0.1,) * 5),
         chain(**data, weight_decay=(0.1,)),
         chain(**data, widths=(2, 2, 2), weight_decay=(0.1, 0.1)),
         nct.layer_peeled(counts=(2, 2), dim=2, energies=(1.0, 1.0)),
@@ -151,6 +151,15 @@ def test_only_the_chains_that_the_kernels_compute_have_them():
     assert tables.kernel_shape(with_bias) == Shape(2, 4, 5, cross_entropy=False, bias=True)
     means = nct.problems.reduce_to_class_means(with_bias)
     assert tables.kernel_shape(means) == Shape(2, 4, 2, cross_entropy=False, bias=True)
+    deep = chain(widths=(5, 4, 3, 2), weight_decay=(0.1, 0.2, 0.3, 0.4))
+    shape = Shape(2, 5, 4, cross_entropy=False, bias=False, hidden=(4, 3))
+    assert tables.kernel_shape(deep) == shape
+    assert shape.numbers == size(deep)
+    rows, _ = tables.members(*as_family([deep]))
+    assert rows.shape == (1, shape.member_numbers)
+    np.testing.assert_array_equal(
+        rows[0, -5:], [0.1, 0.2, 0.3, 0.4, 0.0]
+    )  # the layers', that of the features, the bias's
     assert tables.kernel_shape(moment_form(chain(counts=(6, 6), bias=0.1))) is None
 
 

@@ -35,8 +35,8 @@ NAMED = {
 def kernel_shape(problem: Problem) -> Shape | None:
     """The shape of a problem that has kernels; None for any other.
 
-    These are the chains of two to four free factors under the library's own cross-entropy (smoothed or not) or squared error, with any
-    bias, any targets, weights and decays, one column a sample or a class, and any law of starts.
+    These are the chains of two to four free factors under the library's own cross-entropy (smoothed or not) or squared error,
+    with any bias, any targets, weights and decays, one column a sample or a class, and any law of starts.
 
     >>> import nctheory as nct
     >>> def model(loss):

@@ -117,6 +117,7 @@ def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Sett
     """
     seeds, live, contexts, standing = chunk
     backend = backend_of(family, seeds.shape[0], platform)
+
     def working(records: Record) -> Array:
         return live & (records.stage <= Stage.CONFIRM_FLOW)
 

@@ -13,7 +13,7 @@ from nctheory.kernels._plan import Plan, Shape
 
 KERNELS = ("polish", "flow", "stiff", "newton")
 """The stages that have a kernel, in the emulator's order."""
-COMMON = ("block.cuh", "chain.cuh", "record.cuh")
+COMMON = ("block.cuh", "layers.cuh", "chain.cuh", "record.cuh")
 PARTS = {
     "polish": ("polish.cu",),
     "flow": ("flow.cu",),

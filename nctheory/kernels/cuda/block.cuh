@@ -1,15 +1,14 @@
 // What the threads of a block do together: one block works on one seed, and every decision is taken by all of its threads
 // alike, from sums that are the same in each.
 //
-// A point is W_1, ..., W_L (one to three layers, of D, HIDDEN_1, HIDDEN_2 and K rows and columns), H (D x N) and, with a bias,
-// b (K). A thread owns whole columns of H, which it keeps in registers, and every THREADS-th number of the layers and of b. The
-// header that precedes this file defines the shape (K, D, N, LAYERS, HIDDEN_1, HIDDEN_2, BIAS, CROSS_ENTROPY), the plan
+// A point is W_1, ..., W_L (one to three layers between spaces of D, HIDDEN_1, HIDDEN_2 and K dimensions), H (D x N) and, with a
+// bias, b (K). A thread owns whole columns of H, which it keeps in registers, and every THREADS-th number of the layers and of
+// b. The header that precedes this file defines the shape (K, D, N, LAYERS, HIDDEN_1, HIDDEN_2, BIAS, CROSS_ENTROPY), the plan
 // (THREADS, WARP, TILE_K, TILE_D, SLICES), the stages and the constants of the solver.
 
 // The widths of the spaces: layer l, counted from 0, leads from width(l) to width(l + 1), and its numbers begin at offset(l).
 __device__ constexpr int width(int l) { return l <= 0 ? D : l >= LAYERS ? K : l == 1 ? HIDDEN_1 : HIDDEN_2; }
 __device__ constexpr int offset(int l) { return l <= 0 ? 0 : offset(l - 1) + width(l - 1) * width(l); }
-__device__ constexpr int layer_of(int i) { return LAYERS > 1 && i >= offset(1) ? (LAYERS > 2 && i >= offset(2) ? 2 : 1) : 0; }
 __device__ constexpr int most(int a, int b) { return a > b ? a : b; }
 constexpr bool DEEP = LAYERS > 1;
 constexpr int LAYER_NUMBERS = offset(LAYERS), LOWEST = width(1), TALL = most(K, LOWEST);

@@ -36,6 +36,7 @@ __device__ __forceinline__ void keep_slope(const Vector& y, const Linearised& l,
 template <class S>
 __device__ __forceinline__ void spread_along(const Vector& v, Vector& out, const Member& m, S& s) {
   if constexpr (DEEP) {
+#pragma unroll
     for (int l = 0; l < LAYERS; l++) {
       const int n = width(l + 1);
       const double *above = s.at.suffix + suffix_at(l), *moved = s.along.suffix + suffix_at(l);
@@ -46,17 +47,21 @@ __device__ __forceinline__ void spread_along(const Vector& v, Vector& out, const
       multiplied(n, K, D, [=](int r, int k) { return above[k * n + r]; }, [=](int k, int c) { return g[k * D + c]; },
                  s.turned_too);
       sync();
-      for (int j = 0, i = thread(); j < WEIGHTS; j++, i += THREADS) {
+#pragma unroll UNROLLED
+      for (int j = 0; j < WEIGHTS; j++) {
+        const int i = thread() + THREADS * j;
         if (i < offset(l) || i >= offset(l + 1)) continue;
         const int r = (i - offset(l)) / width(l), c = (i - offset(l)) % width(l);
         double total = m.decay_w[l] * v.w[j];
-        for (int d = 0; d < D; d++) total += s.turned[r * D + d] * below[c * D + d] + s.turned_too[r * D + d] * turned[c * D + d];
+        for (int d = 0; d < D; d++)
+          total += s.turned[r * D + d] * below[c * D + d] + s.turned_too[r * D + d] * turned[c * D + d];
         out.w[j] = total;
       }
       sync();
     }
-    for (int j = 0, i = thread(); j < WEIGHTS; j++, i += THREADS)
-      if (i >= LAYER_NUMBERS) out.w[j] = 0.0;
+#pragma unroll UNROLLED
+    for (int j = 0; j < WEIGHTS; j++)
+      if (thread() + THREADS * j >= LAYER_NUMBERS) out.w[j] = 0.0;
   } else {
     spread([&](int j) { return v.w[j]; }, out, m, s);
   }
@@ -88,7 +93,9 @@ __device__ __forceinline__ void add_inner_penalties(double factor, Vector& out, 
       multiplied(n, n, n, [=](int r, int k) { return square[r * n + k]; },
                  [=](int k, int c) { return met[k * n + c] - met[c * n + k]; }, s.half);
       sync();
-      for (int j = 0, i = thread(); j < WEIGHTS; j++, i += THREADS) {
+#pragma unroll UNROLLED
+      for (int j = 0; j < WEIGHTS; j++) {
+        const int i = thread() + THREADS * j;
         double total = 0.0;
         if (i >= offset(l) && i < offset(l + 1)) {
           const int r = (i - offset(l)) / n, c = (i - offset(l)) % n;

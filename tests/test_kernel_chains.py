@@ -23,8 +23,9 @@ def test_seeds_of_deeper_chains_end_as_by_the_engine(problem):
         np.testing.assert_allclose(found.value, same.value, rtol=1e-12)
         np.testing.assert_allclose(found.flow_time, same.flow_time, rtol=1e-6)
         np.testing.assert_allclose(found.peak_grad_norm, same.peak_grad_norm, rtol=1e-10)
-    kernels = kernels_of(problem)
-    assert kernels.shared_bytes == kernels.plan.shared_bytes(tables.kernel_shape(problem))
+    kernels, shape = kernels_of(problem), tables.kernel_shape(problem)
+    assert shape is not None
+    assert kernels.shared_bytes == kernels.plan.shared_bytes(shape)
     # No thread reads what another has not yet written, in whatever order they take their turns.
     for order in emulator.ORDERS[1:]:
         assert_same(by_kernels(problem, 2, kernels_of(problem, order)), by_kernels(problem, 2, kernels))
@@ -48,6 +49,7 @@ def test_a_hessian_without_one_of_its_terms_shows(monkeypatch):
     problem = three_factors()
     whole = by_kernels(problem, 4, kernels_of(problem))
     shape = tables.kernel_shape(problem)
+    assert shape is not None
     text = source(shape, kernels_of(problem).plan, tables.constants(), tables.tables(), KERNELS)
     term = ": moved[(k - K) * n + r]"
     assert text.count(term) == 1

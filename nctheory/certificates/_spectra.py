@@ -7,6 +7,7 @@ scaled. On a CPU the factorisations are quicker and stay.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +26,8 @@ and from 1e-13 to one (derived)."""
 
 
 def by_products_where_larger(
-    matrix: Square, factorised: Callable[[Square], Array], by_products: Callable[[Square], Array]
-) -> Array:
+    matrix: Square, factorised: Callable[[Square], Any], by_products: Callable[[Square], Any]
+) -> Any:
     """What `factorised` makes of a symmetric matrix, and of one of more than `FACTORISED` rows elsewhere than on a CPU what
     `by_products` makes of it."""
     if matrix.shape[0] <= FACTORISED:

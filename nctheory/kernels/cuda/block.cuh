@@ -1,8 +1,8 @@
 // What the threads of a block do together: one block works on one seed, and every decision is taken by all of its threads
 // alike, from sums that are the same in each.
 //
-// A point is W_1, ..., W_L (one to three layers between spaces of D, HIDDEN_1, HIDDEN_2 and K dimensions), H (D x N) and, with a
-// bias, b (K). A thread owns whole columns of H, which it keeps in registers, and every THREADS-th number of the layers and of
+// A point is W_1, ..., W_L (one to three layers between spaces of D, HIDDEN_1, HIDDEN_2 and K dimensions), H (D x N) and,
+// with a bias, b (K). A thread owns whole columns of H, which it keeps in registers, and every THREADS-th number of the layers and of
 // b. The header that precedes this file defines the shape (K, D, N, LAYERS, HIDDEN_1, HIDDEN_2, BIAS, CROSS_ENTROPY), the plan
 // (THREADS, WARP, TILE_K, TILE_D, SLICES), the stages and the constants of the solver.
 

@@ -1,5 +1,5 @@
-// The layers of a chain, which meet the columns of H in their product W alone: with the sum G over columns of e h^T the gradient
-// of layer l is S_l^T G P_l^T, where S_l is the product of the layers above it and P_l that of those below. All of these are
+// The layers of a chain, which meet the columns of H in their product W alone: with the sum G over columns of e h^T the
+// gradient of layer l is S_l^T G P_l^T, where S_l is the product of the layers above it and P_l that of those below. All of these are
 // small matrices in shared memory, which all threads make together.
 
 // out = a b for matrices that all threads see, given by functions of a row and a column; `rows` x `columns`.

@@ -30,6 +30,18 @@ def squares():
     return nct.deep_linear(widths=(2, 2), targets=targets, loss="mse", weight_decay=(0.02, 0.03))
 
 
+def three_factors():
+    """Cross-entropy with a free bias; the first layer is wider than there are logits, and its rows are no square."""
+    return nct.deep_linear(
+        widths=(3, 4, 2), counts=(2, 3), loss="cross_entropy", weight_decay=(0.01, 0.02, 0.01), bias=0.0
+    )
+
+
+def four_factors():
+    """Squared error with a decayed bias, every width another one."""
+    return nct.deep_linear(widths=(2, 4, 3, 2), counts=(2, 2), loss="mse", weight_decay=(0.004,) * 4, bias=0.1)
+
+
 def kernels_of(problem, order="forward"):
     shape = tables.kernel_shape(problem)
     assert shape is not None

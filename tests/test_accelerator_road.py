@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nctheory as nct
-from nctheory.engine import run_lanes
+from nctheory.engine import _batching, in_few_lengths, rounded_up, run_lanes
 from nctheory.flow import ChunkPlan, Options, Status, as_key, diagnose, gather_ensemble
 from nctheory.flow._backend import join_points, split_points
 from nctheory.flow._lockstep import run_lockstep
@@ -103,6 +103,23 @@ def test_a_survey_is_the_same_by_either_road_and_in_any_chunks():
     gradient = jax.vmap(problem.value_and_grad)(found.worst.params)[1]
     norms = np.sqrt(sum(np.sum(np.reshape(x, (5, -1)) ** 2, axis=1) for x in jax.tree.leaves(gradient)))
     np.testing.assert_allclose(norms, found.worst.grad_norm, rtol=1e-2)
+
+
+@pytest.mark.parametrize("items", [32, 33])
+def test_what_lies_on_an_accelerator_is_filled_up_there(monkeypatch, items):
+    monkeypatch.setattr(_batching, "_at_hand", lambda x: x)  # as with an array that would have to be copied from one
+    seen = []
+
+    def sums(xs):
+        seen.append(xs)
+        return {"sum": xs["x"].sum(axis=1)}
+
+    x = np.arange(2.0 * items).reshape(items, 2)
+    found = in_few_lengths(sums, {"x": jnp.asarray(x)})
+    assert isinstance(seen[0]["x"], jax.Array)
+    assert seen[0]["x"].shape == (rounded_up(items, 2), 2)
+    np.testing.assert_array_equal(found["sum"], x.sum(axis=1))
+    assert isinstance(found["sum"], np.ndarray)
 
 
 def test_points_are_taken_apart_and_joined_as_they_were(rng):

@@ -1,6 +1,6 @@
 """Who solves a chunk: kernels where they can, XLA where they cannot or where an end of theirs is wrong."""
 
-import importlib
+import subprocess
 import sys
 
 import jax
@@ -77,11 +77,19 @@ def test_cupy_is_asked_for_what_it_has(monkeypatch):
     [
         ({"SingleToDoublePrecisionPerfRatio": 64}, "float64 at 1/64 of its speed"),
         ({"MaxSharedMemoryPerBlockOptin": 100}, "K = 2, d = 2 takes .* bytes of shared memory, and the device has 100"),
-        ({"compiles": MemoryError("out of memory\nand more")}, r"polish kernel failed \(MemoryError: out of memory\)"),
+        (
+            {"compiles": RuntimeError("nvrtc: error: invalid value\nand more")},
+            r"polish kernel failed .*nvrtc: error: inv",
+        ),
+        (
+            {"array": MemoryError("out of memory")},
+            r"copying the seeds to the GPU failed \(MemoryError: out of memory\)",
+        ),
+        ({"asnumpy": OSError("illegal address")}, r"running the kernels failed \(OSError: illegal address\)"),
         (None, "CuPy is not installed .pip install 'nctheory.gpu.'"),
         ({"import": OSError("libcuda.so.1")}, r"does not find the device \(OSError: libcuda.so.1\)"),
     ],
-    ids=["slow", "small", "compiler", "missing", "driver"],
+    ids=["slow", "small", "compiler", "memory", "launch", "missing", "driver"],
 )
 def test_where_kernels_cannot_run_xla_does_and_says_why(monkeypatch, change, message):
     problem = squares()
@@ -94,7 +102,10 @@ def test_where_kernels_cannot_run_xla_does_and_says_why(monkeypatch, change, mes
     else:
         error = change.pop("compiles", None)
         driver = change.pop("import", None)
+        asked = {name: change.pop(name) for name in ("array", "asnumpy") if name in change}
         cupy = stand_in(None, None if error is None else lambda: raises(error), **change)
+        for name, told in asked.items():
+            monkeypatch.setattr(cupy, name, lambda *_, told=told: raises(told))
         monkeypatch.setitem(sys.modules, "cupy", cupy)
         if driver is not None:
             monkeypatch.setattr(gpu, "_cupy", lambda: raises(driver))
@@ -108,7 +119,7 @@ def test_where_kernels_cannot_run_xla_does_and_says_why(monkeypatch, change, mes
     assert found is by_xla
     # Problems without kernels, and kernels that are not asked for, go by XLA without a word.
     others = [
-        (as_family([nct.deep_linear(widths=(2, 2, 2), counts=(1, 1), loss="mse", weight_decay=(0.1,) * 3)])[0], "auto")
+        (as_family([nct.deep_linear(widths=(2,) * 5, counts=(1, 1), loss="mse", weight_decay=(0.1,) * 5)])[0], "auto")
     ]
     for one, kernel in [*others, (family, "off")]:
         assert road.solve_by_road(one, as_key(0), chunk, settings, (Accelerator(),), kernel=kernel) is by_xla
@@ -130,7 +141,7 @@ def test_only_the_chains_that_the_kernels_compute_have_them():
     without = [
         chain(loss=Mine()),
         chain(loss=nct.losses.focal(2.0)),
-        chain(widths=(2, 2, 2), weight_decay=(0.1,) * 3),
+        chain(widths=(2,) * 5, weight_decay=(0.1,) * 5),
         chain(**data, weight_decay=(0.1,)),
         chain(**data, widths=(2, 2, 2), weight_decay=(0.1, 0.1)),
         nct.layer_peeled(counts=(2, 2), dim=2, energies=(1.0, 1.0)),
@@ -140,6 +151,15 @@ def test_only_the_chains_that_the_kernels_compute_have_them():
     assert tables.kernel_shape(with_bias) == Shape(2, 4, 5, cross_entropy=False, bias=True)
     means = nct.problems.reduce_to_class_means(with_bias)
     assert tables.kernel_shape(means) == Shape(2, 4, 2, cross_entropy=False, bias=True)
+    deep = chain(widths=(5, 4, 3, 2), weight_decay=(0.1, 0.2, 0.3, 0.4))
+    shape = Shape(2, 5, 4, cross_entropy=False, bias=False, hidden=(4, 3))
+    assert tables.kernel_shape(deep) == shape
+    assert shape.numbers == size(deep)
+    rows, _ = tables.members(*as_family([deep]))
+    assert rows.shape == (1, shape.member_numbers)
+    np.testing.assert_array_equal(
+        rows[0, -5:], [0.1, 0.2, 0.3, 0.4, 0.0]
+    )  # the layers', that of the features, the bias's
     assert tables.kernel_shape(moment_form(chain(counts=(6, 6), bias=0.1))) is None
 
 
@@ -173,10 +193,25 @@ def test_the_emulator_needs_a_compiler(monkeypatch):
         emulator._compiled("no such program")
 
 
-def test_the_benchmark_says_what_part_of_the_device_is_used():
-    command = importlib.import_module("benchmarks.gpu.__main__")
-    row = command.Row("small", 1000, "flow, kernels", 2.0, 0.5, 100.0, "-", "")
-    # Three products of 4 x 8 x 20 for each of 100 gradients of 1000 seeds, in half a second.
-    assert command.share_of_peak(row, 1e12) == pytest.approx(6 * 4 * 8 * 20 * 100 * 1000 / 0.5 / 1e12)
-    assert command.shown_row(row, 1e12)[-2] == "0.1%"
-    assert {options["kernel"] for options in command.ROADS.values()} == {"auto", "off"}
+def test_without_cuda_nothing_new_is_imported(tmp_path):
+    """A CuPy that cannot be imported lies on the path, and nothing asks for it: neither the imports nor a solve on a CPU."""
+    (tmp_path / "cupy.py").write_text("raise SystemExit('cupy is imported')\n")
+    code = f"""
+import subprocess
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import jax
+import nctheory as nct
+from nctheory.flow import _kernel_road as road
+from nctheory.problems import as_family
+import nctheory.sweeps._programs, nctheory.sweeps._device_blocks
+model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+family, _ = as_family([model])
+assert road._kernels_of(family, (jax.devices("cpu")[0],), "auto") == []
+nct.starts(model, 2)
+found = sorted(name for name in sys.modules if name.split(".")[0] in ("cupy", "cupyx", "cuda", "numba", "pynvml"))
+print(found, [name for name in sys.modules if name.startswith("benchmarks")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[] []"

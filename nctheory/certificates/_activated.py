@@ -11,6 +11,7 @@ from jaxtyping import Float
 from nctheory.certificates._caveats import bound_caveat, missing_certificate
 from nctheory.certificates._chain_bound import rounded_chain_bound
 from nctheory.certificates._duality import spectral_norm
+from nctheory.certificates._spectra import by_products_where_larger, largest_by_products
 from nctheory.certificates._two_layers import missing_two_layer_bound, rounded_two_layer_bound, two_layer_caveat
 from nctheory.engine import EPS, Array, Scalar
 from nctheory.problems import ChainParams, DeepLinear, DeepNonlinear, NoCertificate, is_loss
@@ -111,7 +112,8 @@ def nonnegative_norm(matrix: Float[Array, "K N"]) -> Scalar:
     scale = jnp.max(jnp.abs(matrix))
     unit = matrix / jnp.where(scale > 0, scale, 1.0)
     gram = unit.T @ unit
-    top = jnp.linalg.eigvalsh(jnp.maximum(gram, 0.0))[-1]
+    # A matrix without negative entries has its largest eigenvalue for its norm.
+    top = by_products_where_larger(jnp.maximum(gram, 0.0), lambda x: jnp.linalg.eigvalsh(x)[-1], largest_by_products)
     # An entry of the Gram matrix is rounded by K eps |g_i||g_j|, and these have the trace as their norm.
     rounded = 4 * (matrix.shape[0] + matrix.shape[1]) * EPS * jnp.trace(gram)
     return jnp.minimum(scale * jnp.sqrt(jnp.maximum(top, 0.0) + rounded), spectral_norm(matrix))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from nctheory.certificates._spectra import by_products_where_larger, contraction_by_products, largest_by_products
 from nctheory.engine import EPS, Array, Scalar
 from nctheory.problems import ChainParams, DeepLinear, Loss
 
@@ -111,10 +112,18 @@ def aligned_dual(problem: DeepLinear, product: Float[Array, "K M"], dual: Float[
     top = jnp.max(jnp.abs(moved))
     unit = moved / jnp.where(top > 0, top, 1.0)
     wide = unit.shape[0] <= unit.shape[1]
-    squares, vectors = jnp.linalg.eigh(unit @ unit.T if wide else unit.T @ unit)
-    singular = jnp.sqrt(jnp.maximum(squares, 0.0)) * top
-    cut = jnp.where(singular > radius, radius / jnp.where(singular > 0, singular, 1.0), 1.0)
-    clip = (vectors * cut[None, :]) @ vectors.T
+
+    def factorised(gram: Float[Array, "M M"]) -> Float[Array, "M M"]:
+        squares, vectors = jnp.linalg.eigh(gram)
+        singular = jnp.sqrt(jnp.maximum(squares, 0.0)) * top
+        cut = jnp.where(singular > radius, radius / jnp.where(singular > 0, singular, 1.0), 1.0)
+        return (vectors * cut[None, :]) @ vectors.T
+
+    clip = by_products_where_larger(
+        unit @ unit.T if wide else unit.T @ unit,
+        factorised,
+        lambda gram: contraction_by_products(gram * (top / jnp.where(radius > 0, radius, jnp.nan)) ** 2),
+    )
     return -(clip @ moved if wide else moved @ clip) * (root / q)[None, :]
 
 
@@ -171,5 +180,5 @@ def spectral_norm(matrix: Float[Array, "K M"]) -> Scalar:
     scale = jnp.max(jnp.abs(matrix))
     unit = matrix / jnp.where(scale > 0, scale, 1.0)
     gram = unit @ unit.T if rows <= cols else unit.T @ unit
-    top = jnp.linalg.eigvalsh(gram)[-1]
+    top = by_products_where_larger(gram, lambda x: jnp.linalg.eigvalsh(x)[-1], largest_by_products)
     return scale * jnp.sqrt(jnp.maximum(top, 0.0)) * (1.0 + 4 * (rows + cols) * EPS)

@@ -76,7 +76,7 @@ def rounded_up(count: int, numbers: int | None = None) -> int:
 def in_few_lengths(function: Callable[[Any], Any], xs: Any) -> Any:
     """`function(xs)`, of arrays with a leading axis, with that axis filled up by repeating the last item and cut again.
 
-    Arrays that lie on an accelerator stay there where nothing is filled up.
+    Arrays that lie on an accelerator stay there, and are filled up there.
     """
     leaves = jax.tree.leaves(xs)
     items = np.shape(leaves[0])[0]
@@ -85,7 +85,7 @@ def in_few_lengths(function: Callable[[Any], Any], xs: Any) -> Any:
     if items == length:
         return jax.tree.map(np.asarray, function(jax.tree.map(_at_hand, xs)))
     index = np.minimum(np.arange(length), items - 1)
-    out = function(jax.tree.map(lambda x: np.asarray(x)[index], xs))
+    out = function(jax.tree.map(lambda x: _at_hand(x)[index], xs))
     return jax.tree.map(lambda y: np.asarray(y)[:items], out)
 
 

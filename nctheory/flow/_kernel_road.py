@@ -17,18 +17,11 @@ from nctheory.flow import _ode
 from nctheory.flow._backend import family_objective
 from nctheory.flow._program import Chunk, begun, solve_chunk
 from nctheory.flow._record import Record, Settings
-from nctheory.flow._stages import Stage
+from nctheory.flow._stages import ROUND, Stage
 from nctheory.kernels import Arrays, Kernels, KernelUnavailable, Numbers, emulated, on_gpu
 from nctheory.problems import Family, size
 
 Kernel = Literal["auto", "off", "emulate"]
-STAGES: tuple[tuple[str, tuple[Stage, ...]], ...] = (
-    ("flow", (Stage.FLOW,)),
-    ("stiff", (Stage.STIFF_FLOW,)),
-    ("newton", (Stage.HANDOVER_TEST, Stage.NEWTON, Stage.CONFIRM_POLISH, Stage.CONFIRM_FLOW)),
-    ("polish", (Stage.POLISH,)),
-)
-"""The kernels, in the order in which a round asks them, and the stages that each of them serves."""
 MAX_DEPARTURE = 1e-2
 """An end's recomputed gradient norm departs from the kernel's by at most this part of the tolerance, and rounding."""
 ROUNDINGS = 1e3
@@ -135,7 +128,7 @@ def run_stages(kernels: Kernels, arrays: Arrays, live: np.ndarray, numbers: Numb
     """
     stages = kernels.stages(arrays)
     while np.any(live & (stages <= Stage.CONFIRM_FLOW)):
-        for name, served in STAGES:
+        for name, served in ROUND:
             index = np.flatnonzero(live & np.isin(stages, served))
             if index.size:
                 kernels.launch(name, index, arrays, stiff if name == "stiff" else numbers)

@@ -14,7 +14,7 @@ from nctheory.flow import _chebyshev, _handover, _ode, _polish
 from nctheory.flow._record import Record
 from nctheory.flow._stages import Stage
 from nctheory.flow._tsit5 import TABLEAU
-from nctheory.kernels import Arrays, Shape
+from nctheory.kernels import MAX_LAYERS, Arrays, Shape
 from nctheory.problems import DeepLinear, Family, Problem, is_loss
 
 REALS = ("step", "time", "value", "grad_norm", "peak", "trigger", "radius", "tolerance", "length")
@@ -35,22 +35,22 @@ NAMED = {
 def kernel_shape(problem: Problem) -> Shape | None:
     """The shape of a problem that has kernels; None for any other.
 
-    These are the chains of two free factors under the library's own cross-entropy (smoothed or not) or squared error, with any
-    bias, any targets, weights and decays, one column a sample or a class, and any law of starts.
+    These are the chains of two to four free factors under the library's own cross-entropy (smoothed or not) or squared error,
+    with any bias, any targets, weights and decays, one column a sample or a class, and any law of starts.
 
     >>> import nctheory as nct
     >>> def model(loss):
     ...     return nct.unconstrained_features(counts=(2, 2), dim=3, loss=loss, weight_decay=(0.1, 0.1))
     >>> kernel_shape(model("mse")), kernel_shape(model(nct.losses.focal(1.0)))
-    (Shape(classes=2, dim=3, columns=4, cross_entropy=False, bias=False), None)
+    (Shape(classes=2, dim=3, columns=4, cross_entropy=False, bias=False, hidden=()), None)
     """
-    if type(problem) is not DeepLinear or problem.factors != 2 or problem.depth != 1:
+    if type(problem) is not DeepLinear or problem.factors != problem.depth + 1 or problem.depth > MAX_LAYERS:
         return None
     entropy = is_loss(problem.loss, "cross_entropy")
     if problem.bias_row is not None or not (entropy or is_loss(problem.loss, "mse")):
         return None
-    dim, classes = problem.widths
-    return Shape(classes, dim, problem.targets.shape[1], entropy, problem.bias_decay is not None)
+    dim, *hidden, classes = problem.widths
+    return Shape(classes, dim, problem.targets.shape[1], entropy, problem.bias_decay is not None, tuple(hidden))
 
 
 @cache
@@ -101,10 +101,9 @@ def members(family: Family, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _member(problem: Any) -> np.ndarray:
-    decay_w, decay_h = np.asarray(problem.weight_decay)
     decay_b = 0.0 if problem.bias_decay is None else float(problem.bias_decay)
     columns: Sequence[Any] = (problem.targets, problem.column_weight, problem.multiplicity)
-    return np.concatenate([*(np.ravel(np.asarray(x)) for x in columns), [decay_w, decay_h, decay_b]])
+    return np.concatenate([*(np.ravel(np.asarray(x)) for x in columns), np.asarray(problem.weight_decay), [decay_b]])
 
 
 @jax.jit

@@ -11,12 +11,12 @@ from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import Array, Scalar, fast_compile
-from nctheory.flow._backend import backend_of, family_objective, join_points, split_points
+from nctheory.flow._backend import Backend, backend_of, family_objective, join_points, split_points
 from nctheory.flow._handover import newton_stage
 from nctheory.flow._ode import STABILISED, flow_stage
 from nctheory.flow._polish import polish_stage
 from nctheory.flow._record import Record, Settings
-from nctheory.flow._stages import Stage
+from nctheory.flow._stages import ROUND, Stage
 from nctheory.problems import Family, Problem, Scales, as_family, ravel, singleton
 
 
@@ -96,6 +96,20 @@ def begun(family: Family, key: PRNGKeyArray, seeds: Array, contexts: Array, sett
     return jax.vmap(partial(_begin, family, key, settings))(seeds, contexts)
 
 
+def one_stage(backend: Backend, name: str, records: Record, live: Array, settings: Settings) -> Record:
+    """What `ROUND` names so, done to the live records that stand in the stages that it serves."""
+    advance: dict[str, Callable[..., Record]] = {
+        "flow": partial(flow_stage, integrator=backend.follow),
+        "stiff": partial(flow_stage, integrator=STABILISED),
+        "newton": partial(newton_stage, gauge_penalty=backend.gauge_penalty),
+        "polish": polish_stage,
+    }
+    waiting = jnp.isin(records.stage, jnp.asarray(dict(ROUND)[name]))
+    return advance[name](
+        backend.value_and_grad, records=records, active=live & waiting, settings=settings, run=backend.run
+    )
+
+
 def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Settings, platform: str) -> Record:
     """Run all stages for one block of seeds, on one device, in one program.
 
@@ -103,25 +117,13 @@ def _solve_block(family: Family, key: PRNGKeyArray, chunk: Chunk, settings: Sett
     """
     seeds, live, contexts, standing = chunk
     backend = backend_of(family, seeds.shape[0], platform)
-    # Each function serves the stages beside it; in a round they are asked in this order.
-    test = partial(newton_stage, gauge_penalty=backend.gauge_penalty)
-    follow, descend = (partial(flow_stage, integrator=one) for one in (backend.follow, STABILISED))
-    stages: tuple[tuple[tuple[Stage, ...], Callable[..., Record]], ...] = (
-        ((Stage.FLOW,), follow),
-        ((Stage.STIFF_FLOW,), descend),
-        ((Stage.HANDOVER_TEST, Stage.NEWTON, Stage.CONFIRM_POLISH, Stage.CONFIRM_FLOW), test),
-        ((Stage.POLISH,), polish_stage),
-    )
 
     def working(records: Record) -> Array:
         return live & (records.stage <= Stage.CONFIRM_FLOW)
 
     def round_(records: Record) -> Record:
-        for served, advance in stages:
-            waiting = jnp.isin(records.stage, jnp.asarray(served))
-            records = advance(
-                backend.value_and_grad, records=records, active=live & waiting, settings=settings, run=backend.run
-            )
+        for name, _ in ROUND:
+            records = one_stage(backend, name, records, live, settings)
         return records
 
     records = jax.vmap(partial(_begin, family, key, settings))(seeds, contexts) if standing is None else standing

@@ -44,3 +44,12 @@ class Stage(enum.IntEnum):
     KINK = 13, None, Status.KINK
     RECEDING = 14, None, Status.RECEDING
     RUNAWAY = 15, "went far out while its gradient was still growing", Status.DIVERGED
+
+
+ROUND: tuple[tuple[str, tuple[Stage, ...]], ...] = (
+    ("flow", (Stage.FLOW,)),
+    ("stiff", (Stage.STIFF_FLOW,)),
+    ("newton", (Stage.HANDOVER_TEST, Stage.NEWTON, Stage.CONFIRM_POLISH, Stage.CONFIRM_FLOW)),
+    ("polish", (Stage.POLISH,)),
+)
+"""What does the work of a round, in the order in which it is asked, and the stages that each of these serves."""

@@ -11,11 +11,12 @@ to ask it.
 
 from nctheory.kernels._emulated import emulated
 from nctheory.kernels._gpu import on_gpu
-from nctheory.kernels._plan import KernelUnavailable, Plan, Shape, plan_of
+from nctheory.kernels._plan import MAX_LAYERS, KernelUnavailable, Plan, Shape, plan_of
 from nctheory.kernels._source import KERNELS, Arrays, Kernels, Numbers, source
 
 __all__ = [
     "KERNELS",
+    "MAX_LAYERS",
     "Arrays",
     "KernelUnavailable",
     "Kernels",

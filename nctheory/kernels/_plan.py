@@ -1,5 +1,6 @@
 """How the work of one seed is laid out over the threads of a block, for a shape and the shared memory of a device."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from nctheory.engine import shown
@@ -14,6 +15,8 @@ RESIDENT = 256
 with fewer registers the polish of K = 10, d = 16 spills)."""
 MAX_FACTOR, MAX_NUMBERS = 512, 32
 """The most numbers of W, and of a thread's columns of H, with which a kernel keeps vectors in registers (conventional)."""
+MAX_LAYERS = 3
+"""The most layers of a chain, whose features are one more factor: the source names their widths (conventional)."""
 MAX_TILE = 32
 """The most numbers of a product over columns that one thread adds up at a time, so that they stay in registers
 (conventional)."""
@@ -25,32 +28,53 @@ class KernelUnavailable(RuntimeError):
 
 @shown()
 class Shape(NamedTuple):
-    """What a kernel is compiled for: the model $Z=WH+b1^\\top$ with both factors free.
+    r"""What a kernel is compiled for: the model $Z=W_L\cdots W_1H+b1^\top$ with all factors free, L up to `MAX_LAYERS`.
 
     >>> Shape(10, 16, 100, cross_entropy=True, bias=True).numbers
     1770
     """
 
     classes: int
-    """K, the rows of W."""
+    """K, the rows of the last layer."""
     dim: int
-    """d, the columns of W and the rows of H."""
+    """d, the columns of the first layer and the rows of H."""
     columns: int
     """N, the columns of H."""
     cross_entropy: bool
     """Whether the loss is cross-entropy; else it is squared error."""
     bias: bool
     """Whether there is a bias, free or decayed."""
+    hidden: tuple[int, ...] = ()
+    """The widths between the layers; none where there is one."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The widths from H to the logits.
+
+        >>> Shape(10, 16, 100, cross_entropy=True, bias=True, hidden=(12,)).widths
+        (16, 12, 10)
+        """
+        return (self.dim, *self.hidden, self.classes)
+
+    @property
+    def layer_numbers(self) -> int:
+        """The numbers of all layers."""
+        return sum(below * above for below, above in pairwise(self.widths))
+
+    @property
+    def tall(self) -> int:
+        """The most rows of a sum over columns: of the logits' gradient, or of what the first layer makes of H."""
+        return max(self.classes, self.widths[1])
 
     @property
     def numbers(self) -> int:
         """The number of parameters."""
-        return self.dim * (self.classes + self.columns) + self.classes * self.bias
+        return self.layer_numbers + self.dim * self.columns + self.classes * self.bias
 
     @property
     def member_numbers(self) -> int:
-        """The numbers of a problem: targets, weights and multiplicities of the columns, and three decays."""
-        return (self.classes + 2) * self.columns + 3
+        """The numbers of a problem: targets, weights and multiplicities of the columns, and the decays."""
+        return (self.classes + 2) * self.columns + len(self.widths) + 1
 
 
 @shown()
@@ -86,10 +110,21 @@ class Plan(NamedTuple):
         >>> plan_of(shape, 2**16).shared_bytes(shape)
         4576
         """
-        k, d = shape.classes, shape.dim
-        matrices = 4 * (k * d + k * d % 2) + 3 * k + 2 * k * k
-        numbers = matrices + (k + d) * (self.threads + 1) + 4 * (self.threads // self.warp)
-        return 8 * (numbers + numbers % 2)
+        k, d, low, tall = shape.classes, shape.dim, shape.widths[1], shape.tall
+        matrices = 3 * (k * d + k * d % 2) + low * d + low * d % 2 + 2 * k + tall + 2 * low * low
+        numbers = matrices + (tall + d) * (self.threads + 1) + 4 * (self.threads // self.warp)
+        return 8 * (numbers + numbers % 2 + _deep_numbers(shape))
+
+
+def _deep_numbers(shape: Shape) -> int:
+    """The numbers that a block of a chain of several layers shares besides (`Deep` in `block.cuh`)."""
+    if not shape.hidden:
+        return 0
+    k, d, widest = shape.classes, shape.dim, max(shape.widths)
+    # The layers of a point and of a direction, with the products above and below each of them.
+    layers = shape.layer_numbers + k * sum(shape.widths[1:]) + d * sum(shape.widths[:-1])
+    numbers = 2 * layers + k * d + 2 * widest * d + 3 * widest * widest
+    return numbers + numbers % 2
 
 
 def plan_of(shape: Shape, memory: int, *, warp: int = WARP, threads: int = MAX_THREADS) -> Plan:
@@ -105,7 +140,7 @@ def plan_of(shape: Shape, memory: int, *, warp: int = WARP, threads: int = MAX_T
     nctheory.kernels._plan.KernelUnavailable: K = 20, d = 50 takes 75344 bytes of shared memory, and the device has 16384
     """
     # As many as there are columns, or as the tiles of a product need.
-    wanted = max(shape.columns, 2 * shape.classes * shape.dim // MAX_TILE)
+    wanted = max(shape.columns, 2 * shape.tall * shape.dim // MAX_TILE)
     warps = min(threads // warp, -(-wanted // warp))
     least = 0
     while warps > 0:
@@ -127,9 +162,9 @@ def _tiled(shape: Shape, threads: int, warp: int) -> Plan | None:
     threads are too few."""
     columns = min(shape.columns, threads)
     best, least = None, float("inf")
-    for tile_k in range(1, min(shape.classes, MAX_TILE) + 1):
+    for tile_k in range(1, min(shape.tall, MAX_TILE) + 1):
         for tile_d in range(1, min(shape.dim, MAX_TILE // tile_k) + 1):
-            tiles = -(-shape.classes // tile_k) * -(-shape.dim // tile_d)
+            tiles = -(-shape.tall // tile_k) * -(-shape.dim // tile_d)
             if tiles > threads:
                 continue
             slices = 1

@@ -13,7 +13,7 @@ from nctheory.kernels._plan import Plan, Shape
 
 KERNELS = ("polish", "flow", "stiff", "newton")
 """The stages that have a kernel, in the emulator's order."""
-COMMON = ("block.cuh", "chain.cuh", "record.cuh")
+COMMON = ("block.cuh", "layers.cuh", "chain.cuh", "record.cuh")
 PARTS = {
     "polish": ("polish.cu",),
     "flow": ("flow.cu",),
@@ -90,6 +90,9 @@ def source(
         "K": shape.classes,
         "D": shape.dim,
         "N": shape.columns,
+        "LAYERS": len(shape.hidden) + 1,
+        "HIDDEN_1": shape.hidden[0] if shape.hidden else shape.classes,
+        "HIDDEN_2": shape.hidden[1] if len(shape.hidden) > 1 else shape.classes,
         "BIAS": int(shape.bias),
         "CROSS_ENTROPY": int(shape.cross_entropy),
         "THREADS": plan.threads,

@@ -1,16 +1,27 @@
 // What the threads of a block do together: one block works on one seed, and every decision is taken by all of its threads
 // alike, from sums that are the same in each.
 //
-// A point of two factors is W (K x D), H (D x N) and, with a bias, b (K). A thread owns whole columns of H, which it keeps in
-// registers, and every THREADS-th number of W and of b. The header that precedes this file defines the shape (K, D, N, BIAS,
-// CROSS_ENTROPY), the plan (THREADS, WARP, TILE_K, TILE_D, SLICES), the stages and the constants of the solver.
+// A point is W_1, ..., W_L (one to three layers between spaces of D, HIDDEN_1, HIDDEN_2 and K dimensions), H (D x N) and,
+// with a bias, b (K). A thread owns whole columns of H, which it keeps in registers, and every THREADS-th number of the layers and of
+// b. The header that precedes this file defines the shape (K, D, N, LAYERS, HIDDEN_1, HIDDEN_2, BIAS, CROSS_ENTROPY), the plan
+// (THREADS, WARP, TILE_K, TILE_D, SLICES), the stages and the constants of the solver.
 
-constexpr int COLUMNS = (N + THREADS - 1) / THREADS, WEIGHTS = (K * D + THREADS - 1) / THREADS;
-constexpr int BIASES = (K + THREADS - 1) / THREADS, WARPS = THREADS / WARP, NUMBERS = K * D + D * N + (BIAS ? K : 0);
-constexpr int TILES_D = (D + TILE_D - 1) / TILE_D, TILES = ((K + TILE_K - 1) / TILE_K) * TILES_D;
+// The widths of the spaces: layer l, counted from 0, leads from width(l) to width(l + 1), and its numbers begin at offset(l).
+__device__ constexpr int width(int l) { return l <= 0 ? D : l >= LAYERS ? K : l == 1 ? HIDDEN_1 : HIDDEN_2; }
+__device__ constexpr int offset(int l) { return l <= 0 ? 0 : offset(l - 1) + width(l - 1) * width(l); }
+__device__ constexpr int most(int a, int b) { return a > b ? a : b; }
+constexpr bool DEEP = LAYERS > 1;
+constexpr int LAYER_NUMBERS = offset(LAYERS), LOWEST = width(1), TALL = most(K, LOWEST);
+constexpr int WIDEST = most(most(K, D), DEEP ? most(width(1), width(2)) : 1);
+
+constexpr int COLUMNS = (N + THREADS - 1) / THREADS, WEIGHTS = (LAYER_NUMBERS + THREADS - 1) / THREADS;
+constexpr int BIASES = (K + THREADS - 1) / THREADS, WARPS = THREADS / WARP;
+constexpr int NUMBERS = LAYER_NUMBERS + D * N + (BIAS ? K : 0);
+constexpr int TILES_D = (D + TILE_D - 1) / TILE_D, TILES = ((TALL + TILE_K - 1) / TILE_K) * TILES_D;
 constexpr int PITCH = THREADS + 1;  // odd, so that neighbouring rows lie in different banks
 constexpr int MOST_SUMS = 4;
 constexpr int EVEN = K * D + K * D % 2;  // so that two numbers of W can be read at a time
+constexpr int EVEN_LOWEST = LOWEST * D + LOWEST * D % 2;
 static_assert(TILES * SLICES <= THREADS && SLICES <= WARP && THREADS % WARP == 0, "a plan that does not fit its block");
 
 // One vector of the size of a point: what one thread owns of it. What lies beyond the last column or number is zero.
@@ -21,20 +32,37 @@ struct Vector {
 // The problem's numbers, the same for all seeds of a member.
 struct Member {
   const double *targets, *fit, *multiplicity;  // K x N, and the weights q and m of the columns
-  double decay_w, decay_h, decay_b;
+  double decay_w[LAYERS], decay_h, decay_b;
 };
 
-struct alignas(16) Shared {
-  double weight[EVEN];   // W of the point that is evaluated, or at which the Hessian is taken
-  double other[EVEN];    // that of the direction that the Hessian is applied to
-  double turn[EVEN];     // what the gauge penalty makes of a direction
-  double product[EVEN];  // the sum over columns of e h^T, and in rows that of e
-  double bias[K], other_bias[K], rows[K], gram[K * K], mixed[K * K];
-  double left[K * PITCH], right[D * PITCH];  // one column e and one column h of every thread
+// What a chain of several layers needs besides, for all threads to read: the layers of a point, or of a direction, and the
+// products S_l of the layers above each, K x width(l + 1), and P_l of those below, width(l) x D, or what becomes of these.
+constexpr int SUFFIXES = K * (width(1) + (DEEP ? width(2) : 0) + (LAYERS > 2 ? width(3) : 0));
+constexpr int PREFIXES = D * (width(0) + (DEEP ? width(1) : 0) + (LAYERS > 2 ? width(2) : 0));
+struct Layers {
+  double factor[LAYER_NUMBERS], suffix[SUFFIXES], prefix[PREFIXES];
+};
+template <bool>
+struct Deep {};
+template <>
+struct alignas(16) Deep<true> {
+  Layers at, along;
+  double slope[K * D];                              // the sum over columns of e h^T at the point
+  double turned[WIDEST * D], turned_too[WIDEST * D];
+  double met[WIDEST * WIDEST], square[WIDEST * WIDEST], half[WIDEST * WIDEST];
+};
+
+struct alignas(16) Shared : Deep<DEEP> {
+  double weight[EVEN];      // W of the point that is evaluated, or at which the Hessian is taken: the product of its layers
+  double other[EVEN];       // what becomes of it along the direction that the Hessian is applied to
+  double turn[EVEN_LOWEST]; // what the gauge penalty makes of a direction
+  double product[EVEN];     // the sum over columns of e h^T, and in rows that of e
+  double bias[K], other_bias[K], rows[TALL], gram[LOWEST * LOWEST], mixed[LOWEST * LOWEST];
+  double left[TALL * PITCH], right[D * PITCH];  // one column e and one column h of every thread
   double sums[WARPS * MOST_SUMS];
 };
 
-#define EACH_NUMBER(j, i) for (int j = 0, i = thread(); j < WEIGHTS; j++, i += THREADS) if (i < K * D)
+#define EACH_NUMBER(j, i) for (int j = 0, i = thread(); j < WEIGHTS; j++, i += THREADS) if (i < LAYER_NUMBERS)
 #define EACH_BIAS(j, i) for (int j = 0, i = thread(); BIAS && j < BIASES; j++, i += THREADS) if (i < K)
 
 __device__ __forceinline__ int thread() { return (int)threadIdx.x; }
@@ -118,19 +146,19 @@ __device__ __forceinline__ void combined(Vector& out, const Vector& a, double fa
   each(out, a, b, [=](double& o, double x, double y) { o = x + factor * y; });
 }
 
-// A flat vector in memory: W row by row, then H row by row, then b.
+// A flat vector in memory: the layers, each row by row, then H row by row, then b.
 __device__ __forceinline__ void read(Vector& v, const double* flat) {
 #pragma unroll UNROLLED
   for (int c = 0; c < COLUMNS; c++) {
     const int n = thread() + THREADS * c;
 #pragma unroll UNROLLED
-    for (int d = 0; d < D; d++) v.h[c][d] = n < N ? flat[K * D + d * N + n] : 0.0;
+    for (int d = 0; d < D; d++) v.h[c][d] = n < N ? flat[LAYER_NUMBERS + d * N + n] : 0.0;
   }
 #pragma unroll UNROLLED
-  for (int j = 0; j < WEIGHTS; j++) v.w[j] = thread() + THREADS * j < K * D ? flat[thread() + THREADS * j] : 0.0;
+  for (int j = 0; j < WEIGHTS; j++) v.w[j] = thread() + THREADS * j < LAYER_NUMBERS ? flat[thread() + THREADS * j] : 0.0;
 #pragma unroll UNROLLED
   for (int j = 0; j < BIASES; j++)
-    v.b[j] = BIAS && thread() + THREADS * j < K ? flat[K * D + D * N + thread() + THREADS * j] : 0.0;
+    v.b[j] = BIAS && thread() + THREADS * j < K ? flat[LAYER_NUMBERS + D * N + thread() + THREADS * j] : 0.0;
 }
 
 __device__ __forceinline__ void write(const Vector& v, double* flat) {
@@ -139,10 +167,10 @@ __device__ __forceinline__ void write(const Vector& v, double* flat) {
     const int n = thread() + THREADS * c;
 #pragma unroll UNROLLED
     for (int d = 0; d < D; d++)
-      if (n < N) flat[K * D + d * N + n] = v.h[c][d];
+      if (n < N) flat[LAYER_NUMBERS + d * N + n] = v.h[c][d];
   }
   EACH_NUMBER(j, i) flat[i] = v.w[j];
-  EACH_BIAS(j, i) flat[K * D + D * N + i] = v.b[j];
+  EACH_BIAS(j, i) flat[LAYER_NUMBERS + D * N + i] = v.b[j];
 }
 
 // The larger of two numbers; not a number where either is none (fmax would drop it).

@@ -1,9 +1,10 @@
-// Objective and gradient of the chain Z = W H + b 1^T, and sums over its columns.
+// Objective and gradient of the chain Z = W H + b 1^T, W the product of its layers, and sums over its columns.
 
 // Every thread lays down a column e and a column h; the sums over columns of e h^T and of e are made of these.
-__device__ __forceinline__ void lay_left(const double (&e)[K], Shared& s) {
+template <int R>
+__device__ __forceinline__ void lay_left(const double (&e)[R], Shared& s) {
 #pragma unroll UNROLLED
-  for (int k = 0; k < K; k++) s.left[k * PITCH + thread()] = e[k];
+  for (int k = 0; k < R; k++) s.left[k * PITCH + thread()] = e[k];
 }
 
 __device__ __forceinline__ void lay_right(const double (&h)[D], Shared& s) {
@@ -11,8 +12,12 @@ __device__ __forceinline__ void lay_right(const double (&h)[D], Shared& s) {
   for (int d = 0; d < D; d++) s.right[d * PITCH + thread()] = h[d];
 }
 
-// These sums: a thread adds up one tile of the product over every SLICES-th column, and neighbours add up their slices.
+// These sums, for columns e of R numbers: a thread adds up one tile of the product over every SLICES-th column, and neighbours
+// add up their slices.
+template <int R>
 struct Outer {
+  static constexpr int OWN = ((R + TILE_K - 1) / TILE_K) * TILES_D;
+
   double tile[TILE_K][TILE_D], row[TILE_K];
 
   __device__ __forceinline__ void clear() {
@@ -28,7 +33,7 @@ struct Outer {
   __device__ __forceinline__ void gather(Shared& s) {
     sync();
     const int one = thread() / SLICES, k0 = (one / TILES_D) * TILE_K, d0 = (one % TILES_D) * TILE_D;
-    if (one < TILES)
+    if (one < OWN)
 #pragma unroll 1
       for (int n = thread() % SLICES; n < (N < THREADS ? N : THREADS); n += SLICES) {
         double b[TILE_D];
@@ -36,7 +41,7 @@ struct Outer {
         for (int j = 0; j < TILE_D; j++) b[j] = d0 + j < D ? s.right[(d0 + j) * PITCH + n] : 0.0;
 #pragma unroll
         for (int i = 0; i < TILE_K; i++) {
-          const double a = k0 + i < K ? s.left[(k0 + i) * PITCH + n] : 0.0;
+          const double a = k0 + i < R ? s.left[(k0 + i) * PITCH + n] : 0.0;
           row[i] += a;
 #pragma unroll
           for (int j = 0; j < TILE_D; j++) tile[i][j] += a * b[j];
@@ -56,31 +61,24 @@ struct Outer {
         for (int j = 0; j < TILE_D; j++) tile[i][j] += __shfl_xor_sync(0xffffffffu, tile[i][j], apart);
       }
     }
-    if (one < TILES && thread() % SLICES == 0) {
+    if (one < OWN && thread() % SLICES == 0) {
 #pragma unroll
       for (int i = 0; i < TILE_K; i++) {
-        if (d0 == 0 && k0 + i < K) rows[k0 + i] = row[i];
+        if (d0 == 0 && k0 + i < R) rows[k0 + i] = row[i];
 #pragma unroll
         for (int j = 0; j < TILE_D; j++)
-          if (k0 + i < K && d0 + j < D) product[(k0 + i) * D + d0 + j] = tile[i][j];
+          if (k0 + i < R && d0 + j < D) product[(k0 + i) * D + d0 + j] = tile[i][j];
       }
     }
     sync();
   }
 };
 
-// W and b of a vector, for all threads to read.
-__device__ __forceinline__ void publish(const Vector& v, double* weight, double* bias) {
-  sync();  // nobody reads the former ones any more
-  EACH_NUMBER(j, i) weight[i] = v.w[j];
-  EACH_BIAS(j, i) bias[i] = v.b[j];
-  sync();
-}
-
 // out += W h for one column.
-__device__ __forceinline__ void add_column(const double* weight, const double (&h)[D], double (&out)[K]) {
+template <int R>
+__device__ __forceinline__ void add_column(const double* weight, const double (&h)[D], double (&out)[R]) {
 #pragma unroll UNROLLED
-  for (int k = 0; k < K; k++) {
+  for (int k = 0; k < R; k++) {
     double total = 0.0;
 #pragma unroll UNROLLED
     for (int d = 0; d < D; d++) total += weight[k * D + d] * h[d];
@@ -89,9 +87,10 @@ __device__ __forceinline__ void add_column(const double* weight, const double (&
 }
 
 // out += factor W^T e for one column.
-__device__ __forceinline__ void add_transposed(const double* weight, double factor, const double (&e)[K], double (&out)[D]) {
+template <int R>
+__device__ __forceinline__ void add_transposed(const double* weight, double factor, const double (&e)[R], double (&out)[D]) {
 #pragma unroll UNROLLED
-  for (int k = 0; k < K; k++) {
+  for (int k = 0; k < R; k++) {
     const double scale = factor * e[k];
 #pragma unroll UNROLLED
     for (int d = 0; d < D; d++) out[d] += weight[k * D + d] * scale;
@@ -150,12 +149,9 @@ struct Ahead {
 template <class Place>
 __device__ __forceinline__ double evaluate(const Place& at, Vector& gradient, const Member& m, Shared& s) {
   double value = 0.0;
-  Outer outer;
+  Outer<K> outer;
   outer.clear();
-  sync();  // nobody reads the former weights any more
-  EACH_NUMBER(j, i) s.weight[i] = at.w(j);
-  EACH_BIAS(j, i) s.bias[i] = at.b(j);
-  sync();
+  publish_place(at, s);
 #pragma unroll UNROLLED
   for (int c = 0; c < COLUMNS; c++) {
     const int n = thread() + THREADS * c;
@@ -183,12 +179,11 @@ __device__ __forceinline__ double evaluate(const Place& at, Vector& gradient, co
     outer.gather(s);
   }
   outer.publish(s.product, s.rows);
+  spread([&](int j) { return at.w(j); }, gradient, m, s);
 #pragma unroll UNROLLED
   for (int j = 0; j < WEIGHTS; j++) {
-    const int i = thread() + THREADS * j;
     const double w = at.w(j);
-    gradient.w[j] = i < K * D ? s.product[i] + m.decay_w * w : 0.0;
-    value += 0.5 * m.decay_w * w * w;
+    value += 0.5 * decay_of(m, thread() + THREADS * j) * w * w;
   }
 #pragma unroll UNROLLED
   for (int j = 0; j < BIASES; j++) {

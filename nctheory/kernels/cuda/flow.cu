@@ -5,16 +5,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) flow_seeds(ARGUMEN
   Seed r = seed_of(index, points, anchors, reals, counts);
   const Member m = member_of(r, members);
   Vector y, end, gradients[7];  // slope i is minus gradient i
-  read(y, r.point);
-  double sums[3] = {evaluate_apart(y, gradients[0], m, s), own_dot(gradients[0], gradients[0]), own_dot(y, y)};
-  block_sums(sums, s);
-  r.value = sums[0];
-  r.grad_norm = sqrt(sums[1]);
-  r.steps++;
-  observe(r, FLOW, budget, polish);
-  // The first step is a hundredth of |y|/|g|, the time in which the flow would move the point by its own length.
-  const double extent = sums[2] > 0.0 ? sqrt(sums[2]) : 1.0;
-  if (!(r.step > 0.0)) r.step = 0.01 * extent / (r.grad_norm > 0.0 ? r.grad_norm : 1.0);
+  begin_flow(r, y, gradients[0], FLOW, m, budget, polish, s);
   while (r.stage == FLOW) {
     for (int i = 0; i < FLOW_STEPS; i++) {
       const double h = (r.time + r.step) - r.time;

@@ -15,7 +15,7 @@ struct Point {
 
 // out = (A + fixing P + shift) v at a point.
 __device__ __noinline__ void shifted_product(const Point& at, double shift, const Vector& v, Vector& out, Shared& s) {
-  publish(v, s.other, s.other_bias);
+  publish_direction(v, s);
   curvature_of(at.y, at.l, v, out, at.m, s);
   add_penalty(at.y, at.l, v, at.fixing, out, s);
   each(out, v, [=](double& o, double x) { o += shift * x; });
@@ -122,7 +122,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) newton_seeds(ARGUM
     // direction shows them.
     read(probe, directions);
     linearise(y, l, m, s);
-    publish(probe, s.other, s.other_bias);
+    publish_direction(probe, s);
     curvature_of(y, l, probe, step, m, s);
     scaled(target, 0.0, y);
     add_penalty(y, l, probe, 1.0, target, s);
@@ -158,7 +158,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) newton_seeds(ARGUM
       const double part = r.attempts >= LATE_ATTEMPTS ? MAX_LATE_STEP : MAX_STEP;
       const double longest = confirming || probing ? LIMITLESS : part * extent;
       if (probing) gradient = probe; else scaled(gradient, -1.0, gradient);
-      publish(y, s.weight, s.bias);
+      publish_place(Here{y}, s);
       const double residual = probing ? PROBE_RESIDUAL : wanted;
       const Solved solved = conjugate_gradients(at, shift, gradient, residual, iterations, longest, step, s);
       combined(gradient, target, 1.0, step);

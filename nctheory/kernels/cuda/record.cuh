@@ -26,9 +26,11 @@ __device__ __forceinline__ Seed seed_of(const int* index, double* points, double
 }
 
 __device__ __forceinline__ Member member_of(const Seed& r, const double* members) {
-  const double* m = members + r.counts[MEMBER] * (K * N + 2 * N + 3);
+  const double* m = members + r.counts[MEMBER] * (K * N + 2 * N + LAYERS + 2);
   const double* decays = m + K * N + 2 * N;
-  return {m, m + K * N, m + K * N + N, decays[0], decays[1], decays[2]};
+  Member found = {m, m + K * N, m + K * N + N, {}, decays[LAYERS], decays[LAYERS + 1]};
+  for (int l = 0; l < LAYERS; l++) found.decay_w[l] = decays[l];
+  return found;
 }
 
 // All threads have read the record and what it points to before one of them writes it back.
@@ -51,6 +53,21 @@ __device__ __forceinline__ void observe(Seed& r, int running, long long budget, 
   if (polish && r.grad_norm <= r.trigger * r.peak) r.stage = HANDOVER_TEST;
   if (r.grad_norm <= r.tolerance) r.stage = CONFIRM_FLOW;
   if (!(is_finite(r.value) && is_finite(r.grad_norm))) r.stage = NOT_FINITE;
+}
+
+// Where a flow begins or goes on: the seed's point, the gradient there, a look at both, and its first step where it has none
+// yet, a hundredth of |y|/|g|, the time in which the flow would move the point by its own length.
+__device__ __forceinline__ void begin_flow(Seed& r, Vector& y, Vector& gradient, int running, const Member& m,
+                                           long long budget, int polish, Shared& s) {
+  read(y, r.point);
+  double sums[3] = {evaluate_apart(y, gradient, m, s), own_dot(gradient, gradient), own_dot(y, y)};
+  block_sums(sums, s);
+  r.value = sums[0];
+  r.grad_norm = sqrt(sums[1]);
+  r.steps++;
+  observe(r, running, budget, polish);
+  const double extent = sums[2] > 0.0 ? sqrt(sums[2]) : 1.0;
+  if (!(r.step > 0.0)) r.step = 0.01 * extent / (r.grad_norm > 0.0 ? r.grad_norm : 1.0);
 }
 
 // The step-size controller of the flow: whether a step is kept, and how long the next one is. `error` is the norm of the

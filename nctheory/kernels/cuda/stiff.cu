@@ -46,16 +46,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) stiff_seeds(ARGUME
   const Member m = member_of(r, members);
   Vector y, gradient, direction, last, before, slope, at;
   double curvature = 0.0;
-  read(y, r.point);
   read(direction, directions + NUMBERS);
-  double sums[3] = {evaluate_apart(y, gradient, m, s), own_dot(gradient, gradient), own_dot(y, y)};
-  block_sums(sums, s);
-  r.value = sums[0];
-  r.grad_norm = sqrt(sums[1]);
-  r.steps++;
-  observe(r, STIFF_FLOW, budget, polish);
-  const double start_extent = sums[2] > 0.0 ? sqrt(sums[2]) : 1.0;
-  if (!(r.step > 0.0)) r.step = 0.01 * start_extent / (r.grad_norm > 0.0 ? r.grad_norm : 1.0);
+  begin_flow(r, y, gradient, STIFF_FLOW, m, budget, polish, s);
   while (r.stage == STIFF_FLOW) {
     for (int i = 0; i < STIFF_STEPS; i++) {
       const double h = (r.time + r.step) - r.time, extent = block_norm(y, s);

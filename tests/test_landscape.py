@@ -2,6 +2,7 @@
 
 import json
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +12,8 @@ import nctheory as nct
 from nctheory.cli import main
 from nctheory.flow import Status
 from nctheory.landscape import search
+from nctheory.landscape._kinked_ends import clarke_ends
+from nctheory.report import census_lines
 from tests.helpers import brute_force_hessian
 
 CHAINS = (
@@ -94,6 +97,47 @@ def test_gradient_flat_points_are_not_critical():
     census = nct.census(Ridge(), 24)
     assert census.rows == ()
     assert (census.critical, census.flat) == (0, 24)
+
+
+class Crease(nct.Problem):
+    """f = |x| + (y^2 - 1)^2 / 4 + s^2: in Clarke's sense stationary at x = s = 0 and y = 0 (a saddle) or y = -1, 1."""
+
+    joined: bool = eqx.field(static=True, default=False)
+    """Whether the kink is written as one that is not told apart."""
+
+    def init(self, key, scale):
+        return scale * jax.random.normal(key, (3,), jnp.float64)
+
+    def objective(self, params):
+        x, y, s = params
+        size = jnp.max(jnp.stack([x, -x])) if self.joined else jnp.abs(x)
+        return size + (y**2 - 1) ** 2 / 4 + s**2
+
+
+def test_starts_that_stop_at_a_kink_are_brought_down_to_where_they_are_stationary():
+    problem = Crease()
+    ends = search(problem, np.arange(24), jax.random.key(0))
+    assert not ends.converged.any()  # no side of the kink has a vanishing gradient
+    census = nct.census(problem, 24)
+    assert (census.critical, census.flat, int(census.count.sum())) == (24, 0, 24)
+    for row in census.rows:
+        assert np.abs(np.asarray(row.params)) == pytest.approx([0.0, 1.0, 0.0], abs=1e-8)
+        assert (row.kind, row.index, row.kinks) == ("minimum", 0, 1)
+        assert row.value == pytest.approx(0.0, abs=1e-12)
+        assert row.eigenvalues == pytest.approx([2.0, 2.0])  # along the crease
+    assert census.caveat is not None
+    assert "24 starts that stopped at one, 24 were brought down" in census.caveat
+    assert census.caveat in census_lines(census)
+
+
+def test_kinks_that_are_not_told_apart_are_said_to_be_and_smooth_problems_have_no_caveat():
+    census = nct.census(Crease(joined=True), 24)
+    assert census.caveat is not None
+    assert "kinks that cannot be told apart" in census.caveat
+    assert census.critical == 0
+    smooth = nct.deep_linear(loss="mse", **CHAINS[1])
+    ends = search(smooth, np.arange(4), jax.random.key(0))
+    assert clarke_ends(smooth, ends) == (ends, None)
 
 
 def test_unseen_types_are_estimated_from_those_seen_once():

@@ -64,7 +64,7 @@ def propose(
         if round_:
             return Proposals(places, [], locating)
         changes: list[Change] = []
-        return Proposals(_first_round(theorem, root, places, instances, changes, late), changes, locating)
+        return Proposals(_first_round(theorem, root, places, instances, locating, changes, late), changes, locating)
     rng = np.random.default_rng([*np.asarray(jax.random.key_data(root)).ravel().tolist(), round_])
     if round_ == 2:
         return Proposals(_corners(theorem, root), [])
@@ -94,16 +94,21 @@ def _first_round(
     root: PRNGKeyArray,
     places: list[Place],
     instances: dict[Place, Any],
+    locating: frozenset[Place],
     changes: list[Change],
     late: Callable[[], bool],
 ) -> Iterator[Place]:
     """The first place of each shape, each followed by the nearest sides of its boundaries; then the other distances and the
     other places in turn.
 
-    The first shape, which is the smallest and whose programs are compiled then, has all distances at once.
+    Where a claim is about a threshold, it is located for the first shape, which is the smallest, before the next one is tried.
     """
-    shapes = len({shape_of(one.problem) for one in instances.values()})
-    later: list[Place] = []
+
+    def shape(place: Place) -> Any:
+        return shape_of(instances[place].problem)
+
+    shapes = len({shape(place) for place in places})
+    others, later = places[shapes:], list[Place]()
     for number, place in enumerate(places[:shapes]):
         yield place
         if theorem.method.name in ("integrate", "train"):
@@ -114,10 +119,11 @@ def _first_round(
             sides = [instance_at(theorem, root, there) for there in one.sides(0.0)]
             if None not in sides:
                 changes.append(Change(*(dict(side.parameters) for side in sides if side is not None)))
-        at_once = len(RELATIVE) if number == 0 else 1
-        yield from _next_to(theorem, root, found, RELATIVE[:at_once])
-        later += _next_to(theorem, root, found, RELATIVE[at_once:])
-    others = places[shapes:]
+        yield from _next_to(theorem, root, found, RELATIVE[:1])
+        later += _next_to(theorem, root, found, RELATIVE[1:])
+        if number == 0 and any(claim.location is not None for claim in theorem.claims):
+            yield from (one for one in others if one in locating and shape(one) == shape(place))
+            others = [one for one in others if one not in locating or shape(one) != shape(place)]
     for position in range(max(len(later), len(others))):
         yield from (*others[position : position + 1], *later[position : position + 1])
 

@@ -56,7 +56,7 @@ def test_a_right_theorem_is_not_refuted_and_the_search_says_how_much_was_tried()
     assert found.outcome == "nothing found"
     assert found.found is None
     assert found.trials == len(lines) == 10
-    assert found.rounds == 2
+    assert found.rounds == 1
     assert found.shapes == 2
     assert found.starts["random"] == 80
     assert min(found.starts[name] for name in ("low rank", "incidence of a graph", "orthoplex")) > 0
@@ -72,7 +72,7 @@ def test_a_right_theorem_is_not_refuted_and_the_search_says_how_much_was_tried()
 def test_a_threshold_off_by_a_thousandth_is_found_though_no_instance_was_drawn_there():
     found = nct.falsify(least_error(shift=1e-3), SECONDS, seeds=8)
     assert found.outcome == "refuted"
-    assert found.rounds == 2
+    assert found.rounds == 1  # a boundary is tried before most instances
     assert found.found is not None
     decays = [float(found.found.parameters[name]) for name in ("lambda_W", "lambda_H")]
     strength = 2 * np.sqrt(float(found.found.parameters["n"]) * np.prod(decays))
@@ -107,10 +107,10 @@ def test_a_formula_wrong_for_two_classes_alone_is_found():
 def test_the_corners_of_stated_hypotheses_are_tried_and_without_any_the_sampler_alone_is_believed():
     wrong = {"shapes": ((3, 3),), "wrong_for": lambda problem: max(problem.counts) == 1}
     balanced = nct.Hypothesis("balanced", lambda instance: len(set(instance.problem.counts)) == 1)
-    bare = nct.falsify(least_error(**wrong), SECONDS, seeds=4, trials=26)
+    bare = nct.falsify(least_error(**wrong), SECONDS, seeds=4, trials=40)
     assert (bare.outcome, bare.shapes) == ("nothing found", 1)
     assert bare.rounds > 2
-    stated = nct.falsify(least_error(**wrong, hypotheses=(balanced,)), SECONDS, seeds=4, trials=40)
+    stated = nct.falsify(least_error(**wrong, hypotheses=(balanced,)), SECONDS, seeds=4, trials=60)
     assert stated.found is not None
     assert stated.found.parameters["n"] == 1
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.falsification._changes import HALVINGS, predicted_structure
+from nctheory.falsification._changes import HALVINGS, kink_between, predicted_numbers, predicted_structure
 from nctheory.falsification._places import Place, instance_at
 from nctheory.theorems import Instance, Theorem
 
@@ -23,6 +23,8 @@ SCALES = np.linspace(-6.0, 6.0, 13)
 """Logarithms of the factors by which decays are multiplied: between neighbours among them at most one boundary is seen."""
 PARTS = np.linspace(0.0, 1.0, 9)
 """The parts of the way to other draws, likewise."""
+LOOKS = 7
+"""A kink is looked for on the line of scales in so many steps, which leave a part of 1e-5 of it (conventional)."""
 STEP = 1e-4
 """The part of the way by which it is measured how fast the numbers change along it."""
 
@@ -36,6 +38,8 @@ class Boundary(NamedTuple):
     high: float
     rate: float
     """The largest relative change of a decay for a unit step along the line."""
+    inside: bool
+    """Whether both sides are within the hypotheses."""
 
     def sides(self, distance: float) -> Iterator[Place]:
         """The places on both sides at a relative distance; they need not be within the hypotheses."""
@@ -47,10 +51,31 @@ def boundaries(
     theorem: Theorem, root: PRNGKeyArray, place: Place, seed: int, late: Callable[[], bool]
 ) -> Iterator[Boundary]:
     """Boundaries on the line of scaled decays; where there is none, or no decay, on the way to the draws of `seed`."""
-    scaled = list(_on_line(theorem, root, lambda s: place.edit("scale", float(s)) if s else place, SCALES, late))
-    yield from scaled
-    if not scaled:
+
+    def scaled(factor: float) -> Place:
+        return place.edit("scale", factor) if factor else place
+
+    def numbers(factor: float) -> np.ndarray | None:
+        instance = instance_at(theorem, root, scaled(factor))
+        return None if instance is None else predicted_numbers(theorem, instance.problem)
+
+    found = list(_on_line(theorem, root, scaled, SCALES, late))
+    if not any(one.inside for one in found) and not late():
+        # A number that changes its formula without vanishing has a kink, which is looked for where there are instances.
+        ends = _within(theorem, root, scaled)
+        kink = None if ends is None else kink_between(numbers, *ends, late, LOOKS)
+        rate = 0.0 if kink is None else _rate(theorem, root, scaled, kink[0], True)
+        if kink is not None and rate > 0:
+            found = [Boundary(scaled, *kink, rate, True), *found]
+    yield from found
+    if not found:
         yield from _on_line(theorem, root, lambda t: place.moved(seed, float(t)), PARTS, late)
+
+
+def _within(theorem: Theorem, root: PRNGKeyArray, scaled: Callable[[float], Place]) -> tuple[float, float] | None:
+    """The ends of the scales around 1 at which there are instances; None where there is but one."""
+    there = [float(s) for s in SCALES if instance_at(theorem, root, scaled(float(s))) is not None]
+    return (min(there), max(there)) if len(there) > 1 else None
 
 
 def _on_line(
@@ -81,7 +106,7 @@ def _on_line(
             low, high = (middle, high) if seen(middle) == told[i] else (low, middle)
         rate = _rate(theorem, root, place_at, low if told[i] is not None else high, told[i] is not None)
         if rate > 0:
-            yield Boundary(place_at, low, high, rate)
+            yield Boundary(place_at, low, high, rate, told[i] is not None and told[i + 1] is not None)
 
 
 def _rate(theorem: Theorem, root: PRNGKeyArray, place_at: Callable[[float], Place], at: float, below: bool) -> float:

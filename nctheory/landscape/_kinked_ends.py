@@ -47,7 +47,7 @@ def clarke_ends(problem: Problem, ends: Ensemble) -> tuple[Ensemble, str | None]
         ends = ends._replace(params=params, **changed)
     return ends, (
         f"the objective has kinks: of {stopped.size} starts that stopped at one, {brought.size} were brought down to a point "
-        "that is stationary in Clarke's sense; a saddle at a kink is found only where a smooth piece has a vanishing gradient"
+        "that is stationary in Clarke's sense; minima are found so, and saddles at kinks may be missing"
     )
 
 

@@ -65,6 +65,7 @@ def test_a_right_theorem_is_not_refuted_and_the_search_says_how_much_was_tried()
     assert found.nearest_threshold < 0.01
     (tight,) = found.tightest
     assert 0.0 <= tight.ratio <= 1.0
+    assert found.undecided == ()
     assert "tightest value" in str(found)
 
 
@@ -194,6 +195,14 @@ def test_a_violation_that_is_one_of_a_path_is_found_and_checked_by_its_file(tmp_
     assert found.found.file is not None
     assert check_counterexample(found.found.file, wrong).violated
     assert not check_counterexample(found.found.file, right).violated
+
+
+@pytest.mark.slow
+def test_a_claim_that_no_trial_decided_is_named():
+    right = nct.catalogue()["ufm-mse-nobias"]
+    found = nct.falsify(right, SECONDS, seeds=4, trials=1)
+    assert found.undecided == ("onset",)  # no threshold is located in the first trial
+    assert "not searched: no trial decided onset" in str(found)
 
 
 @pytest.mark.slow

@@ -301,8 +301,12 @@ def test_files_that_are_no_counterexamples_are_refused(tmp_path, content):
         check_counterexample(file)
 
 
+def decays_of(problem):
+    return np.asarray(problem.weight_decay)
+
+
 def of_decays(problem):
-    return 2 * np.sqrt(max(problem.counts) * np.prod(np.asarray(problem.weight_decay)))
+    return 2 * np.sqrt(max(problem.counts) * np.prod(decays_of(problem)))
 
 
 def test_boundaries_on_a_line_of_scaled_decays_are_tried_on_both_sides_at_relative_distances():
@@ -321,11 +325,11 @@ def test_boundaries_on_a_line_of_scaled_decays_are_tried_on_both_sides_at_relati
     assert instance_at(theorem, root, outside) is None
     last = instance_at(theorem, root, inside)
     assert last is not None
-    assert np.max(last.problem.weight_decay) == pytest.approx(30.0 * np.exp(-1e-3), rel=1e-6)
+    assert np.max(decays_of(last.problem)) == pytest.approx(30.0 * np.exp(-1e-3), rel=1e-6)
     # What is shown follows, and the ratio of the decays stays.
     shown = [float(last.parameters[name]) for name in ("lambda_W", "lambda_H")]
-    assert shown == np.asarray(last.problem.weight_decay).tolist()
-    first = np.asarray(instance.problem.weight_decay)
+    assert shown == decays_of(last.problem).tolist()
+    first = decays_of(instance.problem)
     assert shown[0] / shown[1] == pytest.approx(first[0] / first[1], rel=1e-12)
     assert list(boundaries(theorem, root, place, 0, lambda: True)) == []
 

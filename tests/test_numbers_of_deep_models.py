@@ -73,14 +73,15 @@ def test_a_rational_witness_eight_layers_and_a_class_beside():
 
 def test_balanced_layers_in_between_look_cheaper_and_are_no_network():
     def cost(x):
-        p, q, m = x
+        p, q, m = map(float, x)
         values = np.linalg.svd(np.array([[p, q, 0.0], [p, 0.0, q]]), compute_uv=False)
         head = triple_cost(3, p, q, m, 1.0) - np.sqrt(2 * p**2 + q**2) - q
         return 1.5 * np.sum(values ** (2 / 3)) + head
 
     found: Any = minimize(cost, [1.1, 1.2, 0.1], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12})
     assert found.fun / 7.5 == pytest.approx(0.9743, abs=5e-5)
-    network = triple(4, *found.x, 1.0)
+    p, q, m = map(float, found.x)
+    network = triple(4, p, q, m, 1.0)
     left, values, right = np.linalg.svd(network.weights[0] @ network.features, full_matrices=False)
     signs, root = np.sign(np.sum(right, axis=1)), values ** (1 / 3)
     shared = network._replace(
@@ -102,6 +103,12 @@ def test_classes_on_an_arc_cost_no_more_than_was_noted(classes, depth, noted):
     assert ratio > 2 / classes
 
 
+def root_between(function, low, high):
+    """A root, as a number."""
+    found: Any = brentq(function, low, high)
+    return float(found)
+
+
 def mode_cost(m, layers):
     """The least of the sum of (x_l - 1)^2 over products m, by all pairs of values x, 1 - x that a critical point may have."""
     symmetric = layers * (m ** (1 / layers) - 1) ** 2
@@ -110,7 +117,7 @@ def mode_cost(m, layers):
         x = np.linspace(0.0, 1.0, 4001)
         heights = x ** (layers - many) * (1 - x) ** many - m
         for i in np.flatnonzero(np.sign(heights[1:]) != np.sign(heights[:-1])):
-            at = brentq(lambda y, k=many: y ** (layers - k) * (1 - y) ** k - m, x[i], x[i + 1])
+            at = root_between(lambda y, k=many: y ** (layers - k) * (1 - y) ** k - m, x[i], x[i + 1])
             best = min(best, (layers - many) * (at - 1) ** 2 + many * at**2)
     return symmetric, best
 
@@ -118,7 +125,7 @@ def mode_cost(m, layers):
 @pytest.mark.parametrize(("layers", "onset"), [(3, 0.14535), (4, 0.09940), (6, 0.0567), (10, 0.0256)])
 def test_a_mode_of_a_linear_residual_chain_jumps_from_three_layers_on(layers, onset, rng):
     # Noted before as .14533 and .09938 for three and four layers.
-    found = brentq(lambda m: np.subtract(*mode_cost(m, layers)), 0.5 * onset, 1.02 * onset)
+    found = root_between(lambda m: np.subtract(*mode_cost(m, layers)), 0.5 * onset, 1.02 * onset)
     assert found == pytest.approx(onset, abs=5e-5)
     # The two branches exist side by side up to the spinodal, so that the minimiser jumps.
     assert found < ((layers - 1) / layers) ** (layers - 1) / layers
@@ -145,7 +152,7 @@ def test_a_head_of_three_linear_layers_is_conditioned_better_than_its_features()
     spread = np.array([1.0, 2.0, 1.531369**3])
     bound, gaps = 1.531369, []
     for lam in (1e-2, 1e-3, 1e-4):
-        w = [brentq(lambda w, s=s, a=lam: s * (s * w - 1) + a * w ** (-1 / 3), 0.5 / s, 1 / s) for s in spread]
+        w = [root_between(lambda w, s=s, a=lam: s * (s * w - 1) + a * w ** (-1 / 3), 0.5 / s, 1 / s) for s in spread]
         gaps.append(bound - (max(w) / min(w)) ** (1 / 3))
     assert np.all(np.array(gaps) > 0)
     assert np.array(gaps[:-1]) / np.array(gaps[1:]) == pytest.approx([10, 10], rel=0.05)

@@ -64,6 +64,7 @@ def search_mutant(mutant: Mutant, seconds: float, key: int = 0) -> dict[str, Any
     except (ValueError, ArithmeticError, TypeError) as error:  # a formula that is wrong may be no formula at all
         return {**row, "search": "error", "why_not": f"{type(error).__name__}: {error}", "seconds": 0.0}
     row |= {"search": found.outcome, "trials": found.trials, "seconds": time.perf_counter() - began}
+    row |= {"undecided": list(found.undecided)}
     if found.found is not None:
         row |= {"claim": found.found.claim, "where": {name: str(x) for name, x in found.found.parameters.items()}}
     return row
@@ -94,7 +95,7 @@ def search_mutants(
             _append(out, row)
             print(
                 f"  {row['search']:<14} {row['theorem']:<24} {row['family']:<12} {row['what']:<72} verify: {row['verify']:<13}"
-                f" {row['trials']:>3} trials {row['seconds']:>5.1f} s  {row['claim']}",
+                f" {row['trials']:>3} trials {row['seconds']:>5.1f} s  {row['claim'] or ' '.join(row.get('undecided', ()))}",
                 flush=True,
             )
         if not late():
@@ -113,6 +114,8 @@ def _append(out: str | Path | None, row: dict[str, Any]) -> None:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """By family how many wrong theorems `verify` refutes, how many the search, both, and neither.
 
+    Those that `verify` finds inconclusive, because a claim no longer sees what it must, it does not refute.
+
     >>> print(table([{"family": "formula", "verify": "refuted", "search": "refuted"}]))
     family          wrong   verify   search     both  neither
     formula             1        1        1        1        0
@@ -122,7 +125,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     wrong = [row for row in rows if row["family"] != ORIGINAL]
     for family in [*dict.fromkeys(row["family"] for row in wrong), "all"]:
         some = [row for row in wrong if family in ("all", row["family"])]
-        by_verify = [row["verify"] != "holds" for row in some]
+        by_verify = [row["verify"] in ("refuted", "error") for row in some]
         by_search = [row["search"] in ("refuted", "error") for row in some]
         both = sum(a and b for a, b in zip(by_verify, by_search, strict=True))
         neither = sum(not (a or b) for a, b in zip(by_verify, by_search, strict=True))

@@ -136,7 +136,7 @@ def _parameters(shown: Any, before: Problem, after: Problem) -> dict[str, Any]:
         elif value in numbers[0].tolist():
             found[name] = float(numbers[1][numbers[0].tolist().index(value)])
     # Where none of the decays was shown as it is, those that an edit has changed are shown by their numbers.
-    if not np.array_equal(*numbers) and not any(isinstance(value, float) for value in found.values()):
+    if not np.array_equal(numbers[0], numbers[1]) and not any(isinstance(value, float) for value in found.values()):
         found |= {f"decay_{number}": float(one) for number, one in enumerate(numbers[1])}
     return found
 

@@ -244,6 +244,9 @@ class _Search:
             unjudged=sum(bool(record.note) for record in self.records),
             key=self.shown_key,
             seconds=time.perf_counter() - self.began,
+            undecided=tuple(
+                one.name for one in self.theorem.claims if not any(one.name in record.ratios for record in self.records)
+            ),
         )
 
 

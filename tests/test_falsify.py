@@ -65,6 +65,7 @@ def test_a_right_theorem_is_not_refuted_and_the_search_says_how_much_was_tried()
     assert found.nearest_threshold < 0.01
     (tight,) = found.tightest
     assert 0.0 <= tight.ratio <= 1.0
+    assert found.undecided == ()
     assert "tightest value" in str(found)
 
 
@@ -107,10 +108,10 @@ def test_a_formula_wrong_for_two_classes_alone_is_found():
 def test_the_corners_of_stated_hypotheses_are_tried_and_without_any_the_sampler_alone_is_believed():
     wrong = {"shapes": ((3, 3),), "wrong_for": lambda problem: max(problem.counts) == 1}
     balanced = nct.Hypothesis("balanced", lambda instance: len(set(instance.problem.counts)) == 1)
-    bare = nct.falsify(least_error(**wrong), SECONDS, seeds=4, trials=26)
+    bare = nct.falsify(least_error(**wrong), SECONDS, seeds=4, trials=40)
     assert (bare.outcome, bare.shapes) == ("nothing found", 1)
     assert bare.rounds > 2
-    stated = nct.falsify(least_error(**wrong, hypotheses=(balanced,)), SECONDS, seeds=4, trials=40)
+    stated = nct.falsify(least_error(**wrong, hypotheses=(balanced,)), SECONDS, seeds=4, trials=60)
     assert stated.found is not None
     assert stated.found.parameters["n"] == 1
 
@@ -194,6 +195,14 @@ def test_a_violation_that_is_one_of_a_path_is_found_and_checked_by_its_file(tmp_
     assert found.found.file is not None
     assert check_counterexample(found.found.file, wrong).violated
     assert not check_counterexample(found.found.file, right).violated
+
+
+@pytest.mark.slow
+def test_a_claim_that_no_trial_decided_is_named():
+    right = nct.catalogue()["ufm-mse-nobias"]
+    found = nct.falsify(right, SECONDS, seeds=4, trials=1)
+    assert found.undecided == ("onset",)  # no threshold is located in the first trial
+    assert "not searched: no trial decided onset" in str(found)
 
 
 @pytest.mark.slow

@@ -17,10 +17,11 @@ from nctheory.falsification._changes import located_change, predicted_structure
 from nctheory.falsification._codes import FAMILIES, incidence, low_rank
 from nctheory.falsification._edits import edited
 from nctheory.falsification._files import predicted_number, save_counterexample
+from nctheory.falsification._lines import DISTANCES, boundaries
 from nctheory.falsification._numpy_check import arrays_of, numpy_script
 from nctheory.falsification._optimisers import OPTIMISERS, value_and_gradient
 from nctheory.falsification._places import Place, drawn_places, instance_at
-from nctheory.falsification._proposals import Change
+from nctheory.falsification._proposals import Change, propose
 from nctheory.falsification._records import Effort, TrialRecord, Violation
 from nctheory.falsification._reduce import Found
 from nctheory.falsification._result import nearest
@@ -298,6 +299,78 @@ def test_files_that_are_no_counterexamples_are_refused(tmp_path, content):
     file.write_text(content)
     with pytest.raises(ValueError, match=r"file: expected a counterexample that .* wrote, got .*x\.json"):
         check_counterexample(file)
+
+
+def decays_of(problem):
+    return np.asarray(problem.weight_decay)
+
+
+def of_decays(problem):
+    return 2 * np.sqrt(max(problem.counts) * np.prod(decays_of(problem)))
+
+
+@pytest.mark.slow
+def test_boundaries_on_a_line_of_scaled_decays_are_tried_on_both_sides_at_relative_distances():
+    small = nct.Hypothesis("decays below 30", lambda instance: bool(np.max(instance.problem.weight_decay) < 30.0))
+    theorem, root = least_error(hypotheses=(small,)), jax.random.key(0)
+    place, instance = drawn_places(theorem, root, 0)[0]
+    onset, edge = boundaries(theorem, root, place, 0, lambda: False)
+    for distance in (1e-1, 3e-4):
+        below, above = (instance_at(theorem, root, one) for one in onset.sides(distance))
+        assert below is not None
+        assert above is not None
+        # The threshold is at 1, and each decay is moved by the relative distance.
+        assert np.log(of_decays(below.problem)) == pytest.approx(-distance, abs=3e-5)
+        assert np.log(of_decays(above.problem)) == pytest.approx(distance, abs=3e-5)
+    inside, outside = edge.sides(1e-3)
+    assert instance_at(theorem, root, outside) is None
+    last = instance_at(theorem, root, inside)
+    assert last is not None
+    assert np.max(decays_of(last.problem)) == pytest.approx(30.0 * np.exp(-1e-3), rel=1e-6)
+    # What is shown follows, and the ratio of the decays stays.
+    shown = [float(last.parameters[name]) for name in ("lambda_W", "lambda_H")]
+    assert shown == decays_of(last.problem).tolist()
+    first = decays_of(instance.problem)
+    assert shown[0] / shown[1] == pytest.approx(first[0] / first[1], rel=1e-12)
+    assert list(boundaries(theorem, root, place, 0, lambda: True)) == []
+
+
+def test_without_a_hypothesis_the_line_is_that_of_the_sampler():
+    theorem, root = vanishing(), jax.random.key(0)
+    found = 0
+    for place, _ in drawn_places(theorem, root, 0)[:2]:
+        for one in boundaries(theorem, root, place, 3, lambda: False):
+            found += 1
+            sides = [instance_at(theorem, root, there) for there in one.sides(1e-3)]
+            ratios = [of_decays(side.problem) for side in sides if side is not None]
+            assert len(ratios) == 2
+            assert min(ratios) < 1.0 < max(ratios)
+            assert np.abs(np.log(ratios)).max() < 2e-3
+    assert found > 0
+
+
+def vanishing(hypotheses=()):
+    """The same theorem with the strength of the minimiser, which vanishes beyond the threshold."""
+    theorem = least_error(hypotheses=hypotheses)
+    return dataclasses.replace(
+        theorem, predict=lambda problem: (theorem.predict(problem), np.float64(max(0.0, 1.0 - of_decays(problem))))
+    )
+
+
+def test_the_first_round_has_a_boundary_of_each_shape_before_the_second_instance_of_any():
+    anything = nct.Hypothesis("anything", lambda instance: True)
+    theorem = vanishing((anything,))
+    proposals = propose(theorem, jax.random.key(0), 0, [])
+    places = list(proposals.places)
+    assert len(set(places)) == len(places)
+    drawn = [position for position, place in enumerate(places) if not place.edits]
+    assert drawn[:3] == [0, 3, 6]  # two sides of the onset after each of the two shapes
+    assert len(proposals.changes) == 2
+    assert len(places) == 4 + 2 * 2 * len(DISTANCES)
+    assert proposals.locating <= set(places)
+    assert places == list(propose(theorem, jax.random.key(0), 0, []).places)
+    late = list(propose(theorem, jax.random.key(0), 0, [], lambda: True).places)
+    assert late == [place for place in places if not place.edits]
 
 
 WRONG = """

@@ -2,6 +2,7 @@
 
 import json
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +12,8 @@ import nctheory as nct
 from nctheory.cli import main
 from nctheory.flow import Status
 from nctheory.landscape import search
+from nctheory.landscape._kinked_ends import clarke_ends
+from nctheory.report import census_lines
 from tests.helpers import brute_force_hessian
 
 CHAINS = (
@@ -75,17 +78,18 @@ def test_symmetric_copies_are_one_row(rng):
     assert np.all(np.diff(values) > 1e-6)  # classes of one size can be exchanged: one value, one row
 
 
+class Ridge(nct.Problem):
+    """f = x^3/3 + x + y^2/2: no critical point; |g| has a minimum at the origin, where the Hessian is singular."""
+
+    def init(self, key, scale):
+        return scale * jax.random.normal(key, (2,), jnp.float64)
+
+    def objective(self, params):
+        return params[0] ** 3 / 3 + params[0] + 0.5 * params[1] ** 2
+
+
 @pytest.mark.slow
 def test_gradient_flat_points_are_not_critical():
-    class Ridge(nct.Problem):
-        """f = x^3/3 + x + y^2/2: no critical point; |g| has a minimum at the origin, where the Hessian is singular."""
-
-        def init(self, key, scale):
-            return scale * jax.random.normal(key, (2,), jnp.float64)
-
-        def objective(self, params):
-            return params[0] ** 3 / 3 + params[0] + 0.5 * params[1] ** 2
-
     ends = search(Ridge(), np.arange(24), jax.random.key(0))
     assert not ends.converged.any()
     assert np.all(ends.status == int(Status.STALLED))
@@ -94,6 +98,53 @@ def test_gradient_flat_points_are_not_critical():
     census = nct.census(Ridge(), 24)
     assert census.rows == ()
     assert (census.critical, census.flat) == (0, 24)
+
+
+class Crease(nct.Problem):
+    """f = |x| + (y^2 - 1)^2 / 4 + s^2: in Clarke's sense stationary at x = s = 0 and y = 0 (a saddle) or y = -1, 1."""
+
+    joined: bool = eqx.field(static=True, default=False)
+    """Whether the kink is written as one that is not told apart."""
+
+    def init(self, key, scale):
+        return scale * jax.random.normal(key, (3,), jnp.float64)
+
+    def objective(self, params):
+        x, y, s = params
+        size = jnp.max(jnp.stack([x, -x])) if self.joined else jnp.abs(x)
+        return size + (y**2 - 1) ** 2 / 4 + s**2
+
+
+@pytest.mark.slow
+def test_starts_that_stop_at_a_kink_are_brought_down_to_where_they_are_stationary():
+    problem = Crease()
+    ends = search(problem, np.arange(24), jax.random.key(0))
+    assert not ends.converged.any()  # no side of the kink has a vanishing gradient
+    census = nct.census(problem, 24)
+    assert (census.critical, census.flat, int(census.count.sum())) == (24, 0, 24)
+    for row in census.rows:  # where a start has stopped next to the saddle, it is found as well
+        at_saddle = row.index == 1
+        assert np.abs(np.asarray(row.params)) == pytest.approx([0.0, 0.0 if at_saddle else 1.0, 0.0], abs=1e-8)
+        assert row.kind == ("strict saddle" if at_saddle else "minimum")
+        assert row.value == pytest.approx(0.25 if at_saddle else 0.0, abs=1e-12)
+        if not at_saddle:
+            assert row.kinks == 1
+            assert row.eigenvalues == pytest.approx([2.0, 2.0])  # along the crease
+    assert "minimum" in {row.kind for row in census.rows}
+    assert census.caveat is not None
+    assert "24 starts that stopped at one, 24 were brought down" in census.caveat
+    assert census.caveat in census_lines(census)
+
+
+def test_kinks_that_are_not_told_apart_are_said_to_be_and_smooth_problems_have_no_caveat():
+    none, number = np.zeros(1), np.zeros(1, int)
+    stopped = np.array([int(Status.STALLED)], np.int8)
+    ends = nct.flow.Ensemble(number, none, none, stopped, np.zeros((1, 3)), number, none, number, none, 1e-10)
+    for problem, words in ((Crease(joined=True), "kinks that cannot be told apart"), (Ridge(), None)):
+        found, caveat = clarke_ends(problem, ends)
+        assert found is ends
+        assert (caveat is None) == (words is None)
+        assert words is None or words in (caveat or "")
 
 
 def test_unseen_types_are_estimated_from_those_seen_once():

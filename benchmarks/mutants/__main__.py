@@ -14,6 +14,7 @@ from benchmarks.mutants._engine import of_engine
 from benchmarks.mutants._families import Mutant, of_theorem
 from benchmarks.mutants._formulas import of_slips
 from benchmarks.mutants._kept import Kept, judged, keep
+from benchmarks.mutants._searches import search_mutants
 from benchmarks.mutants._slips import SLIPS
 from nctheory.engine import cache_directory, configure
 
@@ -83,6 +84,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-engine", action="store_true", help="leave the mutants of the engine out")
     parser.add_argument("--falsify", type=float, metavar="SECONDS", help="search theorems that are wrong in a corner")
     parser.add_argument("--most", type=int, help="with --falsify: so many of them")
+    parser.add_argument("--search", type=float, metavar="SECONDS", help="search the wrong theorems of the mutants")
+    parser.add_argument(
+        "--out", metavar="FILE", help="with --search: a line for each, from which the same command goes on"
+    )
+    parser.add_argument(
+        "--limit", type=float, default=float("inf"), help="with --search: begin nothing after so many seconds"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="print survivors only")
     chosen = parser.parse_args(arguments)
     configure()
@@ -91,6 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with jax.enable_x64(True):
             rows = search_all(chosen.falsify, chosen.key, chosen.theorems, chosen.most)
         return 0 if sum(row.found == "refuted" for row in rows) >= CORNERS * len(rows) else 1
+    if chosen.search is not None:
+        with jax.enable_x64(True):
+            found = search_mutants(chosen.search, chosen.theorems, chosen.key, chosen.out, chosen.limit)
+        return 0 if all(row["search"] != "nothing found" for row in found if row["verify"] == "refuted") else 1
     named = chosen.theorems or (QUICK if chosen.quick else sorted(nct.catalogue()))
     began = time.perf_counter()
     with jax.enable_x64(True):

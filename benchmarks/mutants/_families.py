@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +27,8 @@ class Mutant(NamedTuple):
     judge: Callable[[], Outcome]
     equivalent: str | None = None
     """Why it is no different from the original; None where it is."""
+    wrong: Callable[[], AbstractContextManager[Theorem]] | None = None
+    """The wrong theorem, within a context in which it is wrong; None where the theorem is right and the judge is wrong."""
 
 
 def of_theorem(kept: Kept) -> Iterator[Mutant]:
@@ -60,7 +63,7 @@ def _numbers(kept: Kept) -> Iterator[Mutant]:
             changed = fresh(theorem, _with_leaf(theorem.predict, number, by))
         yield Mutant(
             theorem.id, "number", f"{name} times 1 + {by:.3g}", lambda changed=changed: judged(kept, changed),
-            "no claim reads it, or it is zero" if alike else None,
+            "no claim reads it, or it is zero" if alike else None, lambda changed=changed: nullcontext(changed),
         )  # fmt: skip
 
 
@@ -90,7 +93,7 @@ def _of_claim(kept: Kept, claim: Claim) -> Iterator[Mutant]:
             changed = _replaced(theorem, claim, moved)
             yield Mutant(
                 theorem.id, "threshold", f"{claim.name} times {1 + sign * MOVED:g}",
-                lambda changed=changed: judged(kept, changed),
+                lambda changed=changed: judged(kept, changed), None, lambda changed=changed: nullcontext(changed),
             )  # fmt: skip
         return
     if isinstance(claim, MemberOf):
@@ -99,7 +102,7 @@ def _of_claim(kept: Kept, claim: Claim) -> Iterator[Mutant]:
         yield Mutant(
             theorem.id, "list padded", f"{claim.name} with an invented entry",
             lambda: judged(kept, changed, lambda evidence: _renamed(evidence, claim, padded)),
-            None if claim.complete else f"its list need not be complete: {claim.because}",
+            None if claim.complete else f"its list need not be complete: {claim.because}", lambda: nullcontext(changed),
         )  # fmt: skip
     if claim.kind == "global value":
         return  # the objective is the engine's
@@ -108,6 +111,7 @@ def _of_claim(kept: Kept, claim: Claim) -> Iterator[Mutant]:
     yield Mutant(
         theorem.id, "observation", f"{claim.name} observes 0",
         lambda: judged(kept, changed_too, lambda evidence: _emptied(evidence, claim, nothing)),
+        None, lambda: nullcontext(changed_too),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import importlib
 import inspect
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -29,14 +29,14 @@ class Slip(NamedTuple):
     """Whether it changes what the claims observe, so that evidence is gathered anew."""
 
 
-def of_slips(kept: Kept, slips: tuple[Slip, ...]) -> Iterator[Mutant]:
+def of_slips(kept: Kept, slips: Sequence[Slip]) -> Iterator[Mutant]:
     """The slips of one theorem."""
     for slip in slips:
         if slip.theorem == kept.theorem.id:
             place = slip.function or slip.module.rsplit(".", 1)[-1]
             yield Mutant(
                 slip.theorem, "formula", f"{place}: {slip.old} -> {slip.new}",
-                lambda slip=slip: _judged(kept, slip), slip.equivalent,
+                lambda slip=slip: _judged(kept, slip), slip.equivalent, lambda slip=slip: _wrong(kept, slip),
             )  # fmt: skip
 
 
@@ -48,6 +48,18 @@ def _judged(kept: Kept, slip: Slip) -> Outcome:
         return _or_error(kept, fresh(kept.theorem, _executed(slip).predict))
     with swapped(slip):
         return _or_error(kept, fresh(kept.theorem, kept.theorem.predict))
+
+
+@contextmanager
+def _wrong(kept: Kept, slip: Slip) -> Iterator[nct.Theorem]:
+    """The theorem with the slip in it."""
+    if slip.claims:
+        yield _executed(slip)
+    elif slip.function is None:
+        yield fresh(kept.theorem, _executed(slip).predict)
+    else:
+        with swapped(slip):
+            yield fresh(kept.theorem, kept.theorem.predict)
 
 
 def _or_error(kept: Kept, changed: nct.Theorem) -> Outcome:

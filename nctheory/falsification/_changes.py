@@ -56,15 +56,26 @@ def _changed_structure(
 def _kink(
     theorem: Theorem, root: PRNGKeyArray, place: Place, seed: int, late: Callable[[], bool]
 ) -> tuple[float, float] | None:
-    r"""The ends of a short part of the way on which a predicted number has a jump, or a derivative of it.
+    """The ends of a short part of the way to other draws on which a predicted number has a kink or a jump."""
+
+    def numbers(part: float) -> np.ndarray | None:
+        instance = instance_at(theorem, root, place.moved(seed, part))
+        return None if instance is None else predicted_numbers(theorem, instance.problem)
+
+    return kink_between(numbers, 0.0, 1.0, late)
+
+
+def kink_between(
+    numbers: Callable[[float], np.ndarray | None], low: float, high: float, late: Callable[[], bool], looks: int = LOOKS
+) -> tuple[float, float] | None:
+    r"""The ends of a short interval on which one of some numbers has a jump, or a derivative of it; None where there is none.
 
     With steps h the third differences of a smooth curve are of the size $h^3$, next to a jump of the curve or of its first
     or second derivative of the size 1, h, or $h^2$: the place of the largest is looked at ever more closely.
     """
-    low, high = 0.0, 1.0
-    for _ in range(LOOKS):
+    for _ in range(looks):
         parts = np.linspace(low, high, POINTS + 1)
-        rows = [None if late() else _numbers(theorem, root, place.moved(seed, float(part))) for part in parts]
+        rows = [None if late() else numbers(float(part)) for part in parts]
         told = [row for row in rows if row is not None]
         if len(told) < len(rows) or len({row.shape for row in told}) > 1:
             return None
@@ -79,13 +90,10 @@ def _kink(
     return low, high
 
 
-def _numbers(theorem: Theorem, root: PRNGKeyArray, place: Place) -> np.ndarray | None:
+def predicted_numbers(theorem: Theorem, problem: Any) -> np.ndarray | None:
     """The sums of all the leaves of a prediction, and of their squares; None where nothing is predicted."""
-    instance = instance_at(theorem, root, place)
-    if instance is None:
-        return None
     try:
-        leaves = [np.asarray(leaf, float) for leaf in jax.tree.leaves(theorem.predict(instance.problem))]
+        leaves = [np.asarray(leaf, float) for leaf in jax.tree.leaves(theorem.predict(problem))]
     except (ValueError, TypeError, ArithmeticError):
         return None
     found = np.array([number for leaf in leaves for number in (np.sum(leaf), np.sum(leaf**2))])
@@ -117,4 +125,4 @@ def predicted_structure(theorem: Theorem, problem: Any) -> tuple[Any, ...] | Non
     return tuple(found)
 
 
-__all__ = ["located_change", "predicted_structure"]
+__all__ = ["kink_between", "located_change", "predicted_numbers", "predicted_structure"]

@@ -9,7 +9,8 @@ from nctheory.problems import DeepLinear, DeepNonlinear, Problem
 from nctheory.theorems import Instance, Theorem
 
 Edit = tuple[str | int | float, ...]
-"""The name of an edit and its numbers: ("classes", K), ("samples", n), ("width", d), ("digits", m), ("decays", seed, size)."""
+"""The name of an edit and its numbers: ("classes", K), ("samples", n), ("width", d), ("digits", m), ("decays", seed, size),
+("scale", logarithm of the factor)."""
 
 
 def edited(theorem: Theorem, instance: Instance, edits: tuple[Edit, ...]) -> Instance | None:
@@ -43,7 +44,7 @@ def edited(theorem: Theorem, instance: Instance, edits: tuple[Edit, ...]) -> Ins
 
 def _problem(problem: Problem, edit: Edit) -> Problem | None:
     kind = edit[0]
-    if kind in ("digits", "decays"):
+    if kind in ("digits", "decays", "scale"):
         return _with_decays(problem, edit)
     # Of subclasses it is not known what else depends on the shapes.
     if type(problem) not in (DeepLinear, DeepNonlinear):
@@ -90,13 +91,15 @@ def _columns(problem: DeepLinear | DeepNonlinear, keep: np.ndarray, counts: tupl
 
 
 def _with_decays(problem: Problem, edit: Edit) -> Problem | None:
-    """Decays rounded to some digits, or multiplied by random numbers (by one where they are equal)."""
+    """Decays rounded to some digits, or multiplied by one number, or by random ones (by one where they are equal)."""
     decay = getattr(problem, "weight_decay", None)
     if decay is None or not dataclasses.is_dataclass(problem):
         return None
     before = np.asarray(decay, float)
     if edit[0] == "digits":
         after = np.vectorize(lambda x: float(f"{x:.{int(edit[1]) - 1}e}"))(before)
+    elif edit[0] == "scale":
+        after = before * np.exp(float(edit[1]))
     else:
         rng = np.random.default_rng(int(edit[1]))
         equal = before.size > 0 and np.ptp(before) <= 1e-12 * np.max(np.abs(before))
@@ -132,6 +135,9 @@ def _parameters(shown: Any, before: Problem, after: Problem) -> dict[str, Any]:
             found[name] = now[name]
         elif value in numbers[0].tolist():
             found[name] = float(numbers[1][numbers[0].tolist().index(value)])
+    # Where none of the decays was shown as it is, those that an edit has changed are shown by their numbers.
+    if not np.array_equal(numbers[0], numbers[1]) and not any(isinstance(value, float) for value in found.values()):
+        found |= {f"decay_{number}": float(one) for number, one in enumerate(numbers[1])}
     return found
 
 

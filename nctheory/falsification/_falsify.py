@@ -50,10 +50,12 @@ def falsify(
     Each trial takes one instance of the theorem, solves it from `seeds` random starts and as many structured ones (features
     of low rank, incidence matrices of graphs, codes, blocks, minimisers at neighbouring numbers and of smaller and larger
     instances, brought down by several optimisers), and judges all ends as `verify` does. The first round are the instances
-    that `verify` takes; then neighbours of the tightest trials, both sides of predicted thresholds, corners (two classes,
-    one sample) and fresh draws take turns. The search ends with the first violation that stands in extended precision, or
-    with `seconds` or the number of `trials`; a trial under way is finished. A find is then reduced, for a quarter of the
-    seconds more at the most, to the smallest instance and the roundest numbers at which the same claim fails.
+    that `verify` takes, with both sides of the boundaries near them (where the formula changes its branch, where a
+    hypothesis ceases to hold) at relative distances of 1e-4 to 1e-1; then neighbours of the tightest trials, more predicted
+    thresholds, corners (two classes, one sample) and fresh draws take turns. The search ends with the first violation that
+    stands in extended precision, or with `seconds` or the number of `trials`; a trial under way is finished. A find is then
+    reduced, for a quarter of the seconds more at the most, to the smallest instance and the roundest numbers at which the
+    same claim fails.
 
     With a folder `out` every finished trial is kept, and the same search goes on from there; several processes with one
     folder share its trials. A find is saved there as JSON, NPZ and a test. `file` is the theorem file named in the commands,
@@ -107,7 +109,8 @@ class _Search:
             "source": source_digest(theorem),
         })  # fmt: skip
         self.records: list[TrialRecord] = []
-        self.changes: list[Change] = []
+        self.changes: list[list[Change]] = []
+        """Of each round; that of the first is filled while its trials are done."""
         self.rounds = 0
         self.found: Counterexample | None = None
 
@@ -125,14 +128,14 @@ class _Search:
             # In the order of their numbers, whichever process did them first.
             before = sorted(self.records, key=lambda record: record.number)
             proposals = propose(self.theorem, self.root, round_, before, self.late)
-            self.changes += proposals.changes
+            self.changes.append(proposals.changes)
             self.rounds = round_ + 1
             # Trials of a round know the rounds before it alone, so that they may be done in any order.
             waiting: list[tuple[int, Place, bool]] = []
-            for position, place in enumerate(proposals.places):
+            for place in proposals.places:
                 if number and self.full() and not self._kept(number):
                     return
-                locate = position in proposals.locating
+                locate = place in proposals.locating
                 if not self.trial(number, round_, place, before, locate):
                     waiting.append((number, place, locate))
                 number += 1
@@ -221,6 +224,7 @@ class _Search:
     def result(self, outcome: SearchOutcome, reason: str = "") -> Falsification:
         """What the search came to."""
         starts, optimisers = Counter[str](), Counter[str]()
+        changes = [one for some in self.changes for one in some]
         for record in self.records:
             starts.update(record.starts)
             optimisers.update(record.optimisers)
@@ -235,11 +239,14 @@ class _Search:
             optimisers=dict(optimisers),
             shapes=len({record.shape for record in self.records}),
             tightest=tightest(self.records),
-            thresholds=len(self.changes),
-            nearest_threshold=nearest(self.records, self.changes),
+            thresholds=len(changes),
+            nearest_threshold=nearest(self.records, changes),
             unjudged=sum(bool(record.note) for record in self.records),
             key=self.shown_key,
             seconds=time.perf_counter() - self.began,
+            undecided=tuple(
+                one.name for one in self.theorem.claims if not any(one.name in record.ratios for record in self.records)
+            ),
         )
 
 

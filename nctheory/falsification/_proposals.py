@@ -1,6 +1,6 @@
 """What is tried next: fresh draws, neighbours of the tightest trials, both sides of predicted thresholds, corners."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +9,8 @@ from jaxtyping import PRNGKeyArray
 
 from nctheory.falsification._changes import located_change
 from nctheory.falsification._edits import facts
+from nctheory.falsification._lines import DISTANCES as RELATIVE
+from nctheory.falsification._lines import Boundary, boundaries
 from nctheory.falsification._places import Place, answers_to_moves, drawn_places, instance_at
 from nctheory.falsification._records import TrialRecord
 from nctheory.problems import shape_of, size
@@ -33,10 +35,12 @@ class Change(NamedTuple):
 class Proposals(NamedTuple):
     """The places of one round, in order, and the changes of structure that were located for it."""
 
-    places: list[Place]
+    places: Iterable[Place]
+    """Of the first round they are found as they are asked for."""
     changes: list[Change]
-    locating: frozenset[int] = frozenset()
-    """The positions of places at which the theorem's thresholds are located: one of each shape of a draw."""
+    """Filled as the places are found."""
+    locating: frozenset[Place] = frozenset()
+    """The places at which the theorem's thresholds are located: one of each shape of a draw."""
 
 
 def propose(
@@ -48,14 +52,19 @@ def propose(
 ) -> Proposals:
     """The places of a round: a function of the key and of the records of the rounds before it.
 
-    Round 0 are the instances that `verify` takes. Then rounds near what was found (neighbours of the tightest trials, and
+    Round 0 are the instances that `verify` takes, and after the first of each shape both sides of the boundaries on a line
+    through it, at relative distances of 1e-4 to 1e-1. Then rounds near what was found (neighbours of the tightest trials, and
     both sides of predicted thresholds) and fresh draws take turns; round 2 is of corners: fewest classes, samples and units.
     Once it is `late` no more thresholds are looked for.
     """
     if round_ == 0 or (round_ > 2 and round_ % 2 == 0):
         drawn = drawn_places(theorem, root, round_)
-        places = _one_shape_first(drawn)
-        return Proposals(places, [], _last_of_shapes(places, dict(drawn)))
+        places, instances = _one_shape_first(drawn), dict(drawn)
+        locating = _last_of_shapes(places, instances)
+        if round_:
+            return Proposals(places, [], locating)
+        changes: list[Change] = []
+        return Proposals(_first_round(theorem, root, places, instances, locating, changes, late), changes, locating)
     rng = np.random.default_rng([*np.asarray(jax.random.key_data(root)).ravel().tolist(), round_])
     if round_ == 2:
         return Proposals(_corners(theorem, root), [])
@@ -72,12 +81,60 @@ def _one_shape_first(drawn: list[tuple[Place, Any]]) -> list[Place]:
     return [group[0][1] for group in ordered] + [place for group in ordered for _, place in group[1:]]
 
 
-def _last_of_shapes(places: list[Place], instances: dict[Place, Any]) -> frozenset[int]:
-    """The position of the second place of each shape, or of the only one: thresholds wait until each shape was tried."""
-    seen: dict[Any, list[int]] = {}
-    for position, place in enumerate(places):
-        seen.setdefault(shape_of(instances[place].problem), []).append(position)
-    return frozenset(positions[:2][-1] for positions in seen.values())
+def _last_of_shapes(places: list[Place], instances: dict[Place, Any]) -> frozenset[Place]:
+    """The second place of each shape, or the only one: thresholds wait until each shape was tried."""
+    seen: dict[Any, list[Place]] = {}
+    for place in places:
+        seen.setdefault(shape_of(instances[place].problem), []).append(place)
+    return frozenset(some[:2][-1] for some in seen.values())
+
+
+def _first_round(
+    theorem: Theorem,
+    root: PRNGKeyArray,
+    places: list[Place],
+    instances: dict[Place, Any],
+    locating: frozenset[Place],
+    changes: list[Change],
+    late: Callable[[], bool],
+) -> Iterator[Place]:
+    """The first place of each shape, each followed by the nearest sides of its boundaries; then the other distances and the
+    other places in turn.
+
+    Where a claim is about a threshold, it is located for the first shape, which is the smallest, before the next one is tried.
+    """
+
+    def shape(place: Place) -> Any:
+        return shape_of(instances[place].problem)
+
+    shapes = len({shape(place) for place in places})
+    others, later = places[shapes:], list[Place]()
+    for number, place in enumerate(places[:shapes]):
+        yield place
+        if theorem.method.name in ("integrate", "train"):
+            continue
+        found = []
+        for one in boundaries(theorem, root, place, number, late):
+            found.append(one)
+            sides = [instance_at(theorem, root, there) for there in one.sides(0.0)]
+            if None not in sides:
+                changes.append(Change(*(dict(side.parameters) for side in sides if side is not None)))
+        yield from _next_to(theorem, root, found, RELATIVE[:1])
+        later += _next_to(theorem, root, found, RELATIVE[1:])
+        if number == 0 and any(claim.location is not None for claim in theorem.claims):
+            yield from (one for one in others if one in locating and shape(one) == shape(place))
+            others = [one for one in others if one not in locating or shape(one) != shape(place)]
+    for position in range(max(len(later), len(others))):
+        yield from (*others[position : position + 1], *later[position : position + 1])
+
+
+def _next_to(
+    theorem: Theorem, root: PRNGKeyArray, found: Sequence[Boundary], distances: Sequence[float]
+) -> Iterator[Place]:
+    """Both sides of boundaries, as far as they are within the hypotheses, from the first distance on."""
+    for distance in distances:
+        for one in found:
+            yield from (there for there in one.sides(distance) if instance_at(theorem, root, there) is not None)
 
 
 def _neighbours(

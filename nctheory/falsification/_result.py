@@ -113,6 +113,9 @@ class Falsification:
     """The random key of the search."""
     seconds: float
     """Time of this run."""
+    undecided: tuple[str, ...] = ()
+    """The claims that no trial could decide, so that nothing was searched for them: one about a threshold that was not
+    located, say, or one that applies to no instance that was tried."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values; what is not finite becomes None, and points are lists."""
@@ -143,6 +146,8 @@ class Falsification:
             lines.append(
                 f"thresholds: {self.thresholds} located, instances as near as a relative {self.nearest_threshold:.1g}"
             )
+        if self.undecided:
+            lines.append(f"not searched: no trial decided {', '.join(self.undecided)}")
         if self.unjudged:
             lines.append(f"{self.unjudged} instances at which nothing is predicted")
         return "\n  ".join(lines)

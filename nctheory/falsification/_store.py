@@ -15,7 +15,7 @@ from nctheory.falsification._places import Place
 from nctheory.falsification._records import TrialRecord
 from nctheory.theorems import Theorem
 
-FORM = 1
+FORM = 2
 """The version of the files."""
 
 

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from nctheory.certificates import HessianReport, hessian_report
 from nctheory.engine import Array, float64, in_few_lengths, shown, untraced
 from nctheory.flow import Ensemble, as_key, as_seeds
+from nctheory.landscape._kinked_ends import clarke_ends
 from nctheory.landscape._orbit_types import grouped, of_each, product_unit, type_invariants
 from nctheory.landscape._search import search
 from nctheory.problems import (
@@ -44,7 +45,8 @@ class CriticalType:
     value: float
     kind: Kind
     """"minimum": all curvature off the gauge positive; "strict saddle": some negative; "degenerate": none negative,
-    some zero within the resolution, so that second order does not decide (a family of minimisers is of this kind)."""
+    some zero within the resolution, so that second order does not decide (a family of minimisers is of this kind). At kinks
+    the curvature is that along their manifold; where it does not decide off them, a point is "degenerate", with a caveat."""
     rank: int
     """The rank of the product of the factors; -1 for a problem that is not a chain."""
     index: int
@@ -75,6 +77,8 @@ class CriticalType:
     """The unit eigenvector of the smallest eigenvalue, flat."""
     caveat: str | None = None
     """What the gauge leaves unexplained (`HessianReport.caveat`): flat directions off it, or tangents of no symmetry."""
+    kinks: int = 0
+    """The kinks that the point meets, those off which the second order is not looked at among them."""
 
 
 @shown()
@@ -94,6 +98,8 @@ class CensusResult(NamedTuple):
     """The number of starts whose budget of steps was spent."""
     tolerance: float
     """The gradient's norm up to which a point counts as critical."""
+    caveat: str | None = None
+    """What is left open where the objective has kinks; None where it is smooth."""
 
     @property
     def value(self) -> np.ndarray:
@@ -150,7 +156,8 @@ def census(
     type when the objective and the singular values of every factor agree: that identifies the orbits of the gauge, of
     permutations of classes of one size and of samples, and the members of a continuous family. For each type the Hessian is
     taken at the best representative with the gauge projected out; a strict saddle comes with a direction along which the
-    objective was seen to fall.
+    objective was seen to fall. Where the objective has kinks, starts that stop at one are polished to a point that is
+    stationary in Clarke's sense, and `caveat` says what may be missing.
 
     Raises ValueError for starts below 1, a tolerance that is not positive, or more parameters than dense Hessians allow.
 
@@ -165,7 +172,8 @@ def census(
         raise ValueError(f"tolerance: expected a finite positive number, got {tolerance}")
     if iterations < 1:
         raise ValueError(f"iterations: expected at least 1, got {iterations}")
-    return take_census(problem, search(problem, numbers, root, tolerance, iterations, progress))
+    ends, caveat = clarke_ends(problem, search(problem, numbers, root, tolerance, iterations, progress))
+    return take_census(problem, ends)._replace(caveat=caveat)
 
 
 def take_census(problem: Problem, ends: Ensemble) -> CensusResult:
@@ -197,7 +205,8 @@ def _row(problem: Problem, ends: Ensemble, invariants: np.ndarray, members: np.n
     report = hessian_report(problem, point)
     direction = report.eigenvectors[:, 0] if report.eigenvalues.size else np.zeros(0)
     descent = _descent(problem, point, direction) if report.index else 0.0
-    kind: Kind = "minimum" if report.index + report.nullity == 0 else "strict saddle" if report.index else "degenerate"
+    undecided = report.nullity + report.loose
+    kind: Kind = "strict saddle" if report.index else "degenerate" if undecided else "minimum"
     return CriticalType(
         value=float(ends.value[best]),
         kind=kind,
@@ -216,6 +225,7 @@ def _row(problem: Problem, ends: Ensemble, invariants: np.ndarray, members: np.n
         params=point,
         direction=direction,
         caveat=report.caveat,
+        kinks=report.kinks + report.loose,
     )
 
 

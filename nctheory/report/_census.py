@@ -66,6 +66,7 @@ def census_lines(census: CensusResult, held: Comparison | None = None) -> list[s
         f"{census.flat} at a gradient-flat point that is none, {census.unfinished} unfinished; "
         f"{len(census.rows)} types, estimated unseen: {census.unseen:.1f}"
     ]
+    lines += [census.caveat] if census.caveat else []
     lines += [f"  value {row.value:.8g}, index {row.index}: {row.caveat}" for row in census.rows if row.caveat]
     if held is not None:
         lines.append(
@@ -105,6 +106,7 @@ def census_data(
         "flat": census.flat,
         "unfinished": census.unfinished,
         "unseen": census.unseen,
+        "caveat": census.caveat,
         "rows": rows,
     }
     body["descents"] = [

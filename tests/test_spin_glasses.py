@@ -118,7 +118,9 @@ def test_disorders_are_counted_in_batches_and_a_killed_run_goes_on(tmp_path, mon
     monkeypatch.setattr(counts, "EACH", 1)
     file = tmp_path / "rows.npz"
     first = counts.counted(4, 3, 2, 32, key=3, file=file)
-    monkeypatch.setattr(counts, "one_disorder", lambda *_: np.full(5, 7.0))  # what stands in the file is not counted again
+    monkeypatch.setattr(
+        counts, "one_disorder", lambda *_: np.full(5, 7.0)
+    )  # what stands in the file is not counted again
     both = counts.counted(4, 3, 3, 32, key=3, file=file)
     np.testing.assert_array_equal(both[:2], first)
     assert np.all(both[2] == 7.0)

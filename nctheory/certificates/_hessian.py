@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -254,11 +254,12 @@ def _largest_singular_value(jacobian: np.ndarray, vectors: np.ndarray, curvature
 
     # A dozen products with J and V in the place of the thousands that the matrix J V is made of; J in units of its entries.
     unit = float(np.max(np.abs(jacobian)))
-    product = LinearOperator(
+    product: Any = LinearOperator(  # pyright: ignore
         (jacobian.shape[0], vectors.shape[1]),
         matvec=lambda x: (jacobian @ (vectors @ (np.ravel(x) / curvatures))) / unit,
         rmatvec=lambda y: (vectors.T @ (jacobian.T @ (np.ravel(y) / unit))) / curvatures,
         dtype=np.float64,
     )
     start = np.random.default_rng(7).normal(size=min(product.shape))
-    return unit * float(svds(product, k=1, v0=start, return_singular_vectors=False)[0])
+    values: Any = svds(product, k=1, v0=start, return_singular_vectors=False)
+    return unit * float(values[0])

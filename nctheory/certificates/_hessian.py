@@ -254,12 +254,15 @@ def _largest_singular_value(jacobian: np.ndarray, vectors: np.ndarray, curvature
 
     # A dozen products with J and V in the place of the thousands that the matrix J V is made of; J in units of its entries.
     unit = float(np.max(np.abs(jacobian)))
-    product: Any = LinearOperator(  # pyright: ignore
-        (jacobian.shape[0], vectors.shape[1]),
-        matvec=lambda x: (jacobian @ (vectors @ (np.ravel(x) / curvatures))) / unit,
-        rmatvec=lambda y: (vectors.T @ (jacobian.T @ (np.ravel(y) / unit))) / curvatures,
-        dtype=np.float64,
-    )
+    shape = jacobian.shape[0], vectors.shape[1]
+
+    def along(x: np.ndarray) -> np.ndarray:
+        return (jacobian @ (vectors @ (np.ravel(x) / curvatures))) / unit
+
+    def back(y: np.ndarray) -> np.ndarray:
+        return (vectors.T @ (jacobian.T @ (np.ravel(y) / unit))) / curvatures
+
+    product: Any = LinearOperator(dtype=np.float64, shape=shape, matvec=along, rmatvec=back)  # pyright: ignore
     start = np.random.default_rng(7).normal(size=min(product.shape))
     values: Any = svds(product, k=1, v0=start, return_singular_vectors=False)
     return unit * float(values[0])

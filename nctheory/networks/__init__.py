@@ -12,6 +12,7 @@ the distance. `nearest_mean_bounds` holds bounds on the nearest-mean error in ev
 file: it is observed, not observed or undecided, by exact intervals and against controls, and it never holds.
 """
 
+from nctheory.networks._balances import LayerBalances, layer_balances
 from nctheory.networks._choice import chosen_layer, few_shot_variability
 from nctheory.networks._data import Data
 from nctheory.networks._decision import Tally, share_interval
@@ -22,7 +23,7 @@ from nctheory.networks._feed_forward import (
     network_on,
 )
 from nctheory.networks._fine_tune import FineTuning, fine_tune
-from nctheory.networks._head_gaps import peeled_gaps
+from nctheory.networks._head_gaps import HeadGaps, head_gaps, peeled_gaps
 from nctheory.networks._loop import Seen
 from nctheory.networks._measure import error_on, layer_metrics
 from nctheory.networks._models import MODELS, ConvNet, ResidualMLP, Transformer, model_for
@@ -63,6 +64,8 @@ __all__ = [
     "Data",
     "FeedForward",
     "FineTuning",
+    "HeadGaps",
+    "LayerBalances",
     "LayerCollapse",
     "LineTest",
     "ModuleNetwork",
@@ -98,7 +101,9 @@ __all__ = [
     "find_observation",
     "fine_tune",
     "gaussian_mixture",
+    "head_gaps",
     "idx",
+    "layer_balances",
     "layer_metrics",
     "linear_probe",
     "load_observation_file",

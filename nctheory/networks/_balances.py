@@ -42,11 +42,12 @@ def layer_balances(trained: TrainedNetworks, rate: float) -> LayerBalances:
 
     Along $\dot\theta=-\nabla f$ the fit does not touch the imbalance D of two layers of one decay $\lambda$ across a ReLU or
     its kin, so that $D(t)=e^{-2\lambda t}D(0)$ (theorem `network-balance`). `rate` is the time of the flow that a step takes:
-    that of plain gradient descent, or of descent with momentum 0.9 ten times its rate, where that is constant. Descent departs
+    the rate of plain gradient descent, or `momentum_time` of "sgd", where that is constant. Descent departs
     from the flow by the order of the rate; for an adaptive rule there is no such law, and the prediction fails.
 
-    Raises ValueError, naming the argument, for a rate that is not positive, a training without checkpoints, networks other than
-    feed-forward ones of two layers at least with ReLUs, leaky ReLUs or linear layers, and where no two neighbours have one decay.
+    Raises ValueError, naming the argument, for a rate that is not positive, a training without checkpoints, networks other
+    than feed-forward ones of two layers at least with ReLUs, leaky ReLUs, absolute values or linear layers, and where no two
+    neighbours have one decay.
 
     >>> import optax
     >>> import nctheory as nct

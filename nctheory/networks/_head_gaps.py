@@ -1,4 +1,4 @@
-"""The certified distance of the heads of trained networks from the unconstrained-feature model, at one checkpoint or at all."""
+"""The certified distance of the heads of trained networks from the unconstrained-feature model, along training too."""
 
 from typing import NamedTuple
 
@@ -85,9 +85,11 @@ def head_gaps(trained: TrainedNetworks) -> HeadGaps:
     def along(name: str) -> np.ndarray:
         return np.array([[float(getattr(one, name)) for one in row] for row in rows]).T
 
-    names = ("value", "lower_bound", "gap", "gap_to_minimum", "efficiency")
     theorem = next((one.theorem for row in rows for one in row if np.isfinite(one.fit)), None)
-    return HeadGaps(np.array([look.steps for look in looks]), *map(along, names), theorem)
+    return HeadGaps(
+        np.array([look.steps for look in looks]), along("value"), along("lower_bound"), along("gap"),
+        along("gap_to_minimum"), along("efficiency"), theorem,
+    )  # fmt: skip
 
 
 def _of_seeds(trained: TrainedNetworks) -> tuple[PeeledGap, ...]:

@@ -105,7 +105,7 @@ def _sized(panel: Any, drawn: list[np.ndarray], label: str) -> None:
 
 
 def steps_axis(axis: Any, steps: np.ndarray) -> None:
-    """A horizontal axis of numbers that begin at zero or above: logarithmic where they span decades, with zero where it is one of them."""
+    """A horizontal axis of numbers that begin at zero or above: logarithmic where they span decades."""
     from nctheory.report._ticks import even_axis, log_axis, symmetric_axis
 
     positive = steps[steps > 0]

@@ -9,7 +9,7 @@ from nctheory.networks import HeadGaps, LayerBalances
 from nctheory.report._lines import literal
 from nctheory.report._save import save_figure
 from nctheory.report._sheet import fit_label, sheet
-from nctheory.report._style import DASHES, FAINT, INK, PREDICTED, house_style, stroke
+from nctheory.report._style import DASHES, INK, PREDICTED, house_style, stroke
 
 WIDE = 10.0
 """Numbers that span more than this factor stand on a logarithmic axis (conventional)."""
@@ -58,8 +58,9 @@ def draw_head_gaps(gaps: HeadGaps) -> Any:
 def balances_figure(balances: LayerBalances, path: str | Path) -> Path:
     """A panel for each pair of layers, the imbalance over the time of the flow beside its prediction; then the deviations.
 
-    Single seeds and medians over them; deviations of all pairs in one panel, each entry of the imbalance against its
-    prediction. Written atomically; the same bytes for the same numbers. Raises ValueError where no seed is finite.
+    Medians over the seeds, and bands from the least to the largest; deviations of all pairs in one panel, each entry of the
+    imbalance against its prediction. Written atomically; the same bytes for the same numbers. Raises ValueError where no seed
+    is finite.
     """
     if not np.isfinite(balances.imbalance).any():
         raise ValueError("balances: expected a seed that is finite at some checkpoint, got none")
@@ -73,12 +74,9 @@ def draw_balances(balances: LayerBalances) -> Any:
     page = sheet(pairs + 1)
     for k, panel in enumerate(page.panels[:pairs]):
         seen, told = balances.imbalance[..., k], balances.predicted[..., k]
-        for row in seen:
-            panel.plot(at, row, color=stroke(0).colour, lw=0.5, alpha=0.35)
-        _median(panel, at, seen, "imbalance, median", color=stroke(0).colour, ls="None", marker="o", ms=4.0)
+        _band(panel, at, "imbalance", seen, ls="None", ms=4.0)
         if np.isfinite(told).any():
             _median(panel, at, told, "predicted by the flow, median", color=INK, ls=PREDICTED, lw=1.0)
-        panel.plot([], [], color=FAINT, lw=1.0, label="single seeds")
         _sized(panel, [seen, told], "|D|")
         which = "whole matrix" if balances.whole[k] else "neuron by neuron"
         page.name(panel, literal(f"{balances.pairs[k]}: {which}"))
@@ -118,13 +116,13 @@ def steps_axis(axis: Any, steps: np.ndarray) -> None:
         symmetric_axis(axis, float(positive.min()))
 
 
-def _band(panel: Any, at: np.ndarray, label: str, values: np.ndarray) -> None:
+def _band(panel: Any, at: np.ndarray, label: str, values: np.ndarray, **style: Any) -> None:
     """The median over the seeds, and what lies between the least and the largest."""
-    colour, dashes = stroke(0)
+    colour = stroke(0).colour
     known = np.isfinite(values).any(axis=0)
     low, high = np.nanmin(values[:, known], axis=0), np.nanmax(values[:, known], axis=0)
     panel.fill_between(at[known], low, high, color=colour, alpha=0.25, lw=0.0, label=f"{label}, all seeds")
-    _median(panel, at, values, f"{label}, median", color=colour, ls=dashes, lw=1.6, marker="o")
+    _median(panel, at, values, f"{label}, median", **{"color": colour, "lw": 1.6, "marker": "o", **style})
 
 
 def _median(panel: Any, at: np.ndarray, values: np.ndarray, label: str, **style: Any) -> None:

@@ -1,6 +1,7 @@
 """Networks at their checkpoints: the balance of layers, certified gaps, and the bound before a linear head."""
 
 import argparse
+import json
 from typing import Any
 
 import jax
@@ -194,11 +195,20 @@ def test_the_command_looks_at_checkpoints_and_draws_them(tmp_path, capsys):
     asked += ["--activation", "leaky_relu", "--optimiser", "sgd", "--rate", "0.002", "--checkpoints", "1"]
     assert main(asked) == 2
     assert "--checkpoints: expected --out DIR with it" in capsys.readouterr().err
+    labels = 2 * MIXTURE.labels  # no sample of class 1
+    np.savetxt(tmp_path / "gap.csv", np.column_stack([MIXTURE.inputs, labels]), delimiter=",")
+    assert main(["train", "--data", str(tmp_path / "gap.csv"), "--checkpoints", "2", "--out", str(out)]) == 2
+    assert "training samples of every class" in capsys.readouterr().err
     assert main([*asked, "--schedule", "constant", "--out", str(out)]) == 0
     told = capsys.readouterr().out
     assert "heads.png" in told
     assert "balance.png" in told
     for name in ("heads", "balance", "layers"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    held = {name: json.loads((out / f"{name}.json").read_text()) for name in ("heads", "balance")}
+    assert held["heads"]["steps"] == held["balance"]["steps"] == [0, 60]
+    assert np.shape(held["heads"]["gap"]) == (2, 2)
+    assert held["balance"]["times"] == pytest.approx([0.0, 60 * 0.02])
+    assert held["balance"]["whole"] == [False, True]
     assert checkpoints_of(argparse.Namespace(checkpoints=None, steps=60)) == ()
     assert checkpoints_of(argparse.Namespace(checkpoints=3, steps=60)) == (0, 2, 18)

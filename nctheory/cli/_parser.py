@@ -199,7 +199,7 @@ def _add_networks(commands: _Commands) -> None:
     )  # fmt: skip
     learn.add_argument(
         "--out", metavar="DIR",
-        help="write networks.npz, layers.json and a picture into a folder, and keep the states of training there: the "
+        help="write networks.npz, layers.json and pictures into a folder, and keep the states of training there: the "
         "same command goes on where it was interrupted",
     )  # fmt: skip
     moved = commands.add_parser("transfer", help="networks trained on some classes, probed and fine-tuned on others")

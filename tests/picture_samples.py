@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nctheory.flow import Status
+from nctheory.networks import HeadGaps, LayerBalances
 from nctheory.sweeps import Grid, SweepResult
 from nctheory.theorems import ClaimResult, ControlResult, InstanceResult, Verdict
 
@@ -157,3 +158,24 @@ def census(
         ],
         "descents": [{"from": 1, "side": 1, "to": 0, "value": 0.5}] if len(rows) > 1 else [],
     }  # fmt: skip
+
+
+def heads(steps: Sequence[int] = (0, 10, 300, 20_000), decay: bool = True, lost: Sequence[int] = ()) -> HeadGaps:
+    """Three seeds whose gap falls along these steps; `lost` checkpoints are not finite, and without decay there is no gap."""
+    fallen = np.geomspace(1.0, 1e-3, len(steps)) * np.array([[0.7], [0.8], [0.99]])
+    fallen[:, list(lost)] = np.nan
+    gap = fallen if decay else np.full_like(fallen, np.nan)
+    return HeadGaps(np.array(steps), gap, 0.9 * gap, gap, 0.9 * gap, 1.0 - fallen, "ufm-mse-nobias" if decay else None)
+
+
+def balances(pairs: int = 3, decay: float = 0.1, lost: bool = False, told: bool = True) -> LayerBalances:
+    """Two seeds, the second of which may be lost, and an imbalance that decays a little slower than is told."""
+    steps = np.array([0, 10, 40, 90])
+    told_of = np.exp(-2.0 * decay * steps)[None, :, None] * np.array([[[2.0]], [[3.0]]]) * np.ones(pairs)
+    seen = told_of * np.exp(1e-3 * steps)[None, :, None]
+    if lost:
+        seen[1] = np.nan
+    predicted = told_of if told else np.full_like(told_of, np.nan)
+    names = tuple(f"layers {i} and {i + 1}" for i in range(1, pairs + 1))
+    off = np.abs(seen - predicted) / 4.0
+    return LayerBalances(steps, 0.1 * steps, names, (False,) * (pairs - 1) + (True,), seen, predicted, off)

@@ -13,6 +13,8 @@ import nctheory as nct
 from nctheory import networks
 from nctheory.networks import Tally, share_interval, straight_line
 from nctheory.networks._decision import can_decide, decide, median_interval
+from nctheory.report import _observed
+from nctheory.report._style import house_style
 from tests.helpers import unchecked_types
 
 DOCSTRING = """A title.
@@ -273,10 +275,19 @@ def test_every_observation_says_in_words_what_its_fields_fix():
 
 
 def test_show_and_plot_know_what_was_observed(capsys, tmp_path):
-    mine = networks.register_observation(
-        observation(fit, panels=(networks.Panel("by layer", "fit", ("a", "b"), ("by layer",)),))
+    joined, apart = (
+        networks.Panel("by layer", "fit", ("a", "b"), ("by layer",), joined=which) for which in (True, False)
     )
+    mine = networks.register_observation(observation(fit, panels=(joined, apart)))
     found = networks.observe(mine, seeds=2)
     nct.show(found)
     assert "A title: undecided" in capsys.readouterr().out
     assert nct.plot(found, tmp_path / "x.svg").read_bytes() == nct.plot(found, tmp_path / "y.svg").read_bytes()
+    # Places without an order have marks beside each other, one for every group and prediction, and no line between them.
+    with house_style():
+        lines, marks = (panel.lines for panel in _observed._draw(found, mine).axes)
+    assert any(line.get_linestyle() != "None" for line in lines)
+    apart_at = [line.get_xdata()[0] for line in marks if line.get_marker() in ("D", "o")]
+    assert len(apart_at) == len(set(apart_at)) == 1 + len(found.groups)
+    assert all(line.get_linestyle() == "None" for line in marks if len(line.get_label()) > 1)
+    np.testing.assert_array_equal(np.sort(marks[2].get_ydata()), np.sort(found.groups[0].numbers["by layer"].ravel()))

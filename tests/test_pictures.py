@@ -16,6 +16,7 @@ from matplotlib.text import Text
 
 import nctheory as nct
 from nctheory.report import _style
+from nctheory.report._along_training import draw_balances, draw_head_gaps
 from nctheory.report._census import draw_census
 from nctheory.report._dynamics import draw_dynamics
 from nctheory.report._figure import draw_tolerances
@@ -26,7 +27,7 @@ from nctheory.report._style import house_style
 from nctheory.report._sweep import draw_sweep
 from nctheory.report._ticks import even_axis, labels, log_axis, symmetric_axis
 from tests.helpers import usual_environment
-from tests.picture_samples import LONG, census, dynamics, phase, sweep, verdict
+from tests.picture_samples import LONG, balances, census, dynamics, heads, phase, sweep, verdict
 
 TWENTY = [f"boundary number {i}" for i in range(20)]
 DECAYS = [0.1, 0.2, 0.4, 0.6]
@@ -79,6 +80,12 @@ PICTURES = {
     "map of one cell": lambda: draw_sweep(sweep({"decay": [0.1], "many": [2]}), ("value",)),
     "map of one row": lambda: draw_sweep(sweep({"decay": [0.1], "many": [2, 4, 8]}), ("value",)),
     "map that failed": lambda: draw_sweep(sweep({"decay": DECAYS, "n": [1, 2]}, failed="all"), ("value", "height")),
+    "heads along training": lambda: draw_head_gaps(heads()),
+    "heads from the first step on": lambda: draw_head_gaps(heads((1, 5, 2_000_000), lost=(1,))),
+    "heads without decay": lambda: draw_head_gaps(heads((100, 200), decay=False)),
+    "balance": lambda: draw_balances(balances()),
+    "balance of one pair": lambda: draw_balances(balances(1, decay=0.0, lost=True)),
+    "balance without prediction": lambda: draw_balances(balances(7, told=False)),
     "map of long names": lambda: draw_sweep(sweep({"d" * 99: DECAYS, "n" * 99: [1, 2]}, names=(LONG,)), (LONG,)),
 }
 

@@ -97,7 +97,8 @@ def test_measuring_a_network():
 
 
 @pytest.mark.slow
-def test_training_networks():
+def test_training_networks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert run("docs/networks.md")["error"].shape == (4,)
 
 

@@ -193,8 +193,13 @@ def _add_networks(commands: _Commands) -> None:
         "--polish", type=_whole(1), metavar="N", help="then lower the gradient by N evaluations of L-BFGS a seed"
     )
     learn.add_argument(
+        "--checkpoints", type=_whole(1), metavar="N",
+        help="look at N points on the way: draw the certified distance of the heads from the unconstrained-feature model, "
+        "and with --optimiser sgd --schedule constant the balance of the layers against the gradient flow's (needs --out)",
+    )  # fmt: skip
+    learn.add_argument(
         "--out", metavar="DIR",
-        help="write networks.npz, layers.json and a picture into a folder, and keep the states of training there: the "
+        help="write networks.npz, layers.json and pictures into a folder, and keep the states of training there: the "
         "same command goes on where it was interrupted",
     )  # fmt: skip
     moved = commands.add_parser("transfer", help="networks trained on some classes, probed and fine-tuned on others")

@@ -21,25 +21,32 @@ WIDTHS = {"mlp": (64,) * 5, "convolutions": (16, 32, 32), "residual": (64,) * 5,
 def train_command(args: argparse.Namespace) -> int:
     """Train, print the metrics of the layers, and write them where asked; 0."""
     import io
+    import json
 
     import numpy as np
 
-    from nctheory.engine import write_atomically
+    from nctheory.engine import json_value, write_atomically
     from nctheory.networks import error_on, layer_metrics, polish, train
-    from nctheory.report import TrainingProgress, layers_figure, metrics_json, trained_table
+    from nctheory.report import TrainingProgress, layers_figure, metrics_json, plot, trained_table
 
+    if args.checkpoints is not None and args.out is None:
+        raise Misuse("--checkpoints: expected --out DIR with it, for what is seen on the way is drawn there")
     folder = None if args.out is None else output_folder(args.out)
     configure()
     with wrong_arguments(), installed("train"):
         data = read_data(args)
         data, network = network_of(args, data, args.hidden or WIDTHS[args.model])
+        if args.checkpoints is not None and set(data.labels.tolist()) != set(range(data.classes)):
+            raise Misuse("--checkpoints: expected training samples of every class, got none of some")
         print(f"{args.seeds} networks {network.described} on {len(data.labels)} samples of {data.name}", flush=True)
         with TrainingProgress() as progress:
             trained = train(
                 network, args.seeds, args.key, steps=args.steps, batch=args.batch, optimiser=args.optimiser, rate=args.rate,
-                schedule=args.schedule, decoupled=args.decoupled, folder=None if folder is None else folder / "states",
+                schedule=args.schedule, decoupled=args.decoupled, checkpoints=checkpoints_of(args),
+                folder=None if folder is None else folder / "states",
                 client=args.scheduler, progress=progress,
             )  # fmt: skip
+        along = along_training(args, trained)
         if args.polish is not None and trained.finite.any():
             trained = polish(trained, evaluations=args.polish)
     if not trained.finite.any():
@@ -61,9 +68,46 @@ def train_command(args: argparse.Namespace) -> int:
         for suffix in SUFFIXES:
             with outputs.attempt():
                 layers_figure(trained, found, folder / f"layers{suffix}", tested)
-        print(f"written: networks.npz, layers.json and layers.png, .svg, .pdf in {folder}", flush=True)
+            for name, result in along.items():
+                with outputs.attempt():
+                    plot(result, folder / f"{name}{suffix}")
+        for name, result in along.items():
+            with outputs.attempt():
+                told = json.dumps(json_value(result._asdict()), indent=1, allow_nan=False)
+                write_atomically(folder / f"{name}.json", told + "\n")
+        names = ("layers", *along)
+        files = ", ".join(["networks.npz", *(f"{name}.json" for name in names)])
+        print(f"written: {files} and {', '.join(f'{name}.png' for name in names)}, .svg, .pdf in {folder}", flush=True)
         outputs.settle()
     return 0
+
+
+def checkpoints_of(args: argparse.Namespace) -> tuple[int, ...]:
+    """The numbers of steps at which training is looked at: from zero on, ever further apart, for most happens early.
+
+    >>> checkpoints_of(argparse.Namespace(checkpoints=4, steps=1000))
+    (0, 16, 125, 422)
+    """
+    number = args.checkpoints or 0
+    return tuple(sorted({round(args.steps * (i / number) ** 3) for i in range(number)}))
+
+
+def along_training(args: argparse.Namespace, trained: "TrainedNetworks") -> dict[str, Any]:
+    """What the checkpoints tell, by the name of its picture."""
+    import numpy as np
+
+    from nctheory.networks import HOMOGENEOUS, FeedForward, head_gaps, layer_balances, momentum_time
+
+    if args.checkpoints is None or not trained.finite.any():
+        return {}
+    found: dict[str, Any] = {}
+    network, heads = trained.network, head_gaps(trained)
+    if np.isfinite(heads.gap).any() or np.isfinite(heads.efficiency).any():
+        found["heads"] = heads
+    homogeneous = isinstance(network, FeedForward) and set(network.activations) <= HOMOGENEOUS and network.depth > 1
+    if homogeneous and args.optimiser == "sgd" and args.schedule == "constant" and not args.decoupled:
+        found["balance"] = layer_balances(trained, momentum_time(args.rate))
+    return found
 
 
 def network_of(args: argparse.Namespace, data: "Data", widths: tuple[int, ...]) -> "tuple[Data, Network]":

@@ -3,7 +3,9 @@
 `FeedForward` is a network as a problem, for every verb of the library. What was trained elsewhere needs no framework here:
 features, labels, weights and gradients come in as arrays of any library, samples first.
 `peeled_gap` compares a trained network's head with the unconstrained-feature model at the network's own norms, and certifies
-the distance. `nearest_mean_bounds` holds bounds on the nearest-mean error in every layer against what the error is.
+the distance; `head_gaps` follows it along training, and `layer_balances` the balance of neighbouring layers against what the
+gradient flow makes of it. `linear_head_bounds` is what fit and balance say of the variability before a linear head.
+`nearest_mean_bounds` holds bounds on the nearest-mean error in every layer against what the error is.
 `Data` holds checked inputs with labels or tags, read from files (`idx`, `npz`, `csv`), taken from scikit-learn
 (`digits`) or drawn (`gaussian_mixture`), and makes the harder versions of them: long-tailed, with wrong labels, with two tags.
 `transfer` asks the layers of trained networks for other classes, by probes on few shots and against the inputs themselves;
@@ -12,6 +14,7 @@ the distance. `nearest_mean_bounds` holds bounds on the nearest-mean error in ev
 file: it is observed, not observed or undecided, by exact intervals and against controls, and it never holds.
 """
 
+from nctheory.networks._balances import LayerBalances, layer_balances
 from nctheory.networks._choice import chosen_layer, few_shot_variability
 from nctheory.networks._data import Data
 from nctheory.networks._decision import Tally, share_interval
@@ -22,7 +25,8 @@ from nctheory.networks._feed_forward import (
     network_on,
 )
 from nctheory.networks._fine_tune import FineTuning, fine_tune
-from nctheory.networks._head_gaps import peeled_gaps
+from nctheory.networks._head_bounds import has_linear_head, linear_head_bounds
+from nctheory.networks._head_gaps import HeadGaps, head_gaps, peeled_gaps
 from nctheory.networks._loop import Seen
 from nctheory.networks._measure import error_on, layer_metrics
 from nctheory.networks._models import MODELS, ConvNet, ResidualMLP, Transformer, model_for
@@ -41,6 +45,7 @@ from nctheory.networks._observation import (
     register_observation,
 )
 from nctheory.networks._observe import Observed, ObservedGroup, ObservedStatistic, observe
+from nctheory.networks._optimisers import momentum_time
 from nctheory.networks._peeled import PeeledGap, peeled_gap
 from nctheory.networks._polish import polish
 from nctheory.networks._probe import Probe, few_shots, linear_probe
@@ -63,6 +68,8 @@ __all__ = [
     "Data",
     "FeedForward",
     "FineTuning",
+    "HeadGaps",
+    "LayerBalances",
     "LayerCollapse",
     "LineTest",
     "ModuleNetwork",
@@ -98,13 +105,18 @@ __all__ = [
     "find_observation",
     "fine_tune",
     "gaussian_mixture",
+    "has_linear_head",
+    "head_gaps",
     "idx",
+    "layer_balances",
     "layer_metrics",
+    "linear_head_bounds",
     "linear_probe",
     "load_observation_file",
     "markov_sequences",
     "model_for",
     "module_on",
+    "momentum_time",
     "nearest_mean_bounds",
     "network_on",
     "npz",

@@ -87,6 +87,8 @@ class Panel:
     """Names of the places; without them they are layers, from 0, the inputs."""
     predicted: tuple[str, ...] = ()
     """Further numbers of the trained networks that are drawn beside: predictions."""
+    joined: bool = True
+    """Whether lines join the places, because they have an order; without one there is a mark for every group at each place."""
 
 
 @shown()

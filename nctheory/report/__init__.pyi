@@ -1,5 +1,6 @@
 """How results are shown, and where it is defined."""
 
+from ._along_training import balances_figure, head_gaps_figure
 from ._animation import animate_features
 from ._catalogue import catalogue_page
 from ._census import census_data, census_figure, census_json, census_lines, census_table
@@ -40,6 +41,7 @@ __all__ = [
     "TrainingProgress",
     "animate_codes",
     "animate_features",
+    "balances_figure",
     "bibliography",
     "catalogue_page",
     "census_data",
@@ -54,6 +56,7 @@ __all__ = [
     "dynamics_figure",
     "dynamics_json",
     "dynamics_table",
+    "head_gaps_figure",
     "html_page",
     "index_loss_figure",
     "index_loss_json",

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nctheory.engine import json_value
-from nctheory.networks import Observation, Observed, ObservedGroup, ObservedStatistic, Tally, find_observation
+from nctheory.networks import Observation, Observed, ObservedGroup, ObservedStatistic, Panel, Tally, find_observation
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._lines import literal
 from nctheory.report._save import save_figure
@@ -167,10 +167,13 @@ def observed_figure(observed: Observed, path: str | Path, observation: Observati
 
 
 def _draw(observed: Observed, observation: Observation) -> Any:
-    from nctheory.report._ticks import even_axis, log_axis
+    from nctheory.report._ticks import even_axis
 
     page = sheet(len(observation.panels))
     for axes, panel in zip(page.panels, observation.panels, strict=True):
+        if panel.places and not panel.joined:
+            _marks(page, axes, observed, panel)
+            continue
         drawn = []
         for i, group in enumerate(observed.groups):
             values = group.numbers.get(panel.name)
@@ -189,9 +192,7 @@ def _draw(observed: Observed, observation: Observation) -> Any:
                 drawn.append(values)
                 _median(axes, values, literal(name), color=(INK, FAINT)[i % 2], ls=PREDICTED, marker="sxo"[i % 3])
         axes.plot([], [], color=FAINT, lw=1.0, label="single seeds")
-        finite = np.concatenate([part[np.isfinite(part)] for part in drawn]) if drawn else np.ones(1)
-        logarithmic = finite.min() > 0 and finite.max() > 10 * finite.min()
-        (log_axis if logarithmic else even_axis)(axes.yaxis)
+        _sized(axes, drawn)
         if panel.places:
             axes.set_xticks(range(len(panel.places)), [literal(place) for place in panel.places])
         else:
@@ -202,9 +203,47 @@ def _draw(observed: Observed, observation: Observation) -> Any:
     return page.finish(literal(f"{observed.title}: {observed.outcome}, {observed.seeds} seeds"))
 
 
-def _median(axes: Any, values: np.ndarray, label: str, **style: Any) -> None:
+def _marks(page: Any, axes: Any, observed: Observed, panel: Panel) -> None:
+    """At each place the medians of all groups and of the predictions beside each other, and every seed of the networks."""
+    own, none = observed.groups[0].numbers, np.full((1, len(panel.places)), np.nan)
+    # Predictions stand first, and the networks next to them.
+    rows = [(name, own.get(name, none), INK, "osx^v"[i % 5]) for i, name in enumerate(panel.predicted)]
+    first = len(rows)
+    rows += [
+        (one.name, one.numbers.get(panel.name, none), stroke(i).colour, "D") for i, one in enumerate(observed.groups)
+    ]
+    for i, (name, values, colour, mark) in enumerate(rows):
+        at = np.arange(len(panel.places)) + 0.75 * ((i + 0.5) / len(rows) - 0.5)
+        if np.isfinite(values).any():
+            _median(axes, values, literal(name), at, color=colour, ls="None", marker=mark, ms=4.0)
+        if i == first:
+            every = np.broadcast_to(at, values.shape)
+            axes.plot(
+                every.ravel(), values.ravel(), ls="None", marker="_", ms=6.0, color=colour, alpha=0.5,
+                label=f"{literal(name)}, single seeds",
+            )  # fmt: skip
+    for edge in np.arange(1, len(panel.places)) - 0.5:
+        axes.axvline(edge, color=FAINT, lw=0.5, label="_")
+    _sized(axes, [values for _, values, *_ in rows if np.isfinite(values).any()])
+    axes.set_xticks(range(len(panel.places)), [literal(place) for place in panel.places])
+    axes.set_xlim(-0.5, len(panel.places) - 0.5)
+    axes.tick_params(axis="x", length=0)
+    fit_label(axes, "y", literal(panel.label))
+    page.name(axes)
+
+
+def _sized(axes: Any, drawn: Sequence[Any]) -> None:
+    """The vertical axis of a panel: logarithmic where numbers are positive and span more than a decade."""
+    from nctheory.report._ticks import even_axis, log_axis
+
+    finite = np.concatenate([part[np.isfinite(part)] for part in drawn]) if drawn else np.ones(1)
+    logarithmic = finite.min() > 0 and finite.max() > 10 * finite.min()
+    (log_axis if logarithmic else even_axis)(axes.yaxis)
+
+
+def _median(axes: Any, values: np.ndarray, label: str, at: np.ndarray | None = None, **style: Any) -> None:
     """The median over the seeds, where there is one."""
     known = np.isfinite(values).any(axis=0)
     middle = np.full(values.shape[1], np.nan)
     middle[known] = np.nanmedian(values[:, known], axis=0)
-    axes.plot(np.arange(values.shape[1]), middle, label=label, **style)
+    axes.plot(np.arange(values.shape[1]) if at is None else at, middle, label=label, **style)

@@ -9,12 +9,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nctheory.measures import NCMetrics
-from nctheory.networks import Progress, TrainedNetworks
+from nctheory.networks import Progress, TrainedNetworks, has_linear_head, linear_head_bounds
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._lines import literal
 from nctheory.report._save import save_figure
 from nctheory.report._sheet import fit_label, sheet
-from nctheory.report._style import FAINT, house_style, stroke
+from nctheory.report._style import FAINT, INK, house_style, stroke
 
 SHOWN = {
     "nc1": "tr(S_W S_B^+)/K",
@@ -104,7 +104,9 @@ def layers_figure(
 ) -> Path:
     """One panel for each metric: every seed by layer, and the median; with `compare` (test samples) a second one.
 
-    Written atomically; the same bytes for the same networks.
+    Where the last two layers are linear the bound that fit and balance of the head give on the trace ratio of the training
+    samples, `linear_head_bounds`, is marked at the last layer, for every seed. Written atomically; the same bytes for the
+    same networks.
     """
     with house_style():
         return save_figure(_draw(trained, metrics, compare), Path(path))
@@ -113,6 +115,7 @@ def layers_figure(
 def _draw(trained: TrainedNetworks, metrics: NCMetrics, compare: NCMetrics | None) -> Any:
     from nctheory.report._ticks import even_axis, log_axis
 
+    bounds = linear_head_bounds(trained) if has_linear_head(trained.network) and trained.finite.any() else None
     page = sheet(len(SHOWN))
     at = np.arange(len(metrics.layers or ()))
     sets = [("training samples", metrics)] + ([("test samples", compare)] if compare is not None else [])
@@ -128,6 +131,12 @@ def _draw(trained: TrainedNetworks, metrics: NCMetrics, compare: NCMetrics | Non
                 middle = np.nanmedian(by_seed, axis=0)
             panel.plot(at, middle, color=colour, ls=dashes, lw=1.6, label=f"{label}, median")
         panel.plot([], [], color=FAINT, lw=1.0, label="single seeds")
+        if name == "trace_ratio" and bounds is not None:
+            at_head = np.full(len(bounds), at[-1])
+            panel.plot(
+                at_head, bounds, ls="None", marker="_", ms=9.0, color=INK, label="bound by fit and balance of the head"
+            )
+            values.append(bounds)
         every = np.concatenate([part.ravel() for part in values])
         finite = every[np.isfinite(every)]
         logarithmic = finite.size > 0 and finite.min() > 0 and finite.max() > 10 * finite.min()

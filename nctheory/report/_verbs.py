@@ -12,9 +12,10 @@ from nctheory.engine import check_folder_exists
 from nctheory.falsification import Falsification
 from nctheory.generalisation import LoosenessMap
 from nctheory.landscape import CensusResult
-from nctheory.networks import NearestMeanBounds, Observed
+from nctheory.networks import HeadGaps, LayerBalances, NearestMeanBounds, Observed
 from nctheory.phase import Diagram, PhaseDiagram, diagrams, find_diagram
 from nctheory.protocols import ProtocolComparison, ProtocolMap
+from nctheory.report._along_training import balances_figure, head_gaps_figure
 from nctheory.report._census import census_figure, census_lines, census_table
 from nctheory.report._dynamics import dynamics_figure, dynamics_table
 from nctheory.report._figure import tolerance_figure
@@ -157,7 +158,8 @@ def plot(result: Any, path: str | Path, **options: Any) -> Path:
             predicted curves), `SweepResult` (measures over one hyperparameter or two), `CensusResult` (loss against index, and
             spectra), `Observed` (networks beside their controls), a `Verdict` or a list of them (residual over tolerance of
             every claim and control), a `ProtocolComparison` (shares against gradients), a `ProtocolMap` (winners), a
-            `LoosenessMap`, or `NearestMeanBounds` (errors and bounds by layer).
+            `LoosenessMap`, `NearestMeanBounds` (errors and bounds by layer), `HeadGaps` (certified gap and efficiency through
+            training), or `LayerBalances` (imbalance of layers through training, with its prediction).
         path: a file name that ends in .pdf, .svg or .png.
         options: `measures` of a sweep, a tuple of names; `title` and `flows` of a census; `title` of a comparison.
 
@@ -179,8 +181,8 @@ def plot(result: Any, path: str | Path, **options: Any) -> Path:
 def _drawn(result: Any, path: Path) -> Path:
     """The file of a result's figure."""
     raise ValueError(
-        f"result: nothing is drawn of {type(result).__name__}; expected a CensusResult, Dynamics, Observed, LoosenessMap, "
-        "NearestMeanBounds, PhaseDiagram, ProtocolComparison, ProtocolMap, SweepResult or Verdict"
+        f"result: nothing is drawn of {type(result).__name__}; expected a CensusResult, Dynamics, Observed, HeadGaps, "
+        "LayerBalances, LoosenessMap, NearestMeanBounds, PhaseDiagram, ProtocolComparison, ProtocolMap, SweepResult or Verdict"
     )
 
 
@@ -222,6 +224,16 @@ def _(result: ProtocolMap, path: Path) -> Path:
 @_drawn.register
 def _(result: NearestMeanBounds, path: Path) -> Path:
     return nearest_mean_figure(result, path)
+
+
+@_drawn.register
+def _(result: HeadGaps, path: Path) -> Path:
+    return head_gaps_figure(result, path)
+
+
+@_drawn.register
+def _(result: LayerBalances, path: Path) -> Path:
+    return balances_figure(result, path)
 
 
 @_drawn.register

@@ -44,6 +44,7 @@ from proofs_numeric.observations.shared import (
 
 COUNTS, MAJORITY, DECAY = (40, 40, 40, 4, 4, 4), 3, 5e-3
 PAIRS = ("majority", "minority", "between")
+PREDICTED = ("simplex (ETF)", "model's minimum (UFM)", "hard margins (SELI)")
 OPTIONS = {"loss": "cross_entropy", "weight_decay": DECAY, "activation": "gelu"}
 
 
@@ -63,9 +64,9 @@ def measure(trial):
         "minority norm / majority norm": norms[MAJORITY:].mean() / norms[:MAJORITY].mean(),
         "the model's": best[MAJORITY:].mean() / best[:MAJORITY].mean(),
         "cosines": seen,
-        "model": model,
-        "simplex": simplex,
-        "hard margins": group_cosines(hard_margin_gram(COUNTS), MAJORITY),
+        "model's minimum (UFM)": model,
+        "simplex (ETF)": simplex,
+        "hard margins (SELI)": group_cosines(hard_margin_gram(COUNTS), MAJORITY),
     }
 
 
@@ -97,6 +98,6 @@ OBSERVATION = nct.networks.register_observation(
             RANDOM_FEATURES,
             PERMUTED_LABELS,
         ),
-        panels=(nct.networks.Panel("cosines", "mean cosine of classifiers", PAIRS, ("model", "simplex", "hard margins")),),
+        panels=(nct.networks.Panel("cosines", "mean cosine of classifiers", PAIRS, PREDICTED, joined=False),),
     )
 )  # fmt: skip

@@ -56,7 +56,7 @@ def measure(trial):
         "least cosine in the minority": np.min(minority),
         "minority less majority": within[1] - within[0],
         "cosines": within,
-        "model": np.full(3, np.nan) if gone else group_cosines(model, MAJORITY),
+        "model's minimum (UFM)": np.full(3, np.nan) if gone else group_cosines(model, MAJORITY),
     }
 
 
@@ -86,7 +86,11 @@ OBSERVATION = nct.networks.register_observation(
         ),
         panels=(
             nct.networks.Panel(
-                "cosines", "mean cosine of classifiers", ("majority", "minority", "between"), ("model",)
+                "cosines",
+                "mean cosine of classifiers",
+                ("majority", "minority", "between"),
+                ("model's minimum (UFM)",),
+                joined=False,
             ),
         ),
     )

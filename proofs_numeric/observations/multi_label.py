@@ -107,6 +107,8 @@ OBSERVATION = nct.networks.register_observation(
             RANDOM_FEATURES,
             PERMUTED_LABELS,
         ),
-        panels=(nct.networks.Panel("left", "share that the averages leave", ("samples", "means by pair")),),
+        panels=(
+            nct.networks.Panel("left", "share that the averages leave", ("samples", "means by pair"), joined=False),
+        ),
     )
 )

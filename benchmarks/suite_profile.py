@@ -142,9 +142,9 @@ def _add(total: Row, row: Row) -> None:
 class _Watched(collections.OrderedDict[Any, Any]):
     """The book of programs, which notes those of solves: family, then width and whether it is compiled quickly."""
 
-    def __init__(self, solves: set[str]) -> None:
+    def __init__(self, solves: set[str] | None = None) -> None:
         super().__init__()
-        self._solves = solves
+        self._solves = set[str]() if solves is None else solves  # a test makes a book of its own
 
     def __setitem__(self, kind: Any, program: Any) -> None:
         super().__setitem__(kind, program)

@@ -25,6 +25,21 @@ for i in range({many}):
     nct.register(dataclasses.replace(base, id=f"copy-{{i}}", title=f"copy {{i}}", predict=predict, controls=base.controls))
 """
 
+HELD = """
+import pathlib, time
+from nctheory.cli import _verify_pool
+def hold(key):
+    channel = getattr(_verify_pool, "_channel", None)
+    if channel is not None:  # in a worker, which is ended while it tells of its progress
+        channel._wlock.acquire()
+        pathlib.Path({flag!r}).touch()
+        time.sleep(600)
+    return base.instances(key)
+for theorem in nct.catalogue().values():
+    if theorem.id.startswith("copy-"):
+        object.__setattr__(theorem, "instances", hold)
+"""
+
 
 def command(*arguments):
     return subprocess.Popen(
@@ -88,10 +103,10 @@ def test_an_end_leaves_no_worker_behind(how, tmp_path):
     def workers():
         """Processes of the command's group, as Linux lists them."""
         groups = []
-        for stat in Path("/proc").glob("[0-9]*/stat"):
+        for number in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError):
-                state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
-                groups.append(int(group) == process.pid and state != "Z" and stat.parent.name != str(process.pid))
+                state, _, group = Path("/proc", number, "stat").read_text().rpartition(")")[2].split()[:3]
+                groups.append(int(group) == process.pid and state != "Z" and number != str(process.pid))
         return sum(groups)
 
     while workers() < 2 and time.monotonic() - began < 120:
@@ -104,3 +119,22 @@ def test_an_end_leaves_no_worker_behind(how, tmp_path):
     while workers() and time.monotonic() - began < 30:
         time.sleep(0.2)
     assert workers() == 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_ended_while_it_tells_of_its_progress_is_not_waited_for(tmp_path):
+    file, flag = tmp_path / "copies.py", tmp_path / "held"
+    file.write_text(FILE.format(many=MANY, bad=-1) + HELD.format(flag=str(flag)))
+    process = command("verify", file, "--seeds", 2, "--quick")
+    try:
+        began = time.monotonic()
+        while not flag.exists() and time.monotonic() - began < 120:
+            time.sleep(0.2)
+        assert flag.exists()
+        os.kill(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 130
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()

@@ -120,8 +120,10 @@ def verdicts_of(
     channel = context.SimpleQueue()
     stopped = object()
 
+    left = threading.Event()
+
     def listen() -> None:
-        while (heard := channel.get()) is not None:
+        while (heard := channel.get()) is not None and not left.is_set():
             report(*heard)
 
     def kept(future: "concurrent.futures.Future[Ended]") -> None:
@@ -143,8 +145,13 @@ def verdicts_of(
             for child in set(multiprocessing.active_children()) - before:
                 child.terminate()
         pool.shutdown(wait=stopped is None, cancel_futures=True)
-        channel.put(None)
-        listener.join(1.0)
+        # A worker that was ended while it told of its progress has taken the queue's lock with it: then nothing is sent any
+        # more, and the listener ends with the process.
+        if stopped is None:
+            channel.put(None)
+            listener.join(1.0)
+        else:
+            left.set()
 
 
 def _told(job: Job, future: "concurrent.futures.Future[Ended]") -> "Verdict":

@@ -12,7 +12,6 @@ The runs of the first key come first, then those of the theorems that took least
 """
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 import jax
 
 import nctheory as nct
+from benchmarks.json_lines import append_line, read_lines
 from benchmarks.tables import markdown
 from nctheory.engine import configure
 from proofs_numeric.statistics.experiments import LEVEL, Experiment
@@ -84,21 +84,8 @@ def bands(theorem: nct.Theorem) -> int:
 
 
 def read(path: Path | None) -> list[Alarm]:
-    """The runs kept in a file, none where there is no file; a line that was cut off is left out."""
-    kept = []
-    for line in path.read_text().splitlines() if path is not None and path.exists() else []:
-        try:
-            kept.append(Alarm(**json.loads(line)))
-        except (json.JSONDecodeError, TypeError):
-            continue
-    return kept
-
-
-def keep(path: Path, alarm: Alarm) -> None:
-    """Add a run to a file, on a line of its own also where the last line was cut off."""
-    cut = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-    with path.open("a") as file:
-        file.write(("\n" if cut else "") + json.dumps(alarm._asdict()) + "\n")
+    """The runs kept in a file, none where there is no file; a line of another form is left out."""
+    return [Alarm(**line) for line in read_lines(path) if set(line) == set(Alarm._fields)]
 
 
 def order(names: Sequence[str], keys: int, done: Iterable[Alarm]) -> Iterator[tuple[str, int]]:
@@ -192,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for reason in done[-1].reasons:
             print(f"  {reason}", file=sys.stderr, flush=True)
         if kept is not None:
-            keep(kept, done[-1])
+            append_line(kept, done[-1]._asdict())
     print(table(done))
     missing = len(wanted) - len(done)
     if missing:

@@ -4,6 +4,7 @@ import doctest
 import json
 import sys
 import types
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import nctheory as nct
 from benchmarks import __main__ as command
-from benchmarks import jobs, measure, suite_profile, tables
+from benchmarks import jobs, json_lines, measure, suite_profile, tables
 from benchmarks.descent import descend
 from benchmarks.first_result import run as run_in_terminal
 from benchmarks.gradients import factors, join, numpy_gradient, one_hot, split, value_and_gradient
@@ -151,7 +152,7 @@ def test_an_unwritable_folder_exits_2(tmp_path, capsys):
 def test_jobs_have_their_own_names_and_the_doctests_run():
     assert len({job.name for job in jobs.JOBS}) == len(jobs.JOBS)
     assert set(jobs.DEFAULT) | set(jobs.QUICK) <= {job.name for job in jobs.JOBS}
-    modules: list[types.ModuleType] = [jobs, tables, suite_profile]
+    modules: list[types.ModuleType] = [jobs, json_lines, tables, suite_profile]
     for module in modules:
         outcome = doctest.testmod(module)
         assert outcome.attempted > 0
@@ -168,3 +169,12 @@ def test_the_first_result_is_there_when_the_bar_counts_seeds():
         run_in_terminal([sys.executable, "-c", waits])
     with pytest.raises(RuntimeError, match="exit status 3"):
         run_in_terminal([sys.executable, "-c", "print('8/8 seeds'); raise SystemExit(3)"])
+
+
+def test_the_list_of_slow_tests_names_tests_that_exist():
+    root = Path(__file__).parents[1]
+    for line in (root / "tests" / "slow_tests.txt").read_text().split():
+        file, *_, name = line.split("::")
+        # A test, what has an example, or the module whose own docstring has one.
+        last = name.rsplit(".", 1)[-1]
+        assert last == (root / file).stem or last in (root / file).read_text(), line

@@ -1,7 +1,6 @@
 """What is measured, in the order of what matters, by a clock: each result is printed and written as it comes."""
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from benchmarks.gpu.device import Peaks, described, peaks
 from benchmarks.gpu.ends import AGREEMENT, block_of, model
 from benchmarks.gpu.rows import ROADS, Row, counted, measure
 from benchmarks.gpu.stages import Profile, profile
+from benchmarks.json_lines import append_line
 
 COLUMNS = (
     ("size", 7), ("seeds", 9), ("road", 15), ("devices", 7), ("ends", 5), ("largest |grad|", 14), ("|f/f*-1|", 8),
@@ -49,9 +49,7 @@ class Written:
 
     def __call__(self, kind: str, **found: Any) -> None:
         """One more line."""
-        if self.path is not None:
-            with self.path.open("a") as file:
-                file.write(json.dumps({"kind": kind, **found}, default=float) + "\n")
+        append_line(self.path, {"kind": kind, **found})
 
 
 def line(cells: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ for each search; the same command goes on after the last one.
 """
 
 import importlib
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 import jax
 
 import nctheory as nct
+from benchmarks.json_lines import append_line, read_lines
 from benchmarks.mutants._families import Mutant, of_theorem
 from benchmarks.mutants._formulas import Slip, of_slips
 from benchmarks.mutants._kept import Kept, Outcome, keep
@@ -74,7 +74,7 @@ def search_mutants(
     seconds: float, named: Sequence[str] = (), key: int = 0, out: str | Path | None = None, limit: float = float("inf")
 ) -> list[dict[str, Any]]:
     """Search all of them, theorem by theorem, and print a line for each; theorems that are finished in `out` are left."""
-    rows = [] if out is None or not Path(out).exists() else [json.loads(x) for x in Path(out).read_text().splitlines()]
+    rows = read_lines(out)
     finished = {row["theorem"] for row in rows if row.get("finished")}
     rows = [row for row in rows if not row.get("finished")]
     done = {(row["theorem"], row["family"], row["what"]) for row in rows}
@@ -92,23 +92,17 @@ def search_mutants(
                 continue
             row = search_mutant(mutant, seconds, key)
             rows.append(row)
-            _append(out, row)
+            append_line(out, row)
             print(
                 f"  {row['search']:<14} {row['theorem']:<24} {row['family']:<12} {row['what']:<72} verify: {row['verify']:<13}"
                 f" {row['trials']:>3} trials {row['seconds']:>5.1f} s  {row['claim'] or ' '.join(row.get('undecided', ()))}",
                 flush=True,
             )
         if not late():
-            _append(out, {"theorem": identifier, "finished": True})
+            append_line(out, {"theorem": identifier, "finished": True})
         jax.clear_caches()
     print(table(rows))
     return rows
-
-
-def _append(out: str | Path | None, row: dict[str, Any]) -> None:
-    if out is not None:
-        with Path(out).open("a") as file:
-            file.write(json.dumps(row) + "\n")
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +29,6 @@ HESSIAN_CHANGE = 4.0
 """The factor on the change of the Hessian over a Newton step, for what the step leaves open of an eigenvalue."""
 ROUNDING = 4.0
 """The factor on P eps |A|_2 for the rounding of an eigenvalue."""
-DENSE_NORM = 64
-"""Spectral norms of matrices with more rows and columns than this are found by Lanczos steps (conventional)."""
 MAX_ALONG_FAMILY = 1e-7
 """The part of an observable's Jacobian, relative to it and to the Hessian, that may lie along flat directions and still come
 from the point's being critical only up to a small gradient."""
@@ -237,32 +235,12 @@ def sensitivity(report: HessianReport, jacobian: np.ndarray, gradient: float = 1
         return 0.0
     # In the eigenbasis, J A^+ is J v_i / c_i over the directions told from zero; along the flat ones J must vanish.
     flat = np.abs(report.eigenvalues) <= report.resolution
-    if np.any(flat):
-        along = jacobian @ report.eigenvectors
-        if np.linalg.norm(along[:, flat]) > MAX_ALONG_FAMILY * (np.linalg.norm(along) + report.largest / gradient):
-            return np.inf
+    along = jacobian @ report.eigenvectors
+    if np.linalg.norm(along[:, flat]) > MAX_ALONG_FAMILY * (np.linalg.norm(along) + report.largest / gradient):
+        return np.inf
     if np.all(flat):
         return 0.0
-    return _largest_singular_value(jacobian, report.eigenvectors[:, ~flat], report.eigenvalues[~flat])
-
-
-def _largest_singular_value(jacobian: np.ndarray, vectors: np.ndarray, curvatures: np.ndarray) -> float:
-    """|J V / c|_2, for large ones by Lanczos steps (ARPACK), which need no product of J and V."""
-    if min(jacobian.shape[0], vectors.shape[1]) <= DENSE_NORM or not np.any(jacobian):
-        return float(np.linalg.norm((jacobian @ vectors) / curvatures, 2))
-    from scipy.sparse.linalg import LinearOperator, svds
-
-    # A dozen products with J and V in the place of the thousands that the matrix J V is made of; J in units of its entries.
-    unit = float(np.max(np.abs(jacobian)))
-    shape = jacobian.shape[0], vectors.shape[1]
-
-    def along(x: np.ndarray) -> np.ndarray:
-        return (jacobian @ (vectors @ (np.ravel(x) / curvatures))) / unit
-
-    def back(y: np.ndarray) -> np.ndarray:
-        return (vectors.T @ (jacobian.T @ (np.ravel(y) / unit))) / curvatures
-
-    product: Any = LinearOperator(dtype=np.float64, shape=shape, matvec=along, rmatvec=back)  # pyright: ignore
-    start = np.random.default_rng(7).normal(size=min(product.shape))
-    values: Any = svds(product, k=1, v0=start, return_singular_vectors=False)
-    return unit * float(values[0])
+    # The spectral norm by the smaller Gram matrix.
+    scaled = along[:, ~flat] / report.eigenvalues[~flat]
+    gram = scaled @ scaled.T if scaled.shape[0] <= scaled.shape[1] else scaled.T @ scaled
+    return float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)))

@@ -29,7 +29,7 @@ def head_gaps_figure(gaps: HeadGaps, path: str | Path) -> Path:
 
 def draw_head_gaps(gaps: HeadGaps) -> Any:
     """The figure of `head_gaps_figure`, within the house's style."""
-    from nctheory.report._ticks import even_axis, log_axis
+    from nctheory.report._ticks import value_axis
 
     gap = (("to the certified bound", gaps.gap), ("to the least value known", gaps.gap_to_minimum))
     known = [
@@ -45,8 +45,7 @@ def draw_head_gaps(gaps: HeadGaps) -> Any:
         _band(panel, gaps.steps, *drawn[0])
         for which, values in drawn[1:]:
             _median(panel, gaps.steps, values, f"{which}, median", color=stroke(1).colour, ls=DASHES[1], lw=0.9)
-        shown = np.concatenate([values[np.isfinite(values)] for _, values in drawn])
-        (log_axis if shown.min() > 0 and shown.max() > WIDE * shown.min() else even_axis)(panel.yaxis)
+        value_axis(panel.yaxis, [values for _, values in drawn], WIDE)
         steps_axis(panel.xaxis, gaps.steps)
         panel.set_xlabel("steps of training")
         fit_label(panel, "y", label)
@@ -93,10 +92,9 @@ def draw_balances(balances: LayerBalances) -> Any:
 
 def _sized(panel: Any, drawn: list[np.ndarray], label: str) -> None:
     """The axes of a panel over time."""
-    from nctheory.report._ticks import even_axis, log_axis
+    from nctheory.report._ticks import even_axis, value_axis
 
-    shown = np.concatenate([values[np.isfinite(values)] for values in drawn] or [np.ones(1)])
-    (log_axis if shown.size and shown.min() > 0 and shown.max() > 2.0 * shown.min() else even_axis)(panel.yaxis)
+    value_axis(panel.yaxis, drawn, 2.0)
     even_axis(panel.xaxis)
     panel.set_xlabel("time of the flow: steps x rate")
     fit_label(panel, "y", label)

@@ -25,7 +25,7 @@ def nearest_mean_figure(bounds: NearestMeanBounds, path: str | Path) -> Path:
 
 
 def _draw(bounds: NearestMeanBounds) -> Any:
-    from nctheory.report._ticks import even_axis, log_axis
+    from nctheory.report._ticks import even_axis, value_axis
 
     at = np.arange(len(bounds.layers))
     known = [("means of all samples", bounds.error, bounds.bound, bounds.plug_in, bounds.error)]
@@ -47,8 +47,7 @@ def _draw(bounds: NearestMeanBounds) -> Any:
         seeds, layers = np.nonzero(least > plug_in)
         panel.plot(at[layers], plug_in[seeds, layers], "x", color=stroke(2)[0], ms=6, label="exceeded by the error")
         panel.axhline(bounds.guessing, color=FAINT, lw=1.0, label="guessing")
-        shown = np.concatenate([values[np.isfinite(values)] for _, values in drawn])
-        (log_axis if shown.min() > 0 else even_axis)(panel.yaxis)
+        value_axis(panel.yaxis, [values for _, values in drawn], 0.0)
         even_axis(panel.xaxis, at)
         panel.set_xlabel("layer (0: inputs)")
         fit_label(panel, "y", "error of the nearest mean")

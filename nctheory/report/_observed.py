@@ -167,7 +167,7 @@ def observed_figure(observed: Observed, path: str | Path, observation: Observati
 
 
 def _draw(observed: Observed, observation: Observation) -> Any:
-    from nctheory.report._ticks import even_axis
+    from nctheory.report._ticks import even_axis, value_axis
 
     page = sheet(len(observation.panels))
     for axes, panel in zip(page.panels, observation.panels, strict=True):
@@ -192,7 +192,7 @@ def _draw(observed: Observed, observation: Observation) -> Any:
                 drawn.append(values)
                 _median(axes, values, literal(name), color=(INK, FAINT)[i % 2], ls=PREDICTED, marker="sxo"[i % 3])
         axes.plot([], [], color=FAINT, lw=1.0, label="single seeds")
-        _sized(axes, drawn)
+        value_axis(axes.yaxis, drawn)
         if panel.places:
             axes.set_xticks(range(len(panel.places)), [literal(place) for place in panel.places])
         else:
@@ -205,6 +205,8 @@ def _draw(observed: Observed, observation: Observation) -> Any:
 
 def _marks(page: Any, axes: Any, observed: Observed, panel: Panel) -> None:
     """At each place the medians of all groups and of the predictions beside each other, and every seed of the networks."""
+    from nctheory.report._ticks import value_axis
+
     own, none = observed.groups[0].numbers, np.full((1, len(panel.places)), np.nan)
     # Predictions stand first, and the networks next to them.
     rows = [(name, own.get(name, none), INK, "osx^v"[i % 5]) for i, name in enumerate(panel.predicted)]
@@ -224,21 +226,12 @@ def _marks(page: Any, axes: Any, observed: Observed, panel: Panel) -> None:
             )  # fmt: skip
     for edge in np.arange(1, len(panel.places)) - 0.5:
         axes.axvline(edge, color=FAINT, lw=0.5, label="_")
-    _sized(axes, [values for _, values, *_ in rows if np.isfinite(values).any()])
+    value_axis(axes.yaxis, [values for _, values, *_ in rows if np.isfinite(values).any()])
     axes.set_xticks(range(len(panel.places)), [literal(place) for place in panel.places])
     axes.set_xlim(-0.5, len(panel.places) - 0.5)
     axes.tick_params(axis="x", length=0)
     fit_label(axes, "y", literal(panel.label))
     page.name(axes)
-
-
-def _sized(axes: Any, drawn: Sequence[Any]) -> None:
-    """The vertical axis of a panel: logarithmic where numbers are positive and span more than a decade."""
-    from nctheory.report._ticks import even_axis, log_axis
-
-    finite = np.concatenate([part[np.isfinite(part)] for part in drawn]) if drawn else np.ones(1)
-    logarithmic = finite.min() > 0 and finite.max() > 10 * finite.min()
-    (log_axis if logarithmic else even_axis)(axes.yaxis)
 
 
 def _median(axes: Any, values: np.ndarray, label: str, at: np.ndarray | None = None, **style: Any) -> None:

@@ -179,6 +179,14 @@ def even_axis(axis: Any, at: Sequence[float] | np.ndarray | None = None) -> None
     axis.set_minor_locator(NullLocator())
 
 
+def value_axis(axis: Any, drawn: Sequence[np.ndarray], span: float = 10.0) -> None:
+    """An axis for what is drawn: logarithmic where all of it is above zero and spans more than this factor, else even."""
+    known = [part[np.isfinite(part)] for part in drawn]
+    finite = np.concatenate(known) if known else np.zeros(0)
+    long = finite.size > 0 and finite.min() > 0 and finite.max() > span * finite.min()
+    (log_axis if long else even_axis)(axis)
+
+
 def _given(at: Sequence[float] | np.ndarray | None, low: float, high: float) -> Iterator[Ticks]:
     """The places given, or every second of them, …, but three or more where there are so many."""
     given = np.sort(np.asarray([] if at is None else at, float))

@@ -113,7 +113,7 @@ def layers_figure(
 
 
 def _draw(trained: TrainedNetworks, metrics: NCMetrics, compare: NCMetrics | None) -> Any:
-    from nctheory.report._ticks import even_axis, log_axis
+    from nctheory.report._ticks import even_axis, value_axis
 
     bounds = linear_head_bounds(trained) if has_linear_head(trained.network) and trained.finite.any() else None
     page = sheet(len(SHOWN))
@@ -137,10 +137,7 @@ def _draw(trained: TrainedNetworks, metrics: NCMetrics, compare: NCMetrics | Non
                 at_head, bounds, ls="None", marker="_", ms=9.0, color=INK, label="bound by fit and balance of the head"
             )
             values.append(bounds)
-        every = np.concatenate([part.ravel() for part in values])
-        finite = every[np.isfinite(every)]
-        logarithmic = finite.size > 0 and finite.min() > 0 and finite.max() > 10 * finite.min()
-        (log_axis if logarithmic else even_axis)(panel.yaxis)
+        value_axis(panel.yaxis, values)
         even_axis(panel.xaxis, at)
         panel.set_xlabel("layer (0: inputs)")
         fit_label(panel, "y", literal(words))

@@ -116,8 +116,10 @@ def test_a_training_that_is_interrupted_goes_on_where_it_was(tmp_path, monkeypat
         jax.tree.map(np.testing.assert_array_equal, resumed.at(step).params, undisturbed.at(step).params)
     # Nothing is trained again.
     monkeypatch.setattr("nctheory.networks._loop._segment", None)
-    again = networks.train(network, [2, 0], folder=tmp_path, **asked)
+    told = []
+    again = networks.train(network, [2, 0], folder=tmp_path, progress=told.append, **asked)
     np.testing.assert_array_equal(again.value, undisturbed.value[[2, 0]])
+    assert [now.steps for now in told] == [60], "what was trained before is not looked at again"
 
 
 def test_a_folder_is_believed_only_of_the_very_training(tmp_path):

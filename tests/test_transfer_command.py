@@ -26,7 +26,8 @@ def asked(file, *more, source="0-1", target="2-4"):
 @pytest.mark.slow
 def test_the_command_probes_fine_tunes_and_writes(file, tmp_path, capsys):
     out = tmp_path / "run"
-    assert main(asked(file, "--out", str(out))) == 0
+    assert main(asked(file, "--out", str(out), "--batch", "9")) == 0
+    assert any((out / "states").iterdir()), "an interrupted pretraining goes on"
     told = " ".join(capsys.readouterr().out.split())
     for words in ("2 networks 6-6-5-2 on 18 samples of mixture, classes 0, 1", "27 samples for training and 36 for test",
                   "against inputs", "with 2 shots the features of the last layer", "given depth", "nc + skip",
@@ -54,6 +55,7 @@ def test_classes_that_overlap_are_said(file, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--batch", "19"], "batch: expected at most the 18 samples, got 19"),
         (["--shots", "10"], "--shots: expected at most the 9 samples of the smallest target class, got 10"),
         (["--target", "2-7"], "classes: expected different ones of 0 to 4"),
         (["--target", "3-2"], "--target: expected at least 3, got 2"),

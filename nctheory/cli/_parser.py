@@ -182,7 +182,6 @@ def _add_networks(commands: _Commands) -> None:
     learn = commands.add_parser("train", help="networks from many seeds, and the collapse of their layers")
     _add_pretraining(learn, "five times; channels 16,32,32; as many blocks of one width", 8)
     learn.add_argument("--steps", type=_whole(1), default=2000, metavar="N", help="steps (default 2000)")
-    learn.add_argument("--batch", type=_whole(1), metavar="N", help="samples a step, drawn at random (default: all)")
     learn.add_argument(
         "--schedule", choices=("cooled", "constant", "cosine"), default="cooled",
         help="course of the rate (default cooled: falling to zero over the last fifth)",
@@ -211,11 +210,11 @@ def _add_networks(commands: _Commands) -> None:
     moved.add_argument("--episodes", type=_whole(1), default=10, metavar="N", help="draws of the shots (default 10)")
     _add_pretraining(moved, "four times; channels 16,32,32; as many blocks of one width", 4)
     moved.add_argument(
-        "--pretrain-steps", type=_whole(1), default=2000, metavar="N", help="full-batch steps (default 2000)"
+        "--pretrain-steps", type=_whole(1), default=2000, metavar="N", help="steps of pretraining (default 2000)"
     )
     moved.add_argument("--steps", type=_whole(1), default=300, metavar="N", help="of fine-tuning (default 300)")
     moved.add_argument("--tuning-rate", type=float, metavar="R", help="learning rate of fine-tuning (default 1e-2)")
-    moved.add_argument("--out", metavar="DIR", help="write transfer.json and a picture into a folder")
+    moved.add_argument("--out", metavar="DIR", help="write transfer.json, a picture and training states into a folder")
 
 
 def _add_pretraining(learn: argparse.ArgumentParser, times: str, seeds: int) -> None:
@@ -242,6 +241,7 @@ def _add_pretraining(learn: argparse.ArgumentParser, times: str, seeds: int) -> 
     )
     learn.add_argument("--bias", action="store_true", help="layers with biases, decayed like the weights")
     learn.add_argument("--loss", choices=("mse", "cross_entropy"), default="mse", help="default mse")
+    learn.add_argument("--batch", type=_whole(1), metavar="N", help="samples a step, drawn at random (default: all)")
     learn.add_argument("--decay", type=float, default=1e-3, metavar="L", help="coupled weight decay (default 1e-3)")
     learn.add_argument("--seeds", type=_whole(1), default=seeds, metavar="N", help=f"networks (default {seeds})")
     learn.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")

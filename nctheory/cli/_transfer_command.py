@@ -19,7 +19,7 @@ def transfer_command(args: argparse.Namespace) -> int:
     """Pretrain, probe the layers, fine-tune by every choice, print the tables and write them where asked; 0."""
     from nctheory.engine import write_atomically
     from nctheory.networks import train, transfer, tuning_choices
-    from nctheory.report import transfer_figure, transfer_json, transfer_table, tuning_table
+    from nctheory.report import TrainingProgress, transfer_figure, transfer_json, transfer_table, tuning_table
 
     folder = None if args.out is None else output_folder(args.out)
     configure()
@@ -37,9 +37,11 @@ def transfer_command(args: argparse.Namespace) -> int:
             f"{_names(args.target)}{f'; {_names(both)} are source classes too' if both else ''}",
             flush=True,
         )
-        trained = train(
-            network, args.seeds, args.key, steps=args.pretrain_steps, optimiser=args.optimiser, rate=args.rate
-        )
+        with TrainingProgress() as progress:
+            trained = train(
+                network, args.seeds, args.key, steps=args.pretrain_steps, batch=args.batch, optimiser=args.optimiser,
+                rate=args.rate, folder=None if folder is None else folder / "states", progress=progress,
+            )  # fmt: skip
         if not trained.finite.any():
             raise Failure("transfer: no seed stayed finite in pretraining; try a smaller --rate")
         common = {"episodes": args.episodes, "key": args.key}

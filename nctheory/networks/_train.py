@@ -156,7 +156,9 @@ def _follow(
         state, kept = store.load(state, seeds)
     cuts = segments(steps, stops, PARTS if store is not None or progress is not None else 1)
     for cut in (0, *cuts):
-        if cut > 0:
+        # An interrupted training is looked at from where it goes on, and one that had ended at its end.
+        ahead = cut > 0 and (cut == steps or bool((state.step < cut).any()))
+        if ahead:
             try:
                 state = place.advance(state, seeds, cut)
             except BaseException:
@@ -167,9 +169,9 @@ def _follow(
                     store.save(reached, seeds, kept, done=True)
                 raise
         _pass(cut, stops, state, seeds, kept)
-        if store is not None and cut > 0:
+        if store is not None and ahead:
             store.save(state, seeds, kept, done=cut == steps)
-        if progress is not None and cut > 0:
+        if progress is not None and ahead:
             progress(Progress(cut, steps, place.look(state)))
     found = [[kept[int(seed)][stop] for seed in seeds] for stop in stops]
     return state.point, {

@@ -26,7 +26,9 @@ from nctheory.falsification._records import Effort, TrialRecord, Violation
 from nctheory.falsification._reduce import Found
 from nctheory.falsification._result import nearest
 from nctheory.falsification._starts import Known, leaf_shapes
-from nctheory.theorems import Move, moved_draws, numpy_rng
+from nctheory.falsification._trial import thresholds_at
+from nctheory.problems import shape_of
+from nctheory.theorems import Move, find_theorem, moved_draws, numpy_rng
 from tests.collapse_of_relu_chains import collapse_theorem, network, predict
 from tests.test_falsify import least_error
 
@@ -451,6 +453,25 @@ def test_the_distance_from_a_threshold_is_that_of_the_real_numbers_where_all_els
 
     assert nearest([record(**{"lambda": 1.25}), record(**{"lambda": 1.1})], [change]) == pytest.approx(0.1)
     assert nearest([record(bias=0.5), record(K=3)], [change]) == np.inf
+
+
+@pytest.mark.parametrize("identifier", ["ufm-mse-bias", "hong-ling-ce", "dnc-binary"])
+def test_every_threshold_that_applies_to_an_instance_is_located_at_one(identifier):
+    """Whatever the order of the draw: a threshold may apply to few instances of a shape, and not to the second."""
+    theorem, root = find_theorem(identifier), jax.random.key(0)
+    drawn = dict(drawn_places(theorem, root, 0))
+
+    def thresholds(places):
+        return {claim.location for place in places for claim in thresholds_at(theorem, drawn[place])}
+
+    proposals = propose(theorem, root, 0, [], lambda: True)
+    order = list(proposals.places)
+    assert set(order) == set(drawn)
+    assert thresholds(proposals.locating) == thresholds(drawn) != set()
+    # Each is located at the first shape to which it applies, before any other instance is taken a second time.
+    shapes = dict.fromkeys(shape_of(drawn[place].problem) for place in order)
+    early = order[: len(shapes) + len(thresholds(drawn))]
+    assert thresholds(place for place in early if place in proposals.locating) == thresholds(drawn)
 
 
 def test_a_kink_of_the_second_derivative_is_located_from_the_formula_alone():

@@ -13,6 +13,7 @@ from nctheory.falsification._lines import DISTANCES as RELATIVE
 from nctheory.falsification._lines import Boundary, boundaries
 from nctheory.falsification._places import Place, answers_to_moves, drawn_places, instance_at
 from nctheory.falsification._records import TrialRecord
+from nctheory.falsification._trial import thresholds_at
 from nctheory.problems import shape_of, size
 from nctheory.theorems import Theorem
 
@@ -40,7 +41,7 @@ class Proposals(NamedTuple):
     changes: list[Change]
     """Filled as the places are found."""
     locating: frozenset[Place] = frozenset()
-    """The places at which the theorem's thresholds are located: one of each shape of a draw."""
+    """The places at which the theorem's thresholds are located: one for each shape of a draw and each threshold."""
 
 
 def propose(
@@ -60,7 +61,7 @@ def propose(
     if round_ == 0 or (round_ > 2 and round_ % 2 == 0):
         drawn = drawn_places(theorem, root, round_)
         places, instances = _one_shape_first(drawn), dict(drawn)
-        locating = _last_of_shapes(places, instances)
+        locating = _locating_places(theorem, places, instances)
         if round_:
             return Proposals(places, [], locating)
         changes: list[Change] = []
@@ -81,12 +82,29 @@ def _one_shape_first(drawn: list[tuple[Place, Any]]) -> list[Place]:
     return [group[0][1] for group in ordered] + [place for group in ordered for _, place in group[1:]]
 
 
-def _last_of_shapes(places: list[Place], instances: dict[Place, Any]) -> frozenset[Place]:
-    """The second place of each shape, or the only one: thresholds wait until each shape was tried."""
-    seen: dict[Any, list[Place]] = {}
-    for place in places:
-        seen.setdefault(shape_of(instances[place].problem), []).append(place)
-    return frozenset(some[:2][-1] for some in seen.values())
+def _locating_places(theorem: Theorem, places: list[Place], instances: dict[Place, Any]) -> frozenset[Place]:
+    """For each shape and each threshold of the claims, the second place to which it applies, or the only one.
+
+    The second, because thresholds wait until each shape was tried.
+    """
+    found: set[Place] = set()
+    for threshold in _thresholds(theorem):
+        fitting: dict[Any, list[Place]] = {}
+        for place in places:
+            if threshold in _locations(theorem, instances[place]):
+                fitting.setdefault(shape_of(instances[place].problem), []).append(place)
+        found.update(some[:2][-1] for some in fitting.values())
+    return frozenset(found)
+
+
+def _thresholds(theorem: Theorem) -> set[Any]:
+    """The thresholds that claims of a theorem are about."""
+    return {claim.location for claim in theorem.claims} - {None}
+
+
+def _locations(theorem: Theorem, instance: Any) -> set[Any]:
+    """The thresholds that are located at an instance."""
+    return {claim.location for claim in thresholds_at(theorem, instance)}
 
 
 def _first_round(
@@ -101,14 +119,15 @@ def _first_round(
     """The first place of each shape, each followed by the nearest sides of its boundaries; then the other distances and the
     other places in turn.
 
-    Where a claim is about a threshold, it is located for the first shape, which is the smallest, before the next one is tried.
+    Where a claim is about a threshold, it is located for the first shape to which it applies (shapes go from small to large)
+    before the next one is tried.
     """
 
     def shape(place: Place) -> Any:
         return shape_of(instances[place].problem)
 
     shapes = len({shape(place) for place in places})
-    others, later = places[shapes:], list[Place]()
+    others, later, pending = places[shapes:], list[Place](), _thresholds(theorem)
     for number, place in enumerate(places[:shapes]):
         yield place
         if theorem.method.name in ("integrate", "train"):
@@ -121,9 +140,12 @@ def _first_round(
                 changes.append(Change(*(dict(side.parameters) for side in sides if side is not None)))
         yield from _next_to(theorem, root, found, RELATIVE[:1])
         later += _next_to(theorem, root, found, RELATIVE[1:])
-        if number == 0 and any(claim.location is not None for claim in theorem.claims):
-            yield from (one for one in others if one in locating and shape(one) == shape(place))
-            others = [one for one in others if one not in locating or shape(one) != shape(place)]
+        pending -= _locations(theorem, instances[place]) if place in locating else set()
+        for one in [one for one in others if one in locating and shape(one) == shape(place)]:
+            if pending & _locations(theorem, instances[one]):
+                pending -= _locations(theorem, instances[one])
+                others.remove(one)
+                yield one
     for position in range(max(len(later), len(others))):
         yield from (*others[position : position + 1], *later[position : position + 1])
 

@@ -153,6 +153,10 @@ class Claim(abc.ABC):
         """
         return None
 
+    def recheck_tolerance(self, evidence: Any, seed: int, tolerance: float) -> float:
+        """The tolerance at one seed where what it is made of has an evaluation in extended precision too."""
+        return tolerance
+
     def told(self, evidence: Any, seed: int, predict: Callable[..., Prediction]) -> str:
         """What was found at a seed and what was predicted, in words that end with a comma; "" where they are not told."""
         return ""

@@ -4,10 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
-from nctheory.engine import Array
-from nctheory.problems import Params, rounding
+from nctheory.engine import Array, NotExtended, extended
+from nctheory.problems import Params, ravel, rounding
 from nctheory.theorems._evidence import Checkpoints, EndStates, Points
 from nctheory.theorems._thresholds import SAFETY
 from nctheory.theorems.claims._base import SCOPES, Check, Claim, Level, Prediction, Scope
@@ -112,17 +113,27 @@ class PointClaim(Claim):
             return "sampled", evidence.bound.assumes
         return "certified", None
 
+    def recheck_tolerance(self, evidence: Points | Checkpoints, seed: int, tolerance: float) -> float:
+        """With the gradient that the point has in truth: one that cancels in float64 may be zero there, and say nothing."""
+        if self.scope == "any point" or self.of_value:
+            return tolerance
+        assert isinstance(evidence, Points)
+        at, point = _end_of(evidence, seed)
+        problem = evidence.problem
+        try:
+            true = norm_of(extended(lambda problem, x: ravel(problem.value_and_grad(x)[1]), problem, point))
+        except NotExtended:
+            return tolerance
+        return tolerance + SAFETY * float(evidence.sensitivity[self][at]) * max(
+            true - float(evidence.ensemble.grad_norm[at]), 0.0
+        )
+
     def recheck_points(
         self, evidence: Points, seed: int, predict: Callable[..., Prediction]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Observed and predicted at one end state, in extended precision where that can be."""
-        import jax
-
-        from nctheory.engine import NotExtended, extended
-
         # The end state itself stays that of float64; what is evaluated anew are the observable and the formula.
-        at = int(np.flatnonzero(evidence.ensemble.seeds == seed)[0])
-        point = jax.tree.map(lambda x: np.asarray(x[at]), evidence.ensemble.params)
+        _, point = _end_of(evidence, seed)
         observed = np.asarray(extended(self.observe, evidence.problem, point))
         try:
             # A formula that cannot be evaluated with many digits is taken as it is in float64.
@@ -130,6 +141,12 @@ class PointClaim(Claim):
         except NotExtended:
             told = self.prediction(evidence.problem, predict(evidence.problem))
         return observed, np.asarray(told)
+
+
+def _end_of(evidence: Points, seed: int) -> tuple[int, Any]:
+    """The place of a seed, and where it ended."""
+    at = int(np.flatnonzero(evidence.ensemble.seeds == seed)[0])
+    return at, jax.tree.map(lambda x: np.asarray(x[at]), evidence.ensemble.params)
 
 
 def norm_of(values: Any) -> float:

@@ -44,7 +44,9 @@ def run_lanes(
     # The queue: the active items first, in their order; `total` of them.
     items = active.shape[0]
     lanes = min(lanes, items)
-    order = jnp.argsort(~active if rank is None else jnp.where(active, rank, jnp.inf), stable=True)
+    # A rank that is no number puts an item first, for only what is inactive may be last.
+    key = ~active if rank is None else jnp.where(active, jnp.where(jnp.isfinite(rank), rank, -jnp.inf), jnp.inf)
+    order = jnp.argsort(key, stable=True)
     total = jnp.sum(active)
     # The records are held as the rows of one matrix: a gather and a scatter for each of their fields would double the compile
     # time. Whole numbers and truth values survive the way through float64.

@@ -139,7 +139,7 @@ def _rank(records: Record) -> Array:
     iterations (measured on a chain of four factors: 18 records at a time wait for 1.3 times the iterations that they need, and
     in the order of their seeds for 2.1 times)."""
     g = records.grad_norm
-    return records.stage + g / (1.0 + g)
+    return records.stage.astype(g.dtype) + g / (1.0 + g)
 
 
 def _waiting(r: Record) -> Bool[Array, ""]:

@@ -127,6 +127,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.repeats < 1:
         parser.error(f"--repeats: expected at least 1, got {args.repeats}")
+    # As Python does unless told otherwise, and as a user's installation has it, byte code is kept from the first run on.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     print(", ".join(f"{name} {value}" for name, value in describe().items()))
     revisions = [None] if args.against is None else [args.against, None]
     rows = [(["verify", theorem], args.repeats) for theorem in args.theorems]

@@ -152,7 +152,9 @@ def test_seeds_stop_costing_when_they_have_converged():
     assert ensemble.steps.max() > 1.25 * ensemble.steps.mean()
 
 
-def test_lanes_run_each_item_just_as_long_as_it_needs():
+@pytest.mark.parametrize("rank", [None, [3.0, np.nan, -np.inf, 5.0, np.inf, 40.0, 2.0, 2.0, -9.0]])
+def test_lanes_run_each_item_just_as_long_as_it_needs(rank):
+    """In whatever order they are taken; a rank that is no number leaves no item out."""
     needed = np.array([3, 0, 17, 5, 1, 40, 2, 2, 9])
     active = np.array([True] * 8 + [False])
     done = run_lanes(
@@ -165,8 +167,26 @@ def test_lanes_run_each_item_just_as_long_as_it_needs():
         finished=lambda r: r["left"] <= 0,
         unload=lambda r: r,
         lanes=3,
+        rank=None if rank is None else jax.numpy.asarray(rank),
     )
     np.testing.assert_array_equal(done["worked"], np.where(active, needed, 0))
+
+
+def test_lanes_take_items_in_the_order_of_their_rank():
+    """Two lanes whose steps wait for each other: item by item as long as its neighbour in rank needs."""
+    order = []
+    run_lanes(
+        jax.numpy.arange(6),
+        jax.numpy.ones(6, bool),
+        load=lambda r: r,
+        advance=lambda r: jax.debug.callback(lambda i: order.append(int(i)), r, ordered=False) or r,
+        finished=lambda r: r >= 0,
+        unload=lambda r: r,
+        lanes=2,
+        rank=jax.numpy.asarray([4.0, 0.0, 5.0, 1.0, 3.0, 2.0]),
+    )
+    jax.effects_barrier()
+    assert [set(order[i : i + 2]) for i in (0, 2, 4)] == [{1, 3}, {4, 5}, {0, 2}]
 
 
 def test_lanes_settle_after_several_steps():

@@ -255,6 +255,25 @@ def test_the_program_used_last_is_dropped_last(monkeypatch):
     assert float(squares(jnp.ones(2))) == 2
 
 
+def test_maps_are_counted_when_they_may_be_too_many(monkeypatch):
+    """Of 10,000 maps 1,000 are held, so that 2,000 more may come four times before they are counted again."""
+    from nctheory.engine import _programs
+
+    counts = []
+    monkeypatch.setattr(_programs, "max_maps", lambda: 10_000)
+    monkeypatch.setattr(_programs, "held_maps", lambda: counts.append(1_000) or counts[-1])
+    monkeypatch.setattr(_programs, "_ROOM", _programs._Room())
+    seen = []
+    for _ in range(11):
+        assert not release_programs()
+        seen.append(len(counts))
+    assert seen == [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3]
+    assert not release_programs(1_000)  # one who names a limit wants to know
+    assert len(counts) == 4
+    monkeypatch.setattr(_programs, "max_maps", lambda: 2_999)
+    assert [(release_programs(), len(counts))[1] for _ in range(3)] == [5, 6, 7]
+
+
 @pytest.mark.slow
 def test_the_stabilised_integrator_has_order_two_and_its_interval():
     matrix = jnp.asarray([[3.0, 1.0], [1.0, 2.0]])

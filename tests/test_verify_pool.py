@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nctheory.cli._verify_pool import MANY, processes
+from nctheory.report import SeedProgress
 from tests.helpers import usual_environment
 
 FILE = """
@@ -54,6 +55,18 @@ def numbers(folder):
         file.stem: {name: value for name, value in json.loads(file.read_text()).items() if name != "seconds"}
         for file in sorted(folder.glob("copy-*.json"))
     }
+
+
+def test_the_first_seeds_are_shown_at_once(monkeypatch):
+    """The bars are drawn anew ten times a second: the first seeds of each do not wait for that."""
+    progress, drawn = SeedProgress(), []
+    monkeypatch.setattr(progress._bars, "refresh", lambda: drawn.append(progress._bars.tasks[-1].completed))
+    with progress.bar("one", 8) as advance:
+        before = len(drawn)
+        advance(3)
+        assert drawn[before:] == [3]
+        advance(5)
+        assert drawn[before:] == [3]
 
 
 def test_processes_are_for_many_theorems(monkeypatch):

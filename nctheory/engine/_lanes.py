@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from nctheory.engine._types import Array
 
@@ -31,18 +31,22 @@ def run_lanes(
     lanes: int,
     steps: int = 1,
     settle: Callable[[Lane, Lane], Lane] | None = None,
+    rank: Float[Array, "items"] | None = None,
 ) -> Record:
     """Run `advance` on every active item until it is `finished`, `lanes` items at a time.
 
     `steps` of them are done before it is asked which items are finished, and `settle(before, after)` then gets the lane before
     and after these steps; together they must change nothing once the item is finished. Items never see each other, so that the
     result does not depend on the number of lanes beyond the last bits of vectorised arithmetic. Inactive items come back
-    unchanged.
+    unchanged. Lanes whose `advance` is a loop wait for the longest: items are taken in the order of `rank`, which is to put
+    those side by side that will take equally long, or by default in their own.
     """
     # The queue: the active items first, in their order; `total` of them.
     items = active.shape[0]
     lanes = min(lanes, items)
-    order = jnp.argsort(~active, stable=True)
+    # A rank that is no number puts an item first, for only what is inactive may be last.
+    key = ~active if rank is None else jnp.where(active, jnp.where(jnp.isfinite(rank), rank, -jnp.inf), jnp.inf)
+    order = jnp.argsort(key, stable=True)
     total = jnp.sum(active)
     # The records are held as the rows of one matrix: a gather and a scatter for each of their fields would double the compile
     # time. Whole numbers and truth values survive the way through float64.

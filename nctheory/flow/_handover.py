@@ -130,7 +130,16 @@ def newton_stage(
         advance=advance,
         finished=lambda r: ~_waiting(r),
         unload=lambda r: r,
+        rank=_rank(records),
     )
+
+
+def _rank(records: Record) -> Array:
+    """The order in which records are attempted: by stage and then by |g|, the more alike, the more alike their numbers of
+    iterations (measured on a chain of four factors: 18 records at a time wait for 1.3 times the iterations that they need, and
+    in the order of their seeds for 2.1 times)."""
+    g = records.grad_norm
+    return records.stage.astype(g.dtype) + g / (1.0 + g)
 
 
 def _waiting(r: Record) -> Bool[Array, ""]:
@@ -154,7 +163,8 @@ def _attempt(value_and_grad: ValueAndGrad, gauge_penalty: GaugePenalty, r: Recor
     near_shift = jnp.minimum(far_shift, MAX_PROBE_SHIFT * size)
     case = _Case(testing, refining, reached, confirming, wanted, extent, radius, far_shift, near_shift)
     target, found = _corrections(value_and_grad, product, probe, r, case, settings)
-    return _decide(r, case, target, found, settings)
+    twice = jnp.asarray(value_and_grad(times(2.0, r.point), r.context)[0])
+    return _decide(r, case, target, found, twice, settings)
 
 
 def _corrections(
@@ -165,15 +175,15 @@ def _corrections(
     case: _Case,
     settings: Settings,
 ) -> tuple[Point, _Correction]:
-    """The point that the corrections lead to, and the four tasks at it, on a leading axis.
+    """The point that the corrections lead to, and the three tasks at it, on a leading axis.
 
-    Task 0 is the Newton correction A p = -g(y), task 1 the simplified correction A q = -g(y + p), task 2 the saddle probe
-    (A + s) x = random, and task 3 the value at 2y alone.
+    Task 0 is the Newton correction A p = -g(y), task 1 the simplified correction A q = -g(y + p), and task 2 the saddle probe
+    (A + s) x = random.
     """
 
     def correct(carry: tuple[Point, Array], task: Array) -> tuple[tuple[Point, Array], _Correction]:
         target, failed = carry
-        value, gradient = value_and_grad(pick(task == 3, times(2.0, r.point), target), r.context)
+        value, gradient = value_and_grad(target, r.context)
         reduced, probing = norm(gradient), task == 2
         shift = jnp.where(norm(target) <= MAX_STEP * case.extent, case.near_shift, case.far_shift)
         # A gradient at the tolerance is too close to rounding, which lies along the gauge too, to be solved for again.
@@ -185,7 +195,7 @@ def _corrections(
             lambda v: plus(product(v), jnp.where(probing, shift, 0.0), v),
             pick(probing, probe, jax.tree.map(lambda g: -g, gradient)),
             jnp.where(probing, PROBE_RESIDUAL, case.residual),
-            jnp.stack([jnp.asarray(NEWTON_ITERATIONS), again, probes, jnp.asarray(0)])[task],
+            jnp.stack([jnp.asarray(NEWTON_ITERATIONS), again, probes])[task],
             # In the test a correction longer than 0.3 |y| is given up, or after some refusals one longer than 1.1 |y|.
             jnp.where(
                 case.confirming | probing,
@@ -199,15 +209,16 @@ def _corrections(
         local = case.confirming | (length <= MAX_STEP * case.extent) | (norm(ahead) <= MAX_STEP * case.extent)
         found = _Correction(jnp.asarray(value), reduced, length, residual, used, negative, local)
         failed = failed | negative | ~(residual <= case.residual) | ~local
-        return (pick(task >= 2, target, ahead), failed), found
+        return (pick(probing, target, ahead), failed), found
 
     # All tasks share one Hessian and one loop, because its body is expensive to compile.
-    (target, _), found = jax.lax.scan(correct, (r.point, jnp.asarray(False)), jnp.arange(4))
+    (target, _), found = jax.lax.scan(correct, (r.point, jnp.asarray(False)), jnp.arange(3))
     return target, found
 
 
-def _decide(r: Record, case: _Case, target: Point, found: _Correction, settings: Settings) -> Record:
-    """Where the record goes on: accepted to the polish or to its end, or back to the flow or the polish."""
+def _decide(r: Record, case: _Case, target: Point, found: _Correction, twice: Array, settings: Settings) -> Record:
+    """Where the record goes on: accepted to the polish or to its end, or back to the flow or the polish. `twice` is the
+    value at 2y."""
     testing, refining, reached, confirming = case.testing, case.refining, case.reached, case.confirming
     # Task 2 begins at the target of the corrections, so that it holds the value and the gradient norm there.
     value, reduced, length = found.value[2], found.grad_norm[2], found.length[0]
@@ -226,7 +237,7 @@ def _decide(r: Record, case: _Case, target: Point, found: _Correction, settings:
     faster = better & ~found.negative[0] & (reduced <= NEWTON_DECREASE * r.grad_norm)
 
     attempts = r.attempts + jnp.where(confirming, 0, 1)
-    # A product with the Hessian counts as two gradients; three of the tasks' gradients are counted.
+    # A product with the Hessian counts as two gradients; the three that the tasks begin with are counted.
     steps = r.steps + 2 * jnp.sum(found.iterations) + 3
     # Where it is not accepted: the flow goes on, by the stabilised method in a convex region or after many refusals; the
     # polish goes on, by Newton's method while that is fast; a saddle that the flow came to is its end.
@@ -240,7 +251,7 @@ def _decide(r: Record, case: _Case, target: Point, found: _Correction, settings:
     accepted = jnp.where(testing, safe, ~refining & ~saddle)
     # Where it is accepted: a test leads to the polish, all else to an end. A value that is lower at 2y may fall all the
     # way to infinity, which is told afterwards, as is what the flow came to alone.
-    falls = found.value[3] < r.value - value_error
+    falls = twice < r.value - value_error
     end = jnp.where(
         again & (steps < settings.budget), r.stage, jnp.where(reached | falls, Stage.SMALL_GRADIENT, Stage.CONVERGED)
     )

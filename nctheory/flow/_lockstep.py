@@ -29,12 +29,14 @@ def run_lockstep(
     lanes: int,
     steps: int = 1,
     settle: Callable[[Lane, Lane], Lane] | None = None,
+    rank: Array | None = None,
 ) -> Record:
     """`run_lanes` in another order: each item is loaded once and keeps its lane for as long as a visit of its tile takes.
 
     The active items are loaded. Then they are visited in tiles of `lanes` of them: a tile's states are gathered, blocks of
     `steps` are done until no more than one in `STAY` of them is at work, and the states are put back. What is left over is
     packed into fewer tiles, and visited again. Whatever the width and the order, an item does what it would do alone.
+    `rank` is not asked for: a tile's items are gathered in their own order.
     """
     items = active.shape[0]
     width = min(lanes, items)

@@ -47,6 +47,8 @@ class SeedProgress(Bars):
             bar = next(t for t in self._bars.tasks if t.id == task)
             if bar.elapsed:
                 self._bars.update(task, rate=f"{bar.completed / bar.elapsed:.0f} seeds/s")
+            if bar.completed == finished:
+                self._bars.refresh()  # the first are told at once, and not when the bars are next drawn
 
         yield advance
         self._bars.stop_task(task)

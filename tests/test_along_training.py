@@ -125,7 +125,7 @@ def test_the_picture_of_layers_marks_the_bound_at_the_last_one(descent):
     metrics = networks.layer_metrics(descent)
     with house_style():
         panels = {
-            panel.get_legend().get_title().get_text(): panel for panel in _trained._draw(descent, metrics, None).axes
+            panel.get_legend().get_title().get_text(): panel for panel in _trained.draw_layers(_trained.trained_layers(descent, metrics)).axes
         }
     marks = {name: [x for x in panel.lines if "balance of the head" in x.get_label()] for name, panel in panels.items()}
     assert [name for name, found in marks.items() if found] == ["trace_ratio"]
@@ -135,7 +135,7 @@ def test_the_picture_of_layers_marks_the_bound_at_the_last_one(descent):
     plain = descent._replace(network=networks.network_on(MIXTURE, (5, 4), bias=True))
     assert not networks.has_linear_head(plain.network)
     with house_style():
-        assert len(_trained._draw(plain, metrics, None).axes[1].lines) == len(panels["trace_ratio"].lines) - 1
+        assert len(_trained.draw_layers(_trained.trained_layers(plain, metrics)).axes[1].lines) == len(panels["trace_ratio"].lines) - 1
 
 
 def test_pictures_are_the_same_for_the_same_numbers_and_need_some(tmp_path):

@@ -14,6 +14,7 @@ from ._load import Results, load_results
 from ._looseness import looseness_figure, looseness_json, looseness_lines, looseness_table
 from ._metrics import metrics_json, metrics_table
 from ._nearest_mean import nearest_mean_figure
+from ._network_files import NetworkFile, layers_json, network_json, read_network_file
 from ._observed import observed_figure, observed_json, observed_lines, observed_summary, observed_table
 from ._page import html_page, write_report
 from ._phase import phase_data, phase_figure, phase_json, phase_lines, phase_table
@@ -35,6 +36,7 @@ from ._turning import code_data, code_json, turning_pictures
 from ._verbs import plot, render, show
 
 __all__ = [
+    "NetworkFile",
     "Results",
     "SeedProgress",
     "TileProgress",
@@ -63,6 +65,7 @@ __all__ = [
     "index_loss_table",
     "latex_tables",
     "layers_figure",
+    "layers_json",
     "load_results",
     "looseness_figure",
     "looseness_json",
@@ -71,6 +74,7 @@ __all__ = [
     "metrics_json",
     "metrics_table",
     "nearest_mean_figure",
+    "network_json",
     "observed_figure",
     "observed_json",
     "observed_lines",
@@ -87,6 +91,7 @@ __all__ = [
     "protocols_figure",
     "protocols_lines",
     "protocols_table",
+    "read_network_file",
     "render",
     "render_verdict",
     "show",

@@ -28,6 +28,8 @@ from nctheory.report._figure import draw_tolerances
 from nctheory.report._latex import bibliography, harmless, latex_tables
 from nctheory.report._load import Results, load_results
 from nctheory.report._mathml import formula, mathml
+from nctheory.report._network_files import NetworkFile
+from nctheory.report._networks import ORDER, Part, grouped, observed_tally, part_of
 from nctheory.report._phase import draw_phase, percent
 from nctheory.report._save import Drawing, figure_bytes
 from nctheory.report._style import house_style
@@ -91,11 +93,12 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
         dynamics = page.shown("dynamics", results.dynamics, "dynamics", draw_dynamics, "paths of {}")
         listed = [{"list": None, **one} for one in results.censuses]
         censuses = page.shown("censuses", listed, "census", draw_census, "loss against index")
+        networks = page.shown_networks(results.networks)
     codes = page.shown_codes(results.codes)
     verdicts = page.shown_verdicts(results.verdicts)
     results = Results(
         tuple(verdicts), tuple(one for one, _ in phases), tuple(one for one, _ in censuses),
-        tuple(one for one, _ in dynamics), tuple(page.left_out), tuple(one for one, _ in codes),
+        tuple(one for one, _ in dynamics), tuple(page.left_out), tuple(one for one, _ in codes), results.networks,
     )  # fmt: skip
     with house_style():
         tolerances = (
@@ -106,6 +109,7 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
     text = page.rendered(
         results=results,
         tally=[(outcome, sum(v.outcome == outcome for v in results.verdicts)) for outcome in OUTCOMES],
+        observed=observed_tally([part for part, _ in networks]),
         tolerances=tolerances,
         summary=list(zip(results.verdicts, summary_rows(results.verdicts), strict=True)),
         caption=f"{legend(SUMMARY)} {summary_caption(len(results.verdicts))}",
@@ -113,6 +117,8 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
         censuses=censuses,
         dynamics=dynamics,
         codes=codes,
+        networks=grouped([pair for pair in networks if not pair[0].outcome]),
+        observations=grouped([pair for pair in networks if pair[0].outcome]),
         environments=_environments(results),
     )
     return text, results
@@ -153,6 +159,9 @@ class _Page:
             "censuses": [],
             "dynamics": [],
             "codes": [],
+            "networks": [],
+            "observations": [],
+            "observed": [],
             "tolerances": None,
             "summary": [],
         }
@@ -187,6 +196,22 @@ class _Page:
                 kept.append(pair)
             except Exception as error:
                 self.left_out.append(f"codes: cannot be shown ({type(error).__name__}: {str(error)[:200]})")
+        return kept
+
+    def shown_networks(self, found: Sequence[NetworkFile]) -> list[tuple[Part, dict[str, str] | None]]:
+        """The files of networks that can be drawn and set by themselves, with their pictures, in the order of the page."""
+        kept = []
+        for one in sorted(found, key=lambda file: (file.folder, ORDER.index(file.kind))):
+            try:
+                part = part_of(one)
+                pair = part, None if part.drawing is None else _picture(part.drawing, part.seen)
+                self.rendered(networks=grouped([pair]))
+                kept.append(pair)
+            except Exception as error:
+                where = f"{one.folder}/{one.kind}"[:80]
+                self.left_out.append(
+                    f"networks {where!r}: cannot be shown ({type(error).__name__}: {str(error)[:200]})"
+                )
         return kept
 
     def shown_verdicts(self, verdicts: Sequence[Verdict]) -> list[Verdict]:

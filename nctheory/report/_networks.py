@@ -1,0 +1,241 @@
+"""What the page says of trained networks: words, tables, and pictures drawn anew from the numbers of files."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from nctheory.report._along_training import draw_balances, draw_head_gaps
+from nctheory.report._fitted import Column
+from nctheory.report._metrics import caution_lines, count_line, gap_lines, metric_cells
+from nctheory.report._nearest_mean import draw_nearest_mean
+from nctheory.report._network_files import NetworkFile
+from nctheory.report._network_results import (
+    balances_of,
+    features_of,
+    heads_of,
+    layers_of,
+    nearest_mean_of,
+    observed_of,
+    transfer_of,
+)
+from nctheory.report._observed import GROUPS, STATISTICS, draw_observed, group_row, observed_lines, statistic_cells
+from nctheory.report._save import Drawing
+from nctheory.report._spots import read_off
+from nctheory.report._trained import LAYER_COLUMNS, draw_layers, draw_metrics, ending_lines, layer_rows
+from nctheory.report._transferred import (
+    correlation_cells,
+    correlation_line,
+    draw_transfer,
+    layer_cells,
+    transfer_lines,
+    tuning_cells,
+    tuning_lines,
+)
+
+COLOURS = {"observed": "holds", "not observed": "refuted", "undecided": "inconclusive"}
+"""The class of the page's style that an outcome has: the colours of the terminal."""
+LOSSES = {"mse": "squared error", "cross_entropy": "cross-entropy"}
+
+
+class Table(NamedTuple):
+    """A table of the page, and what stands above it."""
+
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+
+
+class Part(NamedTuple):
+    """What the page shows of one file: in this order."""
+
+    group: str
+    """Parts of one group stand under one heading, with one sentence and one command."""
+    title: str
+    outcome: str
+    style: str
+    """The class of the outcome."""
+    sentence: str
+    command: str
+    terms: Sequence[tuple[str, str]]
+    lines: Sequence[str]
+    tables: Sequence[Table]
+    drawing: Drawing | None
+    seen: str
+    """What the picture shows, in a sentence."""
+
+
+class Group(NamedTuple):
+    """Parts with one heading, and their pictures as the page takes them."""
+
+    title: str
+    outcome: str
+    style: str
+    sentence: str
+    command: str
+    parts: list[tuple[Part, dict[str, str] | None]]
+
+
+def part_of(file: NetworkFile) -> Part:
+    """What the page shows of a file, within the house's style."""
+    return _PARTS[file.kind](file)
+
+
+def grouped(parts: Sequence[tuple[Part, dict[str, str] | None]]) -> list[Group]:
+    """Parts under their headings, in the order of the first of each."""
+    found: dict[str, Group] = {}
+    for part, picture in parts:
+        new = Group(part.title, part.outcome, part.style, part.sentence, part.command, [])
+        found.setdefault(part.group, new).parts.append((part, picture))
+    return list(found.values())
+
+
+def _part(
+    file: NetworkFile, title: str, sentence: str, command: str | None, drawing: Any, seen: str, **more: Any
+) -> Part:
+    """A part with what there is of it, under the heading of its folder and run."""
+    where = f" ({file.folder})" if file.folder not in ("", ".") else ""
+    run = json.dumps(file.data.get("run") or command or sentence, sort_keys=True)
+    drawn = None if drawing is None else Drawing(drawing, read_off(drawing))
+    empty: dict[str, Any] = {"outcome": "", "style": "", "terms": (), "lines": (), "tables": ()}
+    return Part(
+        f"{file.folder} {title} {run}", f"{title}{where}", sentence=sentence, command=command or "", drawing=drawn, seen=seen,
+        **empty | more,
+    )  # fmt: skip
+
+
+def _trained(file: NetworkFile, drawing: Any, seen: str, **more: Any) -> Part:
+    """A part of what `nctheory train` wrote."""
+    run = file.data["run"]
+    title = "Trained networks" if run is None else f"{run['network']} on {run['data']}"
+    return _part(file, title, "" if run is None else training_words(run), run and run["command"], drawing, seen, **more)
+
+
+def training_words(run: dict[str, Any]) -> str:
+    """What networks were trained, on what and how, in a sentence."""
+    tested = f" and {run['test_samples']} test samples" if run["test_samples"] else ""
+    beside = " beside the gradient" if run["decoupled"] else ""
+    batch = "on all samples" if run["batch"] is None else f"on {run['batch']} samples each"
+    polish = f", then at most {run['polish']} evaluations of L-BFGS" if run["polish"] is not None else ""
+    return (
+        f"{run['seeds']} networks {run['network']} on {run['samples']} samples{tested} of {run['data']}, {run['classes']} "
+        f"classes: {LOSSES.get(run['loss'], run['loss'])}, weight decay {run['decay']:g}{beside}; {run['steps']} steps of "
+        f"{run['optimiser']} {batch}, rate {run['rate']:g} ({run['schedule']}){polish}; key {run['key']}."
+    )
+
+
+def _layers(file: NetworkFile) -> Part:
+    found = layers_of(file.data)
+    tables = [
+        Table("training samples: medians over the seeds [least, largest]", LAYER_COLUMNS, layer_rows(found.training))
+    ]
+    if found.test is not None:
+        tables.append(Table("test samples", LAYER_COLUMNS, layer_rows(found.test)))
+    bound = (
+        ""
+        if found.head_bounds is None
+        else " The dashes at the last layer are the bound that fit and balance of the head give on the trace ratio of the "
+        "training samples (theorems linear-head and module-linear-head)."
+    )
+    seen = f"Collapse by layer: thin lines are single seeds, thick ones medians.{bound}"
+    lines = ending_lines(found, found.test_error)
+    return _trained(file, draw_layers(found), seen, lines=lines, tables=tables)
+
+
+def _heads(file: NetworkFile) -> Part:
+    seen = (
+        "The heads along training against the unconstrained-feature model at the networks' own norms: how far the value is "
+        "from a certified lower bound, and the certified share of the spent norm |W||H| that the fit needs."
+    )
+    return _trained(file, draw_head_gaps(heads_of(file.data)), seen)
+
+
+def _balance(file: NetworkFile) -> Part:
+    seen = (
+        "Imbalance of neighbouring layers along training against its law: under gradient flow it falls like exp(-2 decay "
+        "time), from the first checkpoint on (theorem network-balance)."
+    )
+    return _trained(file, draw_balances(balances_of(file.data)), seen)
+
+
+def _nearest(file: NetworkFile) -> Part:
+    found = nearest_mean_of(file.data)
+    seen = (
+        f"Errors of the nearest class mean by layer, with the test set as the population. Bounds from moments of the "
+        f"population, which are a theorem, are exceeded in {found.violations} cases; those from moments of the training set, "
+        f"which are none, in {found.plug_in_violations}: crosses mark them."
+    )
+    return _trained(file, draw_nearest_mean(found), seen)
+
+
+def _moved(file: NetworkFile) -> Part:
+    found, tuned = transfer_of(file.data)
+    run = file.data["run"]
+    tables = [Table("", *layer_cells(found)), Table(correlation_line(found), *correlation_cells(found))]
+    for one in tuned:
+        before, after = tuning_lines(one)
+        tables.append(Table(f"{before}; {after}", *tuning_cells(one)))
+    sentence = "" if run is None else (
+        f"{run['seeds']} networks {run['network']}, trained on {run['source_samples']} samples of {run['data']}, classes "
+        f"{run['source']}, are moved to classes {run['target']}: {run['target_samples']} samples to draw shots from, "
+        f"{run['test_samples']} for test. {LOSSES.get(run['loss'], run['loss']).capitalize()}, weight decay "
+        f"{run['decay']:g}; {run['steps']} steps of {run['optimiser']}, rate {run['rate']:g}; key {run['key']}."
+    )  # fmt: skip
+    seen = (
+        "Test errors of probes by layer, dashed those of the inputs themselves; and accuracy of fine-tuning against the "
+        "number of weights that it trains, with standard errors."
+    )
+    title = "Transfer" if run is None else f"Transfer on {run['data']}"
+    drawing = draw_transfer(found, tuned)
+    return _part(
+        file, title, sentence, run and run["command"], drawing, seen, lines=transfer_lines(found), tables=tables
+    )
+
+
+def _features(file: NetworkFile) -> Part:
+    found, gap = features_of(file.data)
+    name = file.data["file"]
+    lines = [count_line(found), *caution_lines(found), *([] if gap is None else gap_lines(gap))]
+    drawing = None
+    if found.layers is not None and len(found.layers) > 1:
+        lifted = {name: getattr(found, name)[None] for name in found._fields if name not in ("counts", "layers")}
+        drawing = draw_metrics([("samples", found._replace(**lifted))], "collapse by layer")
+    title = "Features" if name is None else f"Features of {name}"
+    seen = "Collapse by layer."
+    table = Table("", *metric_cells(found))
+    return _part(file, title, "", file.data["command"], drawing, seen, lines=lines, tables=[table])
+
+
+def _observation(file: NetworkFile) -> Part:
+    data = file.data
+    found, panels = observed_of(data)
+    if found.outcome != data["outcome"]:
+        raise ValueError(f"outcome: expected {found.outcome!r} of these statistics, got {data['outcome']!r}")
+    rows = [[one.name, one.outcome, *statistic_cells(one)] for one in found.statistics]
+    tables = [Table("", STATISTICS, rows), Table("convergence", GROUPS, [group_row(one) for one in found.groups])]
+    lines = [*(f"{one.name}: {one.reason}." for one in found.statistics), *observed_lines(found)]
+    drawing = draw_observed(found, panels) if panels else None
+    seen = "The networks beside their controls: thin lines and small marks are single seeds, the others medians."
+    return _part(
+        file, f"{found.observation}: {found.title}", "", data["command"], drawing, seen, outcome=found.outcome,
+        style=COLOURS[found.outcome], terms=[*data["sections"].items(), *(("Source", one) for one in data["sources"])],
+        lines=lines, tables=tables,
+    )  # fmt: skip
+
+
+def observed_tally(parts: Sequence[Part]) -> list[tuple[str, str, int]]:
+    """How many observations came out as what, with the class of each outcome."""
+    outcomes = [part.outcome for part in parts if part.outcome]
+    return [(style, name, outcomes.count(name)) for name, style in COLOURS.items() if name in outcomes]
+
+
+_PARTS: dict[str, Callable[[NetworkFile], Part]] = {
+    "layers": _layers,
+    "heads": _heads,
+    "balance": _balance,
+    "nearest-mean": _nearest,
+    "transfer": _moved,
+    "observation": _observation,
+    "features": _features,
+}
+ORDER = tuple(_PARTS)
+"""The order of kinds under one heading."""

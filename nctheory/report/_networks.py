@@ -1,6 +1,7 @@
 """What the page says of trained networks: words, tables, and pictures drawn anew from the numbers of files."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from nctheory.report._transferred import (
     tuning_lines,
 )
 
-COLOURS = {"observed": "holds", "not observed": "refuted", "undecided": "inconclusive"}
+OUTCOME_STYLES = {"observed": "holds", "not observed": "refuted", "undecided": "inconclusive"}
 """The class of the page's style that an outcome has: the colours of the terminal."""
 LOSSES = {"mse": "squared error", "cross_entropy": "cross-entropy"}
 
@@ -51,6 +52,8 @@ class Part(NamedTuple):
     group: str
     """Parts of one group stand under one heading, with one sentence and one command."""
     title: str
+    where: str
+    """The folder, where there are several."""
     outcome: str
     style: str
     """The class of the outcome."""
@@ -68,6 +71,7 @@ class Group(NamedTuple):
     """Parts with one heading, and their pictures as the page takes them."""
 
     title: str
+    where: str
     outcome: str
     style: str
     sentence: str
@@ -84,7 +88,7 @@ def grouped(parts: Sequence[tuple[Part, dict[str, str] | None]]) -> list[Group]:
     """Parts under their headings, in the order of the first of each."""
     found: dict[str, Group] = {}
     for part, picture in parts:
-        new = Group(part.title, part.outcome, part.style, part.sentence, part.command, [])
+        new = Group(part.title, part.where, part.outcome, part.style, part.sentence, part.command, [])
         found.setdefault(part.group, new).parts.append((part, picture))
     return list(found.values())
 
@@ -93,12 +97,12 @@ def _part(
     file: NetworkFile, title: str, sentence: str, command: str | None, drawing: Any, seen: str, **more: Any
 ) -> Part:
     """A part with what there is of it, under the heading of its folder and run."""
-    where = f" ({file.folder})" if file.folder not in ("", ".") else ""
-    run = json.dumps(file.data.get("run") or command or sentence, sort_keys=True)
+    run = json.dumps([file.data.get("run"), command, file.data.get("key")], sort_keys=True)
+    where = file.folder if file.folder != "." else ""
     drawn = None if drawing is None else Drawing(drawing, read_off(drawing))
-    empty: dict[str, Any] = {"outcome": "", "style": "", "terms": (), "lines": (), "tables": ()}
+    empty: dict[str, Any] = {"where": where, "outcome": "", "style": "", "terms": (), "lines": (), "tables": ()}
     return Part(
-        f"{file.folder} {title} {run}", f"{title}{where}", sentence=sentence, command=command or "", drawing=drawn, seen=seen,
+        f"{file.folder} {title} {run}", title, sentence=sentence, command=command or "", drawing=drawn, seen=seen,
         **empty | more,
     )  # fmt: skip
 
@@ -162,7 +166,7 @@ def _nearest(file: NetworkFile) -> Part:
     seen = (
         f"Errors of the nearest class mean by layer, with the test set as the population. Bounds from moments of the "
         f"population, which are a theorem, are exceeded in {found.violations} cases; those from moments of the training set, "
-        f"which are none, in {found.plug_in_violations}: crosses mark them."
+        f"of which no theorem speaks, in {found.plug_in_violations} (crosses)."
     )
     return _trained(file, draw_nearest_mean(found), seen)
 
@@ -197,6 +201,7 @@ def _features(file: NetworkFile) -> Part:
     lines = [count_line(found), *caution_lines(found), *([] if gap is None else gap_lines(gap))]
     drawing = None
     if found.layers is not None and len(found.layers) > 1:
+        # One network is one seed.
         lifted = {name: getattr(found, name)[None] for name in found._fields if name not in ("counts", "layers")}
         drawing = draw_metrics([("samples", found._replace(**lifted))], "collapse by layer")
     title = "Features" if name is None else f"Features of {name}"
@@ -217,15 +222,26 @@ def _observation(file: NetworkFile) -> Part:
     seen = "The networks beside their controls: thin lines and small marks are single seeds, the others medians."
     return _part(
         file, f"{found.observation}: {found.title}", "", data["command"], drawing, seen, outcome=found.outcome,
-        style=COLOURS[found.outcome], terms=[*data["sections"].items(), *(("Source", one) for one in data["sources"])],
-        lines=lines, tables=tables,
+        style=OUTCOME_STYLES[found.outcome], terms=_terms(data["sections"], data["sources"]), lines=lines, tables=tables,
+        where="",
     )  # fmt: skip
+
+
+def _terms(sections: dict[str, str], sources: list[str]) -> list[tuple[str, str]]:
+    """What was fixed beforehand by its heading, each point of a list by itself, and the sources."""
+    found = []
+    for name, text in sections.items():
+        # The claim's heading says in brackets whose it is.
+        head, whose = re.fullmatch(r"(.*?)((?: \(.*\))?)", name, flags=re.DOTALL).groups()  # pyright: ignore[reportOptionalMemberAccess]
+        points = [part.strip() for part in re.split(r"^- ", text, flags=re.MULTILINE) if part.strip()]
+        found += [(head if i == 0 else "", f"{point}{whose}") for i, point in enumerate(points)]
+    return found + [("Sources" if i == 0 else "", one) for i, one in enumerate(sources)]
 
 
 def observed_tally(parts: Sequence[Part]) -> list[tuple[str, str, int]]:
     """How many observations came out as what, with the class of each outcome."""
     outcomes = [part.outcome for part in parts if part.outcome]
-    return [(style, name, outcomes.count(name)) for name, style in COLOURS.items() if name in outcomes]
+    return [(style, name, outcomes.count(name)) for name, style in OUTCOME_STYLES.items() if name in outcomes]
 
 
 _PARTS: dict[str, Callable[[NetworkFile], Part]] = {
@@ -234,8 +250,13 @@ _PARTS: dict[str, Callable[[NetworkFile], Part]] = {
     "balance": _balance,
     "nearest-mean": _nearest,
     "transfer": _moved,
-    "observation": _observation,
     "features": _features,
+    "observation": _observation,
 }
-ORDER = tuple(_PARTS)
-"""The order of kinds under one heading."""
+
+
+def placed(file: NetworkFile) -> tuple[int, str, int]:
+    """What the parts of a page are ordered by: trainings by their folder, then transfer, features, and observations."""
+    kinds = list(_PARTS)
+    number = kinds.index(file.kind)
+    return max(0, number - kinds.index("transfer") + 1), file.folder, number

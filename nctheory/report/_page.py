@@ -29,7 +29,7 @@ from nctheory.report._latex import bibliography, harmless, latex_tables
 from nctheory.report._load import Results, load_results
 from nctheory.report._mathml import formula, mathml
 from nctheory.report._network_files import NetworkFile
-from nctheory.report._networks import ORDER, Part, grouped, observed_tally, part_of
+from nctheory.report._networks import OUTCOME_STYLES, Part, grouped, observed_tally, part_of, placed
 from nctheory.report._phase import draw_phase, percent
 from nctheory.report._save import Drawing, figure_bytes
 from nctheory.report._style import house_style
@@ -145,6 +145,7 @@ class _Page:
             mathml=mathml,
             formula=formula,
             unicode=to_unicode,
+            outcomes=OUTCOME_STYLES,
         )
         environment.filters.update(claim_row=claim_row, instance_row=instance_row)
         self._script, self._template = _script(environment), environment.get_template("report.html.jinja")
@@ -201,7 +202,7 @@ class _Page:
     def shown_networks(self, found: Sequence[NetworkFile]) -> list[tuple[Part, dict[str, str] | None]]:
         """The files of networks that can be drawn and set by themselves, with their pictures, in the order of the page."""
         kept = []
-        for one in sorted(found, key=lambda file: (file.folder, ORDER.index(file.kind))):
+        for one in sorted(found, key=placed):
             try:
                 part = part_of(one)
                 pair = part, None if part.drawing is None else _picture(part.drawing, part.seen)

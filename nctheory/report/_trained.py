@@ -176,7 +176,8 @@ def draw_metrics(sets: Sequence[tuple[str, NCMetrics]], title: str, bounds: np.n
     from nctheory.report._ticks import even_axis, value_axis
 
     page = sheet(len(SHOWN))
-    at = np.arange(len(sets[0][1].layers or ()))
+    layers = sets[0][1].layers or ("",)
+    at = np.arange(len(layers))
     for panel, (name, words) in zip(page.panels, SHOWN.items(), strict=True):
         values = []
         for i, (label, found) in enumerate(sets):
@@ -185,8 +186,10 @@ def draw_metrics(sets: Sequence[tuple[str, NCMetrics]], title: str, bounds: np.n
             values.append(by_seed)
             for row in by_seed:
                 panel.plot(at, row, color=colour, lw=0.5, alpha=0.35)
-            panel.plot(at, medians(by_seed), color=colour, ls=dashes, lw=1.6, label=f"{label}, median")
-        panel.plot([], [], color=FAINT, lw=1.0, label="single seeds")
+            name_of = f"{label}, median" if len(by_seed) > 1 else label
+            panel.plot(at, medians(by_seed), color=colour, ls=dashes, lw=1.6, label=name_of)
+        if max(map(len, values)) > 1:
+            panel.plot([], [], color=FAINT, lw=1.0, label="single seeds")
         if name == "trace_ratio" and bounds is not None:
             at_head = np.full(len(bounds), at[-1])
             panel.plot(
@@ -195,7 +198,7 @@ def draw_metrics(sets: Sequence[tuple[str, NCMetrics]], title: str, bounds: np.n
             values.append(bounds)
         value_axis(panel.yaxis, values)
         even_axis(panel.xaxis, at)
-        panel.set_xlabel("layer (0: inputs)")
+        fit_label(panel, "x", literal(f"layer (0: {layers[0]})"))
         fit_label(panel, "y", literal(words))
         page.name(panel, literal(name))
     return page.finish(literal(title))

@@ -36,8 +36,9 @@ def layers_of(data: Data) -> TrainedLayers:
 
 def metrics_of(data: Data) -> NCMetrics:
     """Collapse metrics."""
-    found = {name: data[name] for name in NCMetrics._fields}
-    return NCMetrics(**found | {"layers": None if data["layers"] is None else tuple(data["layers"])})
+    found: dict[str, Any] = {name: data[name] for name in NCMetrics._fields}
+    found |= {"layers": None if data["layers"] is None else tuple(data["layers"])}
+    return NCMetrics(**found)
 
 
 def heads_of(data: Data) -> HeadGaps:
@@ -47,19 +48,21 @@ def heads_of(data: Data) -> HeadGaps:
 
 def balances_of(data: Data) -> LayerBalances:
     """The balance of layers along training."""
-    found = {name: data[name] for name in LayerBalances._fields}
-    return LayerBalances(**found | {"pairs": tuple(data["pairs"]), "whole": tuple(data["whole"])})
+    found: dict[str, Any] = {name: data[name] for name in LayerBalances._fields}
+    found |= {"pairs": tuple(data["pairs"]), "whole": tuple(data["whole"])}
+    return LayerBalances(**found)
 
 
 def nearest_mean_of(data: Data) -> NearestMeanBounds:
     """Errors of the nearest mean, and bounds on them."""
-    found = {name: data[name] for name in NearestMeanBounds._fields}
-    return NearestMeanBounds(**found | {"layers": tuple(data["layers"]), "shots": tuple(data["shots"])})
+    found: dict[str, Any] = {name: data[name] for name in NearestMeanBounds._fields}
+    found |= {"layers": tuple(data["layers"]), "shots": tuple(data["shots"])}
+    return NearestMeanBounds(**found)
 
 
 def transfer_of(data: Data) -> tuple[Transfer, list[TuningChoices]]:
     """Transfer, and fine-tuning for each number of shots."""
-    found = {name: data[name] for name in Transfer._fields}
+    found: dict[str, Any] = {name: data[name] for name in Transfer._fields}
     against = data["against_inputs"]
     found |= {"layers": tuple(data["layers"]), "shots": tuple(data["shots"])}
     found |= {side: LayerCollapse(**data[side]) for side in ("source", "target")}
@@ -70,13 +73,13 @@ def transfer_of(data: Data) -> tuple[Transfer, list[TuningChoices]]:
 
 
 def features_of(data: Data) -> tuple[NCMetrics, PeeledGap | None]:
-    """Metrics of features, and the distance of their head."""
+    """Metrics of features, and the distance of their head where there is one."""
     gap = data["peeled_gap"]
-    nan = float("nan")
-    known = {} if gap is None else {name: _finite(gap[name], nan) for name in PeeledGap._fields}
-    if gap is not None:
-        known |= {name: gap[name] for name in ("theorem", "reason")} | {"weight_decay": tuple(gap["weight_decay"])}
-    return metrics_of(data), None if gap is None else PeeledGap(**known)
+    if gap is None:
+        return metrics_of(data), None
+    known: dict[str, Any] = {name: float("nan") if one is None else one for name, one in gap.items()}
+    known |= {name: gap[name] for name in ("theorem", "reason")} | {"weight_decay": tuple(gap["weight_decay"])}
+    return metrics_of(data), PeeledGap(**known)
 
 
 def observed_of(data: Data) -> tuple[Observed, list[Panel]]:
@@ -110,7 +113,3 @@ def _tally(data: Data) -> Tally:
 
 def _mask(values: list[bool]) -> np.ndarray:
     return np.array(values, bool)
-
-
-def _finite(value: Any, other: float) -> Any:
-    return other if value is None else value

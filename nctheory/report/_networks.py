@@ -122,9 +122,13 @@ def training_words(run: dict[str, Any]) -> str:
     polish = f", then at most {run['polish']} evaluations of L-BFGS" if run["polish"] is not None else ""
     return (
         f"{run['seeds']} networks {run['network']} on {run['samples']} samples{tested} of {run['data']}, {run['classes']} "
-        f"classes: {LOSSES.get(run['loss'], run['loss'])}, weight decay {run['decay']:g}{beside}; {run['steps']} steps of "
+        f"classes: {_loss(run)}, weight decay {run['decay']:g}{beside}; {run['steps']} steps of "
         f"{run['optimiser']} {batch}, rate {run['rate']:g} ({run['schedule']}){polish}; key {run['key']}."
     )
+
+
+def _loss(run: dict[str, Any]) -> str:
+    return LOSSES.get(run["loss"], str(run["loss"]))
 
 
 def _layers(file: NetworkFile) -> Part:
@@ -181,7 +185,7 @@ def _moved(file: NetworkFile) -> Part:
     sentence = "" if run is None else (
         f"{run['seeds']} networks {run['network']}, trained on {run['source_samples']} samples of {run['data']}, classes "
         f"{run['source']}, are moved to classes {run['target']}: {run['target_samples']} samples to draw shots from, "
-        f"{run['test_samples']} for test. {LOSSES.get(run['loss'], run['loss']).capitalize()}, weight decay "
+        f"{run['test_samples']} for test. {_loss(run).capitalize()}, weight decay "
         f"{run['decay']:g}; {run['steps']} steps of {run['optimiser']}, rate {run['rate']:g}; key {run['key']}."
     )  # fmt: skip
     seen = (
@@ -217,7 +221,10 @@ def _observation(file: NetworkFile) -> Part:
         raise ValueError(f"outcome: expected {found.outcome!r} of these statistics, got {data['outcome']!r}")
     rows = [[one.name, one.outcome, *statistic_cells(one)] for one in found.statistics]
     tables = [Table("", STATISTICS, rows), Table("convergence", GROUPS, [group_row(one) for one in found.groups])]
-    lines = [*(f"{one.name}: {one.reason}." for one in found.statistics), *observed_lines(found)]
+    lines = [
+        *(f"{one.name}, claimed: {one.claim}; {one.reason}." for one in found.statistics),
+        *observed_lines(found),
+    ]
     drawing = draw_observed(found, panels) if panels else None
     seen = "The networks beside their controls: thin lines and small marks are single seeds, the others medians."
     return _part(

@@ -94,11 +94,13 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
         listed = [{"list": None, **one} for one in results.censuses]
         censuses = page.shown("censuses", listed, "census", draw_census, "loss against index")
         networks = page.shown_networks(results.networks)
+    parts = [(part, picture) for _, part, picture in networks]
     codes = page.shown_codes(results.codes)
     verdicts = page.shown_verdicts(results.verdicts)
     results = Results(
         tuple(verdicts), tuple(one for one, _ in phases), tuple(one for one, _ in censuses),
-        tuple(one for one, _ in dynamics), tuple(page.left_out), tuple(one for one, _ in codes), results.networks,
+        tuple(one for one, _ in dynamics), tuple(page.left_out), tuple(one for one, _ in codes),
+        tuple(one for one, *_ in networks),
     )  # fmt: skip
     with house_style():
         tolerances = (
@@ -109,7 +111,7 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
     text = page.rendered(
         results=results,
         tally=[(outcome, sum(v.outcome == outcome for v in results.verdicts)) for outcome in OUTCOMES],
-        observed=observed_tally([part for part, _ in networks]),
+        observed=observed_tally([part for part, _ in parts]),
         tolerances=tolerances,
         summary=list(zip(results.verdicts, summary_rows(results.verdicts), strict=True)),
         caption=f"{legend(SUMMARY)} {summary_caption(len(results.verdicts))}",
@@ -117,8 +119,8 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
         censuses=censuses,
         dynamics=dynamics,
         codes=codes,
-        networks=grouped([pair for pair in networks if not pair[0].outcome]),
-        observations=grouped([pair for pair in networks if pair[0].outcome]),
+        networks=grouped([pair for pair in parts if not pair[0].outcome]),
+        observations=grouped([pair for pair in parts if pair[0].outcome]),
         environments=_environments(results),
     )
     return text, results
@@ -199,7 +201,7 @@ class _Page:
                 self.left_out.append(f"codes: cannot be shown ({type(error).__name__}: {str(error)[:200]})")
         return kept
 
-    def shown_networks(self, found: Sequence[NetworkFile]) -> list[tuple[Part, dict[str, str] | None]]:
+    def shown_networks(self, found: Sequence[NetworkFile]) -> list[tuple[NetworkFile, Part, dict[str, str] | None]]:
         """The files of networks that can be drawn and set by themselves, with their pictures, in the order of the page."""
         kept = []
         for one in sorted(found, key=placed):
@@ -207,7 +209,8 @@ class _Page:
                 part = part_of(one)
                 pair = part, None if part.drawing is None else _picture(part.drawing, part.seen)
                 self.rendered(networks=grouped([pair]))
-                kept.append(pair)
+                latex_tables(Results((), (), (), (), (), networks=(one,)))
+                kept.append((one, *pair))
             except Exception as error:
                 where = f"{one.folder}/{one.kind}"[:80]
                 self.left_out.append(

@@ -71,7 +71,7 @@ def _write(
     import numpy as np
 
     from nctheory.engine import write_atomically
-    from nctheory.report import layers_figure, layers_json, network_json, plot
+    from nctheory.report import layers_figure, layers_json, network_json, plot, trained_layers
 
     outputs, (found, tested, error) = Outputs(), measured
     with outputs.attempt():
@@ -79,7 +79,7 @@ def _write(
         np.savez(held, **_arrays(trained))
         write_atomically(folder / "networks.npz", held.getvalue())
     with outputs.attempt():
-        write_atomically(folder / "layers.json", layers_json(trained, found, tested, error, run))
+        write_atomically(folder / "layers.json", layers_json(trained_layers(trained, found, tested, error), run))
     for suffix in SUFFIXES:
         with outputs.attempt():
             layers_figure(trained, found, folder / f"layers{suffix}", tested)

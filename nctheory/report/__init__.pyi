@@ -29,7 +29,7 @@ from ._protocols import (
 from ._sweep import sweep_figure
 from ._tables import render_verdict, summary_table, verdict_text
 from ._text import show_erratum, show_erratum_result, show_theorem, to_unicode
-from ._trained import layers_figure, trained_table, training_line
+from ._trained import TrainedLayers, layers_figure, trained_layers, trained_table, training_line
 from ._training_progress import TrainingProgress
 from ._transferred import transfer_figure, transfer_json, transfer_table, tuning_table
 from ._turning import code_data, code_json, turning_pictures
@@ -40,6 +40,7 @@ __all__ = [
     "Results",
     "SeedProgress",
     "TileProgress",
+    "TrainedLayers",
     "TrainingProgress",
     "animate_codes",
     "animate_features",
@@ -102,6 +103,7 @@ __all__ = [
     "sweep_figure",
     "to_unicode",
     "tolerance_figure",
+    "trained_layers",
     "trained_table",
     "training_line",
     "transfer_figure",

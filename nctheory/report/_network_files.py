@@ -11,9 +11,8 @@ import numpy as np
 from jsonschema.exceptions import best_match
 
 from nctheory.engine import json_value, shown
-from nctheory.measures import NCMetrics
-from nctheory.networks import HeadGaps, LayerBalances, NearestMeanBounds, TrainedNetworks
-from nctheory.report._trained import Errors, trained_layers
+from nctheory.networks import HeadGaps, LayerBalances, NearestMeanBounds
+from nctheory.report._trained import TrainedLayers
 
 SCHEMAS = {
     "nctheory layers 1": "layers",
@@ -56,25 +55,20 @@ def network_json(result: HeadGaps | LayerBalances | NearestMeanBounds, run: Mapp
     return as_json({"schema": _WRITTEN[type(result)], "run": run, **result._asdict()})
 
 
-def layers_json(
-    trained: TrainedNetworks,
-    metrics: NCMetrics,
-    test: NCMetrics | None = None,
-    test_error: Errors = None,
-    run: Mapping[str, Any] | None = None,
-) -> str:
+def layers_json(found: TrainedLayers, run: Mapping[str, Any] | None = None) -> str:
     """How training ended, and the metrics of all layers on training and test samples, as JSON.
 
     >>> import nctheory as nct
+    >>> from nctheory.report import trained_layers
     >>> mixture = nct.networks.gaussian_mixture(counts=(6, 6), dim=3, spread=0.1)
     >>> ends = nct.networks.train(nct.networks.network_on(mixture, (4,)), seeds=2, steps=20)
-    >>> json.loads(layers_json(ends, nct.networks.layer_metrics(ends)))["ends"]["steps"]
+    >>> json.loads(layers_json(trained_layers(ends, nct.networks.layer_metrics(ends))))["ends"]["steps"]
     20
     """
-    found = trained_layers(trained, metrics, test, test_error)._asdict()
-    of_training, of_test = found.pop("training"), found.pop("test")
+    ends = found._asdict()
+    of_training, of_test = ends.pop("training"), ends.pop("test")
     tested = None if of_test is None else of_test._asdict()
-    return as_json({"schema": "nctheory layers 1", "run": run, "ends": found, "test": tested, **of_training._asdict()})
+    return as_json({"schema": "nctheory layers 1", "run": run, "ends": ends, "test": tested, **of_training._asdict()})
 
 
 def as_json(data: Mapping[str, Any]) -> str:

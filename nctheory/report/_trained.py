@@ -8,6 +8,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from nctheory.engine import shown
 from nctheory.measures import NCMetrics
 from nctheory.networks import Progress, TrainedNetworks, has_linear_head, linear_head_bounds
 from nctheory.report._fitted import Column, FittedTable
@@ -27,6 +28,7 @@ SHOWN = {
 Errors = Sequence[float] | np.ndarray | None
 
 
+@shown()
 class TrainedLayers(NamedTuple):
     """How training ended and what the layers have learned: all that table, picture and file say of trained networks."""
 
@@ -54,7 +56,14 @@ class TrainedLayers(NamedTuple):
 def trained_layers(
     trained: TrainedNetworks, metrics: NCMetrics, test: NCMetrics | None = None, test_error: Errors = None
 ) -> TrainedLayers:
-    """The record of trained networks with the metrics of their training samples, and of test samples where there are any."""
+    """The record of trained networks with the metrics of their training samples, and of test samples where there are any.
+
+    >>> import nctheory as nct
+    >>> mixture = nct.networks.gaussian_mixture(counts=(6, 6), dim=3, spread=0.1)
+    >>> ends = nct.networks.train(nct.networks.network_on(mixture, (4,), linear=2), seeds=2, steps=20)
+    >>> trained_layers(ends, nct.networks.layer_metrics(ends)).head_bounds.shape
+    (2,)
+    """
     bounded = has_linear_head(trained.network) and trained.finite.any()
     return TrainedLayers(
         trained.network.described, trained.steps, trained.seeds, trained.value, trained.fit, trained.grad_norm, trained.error,

@@ -57,18 +57,10 @@ def metrics(seeds: int | None = 3, layers: tuple[str, ...] | None = LAYERS, lost
 
 def layers(lost: bool = False) -> TrainedLayers:
     """Three seeds with test samples and a bound; the last one may be lost."""
-    ends = [falling(3, lost=lost) for _ in range(6)]
-    tested, bounds = ends[4], ends[5] * 2.0
-    return TrainedLayers(
-        "4-6-5-3",
-        60,
-        np.arange(3),
-        *ends[:4],
-        tested,
-        bounds,
-        metrics(lost=lost),
-        metrics(lost=lost)._replace(layers=LAYERS),
-    )
+    names = ("value", "fit", "grad_norm", "error", "test_error", "head_bounds")
+    ends: dict[str, Any] = {name: (1.0 + i) * falling(3, lost=lost) for i, name in enumerate(names)}
+    both: dict[str, Any] = {name: metrics(lost=lost) for name in ("training", "test")}
+    return TrainedLayers(described="4-6-5-3", steps=60, seeds=np.arange(3), **ends, **both)
 
 
 def nearest_mean(lost: bool = False, shots: tuple[int, ...] = (1, 5)) -> NearestMeanBounds:
@@ -80,13 +72,18 @@ def nearest_mean(lost: bool = False, shots: tuple[int, ...] = (1, 5)) -> Nearest
 
 def transferred(shots: tuple[int, ...] = (2,), episodes: int = 2) -> tuple[Transfer, list[TuningChoices]]:
     """Two seeds, and fine-tuning by six choices."""
-    sides = [LayerCollapse(*(falling(2, 3) for _ in range(3))) for _ in range(2)]
-    errors = [0.5 * falling(2, len(shots), 3, episodes) for _ in range(2)]
+    sides: dict[str, Any] = {side: LayerCollapse(*(falling(2, 3) for _ in range(3))) for side in ("source", "target")}
+    errors: dict[str, Any] = {
+        f"{name}_error": 0.5 * falling(2, len(shots), 3, episodes) for name in ("probe", "nearest_mean")
+    }
     told = (("inputs", "worse", "undecided"),) * len(shots)
     against = AgainstInputs(falling(len(shots), 3), falling(len(shots), 3), told)
     size = (2, 3, 2, len(shots))
     correlations = RankCorrelations(falling(2, *size), *(falling(*size) for _ in range(4)))
-    found = Transfer(np.arange(2), LAYERS, shots, *sides, *errors, against, correlations, 0)
+    found = Transfer(
+        seeds=np.arange(2), layers=LAYERS, shots=shots, against_inputs=against, correlations=correlations, shared=0,
+        **sides, **errors,
+    )  # fmt: skip
     names = ("head", "head + inputs", "layer 1", "all", "nc", "from scratch")
     size = (2, len(names), episodes)
     weights = np.broadcast_to(np.array([9, 18, 27, 45, 27, 45])[None, :, None], size)
@@ -107,7 +104,7 @@ def transferred(shots: tuple[int, ...] = (2,), episodes: int = 2) -> tuple[Trans
     return found, tuned
 
 
-def observed(seeds: int = 4, outcome: str = "not observed") -> Observed:
+def observed(seeds: int = 4, outcome: Any = "not observed") -> Observed:
     """What an observation of the package might come out as, for the panels of `progressive-collapse`."""
     known = find_observation("progressive-collapse")
     groups = tuple(
@@ -120,7 +117,7 @@ def observed(seeds: int = 4, outcome: str = "not observed") -> Observed:
     ratio = ObservedStatistic(
         "trace ratio", "the ratio falls", "below", 1.0, falling(seeds), Tally(0, seeds, seeds), (0.0, 0.6),
         (0.5, 0.4, float("nan")), {"random features": Tally(0, seeds, seeds)}, ("random features",), outcome, "it does not",
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
     return Observed(known.id, known.title, (ratio,), groups, seeds, 16, 0.5, 0.01, 0, 1.0)
 
 

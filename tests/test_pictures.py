@@ -15,18 +15,24 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import nctheory as nct
+from nctheory.networks import find_observation
 from nctheory.report import _style
 from nctheory.report._along_training import draw_balances, draw_head_gaps
 from nctheory.report._census import draw_census
 from nctheory.report._dynamics import draw_dynamics
 from nctheory.report._figure import draw_tolerances
 from nctheory.report._lines import wrapped
+from nctheory.report._nearest_mean import draw_nearest_mean
+from nctheory.report._observed import draw_observed
 from nctheory.report._phase import draw_phase
 from nctheory.report._save import figure_bytes
 from nctheory.report._style import house_style
 from nctheory.report._sweep import draw_sweep
 from nctheory.report._ticks import even_axis, labels, log_axis, symmetric_axis
+from nctheory.report._trained import draw_layers, draw_metrics
+from nctheory.report._transferred import draw_transfer
 from tests.helpers import usual_environment
+from tests.network_samples import layers, metrics, nearest_mean, observed, transferred
 from tests.picture_samples import LONG, balances, census, dynamics, heads, phase, sweep, verdict
 
 TWENTY = [f"boundary number {i}" for i in range(20)]
@@ -86,6 +92,11 @@ PICTURES = {
     "balance": lambda: draw_balances(balances()),
     "balance of one pair": lambda: draw_balances(balances(1, decay=0.0, lost=True)),
     "balance without prediction": lambda: draw_balances(balances(7, told=False)),
+    "layers": lambda: draw_layers(layers()),
+    "layers of long names": lambda: draw_metrics([("samples", metrics(1, (LONG, "b")))], LONG),
+    "nearest mean with a lost seed": lambda: draw_nearest_mean(nearest_mean(lost=True)),
+    "transfer": lambda: draw_transfer(*transferred((2, 5))),
+    "observed": lambda: draw_observed(observed(), find_observation("progressive-collapse").panels),
     "map of long names": lambda: draw_sweep(sweep({"d" * 99: DECAYS, "n" * 99: [1, 2]}, names=(LONG,)), (LONG,)),
 }
 
@@ -151,6 +162,13 @@ def test_every_curve_has_a_name_in_the_legend(name):
         members = {id(line) for some in axes.containers for part in some.lines for line in np.atleast_1d(part)}
         curves = [line for line in axes.lines if id(line) not in members and len(line.get_xdata()) > 1]
         curves = [line for line in curves if line.get_linestyle() != "None" or line.get_marker() != "None"]
+        # Thin lines have one name together, and so have the levels of several probes.
+        together = {
+            "singleseeds": lambda line: line.get_linewidth() < 0.6,
+            "probeoftheinputs": lambda line: line.is_dashed(),
+        }
+        for entry in set(together) & set(named):
+            curves = [line for line in curves if not together[entry](line) or not line.get_label().startswith("_")]
         for label in (one.get_label() for one in [*axes.containers, *curves]):
             assert not label.startswith("_")
             assert any(re.sub(r"\s", "", label).startswith(one) for one in named if one), (label, named)

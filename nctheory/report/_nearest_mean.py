@@ -10,7 +10,7 @@ from nctheory.report._lines import literal
 from nctheory.report._medians import medians
 from nctheory.report._save import save_figure
 from nctheory.report._sheet import fit_label, sheet
-from nctheory.report._style import FAINT, house_style, stroke
+from nctheory.report._style import FAINT, INK, PREDICTED, house_style, stroke
 
 
 def nearest_mean_figure(bounds: NearestMeanBounds, path: str | Path) -> Path:
@@ -45,9 +45,10 @@ def draw_nearest_mean(bounds: NearestMeanBounds) -> Any:
             for row in values:
                 panel.plot(at, row, color=colour, lw=0.5, alpha=0.35)
             panel.plot(at, medians(values), color=colour, ls=dashes, lw=1.6, label=label)
+        panel.plot([], [], color=FAINT, lw=1.0, label="single seeds")
         seeds, layers = np.nonzero(least > plug_in)
         panel.plot(at[layers], plug_in[seeds, layers], "x", color=stroke(2)[0], ms=6, label="exceeded by the error")
-        panel.axhline(bounds.guessing, color=FAINT, lw=1.0, label="guessing")
+        panel.axhline(bounds.guessing, color=INK, lw=0.8, ls=PREDICTED, label="guessing")
         value_axis(panel.yaxis, [values for _, values in drawn], 0.0)
         even_axis(panel.xaxis, at)
         panel.set_xlabel("layer (0: inputs)")

@@ -243,6 +243,7 @@ def _script(environment: Any) -> str:
 def _picture(drawing: Drawing, what: str) -> dict[str, str]:
     """A drawing as the page needs it: the picture itself, and what its places say."""
     places = drawing.places()
+    drawing.figure.set_layout_engine("none")  # its places are where they were told to be, and are not sought again
     data = base64.b64encode(figure_bytes(drawing.figure, "svg", facecolor="none")).decode()
     return {
         "source": f"data:image/svg+xml;base64,{data}",

@@ -193,9 +193,10 @@ def draw_metrics(sets: Sequence[tuple[str, NCMetrics]], title: str, bounds: np.n
             colour, dashes = stroke(i)
             by_seed = np.asarray(getattr(found, name), float)
             values.append(by_seed)
-            for row in by_seed:
+            several = len(by_seed) > 1
+            for row in by_seed if several else ():
                 panel.plot(at, row, color=colour, lw=0.5, alpha=0.35)
-            name_of = f"{label}, median" if len(by_seed) > 1 else label
+            name_of = f"{label}, median" if several else label
             panel.plot(at, medians(by_seed), color=colour, ls=dashes, lw=1.6, label=name_of)
         if max(map(len, values)) > 1:
             panel.plot([], [], color=FAINT, lw=1.0, label="single seeds")

@@ -15,7 +15,7 @@ from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._lines import literal
 from nctheory.report._save import save_figure
 from nctheory.report._sheet import Sheet, fit_label, sheet
-from nctheory.report._style import INK, PREDICTED, house_style, stroke
+from nctheory.report._style import FAINT, INK, PREDICTED, house_style, stroke
 
 SIDES = ("source", "target")
 METRICS = ("nc1", "trace_ratio", "cdnv")
@@ -214,6 +214,7 @@ def _draw_layers(page: Sheet, panel: Any, found: Transfer) -> None:
             panel.plot(at, row, color=colour, lw=0.5, alpha=0.35)
         panel.plot(at, by_seed.mean(axis=0), color=colour, lw=1.6, marker="o", label=f"probe, {number} shots")
         panel.axhline(by_seed[:, 0].mean(), color=colour, lw=0.8, ls=PREDICTED)
+    panel.plot([], [], color=FAINT, lw=1.0, label="single seeds")
     panel.plot([], [], color=INK, lw=0.8, ls=PREDICTED, label="probe of the inputs")
     even_axis(panel.yaxis)
     even_axis(panel.xaxis, at)

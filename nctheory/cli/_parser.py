@@ -124,7 +124,9 @@ def _add_reading(commands: _Commands) -> None:
     wrong.add_argument("--seeds", type=whole(1), default=64, metavar="N", help="random starts (default 64)")
     wrong.add_argument("--key", type=whole(0), default=0, metavar="K", help="random key (default 0)")
     paper = commands.add_parser("report", help="one page, LaTeX tables and BibTeX of a folder of results")
-    paper.add_argument("folder", metavar="DIR", help="what `verify`, `phase` and `census` wrote with --out")
+    paper.add_argument(
+        "folder", metavar="DIR", help="what `verify`, `phase`, `train`, `observe` and others wrote with --out"
+    )
     paper.add_argument("--title", default="nctheory report", metavar="TEXT", help="title of the page")
     commands.add_parser("doctor", help="devices, versions, float64, compilation cache")
 

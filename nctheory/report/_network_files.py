@@ -99,7 +99,7 @@ def read_network_file(data: Mapping[str, Any], folder: str = "") -> NetworkFile:
 
 
 def network_schemas() -> frozenset[str]:
-    """The first words of all schemas that have ever been of networks: of files that must be computed anew."""
+    """The names of all schemas of networks without their version, by which older files are known too."""
     return frozenset(name.rsplit(" ", 1)[0] for name in SCHEMAS)
 
 
@@ -128,14 +128,9 @@ class _Arrays:
 
     def _array(self, schema: Mapping[str, Any], value: Any, where: str) -> Any:
         axes = [axis for axis in schema["axes"] if not (self._single and axis == "layers")]
-        try:
-            raw = np.array(value, dtype=object)
-            of_words = "items" in schema
-            found = raw if of_words else np.array(raw, dtype=float)
-        except (ValueError, TypeError, OverflowError):
-            found, raw = np.zeros(0), np.array([""], dtype=object)
-            of_words = False
-        if not of_words and not all(one is None or type(one) in (int, float) for one in raw.flat):
+        of_words = "items" in schema  # words, or marks, which the schema has held already
+        found = np.array(value, dtype=object) if of_words else _numbers(value)
+        if found is None:
             raise ValueError(f"{where}: expected numbers, {_spelt(axes)}, in rows of one length")
         open_ended = axes[-1:] == ["..."]
         wanted = axes[:-1] if open_ended else axes
@@ -146,6 +141,17 @@ class _Arrays:
             if size != known or size == 0:
                 raise ValueError(f"{where}: expected {known or 1} along the axis of {axis}, got {size}")
         return value if of_words else found
+
+
+def _numbers(value: Any) -> np.ndarray | None:
+    """Nested lists of numbers as an array, with NaN for None; None for anything else."""
+    try:
+        found = np.array(value, dtype=object)
+        if all(one is None or type(one) in (int, float) for one in found.flat):
+            return np.array(found, dtype=float)
+    except (ValueError, OverflowError):  # of rows that differ further down, and of numbers that are too large
+        pass
+    return None
 
 
 def _spelt(axes: list[Any]) -> str:

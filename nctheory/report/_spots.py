@@ -24,19 +24,20 @@ def read_off(figure: Any) -> tuple[Spot, ...]:
 
 
 def _of_panel(axes: Any) -> Iterator[Spot]:
+    from matplotlib.ticker import FixedLocator
+
     legend = axes.get_legend()
     heading = legend.get_title().get_text() if legend is not None else ""
-    across, ticks = axes.get_xlabel(), [label.get_text() for label in axes.get_xticklabels()]
+    across, form = axes.get_xlabel(), axes.xaxis.get_major_formatter()
+    named = not across and isinstance(axes.xaxis.get_major_locator(), FixedLocator)
     for line, name in _named(axes):
         x, y = (np.asarray(part, float) for part in line.get_data())
         for at, value in list(zip(x, y, strict=True))[:MOST]:
             if not (np.isfinite(at) and np.isfinite(value)):
                 continue
-            if across:
-                where = f"{at:.6g} ({_words(across)})"
-            else:  # places with names
-                number = round(float(at))
-                where = _words(ticks[number]) if 0 <= number < len(ticks) and ticks[number] else f"{at:.6g}"
+            # Places that have names stand at whole numbers, and what is told of one may stand a little beside it.
+            place = _words(form(round(float(at)), None)) if named else ""
+            where = place or f"{at:.6g}" + (f" ({_words(across)})" if across else "")
             told = ": ".join(part for part in (_words(heading), _words(name)) if part)
             yield Spot(axes, float(at), float(value), f"{told}: {value:.4g} at {where}")
 

@@ -21,8 +21,11 @@ from nctheory.networks import (
     find_observation,
 )
 from nctheory.report import layers_json, metrics_json, network_json, observed_json, transfer_json
-from nctheory.report._trained import TrainedLayers
-from tests.picture_samples import balances, heads
+from nctheory.report._nearest_mean import draw_nearest_mean
+from nctheory.report._observed import draw_observed
+from nctheory.report._trained import TrainedLayers, draw_layers, draw_metrics
+from nctheory.report._transferred import draw_transfer
+from tests.picture_samples import LONG, balances, heads
 
 LAYERS = ("inputs", "layer 1", "layer 2")
 RUN = {
@@ -136,3 +139,13 @@ def files() -> dict[str, dict[str, Any]]:
         "single.json": metrics_json(metrics(None, None)),
     }
     return {name: json.loads(text) for name, text in texts.items()}
+
+
+PICTURES = {
+    "layers": lambda: draw_layers(layers()),
+    "layers of long names": lambda: draw_metrics([("samples", metrics(1, (LONG, "b")))], LONG),
+    "nearest mean with a lost seed": lambda: draw_nearest_mean(nearest_mean(lost=True)),
+    "transfer": lambda: draw_transfer(*transferred((2, 5))),
+    "observed": lambda: draw_observed(observed(), find_observation("progressive-collapse").panels),
+}
+"""Their pictures."""

@@ -116,6 +116,7 @@ def test_everything_is_on_the_page(everything, tmp_path):
     assert r"progressive-collapse & trace ratio & not observed & 0/4 & 0 to 60\,\% & \textless{} 1" in tables
 
 
+@pytest.mark.slow
 def test_the_same_bytes_come_twice(everything, tmp_path):
     chosen = {name: everything[name] for name in ("run/heads.json", "single.json", "one.observed.json")}
     report, page = written(tmp_path, chosen)

@@ -15,24 +15,19 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import nctheory as nct
-from nctheory.networks import find_observation
 from nctheory.report import _style
 from nctheory.report._along_training import draw_balances, draw_head_gaps
 from nctheory.report._census import draw_census
 from nctheory.report._dynamics import draw_dynamics
 from nctheory.report._figure import draw_tolerances
 from nctheory.report._lines import wrapped
-from nctheory.report._nearest_mean import draw_nearest_mean
-from nctheory.report._observed import draw_observed
 from nctheory.report._phase import draw_phase
 from nctheory.report._save import figure_bytes
 from nctheory.report._style import house_style
 from nctheory.report._sweep import draw_sweep
 from nctheory.report._ticks import even_axis, labels, log_axis, symmetric_axis
-from nctheory.report._trained import draw_layers, draw_metrics
-from nctheory.report._transferred import draw_transfer
 from tests.helpers import usual_environment
-from tests.network_samples import layers, metrics, nearest_mean, observed, transferred
+from tests.network_samples import PICTURES as NETWORKS
 from tests.picture_samples import LONG, balances, census, dynamics, heads, phase, sweep, verdict
 
 TWENTY = [f"boundary number {i}" for i in range(20)]
@@ -92,11 +87,7 @@ PICTURES = {
     "balance": lambda: draw_balances(balances()),
     "balance of one pair": lambda: draw_balances(balances(1, decay=0.0, lost=True)),
     "balance without prediction": lambda: draw_balances(balances(7, told=False)),
-    "layers": lambda: draw_layers(layers()),
-    "layers of long names": lambda: draw_metrics([("samples", metrics(1, (LONG, "b")))], LONG),
-    "nearest mean with a lost seed": lambda: draw_nearest_mean(nearest_mean(lost=True)),
-    "transfer": lambda: draw_transfer(*transferred((2, 5))),
-    "observed": lambda: draw_observed(observed(), find_observation("progressive-collapse").panels),
+    **NETWORKS,
     "map of long names": lambda: draw_sweep(sweep({"d" * 99: DECAYS, "n" * 99: [1, 2]}, names=(LONG,)), (LONG,)),
 }
 

@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 from nctheory.report._along_training import draw_balances, draw_head_gaps
-from nctheory.report._fitted import Column
 from nctheory.report._metrics import caution_lines, count_line, gap_lines, metric_cells
 from nctheory.report._nearest_mean import draw_nearest_mean
 from nctheory.report._network_files import NetworkFile
+from nctheory.report._network_parts import OUTCOME_STYLES, Part, Table
 from nctheory.report._network_results import (
     balances_of,
     features_of,
@@ -33,64 +33,12 @@ from nctheory.report._transferred import (
     tuning_lines,
 )
 
-OUTCOME_STYLES = {"observed": "holds", "not observed": "refuted", "undecided": "inconclusive"}
-"""The class of the page's style that an outcome has: the colours of the terminal."""
 LOSSES = {"mse": "squared error", "cross_entropy": "cross-entropy"}
-
-
-class Table(NamedTuple):
-    """A table of the page, and what stands above it."""
-
-    caption: str
-    columns: Sequence[Column]
-    rows: Sequence[Sequence[str]]
-
-
-class Part(NamedTuple):
-    """What the page shows of one file: in this order."""
-
-    group: str
-    """Parts of one group stand under one heading, with one sentence and one command."""
-    title: str
-    where: str
-    """The folder, where there are several."""
-    outcome: str
-    style: str
-    """The class of the outcome."""
-    sentence: str
-    command: str
-    terms: Sequence[tuple[str, str]]
-    lines: Sequence[str]
-    tables: Sequence[Table]
-    drawing: Drawing | None
-    seen: str
-    """What the picture shows, in a sentence."""
-
-
-class Group(NamedTuple):
-    """Parts with one heading, and their pictures as the page takes them."""
-
-    title: str
-    where: str
-    outcome: str
-    style: str
-    sentence: str
-    command: str
-    parts: list[tuple[Part, dict[str, str] | None]]
 
 
 def part_of(file: NetworkFile) -> Part:
     """What the page shows of a file, within the house's style."""
     return _PARTS[file.kind](file)
-
-
-def grouped(parts: Sequence[tuple[Part, dict[str, str] | None]]) -> list[Group]:
-    """Parts under their headings, in the order of the first of each."""
-    found: dict[str, Group] = {}
-    for part, picture in parts:
-        new = Group(part.title, part.where, part.outcome, part.style, part.sentence, part.command, [])
-        found.setdefault(part.group, new).parts.append((part, picture))
-    return list(found.values())
 
 
 def _part(
@@ -243,12 +191,6 @@ def _terms(sections: dict[str, str], sources: list[str]) -> list[tuple[str, str]
         points = [part.strip() for part in re.split(r"^- ", text, flags=re.MULTILINE) if part.strip()]
         found += [(head if i == 0 else "", f"{point}{whose}") for i, point in enumerate(points)]
     return found + [("Sources" if i == 0 else "", one) for i, one in enumerate(sources)]
-
-
-def observed_tally(parts: Sequence[Part]) -> list[tuple[str, str, int]]:
-    """How many observations came out as what, with the class of each outcome."""
-    outcomes = [part.outcome for part in parts if part.outcome]
-    return [(style, name, outcomes.count(name)) for name, style in OUTCOME_STYLES.items() if name in outcomes]
 
 
 _PARTS: dict[str, Callable[[NetworkFile], Part]] = {

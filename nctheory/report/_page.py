@@ -29,7 +29,8 @@ from nctheory.report._latex import bibliography, harmless, latex_tables
 from nctheory.report._load import Results, load_results
 from nctheory.report._mathml import formula, mathml
 from nctheory.report._network_files import NetworkFile
-from nctheory.report._networks import OUTCOME_STYLES, Part, grouped, observed_tally, part_of, placed
+from nctheory.report._network_parts import OUTCOME_STYLES, Part, grouped, observed_tally
+from nctheory.report._networks import part_of, placed
 from nctheory.report._phase import draw_phase, percent
 from nctheory.report._save import Drawing, figure_bytes
 from nctheory.report._style import house_style

@@ -60,9 +60,10 @@ def trained_layers(
 
     >>> import nctheory as nct
     >>> mixture = nct.networks.gaussian_mixture(counts=(6, 6), dim=3, spread=0.1)
-    >>> ends = nct.networks.train(nct.networks.network_on(mixture, (4,), linear=2), seeds=2, steps=20)
-    >>> trained_layers(ends, nct.networks.layer_metrics(ends)).head_bounds.shape
-    (2,)
+    >>> ends = nct.networks.train(nct.networks.network_on(mixture, (4,)), seeds=2, steps=20)
+    >>> found = trained_layers(ends, nct.networks.layer_metrics(ends))
+    >>> found.described, found.steps, found.head_bounds
+    ('3-4-2', 20, None)
     """
     bounded = has_linear_head(trained.network) and trained.finite.any()
     return TrainedLayers(

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 from typing import Any
 
 import jax
@@ -15,9 +16,9 @@ from nctheory import networks
 from nctheory.cli import main
 from nctheory.cli._train_command import checkpoints_of
 from nctheory.networks import head_gaps, layer_balances, linear_head_bounds
-from nctheory.report import _trained
+from nctheory.report import _trained, load_results
 from nctheory.report._style import house_style
-from proofs_numeric.networks import linear_head
+from proofs_numeric.networks import linear_head, module_linear_head
 from tests.helpers import unchecked_types
 from tests.picture_samples import balances, heads
 
@@ -124,9 +125,8 @@ def test_the_bound_before_a_linear_head_is_that_of_the_theorem(descent):
 def test_the_picture_of_layers_marks_the_bound_at_the_last_one(descent):
     metrics = networks.layer_metrics(descent)
     with house_style():
-        panels = {
-            panel.get_legend().get_title().get_text(): panel for panel in _trained._draw(descent, metrics, None).axes
-        }
+        drawn = _trained.draw_layers(_trained.trained_layers(descent, metrics))
+    panels = {panel.get_legend().get_title().get_text(): panel for panel in drawn.axes}
     marks = {name: [x for x in panel.lines if "balance of the head" in x.get_label()] for name, panel in panels.items()}
     assert [name for name, found in marks.items() if found] == ["trace_ratio"]
     np.testing.assert_array_equal(
@@ -135,7 +135,26 @@ def test_the_picture_of_layers_marks_the_bound_at_the_last_one(descent):
     plain = descent._replace(network=networks.network_on(MIXTURE, (5, 4), bias=True))
     assert not networks.has_linear_head(plain.network)
     with house_style():
-        assert len(_trained._draw(plain, metrics, None).axes[1].lines) == len(panels["trace_ratio"].lines) - 1
+        drawn = _trained.draw_layers(_trained.trained_layers(plain, metrics))
+    assert len(drawn.axes[1].lines) == len(panels["trace_ratio"].lines) - 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "widths", "linear"), [("convolutions", (3, 4), 3), ("residual", (5, 5), 1)])
+def test_the_bound_before_the_head_of_modules_is_that_of_the_theorem(model, widths, linear):
+    """Against the theorem's own program, which notes what enters each layer in the module's pass."""
+    images = networks.gaussian_mixture(counts=(6, 4), dim=16, spread=0.2)
+    data, make = networks.model_for(model, images, widths, linear)
+    trained = networks.train(networks.module_on(data, make, weight_decay=0.02), seeds=2, steps=40)
+    found, ratio = linear_head_bounds(trained), networks.layer_metrics(trained).trace_ratio[:, -1]
+    for seed in range(2):
+        with jax.enable_x64(True):
+            point = jax.tree.map(lambda leaf, i=seed: jnp.asarray(leaf[i]), trained.params)
+            left, fit, imbalance, _ = map(float, module_linear_head.sides(trained.network, point))
+        assert found[seed] / ratio[seed] == pytest.approx((fit**2 + imbalance**2) / left**2, rel=1e-9)
+    assert np.all(ratio < found)
+    alone = networks.module_on(images.shaped(4, 4), networks.ConvNet((3,), 1, (4, 4), 2))
+    assert not networks.has_linear_head(alone)
 
 
 def test_pictures_are_the_same_for_the_same_numbers_and_need_some(tmp_path):
@@ -176,22 +195,15 @@ def test_wrong_input_is_named(descent):
 
 @pytest.mark.slow
 def test_the_command_looks_at_checkpoints_and_draws_them(tmp_path, capsys):
-    file, out = tmp_path / "mixture.csv", tmp_path / "run"
-    np.savetxt(file, np.column_stack([MIXTURE.inputs, MIXTURE.labels]), delimiter=",")
-    asked = [
-        "train",
-        "--data",
-        str(file),
-        "--hidden",
-        "5,4",
-        "--linear",
-        "2",
-        "--seeds",
-        "2",
-        "--steps",
-        "60",
-        "--bias",
-    ]
+    file, out = tmp_path / "mixture.npz", tmp_path / "run"
+    np.savez(
+        file,
+        inputs=MIXTURE.inputs,
+        labels=MIXTURE.labels,
+        test_inputs=0.9 * MIXTURE.inputs,
+        test_labels=MIXTURE.labels,
+    )
+    asked = f"train --data {file} --hidden 5,4 --linear 2 --seeds 2 --steps 60 --bias --shots 2".split()
     asked += ["--activation", "leaky_relu", "--optimiser", "sgd", "--rate", "0.002", "--checkpoints", "1"]
     assert main(asked) == 2
     assert "--checkpoints: expected --out DIR with it" in capsys.readouterr().err
@@ -203,7 +215,16 @@ def test_the_command_looks_at_checkpoints_and_draws_them(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "heads.png" in told
     assert "balance.png" in told
-    for name in ("heads", "balance", "layers"):
+    written = load_results(out).networks
+    kinds = ("balance", "heads", "layers", "nearest-mean")
+    assert tuple(one.kind for one in written) == kinds
+    assert len({json.dumps(one.data["run"]) for one in written}) == 1
+    assert written[0].data["run"]["command"] == shlex.join(
+        ["nctheory", *asked, "--schedule", "constant", "--out", str(out)]
+    )
+    assert written[2].data["ends"]["head_bounds"].shape == (2,)
+    assert written[3].data["few_shot"].shape == (2, 3, 1)
+    for name in kinds:
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     held = {name: json.loads((out / f"{name}.json").read_text()) for name in ("heads", "balance")}
     assert held["heads"]["steps"] == held["balance"]["steps"] == [0, 60]

@@ -7,6 +7,7 @@ import pytest
 
 import nctheory as nct
 from nctheory.cli import main
+from nctheory.report import read_network_file
 
 RNG = np.random.default_rng(1)
 LABELS = np.repeat(np.arange(3), (5, 4, 3))
@@ -37,6 +38,8 @@ def test_the_metrics_are_those_of_the_function(written, tmp_path, capsys):
     assert found["peeled_gap"]["lower_bound"] == pytest.approx(gap.lower_bound, rel=1e-12)
     assert f"certified lower bound {gap.lower_bound:.6g}" in shown
     assert f"written: {out}" in shown
+    read = read_network_file(found)
+    assert (read.kind, read.data["file"]) == ("features", file)
 
 
 def test_several_layers_have_a_column_each_and_the_head_is_of_the_last(written, capsys):

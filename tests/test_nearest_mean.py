@@ -138,7 +138,7 @@ def test_the_picture_marks_each_bound_that_an_error_exceeds(tmp_path):
     )  # fmt: skip
     assert found.plug_in_violations == 2
     with house_style():
-        figure = _nearest_mean._draw(found)
+        figure = _nearest_mean.draw_nearest_mean(found)
     for panel, heading in zip(figure.axes, ("means of all samples", "means of 1 sample"), strict=True):
         (crosses,) = (line for line in panel.lines if line.get_label() == "exceeded by the error")
         np.testing.assert_array_equal(crosses.get_xydata(), [[1, 0.1]])

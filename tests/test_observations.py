@@ -285,7 +285,7 @@ def test_show_and_plot_know_what_was_observed(capsys, tmp_path):
     assert nct.plot(found, tmp_path / "x.svg").read_bytes() == nct.plot(found, tmp_path / "y.svg").read_bytes()
     # Places without an order have marks beside each other, one for every group and prediction, and no line between them.
     with house_style():
-        lines, marks = (panel.lines for panel in _observed._draw(found, mine).axes)
+        lines, marks = (panel.lines for panel in _observed.draw_observed(found, mine.panels).axes)
     assert any(line.get_linestyle() != "None" for line in lines)
     apart_at = [line.get_xdata()[0] for line in marks if line.get_marker() in ("D", "o")]
     assert len(apart_at) == len(set(apart_at)) == 1 + len(found.groups)

@@ -6,6 +6,7 @@ import pytest
 
 from nctheory.cli import main
 from nctheory.networks import share_interval
+from nctheory.report import read_network_file
 from tests.test_observations import DOCSTRING
 
 FILE = '''r"""{docstring}"""
@@ -59,6 +60,9 @@ def test_the_command_exits_0_whatever_was_observed(threshold, outcome, tmp_path,
     assert one["statistics"][0]["seeds"] == 6
     assert one["statistics"][0]["interval"] == list(share_interval(*(6, 0) if threshold else (0, 6), 6))
     assert len(one["groups"][1]["grad_norm"]) == 6
+    assert read_network_file(one).data["panels"][0]["name"] == "by layer"
+    assert one["sections"]["Counts against it"] in DOCSTRING
+    assert one["command"].startswith(f"nctheory observe {file}")
     assert json.loads((out / "from-a-file.observed.json").read_text()) == one
     for suffix, head in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")):
         assert (out / f"from-a-file{suffix}").read_bytes().startswith(head)

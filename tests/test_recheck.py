@@ -10,7 +10,6 @@ import pytest
 import nctheory as nct
 from nctheory.theorems import VerifyOptions, find_theorem, gather_evidence
 from nctheory.theorems._evidence import EndStates
-
 from nctheory.theorems._recheck import rechecked
 from nctheory.theorems._run import Run
 from proofs_numeric.multilabel.mlab_pal import instance
@@ -31,7 +30,7 @@ def beyond():
 
 
 def placed(evidence, bias):
-    """The evidence with its first seed at zero but for a bias, as a start next to there ends: its gradient is zero in float64."""
+    """The evidence with its first seed at zero but for a bias, as starts next to zero end: float64 sees no gradient."""
     params = jax.tree.map(lambda x: np.array(x), evidence.ensemble.params)
     for leaf in jax.tree.leaves(params):
         leaf[0] = 0.0

@@ -7,7 +7,7 @@ import pytest
 
 from nctheory import networks
 from nctheory.cli import main
-from nctheory.report import transfer_figure, transfer_table, tuning_table
+from nctheory.report import read_network_file, transfer_figure, transfer_table, tuning_table
 from tests.moved_classes import MIXTURE
 
 
@@ -37,6 +37,13 @@ def test_the_command_probes_fine_tunes_and_writes(file, tmp_path, capsys):
     assert np.shape(held["probe_error"]) == (2, 1, 3, 2)
     assert np.shape(held["target"]["nc1"]) == (2, 3)
     assert np.shape(held["correlations"]["within"]) == (2, 2, 3, 2, 1)
+    run = read_network_file(held).data["run"]
+    assert (run["source"], run["target"], run["source_samples"], run["command"][:22]) == (
+        "0, 1",
+        "2, 3, 4",
+        18,
+        "nctheory transfer --da",
+    )
     tuned = held["fine_tuning"][0]
     assert tuned["names"][-3:] == ["nc", "nc + skip", "from scratch"]
     assert np.shape(tuned["error"]) == (2, len(tuned["names"]), 2)

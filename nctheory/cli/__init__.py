@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -30,6 +31,7 @@ from nctheory.engine import INTERRUPTED, guarded
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status (argparse itself exits with 2 on wrong use)."""
     args = parser().parse_args(argv)
+    args.line = shlex.join(["nctheory", *(sys.argv[1:] if argv is None else argv)])
     return guarded(lambda: _run(args), args.verbose, _kept(args))
 
 

@@ -55,7 +55,7 @@ def measure_command(args: argparse.Namespace) -> int:
     if args.json is not None:
         outputs = Outputs()
         with outputs.attempt():
-            write_atomically(Path(args.json), metrics_json(found, gap))
+            write_atomically(Path(args.json), metrics_json(found, gap, args.file, args.line))
             print(f"written: {args.json}", flush=True)
         outputs.settle()
     return 0

@@ -44,13 +44,13 @@ def observe_command(args: argparse.Namespace) -> int:
             with progress.paused():
                 console.print(observed_table(found[-1]), crop=False)
             if folder is not None:
-                _write(one, found[-1], folder, outputs)
+                _write(one, found[-1], folder, outputs, args.line)
     if len(found) > 1:
         console.print(observed_summary(found), crop=False)
     if args.json is not None:
-        body = ",\n".join(observed_json(one).rstrip() for one in found)
+        told = [observed_json(seen, one, args.line).rstrip() for one, seen in zip(chosen, found, strict=True)]
         with outputs.attempt():
-            write_atomically(Path(args.json), f"[\n{body}\n]\n")
+            write_atomically(Path(args.json), "[\n" + ",\n".join(told) + "\n]\n")
     if folder is not None:
         print(f"written: a JSON file and a picture of each observation in {folder}", flush=True)
     outputs.settle()
@@ -73,13 +73,13 @@ def _chosen(names: list[str]) -> "list[Observation]":
     return chosen
 
 
-def _write(observation: "Observation", observed: "Observed", folder: Path, outputs: Outputs) -> None:
+def _write(observation: "Observation", observed: "Observed", folder: Path, outputs: Outputs, command: str) -> None:
     """The numbers and the picture of one observation."""
     from nctheory.engine import write_atomically
     from nctheory.report import observed_figure, observed_json
 
     with outputs.attempt():
-        write_atomically(folder / f"{observation.id}.observed.json", observed_json(observed))
+        write_atomically(folder / f"{observation.id}.observed.json", observed_json(observed, observation, command))
     for suffix in SUFFIXES if observation.panels else ():
         with outputs.attempt():
             observed_figure(observed, folder / f"{observation.id}{suffix}", observation)

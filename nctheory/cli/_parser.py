@@ -1,31 +1,17 @@
 """The arguments of the command line: one parser for each command, with the words of its help."""
 
 import argparse
-from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from nctheory.cli._falsify_command import add_falsify
 from nctheory.cli._index_loss_command import add_index_loss
 from nctheory.cli._looseness_command import add_looseness
+from nctheory.cli._network_arguments import add_networks, add_observations
+from nctheory.cli._numbers import whole
 from nctheory.cli._protocols_command import add_protocols
 
 BUDGET = 200_000
 """Gradient evaluations per seed."""
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    """Parser of a whole number of at least `least`."""
-
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
-        if value < least:
-            raise argparse.ArgumentTypeError(f"expected at least {least}, got {value}")
-        return value
-
-    return parse
 
 
 class _Version(argparse.Action):
@@ -57,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
     add_protocols(commands)
     add_looseness(commands)
     add_index_loss(commands)
-    _add_networks(commands)
-    _add_observations(commands)
+    add_networks(commands)
+    add_observations(commands)
     _add_grids(commands)
     return top
 
@@ -77,16 +63,16 @@ def _add_verification(commands: _Commands) -> None:
     check = commands.add_parser("verify", help="check theorems (default: all) on many random seeds")
     check.add_argument("theorems", nargs="*", metavar="ID|FILE.py", help="identifiers, or files that register theorems")
     check.add_argument(
-        "--seeds", type=_whole(1), metavar="N", help="seeds per instance (default: the theorem's, mostly 256)"
+        "--seeds", type=whole(1), metavar="N", help="seeds per instance (default: the theorem's, mostly 256)"
     )
     check.add_argument(
         "--quick", action="store_true", help="an eighth of the seeds, on instances of as few shapes as will do"
     )
-    check.add_argument("--instance", type=_whole(0), metavar="I", help="one instance only")
-    check.add_argument("--seed", type=_whole(0), metavar="S", help="one seed only: reproduces a worst case")
-    check.add_argument("--budget", type=_whole(1), default=BUDGET, metavar="B", help="gradient evaluations per seed")
+    check.add_argument("--instance", type=whole(0), metavar="I", help="one instance only")
+    check.add_argument("--seed", type=whole(0), metavar="S", help="one seed only: reproduces a worst case")
+    check.add_argument("--budget", type=whole(1), default=BUDGET, metavar="B", help="gradient evaluations per seed")
     for one in (first, check):
-        one.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+        one.add_argument("--key", type=whole(0), default=0, metavar="K", help="random key (default 0)")
         one.add_argument("--json", metavar="FILE", help="write the verdicts as JSON")
         one.add_argument(
             "--out", metavar="DIR", help="write verdicts and the figure of tolerances (PNG, SVG, PDF) there"
@@ -135,10 +121,12 @@ def _add_reading(commands: _Commands) -> None:
     show.add_argument("--latex", action="store_true", help="the statement in LaTeX as well")
     wrong = commands.add_parser("errata", help="compute the counterexamples to false claims anew (default: all)")
     wrong.add_argument("errata", nargs="*", metavar="ID", help="identifiers, as `nctheory list --errata` shows them")
-    wrong.add_argument("--seeds", type=_whole(1), default=64, metavar="N", help="random starts (default 64)")
-    wrong.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+    wrong.add_argument("--seeds", type=whole(1), default=64, metavar="N", help="random starts (default 64)")
+    wrong.add_argument("--key", type=whole(0), default=0, metavar="K", help="random key (default 0)")
     paper = commands.add_parser("report", help="one page, LaTeX tables and BibTeX of a folder of results")
-    paper.add_argument("folder", metavar="DIR", help="what `verify`, `phase` and `census` wrote with --out")
+    paper.add_argument(
+        "folder", metavar="DIR", help="what `verify`, `phase`, `train`, `observe` and others wrote with --out"
+    )
     paper.add_argument("--title", default="nctheory report", metavar="TEXT", help="title of the page")
     commands.add_parser("doctor", help="devices, versions, float64, compilation cache")
 
@@ -147,126 +135,19 @@ def _add_landscape(commands: _Commands) -> None:
     """Add `census` and `dynamics`."""
     count = commands.add_parser("census", help="critical points of every index of one instance of a theorem")
     count.add_argument("theorem", metavar="ID|FILE.py", help="identifier, or a file that registers a theorem")
-    count.add_argument("--instance", type=_whole(0), default=0, metavar="I", help="which instance (default 0)")
-    count.add_argument("--starts", type=_whole(1), default=2000, metavar="N", help="random starts (default 2000)")
-    count.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+    count.add_argument("--instance", type=whole(0), default=0, metavar="I", help="which instance (default 0)")
+    count.add_argument("--starts", type=whole(1), default=2000, metavar="N", help="random starts (default 2000)")
+    count.add_argument("--key", type=whole(0), default=0, metavar="K", help="random key (default 0)")
     count.add_argument("--out", metavar="DIR", help="write census.json and the figure (PNG, SVG, PDF) into a folder")
     moving = commands.add_parser("dynamics", help="curves of a theorem about paths (without a name: the list)")
     moving.add_argument(
         "theorem", nargs="?", metavar="ID|FILE.py", help="a theorem about paths, or a file that registers one"
     )
-    moving.add_argument("--instance", type=_whole(0), default=0, metavar="I", help="which instance (default 0)")
-    moving.add_argument("--seeds", type=_whole(1), metavar="N", help="paths (default: the theorem's)")
-    moving.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+    moving.add_argument("--instance", type=whole(0), default=0, metavar="I", help="which instance (default 0)")
+    moving.add_argument("--seeds", type=whole(1), metavar="N", help="paths (default: the theorem's)")
+    moving.add_argument("--key", type=whole(0), default=0, metavar="K", help="random key (default 0)")
     moving.add_argument("--out", metavar="DIR", help="write dynamics.json and the figure (PNG, SVG, PDF) into a folder")
     moving.add_argument("--animate", metavar="FILE.gif", help="features of three classes on their way to the simplex")
-
-
-def _whole_numbers(text: str) -> tuple[int, ...]:
-    """Whole numbers of at least 1, separated by commas."""
-    return tuple(_whole(1)(part) for part in text.split(","))
-
-
-def _classes(text: str) -> tuple[int, ...]:
-    """Classes as 0-4 or 0,2,3, or both."""
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        low = _whole(0)(first)
-        found += range(low, _whole(low)(last) + 1) if dash else [low]
-    return tuple(found)
-
-
-def _add_networks(commands: _Commands) -> None:
-    """Add `train` and `transfer`."""
-    learn = commands.add_parser("train", help="networks from many seeds, and the collapse of their layers")
-    _add_pretraining(learn, "five times; channels 16,32,32; as many blocks of one width", 8)
-    learn.add_argument("--steps", type=_whole(1), default=2000, metavar="N", help="steps (default 2000)")
-    learn.add_argument(
-        "--schedule", choices=("cooled", "constant", "cosine"), default="cooled",
-        help="course of the rate (default cooled: falling to zero over the last fifth)",
-    )  # fmt: skip
-    learn.add_argument("--decoupled", action="store_true", help="decay beside the gradient, not in it")
-    learn.add_argument("--scheduler", metavar="ADDRESS", help="train on the workers of a Dask scheduler")
-    learn.add_argument(
-        "--polish", type=_whole(1), metavar="N", help="then lower the gradient by N evaluations of L-BFGS a seed"
-    )
-    learn.add_argument(
-        "--checkpoints", type=_whole(1), metavar="N",
-        help="look at N points on the way: draw the certified distance of the heads from the unconstrained-feature model, "
-        "and with --optimiser sgd --schedule constant the balance of the layers against the gradient flow's (needs --out)",
-    )  # fmt: skip
-    learn.add_argument(
-        "--out", metavar="DIR",
-        help="write networks.npz, layers.json and pictures into a folder, and keep the states of training there: the "
-        "same command goes on where it was interrupted",
-    )  # fmt: skip
-    moved = commands.add_parser("transfer", help="networks trained on some classes, probed and fine-tuned on others")
-    moved.add_argument("--source", type=_classes, required=True, metavar="K[-K],...", help="classes of pretraining")
-    moved.add_argument("--target", type=_classes, required=True, metavar="K[-K],...", help="classes to move to")
-    moved.add_argument(
-        "--shots", type=_whole_numbers, default=(5,), metavar="N[,N...]", help="samples of a target class (default 5)"
-    )
-    moved.add_argument("--episodes", type=_whole(1), default=10, metavar="N", help="draws of the shots (default 10)")
-    _add_pretraining(moved, "four times; channels 16,32,32; as many blocks of one width", 4)
-    moved.add_argument(
-        "--pretrain-steps", type=_whole(1), default=2000, metavar="N", help="steps of pretraining (default 2000)"
-    )
-    moved.add_argument("--steps", type=_whole(1), default=300, metavar="N", help="of fine-tuning (default 300)")
-    moved.add_argument("--tuning-rate", type=float, metavar="R", help="learning rate of fine-tuning (default 1e-2)")
-    moved.add_argument("--out", metavar="DIR", help="write transfer.json, a picture and training states into a folder")
-
-
-def _add_pretraining(learn: argparse.ArgumentParser, times: str, seeds: int) -> None:
-    """Add data, form and training of networks; the default widths are the model's."""
-    learn.add_argument(
-        "--model", choices=("mlp", "convolutions", "residual", "transformer"), default="mlp",
-        help="default mlp, without biases unless --bias; the others have biases and norms",
-    )  # fmt: skip
-    learn.add_argument(
-        "--data", default="digits", metavar="DATA", help="digits, a folder of IDX files (MNIST), FILE.npz or FILE.csv"
-    )
-    learn.add_argument(
-        "--counts", type=_whole_numbers, metavar="N[,N...]", help="training samples of each class (default: all)"
-    )
-    learn.add_argument(
-        "--hidden",
-        type=_whole_numbers,
-        metavar="W,W,...",
-        help=f"hidden widths (default 64, {times})",
-    )
-    learn.add_argument("--linear", type=_whole(1), default=1, metavar="L", help="linear layers at the end (default 1)")
-    learn.add_argument(
-        "--activation", choices=("relu", "leaky_relu", "tanh", "gelu", "identity"), default="relu", help="default relu"
-    )
-    learn.add_argument("--bias", action="store_true", help="layers with biases, decayed like the weights")
-    learn.add_argument("--loss", choices=("mse", "cross_entropy"), default="mse", help="default mse")
-    learn.add_argument("--batch", type=_whole(1), metavar="N", help="samples a step, drawn at random (default: all)")
-    learn.add_argument("--decay", type=float, default=1e-3, metavar="L", help="coupled weight decay (default 1e-3)")
-    learn.add_argument("--seeds", type=_whole(1), default=seeds, metavar="N", help=f"networks (default {seeds})")
-    learn.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
-    learn.add_argument("--optimiser", choices=("adam", "muon", "sgd"), default="adam", help="default adam")
-    learn.add_argument("--rate", type=float, metavar="R", help="learning rate (default: the optimiser's usual one)")
-
-
-def _add_observations(commands: _Commands) -> None:
-    """Add `observe`."""
-    seen = commands.add_parser("observe", help="empirical claims about trained networks, by rules fixed beforehand")
-    seen.add_argument(
-        "observations",
-        nargs="*",
-        metavar="ID|FILE.py",
-        help="identifiers, or files that register observations (default: all)",
-    )
-    seen.add_argument(
-        "--seeds", type=_whole(1), metavar="N", help="seeds (default: the number that was fixed, mostly 16)"
-    )
-    seen.add_argument(
-        "--quick", action="store_true", help="an eighth of the seeds, which is too few to decide anything"
-    )
-    seen.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
-    seen.add_argument("--json", metavar="FILE", help="write all numbers as JSON")
-    seen.add_argument("--out", metavar="DIR", help="write numbers and pictures (PNG, SVG, PDF) into a folder")
 
 
 def _add_grids(commands: _Commands) -> None:
@@ -275,8 +156,8 @@ def _add_grids(commands: _Commands) -> None:
     drawn.add_argument(
         "diagram", nargs="?", metavar="ID|FILE.py[:ID]", help="identifier, or a file that registers diagrams"
     )
-    drawn.add_argument("--grid", type=_whole(2), default=24, metavar="N", help="cells on each axis of the picture")
-    drawn.add_argument("--rows", type=_whole(2), default=33, metavar="N", help="rows on which boundaries are located")
+    drawn.add_argument("--grid", type=whole(2), default=24, metavar="N", help="cells on each axis of the picture")
+    drawn.add_argument("--rows", type=whole(2), default=33, metavar="N", help="rows on which boundaries are located")
     drawn.add_argument("--out", metavar="DIR", help="write phase.json and the figure (PNG, SVG, PDF) into a folder")
     swept = commands.add_parser("sweep", help="the model of a phase diagram over any grid, resumable")
     swept.add_argument("diagram", metavar="ID|FILE.py[:ID]", help="identifier, or a file that registers diagrams")
@@ -292,8 +173,8 @@ def _add_grids(commands: _Commands) -> None:
     swept.add_argument("--parquet", metavar="FILE", help="write the results as Parquet")
     for one in (drawn, swept):
         one.add_argument(
-            "--seeds", type=_whole(1), metavar="N", help="seeds in every cell (default: the diagram's, mostly 16)"
+            "--seeds", type=whole(1), metavar="N", help="seeds in every cell (default: the diagram's, mostly 16)"
         )
-        one.add_argument("--key", type=_whole(0), default=0, metavar="K", help="random key (default 0)")
+        one.add_argument("--key", type=whole(0), default=0, metavar="K", help="random key (default 0)")
         one.add_argument("--resume", metavar="DIR", help="keep finished tiles in a folder, and go on from those there")
         one.add_argument("--scheduler", metavar="ADDRESS", help="compute on the workers of a Dask scheduler")

@@ -20,24 +20,22 @@ WIDTHS = {"mlp": (64,) * 5, "convolutions": (16, 32, 32), "residual": (64,) * 5,
 
 def train_command(args: argparse.Namespace) -> int:
     """Train, print the metrics of the layers, and write them where asked; 0."""
-    import io
-    import json
+    from nctheory.networks import error_on, layer_metrics, nearest_mean_bounds, polish, train
+    from nctheory.report import TrainingProgress, trained_table
 
-    import numpy as np
-
-    from nctheory.engine import json_value, write_atomically
-    from nctheory.networks import error_on, layer_metrics, polish, train
-    from nctheory.report import TrainingProgress, layers_figure, metrics_json, plot, trained_table
-
-    if args.checkpoints is not None and args.out is None:
-        raise Misuse("--checkpoints: expected --out DIR with it, for what is seen on the way is drawn there")
+    for option in ("checkpoints", "shots"):
+        if getattr(args, option) is not None and args.out is None:
+            raise Misuse(f"--{option}: expected --out DIR with it, for what is seen then is drawn there")
     folder = None if args.out is None else output_folder(args.out)
     configure()
     with wrong_arguments(), installed("train"):
         data = read_data(args)
         data, network = network_of(args, data, args.hidden or WIDTHS[args.model])
-        if args.checkpoints is not None and set(data.labels.tolist()) != set(range(data.classes)):
+        everything = set(range(data.classes))
+        if args.checkpoints is not None and set(data.labels.tolist()) != everything:
             raise Misuse("--checkpoints: expected training samples of every class, got none of some")
+        if args.shots is not None and set(data.test_labels.tolist()) != everything:
+            raise Misuse("--shots: expected test samples of every class, got none of some")
         print(f"{args.seeds} networks {network.described} on {len(data.labels)} samples of {data.name}", flush=True)
         with TrainingProgress() as progress:
             trained = train(
@@ -46,7 +44,7 @@ def train_command(args: argparse.Namespace) -> int:
                 folder=None if folder is None else folder / "states",
                 client=args.scheduler, progress=progress,
             )  # fmt: skip
-        along = along_training(args, trained)
+        drawn = along_training(args, trained)
         if args.polish is not None and trained.finite.any():
             trained = polish(trained, evaluations=args.polish)
     if not trained.finite.any():
@@ -54,32 +52,72 @@ def train_command(args: argparse.Namespace) -> int:
     found, tested, error = layer_metrics(trained), None, None
     if len(data.test_labels):
         error = error_on(trained, data.test_inputs, data.test_labels)
-        if set(data.test_labels.tolist()) == set(range(data.classes)):
+        if set(data.test_labels.tolist()) == everything:
             tested = layer_metrics(trained, data.test_inputs, data.test_labels)
     report_console().print(trained_table(trained, found, error))
+    if args.shots is not None:
+        drawn["nearest-mean"] = nearest_mean_bounds(trained, data, args.shots)
     if folder is not None:
-        outputs = Outputs()
-        with outputs.attempt():
-            held = io.BytesIO()
-            np.savez(held, **_arrays(trained))
-            write_atomically(folder / "networks.npz", held.getvalue())
-        with outputs.attempt():
-            write_atomically(folder / "layers.json", metrics_json(found))
-        for suffix in SUFFIXES:
-            with outputs.attempt():
-                layers_figure(trained, found, folder / f"layers{suffix}", tested)
-            for name, result in along.items():
-                with outputs.attempt():
-                    plot(result, folder / f"{name}{suffix}")
-        for name, result in along.items():
-            with outputs.attempt():
-                told = json.dumps(json_value(result._asdict()), indent=1, allow_nan=False)
-                write_atomically(folder / f"{name}.json", told + "\n")
-        names = ("layers", *along)
-        files = ", ".join(["networks.npz", *(f"{name}.json" for name in names)])
-        print(f"written: {files} and {', '.join(f'{name}.png' for name in names)}, .svg, .pdf in {folder}", flush=True)
-        outputs.settle()
+        _write(folder, run_of(args, data, network), trained, (found, tested, error), drawn)
     return 0
+
+
+def _write(
+    folder: Path, run: dict[str, Any], trained: "TrainedNetworks", measured: tuple[Any, Any, Any], drawn: dict[str, Any]
+) -> None:
+    """All weights, and numbers and pictures of the layers and of everything else that was asked for, by its name."""
+    import io
+
+    import numpy as np
+
+    from nctheory.engine import write_atomically
+    from nctheory.report import layers_figure, layers_json, network_json, plot, trained_layers
+
+    outputs, (found, tested, error) = Outputs(), measured
+    with outputs.attempt():
+        held = io.BytesIO()
+        np.savez(held, **_arrays(trained))
+        write_atomically(folder / "networks.npz", held.getvalue())
+    with outputs.attempt():
+        write_atomically(folder / "layers.json", layers_json(trained_layers(trained, found, tested, error), run))
+    for suffix in SUFFIXES:
+        with outputs.attempt():
+            layers_figure(trained, found, folder / f"layers{suffix}", tested)
+        for name, result in drawn.items():
+            with outputs.attempt():
+                plot(result, folder / f"{name}{suffix}")
+    for name, result in drawn.items():
+        with outputs.attempt():
+            write_atomically(folder / f"{name}.json", network_json(result, run))
+    names = ("layers", *drawn)
+    files = ", ".join(["networks.npz", *(f"{name}.json" for name in names)])
+    print(f"written: {files} and {', '.join(f'{name}.png' for name in names)}, .svg, .pdf in {folder}", flush=True)
+    outputs.settle()
+
+
+def run_of(args: argparse.Namespace, data: "Data", network: "Network") -> dict[str, Any]:
+    """What was trained, on what and how, as files say it."""
+    from nctheory.networks import OPTIMISERS
+
+    return {
+        "command": args.line,
+        "network": network.described,
+        "data": data.name,
+        "samples": len(data.labels),
+        "test_samples": len(data.test_labels),
+        "classes": data.classes,
+        "loss": args.loss,
+        "decay": args.decay,
+        "decoupled": args.decoupled,
+        "optimiser": args.optimiser,
+        "rate": OPTIMISERS[args.optimiser] if args.rate is None else args.rate,
+        "schedule": args.schedule,
+        "batch": args.batch,
+        "steps": args.steps,
+        "polish": args.polish,
+        "seeds": args.seeds,
+        "key": args.key,
+    }
 
 
 def checkpoints_of(args: argparse.Namespace) -> tuple[int, ...]:

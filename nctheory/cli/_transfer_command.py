@@ -1,7 +1,7 @@
 """`nctheory transfer`: networks trained on some classes, and what they are good for on others."""
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nctheory.cli._commands import output_folder, report_console
 from nctheory.cli._outputs import Outputs
@@ -9,7 +9,7 @@ from nctheory.cli._train_command import SUFFIXES, WIDTHS, installed, network_of,
 from nctheory.engine import Failure, Misuse, configure, wrong_arguments
 
 if TYPE_CHECKING:
-    from nctheory.networks import Data
+    from nctheory.networks import Data, Network
 
 MOVED_WIDTHS = {"mlp": (64,) * 4}
 """The default widths of networks that are moved, where they differ."""
@@ -57,13 +57,36 @@ def transfer_command(args: argparse.Namespace) -> int:
     if folder is not None:
         outputs = Outputs()
         with outputs.attempt():
-            write_atomically(folder / "transfer.json", transfer_json(found, tuned))
+            write_atomically(folder / "transfer.json", transfer_json(found, tuned, _run(args, source, target, network)))
         for suffix in SUFFIXES:
             with outputs.attempt():
                 transfer_figure(found, tuned, folder / f"transfer{suffix}")
         print(f"written: transfer.json and transfer.png, .svg, .pdf in {folder}", flush=True)
         outputs.settle()
     return 0
+
+
+def _run(args: argparse.Namespace, source: "Data", target: "Data", network: "Network") -> dict[str, Any]:
+    """What was trained and moved, as files say it."""
+    from nctheory.networks import OPTIMISERS
+
+    return {
+        "command": args.line,
+        "network": network.described,
+        "data": source.name,
+        "source": _names(args.source),
+        "target": _names(args.target),
+        "source_samples": len(source.labels),
+        "target_samples": len(target.labels),
+        "test_samples": len(target.test_labels),
+        "loss": args.loss,
+        "decay": args.decay,
+        "optimiser": args.optimiser,
+        "rate": OPTIMISERS[args.optimiser] if args.rate is None else args.rate,
+        "steps": args.pretrain_steps,
+        "seeds": args.seeds,
+        "key": args.key,
+    }
 
 
 def _names(classes: tuple[int, ...] | list[int]) -> str:

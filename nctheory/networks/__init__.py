@@ -45,7 +45,7 @@ from nctheory.networks._observation import (
     register_observation,
 )
 from nctheory.networks._observe import Observed, ObservedGroup, ObservedStatistic, observe
-from nctheory.networks._optimisers import momentum_time
+from nctheory.networks._optimisers import OPTIMISERS, momentum_time
 from nctheory.networks._peeled import PeeledGap, peeled_gap
 from nctheory.networks._polish import polish
 from nctheory.networks._probe import Probe, few_shots, linear_probe
@@ -62,6 +62,7 @@ __all__ = [
     "ACTIVATIONS",
     "HOMOGENEOUS",
     "MODELS",
+    "OPTIMISERS",
     "AgainstInputs",
     "ControlGroup",
     "ConvNet",

@@ -54,11 +54,15 @@ class ResidualBlock(nnx.Module):
         )
         self.down = nnx.Linear(form.width, form.width, use_bias=form.bias, rngs=rngs)
 
-    def __call__(self, x: Array) -> Array:
-        """The block."""
+    def entering(self, x: Array) -> Array:
+        """What enters W_2, the kernel that writes into the stream."""
         seen = x if self.norm is None else self.norm(x)
         activate: Any = ACTIVATIONS[self.activation]
-        return x + self.down(activate(self.up(seen)))
+        return activate(self.up(seen))
+
+    def __call__(self, x: Array) -> Array:
+        """The block."""
+        return x + self.down(self.entering(x))
 
 
 class ResidualModule(nnx.Module):
@@ -76,6 +80,15 @@ class ResidualModule(nnx.Module):
             reached = block(reached)
             found.append(reached)
         return (*found, self.head(reached))
+
+    def entering_writers(self, x: Array) -> tuple[Array, ...]:
+        """What enters each kernel that writes into the stream, that of the embedding first."""
+        flat = x.reshape(x.shape[0], -1)
+        reached, found = self.embedding(flat), [flat]
+        for block in self.blocks:
+            found.append(block.entering(reached))
+            reached = block(reached)
+        return tuple(found)
 
 
 def attention(query: Array, key: Array, value: Array, **options: Any) -> Array:

@@ -47,14 +47,18 @@ class ModuleNetwork(Network):
 
     def outputs(self, held: Params, inputs: Float[Array, "M *sample"]) -> list[Float[Array, "d_l M"]]:
         """What the module gives when it holds these parameters, as columns."""
+        given = self.applied(held, lambda module: module(jnp.asarray(inputs)))
+        found = given if isinstance(given, tuple | list) else (given,)
+        return [x.reshape(x.shape[0], -1).T for x in (jnp.asarray(inputs), *found)]
+
+    def applied(self, held: Params, use: Callable[[Any], Any]) -> Any:
+        """What `use` makes of the module when it holds these parameters."""
         nnx = _nnx()
         blank, state = nnx.split(_blank(self.make))
         nnx.replace_by_pure_dict(state, held)
         # Modules rely on broadcasting and on the promotion of constants.
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            given = nnx.merge(blank, state)(jnp.asarray(inputs))
-        found = given if isinstance(given, tuple | list) else (given,)
-        return [x.reshape(x.shape[0], -1).T for x in (jnp.asarray(inputs), *found)]
+            return use(nnx.merge(blank, state))
 
     def read_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """Samples first, each of the shape of the training samples."""

@@ -14,6 +14,7 @@ from ._load import Results, load_results
 from ._looseness import looseness_figure, looseness_json, looseness_lines, looseness_table
 from ._metrics import metrics_json, metrics_table
 from ._nearest_mean import nearest_mean_figure
+from ._network_files import NetworkFile, layers_json, network_json, read_network_file
 from ._observed import observed_figure, observed_json, observed_lines, observed_summary, observed_table
 from ._page import html_page, write_report
 from ._phase import phase_data, phase_figure, phase_json, phase_lines, phase_table
@@ -28,16 +29,18 @@ from ._protocols import (
 from ._sweep import sweep_figure
 from ._tables import render_verdict, summary_table, verdict_text
 from ._text import show_erratum, show_erratum_result, show_theorem, to_unicode
-from ._trained import layers_figure, trained_table, training_line
+from ._trained import TrainedLayers, layers_figure, trained_layers, trained_table, training_line
 from ._training_progress import TrainingProgress
 from ._transferred import transfer_figure, transfer_json, transfer_table, tuning_table
 from ._turning import code_data, code_json, turning_pictures
 from ._verbs import plot, render, show
 
 __all__ = [
+    "NetworkFile",
     "Results",
     "SeedProgress",
     "TileProgress",
+    "TrainedLayers",
     "TrainingProgress",
     "animate_codes",
     "animate_features",
@@ -63,6 +66,7 @@ __all__ = [
     "index_loss_table",
     "latex_tables",
     "layers_figure",
+    "layers_json",
     "load_results",
     "looseness_figure",
     "looseness_json",
@@ -71,6 +75,7 @@ __all__ = [
     "metrics_json",
     "metrics_table",
     "nearest_mean_figure",
+    "network_json",
     "observed_figure",
     "observed_json",
     "observed_lines",
@@ -87,6 +92,7 @@ __all__ = [
     "protocols_figure",
     "protocols_lines",
     "protocols_table",
+    "read_network_file",
     "render",
     "render_verdict",
     "show",
@@ -97,6 +103,7 @@ __all__ = [
     "sweep_figure",
     "to_unicode",
     "tolerance_figure",
+    "trained_layers",
     "trained_table",
     "training_line",
     "transfer_figure",

@@ -1,10 +1,12 @@
-"""What was checked, for a paper: tables in LaTeX and the publications in BibTeX."""
+"""What was checked and observed, for a paper: tables in LaTeX and the publications in BibTeX."""
 
 import re
 from collections.abc import Iterable, Sequence
 
 from nctheory.report._cells import SUMMARY, legend, summary_caption, summary_rows
 from nctheory.report._load import Results
+from nctheory.report._network_results import observed_of
+from nctheory.report._observed import STATISTICS, statistic_cells
 from nctheory.report._phase import percent
 from nctheory.theorems import Source, Verdict
 
@@ -65,7 +67,7 @@ def bibliography(verdicts: Iterable[Verdict]) -> str:
 
 
 def latex_tables(results: Results) -> str:
-    r"""Tables of verdicts and of located boundaries, to be \input; they need the package booktabs and the BibTeX file."""
+    r"""Tables of verdicts, boundaries and observations, to be \input; they need the package booktabs and the BibTeX file."""
     parts = ["% Written by nctheory report. Needs \\usepackage{booktabs} and the entries of report.bib."]
     if results.verdicts:
         cells = summary_rows(results.verdicts)
@@ -82,6 +84,19 @@ def latex_tables(results: Results) -> str:
             "which the boundary was found."
         )
         parts.append(_table("llrrrl", heads, rows, caption, "tab:nctheory-boundaries"))
+    observed = [observed_of(one.data)[0] for one in results.networks if one.kind == "observation"]
+    if observed:
+        rows = [
+            tuple(map(latex_cell, (one.observation, part.name, part.outcome, *statistic_cells(part)[:-1])))
+            for one in observed
+            for part in one.statistics
+        ]
+        heads = ("observation", *(column.heading for column in STATISTICS[:-1]))
+        caption = (
+            "Observations, each decided by a rule that was fixed beforehand: seeds that support a statistic, and the exact "
+            "interval at 95\\,\\% of their share; the median with its bootstrap interval."
+        )
+        parts.append(_table("lllrrrr", heads, rows, caption, "tab:nctheory-observations"))
     return "\n\n".join(parts) + "\n"
 
 

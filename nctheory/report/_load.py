@@ -1,4 +1,4 @@
-"""What a folder of results holds: verdicts, phase diagrams, censuses."""
+"""What a folder of results holds: verdicts, phase diagrams, censuses, paths, codes, networks."""
 
 import json
 from functools import cache
@@ -11,6 +11,7 @@ from jsonschema.exceptions import best_match
 from nctheory.engine import shown
 from nctheory.report._census import SCHEMA_VERSION as CENSUS_VERSION
 from nctheory.report._dynamics import SCHEMA_VERSION as DYNAMICS_VERSION
+from nctheory.report._network_files import NetworkFile, network_schemas, read_network_file
 from nctheory.report._phase import SCHEMA_VERSION as PHASE_VERSION
 from nctheory.report._turning import SCHEMA_VERSION as CODE_VERSION
 from nctheory.theorems import VERDICT_VERSION, Verdict
@@ -31,26 +32,33 @@ class Results(NamedTuple):
     """Files that look like results and could not be read, each with the reason."""
     codes: tuple[dict[str, Any], ...] = ()
     """Codes on circles and spheres, as `code_data` gives them."""
+    networks: tuple[NetworkFile, ...] = ()
+    """What `train`, `transfer`, `observe` and `measure` wrote."""
 
 
 def load_results(folder: str | Path) -> Results:
-    """Read every result below a folder: what `verify`, `phase`, `dynamics` and `census` wrote as JSON.
+    """Read every result below a folder: what `verify`, `phase`, `dynamics`, `census`, `train`, … wrote as JSON.
 
-    Of two verdicts of one theorem the one of more seeds counts, but an engine error before any other. Raises ValueError
-    where there is no such folder, or nothing in it.
+    Of two verdicts of one theorem the one of more seeds counts, but an engine error before any other; and so it does of two
+    results of one observation at one key. Raises ValueError where there is no such folder, or nothing in it.
     """
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"folder: expected a folder of results, got {folder}")
     verdicts: dict[str, Verdict] = {}
     phases, censuses, paths, codes, left_out = [], [], [], [], []
+    networks: list[NetworkFile] = []
     for file in sorted(root.rglob("*.json")):
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
             for one in found if isinstance(found, list) else [found]:
-                if not isinstance(one, dict) or "schema_version" not in one:
+                if not isinstance(one, dict):
                     continue  # not one of ours
-                if "theorem" in one:
+                if str(one.get("schema")).rpartition(" ")[0] in network_schemas():
+                    networks.append(read_network_file(one, file.parent.relative_to(root).as_posix()))
+                elif "schema_version" not in one:
+                    continue
+                elif "theorem" in one:
                     check_verdict(one)
                     verdict = Verdict.from_dict(one)
                     known = verdicts.get(verdict.theorem)
@@ -66,13 +74,26 @@ def load_results(folder: str | Path) -> Results:
                     censuses.append(_of_version(one, CENSUS_VERSION))
         except (OSError, ValueError, TypeError, RecursionError) as error:
             left_out.append(f"{file.relative_to(root)}: {str(error)[:300]}")
-    if not (verdicts or phases or censuses or paths or codes):
+    if not (verdicts or phases or censuses or paths or codes or networks):
         why = f" ({'; '.join(left_out)})" if left_out else ""
         raise ValueError(
-            f"folder: {folder} holds no results of nctheory verify, phase, dynamics or census (made with --out){why}"
+            f"folder: {folder} holds no results of nctheory verify, phase, dynamics, census, train, transfer, observe "
+            f"or measure (made with --out, or --json){why}"
         )
     ordered = tuple(verdicts[name] for name in sorted(verdicts))
-    return Results(ordered, tuple(phases), tuple(censuses), tuple(paths), tuple(left_out), tuple(codes))
+    kept = _largest(networks)
+    return Results(ordered, tuple(phases), tuple(censuses), tuple(paths), tuple(left_out), tuple(codes), kept)
+
+
+def _largest(networks: list[NetworkFile]) -> tuple[NetworkFile, ...]:
+    """All files, in their order, but of each observation and key only that of the most seeds."""
+    best: dict[Any, NetworkFile] = {}
+    for i, one in enumerate(networks):
+        name: Any = (one.data["observation"], one.data["key"]) if one.kind == "observation" else i
+        known = best.get(name)
+        if known is None or known.data["seeds"] < one.data["seeds"]:
+            best[name] = one
+    return tuple(best.values())
 
 
 def check_verdict(data: dict[str, Any]) -> None:

@@ -45,6 +45,15 @@ def metrics_table(metrics: NCMetrics, gap: PeeledGap | None = None) -> Renderabl
     >>> "trace_ratio" in capture.get(), "nc4" in capture.get()
     (True, False)
     """
+    parts: list[RenderableType] = [Text(count_line(metrics)), FittedTable(*metric_cells(metrics))]
+    parts += [Text(line) for line in caution_lines(metrics)]
+    if gap is not None:
+        parts += [Text(line) for line in gap_lines(gap)]
+    return Group(*parts)
+
+
+def metric_cells(metrics: NCMetrics) -> tuple[list[Column], list[list[str]]]:
+    """Columns, one for each layer, and rows, one for each metric."""
     names = metrics.layers or ("value",)
     columns = [Column("metric", number=False), *(Column(name) for name in names)]
     columns.append(Column("what it is", 2, number=False))
@@ -53,12 +62,13 @@ def metrics_table(metrics: NCMetrics, gap: PeeledGap | None = None) -> Renderabl
         numbers = np.atleast_1d(np.asarray(getattr(metrics, name), float))
         if not np.isnan(numbers).all():
             rows.append([name, *("" if np.isnan(x) else f"{x:.4g}" for x in numbers), words])
+    return columns, rows
+
+
+def count_line(metrics: NCMetrics) -> str:
+    """The samples of the first classes."""
     counts = ", ".join(str(int(n)) for n in metrics.counts[:12]) + (", ..." if len(metrics.counts) > 12 else "")
-    parts: list[RenderableType] = [Text(f"samples of each class: {counts}"), FittedTable(columns, rows)]
-    parts += [Text(line) for line in caution_lines(metrics)]
-    if gap is not None:
-        parts += [Text(line) for line in gap_lines(gap)]
-    return Group(*parts)
+    return f"samples of each class: {counts}"
 
 
 def caution_lines(metrics: NCMetrics) -> list[str]:
@@ -100,15 +110,19 @@ def gap_lines(gap: PeeledGap) -> list[str]:
     return lines
 
 
-def metrics_json(metrics: NCMetrics, gap: PeeledGap | None = None) -> str:
+def metrics_json(
+    metrics: NCMetrics, gap: PeeledGap | None = None, file: str | None = None, command: str | None = None
+) -> str:
     """All metrics, and those of each class, as JSON; null in the place of what is not a finite number.
+
+    `file` and `command` say whose features they are, and how they were measured.
 
     >>> import nctheory as nct
     >>> found = nct.nc_metrics([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], [0, 1, 1])
     >>> json.loads(metrics_json(found))["counts"]
     [1, 2]
     """
-    data: dict[str, Any] = {"schema": "nctheory metrics 1"}
+    data: dict[str, Any] = {"schema": "nctheory metrics 2", "command": command, "file": file}
     data |= {name: json_value(value) for name, value in zip(NCMetrics._fields, metrics, strict=True)}
     data["peeled_gap"] = None if gap is None else {n: json_value(v) for n, v in zip(gap._fields, gap, strict=True)}
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -7,9 +7,10 @@ import numpy as np
 
 from nctheory.networks import NearestMeanBounds
 from nctheory.report._lines import literal
+from nctheory.report._medians import medians
 from nctheory.report._save import save_figure
 from nctheory.report._sheet import fit_label, sheet
-from nctheory.report._style import FAINT, house_style, stroke
+from nctheory.report._style import FAINT, INK, PREDICTED, house_style, stroke
 
 
 def nearest_mean_figure(bounds: NearestMeanBounds, path: str | Path) -> Path:
@@ -21,10 +22,11 @@ def nearest_mean_figure(bounds: NearestMeanBounds, path: str | Path) -> Path:
     if not np.isfinite(bounds.error).any():
         raise ValueError("bounds: expected a seed whose training stayed finite, got none")
     with house_style():
-        return save_figure(_draw(bounds), Path(path))
+        return save_figure(draw_nearest_mean(bounds), Path(path))
 
 
-def _draw(bounds: NearestMeanBounds) -> Any:
+def draw_nearest_mean(bounds: NearestMeanBounds) -> Any:
+    """The figure of `nearest_mean_figure`, within the house's style."""
     from nctheory.report._ticks import even_axis, value_axis
 
     at = np.arange(len(bounds.layers))
@@ -42,11 +44,11 @@ def _draw(bounds: NearestMeanBounds) -> Any:
             colour, dashes = stroke(i)
             for row in values:
                 panel.plot(at, row, color=colour, lw=0.5, alpha=0.35)
-            with np.errstate(all="ignore"):
-                panel.plot(at, np.nanmedian(values, axis=0), color=colour, ls=dashes, lw=1.6, label=label)
+            panel.plot(at, medians(values), color=colour, ls=dashes, lw=1.6, label=label)
+        panel.plot([], [], color=FAINT, lw=1.0, label="single seeds")
         seeds, layers = np.nonzero(least > plug_in)
         panel.plot(at[layers], plug_in[seeds, layers], "x", color=stroke(2)[0], ms=6, label="exceeded by the error")
-        panel.axhline(bounds.guessing, color=FAINT, lw=1.0, label="guessing")
+        panel.axhline(bounds.guessing, color=INK, lw=0.8, ls=PREDICTED, label="guessing")
         value_axis(panel.yaxis, [values for _, values in drawn], 0.0)
         even_axis(panel.xaxis, at)
         panel.set_xlabel("layer (0: inputs)")
@@ -55,4 +57,4 @@ def _draw(bounds: NearestMeanBounds) -> Any:
     return page.finish(f"nearest class mean: {len(bounds.error)} seeds")
 
 
-__all__ = ["nearest_mean_figure"]
+__all__ = ["draw_nearest_mean", "nearest_mean_figure"]

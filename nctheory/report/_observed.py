@@ -1,5 +1,6 @@
 """What an observation came out as: as tables, as JSON, and as a picture with the controls beside the networks."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from nctheory.engine import json_value
 from nctheory.networks import Observation, Observed, ObservedGroup, ObservedStatistic, Panel, Tally, find_observation
 from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._lines import literal
+from nctheory.report._medians import medians
 from nctheory.report._save import save_figure
 from nctheory.report._sheet import fit_label, sheet
 from nctheory.report._style import FAINT, INK, PREDICTED, house_style, stroke
@@ -50,10 +52,12 @@ def observed_table(observed: Observed) -> RenderableType:
     head = Text.assemble(
         (observed.observation, "bold"), f"  {observed.title}: ", (observed.outcome, f"bold {COLOURS[observed.outcome]}")
     )
-    rows = [[one.name, Text(one.outcome, style=COLOURS[one.outcome]), *_row(one)] for one in observed.statistics]
+    rows = [
+        [one.name, Text(one.outcome, style=COLOURS[one.outcome]), *statistic_cells(one)] for one in observed.statistics
+    ]
     parts: list[RenderableType] = [head, FittedTable(STATISTICS, rows)]
     parts += [Text(f"  {one.name}: {one.reason}") for one in observed.statistics]
-    parts.append(FittedTable(GROUPS, [_group_row(one) for one in observed.groups]))
+    parts.append(FittedTable(GROUPS, [group_row(one) for one in observed.groups]))
     return Group(*parts, *(Text(line) for line in observed_lines(observed)))
 
 
@@ -64,7 +68,12 @@ def observed_summary(found: Sequence[Observed]) -> RenderableType:
     True
     """
     rows = [
-        [one.observation if i == 0 else "", part.name, Text(part.outcome, style=COLOURS[part.outcome]), *_row(part)]
+        [
+            one.observation if i == 0 else "",
+            part.name,
+            Text(part.outcome, style=COLOURS[part.outcome]),
+            *statistic_cells(part),
+        ]
         for one in found
         for i, part in enumerate(one.statistics)
     ]
@@ -87,7 +96,7 @@ def observed_lines(observed: Observed) -> list[str]:
     return lines
 
 
-def _row(one: ObservedStatistic) -> list[str]:
+def statistic_cells(one: ObservedStatistic) -> list[str]:
     """The cells behind name and outcome."""
     low, high = one.interval
     sign = "<" if one.supports == "below" else ">"
@@ -123,7 +132,7 @@ def _number(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.3g}"
 
 
-def _group_row(one: ObservedGroup) -> list[str]:
+def group_row(one: ObservedGroup) -> list[str]:
     """Convergence: medians and the largest."""
     cells = [one.name, f"{int(one.finite.sum())}/{len(one.finite)}"]
     for values in (one.grad_norm, one.unrest, one.error):
@@ -132,11 +141,18 @@ def _group_row(one: ObservedGroup) -> list[str]:
     return cells
 
 
-def observed_json(observed: Observed) -> str:
-    """Everything that was counted and measured, seed by seed, as JSON; null in the place of what is not a finite number."""
-    data: dict[str, Any] = {"schema": "nctheory observation 1", "observation": observed.observation}
+def observed_json(observed: Observed, observation: Observation | None = None, command: str | None = None) -> str:
+    """What was fixed beforehand, and all that was counted and measured, seed by seed, as JSON.
+
+    `observation` is needed where it is not registered. Null stands in the place of what is not a finite number. Raises
+    ValueError for an observation that is not known.
+    """
+    known = observation or find_observation(observed.observation)
+    data: dict[str, Any] = {"schema": "nctheory observation 2", "command": command, "observation": observed.observation}
     data |= {"title": observed.title, "outcome": observed.outcome, "seeds": observed.seeds, "key": observed.key}
     data |= {"fixed_seeds": observed.fixed_seeds, "share": observed.share, "terminal": observed.terminal}
+    data |= {"sections": dict(known.sections), "sources": [f"{one.citation} ({one.number})" for one in known.sources]}
+    data["panels"] = [json_value(dataclasses.asdict(one)) for one in known.panels]
     data["statistics"] = [
         {
             **{
@@ -163,14 +179,15 @@ def observed_figure(observed: Observed, path: str | Path, observation: Observati
     if not known.panels:
         raise ValueError(f"observation: expected panels of {known.id!r}, got none")
     with house_style():
-        return save_figure(_draw(observed, known), Path(path))
+        return save_figure(draw_observed(observed, known.panels), Path(path))
 
 
-def _draw(observed: Observed, observation: Observation) -> Any:
+def draw_observed(observed: Observed, panels: Sequence[Panel]) -> Any:
+    """The figure of `observed_figure`, within the house's style."""
     from nctheory.report._ticks import even_axis, value_axis
 
-    page = sheet(len(observation.panels))
-    for axes, panel in zip(page.panels, observation.panels, strict=True):
+    page = sheet(len(panels))
+    for axes, panel in zip(page.panels, panels, strict=True):
         if panel.places and not panel.joined:
             _marks(page, axes, observed, panel)
             continue
@@ -236,7 +253,4 @@ def _marks(page: Any, axes: Any, observed: Observed, panel: Panel) -> None:
 
 def _median(axes: Any, values: np.ndarray, label: str, at: np.ndarray | None = None, **style: Any) -> None:
     """The median over the seeds, where there is one."""
-    known = np.isfinite(values).any(axis=0)
-    middle = np.full(values.shape[1], np.nan)
-    middle[known] = np.nanmedian(values[:, known], axis=0)
-    axes.plot(np.arange(values.shape[1]) if at is None else at, middle, label=label, **style)
+    axes.plot(np.arange(values.shape[1]) if at is None else at, medians(values), label=label, **style)

@@ -28,6 +28,9 @@ from nctheory.report._figure import draw_tolerances
 from nctheory.report._latex import bibliography, harmless, latex_tables
 from nctheory.report._load import Results, load_results
 from nctheory.report._mathml import formula, mathml
+from nctheory.report._network_files import NetworkFile
+from nctheory.report._network_parts import OUTCOME_STYLES, Part, grouped, observed_tally
+from nctheory.report._networks import part_of, placed
 from nctheory.report._phase import draw_phase, percent
 from nctheory.report._save import Drawing, figure_bytes
 from nctheory.report._style import house_style
@@ -91,11 +94,14 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
         dynamics = page.shown("dynamics", results.dynamics, "dynamics", draw_dynamics, "paths of {}")
         listed = [{"list": None, **one} for one in results.censuses]
         censuses = page.shown("censuses", listed, "census", draw_census, "loss against index")
+        networks = page.shown_networks(results.networks)
+    parts = [(part, picture) for _, part, picture in networks]
     codes = page.shown_codes(results.codes)
     verdicts = page.shown_verdicts(results.verdicts)
     results = Results(
         tuple(verdicts), tuple(one for one, _ in phases), tuple(one for one, _ in censuses),
         tuple(one for one, _ in dynamics), tuple(page.left_out), tuple(one for one, _ in codes),
+        tuple(one for one, *_ in networks),
     )  # fmt: skip
     with house_style():
         tolerances = (
@@ -106,6 +112,7 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
     text = page.rendered(
         results=results,
         tally=[(outcome, sum(v.outcome == outcome for v in results.verdicts)) for outcome in OUTCOMES],
+        observed=observed_tally([part for part, _ in parts]),
         tolerances=tolerances,
         summary=list(zip(results.verdicts, summary_rows(results.verdicts), strict=True)),
         caption=f"{legend(SUMMARY)} {summary_caption(len(results.verdicts))}",
@@ -113,6 +120,8 @@ def _shown_page(results: Results, title: str) -> tuple[str, Results]:
         censuses=censuses,
         dynamics=dynamics,
         codes=codes,
+        networks=grouped([pair for pair in parts if not pair[0].outcome]),
+        observations=grouped([pair for pair in parts if pair[0].outcome]),
         environments=_environments(results),
     )
     return text, results
@@ -139,6 +148,7 @@ class _Page:
             mathml=mathml,
             formula=formula,
             unicode=to_unicode,
+            outcomes=OUTCOME_STYLES,
         )
         environment.filters.update(claim_row=claim_row, instance_row=instance_row)
         self._script, self._template = _script(environment), environment.get_template("report.html.jinja")
@@ -153,6 +163,9 @@ class _Page:
             "censuses": [],
             "dynamics": [],
             "codes": [],
+            "networks": [],
+            "observations": [],
+            "observed": [],
             "tolerances": None,
             "summary": [],
         }
@@ -189,6 +202,23 @@ class _Page:
                 self.left_out.append(f"codes: cannot be shown ({type(error).__name__}: {str(error)[:200]})")
         return kept
 
+    def shown_networks(self, found: Sequence[NetworkFile]) -> list[tuple[NetworkFile, Part, dict[str, str] | None]]:
+        """The files of networks that can be drawn and set by themselves, with their pictures, in the order of the page."""
+        kept = []
+        for one in sorted(found, key=placed):
+            try:
+                part = part_of(one)
+                pair = part, None if part.drawing is None else _picture(part.drawing, part.seen)
+                self.rendered(networks=grouped([pair]))
+                latex_tables(Results((), (), (), (), (), networks=(one,)))
+                kept.append((one, *pair))
+            except Exception as error:
+                where = f"{one.folder}/{one.kind}"[:80]
+                self.left_out.append(
+                    f"networks {where!r}: cannot be shown ({type(error).__name__}: {str(error)[:200]})"
+                )
+        return kept
+
     def shown_verdicts(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
         """The verdicts that can be drawn and set by themselves."""
         kept = []
@@ -214,6 +244,7 @@ def _script(environment: Any) -> str:
 def _picture(drawing: Drawing, what: str) -> dict[str, str]:
     """A drawing as the page needs it: the picture itself, and what its places say."""
     places = drawing.places()
+    drawing.figure.set_layout_engine("none")  # its places are where they were told to be, and are not sought again
     data = base64.b64encode(figure_bytes(drawing.figure, "svg", facecolor="none")).decode()
     return {
         "source": f"data:image/svg+xml;base64,{data}",

@@ -1,7 +1,7 @@
 """What trained networks make of other classes: as tables, as a picture and as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from nctheory.report._fitted import Column, FittedTable
 from nctheory.report._lines import literal
 from nctheory.report._save import save_figure
 from nctheory.report._sheet import Sheet, fit_label, sheet
-from nctheory.report._style import INK, PREDICTED, house_style, stroke
+from nctheory.report._style import FAINT, INK, PREDICTED, house_style, stroke
 
 SIDES = ("source", "target")
 METRICS = ("nc1", "trace_ratio", "cdnv")
@@ -27,6 +27,7 @@ KINDS = {
     "across": "across networks, last layer",
 }
 """The rank correlations, with a word on each."""
+Cells = tuple[list[Column], list[list[str]]]
 
 
 def transfer_table(found: Transfer) -> RenderableType:
@@ -42,6 +43,12 @@ def transfer_table(found: Transfer) -> RenderableType:
     >>> "the inputs" in capture.get(), "given depth" in capture.get()
     (True, True)
     """
+    lines = [Text(line) for line in transfer_lines(found)]
+    return Group(FittedTable(*layer_cells(found)), *lines, Text(), *_correlations(found))
+
+
+def layer_cells(found: Transfer) -> Cells:
+    """Columns, and one row a layer."""
     columns = [Column("layer", number=False), Column("nc1 source"), Column("nc1 target")]
     columns += [Column("trace ratio target", 4), Column("cdnv target", 3)]
     for number in found.shots:
@@ -55,19 +62,37 @@ def transfer_table(found: Transfer) -> RenderableType:
             row += [_with_error(found.probe_error[:, i, layer]), found.against_inputs.verdict[i][layer]]
             row.append(_with_error(found.nearest_mean_error[:, i, layer]))
         rows.append(row)
-    lines = [Text(line) for line in found.words]
-    if found.shared:
-        lines.append(
-            Text(f"source and target overlap: {found.shared} samples of the target are training samples of the source")
-        )
+    return columns, rows
+
+
+def transfer_lines(found: Transfer) -> list[str]:
+    """What the table of layers means, and whether features beat the inputs, one line a fact."""
     known = int(np.isfinite(found.probe_error).all(axis=(1, 2, 3)).sum())
     episodes = found.probe_error.shape[-1]
     note = f"medians over {known} seeds; test errors: means over seeds and {episodes} episodes ± standard error"
-    return Group(FittedTable(columns, rows), Text(note), *lines, Text(), *_correlations(found))
+    lines = [note, *found.words]
+    if found.shared:
+        lines.append(
+            f"source and target overlap: {found.shared} samples of the target are training samples of the source"
+        )
+    return lines
 
 
 def _correlations(found: Transfer) -> list[RenderableType]:
     """The rank correlations with the probe's error at the largest number of shots."""
+    return [Text(correlation_line(found)), FittedTable(*correlation_cells(found))]
+
+
+def correlation_line(found: Transfer) -> str:
+    """What the table of correlations holds."""
+    return (
+        f"rank correlations with the error of the probe at {max(found.shots)} shots; positive: the more collapsed transfer "
+        "better"
+    )
+
+
+def correlation_cells(found: Transfer) -> Cells:
+    """Columns, and one row a metric of source or target."""
     at = int(np.argmax(found.shots))
     columns = [Column("collapse of", number=False), *(Column(words, wraps=True) for words in KINDS.values())]
     rows = []
@@ -75,11 +100,7 @@ def _correlations(found: Transfer) -> list[RenderableType]:
         for metric, name in enumerate(METRICS):
             values = [getattr(found.correlations, kind)[..., side, metric, 0, at].ravel() for kind in KINDS]
             rows.append([f"{of}, {name}", *(_middle(value, signed=True) for value in values)])
-    heading = (
-        f"rank correlations with the error of the probe at {found.shots[at]} shots; positive: the more collapsed transfer "
-        "better"
-    )
-    return [Text(heading), FittedTable(columns, rows)]
+    return columns, rows
 
 
 def tuning_table(found: TuningChoices) -> RenderableType:
@@ -95,6 +116,12 @@ def tuning_table(found: TuningChoices) -> RenderableType:
     >>> "head + inputs" in capture.get(), "gradient evaluations" in capture.get()
     (True, True)
     """
+    before, after = tuning_lines(found)
+    return Group(Text(before), FittedTable(*tuning_cells(found)), Text(after))
+
+
+def tuning_cells(found: TuningChoices) -> Cells:
+    """Columns, and one row a choice."""
     beside = "all" if "all" in found.names else "layer 1"
     columns = [Column("trained", number=False), Column("weights"), Column("share", 1), Column("test error")]
     columns += [Column(f"less that of {beside}"), Column("fit", 1)]
@@ -104,12 +131,16 @@ def tuning_table(found: TuningChoices) -> RenderableType:
         weights = _weights(found, i)
         row = [name, f"{weights:.0f}", f"{100 * weights / found.all_weights:.0f} %", _with_error(found.error[:, i])]
         rows.append([*row, "" if name == beside else f"{apart[i]:+.3f} ± {spread[i]:.3f}", _middle(found.fit[:, i])])
-    chosen, numbers = np.unique(found.layer[found.layer > 0], return_counts=True)
+    return columns, rows
+
+
+def tuning_lines(found: TuningChoices) -> tuple[str, str]:
+    """What stands above and below the table of choices."""
+    chosen, numbers = np.unique(found.layer[found.layer > 0].astype(int), return_counts=True)
     told = ", ".join(f"layer {layer} in {number}" for layer, number in zip(chosen, numbers, strict=True))
-    return Group(
-        Text(f"fine-tuning on {found.shots} shots, {found.steps} gradient evaluations each; 'nc' chose {told}"),
-        FittedTable(columns, rows),
-        Text("± standard error over seeds and episodes, and not over test sets"),
+    return (
+        f"fine-tuning on {found.shots} shots, {found.steps} gradient evaluations each; 'nc' chose {told}",
+        "± standard error over seeds and episodes, and not over test sets",
     )
 
 
@@ -146,16 +177,10 @@ def _standard_error(known: np.ndarray) -> float:
     return squares**0.5
 
 
-def transfer_json(found: Transfer, tuned: Sequence[TuningChoices] = ()) -> str:
-    """All numbers as JSON; null in the place of what is not a finite number."""
-    data = {"schema": "nctheory transfer 1", **_fields(found), "fine_tuning": [_fields(one) for one in tuned]}
-    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _fields(one: Any) -> dict[str, Any]:
-    """The fields of a result in plain values."""
-    values = zip(one._fields, one, strict=True)
-    return {name: _fields(value) if hasattr(value, "_fields") else json_value(value) for name, value in values}
+def transfer_json(found: Transfer, tuned: Sequence[TuningChoices] = (), run: Mapping[str, Any] | None = None) -> str:
+    """All numbers as JSON, with what was trained and moved (`run`); null in the place of what is not a finite number."""
+    data = {"schema": "nctheory transfer 2", "run": run, **found._asdict(), "fine_tuning": list(tuned)}
+    return json.dumps(json_value(data, named=True), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def transfer_figure(found: Transfer, tuned: Sequence[TuningChoices], path: str | Path) -> Path:
@@ -164,10 +189,11 @@ def transfer_figure(found: Transfer, tuned: Sequence[TuningChoices], path: str |
     Written atomically; the same bytes for the same results.
     """
     with house_style():
-        return save_figure(_draw(found, tuned), Path(path))
+        return save_figure(draw_transfer(found, tuned), Path(path))
 
 
-def _draw(found: Transfer, tuned: Sequence[TuningChoices]) -> Any:
+def draw_transfer(found: Transfer, tuned: Sequence[TuningChoices]) -> Any:
+    """The figure of `transfer_figure`, within the house's style."""
     page = sheet(1 + len(tuned))
     _draw_layers(page, page.panels[0], found)
     for panel, one in zip(page.panels[1:], tuned, strict=True):
@@ -188,6 +214,7 @@ def _draw_layers(page: Sheet, panel: Any, found: Transfer) -> None:
             panel.plot(at, row, color=colour, lw=0.5, alpha=0.35)
         panel.plot(at, by_seed.mean(axis=0), color=colour, lw=1.6, marker="o", label=f"probe, {number} shots")
         panel.axhline(by_seed[:, 0].mean(), color=colour, lw=0.8, ls=PREDICTED)
+    panel.plot([], [], color=FAINT, lw=1.0, label="single seeds")
     panel.plot([], [], color=INK, lw=0.8, ls=PREDICTED, label="probe of the inputs")
     even_axis(panel.yaxis)
     even_axis(panel.xaxis, at)

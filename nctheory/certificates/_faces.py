@@ -58,10 +58,11 @@ def arranged(
 
 
 class Peaks(NamedTuple):
-    """On each face the unit vector w with the largest response to a dual point within what the face spans."""
+    """On each face the unit vector w with the largest response to a dual point within what the face spans; all zero where w
+    does not lie on the face."""
 
     reached: Float[Array, " F"]
-    r"""Its length $|\sum_ig_i\sigma(\langle w,x_i\rangle)|$; 0 where w does not lie on the face."""
+    r"""The length $|\sum_ig_i\sigma(\langle w,x_i\rangle)|$ of the response."""
     heads: Float[Array, "F K"]
     """Its direction."""
     features: Float[Array, "F N"]
@@ -103,7 +104,7 @@ def peaks(dual: Float[Array, "K N"], faces: Arrangement) -> Peaks:
     lengths = jnp.max(jnp.sqrt(jnp.sum(faces.places**2, axis=2)), axis=0)
     within = 16 * (faces.places.shape[2] + 4) * EPS * lengths
     ahead, behind = jnp.all(sides >= -within, axis=1), jnp.all(sides <= within, axis=1)
-    turn = jnp.where(ahead, 1.0, -1.0)[:, None]
+    turn = jnp.where(ahead, 1.0, jnp.where(behind, -1.0, 0.0))[:, None]
     unit = response / jnp.where(reached > 0, reached, 1.0)[:, None]
     return Peaks(jnp.where(ahead | behind, reached, 0.0), turn * unit, turn * faces.slopes * products)
 

@@ -1,4 +1,4 @@
-r"""The faces of a central arrangement of hyperplanes, by exact arithmetic: where each of N inputs is on which side of a neuron.
+r"""The faces of a central arrangement of hyperplanes, by exact arithmetic: which inputs lie on which side of a neuron.
 
 The hyperplanes are $\{w:\langle w,x_i\rangle=0\}$. They cut the space into cells, whose faces are told apart by the signs of
 $\langle w,x_i\rangle$. Floating-point numbers are whole multiples of powers of two, so that all signs are found with Python's
@@ -52,7 +52,7 @@ def most_faces(inputs: Float[np.ndarray, "d N"]) -> int:
 
     Where it is more than `MOST_FACES` it may be that for fewer lines or a lower rank.
     """
-    # Already 4 n faces belong to n lines in a plane; copies are left out, and of inputs beyond that only so many are looked at.
+    # Already n lines in a plane have 4 n faces; copies are left out, and of very many inputs only so many are looked at.
     different = np.unique(inputs, axis=1)[:, : MOST_FACES + 1]
     lines = {_primitive(column) for column in _whole_columns(different) if any(column)}
     # The rank is only followed as far as the faces can be enumerated.

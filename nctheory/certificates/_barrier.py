@@ -56,8 +56,8 @@ class _Dual(NamedTuple):
         return jnp.concatenate([dual, -jnp.sum(dual, axis=0)[None, :]]) if self.loss.shift_invariant else dual
 
     def cost(self, free: Float[Array, " F"]) -> Scalar:
-        r"""$\frac1N\sum_i\ell^*(u_i,y_i)+\frac1{2\lambda_b}|\frac1N\sum_iu_i|^2$, for cross-entropy in a form whose derivatives
-        are finite at positive u + y."""
+        r"""$\frac1N\sum_i\ell^*(u_i,y_i)+\frac1{2\lambda_b}|\frac1N\sum_iu_i|^2$, for cross-entropy in a form whose
+        derivatives are finite at positive u + y."""
         dual = self.point(free)
         spent = jnp.zeros(())
         if self.bias_decay is not None:
@@ -129,16 +129,16 @@ def improved_dual(
     bias_decay: Scalar | None = None,
 ) -> Float[Array, "K N"]:
     r"""Nearly the best dual point: the maximiser of $-\frac1N\sum_i\ell^*(u_i,y_i)$ among the U whose largest response is at
-    most the radius $\lambda$; with a bias that is decayed by $\lambda_b$ less $\frac1{2\lambda_b}|\frac1N\sum_iu_i|^2$, and with
-    one that is not decayed among those with $\sum_iu_i=0$.
+    most the radius $\lambda$; with a bias that is decayed by $\lambda_b$ less $\frac1{2\lambda_b}|\frac1N\sum_iu_i|^2$, and
+    with one that is not decayed among those with $\sum_iu_i=0$.
 
     A sector of half-opening h about its middle is, with its opposite, where $\sin^2h\,w_1^2\ge\cos^2h\,w_2^2$, so that by the
     S-lemma (Yakubovich 1971, number unchecked) $|M_sw|\le\lambda|w|$ holds in it if and only if
     $M_s^\top M_s\preceq\lambda^2\mathrm{diag}(1-\tau,1+\tau\cot^2h)$ for some $\tau\ge0$. Newton's method minimises the cost
     less $\mu$ times the logarithms of $\tau$ and of the determinant of the difference, for falling $\mu$, from a multiple of
-    the loss's gradient at zero logits (with a bias, at the mean target's). Cross-entropy has the logarithms of its probabilities beside these. The dual value is
-    then within about three times the number of sectors times $\mu$ of the best. Nothing rests on how near it comes: any U
-    gives a bound. (Barriers of this kind: Nesterov and Nemirovskii 1994, number unchecked.)
+    the loss's gradient at zero logits (with a bias, at the mean target's). Cross-entropy has the logarithms of its
+    probabilities beside these. The dual value is then within about three times the number of sectors times $\mu$ of the best.
+    Nothing rests on how near it comes: any U gives a bound. (Barriers of this kind: Nesterov and Nemirovskii 1994, number unchecked.)
     """
     plane = in_the_plane(inputs)
     dual = _Dual(loss, targets, plane, sectors_of(plane, activation), radius, bias_decay)

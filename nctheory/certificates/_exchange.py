@@ -1,4 +1,4 @@
-r"""The best dual point of a two-layer network, by exchange: the neurons that respond most to one are fitted, and give the next."""
+r"""The best dual point of a two-layer network, by exchange: the neurons that respond most to one are fitted for the next."""
 
 from typing import NamedTuple
 
@@ -22,10 +22,10 @@ CLOSE = 1e-13
 STEPS = 26
 """Steps of the interior-point method: so many take the barrier down to the rounding (derived)."""
 FIRST, FASTER = 0.1, 0.2
-"""The products of size and slack at the start, in units of the objective at zero and a neuron, and the factor from one step to
-the next (conventional)."""
+"""The products of size and slack at the start, in units of the objective at zero and a neuron, and the factor from one step
+to the next (conventional)."""
 LEVEL = 1e-9
-"""A bias may move all logits alike, at no cost, which the Newton equations need not tell from its other moves (conventional)."""
+"""A bias may move all logits alike, at no cost, and is held back by so much in Newton's equations (conventional)."""
 BACK = 0.95
 """A step goes at most this part of the way to where a size or a slack is zero (conventional)."""
 
@@ -106,9 +106,7 @@ def exchanged_dual(
         dual = jnp.where(fine, dual, at.dual)
         return _State(at.round + 1, dual, fit.heads[used], fit.features[used], ~fine)
 
-    start = _State(
-        jnp.zeros((), int), first, jnp.zeros((kept, rows)), jnp.zeros((kept, columns)), jnp.zeros((), bool)
-    )
+    start = _State(jnp.zeros((), int), first, jnp.zeros((kept, rows)), jnp.zeros((kept, columns)), jnp.zeros((), bool))
     return jax.lax.while_loop(lambda at: (at.round < ROUNDS) & ~at.ended, exchanged, start).dual
 
 
@@ -123,7 +121,7 @@ def _fitted(fit: _Fit) -> Float[Array, " P"]:
         point, slack = at
         gradient, hessian = jax.grad(fit.cost)(point), jax.hessian(fit.cost)(point)
         ratio = jnp.where(free, 0.0, slack / jnp.where(free, 1.0, point))
-        wanted = jnp.where(free, 0.0, size * FIRST * FASTER**step / jnp.where(free, 1.0, point))
+        wanted = jnp.where(free, 0.0, size * FIRST * FASTER ** step.astype(point.dtype) / jnp.where(free, 1.0, point))
         # (H + diag(s/c)) dc = -(g - mu/c), scaled to a unit diagonal, and ds = mu/c - s - (s/c) dc.
         system = hessian + jnp.diag(ratio)
         diagonal = jnp.diagonal(system)

@@ -72,7 +72,7 @@ class Peaks(NamedTuple):
 class Arrangement(NamedTuple):
     """What `arranged` finds, and the slopes of the activation on every face."""
 
-    signs: Int8[Array, "F N"]
+    signs: Float[Array, "F N"]
     """The signs of <w, x_i> on each face."""
     places: Float[Array, "F N r"]
     """The inputs in coordinates of each face."""
@@ -88,7 +88,7 @@ def arrangement(inputs: Float[Array, "d N"], activation: str) -> Arrangement:
     function = ACTIVATIONS[activation]
     up, down = function(jnp.ones(())), 0.0 - function(-jnp.ones(()))
     # The slope is arbitrary where <w, x_i> = 0 on the face.
-    return Arrangement(signs, places, jnp.where(signs > 0, up, down), known)
+    return Arrangement(signs.astype(places.dtype), places, jnp.where(signs > 0, up, down), known)
 
 
 def peaks(dual: Float[Array, "K N"], faces: Arrangement) -> Peaks:
@@ -101,7 +101,7 @@ def peaks(dual: Float[Array, "K N"], faces: Arrangement) -> Peaks:
     # On the face to rounding: the signs of <w, x_i> are those of the face, or its opposite's.
     products = jnp.einsum("fnr,fr->fn", faces.places, leading)
     sides = products * faces.signs
-    lengths = jnp.max(jnp.sqrt(jnp.sum(faces.places**2, axis=2)), axis=0)
+    lengths = jnp.max(jnp.sqrt(jnp.sum(faces.places**2, axis=2)), axis=0)[None, :]
     within = 16 * (faces.places.shape[2] + 4) * EPS * lengths
     ahead, behind = jnp.all(sides >= -within, axis=1), jnp.all(sides <= within, axis=1)
     turn = jnp.where(ahead, 1.0, jnp.where(behind, -1.0, 0.0))[:, None]
@@ -110,8 +110,8 @@ def peaks(dual: Float[Array, "K N"], faces: Arrangement) -> Peaks:
 
 
 def response_by_faces(dual: Float[Array, "K N"], inputs: Float[Array, "d N"], faces: Arrangement) -> Scalar:
-    r"""An upper bound on $\max_{|w|\le1}|\sum_ig_i\sigma(\langle w,x_i\rangle)|_2$, which exceeds it by rounding only; infinite
-    where there are more faces than are kept.
+    r"""An upper bound on $\max_{|w|\le1}|\sum_ig_i\sigma(\langle w,x_i\rangle)|_2$, which exceeds it by rounding only;
+    infinite where there are more faces than are kept.
 
     On a face, with an orthonormal basis B of its span, the response is linear, $Au$ for $w=Bu$. A largest response lies
     within some face, where w is then a local and so a global maximiser of $|Au|$ over the sphere: a leading singular vector.

@@ -36,8 +36,8 @@ def missing_two_layer_bound(problem: DeepNonlinear) -> str | None:
         most = most_faces(np.asarray(problem.inputs, np.float64))
         if most > MOST_FACES:
             return (
-                f"{problem.targets.shape[1]} inputs of {problem.widths[0]} dimensions: the neuron that responds most to a dual "
-                f"point would have to be sought in {most} cells and faces of cells or more; it is in up to {MOST_FACES}"
+                f"{problem.targets.shape[1]} inputs of {problem.widths[0]} dimensions: the neuron that responds most to a "
+                f"dual point would have to be sought in {most} cells and faces of cells or more; it is in up to {MOST_FACES}"
             )
     if not problem.loss.has_conjugate:
         return f"the loss {problem.loss.label} defines no convex conjugate"
@@ -171,8 +171,8 @@ def _largest_multiple(
 
 
 def _dual_value(problem: DeepNonlinear, dual: Float[Array, "K N"], price: Scalar) -> tuple[Scalar, Scalar]:
-    r"""$-\frac1N\sum_i\ell^*(u_i,y_i)$ less what the bias costs and the bound on the rounding, and that bound; -inf where it is
-    not a number."""
+    r"""$-\frac1N\sum_i\ell^*(u_i,y_i)$ less what the bias costs and the bound on the rounding, and that bound; -inf where it
+    is not a number."""
     targets = jnp.asarray(problem.targets)
     conjugate, terms = problem.loss.conjugate(dual, targets), problem.loss.conjugate_terms(dual, targets)
     drift = jnp.sum(jnp.mean(dual, axis=1) ** 2)

@@ -100,11 +100,7 @@ def patterns(inputs):
             edges += [rows[-1], -rows[-1]]
     signs = np.array(edges) @ unit
     signs = np.where(np.abs(signs) > SPANNED, np.sign(signs), 0.0)
-    tried = {
-        tuple(known + spread)
-        for known in signs
-        for spread in _spreads(np.flatnonzero(known == 0), count)
-    }
+    tried = {tuple(known + spread) for known in signs for spread in _spreads(np.flatnonzero(known == 0), count)}
     found = []
     for pattern in sorted(tried, reverse=True):
         middle = np.sum(np.array(edges)[np.all(signs * pattern >= 0, axis=1)], axis=0)
@@ -257,7 +253,9 @@ class _Barrier:
         bases = []
         for index, on, start in faces.values():
             walls = self.walls[index][on]
-            basis = np.linalg.svd(walls)[2][np.linalg.matrix_rank(walls, 1e-6) :].T if np.any(on) else np.eye(len(start))
+            basis = (
+                np.linalg.svd(walls)[2][np.linalg.matrix_rank(walls, 1e-6) :].T if np.any(on) else np.eye(len(start))
+            )
             if basis.shape[1] > 0:
                 bases.append((index, basis, start))
         return self._newton(neurons, bases)

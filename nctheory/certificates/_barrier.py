@@ -138,7 +138,8 @@ def improved_dual(
     less $\mu$ times the logarithms of $\tau$ and of the determinant of the difference, for falling $\mu$, from a multiple of
     the loss's gradient at zero logits (with a bias, at the mean target's). Cross-entropy has the logarithms of its
     probabilities beside these. The dual value is then within about three times the number of sectors times $\mu$ of the best.
-    Nothing rests on how near it comes: any U gives a bound. (Barriers of this kind: Nesterov and Nemirovskii 1994, number unchecked.)
+    Nothing rests on how near it comes: any U gives a bound. (Barriers of this kind: Nesterov and Nemirovskii 1994, number
+    unchecked.)
     """
     plane = in_the_plane(inputs)
     dual = _Dual(loss, targets, plane, sectors_of(plane, activation), radius, bias_decay)

@@ -7,7 +7,7 @@ whole numbers, whatever the position of the inputs: parallel, opposite, on a com
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -50,13 +50,20 @@ def number_of_faces(lines: int, rank: int) -> int:
 def most_faces(inputs: Float[np.ndarray, "d N"]) -> int:
     """`number_of_faces` for the different lines on which these inputs lie, and for their rank, both found exactly.
 
-    Where it is more than `MOST_FACES` it may be that for fewer lines or a lower rank.
+    Inputs beyond those with which it is more than `MOST_FACES` are not looked at: then there are so many, or more.
     """
-    # Already n lines in a plane have 4 n faces; copies are left out, and of very many inputs only so many are looked at.
-    different = np.unique(inputs, axis=1)[:, : MOST_FACES + 1]
-    lines = {_primitive(column) for column in _whole_columns(different) if any(column)}
-    # The rank is only followed as far as the faces can be enumerated.
-    return number_of_faces(len(lines), len(_independent(lines, MOST_RANK + 1))) if lines else 0
+    lines: set[tuple[int, ...]] = set()
+    rows: list[tuple[int, list[int]]] = []
+    most = 0
+    for column in _whole_columns(inputs):
+        if not any(column):
+            continue
+        lines.add(_primitive(column))
+        _extend(rows, column)
+        most = number_of_faces(len(lines), len(rows))
+        if most > MOST_FACES:
+            break
+    return most
 
 
 @functools.lru_cache(maxsize=64)
@@ -86,8 +93,9 @@ def faces_of(inputs: Float[np.ndarray, "d N"]) -> Faces:
 
 def _enumerated(inputs: Float[np.ndarray, "d N"]) -> Faces:
     """The faces: all cells of all intersections of hyperplanes."""
-    columns = _whole_columns(inputs)
-    pivots = _independent(columns, MOST_RANK)
+    columns = list(_whole_columns(inputs))
+    rows: list[tuple[int, list[int]]] = []
+    pivots = [index for index, column in enumerate(columns) if _extend(rows, column)]
     # In the coordinates a of w = sum_p a_p x_p over independent inputs, <w, x_i> is the form <h_i, a> of whole numbers.
     forms = [[_product(columns[p], column) for p in pivots] for column in columns]
     whole = [[int(i == j) for j in range(len(pivots))] for i in range(len(pivots))]
@@ -151,14 +159,12 @@ def _vanishes(form: list[int], basis: list[list[int]]) -> bool:
     return not any(_product(form, vector) for vector in basis)
 
 
-def _whole_columns(inputs: Float[np.ndarray, "d N"]) -> list[list[int]]:
+def _whole_columns(inputs: Float[np.ndarray, "d N"]) -> Iterator[list[int]]:
     """The inputs, each times a power of two that makes its numbers whole."""
-    found = []
-    for column in np.asarray(inputs, np.float64).T.tolist():
-        pairs = [x.as_integer_ratio() for x in column]
+    for column in np.asarray(inputs, np.float64).T:
+        pairs = [x.as_integer_ratio() for x in column.tolist()]
         common = max((bottom for _, bottom in pairs), default=1)
-        found.append(_reduced([top * (common // bottom) for top, bottom in pairs]))
-    return found
+        yield _reduced([top * (common // bottom) for top, bottom in pairs])
 
 
 def _product(one: list[int], other: list[int]) -> int:
@@ -178,20 +184,14 @@ def _primitive(vector: list[int]) -> tuple[int, ...]:
     return tuple(x if first > 0 else -x for x in reduced)
 
 
-def _independent(columns: Iterable[Sequence[int]], most: int) -> list[int]:
-    """The first independent ones among these vectors, at most so many, by elimination in whole numbers."""
-    found: list[int] = []
-    rows: list[tuple[int, list[int]]] = []
-    for index, column in enumerate(columns):
-        if len(found) == most:
-            break
-        left = list(column)
-        for at, row in rows:
-            left = _reduced([row[at] * x - left[at] * y for x, y in zip(left, row, strict=True)])
-        if any(left):
-            found.append(index)
-            rows.append((next(i for i, x in enumerate(left) if x), left))
-    return found
+def _extend(rows: list[tuple[int, list[int]]], vector: list[int]) -> bool:
+    """Whether a vector is independent of these rows, to which it is then added, by elimination in whole numbers."""
+    left = vector
+    for at, row in rows:
+        left = _reduced([row[at] * x - left[at] * y for x, y in zip(left, row, strict=True)])
+    if any(left):
+        rows.append((next(i for i, x in enumerate(left) if x), left))
+    return any(left)
 
 
 def _combined(columns: list[list[int]], pivots: list[int], coordinates: list[int]) -> list[int]:

@@ -176,7 +176,9 @@ def test_it_holds_at_any_point(loss, classes, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("loss", "classes", "dim"), [("cross_entropy", 3, 2), ("mse", 2, 2), ("mse", 3, 1)])
+@pytest.mark.parametrize(
+    ("loss", "classes", "dim"), [("cross_entropy", 3, 2), ("mse", 2, 2), ("mse", 3, 1), ("mse", 2, 3)]
+)
 def test_it_is_tight_for_several_outputs(loss, classes, dim, rng):
     problem = network(rng, width=6, classes=classes, loss=loss, dim=dim, samples=3)
     ends = nct.solve(problem, seeds=16, method="polish", light=True)

@@ -42,6 +42,9 @@ def convex_program(problem, cones=True, squared=False):
     walls = [np.diag(2 * d - 1) @ inputs.T @ half[s] >= 0 for s, d in enumerate(active) for half in halves]
     norm = cp.sum_squares if squared else cp.norm
     penalty = sum(norm(half[s]) for half in halves for s in range(len(active)))
+    if problem.bias_decay is not None:
+        bias = cp.Variable()
+        outputs, penalty = outputs + bias, penalty + 0.5 * float(problem.bias_decay) / decay * cp.square(bias)
     fit = cp.sum_squares(outputs - targets) / (2 * len(targets))
     program = cp.Problem(cp.Minimize(fit + decay * penalty), walls if cones else [])
     return float(program.solve(solver=cp.CLARABEL, tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10))  # pyright: ignore[reportArgumentType]
@@ -85,6 +88,23 @@ def test_it_is_the_convex_programs_optimum_and_neither_that_without_cones_nor_th
         if max(decay) < 0.1:  # a strong decay leaves one neuron, off the walls of its cone
             assert convex_program(problem, cones=False) < lower * (1 - 1e-3)
         assert abs(convex_program(problem, squared=True) - lower) > 1e-3 * lower
+
+
+@pytest.mark.slow
+def test_with_a_bias_at_the_output_it_is_the_programs_optimum_too(rng):
+    inputs, targets = rng.normal(size=(2, SAMPLES)), 1.0 + rng.normal(size=(1, SAMPLES))
+    found = []
+    for bias in (0.0, 0.1, 10.0):
+        problem = network(rng, inputs=inputs, targets=targets, bias=bias)
+        lower, bound = bound_at_zero(problem)
+        exact = convex_program(problem)
+        np.testing.assert_allclose(lower, exact, rtol=1e-7)
+        assert lower <= exact * (1 + 1e-8)
+        assert bound.valid.all()
+        found.append(lower)
+    # A bias that costs more is used less, and in the end not at all.
+    assert np.all(np.diff(found) > 0)
+    assert found[-1] < bound_at_zero(network(rng, inputs=inputs, targets=targets))[0] < found[-1] * 1.1
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "absolute", "identity"])
@@ -156,7 +176,9 @@ def test_it_holds_at_any_point(loss, classes, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("loss", "classes", "dim"), [("cross_entropy", 3, 2), ("mse", 2, 2), ("mse", 3, 1)])
+@pytest.mark.parametrize(
+    ("loss", "classes", "dim"), [("cross_entropy", 3, 2), ("mse", 2, 2), ("mse", 3, 1), ("mse", 2, 3)]
+)
 def test_it_is_tight_for_several_outputs(loss, classes, dim, rng):
     problem = network(rng, width=6, classes=classes, loss=loss, dim=dim, samples=3)
     ends = nct.solve(problem, seeds=16, method="polish", light=True)
@@ -200,8 +222,7 @@ def test_many_members_share_a_program(rng):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (dict(dim=3), "dimensions"),
-        (dict(bias=0.1), "bias"),
+        (dict(dim=3, samples=40), "dimensions"),
         (dict(activation="tanh"), "homogeneous"),
         (dict(activation=lambda x: jnp.maximum(x, 0.0)), "homogeneous"),
         (dict(residual=True, dim=2, width=2), "residual"),

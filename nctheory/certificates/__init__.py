@@ -3,7 +3,8 @@
 `certify` bounds the global minimum from below at every point of a batch, so that the gap to the value says how far the point
 may be from it. Chains of at most two factors with a convex loss get a feasible point of the dual of the nuclear-norm program
 (`_duality`), or, where the loss has no conjugate, a tangent of the loss (`_tangents`); networks of two layers on given inputs
-get one of the convex program over their neurons (`_two_layers`), and two classes behind ReLUs and features that are not
+get one of the convex program over their neurons (`_two_layers`: in the plane sector by sector, `_sectors` and `_barrier`, in
+more dimensions face by face, `_arrangement`, `_faces` and `_exchange`), and two classes behind ReLUs and features that are not
 negative what `_activated` says; squared error gets a bound by scalar
 problems at any depth (`_separable`), unit vectors and features of fixed length one by an eigenvalue (`_elliptope`) or, for
 codes, by polynomials (`_delsarte`), decayed features before a given classifier that of a strongly convex function

@@ -44,20 +44,29 @@ class _Dual(NamedTuple):
     inputs: Float[Array, "2 N"]
     sectors: Sectors
     radius: Scalar
+    bias_decay: Scalar | None
 
     def point(self, free: Float[Array, " F"]) -> Float[Array, "K N"]:
-        """The dual point of its free numbers; where the loss ignores shifts its columns sum to zero."""
+        """The dual point of its free numbers; where the loss ignores shifts its columns sum to zero, and with a bias that is
+        not decayed its rows."""
         rows, columns = self.targets.shape
         dual = jnp.reshape(free, (rows - self.loss.shift_invariant, columns))
+        if self.bias_decay is not None:
+            dual = dual - jnp.where(self.bias_decay > 0, 0.0, jnp.mean(dual, axis=1))[:, None]
         return jnp.concatenate([dual, -jnp.sum(dual, axis=0)[None, :]]) if self.loss.shift_invariant else dual
 
     def cost(self, free: Float[Array, " F"]) -> Scalar:
-        r"""$\frac1N\sum_i\ell^*(u_i,y_i)$, for cross-entropy in a form whose derivatives are finite at positive u + y."""
+        r"""$\frac1N\sum_i\ell^*(u_i,y_i)+\frac1{2\lambda_b}|\frac1N\sum_iu_i|^2$, for cross-entropy in a form whose
+        derivatives are finite at positive u + y."""
         dual = self.point(free)
+        spent = jnp.zeros(())
+        if self.bias_decay is not None:
+            price = jnp.where(self.bias_decay > 0, 0.5 / jnp.where(self.bias_decay > 0, self.bias_decay, 1.0), 0.0)
+            spent = price * jnp.sum(jnp.mean(dual, axis=1) ** 2)
         if is_loss(self.loss, "cross_entropy"):
             found = dual + self.targets
-            return jnp.mean(jnp.sum(found * jnp.log(jnp.where(found > 0, found, 1.0)), axis=0))
-        return jnp.mean(self.loss.conjugate(dual, self.targets))
+            return spent + jnp.mean(jnp.sum(found * jnp.log(jnp.where(found > 0, found, 1.0)), axis=0))
+        return spent + jnp.mean(self.loss.conjugate(dual, self.targets))
 
     def turned(self, free: Float[Array, " F"]) -> Float[Array, "S K 2"]:
         r"""The responses $M_s/\lambda$ along the middle of their sector and across; zero for slivers."""
@@ -112,24 +121,35 @@ class _State(NamedTuple):
 
 
 def improved_dual(
-    loss: Loss, targets: Float[Array, "K N"], inputs: Float[Array, "d N"], activation: str, radius: Scalar
+    loss: Loss,
+    targets: Float[Array, "K N"],
+    inputs: Float[Array, "d N"],
+    activation: str,
+    radius: Scalar,
+    bias_decay: Scalar | None = None,
 ) -> Float[Array, "K N"]:
     r"""Nearly the best dual point: the maximiser of $-\frac1N\sum_i\ell^*(u_i,y_i)$ among the U whose largest response is at
-    most the radius $\lambda$.
+    most the radius $\lambda$; with a bias that is decayed by $\lambda_b$ less $\frac1{2\lambda_b}|\frac1N\sum_iu_i|^2$, and
+    with one that is not decayed among those with $\sum_iu_i=0$.
 
     A sector of half-opening h about its middle is, with its opposite, where $\sin^2h\,w_1^2\ge\cos^2h\,w_2^2$, so that by the
     S-lemma (Yakubovich 1971, number unchecked) $|M_sw|\le\lambda|w|$ holds in it if and only if
     $M_s^\top M_s\preceq\lambda^2\mathrm{diag}(1-\tau,1+\tau\cot^2h)$ for some $\tau\ge0$. Newton's method minimises the cost
     less $\mu$ times the logarithms of $\tau$ and of the determinant of the difference, for falling $\mu$, from a multiple of
-    the loss's gradient at zero logits. Cross-entropy has the logarithms of its probabilities beside these. The dual value is
-    then within about three times the number of sectors times $\mu$ of the best. Nothing rests on how near it comes: any U
-    gives a bound. (Barriers of this kind: Nesterov and Nemirovskii 1994, number unchecked.)
+    the loss's gradient at zero logits (with a bias, at the mean target's). Cross-entropy has the logarithms of its
+    probabilities beside these. The dual value is then within about three times the number of sectors times $\mu$ of the best.
+    Nothing rests on how near it comes: any U gives a bound. (Barriers of this kind: Nesterov and Nemirovskii 1994, number
+    unchecked.)
     """
     plane = in_the_plane(inputs)
-    dual = _Dual(loss, targets, plane, sectors_of(plane, activation), radius)
+    dual = _Dual(loss, targets, plane, sectors_of(plane, activation), radius, bias_decay)
     # The start: a multiple of the gradient at the origin at which every M_s is at most lambda/4 in size, and tau = 1/2.
     rows = targets.shape[0] - loss.shift_invariant
-    slope = jnp.ravel(loss.gradient(jnp.zeros_like(targets), targets)[:rows])
+    slope = loss.gradient(jnp.zeros_like(targets), targets)
+    if bias_decay is not None:
+        # Of both losses it is p - y there, with mean zero for the mean p of the targets.
+        slope = jnp.mean(targets, axis=1, keepdims=True) - targets
+    slope = jnp.ravel(slope[:rows])
     top = jnp.max(jnp.sqrt(jnp.sum(dual._replace(radius=jnp.ones(())).turned(slope) ** 2, axis=(1, 2))))
     part = 0.25 * jnp.minimum(1.0, jnp.where(top > 0, radius / jnp.where(top > 0, top, 1.0), 1.0))
     sectors = len(dual.sectors.half)

@@ -159,8 +159,9 @@ def certify(problem: Problem, params: Params) -> Bound:
     `params` has a leading seeds axis on every leaf. The bound uses no theorem's formula: two-factor chains with a
     convex loss get the dual of the nuclear-norm program (any counts, any bias), squared-error chains of any depth the
     separable scalar bound, two classes behind ReLUs that of the linear chain, features behind a ReLU a tighter dual, networks
-    of two layers on given inputs of one or two dimensions that of a convex program, and unit vectors and features of fixed
-    length an eigenvalue (that of the semidefinite program over their Gram matrix), or, of codes under an exponential energy,
+    of two layers on given inputs that of a convex program (any number of outputs, a bias at the output or none, as many inputs
+    as have few enough patterns of signs), and unit vectors and features of fixed length an eigenvalue (that of the
+    semidefinite program over their Gram matrix), or, of codes under an exponential energy,
     that of a linear program in Gegenbauer polynomials where it is larger; decayed features before a given classifier have a
     strongly convex problem, with a minimum no less than the value less the gradient's square over twice the decay. A user's
     own loss needs no conjugate; that it is convex is tested and not proved, which `assumes` says. It holds at **any** point,

@@ -1,19 +1,23 @@
-"""The convex program of a two-layer ReLU network on inputs in the plane, solved in NumPy by an interior-point method.
+"""The convex program of a two-layer ReLU network on given inputs, solved in NumPy by an interior-point method.
 
 It shares nothing with the certificate, which is made of the dual. Barriers for the cones lead near the optimum; Newton's
 method on the neurons that are then found active ends there to rounding.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import nnls
 
 FIRST, LAST, FASTER = 1.0, 1e-14, 0.2
 """The weight of the barrier at the start and at the end, in units of the fit at zero, and the factor between weights."""
 GAP = 1e-11
 """The solution is refused where more than this part of its value is not known to be the minimum's."""
+SPANNED = 1e-9
+"""Products of unit vectors of at most this size are zero."""
 INNER = 60
 """The largest number of Newton steps for one weight."""
 
@@ -65,23 +69,52 @@ def logistic(signs):
 def largest_response(inputs, slope):
     r"""Compute $\max_{|w|\le1}|\sum_ig_i\max(\langle w,x_i\rangle,0)|$: above it the decay leaves no neuron.
 
-    In a cone the sum is linear in w and largest in the direction of its gradient, or on a wall.
+    In a cone $\{Aw\ge0\}$ the sum is linear, $\langle c,w\rangle$, and at most $\min_{\mu\ge0}|c+A^\top\mu|$, by duality.
     """
-    gradients = patterns(inputs)[0] @ (slope[:, None] * inputs.T)
-    walls = np.stack([-inputs[1], inputs[0]], axis=1)
-    tried = np.concatenate([gradients, -gradients, walls, -walls])
-    norms = np.linalg.norm(tried, axis=1)
-    tried = tried[norms > 0] / norms[norms > 0, None]
-    return float(np.max(np.abs(np.maximum(tried @ inputs, 0.0) @ slope)))
+    inputs = in_their_span(inputs)
+    largest = 0.0
+    for active in patterns(inputs)[0]:
+        walls = (2 * active - 1) * inputs
+        largest = max(largest, *(nnls(walls, sign * (inputs @ (active * slope)))[1] for sign in (1.0, -1.0)))
+    return float(largest)
+
+
+def in_their_span(inputs):
+    """Return the inputs in coordinates of their span, which lengths and angles do not depend on."""
+    left, values, _ = np.linalg.svd(inputs, full_matrices=False)
+    return left[:, values > SPANNED * values[0]].T @ inputs
 
 
 def patterns(inputs):
-    """Compute the patterns D_s of the signs of <w, x_i>, one for each sector between directions orthogonal to an input."""
-    angles = np.sort(np.mod(np.arctan2(inputs[0], -inputs[1]), np.pi))
-    rays = np.concatenate([angles, angles + np.pi, angles[:1] + 2 * np.pi])
-    middle = 0.5 * (rays[1:] + rays[:-1])
-    directions = np.stack([np.cos(middle), np.sin(middle)], axis=1)
-    return (directions @ inputs > 0).astype(float), directions
+    """Compute the patterns D_s of the signs of <w, x_i>, for inputs that span their space, and a direction w within each.
+
+    An edge of a cone is orthogonal to inputs of all dimensions but one; what it does not tell of the pattern is tried, and a
+    pattern is one if the sum of the edges that agree with it lies within.
+    """
+    dim, count = inputs.shape
+    unit = inputs / np.linalg.norm(inputs, axis=0)
+    edges = []
+    for some in itertools.combinations(range(count), dim - 1):
+        _, values, rows = np.linalg.svd(unit[:, list(some)].T.reshape(dim - 1, dim))
+        if dim == 1 or values[-1] > SPANNED:
+            edges += [rows[-1], -rows[-1]]
+    signs = np.array(edges) @ unit
+    signs = np.where(np.abs(signs) > SPANNED, np.sign(signs), 0.0)
+    tried = {tuple(known + spread) for known in signs for spread in _spreads(np.flatnonzero(known == 0), count)}
+    found = []
+    for pattern in sorted(tried, reverse=True):
+        middle = np.sum(np.array(edges)[np.all(signs * pattern >= 0, axis=1)], axis=0)
+        if np.linalg.norm(middle) > 0 and np.min(pattern * (middle @ unit)) > SPANNED * np.linalg.norm(middle):
+            found.append((np.array(pattern) > 0, middle / np.linalg.norm(middle)))
+    return np.array([one for one, _ in found], float), np.array([one for _, one in found])
+
+
+def _spreads(places, count):
+    """List all choices of signs at some places, and zero elsewhere."""
+    for choice in itertools.product((1.0, -1.0), repeat=len(places)):
+        spread = np.zeros(count)
+        spread[places] = choice
+        yield spread
 
 
 def solve_program(inputs, fit, decay, cones=True, signs=(1.0, -1.0), squared=False):
@@ -90,13 +123,14 @@ def solve_program(inputs, fit, decay, cones=True, signs=(1.0, -1.0), squared=Fal
     Raises ArithmeticError where the gap to a bound from below is larger than `GAP`. Wrong programs are solved too: without
     `cones`, with neurons of one sign only, or with the squares of the norms.
     """
+    inputs = in_their_span(inputs)
     active, middle = patterns(inputs)
     sign = np.repeat(np.asarray(signs), len(active))
     active, middle = np.tile(active, (len(signs), 1)), np.tile(middle, (len(signs), 1))
     unit = inputs / np.linalg.norm(inputs, axis=0, keepdims=True)
     effect = sign[:, None, None] * active[:, :, None] * inputs.T[None]
-    walls = (2 * active - 1)[:, :, None] * unit.T[None] if cones else np.zeros((len(active), 0, 2))
-    barrier = _Barrier(fit, sign, effect, walls, decay, squared)
+    walls = (2 * active - 1)[:, :, None] * unit.T[None] if cones else np.zeros((len(active), 0, len(inputs)))
+    barrier = _Barrier(fit, sign, effect, walls, 2 * active - 1, decay, squared)
     size = fit.value(np.zeros(inputs.shape[1]))
     at = 1e-2 * size / (decay * len(middle)) * middle
     weight = FIRST * size / len(at)
@@ -120,13 +154,14 @@ def solve_program(inputs, fit, decay, cones=True, signs=(1.0, -1.0), squared=Fal
 
 @dataclasses.dataclass(frozen=True)
 class _Barrier:
-    """The program with logarithms for its cones: neurons A x 2 of a sign each, their effect A x N x 2, the walls of their
-    cones A x N x 2."""
+    """The program with logarithms for its cones: neurons A x d of a sign each, their effect A x N x d, the walls of their
+    cones A x N x d."""
 
     fit: Fit
     sign: np.ndarray
     effect: np.ndarray
     walls: np.ndarray
+    side: np.ndarray
     decay: float
     squared: bool
 
@@ -155,14 +190,14 @@ class _Barrier:
 
     def step(self, at, weight):
         """Compute Newton's step and its decrement."""
-        count = len(at)
+        count, dim = at.shape
         reached = np.einsum("aid,ad->i", self.effect, at)
-        flat = np.moveaxis(self.effect, 1, 0).reshape(self.effect.shape[1], 2 * count)
+        flat = np.moveaxis(self.effect, 1, 0).reshape(self.effect.shape[1], dim * count)
         hessian = (flat.T * self.fit.curvature(reached)) @ flat
-        gradient = (flat.T @ self.fit.gradient(reached)).reshape(count, 2)
+        gradient = (flat.T @ self.fit.gradient(reached)).reshape(count, dim)
         if self.squared:
             gradient += 2 * self.decay * at
-            own = np.broadcast_to(2 * self.decay * np.eye(2), (count, 2, 2)).copy()
+            own = np.broadcast_to(2 * self.decay * np.eye(dim), (count, dim, dim)).copy()
         else:
             # The smoothed norm has the gradient lambda v/t and the curvatures lambda/t across v and mu/r times that along it.
             squares = np.sum(at**2, axis=1)
@@ -170,15 +205,20 @@ class _Barrier:
             steep = self.decay**2 / (weight + root)
             gradient += steep[:, None] * at
             along = at[:, :, None] * at[:, None, :] / np.where(squares > 0, squares, 1.0)[:, None, None]
-            own = steep[:, None, None] * (np.eye(2)[None] - (1 - weight / root)[:, None, None] * along)
+            own = steep[:, None, None] * (np.eye(dim)[None] - (1 - weight / root)[:, None, None] * along)
         slack = np.einsum("aid,ad->ai", self.walls, at)
         gradient -= weight * np.einsum("aid,ai->ad", self.walls, 1 / slack)
         own += weight * np.einsum("aid,aie,ai->ade", self.walls, self.walls, 1 / slack**2)
         for index in range(count):
-            hessian[2 * index : 2 * index + 2, 2 * index : 2 * index + 2] += own[index]
+            own_place = slice(dim * index, dim * (index + 1))
+            hessian[own_place, own_place] += own[index]
         scale = 1.0 / np.sqrt(np.diagonal(hessian))
-        step = -scale * np.linalg.lstsq(scale[:, None] * hessian * scale[None, :], scale * gradient.ravel(), rcond=0)[0]
-        return step.reshape(count, 2), float(-gradient.ravel() @ step)
+        unit, right = scale[:, None] * hessian * scale[None, :], scale * gradient.ravel()
+        try:
+            step = -scale * np.linalg.solve(unit, right)
+        except np.linalg.LinAlgError:  # singular to the last bit
+            step = -scale * np.linalg.lstsq(unit, right, rcond=0)[0]
+        return step.reshape(count, dim), float(-gradient.ravel() @ step)
 
     def centre(self, at, weight):
         """Follow Newton's method to the minimiser for one weight."""
@@ -193,31 +233,32 @@ class _Barrier:
         return at
 
     def polished(self, neurons, small):
-        """Solve for the active neurons, each in its cone or on one wall of it; None where that does not lead to a point."""
+        """Solve for the active neurons, each in its cone or on walls of it; None where that does not lead to a point."""
         norms = np.linalg.norm(neurons, axis=1)
-        bases = {}
+        # The face on which a neuron lies: the signs of its products with the inputs, 0 on a wall.
+        faces = {}
         for index in np.flatnonzero(norms > small * np.max(norms)):
             slack = self.walls[index] @ neurons[index] / norms[index]
-            nearest = int(np.argmin(slack))
-            if slack[nearest] > small:
-                bases[index, "inside"] = index, np.eye(2), neurons[index]
-                continue
-            # A neuron on a wall is a multiple of one direction; one of the next sector on it is added to it.
-            wall = self.walls[index, nearest]
-            along = np.array([-wall[1], wall[0]])
-            along *= np.sign(along @ neurons[index])
-            key = *np.round(along, 6), self.sign[index]
-            before = bases[key][2] if key in bases else 0.0
-            bases[key] = index, along[:, None], before + neurons[index]
-        # One on a wall of the cone of another of its sign is added to that: the sum has the same effect and costs no more.
-        for key in [key for key in bases if key[1] != "inside"]:
-            index, basis, start = bases[key]
-            for inside in [one for one in bases if one[1] == "inside" and self.sign[one[0]] == self.sign[index]]:
-                if np.min(self.walls[inside[0]] @ basis[:, 0]) >= -1e-12:
-                    bases[inside] = *bases[inside][:2], bases[inside][2] + start
-                    del bases[key]
+            on = slack <= small
+            face = self.sign[index], *np.where(on, 0.0, self.side[index])
+            before = faces[face][2] if face in faces else 0.0
+            faces[face] = index, on, before + neurons[index]
+        # One on the closure of the face of another of its sign is added to that: the sum has the same effect at no more cost.
+        for face in sorted(faces, key=np.count_nonzero):
+            for other in [one for one in faces if one != face and one[0] == face[0]]:
+                if all(x in (0.0, y) for x, y in zip(face[1:], other[1:], strict=True)):
+                    faces[other] = *faces[other][:2], faces[other][2] + faces[face][2]
+                    del faces[face]
                     break
-        return self._newton(neurons, list(bases.values()))
+        bases = []
+        for index, on, start in faces.values():
+            walls = self.walls[index][on]
+            basis = (
+                np.linalg.svd(walls)[2][np.linalg.matrix_rank(walls, 1e-6) :].T if np.any(on) else np.eye(len(start))
+            )
+            if basis.shape[1] > 0:
+                bases.append((index, basis, start))
+        return self._newton(neurons, bases)
 
     def _newton(self, neurons, bases):
         """Minimise over neurons in the spans of these bases and in their cones, by damped Newton steps on the whole cost."""

@@ -4,6 +4,7 @@ Every network here puts out the identity on one sample a class. Its cost R is ha
 distribution over them; what it costs at any decays and any number of samples follows from R alone.
 """
 
+import itertools
 from functools import cache
 from typing import NamedTuple
 
@@ -149,6 +150,21 @@ def incidence(vertices):
     edges = np.zeros((vertices, len(first)))
     edges[first, np.arange(len(first))] = edges[second, np.arange(len(first))] = 1.0
     return edges
+
+
+def triangles(vertices):
+    """Return the network of three layers whose classes are the edges of a complete graph of at least five vertices, with a
+    feature for each vertex behind the first ReLU and one for each triangle behind the second.
+
+    A triangle adds the features of its vertices and takes off those of the others: only its own edges are above zero.
+    """
+    edges = incidence(vertices)
+    sides = np.array([np.isin(np.arange(vertices), s) for s in itertools.combinations(range(vertices), 3)])
+    weights = np.where(sides, 1.0, -1.0)
+    left, values, right = np.linalg.svd(edges, full_matrices=False)
+    root = np.sqrt(values)
+    told_apart = np.linalg.pinv(np.maximum(weights @ edges, 0.0))
+    return Network(root[:, None] * right, (left * root[None, :], weights, told_apart))
 
 
 def bits(number):

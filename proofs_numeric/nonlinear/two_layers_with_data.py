@@ -7,8 +7,7 @@ optimum is the global minimum of training.
 
 Problem:
     $\min_{W_1,W_2}\frac1N\sum_i\ell(z_i,y_i)+\frac{\lambda_1}2|W_1|_F^2+\frac{\lambda_2}2|W_2|_F^2$ with
-    $Z=W_2\max(W_1X,0)$ for N inputs X in the plane, m hidden neurons, and one output with squared error, or two with
-    cross-entropy.
+    $Z=W_2\max(W_1X,0)$ for N inputs X, m hidden neurons, and one output with squared error, or two with cross-entropy.
 Theorem (Pilanci and Ergen 2020, number unchecked; the number of neurons, two classes and the inequality are our own):
     Let $D_1,\dots,D_S$ be the diagonal 0/1 patterns of $\langle w,x_i\rangle>0$ over all w, and
     $\lambda=\sqrt{\lambda_1\lambda_2}$. If $m\ge N$, the global minimum is
@@ -18,7 +17,7 @@ Theorem (Pilanci and Ergen 2020, number unchecked; the number of neurons, two cl
     $f\ge\min f+D(Z,Z^*)$. For cross-entropy of two classes the outputs are $(z,-z)/\sqrt2$, and
     $L(z)=\frac1N\sum_i\log(1+e^{-\sqrt2s_iz_i})$ with the signs s of the classes.
 Hypotheses:
-    - two layers with a ReLU, no bias, inputs in the plane
+    - two layers with a ReLU, no bias, given inputs
     - all decays > 0
     - squared error with one output, or cross-entropy with two
     - m >= N
@@ -37,7 +36,8 @@ Why:
 Checked:
     The program is solved by an interior-point method of its own in NumPy. Its value must lie between what the random starts
     reach and a bound from below by a dual point, which has no part in the program: it rests on the largest response of a
-    neuron, found sector by sector. The inequality is held against the objective at all starts and ends, to rounding.
+    neuron, found sector by sector in the plane, and in three dimensions face by face of the arrangement that the inputs cut
+    the space into. The inequality is held against the objective at all starts and ends, to rounding.
 Refuted by:
     A value below the program's, or a bound above it; a point that is closer to the minimum than its outputs are to the
     program's. The same check must refute the program without its cones, with squared norms, with neurons of one sign, with
@@ -66,10 +66,16 @@ from proofs_numeric.hypotheses import POSITIVE_DECAYS
 from proofs_numeric.nonlinear.convex_program import largest_response, logistic, solve_program, squared_error
 
 ID = "cert-pilanci-ergen"
-# A shape is (N, m, loss, how many of the strengths, from the largest on). A strength is relative to the decay at which the
-# network is zero. With as few neurons as samples and a weak decay, few random starts find the minimum.
-SHAPES = ((5, 12, "mse", 6), (3, 3, "mse", 2), (4, 4, "cross_entropy", 5))
 STRENGTHS = ((0.02, 0.06), (0.06, 0.15), (0.15, 0.3), (0.3, 0.6), (0.6, 0.95), (1.05, 1.5))
+# A shape is (d, N, m, loss, the strengths). A strength is relative to the decay at which the network is zero. With as few
+# neurons as samples and a weak decay, few random starts find the minimum.
+SHAPES = (
+    (2, 5, 12, "mse", STRENGTHS),
+    (2, 3, 3, "mse", STRENGTHS[-2:]),
+    (2, 4, 4, "cross_entropy", STRENGTHS[-5:]),
+    (3, 5, 12, "mse", STRENGTHS[2:-1]),
+)
+KINDS = "normal", "(x, 1)", "in a plane"
 
 
 class Prediction(NamedTuple):
@@ -86,33 +92,37 @@ class Network(nct.problems.DeepNonlinear):
 
 
 def draw_instances(key):
-    """Draw inputs in the plane, every other time those of a network on the line with a bias in its neurons, (x, 1)."""
+    """Draw inputs in two and three dimensions, by turns those of a network with a bias in its neurons, (x, 1), and of three
+    dimensions some that lie in a plane."""
     rng = np.random.default_rng(nct.theorems.numpy_rng(key).integers(2**32))
     drawn = []
-    for samples, width, loss, count in SHAPES:
-        for number, (low, high) in enumerate(STRENGTHS[-count:]):
-            inputs = rng.normal(size=(2, samples))
-            if number % 2:
-                inputs[1] = 1.0
+    for dim, samples, width, loss, strengths in SHAPES:
+        for number, (low, high) in enumerate(strengths):
+            inputs = rng.normal(size=(dim, samples))
+            kind = KINDS[number % dim]
+            if kind == "(x, 1)":
+                inputs[-1] = 1.0
+            if kind == "in a plane":
+                inputs[-1] = 2.0 * inputs[0]
             signs = rng.permutation(np.resize([1.0, -1.0], samples))
             targets = rng.normal(size=(1, samples)) if loss == "mse" else np.stack([signs > 0, signs < 0]).astype(float)
             slope = targets[0] / samples if loss == "mse" else signs / (np.sqrt(2.0) * samples)
             decay = np.exp(rng.uniform(np.log(low), np.log(high))) * largest_response(inputs, slope)
             ratio = 10.0 ** rng.uniform(-0.5, 0.5)
-            drawn.append(instance(inputs, targets, width, (decay * ratio, decay / ratio)))
+            drawn.append(instance(inputs, targets, width, (decay * ratio, decay / ratio), kind))
     return drawn
 
 
-def instance(inputs, targets, width, decay):
+def instance(inputs, targets, width, decay, kind="given"):
     """Build a named instance; the loss is cross-entropy where there are two outputs."""
     loss = "mse" if len(targets) == 1 else "cross_entropy"
     problem = nct.deep_nonlinear(
-        widths=(2, width, len(targets)), inputs=inputs, targets=targets, loss=loss, weight_decay=tuple(decay)
+        widths=(len(inputs), width, len(targets)), inputs=inputs, targets=targets, loss=loss, weight_decay=tuple(decay)
     )
     fields = {field.name: getattr(problem, field.name) for field in dataclasses.fields(problem)}
     problem = Network(**fields, outputs=predict(problem).outputs)
     strength = float(np.sqrt(np.prod(decay)))
-    shown = {"N": inputs.shape[1], "m": width, "loss": loss, "inputs": "(x, 1)" if np.all(inputs[1] == 1) else "normal"}
+    shown = {"d": len(inputs), "N": inputs.shape[1], "m": width, "loss": loss, "inputs": kind}
     return nct.Instance(problem, {**shown, "lambda": strength, "ratio": float(np.sqrt(decay[0] / decay[1]))})
 
 
@@ -181,9 +191,10 @@ def of_both_signs(instance):
 
 
 def two_layers(instance):
-    """Tell whether it is a two-layer ReLU network without bias on inputs in the plane."""
+    """Tell whether it is a two-layer ReLU network without bias on given inputs."""
     problem = instance.problem
-    return problem.activations == ("identity", "relu") and problem.bias_decay is None and problem.widths[0] == 2
+    given = problem.inputs is not None and not any(problem.residual)
+    return given and problem.activations == ("identity", "relu") and problem.bias_decay is None
 
 
 def squared(instance):
@@ -215,7 +226,7 @@ THEOREM = nct.register(
         sources=(
             PILANCI_2020.remark(
                 "That N neurons are enough, and the reduction of two classes to signs, are ours; so is the certificate, which "
-                "bounds the dual's constraint sector by sector."
+                "bounds the dual's constraint face by face."
             ),
         ),
         instances=draw_instances,

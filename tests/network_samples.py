@@ -36,7 +36,7 @@ RUN = {
 MOVED = {
     "command": "nctheory transfer", "network": "4-6-3", "data": "a mixture", "source": "0, 1", "target": "2, 3",
     "source_samples": 12, "target_samples": 12, "test_samples": 6, "loss": "cross_entropy", "decay": 0.02,
-    "optimiser": "adam", "rate": 0.01, "steps": 60, "seeds": 2, "key": 0,
+    "optimiser": "adam", "rate": 0.01, "batch": None, "steps": 60, "seeds": 2, "key": 0,
 }  # fmt: skip
 
 

@@ -83,6 +83,7 @@ def _run(args: argparse.Namespace, source: "Data", target: "Data", network: "Net
         "decay": args.decay,
         "optimiser": args.optimiser,
         "rate": OPTIMISERS[args.optimiser] if args.rate is None else args.rate,
+        "batch": args.batch,
         "steps": args.pretrain_steps,
         "seeds": args.seeds,
         "key": args.key,

@@ -66,13 +66,16 @@ def training_words(run: dict[str, Any]) -> str:
     """What networks were trained, on what and how, in a sentence."""
     tested = f" and {run['test_samples']} test samples" if run["test_samples"] else ""
     beside = " beside the gradient" if run["decoupled"] else ""
-    batch = "on all samples" if run["batch"] is None else f"on {run['batch']} samples each"
     polish = f", then at most {run['polish']} evaluations of L-BFGS" if run["polish"] is not None else ""
     return (
         f"{run['seeds']} networks {run['network']} on {run['samples']} samples{tested} of {run['data']}, {run['classes']} "
         f"classes: {_loss(run)}, weight decay {run['decay']:g}{beside}; {run['steps']} steps of "
-        f"{run['optimiser']} {batch}, rate {run['rate']:g} ({run['schedule']}){polish}; key {run['key']}."
+        f"{run['optimiser']} {_batch(run)}, rate {run['rate']:g} ({run['schedule']}){polish}; key {run['key']}."
     )
+
+
+def _batch(run: dict[str, Any]) -> str:
+    return "on all samples" if run["batch"] is None else f"on {run['batch']} samples each"
 
 
 def _loss(run: dict[str, Any]) -> str:
@@ -134,7 +137,8 @@ def _moved(file: NetworkFile) -> Part:
         f"{run['seeds']} networks {run['network']}, trained on {run['source_samples']} samples of {run['data']}, classes "
         f"{run['source']}, are moved to classes {run['target']}: {run['target_samples']} samples to draw shots from, "
         f"{run['test_samples']} for test. {_loss(run).capitalize()}, weight decay "
-        f"{run['decay']:g}; {run['steps']} steps of {run['optimiser']}, rate {run['rate']:g}; key {run['key']}."
+        f"{run['decay']:g}; {run['steps']} steps of {run['optimiser']} {_batch(run)}, rate {run['rate']:g}; key "
+        f"{run['key']}."
     )  # fmt: skip
     seen = (
         "Test errors of probes by layer, dashed those of the inputs themselves; and accuracy of fine-tuning against the "

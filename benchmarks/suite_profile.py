@@ -26,7 +26,7 @@ KINDS = {
     "/jax/core/compile/backend_compile_duration": "compile",
 }
 """Events of JAX by what they are called here."""
-SLOW = 0.5
+SLOW = 0.4
 """Seconds of a slow test (measured: what is left ends within three minutes on two cores)."""
 Row = dict[str, float]
 COLUMNS = ("tests", "seconds", *KINDS.values(), "rest", "compiled")

@@ -9,7 +9,7 @@ import numpy as np
 from nctheory.engine import float64, untraced
 from nctheory.networks._feed_forward import FeedForward
 from nctheory.networks._models import ConvNet, ResidualMLP
-from nctheory.networks._modules import ModuleNetwork
+from nctheory.networks._modules import ModuleNetwork, applied
 from nctheory.networks._train import TrainedNetworks
 
 
@@ -102,7 +102,7 @@ def _head_of(network: Any, point: Any) -> _Head:
     up = np.asarray(point["head"]["kernel"]).T
     if isinstance(network.make, ConvNet):
         return _Head(below, features, logits, point["tail"][network.make.linear - 2]["kernel"].T, up)
-    entering = network.applied(point, lambda module: module.entering_writers(jnp.asarray(network.inputs)))
+    entering = applied(network.make, point, lambda module: module.entering_writers(jnp.asarray(network.inputs)))
     kernels = [point["embedding"]["kernel"]]
     kernels += [point["blocks"][i]["down"]["kernel"] for i in range(network.make.blocks)]
     below = np.concatenate([np.asarray(x).T for x in entering])

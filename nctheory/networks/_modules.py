@@ -19,6 +19,16 @@ Make = Callable[[Any], Any]
 """A function of `flax.nnx.Rngs` that makes a module."""
 
 
+def applied(make: Make, held: Params, use: Callable[[Any], Any]) -> Any:
+    """What `use` makes of a module when it holds these parameters."""
+    nnx = _nnx()
+    blank, state = nnx.split(_blank(make))
+    nnx.replace_by_pure_dict(state, held)
+    # Modules rely on broadcasting and on the promotion of constants.
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        return use(nnx.merge(blank, state))
+
+
 class ModuleNetwork(Network):
     r"""A flax module as a network: $\frac1N\sum_i\ell(z_i,y_i)+\frac\lambda2\sum_p|\theta_p|^2$ over its parameters.
 
@@ -47,18 +57,9 @@ class ModuleNetwork(Network):
 
     def outputs(self, held: Params, inputs: Float[Array, "M *sample"]) -> list[Float[Array, "d_l M"]]:
         """What the module gives when it holds these parameters, as columns."""
-        given = self.applied(held, lambda module: module(jnp.asarray(inputs)))
+        given = applied(self.make, held, lambda module: module(jnp.asarray(inputs)))
         found = given if isinstance(given, tuple | list) else (given,)
         return [x.reshape(x.shape[0], -1).T for x in (jnp.asarray(inputs), *found)]
-
-    def applied(self, held: Params, use: Callable[[Any], Any]) -> Any:
-        """What `use` makes of the module when it holds these parameters."""
-        nnx = _nnx()
-        blank, state = nnx.split(_blank(self.make))
-        nnx.replace_by_pure_dict(state, held)
-        # Modules rely on broadcasting and on the promotion of constants.
-        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            return use(nnx.merge(blank, state))
 
     def read_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """Samples first, each of the shape of the training samples."""

@@ -199,6 +199,10 @@ def test_what_cannot_be_evaluated(rng):
             extended(asking, x)
     with pytest.raises(NotExtended, match="cannot be traced"):
         jax.jit(lambda x: extended(jnp.sin, x))(x)
+    # A formula may call a verb that runs programs of its own: a theorem that is refuted there is no error.
+    for verb in (nct.solve, nct.closed_form.data_critical_values):
+        with pytest.raises(NotExtended, match=r"cannot be traced: .* \(IsTraced\)"):
+            extended(verb, nct.unconstrained_features(counts=(1, 1), dim=2, loss="mse", weight_decay=(0.1, 0.1)))
     with pytest.raises(ValueError, match="digits: expected at least 16"):
         extended(jnp.sin, x, digits=15)
     with pytest.raises(nct.NoClosedForm):

@@ -474,6 +474,38 @@ def test_every_threshold_that_applies_to_an_instance_is_located_at_one(identifie
     assert thresholds(place for place in early if place in proposals.locating) == thresholds(drawn)
 
 
+class Reading(dict):
+    """What is shown of an instance, and which of it was asked for."""
+
+    def __init__(self, shown):
+        super().__init__(shown)
+        self.asked = set()
+
+    def __getitem__(self, name):
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+
+@pytest.mark.parametrize(
+    "identifier", ["nrc", "hong-ling-ce", "dang-relu-ce", "ufm-mse-bias", "ufm-mse-bias-imbalanced"]
+)
+def test_conditions_ask_the_problem_and_not_a_word_that_moved_decays_make_untrue(identifier):
+    """A search moves the decays of an instance and keeps its words, which then say nothing of the side of a boundary."""
+    theorem = find_theorem(identifier)
+    drawn = [instance for _, instance in drawn_places(theorem, jax.random.key(0), 0)]
+    words = {name for instance in drawn for name, value in instance.parameters.items() if isinstance(value, str)}
+    assert "regime" in words
+    for instance in drawn:
+        asked = Reading(instance.parameters)
+        one = dataclasses.replace(instance, parameters=asked)
+        assert one.parameters is asked
+        for claim in theorem.claims:
+            claim.applies(one)
+        for hypothesis in theorem.hypotheses:
+            hypothesis.holds(one)
+        assert not asked.asked & words
+
+
 def test_a_kink_of_the_second_derivative_is_located_from_the_formula_alone():
     theorem, root = least_error(shapes=((2, 2),)), jax.random.key(0)
 

@@ -10,6 +10,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from nctheory.engine import _extended_arrays, _extended_linalg, _extended_primitives, _extended_reductions
 from nctheory.engine._extended_numbers import RULES, NotExtended, Numbers, is_floating, is_real, rule
+from nctheory.engine._untraced import IsTraced
 
 Params = dict[str, Any]
 __all__ = ["NotExtended", "extended"]
@@ -22,8 +23,9 @@ _NO_NUMBERS = (
     jax.errors.NonConcreteBooleanIndexError,
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
+    IsTraced,
 )
-"""What JAX raises when a function asks for the numbers of what it is traced with."""
+"""What JAX, or a verb that runs programs of its own, raises when a function asks for the numbers of what it is traced with."""
 
 _NUMERIC = jax.Array | np.ndarray | np.generic | bool | int | float
 

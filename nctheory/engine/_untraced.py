@@ -22,6 +22,10 @@ DEEPEST = 3
 """How far functions and dataclasses are looked into."""
 
 
+class IsTraced(ValueError):
+    """A verb that runs programs of its own was given stand-ins for its arguments."""
+
+
 def untraced(instead: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A public verb that cannot be traced; `instead` says what to do in place of tracing it."""
 
@@ -33,7 +37,7 @@ def untraced(instead: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
             for name, value in (*zip(names, args, strict=False), *kwargs.items()):
                 # The first stand-in found, wherever in the arguments it is, is named in the message.
                 for place in _traced_places(value, name):
-                    raise ValueError(_message(verb.__name__, f"{place} is traced", instead))
+                    raise IsTraced(_message(verb.__name__, f"{place} is traced", instead))
             if not within_trace():
                 return verb(*args, **kwargs)
             # All arguments are numbers here, and what is computed from them shall not become part of the program around.

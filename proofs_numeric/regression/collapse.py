@@ -105,8 +105,14 @@ def near(instance):
 
 
 def all_on(instance):
-    """Tell whether all directions are on."""
-    return instance.parameters["regime"].startswith("c < min")
+    """Tell whether all directions are on: c is below every eigenvalue of the covariance.
+
+    It is asked of the problem, whose decays a search moves.
+    """
+    problem = instance.problem
+    targets, decay = np.asarray(problem.targets), np.asarray(problem.weight_decay)
+    least = np.linalg.eigvalsh(np.cov(targets, bias=True).reshape(len(targets), len(targets)))[0]
+    return bool(decay[0] * decay[1] * targets.shape[1] < least)
 
 
 def claims():

@@ -12,10 +12,11 @@ from nctheory.theorems import VerifyOptions, find_theorem, gather_evidence
 from nctheory.theorems._evidence import EndStates
 from nctheory.theorems._recheck import rechecked
 from nctheory.theorems._run import Run
+from nctheory.theorems.claims._points import PointClaim
 from proofs_numeric.multilabel.mlab_pal import instance
 
 THEOREM = find_theorem("mlab-pal")
-CLAIM = next(claim for claim in THEOREM.claims if claim.name == "bias")
+CLAIM = next(claim for claim in THEOREM.claims if isinstance(claim, PointClaim) and claim.name == "bias")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ A student of overlap R with the teacher errs on a new example with the probabili
 examples a weight.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -73,6 +75,13 @@ def asymptote():
     return jnp.sqrt(2.0) / normal_mean(jnp.asarray(1.0))
 
 
+@functools.lru_cache(maxsize=8)
+def _nodes(number):
+    """Return the nodes and weights of Gauss and Legendre, which cost an eigenvalue problem of that size."""
+    return np.polynomial.legendre.leggauss(number)
+
+
+@functools.lru_cache(maxsize=1024)
 def hebb_error(examples, weights):
     r"""Return Hebb's mean error from P examples of d >= 3 weights, exactly.
 
@@ -81,9 +90,9 @@ def hebb_error(examples, weights):
     being the Faddeeva function. Gil-Pelaez' formula is averaged over the density of $\theta$, which is
     $\propto\sin^{d-2}\theta$.
     """
-    nodes, weight = np.polynomial.legendre.leggauss(ANGLES)
+    nodes, weight = _nodes(ANGLES)
     theta, density = 0.25 * np.pi * (nodes + 1.0), weight * np.sin(0.25 * np.pi * (nodes + 1.0)) ** (weights - 2)
-    nodes, weight = np.polynomial.legendre.leggauss(FREQUENCIES)
+    nodes, weight = _nodes(FREQUENCIES)
     # s = HIGHEST u^2, because a large tau has its oscillations at small s.
     u = 0.5 * (nodes + 1.0)
     s, step = HIGHEST * u**2, HIGHEST * u * weight

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from nctheory.certificates._spectra import by_products_where_larger, contraction_by_products, largest_by_products
 from nctheory.engine import EPS, Array, Scalar
-from nctheory.problems import ChainParams, DeepLinear, Loss
+from nctheory.problems import ChainParams, DeepLinear, DeepNonlinear, Loss
 
 Norm = Callable[[Float[Array, "K M"]], Scalar]
 """What the constraint of the dual bounds."""
@@ -47,7 +47,7 @@ def rounded_duality_bound(problem: DeepLinear, params: ChainParams, norm: Norm |
     # Two dual directions: the loss gradient at the point, and the aligned point made of it and of the product.
     loss, q = problem.loss, jnp.asarray(problem.column_weight)
     plain = loss.gradient(problem.logits(params), problem.targets)
-    plain = _into_domain(problem, jnp.where(jnp.all(jnp.isfinite(plain)), plain, 0.0))
+    plain = into_domain(problem, jnp.where(jnp.all(jnp.isfinite(plain)), plain, 0.0))
     directions = [plain]
     if problem.factors == 2 and problem.inputs is None and loss.into_domain(plain, problem.targets) is not None:
         product = problem.product(params)
@@ -55,23 +55,22 @@ def rounded_duality_bound(problem: DeepLinear, params: ChainParams, norm: Norm |
             product = product - jnp.mean(product, axis=0, keepdims=True)
         directions.append(aligned_dual(problem, product, plain))
     if problem.bias_decay is None:
-        duals = [_into_domain(problem, dual) for dual in directions]
+        duals = [into_domain(problem, dual) for dual in directions]
         return _best_multiple(problem, jnp.stack(duals), jnp.zeros(len(duals)), norm)
     # With a bias each direction is taken as it is, at the price |G1|^2/(2 lambda_b), and moved to G1 = 0, at no price.
-    decay = jnp.asarray(problem.bias_decay)
-    per_unit = jnp.where(decay > 0, 0.5 / jnp.where(decay > 0, decay, 1.0), jnp.inf)
+    per_unit = bias_price(jnp.asarray(problem.bias_decay))
     row = jnp.ones_like(q) if problem.bias_row is None else jnp.asarray(problem.bias_row)
     duals, costs = [], []
     for index, dual in enumerate(directions):
         # The aligned point is of second order off G1 = 0 by an orthogonal projection, which keeps it feasible.
         near = dual if index == 0 else orthogonal_dual(problem, dual, row)
-        duals.append(_into_domain(problem, dual))
+        duals.append(into_domain(problem, dual))
         costs.append(per_unit)
         if problem.bias_row is not None:
             duals.append(orthogonal_dual(problem, near, row))
             costs.append(jnp.zeros(()))
         elif recentres(loss):
-            duals.append(_into_domain(problem, loss.recentre(near, problem.targets, q)))
+            duals.append(into_domain(problem, loss.recentre(near, problem.targets, q)))
             costs.append(jnp.zeros(()))
     return _best_multiple(problem, jnp.stack(duals), jnp.stack(costs), norm)
 
@@ -81,9 +80,14 @@ def recentres(loss: Loss) -> bool:
     return type(loss).recentre is not Loss.recentre
 
 
-def _into_domain(problem: DeepLinear, dual: Float[Array, "K M"]) -> Float[Array, "K M"]:
+def bias_price(decay: Scalar) -> Scalar:
+    r"""What $|\sum_jg_j|^2$ costs a dual point where there is a bias of this decay: $1/(2\lambda_b)$."""
+    return jnp.where(decay > 0, 0.5 / jnp.where(decay > 0, decay, 1.0), jnp.inf)
+
+
+def into_domain(problem: DeepLinear | DeepNonlinear, dual: Float[Array, "K M"]) -> Float[Array, "K M"]:
     """The dual point brought into the domain of the conjugate, where the loss says how."""
-    inside = problem.loss.into_domain(dual, problem.targets)
+    inside = problem.loss.into_domain(dual, jnp.asarray(problem.targets))
     return dual if inside is None else inside
 
 

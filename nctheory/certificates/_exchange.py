@@ -69,11 +69,9 @@ def exchanges(loss: Loss, numbers: int) -> bool:
     return numbers <= KEPT and (is_loss(loss, "mse") or is_loss(loss, "cross_entropy"))
 
 
-def exchanged_dual(
-    problem: DeepNonlinear, dual: Float[Array, "K N"], faces: Arrangement, radius: Scalar
-) -> Float[Array, "K N"]:
-    r"""Nearly the best dual point $\nabla\ell(Z)$, from another one: Z are the outputs of the best network with fixed neurons,
-    which are where the response to the points before was largest on a face.
+def exchanged_dual(problem: DeepNonlinear, faces: Arrangement, radius: Scalar) -> Float[Array, "K N"]:
+    r"""Nearly the best dual point $\nabla\ell(Z)$, the same for all points of a batch: Z are the outputs of the best network
+    with fixed neurons, which are where the response to the points before was largest on a face.
 
     The sizes c of these neurons minimise $L(Z)+\lambda\sum_jc_j$ over $c\ge0$, a convex program, by an interior-point method.
     Its dual is that of the whole network with the constraint $|\sum_ig_i\sigma(\langle w,x_i\rangle)|\le\lambda$ at these w
@@ -84,10 +82,8 @@ def exchanged_dual(
     targets = jnp.asarray(problem.targets)
     rows, columns = targets.shape
     kept = min(KEPT, rows * columns + SPARE)
-    # The point is only a start, and not one where it is far off.
-    zero = problem.loss.gradient(jnp.zeros_like(targets), targets)
-    near = jnp.max(jnp.abs(dual)) <= 10.0 * jnp.max(jnp.abs(zero))
-    first = jnp.where(near, dual, jnp.where(jnp.all(jnp.isfinite(zero)), zero, 0.0))
+    first = problem.loss.gradient(jnp.zeros_like(targets), targets)
+    first = jnp.where(jnp.all(jnp.isfinite(first)), first, 0.0)
 
     def exchanged(at: _State) -> _State:
         found = peaks(at.dual, faces)

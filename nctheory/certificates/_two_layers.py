@@ -8,7 +8,7 @@ from jaxtyping import Float
 from nctheory.certificates._arrangement import MOST_FACES, most_faces
 from nctheory.certificates._barrier import LARGEST, barrier_numbers, improved_dual, improves
 from nctheory.certificates._convexity import doubtful_convexity
-from nctheory.certificates._duality import SHRINKS, recentres
+from nctheory.certificates._duality import SHRINKS, bias_price, into_domain, recentres
 from nctheory.certificates._exchange import KEPT, exchanged_dual, exchanges
 from nctheory.certificates._faces import Arrangement, arrangement, faces_kept, response_by_faces
 from nctheory.certificates._sectors import largest_response
@@ -113,10 +113,10 @@ def rounded_two_layer_bound(problem: DeepNonlinear, params: ChainParams) -> tupl
     faces = None
     if len(inputs) > PLANE:
         faces = arrangement(inputs, hidden)
-        duals.append(exchanged_dual(problem, duals[0], faces, radius))
+        duals.append(exchanged_dual(problem, faces, radius))
     elif improves(loss, (rows - loss.shift_invariant) * columns):
         duals.append(improved_dual(loss, targets, inputs, hidden, radius, problem.bias_decay))
-    points, prices = _priced(problem, [_into_domain(problem, dual) for dual in duals])
+    points, prices = _priced(problem, [into_domain(problem, dual) for dual in duals])
 
     def valued(dual: Float[Array, "K N"], price: Scalar, shrink: Scalar) -> tuple[Scalar, Scalar]:
         return _dual_value(problem, shrink * _largest_multiple(dual, inputs, hidden, radius, faces) * dual, price)
@@ -140,23 +140,16 @@ def two_layer_numbers(problem: DeepNonlinear) -> int:
     return barrier_numbers(rows, columns) if improves(problem.loss, free) else 8 * rows * columns**2
 
 
-def _into_domain(problem: DeepNonlinear, dual: Float[Array, "K N"]) -> Float[Array, "K N"]:
-    """The dual point brought into the domain of the conjugate, where the loss says how."""
-    inside = problem.loss.into_domain(dual, jnp.asarray(problem.targets))
-    return dual if inside is None else inside
-
-
 def _priced(problem: DeepNonlinear, duals: list[Array]) -> tuple[Float[Array, "C K N"], Float[Array, " C"]]:
     r"""The dual points, each with what $|\sum_ig_i|^2$ costs: with a bias $1/(2\lambda_b)$, and nothing for the point that is
     moved to where it is zero."""
     if problem.bias_decay is None:
         return jnp.stack(duals), jnp.zeros(len(duals))
-    decay, targets = jnp.asarray(problem.bias_decay), jnp.asarray(problem.targets)
-    price = jnp.where(decay > 0, 0.5 / jnp.where(decay > 0, decay, 1.0), jnp.inf)
+    price, targets = bias_price(jnp.asarray(problem.bias_decay)), jnp.asarray(problem.targets)
     if not recentres(problem.loss):
         return jnp.stack(duals), jnp.full(len(duals), price)
     weights = jnp.full(targets.shape[1], 1.0 / targets.shape[1])
-    centred = [_into_domain(problem, problem.loss.recentre(dual, targets, weights)) for dual in duals]
+    centred = [into_domain(problem, problem.loss.recentre(dual, targets, weights)) for dual in duals]
     return jnp.stack([*duals, *centred]), jnp.concatenate([jnp.full(len(duals), price), jnp.zeros(len(duals))])
 
 

@@ -87,19 +87,11 @@ def _locating_places(theorem: Theorem, places: list[Place], instances: dict[Plac
 
     The second, because thresholds wait until each shape was tried.
     """
-    found: set[Place] = set()
-    for threshold in _thresholds(theorem):
-        fitting: dict[Any, list[Place]] = {}
-        for place in places:
-            if threshold in _locations(theorem, instances[place]):
-                fitting.setdefault(shape_of(instances[place].problem), []).append(place)
-        found.update(some[:2][-1] for some in fitting.values())
-    return frozenset(found)
-
-
-def _thresholds(theorem: Theorem) -> set[Any]:
-    """The thresholds that claims of a theorem are about."""
-    return {claim.location for claim in theorem.claims} - {None}
+    fitting: dict[Any, list[Place]] = {}
+    for place in places:
+        for threshold in _locations(theorem, instances[place]):
+            fitting.setdefault((threshold, shape_of(instances[place].problem)), []).append(place)
+    return frozenset(some[:2][-1] for some in fitting.values())
 
 
 def _locations(theorem: Theorem, instance: Any) -> set[Any]:
@@ -127,7 +119,7 @@ def _first_round(
         return shape_of(instances[place].problem)
 
     shapes = len({shape(place) for place in places})
-    others, later, pending = places[shapes:], list[Place](), _thresholds(theorem)
+    others, later, pending = places[shapes:], list[Place](), {claim.location for claim in theorem.claims} - {None}
     for number, place in enumerate(places[:shapes]):
         yield place
         if theorem.method.name in ("integrate", "train"):

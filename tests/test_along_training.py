@@ -209,8 +209,11 @@ def test_the_command_looks_at_checkpoints_and_draws_them(tmp_path, capsys):
     assert "--checkpoints: expected --out DIR with it" in capsys.readouterr().err
     labels = 2 * MIXTURE.labels  # no sample of class 1
     np.savetxt(tmp_path / "gap.csv", np.column_stack([MIXTURE.inputs, labels]), delimiter=",")
-    assert main(["train", "--data", str(tmp_path / "gap.csv"), "--checkpoints", "2", "--out", str(out)]) == 2
-    assert "training samples of every class" in capsys.readouterr().err
+    for more in (), ("--checkpoints", "2", "--out", str(out)):
+        assert main(["train", "--data", str(tmp_path / "gap.csv"), *more]) == 2
+        told = capsys.readouterr()
+        assert "--data: expected training samples of every class, got none of class 1" in told.err
+        assert not told.out, "nothing was trained"
     assert main([*asked, "--schedule", "constant", "--out", str(out)]) == 0
     told = capsys.readouterr().out
     assert "heads.png" in told

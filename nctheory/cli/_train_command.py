@@ -32,8 +32,8 @@ def train_command(args: argparse.Namespace) -> int:
         data = read_data(args)
         data, network = network_of(args, data, args.hidden or WIDTHS[args.model])
         everything = set(range(data.classes))
-        if args.checkpoints is not None and set(data.labels.tolist()) != everything:
-            raise Misuse("--checkpoints: expected training samples of every class, got none of some")
+        if lacking := sorted(everything - set(data.labels.tolist())):
+            raise Misuse(f"--data: expected training samples of every class, got none of class {lacking[0]}")
         if args.shots is not None and set(data.test_labels.tolist()) != everything:
             raise Misuse("--shots: expected test samples of every class, got none of some")
         print(f"{args.seeds} networks {network.described} on {len(data.labels)} samples of {data.name}", flush=True)
@@ -97,24 +97,30 @@ def _write(
 
 def run_of(args: argparse.Namespace, data: "Data", network: "Network") -> dict[str, Any]:
     """What was trained, on what and how, as files say it."""
+    return common_run(args, network) | {
+        "data": data.name,
+        "samples": len(data.labels),
+        "test_samples": len(data.test_labels),
+        "classes": data.classes,
+        "decoupled": args.decoupled,
+        "schedule": args.schedule,
+        "steps": args.steps,
+        "polish": args.polish,
+    }
+
+
+def common_run(args: argparse.Namespace, network: "Network") -> dict[str, Any]:
+    """What `train` and `transfer` say alike of a training."""
     from nctheory.networks import OPTIMISERS
 
     return {
         "command": args.line,
         "network": network.described,
-        "data": data.name,
-        "samples": len(data.labels),
-        "test_samples": len(data.test_labels),
-        "classes": data.classes,
         "loss": args.loss,
         "decay": args.decay,
-        "decoupled": args.decoupled,
         "optimiser": args.optimiser,
         "rate": OPTIMISERS[args.optimiser] if args.rate is None else args.rate,
-        "schedule": args.schedule,
         "batch": args.batch,
-        "steps": args.steps,
-        "polish": args.polish,
         "seeds": args.seeds,
         "key": args.key,
     }

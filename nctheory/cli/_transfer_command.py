@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from nctheory.cli._commands import output_folder, report_console
 from nctheory.cli._outputs import Outputs
-from nctheory.cli._train_command import SUFFIXES, WIDTHS, installed, network_of, read_data
+from nctheory.cli._train_command import SUFFIXES, WIDTHS, common_run, installed, network_of, read_data
 from nctheory.engine import Failure, Misuse, configure, wrong_arguments
 
 if TYPE_CHECKING:
@@ -68,25 +68,14 @@ def transfer_command(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, source: "Data", target: "Data", network: "Network") -> dict[str, Any]:
     """What was trained and moved, as files say it."""
-    from nctheory.networks import OPTIMISERS
-
-    return {
-        "command": args.line,
-        "network": network.described,
+    return common_run(args, network) | {
         "data": source.name,
         "source": _names(args.source),
         "target": _names(args.target),
         "source_samples": len(source.labels),
         "target_samples": len(target.labels),
         "test_samples": len(target.test_labels),
-        "loss": args.loss,
-        "decay": args.decay,
-        "optimiser": args.optimiser,
-        "rate": OPTIMISERS[args.optimiser] if args.rate is None else args.rate,
-        "batch": args.batch,
         "steps": args.pretrain_steps,
-        "seeds": args.seeds,
-        "key": args.key,
     }
 
 

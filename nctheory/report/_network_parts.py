@@ -40,14 +40,9 @@ class Part(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Parts with one heading, and their pictures as the page takes them."""
+    """Parts with one heading, that of the first, and their pictures as the page takes them."""
 
-    title: str
-    where: str
-    outcome: str
-    style: str
-    sentence: str
-    command: str
+    head: Part
     parts: list[tuple[Part, dict[str, str] | None]]
 
 
@@ -55,8 +50,7 @@ def grouped(parts: Sequence[tuple[Part, dict[str, str] | None]]) -> list[Group]:
     """Parts under their headings, in the order of the first of each."""
     found: dict[str, Group] = {}
     for part, picture in parts:
-        new = Group(part.title, part.where, part.outcome, part.style, part.sentence, part.command, [])
-        found.setdefault(part.group, new).parts.append((part, picture))
+        found.setdefault(part.group, Group(part, [])).parts.append((part, picture))
     return list(found.values())
 
 

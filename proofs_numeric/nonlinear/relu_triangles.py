@@ -76,8 +76,8 @@ from proofs_numeric.nonlinear.relu_chains import RELU_CHAIN
 from proofs_numeric.pool import pick
 
 ID = "relu-triangles"
-# A shape is (K, L, n); 10, 15, 21 and 28 are the edges of complete graphs of 5 to 8 vertices.
-SHAPES = ((10, 3, 2), (15, 3, 1), (10, 3, 3), (21, 3, 1), (15, 3, 2), (28, 3, 1))
+# A shape is (K, L, n); 10, 15, 21, 28, 36 and 45 are the edges of complete graphs of 5 to 10 vertices.
+SHAPES = ((10, 3, 2), (15, 3, 1), (10, 3, 3), (21, 3, 1), (15, 3, 2), (28, 3, 1), (36, 3, 1), (45, 3, 1))
 
 
 def vertices_of(classes):
@@ -115,7 +115,7 @@ def has_triangles(instance):
 def draw_instances(key):
     """Draw shapes, each at a weak and a moderate decay, and at one beyond the onset of neural collapse."""
     rng = nct.theorems.numpy_rng(key)
-    return draw_below(rng, pick(rng, SHAPES, 4), cost_of, triangles_of)
+    return draw_below(rng, pick(rng, SHAPES, 4), cost_of, lambda classes: triangles_of(classes) + int(rng.integers(3)))
 
 
 def four_vertices(key):

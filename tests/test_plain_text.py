@@ -35,6 +35,7 @@ def test_plain_text_holds_no_latex(identifier):
     for text in spoken(theorem):
         shown = to_unicode(text)
         assert not re.search(r"[\\$\ue000-\uf8ff]|_\{|\^\{", shown), shown
+        assert "()" not in shown, shown  # a command whose arguments were not read
         commands = set(re.findall(r"\\([a-zA-Z]+)", text)) - {
             "min",
             "max",

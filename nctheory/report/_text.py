@@ -13,6 +13,8 @@ _RELATIONS = {
 """Set apart by spaces."""
 _FUNCTIONS = ("min", "max", "inf", "sup", "log", "exp", "cos", "sin", "tr", "det", "dim", "ker", "arg", "lim")
 """Set apart from a letter that follows."""
+_IN_TWO = ("frac", "tfrac", "dfrac", "binom")
+"""Of two arguments."""
 _OPEN, _CLOSE, _GAP = "\ue000", "\ue001", "\ue002"
 """Stand for braces that are shown, and for a space between two words; of Unicode's private letters."""
 
@@ -28,6 +30,9 @@ def _converter() -> Any:
         above, below = (l2tobj.node_arg_to_text(node, k) for k in (0, 1))
         return f"{_bracket(above)}/{_bracket(below)}{_GAP}"
 
+    def choices(node: Any, l2tobj: Any) -> str:
+        return f"C({l2tobj.node_arg_to_text(node, 0)},{l2tobj.node_arg_to_text(node, 1)})"
+
     own = {name: f" {symbol} " for name, symbol in _RELATIONS.items()}
     own |= {name: f"{name}{_GAP}" for name in _FUNCTIONS}
     own |= {"top": "⊤", "{": _OPEN, "}": _CLOSE, "|": "‖", "_": "_", "%": "%%", "#": "#"}
@@ -35,13 +40,25 @@ def _converter() -> Any:
     own |= dict.fromkeys(("left", "right", "big", "Big", "displaystyle"), "")
     own |= {name: name for name in ("input", "include")}
     replaced: list[Any] = [latex2text.MacroTextSpec(name, simplify_repl=text) for name, text in own.items()]
-    for name in ("frac", "tfrac", "dfrac"):  # the library looks at the names of the arguments, which a decorator hides
-        replaced.append(latex2text.MacroTextSpec(name, simplify_repl=lambda node, l2tobj: fraction(node, l2tobj)))
+    for name in _IN_TWO:
+        shown = choices if name == "binom" else fraction
+        # The library looks at the names of the arguments, which a decorator hides.
+        replaced.append(latex2text.MacroTextSpec(name, simplify_repl=lambda node, l2tobj, shown=shown: shown(node, l2tobj)))
     words.add_context_category("statements", prepend=True, macros=replaced)
     words.set_unknown_macro_spec(latex2text.MacroTextSpec("", simplify_repl=lambda node: node.macroname))
     return latex2text.LatexNodes2Text(
         latex_context=words, math_mode="text", keep_braced_groups=True, keep_braced_groups_minlen=2
     )
+
+
+@functools.cache
+def _macros() -> Any:
+    """The commands that the library reads with their arguments, and those of two that it does not know."""
+    from pylatexenc import latexwalker, macrospec
+
+    known = latexwalker.get_default_latex_context_db()
+    known.add_context_category("statements", macros=[macrospec.MacroSpec(name, "{{") for name in _IN_TWO])
+    return known
 
 
 def to_unicode(latex: str) -> str:
@@ -53,11 +70,14 @@ def to_unicode(latex: str) -> str:
     ('min_(WH=Z)|W|', 'λ/2 γlog K, its sign')
     >>> to_unicode(r"$\lambda_{l+1}\bar h_{ck}^\top$ is 5 % of $\frac1{2N}\{e^{-m_{ci}}\}$")
     'λ_(l+1)h̅_ckᵀ is 5 % of 1/(2N){e^(-m_ci)}'
+    >>> to_unicode(r"$\binom r3\binom{n-1}{k}$, $\tfrac t8$")
+    'C(r,3)C(n-1,k), t/8'
     >>> to_unicode(r"$\frac{$")
     'frac{'
     """
     try:
-        text = _converter().latex_to_text(re.sub(r"(?<!\\)([%&])", r"\\\1", latex), tolerant_parsing=False)
+        escaped = re.sub(r"(?<!\\)([%&])", r"\\\1", latex)
+        text = _converter().latex_to_text(escaped, tolerant_parsing=False, latex_context=_macros())
     except Exception:  # the library has an exception for every mistake, and others for what it does not foresee
         text = latex
     text = re.sub(rf"{_GAP}(?=[^\W\d_])", " ", re.sub(r"[\\$]", "", text)).replace(_GAP, "")

@@ -28,7 +28,7 @@ OPTIONS = {"steps": 12, "batch": 4, "optimiser": "adam", "checkpoints": (0, 6)}
 @pytest.fixture(scope="module")
 def client():
     """A scheduler and two workers, threads of this process."""
-    with distributed.Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as known:
+    with distributed.Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0") as known:
         yield known
 
 

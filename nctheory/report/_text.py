@@ -43,7 +43,9 @@ def _converter() -> Any:
     for name in _IN_TWO:
         shown = choices if name == "binom" else fraction
         # The library looks at the names of the arguments, which a decorator hides.
-        replaced.append(latex2text.MacroTextSpec(name, simplify_repl=lambda node, l2tobj, shown=shown: shown(node, l2tobj)))
+        replaced.append(
+            latex2text.MacroTextSpec(name, simplify_repl=lambda node, l2tobj, shown=shown: shown(node, l2tobj))
+        )
     words.add_context_category("statements", prepend=True, macros=replaced)
     words.set_unknown_macro_spec(latex2text.MacroTextSpec("", simplify_repl=lambda node: node.macroname))
     return latex2text.LatexNodes2Text(
@@ -57,7 +59,7 @@ def _macros() -> Any:
     from pylatexenc import latexwalker, macrospec
 
     known = latexwalker.get_default_latex_context_db()
-    known.add_context_category("statements", macros=[macrospec.MacroSpec(name, "{{") for name in _IN_TWO])
+    known.add_context_category("statements", macros=[macrospec.std_macro(name, "{{") for name in _IN_TWO])
     return known
 
 

@@ -22,9 +22,22 @@ ANSWER_TIMEOUT = 60.0
 """Seconds within which the scheduler, and at the beginning the workers, must answer a question."""
 POLL_INTERVAL = 2.0
 """Seconds without a finished tile after which to see whether the cluster is still there."""
+SENDINGS = 4
+"""Times in turn, without a finished tile between, that what all workers share is sent: as often as Dask tries a tile."""
 CLOSE_TIMEOUT = 5.0
 """Seconds that a scheduler has to say good-bye."""
 COMPARED_PACKAGES = ("python", "nctheory", "jax", "jaxlib", "numpy")
+
+
+class Shared:
+    """A value that all workers were sent; `future` stands for it there."""
+
+    def __init__(self, value: Any) -> None:
+        self.value, self.future = value, None
+
+
+class _Forgotten(Exception):
+    """The scheduler has cancelled tiles: no worker is left that has what they share."""
 
 
 class Cluster(Workers):
@@ -103,9 +116,28 @@ class Cluster(Workers):
             f"{self._address}`"
         )
 
-    def share(self, value: Any) -> Any:
-        """Send a value to all workers once; what is returned stands for it among the arguments of `compute`."""
-        return self._asked(lambda: self._client.scatter(value, broadcast=True, hash=False))
+    def share(self, value: Any) -> Shared:
+        """Send a value to all workers once; what is returned stands for it among the arguments of `compute`.
+
+        Dask keeps one copy of it only, of which it makes others where they are used; `compute` sends it again when the
+        worker that has the last one is lost.
+        """
+        shared = Shared(value)
+        self._send(shared)
+        return shared
+
+    def _send(self, shared: Shared) -> None:
+        shared.future = self._asked(lambda: self._client.scatter(shared.value, broadcast=True, hash=False))
+
+    def _send_again(self, arguments: tuple[Any, ...]) -> None:
+        """Send what is shared to the workers that are left, once there are some; ClusterError where none come."""
+        while not self._number():
+            self._check_workers()
+            time.sleep(min(1.0, POLL_INTERVAL))
+        self._deserted_since = None
+        for shared in (one for one in arguments if isinstance(one, Shared)):
+            with contextlib.suppress(OSError):  # of a worker that is lost as well: its tiles are cancelled once more
+                self._send(shared)
 
     def compute(
         self, tiles: Sequence[Any], arguments: tuple[Any, ...], task: Callable[..., Any] = compute_tile
@@ -128,16 +160,29 @@ class Cluster(Workers):
         self, tiles: Sequence[Any], arguments: tuple[Any, ...], task: Callable[..., Any]
     ) -> Iterator[tuple[Any, Outcome]]:
         # A few tiles for each worker are under way; the next are sent as others are finished.
-        waiting, running = list(reversed(tiles)), {}
+        waiting, running, sendings = list(reversed(tiles)), {}, 1
         while waiting or running:
             while waiting and len(running) < TILES_PER_WORKER * max(1, self._number()):
                 tile = waiting.pop()
+                given = (one.future if isinstance(one, Shared) else one for one in arguments)
                 # The arrays travel as NumPy's, which a worker can unpack on whatever device it has.
-                future = self._client.submit(on_worker, self._code, tile.packed(), *arguments, task=task, pure=False)
+                future = self._client.submit(on_worker, self._code, tile.packed(), *given, task=task, pure=False)
                 running[future.key] = (future, tile)
-            for future in self._finished([future for future, _ in running.values()]):
-                _, tile = running.pop(future.key)
-                yield tile, self._outcome(future)
+            try:
+                for future in self._finished([future for future, _ in running.values()]):
+                    outcome = self._outcome(future)
+                    _, tile = running.pop(future.key)
+                    sendings = 1
+                    yield tile, outcome
+            except _Forgotten as error:
+                if sendings == SENDINGS or not any(isinstance(one, Shared) for one in arguments):
+                    raise self._unshared() from error
+                sendings += 1
+                # What is finished is kept; all else is computed anew, with what is sent again.
+                kept = {key: pair for key, pair in running.items() if pair[0].status in ("finished", "error")}
+                waiting += [tile for key, (_, tile) in reversed(running.items()) if key not in kept]
+                running = kept
+                self._send_again(arguments)
 
     def _outcome(self, future: Future) -> Outcome:
         """What a finished future holds, fetched from its worker by way of the scheduler."""
@@ -200,10 +245,11 @@ class Cluster(Workers):
                 raise self._lost() from None
             raise ClusterError(f"{ARGUMENT}: no answer from {self._address} for {ANSWER_TIMEOUT:g} s") from None
 
-    def _cancelled(self) -> ClusterError:
+    def _cancelled(self) -> ClusterError | _Forgotten:
         """Why tiles are cancelled: the scheduler was lost, or it has lost all workers that had what was shared with them."""
-        if self._client.status != "running":
-            return self._lost()
+        return _Forgotten() if self._client.status == "running" else self._lost()
+
+    def _unshared(self) -> ClusterError:
         return ClusterError(f"{ARGUMENT}: no worker at {self._address} is left that has what was sent to all of them")
 
     def _lost(self) -> ClusterError:

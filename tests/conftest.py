@@ -12,6 +12,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from nctheory.engine import RARELY, cache_directory, release_programs
+from nctheory.engine._environment import TRACE_ALWAYS
 from tests.helpers import LIGHT_FLAGS
 
 # A process a core is at work, whose matrices are small: further threads of a BLAS would only wait for each other. Workers, and
@@ -22,6 +23,8 @@ threadpool_limits(1, user_api="blas")
 # Compiling is most of the suite's time: every program as with `solve(light=True)`, read when the first is compiled. Tests
 # of the compiler's other programs start processes with `usual_environment`.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {LIGHT_FLAGS}".strip()
+# Tests change constants of the engine, which programs on the disk would keep: every process traces its own.
+os.environ[TRACE_ALWAYS] = "1"
 os.environ.pop("COLUMNS", None)  # which workers of pytest-xdist have: lines end where a test says so
 gc.set_threshold(*RARELY)  # as in the command line
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import nctheory as nct
-from nctheory.sweeps._programs import code_version, program_digest
+from nctheory.engine import code_digest
+from nctheory.sweeps._programs import program_digest
 
 BASE = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
 
@@ -134,7 +135,7 @@ def test_a_folder_of_another_version_is_not_taken(name, tmp_path):
     nct.sweep(model, {"decay": [0.1]}, seeds=1, folder=tmp_path)
     manifest = tmp_path / "sweep.json"
     held = json.loads(manifest.read_text())
-    assert held["nctheory"] == code_version()
+    assert held["nctheory"] == code_digest()
     manifest.write_text(json.dumps(held | {name: "another"}))
     with pytest.raises(nct.sweeps.StoreError, match=f"holds a sweep with {name} = 'another'"):
         nct.sweep(model, {"decay": [0.1]}, seeds=1, folder=tmp_path)

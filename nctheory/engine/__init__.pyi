@@ -2,6 +2,7 @@
 
 from ._batching import WIDTHS, fixed_width, in_few_lengths, map_in_blocks, rounded_up, usual_block
 from ._bisect import bisect, bisect_numpy
+from ._code import code_digest
 from ._concrete import as_array, holds_traced, is_positive, is_traced, not_positive, stacked, within_trace
 from ._environment import RARELY, NoDevice, cache_directory, check_writable, configure, environment
 from ._extended import NotExtended, extended
@@ -50,6 +51,7 @@ __all__ = [
     "check_identifier",
     "check_name",
     "check_writable",
+    "code_digest",
     "configure",
     "described",
     "environment",

@@ -44,6 +44,10 @@ def cache_directory() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("nctheory")) / "xla"
 
 
+TRACE_ALWAYS = "NCTHEORY_TRACE_ALWAYS"
+"""The environment's variable that, if it is not empty, has every program traced anew."""
+
+
 class NoDevice(Failure):
     """JAX finds no device that it was asked for."""
 
@@ -80,6 +84,9 @@ def configure() -> Path | None:
     # Every program is kept, however short its compilation and however small it is.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    from nctheory.engine._traced import keep_traced_programs
+
+    keep_traced_programs(None if os.environ.get(TRACE_ALWAYS) else folder / "traced")
     return folder
 
 

@@ -31,18 +31,21 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
     """A temporary name beside `path` to write to, which becomes `path` at the end, and goes where anything fails.
 
     The name is taken by nothing else. The file's content is on the disk before it gets its name, and the name is on the disk
-    when this ends. An OSError names `path`, whatever file or folder it is about.
+    when this ends, unless it need not be `durable`: then a power cut may leave an empty file. An OSError names `path`,
+    whatever file or folder it is about.
     """
     temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.part")
     try:
         yield temporary
-        _synchronise(temporary)
+        if durable:
+            _synchronise(temporary)
         temporary.replace(path)
-        synchronise_folder(path.parent)
+        if durable:
+            synchronise_folder(path.parent)
     except OSError as error:
         # An OSError without a number does not come from the system, and is handed on as it is.
         if error.errno is None:

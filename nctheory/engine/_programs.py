@@ -12,6 +12,7 @@ import jax
 
 from nctheory.engine._concrete import is_traced, within_trace
 from nctheory.engine._factorisations import unshared_factorisations
+from nctheory.engine._traced import from_disk
 
 FAST_COMPILE_OPTIONS = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 """With these options the compiler makes a program for a CPU in a third of the time, and it runs at a third to a quarter of
@@ -74,7 +75,8 @@ def fast_compile(function: Callable[..., Any], *, static_argnames: str | tuple[s
         platform = jax.default_backend()
         # A GPU factorises in batches of its own; other accelerators leave float64 to the CPU beside them.
         whole = own if platform == "gpu" else unshared_factorisations(own)
-        return jax.jit(whole, static_argnames=static_argnames, compiler_options=_options(light, platform))
+        kept = functools.wraps(function)(from_disk(function, whole))
+        return jax.jit(kept, static_argnames=static_argnames, compiler_options=_options(light, platform))
 
     @functools.wraps(function)
     def call(*args: Any, light: bool | None = True, **kwargs: Any) -> Any:

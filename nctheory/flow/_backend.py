@@ -10,8 +10,8 @@ import numpy as np
 from nctheory.engine import Array, Runner, Scalar, run_lanes
 from nctheory.flow._lockstep import run_lockstep
 from nctheory.flow._newton import GaugePenalty
-from nctheory.flow._ode import ACCURATE, UNROLLED, Integrator, ValueAndGrad
 from nctheory.flow._record import Record
+from nctheory.flow._vectors import ValueAndGrad
 from nctheory.problems import DeepLinear, Family, Params, chain_gauge_penalty, ravel, size, template, unravel
 
 LANE_NUMBERS = 7000
@@ -34,11 +34,12 @@ def lane_count(parameters: int, items: int, platform: str) -> int:
 
 
 class Backend(NamedTuple):
-    """How the stages run on a platform: the objective and the penalty on its form of points, its integrator and its runner."""
+    """How stages run on a platform: objective and penalty on its form of points, how the flow is integrated, the runner."""
 
     value_and_grad: ValueAndGrad
     gauge_penalty: GaugePenalty
-    follow: Integrator
+    unrolled: bool
+    """Whether the stages of a step of the flow are written out, which pays where all items go in lockstep."""
     run: Runner
 
 
@@ -47,10 +48,10 @@ def backend_of(family: Family, items: int, platform: str) -> Backend:
     if platform == "cpu":
         lanes = lane_count(size(family.template), items, platform)
         run = partial(run_lanes, lanes=lanes)
-        return Backend(family_objective(family), partial(gauge_penalty, family), ACCURATE, run)
+        return Backend(family_objective(family), partial(gauge_penalty, family), False, run)
     wide = 1 << max(0, (TILE_NUMBERS // size(family.template)).bit_length() - 1)
     run = partial(run_lockstep, lanes=min(wide, items))
-    return Backend(partial(_evaluate_arrays, family), partial(_penalty_arrays, family), UNROLLED, run)
+    return Backend(partial(_evaluate_arrays, family), partial(_penalty_arrays, family), True, run)
 
 
 def family_objective(family: Family) -> ValueAndGrad:

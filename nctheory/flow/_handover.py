@@ -9,10 +9,9 @@ from jaxtyping import Bool
 
 from nctheory.engine import EPS, Array, Runner
 from nctheory.flow._newton import GaugePenalty, conjugate_gradients, gauge_fixed, random_direction
-from nctheory.flow._ode import ValueAndGrad
 from nctheory.flow._record import Record, Settings
 from nctheory.flow._stages import Stage
-from nctheory.flow._vectors import Point, norm, numbers, pick, plus, times
+from nctheory.flow._vectors import Point, ValueAndGrad, norm, numbers, pick, plus, times
 
 NEWTON_ITERATIONS = 120
 """The iterations of conjugate gradients allowed to a Newton correction."""

@@ -12,8 +12,6 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory.engine import EPS, Array, fast_compile, float64, rounded_up
-from nctheory.flow import _kernel_tables as tables
-from nctheory.flow import _ode
 from nctheory.flow._backend import family_objective
 from nctheory.flow._program import Chunk, begun, solve_chunk
 from nctheory.flow._record import Record, Settings
@@ -69,6 +67,8 @@ def _kernels_of(family: Family, devices: tuple[Any, ...], kernel: str) -> list[K
     found: list[Kernels] = []
     if kernel == "off" or (kernel == "auto" and devices[0].platform not in ("gpu", "cuda")):
         return found
+    from nctheory.flow import _kernel_tables as tables  # here: the road of XLA waits for none of it
+
     shape = tables.kernel_shape(family.template)
     if shape is None:
         return found
@@ -89,6 +89,9 @@ def _by_kernels(
     devices: tuple[Any, ...],
 ) -> Record:
     """The records of a chunk at their ends, an equal part of its seeds on every device."""
+    from nctheory.flow import _kernel_tables as tables
+    from nctheory.flow._ode import STABILISED
+
     records = chunk.standing
     if records is None:
         records = begun(family, key, chunk.seeds, chunk.context, settings)
@@ -96,7 +99,7 @@ def _by_kernels(
     table = tables.packed(records, jnp.asarray(member))
     shared = rows, tables.directions(size(family.template))
     numbers = Numbers(float(settings.rtol), int(settings.budget), bool(settings.flow), bool(settings.polish))
-    stiff = numbers._replace(rtol=float(_ode.STABILISED.tolerance(settings.rtol)))
+    stiff = numbers._replace(rtol=float(STABILISED.tolerance(settings.rtol)))
     live, parts = np.asarray(chunk.live), len(kernels)
     cuts = [len(live) * i // parts for i in range(parts + 1)]
 

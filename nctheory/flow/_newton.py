@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nctheory.engine import Array
-from nctheory.flow._ode import ValueAndGrad
-from nctheory.flow._vectors import Point, dot, like, norm, numbers, plus
+from nctheory.flow._vectors import Point, ValueAndGrad, dot, like, norm, numbers, plus
 
 GaugePenalty = Callable[[Point, Point, Array], Point]
 """`Problem.gauge_penalty` as a function of a point, a direction and a context."""

@@ -14,7 +14,7 @@ from nctheory.flow._chebyshev import Chebyshev
 from nctheory.flow._record import Record, Settings
 from nctheory.flow._stages import Stage
 from nctheory.flow._tsit5 import UnrolledTsit5
-from nctheory.flow._vectors import Point, minus, norm, pick, rms
+from nctheory.flow._vectors import Point, ValueAndGrad, minus, norm, pick, rms
 
 OVERFLOW_SHRINK = 0.1
 """The factor on a step whose end is not finite."""
@@ -36,7 +36,7 @@ class Integrator(NamedTuple):
 
 ACCURATE = Integrator(diffrax.Tsit5(), Stage.FLOW, steps=8, evaluations=lambda _: 6, tolerance=lambda rtol: rtol)
 UNROLLED = Integrator(UnrolledTsit5(), Stage.FLOW, steps=8, evaluations=lambda _: 6, tolerance=lambda rtol: rtol)
-"""The same method where all items go in lockstep."""
+"""The same method, its stages written out."""
 STABILISED = Integrator(
     Chebyshev(),
     Stage.STIFF_FLOW,
@@ -48,8 +48,10 @@ STABILISED = Integrator(
 limited by stability. Its order is low, so that an error as small as asked for elsewhere would cost more than the rest of the
 way (conventional). It serves slow passages, too (see `LATE_ATTEMPTS` of the hand-over)."""
 
-ValueAndGrad = Callable[[Point, Array], tuple[Scalar, Point]]
-"""A function of a point and a context that gives objective and gradient."""
+
+def integrator_of(unrolled: bool) -> Integrator:
+    """The integrator of the flow's first stage."""
+    return UNROLLED if unrolled else ACCURATE
 
 
 class _Lane(NamedTuple):

@@ -4,10 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import diffrax
 import jax
 import jax.numpy as jnp
-import optimistix
 
 from nctheory.engine import EPS, Array, Scalar, fast_compile
 from nctheory.flow._path_types import PathStatus
@@ -17,7 +15,6 @@ STEP_ENDS = 64
 """For at most this many observed times steps end at every one of them. More times are read off the steps' interpolants, whose
 error the tolerance does not bound; but then several fall into one step, and the comparison with a coarser run sees the
 largest."""
-SOLVERS = {"explicit": diffrax.Dopri8, "implicit": diffrax.Kvaerno5}
 Observe = Callable[[Any, Params, Params], Any]
 """A function of a problem, a point, and the start of its path that gives arrays."""
 Event = Callable[[Any, Params], Any]
@@ -60,6 +57,9 @@ def _flow(
     method: str,
     max_steps: int,
 ) -> Followed:
+    import diffrax  # here: what needs no flow does not wait for it
+
+    solvers = {"explicit": diffrax.Dopri8, "implicit": diffrax.Kvaerno5}
     begin = unravel(problem, start)
     first = problem.objective(begin)
     size = jnp.sqrt(jnp.mean(start**2))
@@ -91,7 +91,7 @@ def _flow(
         controller = diffrax.ClipStepSizeController(controller, step_ts=jnp.asarray(times))
     found = diffrax.diffeqsolve(
         diffrax.ODETerm(velocity),
-        SOLVERS[method](),
+        solvers[method](),
         t0=jnp.zeros_like(times[0]),
         t1=times[-1],
         dt0=None,
@@ -107,16 +107,18 @@ def _flow(
     return _as_followed(found)
 
 
-def _as_followed(found: diffrax.Solution) -> Followed:
-    """What the integrator found, with a status."""
+def _as_followed(found: Any) -> Followed:
+    """What diffrax found, with a status."""
+    from diffrax import RESULTS
+
     assert found.ys is not None
     assert found.ts is not None
     # A time that the path did not come to has no finite balance.
     values, drift, balance = found.ys[0]
     reached = jnp.isfinite(balance)
-    stopped = found.result == diffrax.RESULTS.event_occurred
-    done = (found.result == diffrax.RESULTS.successful) & jnp.all(reached)
-    spent = found.result == diffrax.RESULTS.max_steps_reached
+    stopped = found.result == RESULTS.event_occurred
+    done = (found.result == RESULTS.successful) & jnp.all(reached)
+    spent = found.result == RESULTS.max_steps_reached
     status = jnp.where(done, PathStatus.FOLLOWED, jnp.where(spent, PathStatus.STEPS_SPENT, PathStatus.LOST))
     end = found.ts[1][0]
     return Followed(
@@ -183,6 +185,8 @@ def _condition(problem: Problem, event: Event) -> Callable[..., Any]:
 
 
 def _root_finder() -> Any:
+    import optimistix
+
     return optimistix.Newton(rtol=1e-12, atol=1e-12)
 
 

@@ -7,10 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Bool
 
 from nctheory.engine import EPS, Array, Runner
-from nctheory.flow._ode import ValueAndGrad
 from nctheory.flow._record import Record, Settings
 from nctheory.flow._stages import Stage
-from nctheory.flow._vectors import Point, dot, minus, norm, numbers, pick
+from nctheory.flow._vectors import Point, ValueAndGrad, dot, minus, norm, numbers, pick
 
 STEPS_PER_BLOCK = 16
 """The steps of all lanes between two looks at which of them are finished."""

@@ -13,7 +13,6 @@ from jaxtyping import PRNGKeyArray
 from nctheory.engine import Array, Scalar, fast_compile
 from nctheory.flow._backend import Backend, backend_of, family_objective, join_points, split_points
 from nctheory.flow._handover import newton_stage
-from nctheory.flow._ode import STABILISED, flow_stage
 from nctheory.flow._polish import polish_stage
 from nctheory.flow._record import Record, Settings
 from nctheory.flow._stages import ROUND, Stage
@@ -98,8 +97,11 @@ def begun(family: Family, key: PRNGKeyArray, seeds: Array, contexts: Array, sett
 
 def one_stage(backend: Backend, name: str, records: Record, live: Array, settings: Settings) -> Record:
     """What `ROUND` names so, done to the live records that stand in the stages that it serves."""
+    # Here: a program that comes from the disk waits for no diffrax.
+    from nctheory.flow._ode import STABILISED, flow_stage, integrator_of
+
     advance: dict[str, Callable[..., Record]] = {
-        "flow": partial(flow_stage, integrator=backend.follow),
+        "flow": partial(flow_stage, integrator=integrator_of(backend.unrolled)),
         "stiff": partial(flow_stage, integrator=STABILISED),
         "newton": partial(newton_stage, gauge_penalty=backend.gauge_penalty),
         "polish": polish_stage,

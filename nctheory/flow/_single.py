@@ -8,7 +8,6 @@ import numpy as np
 
 from nctheory.engine import Array
 from nctheory.flow._backend import backend_of, join_points, split_points
-from nctheory.flow._ode import flow_stage
 from nctheory.flow._program import fresh, over_devices
 from nctheory.flow._record import Record, Settings
 from nctheory.flow._stages import Stage
@@ -32,11 +31,14 @@ def _flow_block(family: Family, points: Points, settings: Settings, platform: st
     records = jax.vmap(lambda point, context, scales: fresh(point, settings, Stage.FLOW, context, scales))(
         points.point, points.context, points.scales
     )
+    from nctheory.flow._ode import flow_stage, integrator_of  # here: what needs no flow waits for no diffrax
+
     backend = backend_of(family, points.live.shape[0], platform)
+    integrator = integrator_of(backend.unrolled)
     if platform == "cpu":
-        return flow_stage(backend.value_and_grad, records, points.live, settings, backend.run, backend.follow)
+        return flow_stage(backend.value_and_grad, records, points.live, settings, backend.run, integrator)
     split = split_points(family, records)
-    return join_points(flow_stage(backend.value_and_grad, split, points.live, settings, backend.run, backend.follow))
+    return join_points(flow_stage(backend.value_and_grad, split, points.live, settings, backend.run, integrator))
 
 
 @partial(jax.jit, static_argnames="devices")

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import diffrax
 import jax
 import jax.numpy as jnp
 
@@ -46,6 +45,8 @@ def follow_flow(problem: Problem, params: Params, duration: Scalar | float, tole
     >>> bool(abs(end.params.weights[0] - start.weights[0]).max() < 1e-9)  # a critical point stays where it is
     True
     """
+    import diffrax  # here: what needs no flow does not wait for it
+
     if not tolerance > 0:
         raise ValueError(f"tolerance: expected a positive number, got {tolerance}")
     check_points(problem, params, ())

@@ -5,16 +5,19 @@ back in every step would move more through memory than the step does. Every func
 one operation would.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.engine import Array
+from nctheory.engine import Array, Scalar
 
 Point = Any
 """A point: one vector, or a tuple of arrays."""
+ValueAndGrad = Callable[[Point, Array], tuple[Scalar, Point]]
+"""A function of a point and a context that gives objective and gradient."""
 
 
 def dot(a: Point, b: Point) -> Array:

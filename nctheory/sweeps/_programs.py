@@ -1,12 +1,9 @@
 """What is computed, as a digest: programs with every constant at any depth, and the code that solves."""
 
-import functools
 import hashlib
-import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,15 +12,11 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from nctheory.certificates import lower_bound
-from nctheory.engine import Array, Scalar
+from nctheory.engine import Array, Scalar, code_digest
 from nctheory.problems import NoCertificate, Params, Problem, template
 
 Measure = Callable[[Problem, Params], Array | Scalar]
 """An order parameter: a number at one point of one problem, in JAX. The problem comes as `without_counts` leaves it."""
-CODE = {".py", ".cu", ".cuh", ".cc", ".h"}
-"""The endings of files that compute."""
-NOT_CODE = ("report", "cli")
-"""Parts of the package that change no result."""
 
 
 def program_digest(problem: Problem, measures: Mapping[str, Measure]) -> str:
@@ -106,18 +99,6 @@ def _plain(constant: Any) -> np.ndarray:
     return np.asarray(constant)
 
 
-@functools.cache
-def code_version() -> str:
-    """The version of the package and, as files in a checkout change without it, a digest of those that compute."""
-    # Of the files those that only show results are left out; each enters by its place and its content.
-    root, digest = Path(__file__).parents[1], hashlib.sha256()
-    for file in sorted(one for one in root.rglob("*") if one.suffix in CODE):
-        inside = file.relative_to(root)
-        if inside.parts[0] not in NOT_CODE:
-            digest.update(f"{inside.as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
-    return f"{importlib.metadata.version('nctheory')} {digest.hexdigest()[:16]}"
-
-
 def platform() -> dict[str, str]:
     """What the last digits depend on beside the code: libraries and the kind of device."""
     import jaxlib
@@ -134,5 +115,5 @@ def platform() -> dict[str, str]:
 
 
 def running_code() -> dict[str, str]:
-    """`code_version` and `platform` of this process: results are the same to the last digit where these are."""
-    return {"nctheory": code_version(), **platform()}
+    """`code_digest` and `platform` of this process: results are the same to the last digit where these are."""
+    return {"nctheory": code_digest(), **platform()}

@@ -1,0 +1,61 @@
+"""What code runs: digests of the package's files, and the versions of the libraries that it computes with."""
+
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+
+CODE = {".py", ".cu", ".cuh", ".cc", ".h"}
+"""The endings of files that compute."""
+NOT_CODE = ("report", "cli")
+"""Parts of the package that change no result."""
+LIBRARIES = (
+    "jax",
+    "jaxlib",
+    "numpy",
+    "scipy",
+    "diffrax",
+    "equinox",
+    "lineax",
+    "optimistix",
+    "jaxtyping",
+    "optax",
+    "flax",
+)
+"""What programs are made with."""
+
+
+@functools.cache
+def code_digest(package: str = "nctheory") -> str:
+    """The version of the distribution and, as files in a checkout change without it, a digest of those that compute.
+
+    >>> code_digest() == code_digest(), len(code_digest().split()[1])
+    (True, 16)
+    """
+    # Of the files those that only show results are left out; each enters by its place and its content.
+    found = importlib.util.find_spec(package)
+    roots = list(found.submodule_search_locations or ()) if found is not None else []
+    digest = hashlib.sha256()
+    for root in map(Path, roots):
+        for file in sorted(one for one in root.rglob("*") if one.suffix in CODE):
+            inside = file.relative_to(root)
+            if inside.parts[0] not in NOT_CODE:
+                digest.update(f"{inside.as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
+    return f"{importlib.metadata.version('nctheory')} {digest.hexdigest()[:16]}"
+
+
+@functools.cache
+def library_versions() -> tuple[tuple[str, str], ...]:
+    """The versions of `LIBRARIES`, of those that are installed.
+
+    >>> dict(library_versions())["jax"] >= "0.10"
+    True
+    """
+    found = []
+    for name in LIBRARIES:
+        try:
+            found.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return tuple(found)

@@ -63,6 +63,7 @@ def room(tmp_path, monkeypatch):
 
 
 def files():
+    assert _traced._FOLDER is not None
     return sorted(_traced._FOLDER.iterdir())
 
 
@@ -127,6 +128,7 @@ def test_other_code_has_a_folder_of_its_own_and_three_stay(room, tmp_path):
             _traced.keep_traced_programs(kept)
         finally:
             _traced.code_digest = before
+        assert _traced._FOLDER is not None
         assert _traced._FOLDER not in seen
         seen.append(_traced._FOLDER)
         os.utime(_traced._FOLDER, (k + 1e9, k + 1e9))

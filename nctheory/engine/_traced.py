@@ -118,7 +118,10 @@ def _key(function: Callable[..., Any], leaves: list[Any], structure: Any) -> str
     parts = [identity(function), identity(structure), f"{jax.local_devices()[0].device_kind}"]
     for leaf in leaves:
         parts.append(f"{jax.typeof(leaf)} {jax.typeof(leaf).weak_type}" if is_traced(leaf) else identity(leaf))
-    for name in sorted(jax.config.values):
+    settings = getattr(jax.config, "values", None)
+    if settings is None:  # of another version of JAX
+        raise NoIdentity("JAX does not name its settings")
+    for name in sorted(settings):
         if not any(word in name for word in NO_PROGRAM):
             parts.append(f"{name}={getattr(jax.config, name, None)}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

@@ -27,7 +27,9 @@ KINDS = {
 }
 """Events of JAX by what they are called here."""
 SLOW = 0.5
-"""Seconds of a slow test (measured: what is left took 3 min 26 s on two cores)."""
+"""Seconds of a slow test, where all tests run."""
+SLOW_ALONE = 3.0
+"""Seconds of a slow test among those that are left: it compiles by itself what a slower one has compiled otherwise."""
 Row = dict[str, float]
 COLUMNS = ("tests", "seconds", *KINDS.values(), "rest", "compiled")
 
@@ -51,13 +53,13 @@ def processor_seconds() -> float:
     return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
-def slow_functions(longest: Mapping[str, float]) -> list[str]:
-    """Test functions above `SLOW`, sorted, from the processor time of the longest test of each.
+def slow_functions(longest: Mapping[str, float], known: Iterable[str] = (), limit: float = SLOW) -> list[str]:
+    """Test functions above the limit, from the processor time of the longest test of each, and those known before; sorted.
 
     >>> slow_functions({"tests/test_b.py::test_it": 9.0, "tests/test_a.py::test_it": 1.0, "tests/test_a.py::test_all": 0.1})
     ['tests/test_a.py::test_it', 'tests/test_b.py::test_it']
     """
-    return sorted(function for function, seconds in longest.items() if seconds > SLOW)
+    return sorted({*known, *(function for function, seconds in longest.items() if seconds > limit)})
 
 
 class Profile:
@@ -120,7 +122,11 @@ class Profile:
     def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
         """The table, the files that take longest first; and the list of slow tests where it was asked for."""
         if file := config.getoption("--slow-list"):
-            Path(file).write_text("".join(f"{function}\n" for function in slow_functions(self.longest)))
+            # Where the slow ones were left out, those that are slow alone join them.
+            rest = config.getoption("markexpr") == "not slow"
+            known = Path(file).read_text().split() if rest else ()
+            found = slow_functions(self.longest, known, SLOW_ALONE if rest else SLOW)
+            Path(file).write_text("".join(f"{function}\n" for function in found))
         whole: Row = collections.defaultdict(float)
         for row in self.table.values():
             _add(whole, row)
@@ -158,7 +164,9 @@ class _Watched(collections.OrderedDict[Any, Any]):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """One option more."""
-    parser.addoption("--slow-list", metavar="FILE", help=f"write the test functions of more than {SLOW} s to FILE")
+    parser.addoption(
+        "--slow-list", metavar="FILE", help="write the slow test functions to FILE, or add to it with -m 'not slow'"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -155,7 +155,7 @@ def test_a_file_that_cannot_be_read_is_made_anew(room, harm):
 
 
 def test_a_folder_that_takes_no_files_keeps_nothing(room, tmp_path, monkeypatch):
-    monkeypatch.setattr(_traced, "whole_file", refusing)
+    monkeypatch.setattr(_traced, "write_atomically", refusing)
     x = jnp.arange(3.0)
     same(fast_compile(room.squared)(x), fast_compile(room.squared)(x))
     assert len(room.traced) == 2
@@ -166,7 +166,7 @@ def test_a_folder_that_takes_no_files_keeps_nothing(room, tmp_path, monkeypatch)
     fast_compile(room.squared)(x)
 
 
-def refusing(path, durable):
+def refusing(path, content, durable):
     raise PermissionError(13, "no", str(path))
 
 

@@ -23,10 +23,10 @@ def check_folder_exists(path: str | os.PathLike[str]) -> None:
         raise ValueError(f"path: expected a file in a folder that exists, got {str(path)!r}")
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, durable: bool = True) -> None:
     """Write a whole file or none (see `whole_file`)."""
     data = content.encode() if isinstance(content, str) else content
-    with whole_file(path) as temporary:
+    with whole_file(path, durable) as temporary:
         temporary.write_bytes(data)
 
 

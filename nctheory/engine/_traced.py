@@ -19,7 +19,7 @@ from jax import export
 
 from nctheory.engine._code import code_digest, library_versions
 from nctheory.engine._concrete import is_traced
-from nctheory.engine._files import whole_file
+from nctheory.engine._files import write_atomically
 from nctheory.engine._identity import NoIdentity, identity
 
 FORMAT = 1
@@ -145,7 +145,6 @@ def _write(file: Path, program: Any, tree: Any) -> None:
         content = pickle.dumps((bytes(program.serialize()), example))
         if jax.tree.structure(pickle.loads(content)[1]) != tree:
             return
-        with whole_file(file, durable=False) as temporary:
-            temporary.write_bytes(zlib.compress(content, 1))
+        write_atomically(file, zlib.compress(content, 1), durable=False)
     except (OSError, pickle.PicklingError, AttributeError, TypeError, ValueError):
         return

@@ -1,8 +1,11 @@
 """Problem tables and small tools shared by the tests."""
 
 import contextlib
+import importlib
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
@@ -11,7 +14,7 @@ import jaxtyping
 import numpy as np
 
 import nctheory as nct
-from nctheory.engine import FAST_COMPILE_OPTIONS
+from nctheory.engine import FAST_COMPILE_OPTIONS, _code, _identity
 
 LIGHT_FLAGS = " ".join(f"--{name}={str(value).lower()}" for name, value in FAST_COMPILE_OPTIONS.items())
 """`FAST_COMPILE_OPTIONS` as the compiler reads it from the environment."""
@@ -41,6 +44,19 @@ def usual_environment() -> dict[str, str]:
     others = os.environ["XLA_FLAGS"].replace(LIGHT_FLAGS, "").strip()
     kept = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     return {**kept, "XLA_FLAGS": others} if others else kept  # the compiler takes a blank for the name of a file
+
+
+@contextlib.contextmanager
+def computing(source: str, folder: Path, monkeypatch) -> Iterator[Any]:
+    """A module `computing` of this source, in a package that counts as one of those whose functions have an identity."""
+    (folder / "computing").mkdir()
+    (folder / "computing" / "__init__.py").write_text(source)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(_identity, "PACKAGES", (*_identity.PACKAGES, "computing"))
+    _code.code_digest.cache_clear()
+    yield importlib.import_module("computing")
+    del sys.modules["computing"]
+    _code.code_digest.cache_clear()
 
 
 @contextlib.contextmanager

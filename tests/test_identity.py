@@ -3,7 +3,6 @@
 import dataclasses
 import enum
 import functools
-import importlib
 import os
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import nctheory as nct
 from nctheory.engine import _code, _identity
 from nctheory.engine._identity import NoIdentity, identity
 from nctheory.problems import as_family
-from tests.helpers import model
+from tests.helpers import computing, model
 
 ROOT = Path(__file__).parent.parent
 ROOM = """
@@ -73,14 +72,8 @@ def itself():
 @pytest.fixture
 def room(tmp_path, monkeypatch):
     """A package that counts as one of those that compute."""
-    (tmp_path / "computing").mkdir()
-    (tmp_path / "computing" / "__init__.py").write_text(ROOM)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(_identity, "PACKAGES", (*_identity.PACKAGES, "computing"))
-    _code.code_digest.cache_clear()
-    yield importlib.import_module("computing")
-    del sys.modules["computing"]
-    _code.code_digest.cache_clear()
+    with computing(ROOM, tmp_path, monkeypatch) as module:
+        yield module
 
 
 def different(room):

@@ -1,6 +1,5 @@
 """Traced programs on the disk: the same results, read where nothing differs, made anew where anything does or is broken."""
 
-import importlib
 import json
 import os
 import subprocess
@@ -12,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nctheory.engine import _code, _identity, _programs, _traced, fast_compile
+from nctheory.engine import _programs, _traced, fast_compile
 from nctheory.engine._environment import TRACE_ALWAYS
+from tests.helpers import computing
 
 ROOM = """
 import typing
@@ -47,19 +47,13 @@ def told(x):
 @pytest.fixture
 def room(tmp_path, monkeypatch):
     """Functions of a package that counts as one of those that compute, and a folder for their programs."""
-    (tmp_path / "computing").mkdir()
-    (tmp_path / "computing" / "__init__.py").write_text(ROOM)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(_identity, "PACKAGES", (*_identity.PACKAGES, "computing"))
     monkeypatch.setattr(_traced, "_FOLDER", None)
-    _code.code_digest.cache_clear()
-    _traced.keep_traced_programs(tmp_path / "kept")
     monkeypatch.setattr(
         _programs, "_cached_program", lambda key: None
-    )  # as a new process, whose compiled programs are none
-    yield importlib.import_module("computing")
-    del sys.modules["computing"]
-    _code.code_digest.cache_clear()
+    )  # as in a new process, which has compiled nothing
+    with computing(ROOM, tmp_path, monkeypatch) as module:
+        _traced.keep_traced_programs(tmp_path / "kept")
+        yield module
 
 
 def files():

@@ -51,7 +51,7 @@ extern "C" __global__ void probe_seeds(ARGUMENTS) {
   write(image, r.anchor);
 }
 """
-"""Value and gradient at a point, and the product of a direction with the Hessian, or with the penalty where `polish` is set."""
+"""Value and gradient at a point, and the product of a direction with the Hessian or, where `polish` is set, the penalty."""
 BODIES = "{BODY(polish_seeds), BODY(flow_seeds), BODY(stiff_seeds), BODY(newton_seeds)}"
 
 
@@ -173,6 +173,7 @@ def test_members_on_spheres_have_their_own_lengths():
     family, contexts = as_family([one, other])
     rows, place = tables.members(family, contexts[[1, 0]])
     shape = tables.kernel_shape(one)
+    assert shape is not None
     assert shape == Shape(2, 2, 3, cross_entropy=False, bias=False, spheres="decay")
     assert rows.shape == (2, shape.member_numbers)
     third = [1 / 3] * 3
@@ -181,7 +182,9 @@ def test_members_on_spheres_have_their_own_lengths():
     # Lengths of the classifier are no decay; and a given classifier is the last that a member has.
     np.testing.assert_allclose(tables.members(*as_family([on_spheres("sphere")]))[0][0, -5:], [0, 0, 0, 2.0, 1.5])
     given = on_spheres("fixed")
-    np.testing.assert_array_equal(tables.members(*as_family([given]))[0][0, -6:], np.ravel(given.given))
+    assert given.given is not None
+    last = tables.members(*as_family([given]))[0][0, -6:]
+    np.testing.assert_array_equal(last, np.ravel(np.asarray(given.given)))
 
 
 def test_what_has_no_kernel_or_does_not_fit_goes_by_xla(monkeypatch):
@@ -195,7 +198,7 @@ def test_what_has_no_kernel_or_does_not_fit_goes_by_xla(monkeypatch):
     shapes = [Shape(10, 64, 100, True, False, spheres=kind) for kind in ("", "fixed", "decay", "norm", "sphere")]
     needed = [plan_of(shape, 2**18).shared_bytes(shape) for shape in shapes]
     assert needed == sorted(needed)
-    with pytest.raises(KernelUnavailable, match="K = 10, d = 64 takes .* bytes of shared memory"):
+    with pytest.raises(KernelUnavailable, match=r"K = 10, d = 64 takes .* bytes of shared memory"):
         plan_of(shapes[-1], needed[0] // 4)
     monkeypatch.setitem(sys.modules, "cupy", stand_in(None, None, MaxSharedMemoryPerBlockOptin=100))
     gpu._loaded.cache_clear()

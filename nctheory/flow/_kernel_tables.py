@@ -118,7 +118,7 @@ def _member(problem: Any) -> np.ndarray:
 
 def _on_spheres(problem: SphericalFeatures) -> np.ndarray:
     """The same of features on spheres: equal weights, no decay but that of the classifier, then both lengths."""
-    targets = np.asarray(problem.targets)
+    targets = np.asarray(problem.loss.encode(np.eye(problem.classes)))[:, problem.labels]
     columns = targets.shape[1]
     decayed, size = problem.classifier == "decay", float(problem.size)
     decays = [size if decayed else 0.0, 0.0, 0.0, float(problem.radius), size]

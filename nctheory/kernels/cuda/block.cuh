@@ -12,7 +12,8 @@ __device__ constexpr int offset(int l) { return l <= 0 ? 0 : offset(l - 1) + wid
 __device__ constexpr int most(int a, int b) { return a > b ? a : b; }
 constexpr bool DEEP = LAYERS > 1;
 // On spheres the numbers of W may be held by their lengths, in so many groups, or W is given, and no part of a point.
-constexpr int LAYER_NUMBERS = GIVEN ? 0 : offset(LAYERS), GROUP = K * D / most(GROUPS, 1), LOWEST = width(1), TALL = most(K, LOWEST);
+constexpr int LAYER_NUMBERS = GIVEN ? 0 : offset(LAYERS), GROUP = K * D / most(GROUPS, 1);
+constexpr int LOWEST = width(1), TALL = most(K, LOWEST);
 constexpr int WIDEST = most(most(K, D), DEEP ? most(width(1), width(2)) : 1);
 
 constexpr int COLUMNS = (N + THREADS - 1) / THREADS, WEIGHTS = most(1, (LAYER_NUMBERS + THREADS - 1) / THREADS);

@@ -179,9 +179,9 @@ __device__ __forceinline__ double evaluate(const Place& at, Vector& gradient, co
     for (int d = 0; d < D; d++) gradient.h[c][d] = decay * at.h(c, d);
     add_transposed(s.weight, 1.0, e, gradient.h[c]);
     if constexpr (SPHERES) lower(h, scale, m, gradient.h[c]);
-    outer.gather(s);
+    if constexpr (!GIVEN) outer.gather(s);
   }
-  outer.publish(s.product, s.rows);
+  if constexpr (!GIVEN) outer.publish(s.product, s.rows);
   spread([&](int j) { return at.w(j); }, gradient, m, s);
 #pragma unroll UNROLLED
   for (int j = 0; j < WEIGHTS; j++) {

@@ -141,14 +141,14 @@ __device__ __noinline__ void linearise(const Vector& y, Linearised& l, const Mem
     if constexpr (SPHERES) clear_slope(l, c);
     if (n >= N) continue;
     const Raised<SPHERES> at(y.h[c], m, true);
-    add_column(lowest(s), at.h, l.above[c]);
+    if constexpr (!SPHERES) add_column(lowest(s), at.h, l.above[c]);
     add_column(s.weight, at.h, l.e[c]);
     for (int k = 0; k < K; k++) l.e[c][k] += BIAS ? s.bias[k] : 0.0;
     column_loss<true>(l.e[c], m.targets + n, l.p[c]);
     for (int k = 0; k < K; k++) l.e[c][k] *= m.fit[n];
     if constexpr (SPHERES) add_slope(l, c, s);
   }
-  gram_of(lowest(s), lowest(s), s.gram);
+  if constexpr (!SPHERES) gram_of(lowest(s), lowest(s), s.gram);
   sync();
   keep_slope(y, l, m, s);
 }
@@ -181,7 +181,7 @@ __device__ __noinline__ void curvature_of(const Vector& y, const Linearised& l, 
     // The gradient of W is e h^T + lambda W, and changes by (de) h^T + e v_h^T; that of b by the sum of de alone.
     lay_left(e, s);
     lay_right(at.h, s);
-    outer.gather(s);
+    if constexpr (!GIVEN) outer.gather(s);
     double rows[TILE_K];
     for (int i = 0; i < TILE_K; i++) rows[i] = outer.row[i];
     for (int d = 0; d < D; d++) out.h[c][d] = decay * v.h[c][d];
@@ -189,12 +189,12 @@ __device__ __noinline__ void curvature_of(const Vector& y, const Linearised& l, 
     for (int k = 0; k < K; k++) e[k] = l.e[c][k];
     lay_left(e, s);
     lay_right(along.h, s);
-    outer.gather(s);
+    if constexpr (!GIVEN) outer.gather(s);
     for (int i = 0; i < TILE_K; i++) outer.row[i] = rows[i];
     add_transposed(s.other, 1.0, e, out.h[c]);
     if constexpr (SPHERES) lower_slope(l, c, at, along, y.h[c], out.h[c]);
   }
-  outer.publish(s.product, s.rows);
+  if constexpr (!GIVEN) outer.publish(s.product, s.rows);
   spread_along(v, out, m, s);
   for (int j = 0; j < BIASES; j++) {
     const int i = thread() + THREADS * j;

@@ -42,6 +42,29 @@ def four_factors():
     return nct.deep_linear(widths=(2, 4, 3, 2), counts=(2, 2), loss="mse", weight_decay=(0.004,) * 4, bias=0.1)
 
 
+SPHERES = ("sphere", "decay", "norm", "fixed")
+"""What holds the classifier of features on spheres."""
+
+
+def on_spheres(kind):
+    """Three classes in the plane, of unequal counts but with the classifier on spheres, and more columns than the emulator's
+    four threads; each loss twice."""
+    held = {
+        "sphere": {"weight_radius": 1.5, "loss": "cross_entropy"},
+        "decay": {"weight_decay": 0.02, "loss": "mse"},
+        "norm": {"weight_norm": 2.0, "loss": nct.losses.label_smoothing(0.1)},
+        "fixed": {"weights": [[1.0, 0.2], [-0.5, 0.9], [-0.3, -1.1]], "loss": "mse"},
+    }
+    counts = (2, 2, 2) if kind == "sphere" else (2, 4, 1)
+    return nct.problems.spherical_features(counts=counts, dim=2, temperature=0.5, **held[kind])
+
+
+class Accelerator:
+    """A device as JAX describes one."""
+
+    platform, id, local_hardware_id = "gpu", 3, 0
+
+
 def kernels_of(problem, order="forward"):
     shape = tables.kernel_shape(problem)
     assert shape is not None

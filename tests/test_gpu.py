@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import nctheory as nct
 from nctheory.flow import _kernel_road as road
 from nctheory.flow import _kernel_tables as tables
 from nctheory.kernels import KERNELS, on_gpu
-from tests.kernel_problems import entropy, four_factors, squares, three_factors
+from tests.kernel_problems import entropy, four_factors, on_spheres, squares, three_factors
 
 
 def cards():
@@ -45,7 +46,9 @@ LARGER: dict[str, Any] = {
 """The size of the benchmark: several warps a block, ragged tiles."""
 
 
-PROBLEMS = {"entropy": entropy, "squares": squares, "three": three_factors, "four": four_factors}
+PROBLEMS = {"entropy": entropy, "squares": squares, "three": three_factors, "four": four_factors} | {
+    kind: partial(on_spheres, kind) for kind in ("sphere", "decay")
+}
 OPTIONS: dict[str, dict[str, Any]] = {
     "flow": {}, "polish": {"method": "polish"}, "budget": {"budget": 90}, "zero": {"scale": 0.0},
 }  # fmt: skip
@@ -57,9 +60,13 @@ def larger():
 
 
 def ends(problem, **options):
-    """What is compared of 64 seeds."""
+    """What is compared of 64 seeds; of points on spheres the logits, because lengths are free."""
     found = nct.solve(problem, 64, **options)
-    return found.status, found.handovers, found.value, jax.tree.leaves(found.params)
+    points = found.params
+    if isinstance(problem, nct.problems.SphericalFeatures):
+        with jax.enable_x64(True):
+            points = [np.asarray(problem.logits(jax.tree.map(lambda x, i=i: x[i], points))) for i in range(64)]
+    return found.status, found.handovers, found.value, jax.tree.leaves(points)
 
 
 def host_ends():

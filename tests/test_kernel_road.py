@@ -19,7 +19,7 @@ from nctheory.kernels import _emulated as emulator
 from nctheory.kernels import _gpu as gpu
 from nctheory.problems import as_family, moment_form, size
 from tests.emulated_cupy import stand_in
-from tests.kernel_problems import assert_same, by_kernels, chunk_of, kernels_of, needs_compiler, squares
+from tests.kernel_problems import Accelerator, assert_same, by_kernels, chunk_of, kernels_of, needs_compiler, squares
 
 
 @needs_compiler
@@ -47,12 +47,6 @@ def test_what_the_kernels_get_wrong_is_solved_anew(monkeypatch):
         )
     assert asked[0].tolist() == [0, 1]
     assert np.asarray(found.stage).tolist() == [7, 7, int(Stage.POLISH)]
-
-
-class Accelerator:
-    """A device as JAX describes one."""
-
-    platform, id, local_hardware_id = "gpu", 3, 0
 
 
 @needs_compiler

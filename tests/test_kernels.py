@@ -152,10 +152,10 @@ def nvrtc():
 
 @pytest.mark.slow
 @pytest.mark.skipif(nvrtc() is None, reason="needs NVIDIA's compiler: pip install nvidia-cuda-nvrtc-cu12")
-@pytest.mark.parametrize("name", KERNELS)
-def test_the_compiler_of_the_real_device_takes_the_source(name):
+@pytest.mark.parametrize(("name", "spheres"), [*((name, "") for name in KERNELS), ("newton", "sphere")])
+def test_the_compiler_of_the_real_device_takes_the_source(name, spheres):
     library = ctypes.CDLL(str(nvrtc()))
-    shape = Shape(4, 8, 20, cross_entropy=True, bias=True)
+    shape = Shape(4, 8, 20, cross_entropy=True, bias=not spheres, spheres=spheres)
     text = gpu.gpu_source(shape, plan_of(shape, 2**16), tables.constants(), tables.tables(), name)
     program = ctypes.c_void_p()
     assert library.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None) == 0

@@ -15,7 +15,7 @@ from nctheory.flow._record import Record
 from nctheory.flow._stages import Stage
 from nctheory.flow._tsit5 import TABLEAU
 from nctheory.kernels import MAX_LAYERS, Arrays, Shape
-from nctheory.problems import DeepLinear, Family, Problem, is_loss
+from nctheory.problems import DeepLinear, Family, Loss, Problem, SphericalFeatures, is_loss
 
 REALS = ("step", "time", "value", "grad_norm", "peak", "trigger", "radius", "tolerance", "length")
 """The numbers of a record, in the order in which the kernels have them."""
@@ -35,22 +35,30 @@ NAMED = {
 def kernel_shape(problem: Problem) -> Shape | None:
     """The shape of a problem that has kernels; None for any other.
 
-    These are the chains of two to four free factors under the library's own cross-entropy (smoothed or not) or squared error,
-    with any bias, any targets, weights and decays, one column a sample or a class, and any law of starts.
+    Under the library's own cross-entropy (smoothed or not) or squared error these are the chains of two to four free factors,
+    with any bias, any targets, weights and decays, one column a sample or a class, and any law of starts; and features on
+    spheres, with any classifier.
 
     >>> import nctheory as nct
     >>> def model(loss):
     ...     return nct.unconstrained_features(counts=(2, 2), dim=3, loss=loss, weight_decay=(0.1, 0.1))
     >>> kernel_shape(model("mse")), kernel_shape(model(nct.losses.focal(1.0)))
-    (Shape(classes=2, dim=3, columns=4, cross_entropy=False, bias=False, hidden=()), None)
+    (Shape(classes=2, dim=3, columns=4, cross_entropy=False, bias=False, hidden=(), spheres=''), None)
     """
+    if type(problem) is SphericalFeatures and _known(problem.loss):
+        entropy, columns = is_loss(problem.loss, "cross_entropy"), sum(problem.counts)
+        return Shape(problem.classes, problem.dim, columns, entropy, bias=False, spheres=problem.classifier)
     if type(problem) is not DeepLinear or problem.factors != problem.depth + 1 or problem.depth > MAX_LAYERS:
         return None
-    entropy = is_loss(problem.loss, "cross_entropy")
-    if problem.bias_row is not None or not (entropy or is_loss(problem.loss, "mse")):
+    if problem.bias_row is not None or not _known(problem.loss):
         return None
     dim, *hidden, classes = problem.widths
+    entropy = is_loss(problem.loss, "cross_entropy")
     return Shape(classes, dim, problem.targets.shape[1], entropy, problem.bias_decay is not None, tuple(hidden))
+
+
+def _known(loss: Loss) -> bool:
+    return is_loss(loss, "cross_entropy") or is_loss(loss, "mse")
 
 
 @cache
@@ -101,9 +109,21 @@ def members(family: Family, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _member(problem: Any) -> np.ndarray:
+    if isinstance(problem, SphericalFeatures):
+        return _on_spheres(problem)
     decay_b = 0.0 if problem.bias_decay is None else float(problem.bias_decay)
     columns: Sequence[Any] = (problem.targets, problem.column_weight, problem.multiplicity)
     return np.concatenate([*(np.ravel(np.asarray(x)) for x in columns), np.asarray(problem.weight_decay), [decay_b]])
+
+
+def _on_spheres(problem: SphericalFeatures) -> np.ndarray:
+    """The same of features on spheres: equal weights, no decay but that of the classifier, then both lengths."""
+    targets = np.asarray(problem.loss.encode(np.eye(problem.classes)))[:, problem.labels]
+    columns = targets.shape[1]
+    decayed, size = problem.classifier == "decay", float(problem.size)
+    decays = [size if decayed else 0.0, 0.0, 0.0, float(problem.radius), size]
+    given = [] if problem.given is None else [np.ravel(np.asarray(problem.given))]
+    return np.concatenate([np.ravel(targets), np.full(columns, 1 / columns), np.zeros(columns), decays, *given])
 
 
 @jax.jit

@@ -1,4 +1,4 @@
-"""The kernels room holds programs written by hand for one family of problems on CUDA devices.
+"""The kernels room holds programs written by hand for a few families of problems on CUDA devices.
 
 A kernel does one stage of a solve (flow, stabilised flow, Newton's tests, polish) for one seed a thread block, whose whole
 state stays on the chip. Its source is C++ in `cuda/`, completed for the exact shape of a problem (`Shape`, `Plan`) and the

@@ -28,7 +28,8 @@ class KernelUnavailable(RuntimeError):
 
 @shown()
 class Shape(NamedTuple):
-    r"""What a kernel is compiled for: the model $Z=W_L\cdots W_1H+b1^\top$ with all factors free, L up to `MAX_LAYERS`.
+    r"""What a kernel is compiled for: the model $Z=W_L\cdots W_1H+b1^\top$ with all factors free, L up to `MAX_LAYERS`; or
+    $Z=WH$ with the columns of H on a sphere.
 
     >>> Shape(10, 16, 100, cross_entropy=True, bias=True).numbers
     1770
@@ -46,6 +47,9 @@ class Shape(NamedTuple):
     """Whether there is a bias, free or decayed."""
     hidden: tuple[int, ...] = ()
     """The widths between the layers; none where there is one."""
+    spheres: str = ""
+    """Where the columns of H lie on a sphere, what holds W: every row on a sphere ("sphere"), the whole of it on one ("norm"),
+    its decay ("decay"), or that it is given ("fixed"); empty for a chain."""
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -58,8 +62,23 @@ class Shape(NamedTuple):
 
     @property
     def layer_numbers(self) -> int:
-        """The numbers of all layers."""
+        """The numbers of all layers; a given one has none.
+
+        >>> Shape(10, 16, 100, cross_entropy=True, bias=False, spheres="fixed").layer_numbers
+        0
+        """
+        if self.spheres == "fixed":
+            return 0
         return sum(below * above for below, above in pairwise(self.widths))
+
+    @property
+    def groups(self) -> int:
+        """The groups of numbers of W that are held by their lengths.
+
+        >>> [Shape(10, 16, 100, True, False, spheres=held).groups for held in ("sphere", "norm", "decay")]
+        [10, 1, 0]
+        """
+        return {"sphere": self.classes, "norm": 1}.get(self.spheres, 0)
 
     @property
     def tall(self) -> int:
@@ -73,8 +92,10 @@ class Shape(NamedTuple):
 
     @property
     def member_numbers(self) -> int:
-        """The numbers of a problem: targets, weights and multiplicities of the columns, and the decays."""
-        return (self.classes + 2) * self.columns + len(self.widths) + 1
+        """The numbers of a problem: targets, weights and multiplicities of the columns, and the decays; on spheres both
+        lengths, and W where it is given."""
+        lengths = 2 * bool(self.spheres) + self.classes * self.dim * (self.spheres == "fixed")
+        return (self.classes + 2) * self.columns + len(self.widths) + 1 + lengths
 
 
 @shown()
@@ -113,7 +134,7 @@ class Plan(NamedTuple):
         k, d, low, tall = shape.classes, shape.dim, shape.widths[1], shape.tall
         matrices = 3 * (k * d + k * d % 2) + low * d + low * d % 2 + 2 * k + tall + 2 * low * low
         numbers = matrices + (tall + d) * (self.threads + 1) + 4 * (self.threads // self.warp)
-        return 8 * (numbers + numbers % 2 + _deep_numbers(shape))
+        return 8 * (numbers + numbers % 2 + _deep_numbers(shape) + _sphere_numbers(shape))
 
 
 def _deep_numbers(shape: Shape) -> int:
@@ -125,6 +146,14 @@ def _deep_numbers(shape: Shape) -> int:
     layers = shape.layer_numbers + k * sum(shape.widths[1:]) + d * sum(shape.widths[:-1])
     numbers = 2 * layers + k * d + 2 * widest * d + 3 * widest * widest
     return numbers + numbers % 2
+
+
+def _sphere_numbers(shape: Shape) -> int:
+    """The numbers that a block shares besides for points on spheres (`Turned` and `Held` in `block.cuh`)."""
+    k, d = shape.classes, shape.dim
+    turned = -(-d // k) * k * d * (shape.spheres not in ("", "fixed"))
+    held = 3 * k * d + 6 * shape.groups if shape.groups else 0
+    return turned + turned % 2 + held + held % 2
 
 
 def plan_of(shape: Shape, memory: int, *, warp: int = WARP, threads: int = MAX_THREADS) -> Plan:

@@ -13,12 +13,12 @@ from nctheory.kernels._plan import Plan, Shape
 
 KERNELS = ("polish", "flow", "stiff", "newton")
 """The stages that have a kernel, in the emulator's order."""
-COMMON = ("block.cuh", "layers.cuh", "chain.cuh", "record.cuh")
+COMMON = ("block.cuh", "spheres.cuh", "layers.cuh", "chain.cuh", "record.cuh")
 PARTS = {
     "polish": ("polish.cu",),
     "flow": ("flow.cu",),
     "stiff": ("stiff.cu",),
-    "newton": ("hessian.cuh", "newton.cu"),
+    "newton": ("bent.cuh", "hessian.cuh", "newton.cu"),
 }
 """What each kernel needs beyond the files in common."""
 
@@ -95,6 +95,9 @@ def source(
         "HIDDEN_2": shape.hidden[1] if len(shape.hidden) > 1 else shape.classes,
         "BIAS": int(shape.bias),
         "CROSS_ENTROPY": int(shape.cross_entropy),
+        "SPHERES": int(bool(shape.spheres)),
+        "GROUPS": shape.groups,
+        "GIVEN": int(shape.spheres == "fixed"),
         "THREADS": plan.threads,
         "WARP": plan.warp,
         "TILE_K": plan.tile_k,

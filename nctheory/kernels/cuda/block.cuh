@@ -3,18 +3,20 @@
 //
 // A point is W_1, ..., W_L (one to three layers between spaces of D, HIDDEN_1, HIDDEN_2 and K dimensions), H (D x N) and,
 // with a bias, b (K). A thread owns whole columns of H, which it keeps in registers, and every THREADS-th number of the layers and of
-// b. The header that precedes this file defines the shape (K, D, N, LAYERS, HIDDEN_1, HIDDEN_2, BIAS, CROSS_ENTROPY), the plan
-// (THREADS, WARP, TILE_K, TILE_D, SLICES), the stages and the constants of the solver.
+// b. The header that precedes this file defines the shape (K, D, N, LAYERS, HIDDEN_1, HIDDEN_2, BIAS, CROSS_ENTROPY, SPHERES,
+// GROUPS, GIVEN), the plan (THREADS, WARP, TILE_K, TILE_D, SLICES), the stages and the constants of the solver.
 
 // The widths of the spaces: layer l, counted from 0, leads from width(l) to width(l + 1), and its numbers begin at offset(l).
 __device__ constexpr int width(int l) { return l <= 0 ? D : l >= LAYERS ? K : l == 1 ? HIDDEN_1 : HIDDEN_2; }
 __device__ constexpr int offset(int l) { return l <= 0 ? 0 : offset(l - 1) + width(l - 1) * width(l); }
 __device__ constexpr int most(int a, int b) { return a > b ? a : b; }
 constexpr bool DEEP = LAYERS > 1;
-constexpr int LAYER_NUMBERS = offset(LAYERS), LOWEST = width(1), TALL = most(K, LOWEST);
+// On spheres the numbers of W may be held by their lengths, in so many groups, or W is given, and no part of a point.
+constexpr int LAYER_NUMBERS = GIVEN ? 0 : offset(LAYERS), GROUP = K * D / most(GROUPS, 1);
+constexpr int LOWEST = width(1), TALL = most(K, LOWEST);
 constexpr int WIDEST = most(most(K, D), DEEP ? most(width(1), width(2)) : 1);
 
-constexpr int COLUMNS = (N + THREADS - 1) / THREADS, WEIGHTS = (LAYER_NUMBERS + THREADS - 1) / THREADS;
+constexpr int COLUMNS = (N + THREADS - 1) / THREADS, WEIGHTS = most(1, (LAYER_NUMBERS + THREADS - 1) / THREADS);
 constexpr int BIASES = (K + THREADS - 1) / THREADS, WARPS = THREADS / WARP;
 constexpr int NUMBERS = LAYER_NUMBERS + D * N + (BIAS ? K : 0);
 constexpr int TILES_D = (D + TILE_D - 1) / TILE_D, TILES = ((TALL + TILE_K - 1) / TILE_K) * TILES_D;
@@ -29,8 +31,17 @@ struct Vector {
   double h[COLUMNS][D], w[WEIGHTS], b[BIASES];
 };
 
+// The lengths of features and classifier on spheres, and a given classifier, K x D.
+template <bool>
+struct Lengths {};
+template <>
+struct Lengths<true> {
+  double radius, size;
+  const double* given;
+};
+
 // The problem's numbers, the same for all seeds of a member.
-struct Member {
+struct Member : Lengths<SPHERES> {
   const double *targets, *fit, *multiplicity;  // K x N, and the weights q and m of the columns
   double decay_w[LAYERS], decay_h, decay_b;
 };
@@ -40,7 +51,7 @@ struct Member {
 constexpr int SUFFIXES = K * (width(1) + (DEEP ? width(2) : 0) + (LAYERS > 2 ? width(3) : 0));
 constexpr int PREFIXES = D * (width(0) + (DEEP ? width(1) : 0) + (LAYERS > 2 ? width(2) : 0));
 struct Layers {
-  double factor[LAYER_NUMBERS], suffix[SUFFIXES], prefix[PREFIXES];
+  double factor[most(1, LAYER_NUMBERS)], suffix[SUFFIXES], prefix[PREFIXES];
 };
 template <bool>
 struct Deep {};
@@ -52,7 +63,25 @@ struct alignas(16) Deep<true> {
   double met[WIDEST * WIDEST], square[WIDEST * WIDEST], half[WIDEST * WIDEST];
 };
 
-struct alignas(16) Shared : Deep<DEEP> {
+// What spheres need: the sum over vectors of v x^T for the penalty, as many rows at a time as there are logits; and of a
+// classifier that is held by lengths its own numbers, those of a direction, its gradient at the point, and for every group
+// sigma, 1/|v|^2 and the parts along v of what `spheres.cuh` and `bent.cuh` project.
+template <bool>
+struct Turned {};
+template <>
+struct alignas(16) Turned<true> {
+  double turned[(D + K - 1) / K * K * D];
+};
+template <bool>
+struct Held {};
+template <>
+struct alignas(16) Held<true> {
+  double own[K * D], moved[K * D], slope[K * D];
+  double scale[most(GROUPS, 1)], inverse[most(GROUPS, 1)], tilt[most(GROUPS, 1)];
+  double normal[most(GROUPS, 1)], part[most(GROUPS, 1)], turn_of[most(GROUPS, 1)];
+};
+
+struct alignas(16) Shared : Deep<DEEP>, Turned<SPHERES && !GIVEN>, Held<(GROUPS > 0)> {
   double weight[EVEN];      // W of the point that is evaluated, or at which the Hessian is taken: the product of its layers
   double other[EVEN];       // what becomes of it along the direction that the Hessian is applied to
   double turn[EVEN_LOWEST]; // what the gauge penalty makes of a direction

@@ -151,7 +151,7 @@ __device__ __forceinline__ double evaluate(const Place& at, Vector& gradient, co
   double value = 0.0;
   Outer<K> outer;
   outer.clear();
-  publish_place(at, s);
+  publish_place(at, m, s);
 #pragma unroll UNROLLED
   for (int c = 0; c < COLUMNS; c++) {
     const int n = thread() + THREADS * c;
@@ -161,6 +161,8 @@ __device__ __forceinline__ double evaluate(const Place& at, Vector& gradient, co
       h[d] = at.h(c, d);
       squared += h[d] * h[d];
     }
+    double scale = 1.0;
+    if constexpr (SPHERES) scale = raise(h, squared, m, n < N);
     lay_right(h, s);
 #pragma unroll UNROLLED
     for (int k = 0; k < K; k++) e[k] = BIAS ? s.bias[k] : 0.0;
@@ -176,9 +178,10 @@ __device__ __forceinline__ double evaluate(const Place& at, Vector& gradient, co
 #pragma unroll UNROLLED
     for (int d = 0; d < D; d++) gradient.h[c][d] = decay * at.h(c, d);
     add_transposed(s.weight, 1.0, e, gradient.h[c]);
-    outer.gather(s);
+    if constexpr (SPHERES) lower(h, scale, m, gradient.h[c]);
+    if constexpr (!GIVEN) outer.gather(s);
   }
-  outer.publish(s.product, s.rows);
+  if constexpr (!GIVEN) outer.publish(s.product, s.rows);
   spread([&](int j) { return at.w(j); }, gradient, m, s);
 #pragma unroll UNROLLED
   for (int j = 0; j < WEIGHTS; j++) {

@@ -1,8 +1,14 @@
 // Products with the Hessian of the chain Z = W_L ... W_1 H + b 1^T, with a multiple of the penalty that fixes its gauge.
 
 // What a product with the Hessian at y needs besides y: for this thread's columns q times the loss's gradient, the softmax,
-// and W_1 h.
-struct Linearised {
+// and W_1 h; on spheres the gradient in h besides.
+template <bool>
+struct Sloped {};
+template <>
+struct Sloped<true> {
+  double slope[COLUMNS][D];
+};
+struct Linearised : Sloped<SPHERES> {
   double e[COLUMNS][K], p[COLUMNS][K], above[COLUMNS][LOWEST];
 };
 
@@ -17,19 +23,22 @@ __device__ __forceinline__ const double* lowest_along(const S& s) {
   if constexpr (DEEP) return s.along.factor; else return s.other;
 }
 
-// G, the sum over columns of e h^T at the point, which a chain of several layers needs for every product with its Hessian.
+// G, the sum over columns of e h^T at the point, which a chain of several layers needs for every product with its Hessian, as
+// does a classifier that is held by lengths.
 template <class S>
-__device__ __forceinline__ void keep_slope(const Vector& y, const Linearised& l, S& s) {
-  if constexpr (DEEP) {
+__device__ __forceinline__ void keep_slope(const Vector& y, const Linearised& l, const Member& m, S& s) {
+  if constexpr (DEEP || GROUPS > 0) {
     Outer<K> outer;
     outer.clear();
     for (int c = 0; c < COLUMNS; c++) {
+      const Raised<SPHERES> at(y.h[c], m, thread() + THREADS * c < N);
       lay_left(l.e[c], s);
-      lay_right(y.h[c], s);
+      lay_right(at.h, s);
       outer.gather(s);
     }
     outer.publish(s.slope, s.rows);
   }
+  if constexpr (GROUPS > 0) keep_normals(s);
 }
 
 // What becomes of a layer's gradient along a direction: S^T dG P^T + S'^T G P^T + S^T G P'^T + decay V, from dG in s.product.
@@ -62,6 +71,8 @@ __device__ __forceinline__ void spread_along(const Vector& v, Vector& out, const
 #pragma unroll UNROLLED
     for (int j = 0; j < WEIGHTS; j++)
       if (thread() + THREADS * j >= LAYER_NUMBERS) out.w[j] = 0.0;
+  } else if constexpr (GROUPS > 0) {
+    lower_groups_along(out, s);
   } else {
     spread([&](int j) { return v.w[j]; }, out, m, s);
   }
@@ -122,21 +133,24 @@ __device__ __forceinline__ void gram_of(const double* a, const double* b, double
 
 // W and b of y go to where all threads see them, and stay there until something else is evaluated.
 __device__ __noinline__ void linearise(const Vector& y, Linearised& l, const Member& m, Shared& s) {
-  publish_place(Here{y}, s);
+  publish_place(Here{y}, m, s);
   for (int c = 0; c < COLUMNS; c++) {
     const int n = thread() + THREADS * c;
     for (int k = 0; k < K; k++) l.e[c][k] = l.p[c][k] = 0.0;
     for (int k = 0; k < LOWEST; k++) l.above[c][k] = 0.0;
+    if constexpr (SPHERES) clear_slope(l, c);
     if (n >= N) continue;
-    add_column(lowest(s), y.h[c], l.above[c]);
-    add_column(s.weight, y.h[c], l.e[c]);
+    const Raised<SPHERES> at(y.h[c], m, true);
+    if constexpr (!SPHERES) add_column(lowest(s), at.h, l.above[c]);
+    add_column(s.weight, at.h, l.e[c]);
     for (int k = 0; k < K; k++) l.e[c][k] += BIAS ? s.bias[k] : 0.0;
     column_loss<true>(l.e[c], m.targets + n, l.p[c]);
     for (int k = 0; k < K; k++) l.e[c][k] *= m.fit[n];
+    if constexpr (SPHERES) add_slope(l, c, s);
   }
-  gram_of(lowest(s), lowest(s), s.gram);
+  if constexpr (!SPHERES) gram_of(lowest(s), lowest(s), s.gram);
   sync();
-  keep_slope(y, l, s);
+  keep_slope(y, l, m, s);
 }
 
 // q times the loss's Hessian, diag(p) - p p^T or the identity, on one column of logits.
@@ -156,28 +170,31 @@ __device__ __noinline__ void curvature_of(const Vector& y, const Linearised& l, 
     const int n = thread() + THREADS * c;
     const bool inside = n < N;
     const double q = inside ? m.fit[n] : 0.0, decay = inside ? m.decay_h * m.multiplicity[n] : 0.0;
+    const Raised<SPHERES> at(y.h[c], m, inside);
+    const Moved<SPHERES> along(at, y.h[c], v.h[c]);
     double e[K];
     // The logits change by v_W h + W v_h + v_b, and q times the loss's gradient by its Hessian times that.
     for (int k = 0; k < K; k++) e[k] = BIAS ? s.other_bias[k] : 0.0;
-    add_column(s.other, y.h[c], e);
-    add_column(s.weight, v.h[c], e);
+    add_column(s.other, at.h, e);
+    add_column(s.weight, along.h, e);
     loss_hessian(l.p[c], q, e);
     // The gradient of W is e h^T + lambda W, and changes by (de) h^T + e v_h^T; that of b by the sum of de alone.
     lay_left(e, s);
-    lay_right(y.h[c], s);
-    outer.gather(s);
+    lay_right(at.h, s);
+    if constexpr (!GIVEN) outer.gather(s);
     double rows[TILE_K];
     for (int i = 0; i < TILE_K; i++) rows[i] = outer.row[i];
     for (int d = 0; d < D; d++) out.h[c][d] = decay * v.h[c][d];
     add_transposed(s.weight, 1.0, e, out.h[c]);
     for (int k = 0; k < K; k++) e[k] = l.e[c][k];
     lay_left(e, s);
-    lay_right(v.h[c], s);
-    outer.gather(s);
+    lay_right(along.h, s);
+    if constexpr (!GIVEN) outer.gather(s);
     for (int i = 0; i < TILE_K; i++) outer.row[i] = rows[i];
     add_transposed(s.other, 1.0, e, out.h[c]);
+    if constexpr (SPHERES) lower_slope(l, c, at, along, y.h[c], out.h[c]);
   }
-  outer.publish(s.product, s.rows);
+  if constexpr (!GIVEN) outer.publish(s.product, s.rows);
   spread_along(v, out, m, s);
   for (int j = 0; j < BIASES; j++) {
     const int i = thread() + THREADS * j;
@@ -189,6 +206,10 @@ __device__ __noinline__ void curvature_of(const Vector& y, const Linearised& l, 
 // moves W by (W C^T) W - (W W^T) C, and H by W^T (C H) - C^T (W H). Here W is W_1, and W W^T lies in s.gram.
 __device__ __noinline__ void add_penalty(const Vector& y, const Linearised& l, const Vector& v, double factor, Vector& out,
                                          Shared& s) {
+  if constexpr (SPHERES) {
+    add_sphere_penalty(y, v, factor, out, s);
+    return;
+  }
   add_inner_penalties(factor, out, s);
   if (D == 1) return;  // no rotation
   const double *w = lowest(s), *along_w = lowest_along(s);

@@ -62,13 +62,19 @@ __device__ __noinline__ void compose_along(const Layers& a, Layers& v, double* w
 }
 
 // The layers and b of a place go to where all threads see them, and W is made of them.
-template <class S, class Place>
-__device__ __forceinline__ void publish_place(const Place& at, S& s) {
+template <class S, class Place, class M>
+__device__ __forceinline__ void publish_place(const Place& at, const M& m, S& s) {
   sync();  // nobody reads the former ones any more
   EACH_BIAS(j, i) s.bias[i] = at.b(j);
   if constexpr (DEEP) {
     EACH_NUMBER(j, i) s.at.factor[i] = at.w(j);
     compose(s.at, s.weight);
+  } else if constexpr (GROUPS > 0) {
+    EACH_NUMBER(j, i) s.own[i] = at.w(j);
+    raise_groups(m, s);
+  } else if constexpr (GIVEN) {
+    for (int i = thread(); i < K * D; i += THREADS) s.weight[i] = m.given[i];
+    sync();
   } else {
     EACH_NUMBER(j, i) s.weight[i] = at.w(j);
     sync();
@@ -83,6 +89,12 @@ __device__ __forceinline__ void publish_direction(const Vector& v, S& s) {
   if constexpr (DEEP) {
     EACH_NUMBER(j, i) s.along.factor[i] = v.w[j];
     compose_along(s.at, s.along, s.other);
+  } else if constexpr (GROUPS > 0) {
+    EACH_NUMBER(j, i) s.moved[i] = v.w[j];
+    raise_groups_along(s);
+  } else if constexpr (GIVEN) {
+    for (int i = thread(); i < K * D; i += THREADS) s.other[i] = 0.0;
+    sync();
   } else {
     EACH_NUMBER(j, i) s.other[i] = v.w[j];
     sync();
@@ -119,6 +131,8 @@ __device__ __forceinline__ void spread(W w, Vector& out, const Member& m, S& s) 
 #pragma unroll UNROLLED
     for (int j = 0; j < WEIGHTS; j++)
       if (thread() + THREADS * j >= LAYER_NUMBERS) out.w[j] = 0.0;
+  } else if constexpr (GROUPS > 0) {
+    lower_groups(out, s);
   } else {
 #pragma unroll UNROLLED
     for (int j = 0; j < WEIGHTS; j++) {

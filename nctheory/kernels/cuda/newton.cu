@@ -158,7 +158,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) newton_seeds(ARGUM
       const double part = r.attempts >= LATE_ATTEMPTS ? MAX_LATE_STEP : MAX_STEP;
       const double longest = confirming || probing ? LIMITLESS : part * extent;
       if (probing) gradient = probe; else scaled(gradient, -1.0, gradient);
-      publish_place(Here{y}, s);
+      publish_place(Here{y}, m, s);
       const double residual = probing ? PROBE_RESIDUAL : wanted;
       const Solved solved = conjugate_gradients(at, shift, gradient, residual, iterations, longest, step, s);
       combined(gradient, target, 1.0, step);

@@ -26,10 +26,12 @@ __device__ __forceinline__ Seed seed_of(const int* index, double* points, double
 }
 
 __device__ __forceinline__ Member member_of(const Seed& r, const double* members) {
-  const double* m = members + r.counts[MEMBER] * (K * N + 2 * N + LAYERS + 2);
+  constexpr int OWN = K * N + 2 * N + LAYERS + 2, LENGTHS = SPHERES ? 2 + (GIVEN ? K * D : 0) : 0;
+  const double* m = members + r.counts[MEMBER] * (OWN + LENGTHS);
   const double* decays = m + K * N + 2 * N;
-  Member found = {m, m + K * N, m + K * N + N, {}, decays[LAYERS], decays[LAYERS + 1]};
+  Member found = {{}, m, m + K * N, m + K * N + N, {}, decays[LAYERS], decays[LAYERS + 1]};
   for (int l = 0; l < LAYERS; l++) found.decay_w[l] = decays[l];
+  if constexpr (SPHERES) put_lengths(found, m + OWN);
   return found;
 }
 

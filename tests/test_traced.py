@@ -164,6 +164,21 @@ def refusing(path, content, durable):
     raise PermissionError(13, "no", str(path))
 
 
+def test_a_file_that_was_changed_under_a_running_process_ends_the_keeping(room):
+    """Modules that are imported from now on are of other code than the folder is for."""
+    file = Path(str(room.__file__))
+    fast_compile(room.squared)(jnp.arange(3.0))
+    kept = files()
+    file.write_text(ROOM + "\nmore = 1\n")
+    fast_compile(room.squared)(jnp.arange(4.0))
+    assert files() == kept
+    fast_compile(room.squared)(jnp.arange(3.0))  # what is there is read
+    assert room.traced == [(3,), (4,)]
+    file.unlink()
+    fast_compile(room.squared)(jnp.arange(5.0))
+    assert files() == kept
+
+
 def test_what_a_function_raises_is_raised(room):
     with pytest.raises(ValueError, match="x: expected another"):
         fast_compile(room.wrong)(jnp.arange(3.0))

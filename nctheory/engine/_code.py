@@ -25,6 +25,9 @@ LIBRARIES = (
 )
 """What programs are made with."""
 
+_READ: dict[Path, tuple[int, int]] = {}
+"""The files that a digest was made of: when each was changed last (in nanoseconds) before it was read, and its bytes."""
+
 
 @functools.cache
 def code_digest(package: str = "nctheory") -> str:
@@ -41,8 +44,26 @@ def code_digest(package: str = "nctheory") -> str:
         for file in sorted(one for one in root.rglob("*") if one.suffix in CODE):
             inside = file.relative_to(root)
             if inside.parts[0] not in NOT_CODE:
+                _READ[file] = _stamp(file)
                 digest.update(f"{inside.as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
     return f"{importlib.metadata.version('nctheory')} {digest.hexdigest()[:16]}"
+
+
+def code_stands() -> bool:
+    """Whether no file that a digest was made of has changed since: a module that is imported now is what it says.
+
+    >>> code_digest() and code_stands()
+    True
+    """
+    try:
+        return all(_stamp(file) == stamp for file, stamp in _READ.items())
+    except OSError:
+        return False
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 @functools.cache

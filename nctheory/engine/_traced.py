@@ -17,7 +17,7 @@ from typing import Any
 import jax
 from jax import export
 
-from nctheory.engine._code import code_digest, library_versions
+from nctheory.engine._code import code_digest, code_stands, library_versions
 from nctheory.engine._concrete import is_traced
 from nctheory.engine._files import write_atomically
 from nctheory.engine._identity import NoIdentity, identity
@@ -139,7 +139,9 @@ def _read(file: Path) -> tuple[Any, Any] | None:
 
 
 def _write(file: Path, program: Any, tree: Any) -> None:
-    """Keep a program, where its results are made of what another process can make too."""
+    """Keep a program, where its results are made of what another process can make too, by the code that the folder is for."""
+    if not code_stands():
+        return
     try:
         example = jax.tree.unflatten(tree, [0] * tree.num_leaves)
         content = pickle.dumps((bytes(program.serialize()), example))

@@ -53,11 +53,11 @@ def computing(source: str, folder: Path, monkeypatch) -> Iterator[Any]:
     (folder / "computing" / "__init__.py").write_text(source)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(_identity, "PACKAGES", (*_identity.PACKAGES, "computing"))
-    _code.code_digest.cache_clear()
+    _code._digest.cache_clear()
     monkeypatch.setattr(_code, "_READ", dict(_code._READ))
     yield importlib.import_module("computing")
     del sys.modules["computing"]
-    _code.code_digest.cache_clear()
+    _code._digest.cache_clear()
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 
 import jax
@@ -59,8 +60,17 @@ def times(by, more=None):
         return by * x + shift + 1.0
     return inner
 
+class More(Numbers):
+    pass
+
+class Table(dict):
+    pass
+
 def pair():
     return (lambda x: x + 1.0), (lambda x: x + 2.0), (lambda x: x - 1.0)
+
+def inner_pair():
+    return (lambda x: (lambda y: y + x)(1.0)), (lambda x: (lambda y: y * x)(1.0))
 
 def itself():
     def f(n):
@@ -79,15 +89,17 @@ def room(tmp_path, monkeypatch):
 def different(room):
     """Objects no two of which are alike."""
     plus, more, minus = room.pair()
+    added, multiplied = room.inner_pair()
     return [
         1, 1.0, True, "1", b"1", None, ..., 1j, -0.0, 0.0, float("nan"), (), [], {}, frozenset(), (1,), (1, 1), ((1,), 1), [1],
         {"a": 1}, {"a": 2}, {"a": 1, "b": 2}, {"b": 2, "a": 1}, frozenset({1, 2}), frozenset({1}),
-        np.float32(1), np.float64(1), np.int64(1), np.ones(1), np.ones((1, 1)), np.zeros(1), np.dtype("f4"), np.dtype("f8"),
+        np.float32(1), np.float64(1), np.int64(1), np.asarray(1.0), jnp.asarray(1.0), jnp.asarray(np.float64(1.0)),
+        np.ones(1), np.ones((1, 1)), np.zeros(1), np.dtype("f4"), np.dtype("f8"),
         jax.random.key(0), jax.random.key(1), jax.random.key(0, impl="rbg"),
         room.Kind.A, room.Kind.B, room.Kind, room.Numbers, room.Numbers(1.0), room.Numbers(2.0), room.Numbers(1.0, (1,)),
         room.Plain, room.Plain(1), room.Plain(2), room.Plain((1,)),
         room.scaled, room.compiled, functools.partial(room.scaled, 1.0), functools.partial(room.scaled, by=1.0),
-        room.times(1.0), room.times(2.0), room.times(1), plus, more, minus, room.itself(),
+        room.times(1.0), room.times(2.0), room.times(1), plus, more, minus, added, multiplied, room.itself(),
         jax.tree.structure((1, 2)), jax.tree.structure([1, 2]), jax.tree.structure((1, (2,))), jax.tree.structure((1, None)),
         jax.tree.structure({"a": 1}), jax.tree.structure({"b": 1}),
         jax.tree.structure(model("mse")), jax.tree.structure(model("cross_entropy")),
@@ -131,7 +143,7 @@ def test_a_changed_file_is_another_function(room):
     before = identity(room.scaled)
     file = Path(str(room.__file__))
     file.write_text(ROOM.replace("return by * x", "return by * x * 1"))
-    _code.code_digest.cache_clear()
+    _code._digest.cache_clear()
     assert identity(room.scaled) != before
 
 
@@ -155,6 +167,10 @@ def of_a_file(x):
 def test_what_is_a_users_own_has_none(room):
     held = room.Slotted()
     held.x = 1
+    more = room.More(1.0)
+    object.__setattr__(more, "hidden", 2)
+    shown = types.FunctionType(model.__code__, {}, "made")  # of no file
+    in_report = types.FunctionType(model.__code__, {"__name__": "nctheory.report._page"}, "shown")
 
     @functools.wraps(room.scaled)
     def dressed(x):
@@ -167,7 +183,7 @@ def test_what_is_a_users_own_has_none(room):
         of_a_file, lambda x: x, Mine, Colour.RED, Data(1), Data, dressed, wrapped, held, room.Called(1), object(), iter(()),
         np.asarray([object()]), jax.jit(of_a_file), room.renamed,
         jax.jit(room.times(1.0)), functools.partial(of_a_file, 1), {"a": of_a_file},
-        threading.Lock(),
+        threading.Lock(), more, room.Table(), np.ma.masked_array([1.0], [True]), shown, in_report,
     ):  # fmt: skip
         with pytest.raises(NoIdentity):
             identity(one)

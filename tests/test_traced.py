@@ -1,9 +1,12 @@
 """Traced programs on the disk: the same results, read where nothing differs, made anew where anything does or is broken."""
 
+import importlib.metadata
 import json
 import os
+import pickle
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import jax
@@ -11,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nctheory.engine import _programs, _traced, fast_compile
+import nctheory as nct
+from nctheory.engine import _code, _programs, _traced, fast_compile
 from nctheory.engine._environment import TRACE_ALWAYS
 from tests.helpers import computing
 
@@ -37,6 +41,19 @@ def wrong(x):
     traced.append(x.shape)
     raise ValueError("x: expected another")
 
+def weak(x):
+    return jnp.asarray(2.0) * 1
+
+def stateful(x):
+    traced.append(x.shape)
+    from nctheory.engine import read_own_state
+    read_own_state()
+    return x
+
+def activated(x):
+    from nctheory.problems import ACTIVATIONS
+    return ACTIVATIONS["relu"](x)
+
 def told(x):
     traced.append(x.shape)
     jax.debug.callback(lambda y: None, x)
@@ -48,6 +65,8 @@ def told(x):
 def room(tmp_path, monkeypatch):
     """Functions of a package that counts as one of those that compute, and a folder for their programs."""
     monkeypatch.setattr(_traced, "_FOLDER", None)
+    monkeypatch.setattr(_traced, "_own", 0)
+    monkeypatch.setattr(_traced, "LOOK_AGAIN", 0.0)
     monkeypatch.setattr(
         _programs, "_cached_program", lambda key: None
     )  # as in a new process, which has compiled nothing
@@ -113,6 +132,7 @@ def test_whatever_a_program_depends_on_makes_another(room):
 
 def test_other_code_has_a_folder_of_its_own_and_three_stay(room, tmp_path):
     kept = tmp_path / "kept"
+    (kept / "a model of somebody's").mkdir()
     seen = [_traced._FOLDER]
     for k in range(4):
         Path(str(room.__file__)).with_name(f"more{k}.py").write_text(f"x = {k}")
@@ -126,26 +146,40 @@ def test_other_code_has_a_folder_of_its_own_and_three_stay(room, tmp_path):
         assert _traced._FOLDER not in seen
         seen.append(_traced._FOLDER)
         os.utime(_traced._FOLDER, (k + 1e9, k + 1e9))
-    assert len(list(kept.iterdir())) == _traced.KEPT_VERSIONS
+    assert len(list(kept.iterdir())) == _traced.KEPT_VERSIONS + 1
+    assert (kept / "a model of somebody's").is_dir()
 
 
-@pytest.mark.parametrize("harm", ["empty", "cut", "noise", "other", "folder"])
+@pytest.mark.parametrize("harm", ["empty", "cut", "noise", "other", "folder", "fewer", "shape"])
 def test_a_file_that_cannot_be_read_is_made_anew(room, harm):
     x = jnp.arange(3.0)
     first = fast_compile(room.squared)(x)
     (file,) = files()
     whole = file.read_bytes()
+    program, _ = pickle.loads(zlib.decompress(whole))
+    longer = zlib.compress(pickle.dumps((exported(), (0,))))
+    broken = {
+        "empty": b"",
+        "cut": whole[:-40],
+        "noise": b"\x00" * 100,
+        "other": whole[:-5] + b"12345",
+        "fewer": zlib.compress(pickle.dumps((program, (0,)))),
+        "shape": longer,
+    }
+    file.unlink()
     if harm == "folder":
-        file.unlink()
         file.mkdir()
     else:
-        file.write_bytes(
-            {"empty": b"", "cut": whole[:-40], "noise": b"\x00" * 100, "other": whole[:-5] + b"12345"}[harm]
-        )
+        file.write_bytes(broken[harm])
     same(fast_compile(room.squared)(x), first)
     assert len(room.traced) == 2
     if harm != "folder":
         assert file.read_bytes() == whole
+
+
+def exported():
+    """A program of arguments of another shape."""
+    return bytes(jax.export.export(jax.jit(lambda x: x))(jax.ShapeDtypeStruct((4,), jnp.float64)).serialize())
 
 
 def test_a_folder_that_takes_no_files_keeps_nothing(room, tmp_path, monkeypatch):
@@ -168,15 +202,12 @@ def test_a_file_that_was_changed_under_a_running_process_ends_the_keeping(room):
     """Modules that are imported from now on are of other code than the folder is for."""
     file = Path(str(room.__file__))
     fast_compile(room.squared)(jnp.arange(3.0))
-    kept = files()
+    folder, kept = Path(str(_traced._FOLDER)), files()
     file.write_text(ROOM + "\nmore = 1\n")
     fast_compile(room.squared)(jnp.arange(4.0))
-    assert files() == kept
-    fast_compile(room.squared)(jnp.arange(3.0))  # what is there is read
-    assert room.traced == [(3,), (4,)]
-    file.unlink()
-    fast_compile(room.squared)(jnp.arange(5.0))
-    assert files() == kept
+    assert sorted(folder.iterdir()) == kept
+    fast_compile(room.squared)(jnp.arange(3.0))
+    assert room.traced == [(3,), (4,), (3,)]
 
 
 def test_what_a_function_raises_is_raised(room):
@@ -188,9 +219,10 @@ def test_what_a_function_raises_is_raised(room):
 def test_what_calls_back_and_what_is_a_users_own_is_traced_every_time(room):
     x = jnp.arange(3.0)
     np.testing.assert_array_equal(fast_compile(room.told)(x), 2 * x)
+    assert [file.read_bytes() for file in files()] == [_traced.AS_EVER]
     count = len(room.traced)
     fast_compile(room.told)(x)
-    assert len(room.traced) > count
+    assert len(room.traced) == count + 1  # and no more: that it cannot be kept is
 
     def own(x):
         room.traced.append(x)
@@ -198,8 +230,80 @@ def test_what_calls_back_and_what_is_a_users_own_is_traced_every_time(room):
 
     for _ in range(2):
         np.testing.assert_array_equal(fast_compile(own)(x), 3 * x)
-    assert len(room.traced) > count + 2
+    assert len(room.traced) == count + 3
+    assert len(files()) == 1
+
+
+def test_what_is_weakly_typed_stays_so(room):
+    for _ in range(2):
+        assert fast_compile(room.weak)(jnp.arange(3.0)).weak_type
+    assert [file.read_bytes() for file in files()] == [_traced.AS_EVER]
+
+
+def test_what_reads_the_processs_own_state_is_kept_no_more_than_what_is_traced_after_it(room):
+    x = jnp.arange(3.0)
+    fast_compile(room.squared)(x)
+    (before,) = files()
+    for _ in range(2):
+        np.testing.assert_array_equal(fast_compile(room.stateful)(x), x)
+    fast_compile(room.drawn)(jax.random.key(0), x)
+    (marked,) = set(files()) - {before}
+    assert marked.read_bytes() == _traced.AS_EVER
+    count = len(room.traced)
+    fast_compile(room.squared)(x)  # what was kept before is read
+    assert len(room.traced) == count
+
+
+def test_an_activation_of_a_users_own_is_traced_every_time(room, monkeypatch):
+    """The table of activations is public, and looked up by name while a program is traced."""
+    x = jnp.arange(3.0)
+    fast_compile(room.activated)(x)
+    kept = files()
+    for slope in (2.0, 3.0):
+        monkeypatch.setitem(nct.problems.ACTIVATIONS, "relu", lambda x, slope=slope: slope * x)
+        np.testing.assert_array_equal(fast_compile(room.activated)(x), slope * x)
+    assert files() == kept
+
+
+def test_kinks_belong_to_the_process(room):
+    """Which candidates are kinks is known from the problems that were seen: programs that ask for it are not kept."""
+    chain = nct.deep_nonlinear(widths=(3, 3, 2), counts=(1, 1), loss="mse", weight_decay=(0.1,) * 3)
+    assert nct.problems.kinks_of(chain)
+    assert not _traced._own
+    jax.eval_shape(lambda one: jnp.zeros(len(nct.problems.kinks_of(one))), chain)
+    assert _traced._own
+
+
+def test_an_editors_lock_and_a_missing_version_stop_nothing(room, tmp_path, monkeypatch):
+    Path(str(room.__file__)).with_name(".#locked.py").symlink_to("nobody@nowhere")
+    monkeypatch.setattr(_code.importlib.metadata, "version", missing)
+    _code._digest.cache_clear()
+    _code.library_versions.cache_clear()
+    _traced.keep_traced_programs(tmp_path / "kept")
+    _code.library_versions.cache_clear()
+    fast_compile(room.squared)(jnp.arange(3.0))
+    assert len(files()) == 1
+    assert _code.code_digest().startswith("not installed")
+
+
+def missing(distribution):
+    raise importlib.metadata.PackageNotFoundError(distribution)
+
+
+def test_what_will_not_be_looked_at_is_traced(room):
+    static = {"static_argnames": ("power", "by")}
+    found = fast_compile(room.squared, **static)(jnp.arange(3.0), by=Elusive(2.0))
+    np.testing.assert_array_equal(found.low, 2.0 * jnp.arange(3.0) ** 2)
     assert files() == []
+
+
+class Elusive(float):
+    """It refuses to say anything of itself."""
+
+    def __getattribute__(self, name):
+        if name == "__dict__":
+            raise RuntimeError(name)
+        return super().__getattribute__(name)
 
 
 def test_where_nothing_is_compiled_the_function_itself_runs(room):
@@ -265,7 +369,7 @@ def test_a_second_process_traces_nothing_and_says_the_same(tmp_path):
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "JAX_PLATFORMS": "cpu"}
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
     environment.pop(TRACE_ALWAYS, None)
-    kept = tmp_path / "cache" / "nctheory" / "xla" / "traced"
+    kept = tmp_path / "cache" / "nctheory" / "xla" / "nctheory-traced"
     told = []
     for name, more in (("first", {}), ("second", {}), ("traced", {TRACE_ALWAYS: "1"})):
         command = [

@@ -16,7 +16,7 @@ from benchmarks.mutants._formulas import of_slips
 from benchmarks.mutants._kept import Kept, judged, keep
 from benchmarks.mutants._searches import search_mutants
 from benchmarks.mutants._slips import SLIPS
-from nctheory.engine import cache_directory, configure
+from nctheory.engine import cache_directory, configure, keep_traced_programs
 
 QUICK = ("ufm-ce-balanced", "ufm-mse-nobias", "kawaguchi", "saxe-2layer")
 """One theorem of each method, for the quick form."""
@@ -94,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-q", "--quiet", action="store_true", help="print survivors only")
     chosen = parser.parse_args(arguments)
     configure()
+    keep_traced_programs(None)  # mutants change the package itself, which the keys of kept programs do not see
     jax.config.update("jax_compilation_cache_dir", str(cache_directory()))
     if chosen.falsify is not None:
         with jax.enable_x64(True):

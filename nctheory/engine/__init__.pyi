@@ -20,6 +20,7 @@ from ._programs import FAST_COMPILE_OPTIONS, fast_compile, release_programs
 from ._proofs import make_proofs_importable
 from ._registry import Registry, TheoremFileError, import_proofs
 from ._shown import shown
+from ._traced import depends_on, keep_traced_programs, read_own_state
 from ._types import Array, Scalar
 from ._untraced import untraced
 
@@ -53,6 +54,7 @@ __all__ = [
     "check_writable",
     "code_digest",
     "configure",
+    "depends_on",
     "described",
     "environment",
     "extended",
@@ -68,6 +70,7 @@ __all__ = [
     "is_positive",
     "is_traced",
     "json_value",
+    "keep_traced_programs",
     "kink_arguments",
     "make_proofs_importable",
     "map_in_blocks",
@@ -75,6 +78,7 @@ __all__ = [
     "not_positive",
     "on_branches",
     "on_sides",
+    "read_own_state",
     "release_programs",
     "rounded_kinks",
     "rounded_up",

@@ -29,13 +29,17 @@ _READ: dict[Path, tuple[int, int]] = {}
 """The files that a digest was made of: when each was changed last (in nanoseconds) before it was read, and its bytes."""
 
 
-@functools.cache
 def code_digest(package: str = "nctheory") -> str:
     """The version of the distribution and, as files in a checkout change without it, a digest of those that compute.
 
     >>> code_digest() == code_digest(), len(code_digest().split()[1])
     (True, 16)
     """
+    return _digest(package)
+
+
+@functools.cache
+def _digest(package: str) -> str:
     # Of the files those that only show results are left out; each enters by its place and its content.
     found = importlib.util.find_spec(package)
     roots = list(found.submodule_search_locations or ()) if found is not None else []
@@ -43,10 +47,10 @@ def code_digest(package: str = "nctheory") -> str:
     for root in map(Path, roots):
         for file in sorted(one for one in root.rglob("*") if one.suffix in CODE):
             inside = file.relative_to(root)
-            if inside.parts[0] not in NOT_CODE:
+            if inside.parts[0] not in NOT_CODE and file.is_file():  # an editor's lock is a link to nothing
                 _READ[file] = _stamp(file)
                 digest.update(f"{inside.as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
-    return f"{importlib.metadata.version('nctheory')} {digest.hexdigest()[:16]}"
+    return f"{_version('nctheory') or 'not installed'} {digest.hexdigest()[:16]}"
 
 
 def code_stands() -> bool:
@@ -73,10 +77,11 @@ def library_versions() -> tuple[tuple[str, str], ...]:
     >>> dict(library_versions())["jax"] >= "0.10"
     True
     """
-    found = []
-    for name in LIBRARIES:
-        try:
-            found.append((name, importlib.metadata.version(name)))
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return tuple(found)
+    return tuple((name, found) for name in LIBRARIES if (found := _version(name)) is not None)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -86,7 +86,7 @@ def configure() -> Path | None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     from nctheory.engine._traced import keep_traced_programs
 
-    keep_traced_programs(None if os.environ.get(TRACE_ALWAYS) else folder / "traced")
+    keep_traced_programs(None if os.environ.get(TRACE_ALWAYS) else folder / "nctheory-traced")
     return folder
 
 

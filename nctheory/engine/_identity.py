@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nctheory.engine._code import LIBRARIES, code_digest
+from nctheory.engine._code import LIBRARIES, NOT_CODE, code_digest
 from nctheory.engine._concrete import is_traced
 
 PACKAGES = ("nctheory", "proofs_numeric")
@@ -54,9 +54,9 @@ def _identity(value: Any, around: tuple[int, ...]) -> str:
     if isinstance(value, tuple | list):
         kind = type(value).__name__ if type(value) in (tuple, list) else _named(type(value))
         return f"{kind}({', '.join(map(inner, value))})"
-    if isinstance(value, dict | types.MappingProxyType):
+    if type(value) in (dict, types.MappingProxyType):
         return f"dict({', '.join(f'{inner(key)}: {inner(one)}' for key, one in value.items())})"
-    if isinstance(value, frozenset | set):
+    if type(value) in (frozenset, set):
         return f"set({', '.join(sorted(map(inner, value)))})"
     if isinstance(value, jax.tree_util.PyTreeDef):
         node = value.node_data()
@@ -73,7 +73,10 @@ def _identity(value: Any, around: tuple[int, ...]) -> str:
     if isinstance(value, types.FunctionType) and _resolved(value) is not value:
         return _local(value, around)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = (f"{field.name}={inner(getattr(value, field.name))}" for field in dataclasses.fields(value))
+        names = [field.name for field in dataclasses.fields(value)]
+        if set(getattr(value, "__dict__", ())) - set(names):
+            raise NoIdentity(f"{type(value).__name__}: holds more than its fields")
+        parts = (f"{name}={inner(getattr(value, name))}" for name in names)
         return f"{_named(type(value))}({', '.join(parts)})"
     if _holds_attributes_only(value):
         return f"{_named(type(value))}{{{inner(vars(value))}}}"
@@ -91,10 +94,13 @@ def _array(value: Any) -> str:
         raise NoIdentity("numbers that are not known yet")
     if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
         return f"key {jax.random.key_impl(value)} {_array(jax.random.key_data(value))}"
+    if not isinstance(value, jax.Array) and type(value) is not np.ndarray and not isinstance(value, np.generic):
+        raise NoIdentity(f"{type(value).__name__}: an array that may hold more than its numbers")
+    kind = f"weak {value.weak_type}" if isinstance(value, jax.Array) else type(value).__name__
     plain = np.ascontiguousarray(value)
     if plain.dtype.hasobject:
         raise NoIdentity("an array of objects")
-    return f"array {plain.dtype.str} {np.shape(value)} {hashlib.sha256(plain.tobytes()).hexdigest()}"
+    return f"array {kind} {plain.dtype.str} {np.shape(value)} {hashlib.sha256(plain.tobytes()).hexdigest()}"
 
 
 def _type(kind: Any) -> str:
@@ -118,13 +124,13 @@ def _named(value: Any) -> str:
 
 def _module(value: Any) -> str:
     """The module in which an object was made; of a function that in whose file it stands, whatever it is said to wrap."""
-    return value.__globals__["__name__"] if isinstance(value, types.FunctionType) else value.__module__
+    return str(value.__globals__.get("__name__") if isinstance(value, types.FunctionType) else value.__module__)
 
 
 def _place(module: str) -> str:
     """A module of a known package, with the digest of the package's files where that has one."""
-    package = module.split(".")[0]
-    if package in PACKAGES:
+    package, *rooms = module.split(".")
+    if package in PACKAGES and not (rooms and rooms[0] in NOT_CODE):
         return f"{module}@{code_digest(package).split()[1]}"
     if package in LIBRARIES or package in ("builtins", "math", "operator"):
         return module
@@ -136,17 +142,16 @@ def _local(function: types.FunctionType, around: tuple[int, ...]) -> str:
     inner = functools.partial(_identity, around=(*around, id(function)))
     code = function.__code__
     place = f"{_place(_module(function))}.{function.__qualname__}:{code.co_firstlineno}"
-    # Several functions may begin in one line; what each of them does is told by its instructions.
-    body = hashlib.sha256(code.co_code + repr(code.co_names).encode()).hexdigest()
     try:
         closed = [cell.cell_contents for cell in function.__closure__ or ()]
     except ValueError:  # a cell that is not filled yet
         raise NoIdentity(f"{place}: closes over what is not there yet") from None
     given = inner((function.__defaults__ or (), function.__kwdefaults__ or {}))
-    return f"{place} {body} {inner(closed)} {given} {_constants(code)}"
+    return f"{place} {_instructions(code)} {inner(closed)} {given}"
 
 
-def _constants(code: types.CodeType) -> str:
-    """The constants of a function and of those within it."""
-    parts = [_constants(one) if isinstance(one, types.CodeType) else repr(one) for one in code.co_consts]
-    return f"({', '.join(parts)})"
+def _instructions(code: types.CodeType) -> str:
+    """What a function does, and those within it: several may begin in one line of a file."""
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, code.co_argcount, code.co_flags)
+    constants = [_instructions(one) if isinstance(one, types.CodeType) else repr(one) for one in code.co_consts]
+    return hashlib.sha256(code.co_code + repr((names, constants)).encode()).hexdigest()

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.engine import Array
+from nctheory.engine import Array, depends_on
 
 Activation = str | Callable[[Array], Array]
 """An activation by its name, or as a function of one real number."""
@@ -19,6 +19,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
     "tanh": jnp.tanh,
 }
+depends_on(lambda: ACTIVATIONS)  # which anyone may add to
 HOMOGENEOUS = frozenset({"absolute", "identity", "leaky_relu", "relu"})
 r"""Activations with $\sigma(cx)=c\,\sigma(x)$ for $c>0$, and so $x\,\sigma'(x)=\sigma(x)$."""
 _SAMPLE = np.array([[-2.0, -0.3], [0.7, 1.9]])

@@ -19,6 +19,7 @@ from nctheory.engine import (
     is_traced,
     kink_arguments,
     on_sides,
+    read_own_state,
     rounded_kinks,
     sloped_kinks,
     with_even_slopes,
@@ -101,6 +102,8 @@ def candidates_of(problem: Problem) -> tuple[tuple[Kink, bool], ...]:
     ()
     """
     form = shape_of(problem)
+    if form in _REAL:
+        read_own_state()
     return tuple(zip(_kinks(*form), _REAL[form], strict=True)) if form in _REAL else ()
 
 
@@ -116,6 +119,7 @@ def _real(problem: Problem, ours: bool) -> tuple[bool, ...]:
     """Which candidates are kinks of a problem; of a traced one, which were of any of its form."""
     form, leaves = shape_of(problem), jax.tree.leaves(problem)
     if form in _REAL and (ours or any(is_traced(leaf) for leaf in leaves)):
+        read_own_state()
         return _REAL[form]
     key = (form, *(np.asarray(leaf).tobytes() for leaf in leaves))
     if key not in _REAL_OF:

@@ -55,7 +55,8 @@ class NoDevice(Failure):
 def configure() -> Path | None:
     """float64, the persistent compilation cache and rare garbage collection, for a process that the command line owns.
 
-    Returns the cache folder, or None where none can be written; then every run compiles afresh. Raises `NoDevice` where JAX
+    Returns the cache folder, or None where none can be written; then every run compiles afresh. Traced programs are kept there
+    too; a process that changes the package itself calls `keep_traced_programs(None)` next. Raises `NoDevice` where JAX
     finds nothing to compute on.
     """
     import jax

@@ -1,6 +1,5 @@
 """Traced programs on the disk: the same results, read where nothing differs, made anew where anything does or is broken."""
 
-import importlib.metadata
 import json
 import os
 import pickle
@@ -11,81 +10,17 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-import nctheory as nct
-from nctheory.engine import _code, _programs, _traced, fast_compile
+from nctheory.engine import _traced, fast_compile
 from nctheory.engine._environment import TRACE_ALWAYS
-from tests.helpers import computing
-
-ROOM = """
-import typing
-import jax, jax.numpy as jnp
-
-traced = []
-
-class Found(typing.NamedTuple):
-    low: typing.Any
-    pair: tuple
-
-def squared(x, power=2, by=3.0):
-    traced.append(x.shape)
-    return Found(by * x**power, (jnp.linalg.eigvalsh(jnp.outer(x, x)), None, {"sum": x.sum()}))
-
-def drawn(key, x):
-    traced.append(x.shape)
-    return jax.random.normal(key, x.shape, x.dtype) + x
-
-def wrong(x):
-    traced.append(x.shape)
-    raise ValueError("x: expected another")
-
-def weak(x):
-    return jnp.asarray(2.0) * 1
-
-def stateful(x):
-    traced.append(x.shape)
-    from nctheory.engine import read_own_state
-    read_own_state()
-    return x
-
-def activated(x):
-    from nctheory.problems import ACTIVATIONS
-    return ACTIVATIONS["relu"](x)
-
-def told(x):
-    traced.append(x.shape)
-    jax.debug.callback(lambda y: None, x)
-    return 2 * x
-"""
+from tests.traced_room import ROOM, files, kept_room, same
 
 
 @pytest.fixture
 def room(tmp_path, monkeypatch):
-    """Functions of a package that counts as one of those that compute, and a folder for their programs."""
-    monkeypatch.setattr(_traced, "_FOLDER", None)
-    monkeypatch.setattr(_traced, "_own", 0)
-    monkeypatch.setattr(_traced, "LOOK_AGAIN", 0.0)
-    monkeypatch.setattr(
-        _programs, "_cached_program", lambda key: None
-    )  # as in a new process, which has compiled nothing
-    with computing(ROOM, tmp_path, monkeypatch) as module:
-        _traced.keep_traced_programs(tmp_path / "kept")
+    with kept_room(tmp_path, monkeypatch) as module:
         yield module
-
-
-def files():
-    assert _traced._FOLDER is not None
-    return sorted(_traced._FOLDER.iterdir())
-
-
-def same(one, other):
-    assert jax.tree.structure(one) == jax.tree.structure(other)
-    for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        assert x.dtype == y.dtype
-        assert x.weak_type == y.weak_type
-        np.testing.assert_array_equal(x, y)
 
 
 def test_what_was_traced_once_is_read_by_the_next(room):
@@ -208,109 +143,6 @@ def test_a_file_that_was_changed_under_a_running_process_ends_the_keeping(room):
     assert sorted(folder.iterdir()) == kept
     fast_compile(room.squared)(jnp.arange(3.0))
     assert room.traced == [(3,), (4,), (3,)]
-
-
-def test_what_a_function_raises_is_raised(room):
-    with pytest.raises(ValueError, match="x: expected another"):
-        fast_compile(room.wrong)(jnp.arange(3.0))
-    assert files() == []
-
-
-def test_what_calls_back_and_what_is_a_users_own_is_traced_every_time(room):
-    x = jnp.arange(3.0)
-    np.testing.assert_array_equal(fast_compile(room.told)(x), 2 * x)
-    assert [file.read_bytes() for file in files()] == [_traced.AS_EVER]
-    count = len(room.traced)
-    fast_compile(room.told)(x)
-    assert len(room.traced) == count + 1  # and no more: that it cannot be kept is
-
-    def own(x):
-        room.traced.append(x)
-        return 3 * x
-
-    for _ in range(2):
-        np.testing.assert_array_equal(fast_compile(own)(x), 3 * x)
-    assert len(room.traced) == count + 3
-    assert len(files()) == 1
-
-
-def test_what_is_weakly_typed_stays_so(room):
-    for _ in range(2):
-        assert fast_compile(room.weak)(jnp.arange(3.0)).weak_type
-    assert [file.read_bytes() for file in files()] == [_traced.AS_EVER]
-
-
-def test_what_reads_the_processs_own_state_is_kept_no_more_than_what_is_traced_after_it(room):
-    x = jnp.arange(3.0)
-    fast_compile(room.squared)(x)
-    (before,) = files()
-    for _ in range(2):
-        np.testing.assert_array_equal(fast_compile(room.stateful)(x), x)
-    fast_compile(room.drawn)(jax.random.key(0), x)
-    (marked,) = set(files()) - {before}
-    assert marked.read_bytes() == _traced.AS_EVER
-    count = len(room.traced)
-    fast_compile(room.squared)(x)  # what was kept before is read
-    assert len(room.traced) == count
-
-
-def test_an_activation_of_a_users_own_is_traced_every_time(room, monkeypatch):
-    """The table of activations is public, and looked up by name while a program is traced."""
-    x = jnp.arange(3.0)
-    fast_compile(room.activated)(x)
-    kept = files()
-    for slope in (2.0, 3.0):
-        monkeypatch.setitem(nct.problems.ACTIVATIONS, "relu", lambda x, slope=slope: slope * x)
-        np.testing.assert_array_equal(fast_compile(room.activated)(x), slope * x)
-    assert files() == kept
-
-
-def test_kinks_belong_to_the_process(room):
-    """Which candidates are kinks is known from the problems that were seen: programs that ask for it are not kept."""
-    chain = nct.deep_nonlinear(widths=(3, 3, 2), counts=(1, 1), loss="mse", weight_decay=(0.1,) * 3)
-    assert nct.problems.kinks_of(chain)
-    assert not _traced._own
-    jax.eval_shape(lambda one: jnp.zeros(len(nct.problems.kinks_of(one))), chain)
-    assert _traced._own
-
-
-def test_an_editors_lock_and_a_missing_version_stop_nothing(room, tmp_path, monkeypatch):
-    Path(str(room.__file__)).with_name(".#locked.py").symlink_to("nobody@nowhere")
-    monkeypatch.setattr(_code.importlib.metadata, "version", missing)
-    _code._digest.cache_clear()
-    _code.library_versions.cache_clear()
-    _traced.keep_traced_programs(tmp_path / "kept")
-    _code.library_versions.cache_clear()
-    fast_compile(room.squared)(jnp.arange(3.0))
-    assert len(files()) == 1
-    assert _code.code_digest().startswith("not installed")
-
-
-def missing(distribution):
-    raise importlib.metadata.PackageNotFoundError(distribution)
-
-
-def test_what_will_not_be_looked_at_is_traced(room):
-    static = {"static_argnames": ("power", "by")}
-    found = fast_compile(room.squared, **static)(jnp.arange(3.0), by=Elusive(2.0))
-    np.testing.assert_array_equal(found.low, 2.0 * jnp.arange(3.0) ** 2)
-    assert files() == []
-
-
-class Elusive(float):
-    """It refuses to say anything of itself."""
-
-    def __getattribute__(self, name):
-        if name == "__dict__":
-            raise RuntimeError(name)
-        return super().__getattribute__(name)
-
-
-def test_where_nothing_is_compiled_the_function_itself_runs(room):
-    with jax.disable_jit():
-        found = fast_compile(room.squared)(jnp.arange(3.0))
-    assert len(room.traced) == 2  # once for the program, which is made in any case
-    np.testing.assert_array_equal(found.low, 3.0 * jnp.arange(3.0) ** 2)
 
 
 BITS = """

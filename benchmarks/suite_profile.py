@@ -29,7 +29,8 @@ KINDS = {
 SLOW = 0.5
 """Seconds of a slow test, where all tests run."""
 SLOW_ALONE = 3.0
-"""Seconds of a slow test among those that are left: it compiles by itself what a slower one has compiled otherwise."""
+"""Seconds of a slow test among those that are left: it compiles by itself what a slower one has compiled otherwise (measured:
+with 33 functions more in the list what is left took 3 min 57 s in place of 5 min 39 s)."""
 Row = dict[str, float]
 COLUMNS = ("tests", "seconds", *KINDS.values(), "rest", "compiled")
 

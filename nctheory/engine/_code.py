@@ -25,6 +25,8 @@ LIBRARIES = (
 )
 """What programs are made with."""
 
+MISSING = "not installed"
+"""What is said of a distribution that is not there."""
 _READ: dict[Path, tuple[int, int]] = {}
 """The files that a digest was made of: when each was changed last (in nanoseconds) before it was read, and its bytes."""
 
@@ -50,7 +52,7 @@ def _digest(package: str) -> str:
             if inside.parts[0] not in NOT_CODE and file.is_file():  # an editor's lock is a link to nothing
                 _READ[file] = _stamp(file)
                 digest.update(f"{inside.as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
-    return f"{_version('nctheory') or 'not installed'} {digest.hexdigest()[:16]}"
+    return f"{version_of('nctheory')} {digest.hexdigest()[:16]}"
 
 
 def code_stands() -> bool:
@@ -77,11 +79,16 @@ def library_versions() -> tuple[tuple[str, str], ...]:
     >>> dict(library_versions())["jax"] >= "0.10"
     True
     """
-    return tuple((name, found) for name in LIBRARIES if (found := _version(name)) is not None)
+    return tuple((name, found) for name in LIBRARIES if (found := version_of(name)) != MISSING)
 
 
-def _version(distribution: str) -> str | None:
+def version_of(distribution: str) -> str:
+    """The version of a distribution, or `MISSING`.
+
+    >>> version_of("no such distribution")
+    'not installed'
+    """
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
-        return None
+        return MISSING

@@ -6,6 +6,7 @@ import platform
 import tempfile
 from pathlib import Path
 
+from nctheory.engine._code import version_of
 from nctheory.engine._failures import Failure
 
 PACKAGES = ("nctheory", "jax", "jaxlib", "diffrax", "equinox", "numpy", "scipy")
@@ -20,16 +21,11 @@ def environment() -> dict[str, str]:
     >>> environment()["precision"]
     'float64'
     """
-    import importlib.metadata
-
     import jax
 
     found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
     for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
+        found[package] = version_of(package)
     devices = jax.local_devices()
     found["device"] = f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})"
     found["precision"] = "float64"

@@ -33,8 +33,10 @@ def identity(value: Any) -> str:
 
     >>> identity((1, 2.5, "a"))
     "tuple(int 1, float 2.5, str 'a')"
-    >>> identity(lambda x: x) if __name__ == "__main__" else "NoIdentity"
-    'NoIdentity'
+    >>> identity(eval("lambda x: x", {"__name__": "mine"}))
+    Traceback (most recent call last):
+    ...
+    nctheory.engine._identity.NoIdentity: mine: not one of the packages that compute
     """
     return _identity(value, ())
 

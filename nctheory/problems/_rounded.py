@@ -102,9 +102,10 @@ def candidates_of(problem: Problem) -> tuple[tuple[Kink, bool], ...]:
     ()
     """
     form = shape_of(problem)
-    if form in _REAL:
-        read_own_state()
-    return tuple(zip(_kinks(*form), _REAL[form], strict=True)) if form in _REAL else ()
+    if form not in _REAL:
+        return ()
+    read_own_state()
+    return tuple(zip(_kinks(*form), _REAL[form], strict=True))
 
 
 _REAL: dict[Any, tuple[bool, ...]] = {}

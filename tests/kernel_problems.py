@@ -87,3 +87,15 @@ def by_kernels(problem, seeds, *kernels, **options):
 def assert_same(one, other):
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def ends_as_by_the_engine(problem):
+    """Eight seeds by kernels, with the flow and without it: each ensemble, once it has ended as the engine's."""
+    for method in ("flow+polish", "polish"):
+        found, same = (nct.solve(problem, 8, light=True, method=method, kernel=kernel) for kernel in ("emulate", "off"))
+        np.testing.assert_array_equal(found.status, same.status)
+        np.testing.assert_array_equal(found.handovers, same.handovers)
+        np.testing.assert_allclose(found.value, same.value, rtol=1e-12)
+        np.testing.assert_allclose(found.flow_time, same.flow_time, rtol=1e-6)
+        np.testing.assert_allclose(found.peak_grad_norm, same.peak_grad_norm, rtol=1e-10)
+        yield found

@@ -23,7 +23,7 @@ import jax
 from jax import export
 
 from nctheory.engine._code import code_digest, code_stands, library_versions
-from nctheory.engine._concrete import is_traced
+from nctheory.engine._concrete import is_traced, within_trace
 from nctheory.engine._files import write_atomically
 from nctheory.engine._identity import PACKAGES, NoIdentity, identity
 
@@ -96,9 +96,11 @@ def read_own_state() -> None:
     """Say, within a function that is being traced, that it reads what belongs to this process alone.
 
     Neither its program is kept nor any that this process traces later: JAX may make a part of one from a trace of before.
+    Where nothing is being traced it says nothing: what is found there comes into a program as an argument, which has its key.
     """
     global _own
-    _own += 1
+    if within_trace():
+        _own += 1
 
 
 def from_disk(function: Callable[..., Any], changed: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,7 +6,8 @@ waiting; how many programs were compiled; and how many distinct solve programs t
 families of problems. Processes that tests start count as the rest.
 
 With `--slow-list FILE` it also writes the test functions of which one test took more than `SLOW` seconds of processor
-time, its processes included: `tests/slow_tests.txt`, which `pytest -m "not slow"` leaves out.
+time, its processes and all fixtures that it shares with others included: `tests/slow_tests.txt`, which
+`pytest -m "not slow"` leaves out.
 """
 
 import collections
@@ -54,6 +55,17 @@ def processor_seconds() -> float:
     return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
+def of_fixtures(shared: Mapping[tuple[str, str], float], function: str, used: Iterable[str]) -> float:
+    """Seconds of the fixtures of a test function, from those of all by the place that they are defined for and by name.
+
+    >>> shared = {("tests/test_a.py", "verdict"): 7.0, ("tests/test_b.py", "verdict"): 2.0, ("", "cluster"): 1.0}
+    >>> of_fixtures(shared, "tests/test_a.py::test_it", ["verdict", "cluster"])
+    8.0
+    """
+    names = set(used)
+    return sum(seconds for (home, name), seconds in shared.items() if name in names and function.startswith(home))
+
+
 def slow_functions(longest: Mapping[str, float], known: Iterable[str] = (), limit: float = SLOW) -> list[str]:
     """Test functions above the limit, from the processor time of the longest test of each, and those known before; sorted.
 
@@ -72,6 +84,8 @@ class Profile:
         self.spans: dict[tuple[str, int], list[tuple[float, float]]] = collections.defaultdict(list)
         self.table: dict[str, Row] = collections.defaultdict(lambda: collections.defaultdict(float))
         self.longest: dict[str, float] = collections.defaultdict(float)
+        self.shared: dict[tuple[str, str], float] = {}
+        self.made = 0.0
         self.solves: set[str] = set()
         jax.monitoring.register_event_duration_secs_listener(self.listen)
         _programs._PROGRAMS = _Watched(self.solves)
@@ -83,15 +97,30 @@ class Profile:
             self.spans[KINDS[event], threading.get_ident()].append((now - duration_secs, now))
 
     @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]):
+        """What one test makes and others use is no time of the one that happens to come first."""
+        before = processor_seconds()
+        try:
+            return (yield)
+        finally:
+            if fixturedef.scope != "function":
+                seconds = processor_seconds() - before
+                self.shared[fixturedef.baseid, fixturedef.argname] = seconds
+                self.made += seconds
+
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item):
         """A test with its fixtures."""
         self.spans.clear()
+        self.made = 0.0
         began, processor = time.perf_counter(), processor_seconds()
         try:
             return (yield)
         finally:
             function = item.nodeid.split("[")[0]
-            self.longest[function] = max(self.longest[function], processor_seconds() - processor)
+            alone = processor_seconds() - processor - self.made
+            shared = of_fixtures(self.shared, function, getattr(item, "fixturenames", ()))
+            self.longest[function] = max(self.longest[function], alone + shared)
             row = self.table[item.nodeid.split("::")[0]]
             spans = dict(self.spans)
             row["tests"] += 1

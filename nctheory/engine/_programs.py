@@ -3,6 +3,7 @@
 import collections
 import functools
 import gc
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -177,7 +178,8 @@ def held_maps() -> int | None:
 def release_programs(limit: int | None = None) -> bool:
     """Drop compiled programs if this process holds more than `limit` memory maps (`max_maps`), and say whether it did.
 
-    The least recently used programs go first, half of all at a time; where none is left, JAX's own caches are cleared. It is
+    The least recently used programs go first, half of all at a time, or as large a share as the maps too many are of all;
+    where none is left, JAX's own caches are cleared. It is
     called before every compilation, so that a process may solve any number of shapes. A program that is needed again is
     compiled again, or comes from the persistent cache. Nothing happens where the number of maps cannot be read, nor, without
     a `limit`, while the last count was so low that there is room for all calls since.
@@ -191,7 +193,8 @@ def release_programs(limit: int | None = None) -> bool:
         return False
     while held is not None and held > allowed:
         with _PROGRAMS_LOCK:
-            oldest = [_PROGRAMS.popitem(last=False) for _ in range(-(-len(_PROGRAMS) // 2))]
+            count = math.ceil(len(_PROGRAMS) * max(1 / 2, 1 - allowed / held))
+            oldest = [_PROGRAMS.popitem(last=False) for _ in range(count)]
         if not oldest:
             jax.clear_caches()
             gc.collect()

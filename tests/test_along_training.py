@@ -139,12 +139,19 @@ def test_the_picture_of_layers_marks_the_bound_at_the_last_one(descent):
     assert len(drawn.axes[1].lines) == len(panels["trace_ratio"].lines) - 1
 
 
+BOUNDED = [("convolutions", (3, 4), 3), ("residual", (5, 5), 1), ("transformer", (8, 8), 1), ("tokens", (), 1)]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "widths", "linear"), [("convolutions", (3, 4), 3), ("residual", (5, 5), 1)])
+@pytest.mark.parametrize(("model", "widths", "linear"), BOUNDED)
 def test_the_bound_before_the_head_of_modules_is_that_of_the_theorem(model, widths, linear):
     """Against the theorem's own program, which notes what enters each layer in the module's pass."""
     images = networks.gaussian_mixture(counts=(6, 4), dim=16, spread=0.2)
-    data, make = networks.model_for(model, images, widths, linear)
+    if model == "tokens":
+        data = networks.markov_sequences(counts=(6, 4), vocabulary=5, length=6)
+        make = networks.Transformer(width=4, blocks=1, heads=2, length=6, vocabulary=5, classes=2)
+    else:
+        data, make = networks.model_for(model, images, widths, linear)
     trained = networks.train(networks.module_on(data, make, weight_decay=0.02), seeds=2, steps=40)
     found, ratio = linear_head_bounds(trained), networks.layer_metrics(trained).trace_ratio[:, -1]
     for seed in range(2):

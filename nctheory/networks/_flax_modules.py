@@ -112,6 +112,14 @@ class TransformerBlock(nnx.Module):
         x = x + self.attention(self.norm(x))
         return x + self.down(nnx.gelu(self.up(self.second(x))))
 
+    def entering(self, x: Array) -> tuple[Array, Array]:
+        """What enters the two kernels that write into the stream, at each position: attention's last one, and W_2."""
+        seen = self.norm(x)
+        query, key, value = (layer(seen) for layer in (self.attention.query, self.attention.key, self.attention.value))
+        heads = attention(query, key, value)
+        x = x + self.attention.out(heads)
+        return heads.reshape(*x.shape[:2], -1), nnx.gelu(self.up(self.second(x)))
+
 
 class TransformerModule(nnx.Module):
     """Vectors or tokens, learned positions, blocks, the mean over positions, a head."""
@@ -125,10 +133,21 @@ class TransformerModule(nnx.Module):
 
     def __call__(self, x: Array) -> tuple[Array, ...]:
         """The mean over positions of what each block gives, the logits last."""
-        if self.vocabulary is not None:
-            x = (x[..., None] == jnp.arange(self.vocabulary)).astype(x.dtype)
-        reached, found = self.embedding(x) + self.positions[...], []
+        reached, found = self.embedding(self.vectors(x)) + self.positions[...], []
         for block in self.blocks:
             reached = block(reached)
             found.append(jnp.mean(reached, axis=1))
         return (*found, self.head(found[-1]))
+
+    def vectors(self, x: Array) -> Array:
+        """What enters the embedding at each position: the sample's vectors, or a 1 at each token's place."""
+        return x if self.vocabulary is None else (x[..., None] == jnp.arange(self.vocabulary)).astype(x.dtype)
+
+    def entering_writers(self, x: Array) -> tuple[Array, ...]:
+        """The mean over positions of what enters each kernel that writes into the stream, that of the embedding first."""
+        vectors = self.vectors(x)
+        reached, found = self.embedding(vectors) + self.positions[...], [vectors]
+        for block in self.blocks:
+            found.extend(block.entering(reached))
+            reached = block(reached)
+        return tuple(jnp.mean(one, axis=1) for one in found)

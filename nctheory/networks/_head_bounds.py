@@ -8,7 +8,7 @@ import numpy as np
 
 from nctheory.engine import float64, untraced
 from nctheory.networks._feed_forward import FeedForward
-from nctheory.networks._models import ConvNet, ResidualMLP
+from nctheory.networks._models import ConvNet, ResidualMLP, Transformer
 from nctheory.networks._modules import ModuleNetwork, applied
 from nctheory.networks._train import TrainedNetworks
 
@@ -27,7 +27,7 @@ class _Head(NamedTuple):
 def has_linear_head(network: object) -> bool:
     """Whether linear layers alone write the features that the head reads, so that `linear_head_bounds` applies.
 
-    So it is in feed-forward networks and convolutions whose last two layers are linear, and in residual blocks.
+    So it is in feed-forward networks and convolutions whose last two layers are linear, in residual blocks and transformers.
 
     >>> import nctheory as nct
     >>> mixture = nct.networks.gaussian_mixture(counts=(6, 6), dim=3, spread=0.1)
@@ -40,7 +40,8 @@ def has_linear_head(network: object) -> bool:
         return network.depth >= 2 and network.activations[-2] == "identity"
     if not isinstance(network, ModuleNetwork):
         return False
-    return isinstance(network.make, ResidualMLP) or (isinstance(network.make, ConvNet) and network.make.linear >= 2)
+    make = network.make
+    return isinstance(make, ResidualMLP | Transformer) or (isinstance(make, ConvNet) and make.linear >= 2)
 
 
 @untraced()
@@ -52,9 +53,9 @@ def linear_head_bounds(trained: TrainedNetworks) -> np.ndarray:
     linear head have
     $$|\mathrm{dev}\,Z_{L-1}|_F^2\le\frac1{s^2}|\mathrm{dev}\,Z_L|_F^2+|D|_2\,|\mathrm{dev}\,Z_{L-2}|_F^2,$$
     dev the part within classes (theorem `linear-head`). Divided by the samples, and by tr S_B of the same features, the right
-    side bounds tr S_W / tr S_B, whatever the layers below are. In residual blocks all kernels that write into the stream, that
-    of the embedding among them, are one layer $W_{L-1}$, and $Z_{L-2}$ is all that enters them (theorem
-    `module-linear-head`). NaN of a seed that did not stay finite; infinite where all class means are one, or the
+    side bounds tr S_W / tr S_B, whatever the layers below are. In residual blocks and transformers all kernels that write into
+    the stream, that of the embedding among them, are one layer $W_{L-1}$, and $Z_{L-2}$ is all that enters them, its mean over
+    positions where there are several (theorem `module-linear-head`). NaN of a seed that did not stay finite; infinite where all class means are one, or the
     classifier is zero.
 
     Raises ValueError for networks whose features no linear layer writes, and where no seed stayed finite.
@@ -104,6 +105,10 @@ def _head_of(network: Any, point: Any) -> _Head:
         return _Head(below, features, logits, point["tail"][network.make.linear - 2]["kernel"].T, up)
     entering = applied(network.make, point, lambda module: module.entering_writers(jnp.asarray(network.inputs)))
     kernels = [point["embedding"]["kernel"]]
-    kernels += [point["blocks"][i]["down"]["kernel"] for i in range(network.make.blocks)]
+    for i in range(network.make.blocks):
+        block = point["blocks"][i]
+        if isinstance(network.make, Transformer):
+            kernels.append(np.reshape(block["attention"]["out"]["kernel"], (-1, network.make.width)))
+        kernels.append(block["down"]["kernel"])
     below = np.concatenate([np.asarray(x).T for x in entering])
     return _Head(below, features, logits, np.concatenate(kernels).T, up)

@@ -215,6 +215,19 @@ def test_edits_make_what_the_constructors_make_and_stay_within_the_hypotheses():
     assert instance_at(theorem, root, place.edit("classes", 1)) is None
 
 
+def test_a_problem_with_one_inner_width_is_edited_like_others():
+    """A factorisation names the widths between its factors alone, of which there may be one."""
+    theorem = nct.catalogue()["red-schatten"]
+    with jax.enable_x64(True):
+        instances = theorem.instances(jax.random.key(0))
+    widths = {len(getattr(one.problem, "widths", ())) for one in instances}
+    assert 1 in widths
+    for one in instances:
+        less = edited(theorem, one, (("scale", 0.1),))
+        assert less is not None
+        assert len(getattr(less.problem, "weight_decay", ())) == len(getattr(one.problem, "weight_decay", ()))
+
+
 def test_an_edit_follows_tuples_that_are_shown_and_leaves_out_those_it_does_not_know():
     theorem, root = collapse_theorem(4, 3, 6), jax.random.key(0)
     instance = drawn_places(theorem, root, 0)[0][1]

@@ -112,7 +112,8 @@ def facts(problem: Problem) -> dict[str, int]:
     found: dict[str, int] = {}
     counts, widths = getattr(problem, "counts", None), getattr(problem, "widths", None)
     if widths:
-        found |= {"K": widths[-1], "L": len(widths) - 1, "d": max(widths[:-1])}
+        found |= {"K": widths[-1], "L": len(widths) - 1}
+        found |= {"d": max(widths[:-1])} if len(widths) > 1 else {}  # a problem of one's own may have one width
     if counts:
         found |= {"K": len(counts), "N": sum(counts), "n": max(counts)}
     return found

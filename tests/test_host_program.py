@@ -1,5 +1,11 @@
 """What a host program meets that has set nothing: 32-bit defaults, folders that are missing, laws of starts of its own."""
 
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -22,6 +28,41 @@ def test_instances_and_predictions_are_float64_in_a_program_of_32_bits(name):
             assert all(np.asarray(x).dtype != np.float32 for x in jax.tree.leaves(wrong(problem)))
     jax.tree.map(np.testing.assert_array_equal, problem, wide.problem)
     jax.tree.map(np.testing.assert_array_equal, found, at_hand)
+
+
+def test_nothing_is_kept_in_32_bits_by_what_a_program_imports(tmp_path):
+    """A constant that a file computes where it is imported has the precision that the program has then."""
+    looks = """
+    import importlib, pkgutil
+    import jax, nctheory, proofs_numeric
+    kept = {}
+    for package in (nctheory, proofs_numeric):
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            if module.name.endswith((".template", "__main__")):
+                continue
+            importlib.import_module(module.name)
+            for array in jax.live_arrays():
+                if array.dtype.itemsize < 8 and array.dtype.kind in "fiuc":
+                    kept.setdefault(str(array.dtype), module.name)
+    assert not jax.config.jax_enable_x64
+    print(kept)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(looks)], capture_output=True, text=True, check=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(nct.__file__).parents[1])},
+    )  # fmt: skip
+    assert done.stdout.strip() == "{}"
+
+
+def test_a_theorem_file_is_imported_in_float64(tmp_path):
+    """Its constants, and those of the catalogue's files that are imported before it."""
+    file = tmp_path / "third.py"
+    text = (Path(nct.__file__).parents[1] / "proofs_numeric" / "template.py").read_text()
+    file.write_text(text.replace('"ridge-regression"', '"ridge-third"') + "\nTHIRD = jnp.asarray(1.0) / 3.0\n")
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        (theorem,) = nct.theorems.load_theorem_file(file)
+    assert theorem.id == "ridge-third"
+    assert sys.modules["_theorem_file_third"].THIRD.dtype == np.float64
 
 
 def test_a_theorem_changed_in_part_keeps_its_other_functions():

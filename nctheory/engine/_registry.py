@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import jax
+
 
 class TheoremFileError(ValueError):
     """A theorem or diagram file that cannot be read, does not import, or registers nothing."""
@@ -116,7 +118,8 @@ def import_proofs(naming: str | None = None) -> None:
     """Import the files of the package `proofs_numeric`, so that each registers what it holds.
 
     With `naming` only those are imported in whose text that identifier stands as a string: one of ninety theorems is there a
-    second sooner so. The files are read once for an identifier.
+    second sooner so. The files are read once for an identifier, and run in float64: what one of them computes where it is
+    imported, and keeps, is of the precision of verdicts whatever the host program's settings.
     """
     import proofs_numeric
 
@@ -126,7 +129,8 @@ def import_proofs(naming: str | None = None) -> None:
             if parts[-1] in ("__init__", "template") or not all(part.isidentifier() for part in parts):
                 continue
             if naming is None or f'"{naming}"' in file.read_text(encoding="utf-8"):
-                importlib.import_module(".".join(("proofs_numeric", *parts)))
+                with jax.enable_x64(True):
+                    importlib.import_module(".".join(("proofs_numeric", *parts)))
 
 
 def _registering_module() -> str | None:
@@ -138,7 +142,7 @@ def _registering_module() -> str | None:
 
 
 def import_file(path: str | Path, what: str) -> None:
-    """Import a Python file for what it registers; TheoremFileError, which begins with `what`, when that fails."""
+    """Import a Python file for what it registers, in float64; TheoremFileError, which begins with `what`, when that fails."""
     file = Path(path)
     if not file.is_file():
         raise TheoremFileError(f"{what}: {file} does not exist")
@@ -149,6 +153,7 @@ def import_file(path: str | Path, what: str) -> None:
     # A module that runs must be found by its name: dataclasses look their annotations up in it.
     sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
+        with jax.enable_x64(True):
+            spec.loader.exec_module(module)
     except Exception as error:
         raise TheoremFileError(f"{what}: {file} does not import: {type(error).__name__}: {error}") from error

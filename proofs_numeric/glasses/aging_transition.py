@@ -51,6 +51,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import nctheory as nct
 from proofs_numeric.bibliography_of_glasses import CUGLIANDOLO_1995
@@ -159,7 +160,7 @@ def settled_terms(problem, params):
 
 def finite_size(noise=1.0):
     """State that C of a finite system, with its moments integrated, is that of the formula; `noise` times T in it."""
-    weights = jnp.full(SPINS, 1.0 / SPINS)
+    weights = np.full(SPINS, 1.0 / SPINS)
 
     def told(problem, params, steps):
         times = [time / problem.strength for time in PAIRS]

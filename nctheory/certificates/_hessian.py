@@ -11,6 +11,7 @@ import numpy as np
 from nctheory.certificates._split import Split
 from nctheory.engine import EPS, Array, UnsupportedKinks, fast_compile, float64, shown, untraced
 from nctheory.problems import (
+    Branches,
     Params,
     Problem,
     branches_at,
@@ -32,6 +33,10 @@ ROUNDING = 4.0
 MAX_ALONG_FAMILY = 1e-7
 """The part of an observable's Jacobian, relative to it and to the Hessian, that may lie along flat directions and still come
 from the point's being critical only up to a small gradient."""
+
+
+NOWHERE = np.zeros(0)
+"""No direction."""
 
 
 @shown("caveat")
@@ -59,6 +64,22 @@ class HessianReport(NamedTuple):
     """The number of directions off the manifold of the kinks that the point meets; the spectrum is that along it."""
     loose: int = 0
     """The number of kinks met that have the slope of one side, or no weight: off these the second order is not looked at."""
+    falling: int = 0
+    """The number of kinks met off which the value falls at first order: the point is no minimum, whatever the index along the
+    kinks' manifold; in Clarke's sense it may be stationary all the same."""
+    fall: np.ndarray = NOWHERE
+    """The unit direction of the steepest such fall in the flat parameter space; empty where there is none."""
+    steepness: float = 0.0
+    """How fast the value falls there, a unit of length."""
+    told: float = 0.0
+    """A fall off a kink that is slower than this is not told from none."""
+    met: int = 0
+    """The number of kinks that the point meets, whatever their directions."""
+
+    @property
+    def saddle(self) -> bool:
+        """Whether the value falls: at second order along an eigenvector, or at first order off a kink."""
+        return self.index > 0 or self.falling > 0
 
     @property
     def caveat(self) -> str | None:
@@ -68,6 +89,11 @@ class HessianReport(NamedTuple):
                 f"the Hessian is {self.gauge_curvature:.3g} on the directions of gauge_tangents, above the resolution "
                 f"{self.resolution:.3g}: not all of them are directions of a symmetry of the objective, or the point is not "
                 "critical"
+            )
+        if self.falling:
+            return (
+                f"the value falls at first order off {self.falling} of the kinks met: the point is stationary in Clarke's "
+                "sense at most, and no minimum; the spectrum is that along the kinks"
             )
         if self.loose:
             return (
@@ -100,7 +126,9 @@ class _SecondOrder(NamedTuple):
     hessian: np.ndarray
     tangents: np.ndarray
     normals: np.ndarray
+    met: int
     loose: int
+    branches: Branches | None
     ahead: Callable[[np.ndarray], np.ndarray]
     """The Hessian of the same branches at another flat point."""
 
@@ -117,12 +145,11 @@ def _second_order(problem: Problem, params: Params) -> _SecondOrder:
     arrays = jax.tree.map(jnp.asarray, params)
     if smooth:
         gradient, hessian, tangents = (np.asarray(x) for x in _dense(problem, arrays))
-        return _SecondOrder(gradient, hessian, tangents, np.zeros((0, len(gradient))), 0, elsewhere)
+        return _SecondOrder(gradient, hessian, tangents, np.zeros((0, len(gradient))), 0, 0, None, elsewhere)
     here, tangents = branches_at(problem, params), np.asarray(_tangents(problem, arrays))
-    normals, loose = here.normals, int(np.sum(here.loose))
-    return _SecondOrder(
-        here.gradient, here.hessian, tangents, normals, loose, partial(hessian_on, problem, here.slopes)
-    )
+    met, loose = int(np.sum(here.met)), int(np.sum(here.loose & ~here.falling))
+    ahead = partial(hessian_on, problem, here.slopes)
+    return _SecondOrder(here.gradient, here.hessian, tangents, here.normals, met, loose, here, ahead)
 
 
 @fast_compile
@@ -160,20 +187,19 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
             f"problem: the dense Hessian is limited to {DENSE_LIMIT} parameters, got {parameters}; lowest_curvature finds the "
             "lowest eigenvalues of larger ones"
         )
-    gradient, hessian, tangents, normals, loose, elsewhere = _second_order(problem, params)
+    gradient, hessian, tangents, normals, met, loose, branches, elsewhere = _second_order(problem, params)
     hessian = 0.5 * (hessian + hessian.T)
     norm = float(np.linalg.norm(np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)])))
-    slope = float(np.linalg.norm(gradient))
+    slope, extent = float(np.linalg.norm(gradient)), max(norm, float(scales_of(problem).length))
     # Q^T A Q with an orthogonal Q whose first columns span the tangents; the block after them is the Hessian off the gauge.
     # The normals of the kinks met go with the tangents: off them nothing is smooth, and at a stationary point they are steep.
-    split, orbit = Split(np.concatenate([tangents, _unit(normals, norm)])), Split(tangents)
+    split, orbit = Split(np.concatenate([tangents, _unit(normals, extent)])), Split(tangents)
     turned, gauge = split.turned(hessian), split.rank(EPS * norm)
     eigenvalues, vectors = np.linalg.eigh(turned[gauge:, gauge:])
     # The point is only known to |g|/c, c the softest curvature. Tangents shorter than ten times that are those of a point that
     # the symmetry fixes (zero, say), and are not gauge directions of the critical point nearby. Flat directions besides the
     # gauge (families of minimisers) do not tell how far off the point is.
     sizes = np.abs(eigenvalues)
-    extent = max(norm, float(scales_of(problem).length))
     curved = sizes[sizes > _resolution(sizes, slope, extent, parameters)]
     floor = 10.0 * slope / float(np.min(curved, initial=np.inf))
     if split.rank(floor) < gauge:
@@ -192,7 +218,7 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     resolution = max(resolution, HESSIAN_CHANGE * open_change)
     dimension = min(orbit.rank(max(floor, EPS * norm)), gauge)
     along = orbit.turned(hessian)[:dimension]
-    return HessianReport(
+    report = HessianReport(
         index=int(np.sum(eigenvalues < -resolution)),
         nullity=int(np.sum(np.abs(eigenvalues) <= resolution)),
         gauge_dimension=dimension,
@@ -203,6 +229,16 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
         gauge_curvature=float(np.linalg.norm(along, 2)) if dimension else 0.0,
         kinks=gauge - dimension,
         loose=loose,
+        met=met,
+    )
+    if branches is None or not np.any(branches.falling):
+        return report
+    most = int(np.argmax(branches.steepness))
+    return report._replace(
+        falling=int(np.sum(branches.falling)),
+        fall=branches.falls[most],
+        steepness=float(branches.steepness[most]),
+        told=branches.told,
     )
 
 

@@ -96,8 +96,11 @@ def unique_minimiser(problem: Problem, params: Params, report: HessianReport) ->
     if isinstance(problem, FixedClassifier):
         check_points(problem, params, ())
         return Uniqueness(True, None, -1, np.inf)
-    if report.index or report.nullity:
+    if report.index or report.nullity or report.falling:
         kind = f"{report.index} negative and {report.nullity} zero eigenvalues off the gauge"
+        kind += (
+            f", {report.falling} kink{'s' * (report.falling > 1)} off which the value falls" if report.falling else ""
+        )
         singular = (
             f"the Hessian is not positive definite off the gauge ({kind}): other minimisers may be next to this one"
         )

@@ -46,7 +46,8 @@ class CriticalType:
     kind: Kind
     """"minimum": all curvature off the gauge positive; "strict saddle": some negative; "degenerate": none negative,
     some zero within the resolution, so that second order does not decide (a family of minimisers is of this kind). At kinks
-    the curvature is that along their manifold; where it does not decide off them, a point is "degenerate", with a caveat."""
+    the curvature is that along their manifold; where the value falls off one at first order a point is a "strict saddle", and
+    where neither decides off them it is "degenerate", each with a caveat."""
     rank: int
     """The rank of the product of the factors; -1 for a problem that is not a chain."""
     index: int
@@ -62,7 +63,7 @@ class CriticalType:
     value_error: float
     """The critical value may be this far from `value`: |g|^2 over the softest curvature, and rounding."""
     descent: float
-    """The largest decrease of the objective found along the most negative direction, both ways; 0 where there is none."""
+    """The largest decrease of the objective found along the `direction`, both ways, or one way off a kink; 0 where none is."""
     count: int
     """The number of starts that ended here."""
     grad_norm: float
@@ -74,7 +75,7 @@ class CriticalType:
     params: Params
     """The end state with the smallest gradient."""
     direction: np.ndarray
-    """The unit eigenvector of the smallest eigenvalue, flat."""
+    """The unit eigenvector of the smallest eigenvalue, or the way off a kink in which the value falls at first order; flat."""
     caveat: str | None = None
     """What the gauge leaves unexplained (`HessianReport.caveat`): flat directions off it, or tangents of no symmetry."""
     kinks: int = 0
@@ -204,9 +205,11 @@ def _row(problem: Problem, ends: Ensemble, invariants: np.ndarray, members: np.n
     point = jax.tree.map(lambda x: np.asarray(x[best]), ends.params)
     report = hessian_report(problem, point)
     direction = report.eigenvectors[:, 0] if report.eigenvalues.size else np.zeros(0)
-    descent = _descent(problem, point, direction) if report.index else 0.0
     undecided = report.nullity + report.loose
-    kind: Kind = "strict saddle" if report.index else "degenerate" if undecided else "minimum"
+    kind: Kind = "strict saddle" if report.saddle else "degenerate" if undecided else "minimum"
+    if report.falling:
+        direction = report.fall
+    descent = _descent(problem, point, direction, both=not report.falling) if report.saddle else 0.0
     return CriticalType(
         value=float(ends.value[best]),
         kind=kind,
@@ -225,7 +228,7 @@ def _row(problem: Problem, ends: Ensemble, invariants: np.ndarray, members: np.n
         params=point,
         direction=direction,
         caveat=report.caveat,
-        kinks=report.kinks + report.loose,
+        kinks=report.met,
     )
 
 
@@ -245,15 +248,15 @@ def _rank(problem: Problem, point: Params) -> int:
     return int(np.sum(singular > VANISHING * max(float(singular[0]), product_unit(problem))))
 
 
-def _descent(problem: Problem, point: Params, direction: np.ndarray) -> float:
+def _descent(problem: Problem, point: Params, direction: np.ndarray, both: bool = True) -> float:
     """How far the mean of the objective at y + tv and y - tv falls below the objective at y, for the best t.
 
-    By taking the mean the slope at y drops out, and what falls is the curvature's doing.
+    By taking the mean the slope at y drops out, and what falls is the curvature's doing. Off a kink there is one way, y + tv.
     """
     flat = np.asarray(ravel(point))
     extent = max(float(np.linalg.norm(flat)), float(scales_of(problem).length))
     moves = np.concatenate([[0.0], extent * np.array(CURVATURE_STEPS)])
-    both = np.stack([flat + sign * move * direction for move in moves for sign in (1.0, -1.0)])
-    values = in_few_lengths(lambda some: of_each(problem, some, _objective), both)
-    means = values.reshape(-1, 2).mean(axis=1)
+    reached = np.stack([flat + sign * move * direction for move in moves for sign in ((1.0, -1.0) if both else (1.0,))])
+    values = in_few_lengths(lambda some: of_each(problem, some, _objective), reached)
+    means = values.reshape(len(moves), -1).mean(axis=1)
     return float(max(np.max(means[0] - means[1:]), 0.0))

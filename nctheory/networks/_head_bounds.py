@@ -55,8 +55,8 @@ def linear_head_bounds(trained: TrainedNetworks) -> np.ndarray:
     dev the part within classes (theorem `linear-head`). Divided by the samples, and by tr S_B of the same features, the right
     side bounds tr S_W / tr S_B, whatever the layers below are. In residual blocks and transformers all kernels that write into
     the stream, that of the embedding among them, are one layer $W_{L-1}$, and $Z_{L-2}$ is all that enters them, its mean over
-    positions where there are several (theorem `module-linear-head`). NaN of a seed that did not stay finite; infinite where all class means are one, or the
-    classifier is zero.
+    positions where there are several (theorem `module-linear-head`). NaN of a seed that did not stay finite; infinite where
+    all class means are one, or the classifier is zero.
 
     Raises ValueError for networks whose features no linear layer writes, and where no seed stayed finite.
 

@@ -15,13 +15,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from nctheory.engine import Array, Scalar, UnsupportedKinks, fast_compile, float64, on_branches, shown
-from nctheory.problems._base import Params, Problem, check_points, ravel, unravel
+from nctheory.problems._base import Params, Problem, check_points, ravel, scales_of, unravel
 from nctheory.problems._rounded import candidates_of, kinks_of, units_of_kinks
 
 MET = 1e-6
 """A kink is met where what has it is less than this part of its unit (conventional; polished ends are at 1e-12)."""
 LOOSE = 1e-6
-"""A slope within this of 0 or 1 is that of a side, and a weight below this part of the largest is none (conventional)."""
+"""A slope within this of 0 or 1 is that of a side, and a weight below this part of the largest, or of the problem's unit of
+gradients, is none (conventional)."""
 ROUNDS = 8
 """The most times that slopes are solved for; where kinks are fed by others the gradient is not linear in all of them."""
 
@@ -52,6 +53,18 @@ class Branches(NamedTuple):
     """The gradients of what has the kinks that are met, one a row."""
     loose: Bool[np.ndarray, " met"]
     """Which of these have the slope of a side, or no weight: there curvatures differ between the sides."""
+    falls: Float[np.ndarray, "met P"]
+    """For each of these a unit direction that leads off it alone and in which the value falls at first order; zeros where none
+    was found. Where one is, the point is no minimum, stationary in Clarke's sense though it may be."""
+    steepness: Float[np.ndarray, " met"]
+    """How fast the value falls in these directions, a unit of length; 0 where none was found."""
+    told: float
+    """A fall that is slower is not told from none: twice the least element, and what has no weight."""
+
+    @property
+    def falling(self) -> Bool[np.ndarray, " met"]:
+        """Off which of the kinks that are met the value was found to fall at first order."""
+        return self.steepness > 0
 
 
 def kink_places(problem: Problem) -> tuple[int, ...]:
@@ -110,6 +123,20 @@ def slope_derivatives(
 
 
 @fast_compile
+def _slopes_along(problem: Problem, units: Array, point: Array, slopes: Array, ways: Array) -> tuple[Array, Array]:
+    """The derivatives of value and kinks' arguments along directions, one a row, each with slopes of its own."""
+
+    def along(slopes: Array, way: Array) -> tuple[Array, Array]:
+        def both(x: Array) -> tuple[Array, Array]:
+            here = at_slopes(problem, units, x, slopes)
+            return jnp.asarray(here.value), here.arguments
+
+        return jax.jvp(both, (point,), (way,))[1]
+
+    return jax.vmap(along)(slopes, ways)
+
+
+@fast_compile
 def _derivatives(problem: Problem, units: Array, point: Array, slopes: Array) -> tuple[OnBranches, Array]:
     return slope_derivatives(problem, units, point, slopes)
 
@@ -150,10 +177,51 @@ def branches_at(problem: Problem, params: Params) -> Branches:
     parameters = len(point)
     hessian, normals = jacobian[:parameters, :parameters], jacobian[parameters:, :parameters][met]
     weight = np.linalg.norm(jacobian[:parameters, parameters:][:, met], axis=0)
-    one_sided = (slopes[met] < LOOSE) | (slopes[met] > 1.0 - LOOSE)
-    return Branches(
-        here.gradient, slopes, met, hessian, normals, one_sided | (weight < LOOSE * np.max(weight, initial=0.0))
-    )
+    heaviest = float(np.max(weight, initial=scales_of(problem).gradient))
+    loose = (slopes[met] < LOOSE) | (slopes[met] > 1.0 - LOOSE) | (weight < LOOSE * heaviest)
+    told = 2.0 * float(np.linalg.norm(here.gradient)) + LOOSE * heaviest
+    falls, steepness = _falls(problem, units, point, slopes, met, normals, told)
+    return Branches(here.gradient, slopes, met, hessian, normals, loose, falls, steepness, told)
+
+
+def _falls(
+    problem: Problem,
+    units: Array,
+    point: np.ndarray,
+    slopes: np.ndarray,
+    met: np.ndarray,
+    normals: np.ndarray,
+    told: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each kink met a direction off it along which the value falls by more than `told` a unit of length, and how fast.
+
+    Directions are both ways along the rows of the normals' pseudo-inverse: each leaves the other kinks met, to first order,
+    where the normals are independent. The derivative there is that with the slopes of the sides that it leads to.
+    """
+    found, steepness = np.zeros_like(normals), np.zeros(len(normals))
+    if not np.any(met):
+        return found, steepness
+    dual = np.linalg.pinv(normals).T
+    lengths = np.linalg.norm(dual, axis=1, keepdims=True)
+    dual = np.divide(dual, lengths, out=np.zeros_like(dual), where=lengths > 0)
+    ways = np.concatenate([dual, -dual])
+    sides = _sides(slopes, met, ways @ normals.T, np.linalg.norm(normals, axis=1))
+    falling, reached = (np.asarray(x) for x in _slopes_along(problem, units, point, sides, ways))
+    # A kink that is fed by others may be left to another side than the normals of these slopes say: nothing is said then.
+    again = _sides(slopes, met, reached[:, met], np.linalg.norm(normals, axis=1))
+    fall = np.where(np.all(again == sides, axis=1), -falling, 0.0).reshape(2, -1)
+    for one, way in zip(fall, (dual, -dual), strict=True):
+        steeper = one > np.maximum(told, steepness)
+        found[steeper], steepness[steeper] = way[steeper], one[steeper]
+    return found, steepness
+
+
+def _sides(slopes: np.ndarray, met: np.ndarray, moved: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The slopes off a point, one row for each way: of a kink that is left those of its side, of others those at the point."""
+    sides = np.repeat(slopes[None, :], len(moved), axis=0)
+    there = np.where(moved > MET * scale, 1.0, np.where(moved < -MET * scale, 0.0, slopes[met]))
+    sides[:, met] = there
+    return sides
 
 
 @float64

@@ -62,6 +62,8 @@ def examine(
             point = jax.tree.map(lambda x, i=i: x[i], ensemble.params)
             report = hessian_report(problem, point)
             reports.append(report)
+            if report.steepness > types[j].fall:
+                types[j] = types[j]._replace(fall=report.steepness, fall_told=report.told)
             if not report.smallest >= types[j].smallest_curvature:  # the first one, or one more negative
                 types[j] = types[j]._replace(
                     smallest_curvature=report.smallest,

@@ -35,6 +35,11 @@ class EndType(NamedTuple):
     """How far the critical value may be from `value`: the members' spread, their gradients to second order, rounding."""
     at: int = -1
     """Position of the end state at which the curvature was taken; -1 where none was."""
+    fall: float = 0.0
+    """How fast the value falls at first order off a kink that a sampled end state meets, a unit of length; 0 where it does
+    not."""
+    fall_told: float = 0.0
+    """A slower fall is not told from none."""
 
     def holds(self, value: float) -> bool:
         """Whether a predicted value is this one."""

@@ -156,7 +156,7 @@ class _Location:
         if place not in self.minima:
             member, point = self.rests_on[place]
             # A problem too large for a dense Hessian is believed.
-            self.minima[place] = size(member) > DENSE_LIMIT or not hessian_report(member, point).index
+            self.minima[place] = size(member) > DENSE_LIMIT or not hessian_report(member, point).saddle
         return self.minima[place]
 
     def narrowed(self, places: np.ndarray, at: np.ndarray, side: float, low: float, high: float) -> tuple[float, float]:

@@ -136,7 +136,8 @@ def test_claims_about_the_index_count_the_fall():
 
     evidence = Points(
         problem=problem, ensemble=ends, bound=nct.certify(problem, ends.params), certified=none,
-        observed={claim: np.zeros((2, 1))}, terms={}, sizes={}, sensitivity={}, reports=(), types=(kind,), value_rounding=rounding,
+        observed={claim: np.zeros((2, 1))}, terms={}, sizes={}, sensitivity={}, reports=(), types=(kind,),
+        value_rounding=rounding,
     )  # fmt: skip
     for listed, counts in (([0.0], True), ([7.0], False)):
         check = claim.check(evidence, np.array(listed))

@@ -177,7 +177,7 @@ def branches_at(problem: Problem, params: Params) -> Branches:
     parameters = len(point)
     hessian, normals = jacobian[:parameters, :parameters], jacobian[parameters:, :parameters][met]
     weight = np.linalg.norm(jacobian[:parameters, parameters:][:, met], axis=0)
-    heaviest = float(np.max(weight, initial=scales_of(problem).gradient))
+    heaviest = float(np.max(weight, initial=float(scales_of(problem).gradient)))
     loose = (slopes[met] < LOOSE) | (slopes[met] > 1.0 - LOOSE) | (weight < LOOSE * heaviest)
     told = 2.0 * float(np.linalg.norm(here.gradient)) + LOOSE * heaviest
     falls, steepness = _falls(problem, units, point, slopes, met, normals, told)

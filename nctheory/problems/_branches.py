@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from nctheory.engine import Array, Scalar, UnsupportedKinks, fast_compile, float64, on_branches, shown
+from nctheory.engine import Array, Scalar, UnsupportedKinks, fast_compile, float64, in_few_lengths, on_branches, shown
 from nctheory.problems._base import Params, Problem, check_points, ravel, scales_of, unravel
 from nctheory.problems._rounded import candidates_of, kinks_of, units_of_kinks
 
@@ -206,7 +206,7 @@ def _falls(
     dual = np.divide(dual, lengths, out=np.zeros_like(dual), where=lengths > 0)
     ways = np.concatenate([dual, -dual])
     sides = _sides(slopes, met, ways @ normals.T, np.linalg.norm(normals, axis=1))
-    falling, reached = (np.asarray(x) for x in _slopes_along(problem, units, point, sides, ways))
+    falling, reached = in_few_lengths(lambda both: _slopes_along(problem, units, point, *both), (sides, ways))
     # A kink that is fed by others may be left to another side than the normals of these slopes say: nothing is said then.
     again = _sides(slopes, met, reached[:, met], np.linalg.norm(normals, axis=1))
     fall = np.where(np.all(again == sides, axis=1), -falling, 0.0).reshape(2, -1)

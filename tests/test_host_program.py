@@ -1,5 +1,7 @@
 """What a host program meets that has set nothing: 32-bit defaults, folders that are missing, laws of starts of its own."""
 
+import dataclasses
+import functools
 import os
 import subprocess
 import sys
@@ -7,11 +9,13 @@ import textwrap
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import nctheory as nct
 from nctheory.engine import in_float64, map_in_blocks
+from nctheory.theorems._narrow import narrow_arrays
 from tests import picture_samples
 
 
@@ -65,10 +69,67 @@ def test_a_theorem_file_is_imported_in_float64(tmp_path):
     assert sys.modules["_theorem_file_third"].THIRD.dtype == np.float64
 
 
+@pytest.mark.slow
+def test_a_failure_by_a_constant_of_single_precision_is_told_to_be_one():
+    """A formula that holds 0.1 to seven digits fails, and the verdict names the constant; nothing is said of what holds."""
+    right = nct.catalogue()["ufm-mse-nobias"]
+    first = right.claims[0]
+    assert isinstance(first, nct.GlobalValue)
+    with jax.enable_x64(False):
+        tenth = jnp.asarray(0.1)
+
+    def predicted(minimum):
+        return first.predicted(minimum) * (10.0 * jnp.asarray(tenth, float))
+
+    def theorem(predicted):
+        changed = dataclasses.replace(first, predicted=predicted)
+        return dataclasses.replace(right, claims=(changed, *right.claims[1:]))
+
+    told = [
+        [
+            reason
+            for reason in nct.verify(theorem(one), quick=True, seeds=4, instance=0).reasons
+            if "precision" in reason
+        ]
+        for one in (predicted, lambda minimum: first.predicted(minimum) * 1.1)
+    ]
+    assert [len(reasons) for reasons in told] == [1, 0]
+    assert told[0][0].startswith("'tenth': a JAX array of single precision is used by what fails")
+
+
+def test_where_constants_of_single_precision_are_looked_for():
+    with jax.enable_x64(False):
+        narrow = jnp.arange(3.0)
+    wide = jnp.arange(3.0)
+    assert (narrow.dtype, wide.dtype) == (np.float32, np.float64)
+
+    def closed(x):
+        return x + narrow
+
+    def defaulted(x, shift=narrow):
+        return closed(x) + shift
+
+    def unfinished(x):
+        return x + later
+
+    holders = (
+        closed,
+        defaulted,
+        functools.partial(max, key=closed),
+        {"shift": (narrow,)},
+        [functools.partial(closed, narrow)],
+    )
+    for holder in holders:
+        assert narrow_arrays(holder)
+    assert narrow_arrays(closed, closed, {"shift": narrow}) == ("narrow", "shift")
+    for holder in (unfinished, lambda x: x + wide, (1.0, "a", None), np.float32(1.0), nct.verify, max):
+        assert narrow_arrays(holder) == ()
+    later = narrow
+    assert narrow_arrays(unfinished) == ("later",)
+
+
 def test_a_theorem_changed_in_part_keeps_its_other_functions():
     """A prediction that `verify` has compiled is compiled once, whatever else of the theorem is replaced."""
-    import dataclasses
-
     theorem = nct.theorems.find_theorem("ufm-ce-balanced")
     assert dataclasses.replace(theorem, seeds=3).predict is theorem.predict
 

@@ -107,7 +107,7 @@ def pivot_blocks(problem: DeepLinear, params: ChainParams) -> Float[Array, ""]:
     depth, weights = problem.depth, params.weights
     shortest = RANK_TOLERANCE * problem.characteristic_scales().length
     sizes = [jnp.maximum(jnp.linalg.norm(w), shortest) for w in weights]
-    cross = jnp.asarray(problem.inputs) @ jnp.asarray(problem.targets * problem.column_weight).T
+    cross = jnp.asarray(problem.inputs) @ jnp.asarray(problem.targets * problem.column_weight[None, :]).T
     size = jnp.linalg.norm(cross)
     # Where factors vanish the gradient is at least bilinear in them, and a product of L-1 of them where all vanish together:
     # what it leaves open of a factor lies between the roots of these degrees.

@@ -70,10 +70,17 @@ def layer(*path, low, up):
 def spaces(problem):
     """Return all spaces of a `ConvNet` or a `ResidualMLP`."""
     form = problem.make
-    found = convolutional(form) if isinstance(form, nct.networks.ConvNet) else residual(form)
+    return present(form, convolutional(form) if isinstance(form, nct.networks.ConvNet) else residual(form))
+
+
+def present(form, found):
+    """Leave out the biases of layers where a form has none; norms have their shifts all the same."""
     if form.bias:
         return found
-    return [space._replace(written=tuple(p for p in space.written if p.path[-1] != "bias")) for space in found]
+    return [
+        space._replace(written=tuple(p for p in space.written if p.path[-1] != "bias" or p.path[-2] == "norm"))
+        for space in found
+    ]
 
 
 def convolutional(form):
@@ -114,16 +121,18 @@ def stream(form):
     for i in range(form.blocks):
         written += layer("blocks", i, "down", low=0, up=1)[1]
     read = tuple(Part(("blocks", i, "up", "kernel"), 0) for i in range(form.blocks))
-    return Space(written, (*read, Part(("head", "kernel"), 0)), True, "stream")
+    (space,) = present(form, [Space(written, (*read, Part(("head", "kernel"), 0)), True, "stream")])
+    return space
 
 
 def block_pairs(form):
     """Return, as if there were no connection past the blocks, what each block writes and the next one reads."""
     readers = [Part(("blocks", i, "up", "kernel"), 0) for i in range(1, form.blocks)] + [Part(("head", "kernel"), 0)]
-    return [
+    pairs = [
         Space(layer("blocks", i, "down", low=0, up=1)[1], (reader,), True, "block and block")
         for i, reader in enumerate(readers)
     ]
+    return present(form, pairs)
 
 
 def without_biases(space):

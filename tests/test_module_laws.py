@@ -9,6 +9,7 @@ import pytest
 
 import nctheory as nct
 from nctheory import networks
+from proofs_numeric.networks import module_balance, module_instances
 from tests.networks import laws, part_of
 
 
@@ -159,3 +160,12 @@ def test_a_polished_network_has_a_tail_of_the_rank_of_the_theorem():
         for one in sizes[-3:]:
             assert one[rank:].max(initial=0.0) < 1e-6
             np.testing.assert_allclose(one[:3], behind[:3], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_norms_of_a_network_without_biases_have_their_shifts_in_the_balance():
+    drawn = module_instances.blocks(np.random.default_rng(0), 0.05, normalised=True, bias=False)
+    theorem = dataclasses.replace(module_balance.THEOREM, instances=lambda key: [drawn])
+    verdict = nct.verify(theorem, seeds=2, instance=0)
+    assert (verdict.outcome, verdict.reasons) == ("holds", ())
+    assert verdict.supporting == 2

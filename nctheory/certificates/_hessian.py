@@ -72,7 +72,7 @@ class HessianReport(NamedTuple):
     steepness: float = 0.0
     """How fast the value falls there, a unit of length."""
     told: float = 0.0
-    """A fall off a kink that is slower than this is not told from none."""
+    """A fall off a kink that is slower than this is not told from none; 0 where there are no kinks."""
     met: int = 0
     """The number of kinks that the point meets, whatever their directions."""
 
@@ -230,6 +230,7 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
         kinks=gauge - dimension,
         loose=loose,
         met=met,
+        told=0.0 if branches is None else branches.told,
     )
     if branches is None or not np.any(branches.falling):
         return report
@@ -238,7 +239,6 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
         falling=int(np.sum(branches.falling)),
         fall=branches.falls[most],
         steepness=float(branches.steepness[most]),
-        told=branches.told,
     )
 
 

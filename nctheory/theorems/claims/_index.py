@@ -48,15 +48,15 @@ class Index(Claim):
         for one in evidence.types:
             smallest, resolution = one.smallest_curvature, one.resolution
             place = observed[one.at]  # the type may be a continuum, so both are of one point
+            on_list = np.any(np.all(np.abs(listed - place) <= one.value_error, axis=1))
             pair: tuple[float, float] | None
             if one.at >= 0 and not np.all(np.isfinite(place)):
                 pair = None  # the claim says nothing of such points
             elif one.fall > 0:
-                on_list = np.any(np.all(np.abs(listed - place) <= one.value_error, axis=1))
                 pair = (one.fall, one.fall_told) if on_list else (one.fall_told, one.fall)
             elif not np.isfinite(smallest):
                 pair = (0.0, np.inf)  # no Hessian was taken at this type, or nothing is smooth there: undecided
-            elif np.any(np.all(np.abs(listed - place) <= one.value_error, axis=1)):
+            elif on_list:
                 # On the list, so without negative curvature; one just beyond the resolution may be a neighbour's.
                 pair = None if resolution < -smallest <= UNCLEAR * resolution else (max(-smallest, 0.0), resolution)
             elif smallest < -resolution:  # off the list, and a strict saddle as it ought to be

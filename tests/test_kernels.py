@@ -140,6 +140,23 @@ def test_members_points_and_surveys_go_by_kernels_too():
     assert len(seen.worst.seeds) == 3
 
 
+@needs_compiler
+def test_the_kernels_exponential():
+    """Within an ulp of e^x, where a softmax asks for it: at x <= 0."""
+    shape = Shape(2, 2, 4, cross_entropy=True, bias=False)
+    plan = plan_of(shape, emulator.MEMORY, warp=emulator.WARP, threads=emulator.THREADS)
+    text = source(shape, plan, tables.constants(), tables.tables())
+    asked = 'extern "C" double asked(double x) { return falling_exp(x); }'
+    library = ctypes.CDLL(str(emulator._compiled("\n".join([emulator.text_of("emulator.h"), text, asked]))))
+    library.asked.restype, library.asked.argtypes = ctypes.c_double, [ctypes.c_double]
+    x = -np.concatenate([np.linspace(0, 708, 20_001), np.logspace(-20, 2, 2_001)])
+    # The library's own e^x is within an ulp too.
+    np.testing.assert_array_max_ulp(np.array([library.asked(one) for one in x]), np.exp(x), 2)
+    assert library.asked(0.0) == 1.0
+    assert library.asked(-1e3) == library.asked(-np.inf) == library.asked(-708.0) < 1e-300
+    assert np.isnan(library.asked(np.nan))
+
+
 def nvrtc():
     """NVIDIA's run-time compiler, which needs no device, where it is installed."""
     try:

@@ -62,19 +62,19 @@ def solve(
     `seeds` is a count or a list of seed numbers; seed i starts at `init(fold_in(key, i), scale)` whatever the chunk or
     the devices. `method` is "flow+polish" (adaptive Tsit5 with local error `rtol` per displacement into the basin, then
     Barzilai-Borwein to `tolerance` in the problem's unit of gradients, `Problem.characteristic_scales`, which is 1 for class
-    labels), "flow" (only the flow, down to the tolerance), or "polish" (no flow: fast, but it
-    may end in another basin than the flow). The hand-over is first tried when the gradient norm has fallen to `switch`
-    times its largest, and is granted only in a region of fast Newton convergence with positive curvature; see
-    `Ensemble.handovers`. With `flow_precision` "float32" the flow runs in single precision down to the first hand-over
-    (on devices without float64 that is all they do, and the host does the rest). `budget` bounds the gradient
-    evaluations of one seed, but for two stabilised steps under way (of 4,096 at the most). Seeds run in chunks of
-    `chunk` (by default as many as `memory` bytes hold, by default a
-    quarter of what the devices report as free, else 512 MiB), split over `devices` (default: all local ones); `workers`
-    chunks run at a time (default: one per core where the only device is a CPU). `progress` is called with the size of
-    each finished chunk, possibly from another thread. With `light` the program is compiled for few seeds: on a CPU in a
-    third of the time, and to a third to a quarter of the speed. `kernel` says who computes on CUDA devices: with "auto" the
-    kernels of `nctheory.kernels`, for problems that have them and where CuPy is installed, with "off" XLA alone; "emulate"
-    runs the kernels' source on the CPU, to try it. The ends are the same to rounding.
+    labels), "flow" (only the flow, down to the tolerance), or "polish" (no flow: fast, but it may end in another basin
+    than the flow, or at a saddle, which its status does not tell). The hand-over is first tried when the gradient norm has
+    fallen to `switch` times its largest, and is granted only in a region of fast Newton convergence with positive
+    curvature; see `Ensemble.handovers`. With `flow_precision` "float32" the flow runs in single precision down to the
+    first hand-over (on devices without float64 that is all they do, and the host does the rest). `budget` bounds the gradient
+    evaluations of one seed, but for two stabilised steps under way (of 4,096 at the most). Seeds run in chunks of `chunk`
+    (by default as many as `memory` bytes hold, by default a quarter of what the devices report as free, else 512 MiB), split
+    over `devices` (default: all local ones); `workers` chunks run at a time (default: one per core where the only device is
+    a CPU). `progress` is called with the size of each finished chunk, possibly from another thread. With `light` the
+    program is compiled for few seeds: on a CPU in a third of the time, and to a third to a quarter of the speed. `kernel`
+    says who computes on CUDA devices: with "auto" the kernels of `nctheory.kernels`, for problems that have them and
+    where CuPy is installed, with "off" XLA alone; "emulate" runs the kernels' source on the CPU, to try it. The ends are
+    the same to rounding.
 
     Where the objective has kinks (`max`, `min`, `abs`, and what is made of them, as ReLU and hinge), found in its program, the
     flow is that of the problem with its kinks rounded off, which tends to the flow that slides along them, and the polish

@@ -13,6 +13,9 @@ MAX_THREADS = 128
 RESIDENT = 256
 """At least so many threads share a multiprocessor's registers, which leaves each of them 255 (read off the compiler's report:
 with fewer registers the polish of K = 10, d = 16 spills)."""
+SMALL, RESIDENT_SMALL = 12, 384
+"""Where a thread owns at most so many numbers of a vector, the polish does with the 168 registers that so many threads leave
+each (read off the compiler's report: at most 60 bytes spilled), and half as many warps again wait for one another."""
 MAX_FACTOR, MAX_NUMBERS = 512, 32
 """The most numbers of W, and of a thread's columns of H, with which a kernel keeps vectors in registers (conventional)."""
 MAX_LAYERS = 3
@@ -114,6 +117,20 @@ class Plan(NamedTuple):
     def blocks(self) -> int:
         """The blocks that a multiprocessor is to hold at least."""
         return max(1, RESIDENT // self.threads)
+
+    def polish_blocks(self, shape: Shape) -> int:
+        """The blocks that a multiprocessor is to hold at least while they polish."""
+        return max(1, (RESIDENT_SMALL if self.own(shape) <= SMALL else RESIDENT) // self.threads)
+
+    def own(self, shape: Shape) -> int:
+        """How many numbers of a vector a thread owns at most: of H, of the layers, and of b.
+
+        >>> shape = Shape(4, 8, 20, cross_entropy=True, bias=True)
+        >>> plan_of(shape, 2**16).own(shape)
+        10
+        """
+        of_bias = -(-shape.classes // self.threads) * shape.bias
+        return -(-shape.columns // self.threads) * shape.dim - (-shape.layer_numbers // self.threads) + of_bias
 
     def unrolled(self, shape: Shape) -> int:
         """How far loops over a factor, and over a thread's part of a vector, are written out.

@@ -104,6 +104,7 @@ def source(
         "TILE_D": plan.tile_d,
         "SLICES": plan.slices,
         "BLOCKS": plan.blocks,
+        "POLISH_BLOCKS": plan.polish_blocks(shape),
         "UNROLLED": plan.unrolled(shape),
         "LIMITLESS": 1e300,
     }

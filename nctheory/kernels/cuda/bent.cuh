@@ -96,14 +96,14 @@ __device__ __noinline__ void add_sphere_penalty(const Vector& y, const Vector& v
   if constexpr (!GIVEN) {
     // The columns' part of M, as many of its rows at a time as a sum over columns has.
     for (int first = 0; first < D; first += K) {
-      Outer<K> outer;
+      Outer<K, false> outer;
       outer.clear();
       for (int c = 0; c < COLUMNS; c++) {
         double some[K];
         for (int k = 0; k < K; k++) some[k] = first + k < D ? y.h[c][first + k] : 0.0;
         lay_left(some, s);
         lay_right(v.h[c], s);
-        outer.gather(s);
+        outer.gather<false>(s);
       }
       outer.publish(s.turned + first * D, s.rows);
     }

@@ -125,29 +125,17 @@ __device__ __forceinline__ double block_sum(double x, Shared& s) {
   return one[0];
 }
 
-// f(a, b) on every number of two vectors, and of three: the arithmetic on points.
-template <class F>
-__device__ __forceinline__ void each(Vector& a, const Vector& b, F f) {
+// f(a, b, ...) on every number of some vectors: the arithmetic on points.
+template <class F, class... V>
+__device__ __forceinline__ void each(F f, V&... v) {
 #pragma unroll UNROLLED
   for (int c = 0; c < COLUMNS; c++)
 #pragma unroll UNROLLED
-    for (int d = 0; d < D; d++) f(a.h[c][d], b.h[c][d]);
+    for (int d = 0; d < D; d++) f(v.h[c][d]...);
 #pragma unroll UNROLLED
-  for (int j = 0; j < WEIGHTS; j++) f(a.w[j], b.w[j]);
+  for (int j = 0; j < WEIGHTS; j++) f(v.w[j]...);
 #pragma unroll UNROLLED
-  for (int j = 0; j < (BIAS ? BIASES : 0); j++) f(a.b[j], b.b[j]);
-}
-
-template <class F>
-__device__ __forceinline__ void each(Vector& a, const Vector& b, const Vector& c, F f) {
-#pragma unroll UNROLLED
-  for (int i = 0; i < COLUMNS; i++)
-#pragma unroll UNROLLED
-    for (int d = 0; d < D; d++) f(a.h[i][d], b.h[i][d], c.h[i][d]);
-#pragma unroll UNROLLED
-  for (int j = 0; j < WEIGHTS; j++) f(a.w[j], b.w[j], c.w[j]);
-#pragma unroll UNROLLED
-  for (int j = 0; j < (BIAS ? BIASES : 0); j++) f(a.b[j], b.b[j], c.b[j]);
+  for (int j = 0; j < (BIAS ? BIASES : 0); j++) f(v.b[j]...);
 }
 
 // This thread's part of an inner product.
@@ -167,12 +155,12 @@ __device__ __forceinline__ double own_dot(const Vector& a, const Vector& b) {
 __device__ __forceinline__ double block_norm(const Vector& a, Shared& s) { return sqrt(block_sum(own_dot(a, a), s)); }
 
 __device__ __forceinline__ void scaled(Vector& out, double factor, const Vector& a) {
-  each(out, a, [=](double& o, double x) { o = factor * x; });
+  each([=](double& o, double x) { o = factor * x; }, out, a);
 }
 
 // out = a + factor b
 __device__ __forceinline__ void combined(Vector& out, const Vector& a, double factor, const Vector& b) {
-  each(out, a, b, [=](double& o, double x, double y) { o = x + factor * y; });
+  each([=](double& o, double x, double y) { o = x + factor * y; }, out, a, b);
 }
 
 // A flat vector in memory: the layers, each row by row, then H row by row, then b.

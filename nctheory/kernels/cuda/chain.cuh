@@ -12,29 +12,27 @@ __device__ __forceinline__ void lay_right(const double (&h)[D], Shared& s) {
   for (int d = 0; d < D; d++) s.right[d * PITCH + thread()] = h[d];
 }
 
-// These sums, for columns e of R numbers: a thread adds up one tile of the product over every SLICES-th column, and neighbours
-// add up their slices.
-template <int R>
+// These sums, for columns e of R numbers, with the sums of e alone where asked for: a thread adds up one tile of the product over
+// every SLICES-th column, and neighbours add up their slices.
+template <int R, bool ROWS>
 struct Outer {
-  static constexpr int OWN = ((R + TILE_K - 1) / TILE_K) * TILES_D;
+  static constexpr int OWN = ((R + TILE_K - 1) / TILE_K) * TILES_D, TILE = TILE_K * TILE_D;
+  static constexpr int SHARE = (TILE + (ROWS ? TILE_K : 0) + SLICES - 1) / SLICES;
 
-  double tile[TILE_K][TILE_D], row[TILE_K];
+  double x[SHARE * SLICES];  // the tile, row by row, and then the sums of its rows of e; the rest is zero
 
   __device__ __forceinline__ void clear() {
 #pragma unroll
-    for (int i = 0; i < TILE_K; i++) {
-      row[i] = 0.0;
-#pragma unroll
-      for (int j = 0; j < TILE_D; j++) tile[i][j] = 0.0;
-    }
+    for (int i = 0; i < SHARE * SLICES; i++) x[i] = 0.0;
   }
 
-  // Adds what the threads have laid down.
+  // Adds what the threads have laid down; COUNTED where it counts for the sums of e.
+  template <bool COUNTED>
   __device__ __forceinline__ void gather(Shared& s) {
     sync();
     const int one = thread() / SLICES, k0 = (one / TILES_D) * TILE_K, d0 = (one % TILES_D) * TILE_D;
     if (one < OWN)
-#pragma unroll 1
+#pragma unroll 4
       for (int n = thread() % SLICES; n < (N < THREADS ? N : THREADS); n += SLICES) {
         double b[TILE_D];
 #pragma unroll UNROLLED
@@ -42,33 +40,39 @@ struct Outer {
 #pragma unroll
         for (int i = 0; i < TILE_K; i++) {
           const double a = k0 + i < R ? s.left[(k0 + i) * PITCH + n] : 0.0;
-          row[i] += a;
+          if (ROWS && COUNTED) x[TILE + i] += a;
 #pragma unroll
-          for (int j = 0; j < TILE_D; j++) tile[i][j] += a * b[j];
+          for (int j = 0; j < TILE_D; j++) x[i * TILE_D + j] += a * b[j];
         }
       }
     sync();
   }
 
-  // The sums, for all threads to read; the slices of a tile are neighbours within a warp.
+  // One round of the sums over neighbours, of the first M numbers: each of a pair hands over the half that the other one keeps.
+  template <int M>
+  __device__ __forceinline__ void halve() {
+    if constexpr (M > SHARE) {
+      const int apart = M / SHARE / 2;
+      const bool upper = (thread() & apart) != 0;
+#pragma unroll
+      for (int i = 0; i < M / 2; i++) {
+        const double kept = upper ? x[i + M / 2] : x[i], given = upper ? x[i] : x[i + M / 2];
+        x[i] = kept + __shfl_xor_sync(0xffffffffu, given, apart);
+      }
+      halve<M / 2>();
+    }
+  }
+
+  // The sums, for all threads to read; the slices of a tile are neighbours within a warp, and each ends with its share of them.
   __device__ __forceinline__ void publish(double* product, double* rows) {
     const int one = thread() / SLICES, k0 = (one / TILES_D) * TILE_K, d0 = (one % TILES_D) * TILE_D;
-    for (int apart = SLICES / 2; apart > 0; apart /= 2) {
+    halve<SHARE * SLICES>();
 #pragma unroll
-      for (int i = 0; i < TILE_K; i++) {
-        row[i] += __shfl_xor_sync(0xffffffffu, row[i], apart);
-#pragma unroll
-        for (int j = 0; j < TILE_D; j++) tile[i][j] += __shfl_xor_sync(0xffffffffu, tile[i][j], apart);
-      }
-    }
-    if (one < OWN && thread() % SLICES == 0) {
-#pragma unroll
-      for (int i = 0; i < TILE_K; i++) {
-        if (d0 == 0 && k0 + i < R) rows[k0 + i] = row[i];
-#pragma unroll
-        for (int j = 0; j < TILE_D; j++)
-          if (k0 + i < R && d0 + j < D) product[(k0 + i) * D + d0 + j] = tile[i][j];
-      }
+    for (int i = 0; i < SHARE; i++) {
+      const int at = thread() % SLICES * SHARE + i, k = k0 + (at < TILE ? at / TILE_D : at - TILE), d = d0 + at % TILE_D;
+      if (one >= OWN || k >= R) continue;
+      if (at < TILE && d < D) product[k * D + d] = x[i];
+      if (ROWS && at >= TILE && at < TILE + TILE_K && d0 == 0) rows[k] = x[i];
     }
     sync();
   }
@@ -97,6 +101,24 @@ __device__ __forceinline__ void add_transposed(const double* weight, double fact
   }
 }
 
+// e^x for x <= 0 by 2^n p(r), with n the whole number next to x/log 2, r = x - n log 2 the rest (log 2 in two parts, so that n times
+// the first is exact) and p the polynomial of degree 11 that departs least from e^r, relatively, for |r| <= log(2)/2: by 3.1e-18.
+// Unlike the compiler's own it has no branches, so that a thread has the exponentials of all logits under way at a time. Below
+// -708 it is e^-708; not a number remains one.
+__device__ __forceinline__ double falling_exp(double x) {
+  constexpr double POWERS[] = {1.0, 1.0, 0x1.0000000000010p-1, 0x1.55555555554a2p-3, 0x1.555555554f35cp-5, 0x1.1111111130e3dp-7,
+                               0x1.6c16c18785410p-10, 0x1.a01a011041631p-13, 0x1.a01992c5b57bfp-16, 0x1.71df453b57fd7p-19,
+                               0x1.28b31c48ebd6dp-22, 0x1.ad66108cafa56p-26};
+  constexpr double TO_WHOLE = 0x1.8p52, LOG_2 = 0x1.62e42fee00000p-1, LOG_2_REST = 0x1.a39ef35793c76p-33;
+  x = x < -708.0 ? -708.0 : x;
+  const double shifted = x * 0x1.71547652b82fep0 + TO_WHOLE, n = shifted - TO_WHOLE;  // n lies in the lowest bits of this one
+  const double r = (x - n * LOG_2) - n * LOG_2_REST;
+  double p = POWERS[11];
+#pragma unroll
+  for (int i = 10; i >= 0; i--) p = p * r + POWERS[i];
+  return p * __longlong_as_double((long long)((unsigned long long)(__double_as_longlong(shifted) + 1023) << 52));
+}
+
 // The loss of one column of logits, which become its gradient; `softmax`, where asked for, is what the Hessian needs besides.
 template <bool KEPT>
 __device__ __forceinline__ double column_loss(double (&z)[K], const double* targets, double* softmax) {
@@ -109,7 +131,7 @@ __device__ __forceinline__ double column_loss(double (&z)[K], const double* targ
 #pragma unroll UNROLLED
     for (int k = 0; k < K; k++) {
       value -= targets[k * N] * (z[k] - top);
-      z[k] = exp(z[k] - top);
+      z[k] = falling_exp(z[k] - top);
       total += z[k];
     }
     const double over = 1.0 / total;
@@ -149,7 +171,7 @@ struct Ahead {
 template <class Place>
 __device__ __forceinline__ double evaluate(const Place& at, Vector& gradient, const Member& m, Shared& s) {
   double value = 0.0;
-  Outer<K> outer;
+  Outer<K, BIAS> outer;
   outer.clear();
   publish_place(at, m, s);
 #pragma unroll UNROLLED
@@ -179,7 +201,7 @@ __device__ __forceinline__ double evaluate(const Place& at, Vector& gradient, co
     for (int d = 0; d < D; d++) gradient.h[c][d] = decay * at.h(c, d);
     add_transposed(s.weight, 1.0, e, gradient.h[c]);
     if constexpr (SPHERES) lower(h, scale, m, gradient.h[c]);
-    if constexpr (!GIVEN) outer.gather(s);
+    if constexpr (!GIVEN) outer.template gather<true>(s);
   }
   if constexpr (!GIVEN) outer.publish(s.product, s.rows);
   spread([&](int j) { return at.w(j); }, gradient, m, s);

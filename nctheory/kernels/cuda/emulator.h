@@ -103,3 +103,14 @@ static double __shfl_xor_sync(unsigned, double value, int apart) {
   __syncwarp();
   return other;
 }
+
+static long long __double_as_longlong(double x) {
+  long long bits;
+  std::memcpy(&bits, &x, sizeof x);
+  return bits;
+}
+static double __longlong_as_double(long long bits) {
+  double x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}

@@ -28,13 +28,13 @@ __device__ __forceinline__ const double* lowest_along(const S& s) {
 template <class S>
 __device__ __forceinline__ void keep_slope(const Vector& y, const Linearised& l, const Member& m, S& s) {
   if constexpr (DEEP || GROUPS > 0) {
-    Outer<K> outer;
+    Outer<K, false> outer;
     outer.clear();
     for (int c = 0; c < COLUMNS; c++) {
       const Raised<SPHERES> at(y.h[c], m, thread() + THREADS * c < N);
       lay_left(l.e[c], s);
       lay_right(at.h, s);
-      outer.gather(s);
+      outer.gather<false>(s);
     }
     outer.publish(s.slope, s.rows);
   }
@@ -164,7 +164,7 @@ __device__ __forceinline__ void loss_hessian(const double (&p)[K], double q, dou
 // out = A v, the Hessian at y applied to v, whose W and b lie in s.other.
 __device__ __noinline__ void curvature_of(const Vector& y, const Linearised& l, const Vector& v, Vector& out, const Member& m,
                                           Shared& s) {
-  Outer<K> outer;
+  Outer<K, BIAS> outer;
   outer.clear();
   for (int c = 0; c < COLUMNS; c++) {
     const int n = thread() + THREADS * c;
@@ -181,16 +181,13 @@ __device__ __noinline__ void curvature_of(const Vector& y, const Linearised& l, 
     // The gradient of W is e h^T + lambda W, and changes by (de) h^T + e v_h^T; that of b by the sum of de alone.
     lay_left(e, s);
     lay_right(at.h, s);
-    if constexpr (!GIVEN) outer.gather(s);
-    double rows[TILE_K];
-    for (int i = 0; i < TILE_K; i++) rows[i] = outer.row[i];
+    if constexpr (!GIVEN) outer.gather<true>(s);
     for (int d = 0; d < D; d++) out.h[c][d] = decay * v.h[c][d];
     add_transposed(s.weight, 1.0, e, out.h[c]);
     for (int k = 0; k < K; k++) e[k] = l.e[c][k];
     lay_left(e, s);
     lay_right(along.h, s);
-    if constexpr (!GIVEN) outer.gather(s);
-    for (int i = 0; i < TILE_K; i++) outer.row[i] = rows[i];
+    if constexpr (!GIVEN) outer.gather<false>(s);
     add_transposed(s.other, 1.0, e, out.h[c]);
     if constexpr (SPHERES) lower_slope(l, c, at, along, y.h[c], out.h[c]);
   }
@@ -213,7 +210,7 @@ __device__ __noinline__ void add_penalty(const Vector& y, const Linearised& l, c
   add_inner_penalties(factor, out, s);
   if (D == 1) return;  // no rotation
   const double *w = lowest(s), *along_w = lowest_along(s);
-  Outer<LOWEST> outer;
+  Outer<LOWEST, false> outer;
   outer.clear();
   for (int c = 0; c < COLUMNS; c++) {
     double along[LOWEST];
@@ -221,11 +218,11 @@ __device__ __noinline__ void add_penalty(const Vector& y, const Linearised& l, c
     lay_right(y.h[c], s);
     if (thread() + THREADS * c < N) add_column(w, v.h[c], along);
     lay_left(along, s);
-    outer.gather(s);
+    outer.gather<false>(s);
     for (int k = 0; k < LOWEST; k++) along[k] = -l.above[c][k];
     lay_left(along, s);
     lay_right(v.h[c], s);
-    outer.gather(s);
+    outer.gather<false>(s);
   }
   gram_of(w, along_w, s.mixed);
   outer.publish(s.turn, s.rows);

@@ -18,7 +18,7 @@ __device__ __noinline__ void shifted_product(const Point& at, double shift, cons
   publish_direction(v, s);
   curvature_of(at.y, at.l, v, out, at.m, s);
   add_penalty(at.y, at.l, v, at.fixing, out, s);
-  each(out, v, [=](double& o, double x) { o += shift * x; });
+  each([=](double& o, double x) { o += shift * x; }, out, v);
 }
 
 // Conjugate gradients for (A + fixing P + shift) x = b down to a relative residual; they end at a direction of curvature

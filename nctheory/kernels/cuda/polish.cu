@@ -18,7 +18,7 @@ __device__ __forceinline__ double moved(const Vector& y, const double* start, Sh
   return block_norm(apart, s);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) polish_seeds(ARGUMENTS) {
+extern "C" __global__ void __launch_bounds__(THREADS, POLISH_BLOCKS) polish_seeds(ARGUMENTS) {
   SHARED(s);
   Seed r = seed_of(index, points, anchors, reals, counts);
   const Member m = member_of(r, members);
@@ -67,7 +67,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) polish_seeds(ARGUM
     }
     if (keep) {
       combined(y, y, -step, g);
-      each(g, slope, [](double& a, double b) { a = b; });
+      each([](double& a, double b) { a = b; }, g, slope);
     }
     r.stage = after_step(r, shrink, r.steps - before_polish, budget);
     step = shrink * length;

@@ -61,7 +61,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) stiff_seeds(ARGUME
         // Power iteration: A v ~ (g(y + apart v) - g(y)) / apart, its norm the curvature, its direction (of -A v) the next v.
         combined(at, y, apart, along);
         evaluate_apart(at, slope, m, s);
-        each(slope, gradient, [=](double& a, double b) { a = -(a - b) / apart; });
+        each([=](double& a, double b) { a = -(a - b) / apart; }, slope, gradient);
         const double length = block_norm(slope, s);
         if (length > 0.0 && is_finite(length)) {
           scaled(along, 1.0 / length, slope);
@@ -85,8 +85,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) stiff_seeds(ARGUME
         const double sized = 2.0 * b[2] * w1 / b[1], mu = 2.0 * b[2] * w0 / b[1], nu = -b[2] / b[0];
         const double begin = -(1.0 - b[1] * p.t[1][0]) * sized;
         at = y;
-        each(at, last, before, [=](double& a, double x, double z) { a = (1.0 - mu - nu) * a + mu * x + nu * z; });
-        each(at, slope, gradient, [=](double& a, double f, double g) { a -= h * (sized * f + begin * g); });
+        each([=](double& a, double x, double z) { a = (1.0 - mu - nu) * a + mu * x + nu * z; }, at, last, before);
+        each([=](double& a, double f, double g) { a -= h * (sized * f + begin * g); }, at, slope, gradient);
         before = last;
         last = at;
         next(p, w0);
@@ -95,7 +95,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) stiff_seeds(ARGUME
       // The error estimate 4/5 (y_0 - y_1) + 2/5 h (f_0 + f_1), against the displacement of the step.
       combined(at, y, -1.0, last);
       double squares[3] = {value, own_dot(at, at), 0.0};
-      each(at, gradient, slope, [=](double& a, double f, double g) { a = 0.8 * a - 0.4 * h * (f + g); });
+      each([=](double& a, double f, double g) { a = 0.8 * a - 0.4 * h * (f + g); }, at, gradient, slope);
       squares[2] = own_dot(at, at);
       block_sums(squares, s);
       const double displacement = sqrt(squares[1] / NUMBERS), missed = sqrt(squares[2] / NUMBERS);

@@ -95,6 +95,9 @@ def test_a_failure_by_a_constant_of_single_precision_is_told_to_be_one():
     ]
     assert [len(reasons) for reasons in told] == [1, 0]
     assert told[0][0].startswith("'tenth': a JAX array of single precision is used by what fails")
+    found = nct.falsify(theorem(predicted), seconds=60, trials=1, key=0)
+    assert found.outcome == "refuted"
+    assert found.reason == told[0][0]
 
 
 def test_where_constants_of_single_precision_are_looked_for():

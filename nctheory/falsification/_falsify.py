@@ -24,7 +24,7 @@ from nctheory.falsification._result import Counterexample, Falsification, Search
 from nctheory.falsification._store import Store, source_digest
 from nctheory.falsification._trial import known_ends, run_trial
 from nctheory.flow import as_key
-from nctheory.theorems import EngineError, Theorem, find_theorem
+from nctheory.theorems import EngineError, Theorem, find_theorem, narrow_reason
 
 REDUCTION = 0.25
 """The part of the seconds that a find may take more, to be reduced to the smallest instance (conventional)."""
@@ -81,7 +81,9 @@ def falsify(
             search.run()
         except EngineError as error:
             return search.result("engine error", reason=str(error))
-    return search.result("refuted" if search.found is not None else "nothing found")
+    if search.found is None:
+        return search.result("nothing found")
+    return search.result("refuted", reason=narrow_reason(search.theorem, {search.found.claim}))
 
 
 class _Search:

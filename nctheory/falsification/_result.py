@@ -90,7 +90,7 @@ class Falsification:
     found: Counterexample | None
     """The violation, where there is one."""
     reason: str
-    """What the engine's error was; empty otherwise."""
+    """What the engine's error was, or constants of single precision that the claim which fails uses; empty otherwise."""
     trials: int
     """Instances solved and judged, those of an earlier run of the same search included."""
     rounds: int

@@ -22,6 +22,7 @@ from nctheory.theorems._instance import Hypothesis, Instance, Source, Trajectory
 from nctheory.theorems._integrate import Integrate
 from nctheory.theorems._judge import Case, claim_result, judge_case, refuting_violations, required_claims
 from nctheory.theorems._methods import Census, Solve
+from nctheory.theorems._narrow import narrow_reason
 from nctheory.theorems._registry import catalogue, find_theorem, load_theorem_file, register
 from nctheory.theorems._results import (
     ClaimResult,
@@ -148,6 +149,7 @@ __all__ = [
     "judge_case",
     "load_theorem_file",
     "moved_draws",
+    "narrow_reason",
     "numpy_rng",
     "quick_seeds",
     "refuting_violations",

@@ -4,10 +4,12 @@ import contextlib
 import dataclasses
 import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import jax
+
+from nctheory.theorems._theorem import Theorem
 
 DEEPEST = 5
 """How far functions that use functions are followed (conventional)."""
@@ -27,6 +29,22 @@ def narrow_arrays(*holders: Any) -> tuple[str, ...]:
     seen: set[int] = set()
     found = (name for one in holders for name in _within(one, "a constant", DEEPEST, seen))
     return tuple(dict.fromkeys(found))
+
+
+def narrow_reason(theorem: Theorem, failed: Collection[str]) -> str:
+    """That claims of these names, which fail, use constants of single precision, which may be why; empty where they do not.
+
+    >>> import nctheory as nct
+    >>> narrow_reason(nct.catalogue()["ufm-ce-balanced"], {"optimal value"})
+    ''
+    """
+    held = narrow_arrays([claim for claim in theorem.claims if claim.name in failed], theorem.predict) if failed else ()
+    if not held:
+        return ""
+    return (
+        f"{', '.join(map(repr, held))}: a JAX array of single precision is used by what fails, and is exact to 1e-7 only; "
+        "make it within jax.enable_x64(True), or as a NumPy array"
+    )
 
 
 def _within(value: Any, name: str, depth: int, seen: set[int]) -> Iterator[str]:
@@ -60,4 +78,4 @@ def _parts(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield from (value.__kwdefaults__ or {}).items()
 
 
-__all__ = ["narrow_arrays"]
+__all__ = ["narrow_arrays", "narrow_reason"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from nctheory.theorems._evidence import CriticalPoints, EndStates
 from nctheory.theorems._judge import Case, refuting_violations, required_claims, supporting_seeds
-from nctheory.theorems._narrow import narrow_arrays
+from nctheory.theorems._narrow import narrow_reason
 from nctheory.theorems._results import ClaimResult, ControlResult
 from nctheory.theorems._theorem import Theorem
 from nctheory.theorems._thresholds import MIN_SUPPORT, MIN_SUPPORT_OF_CENSUS
@@ -54,7 +54,7 @@ def reasons(
         for c in claims
         if c.violations
     ]
-    refuting += _narrow(theorem, {c.name for c in claims if c.violations})
+    refuting += filter(None, [narrow_reason(theorem, {c.name for c in claims if c.violations})])
     doubtful = []
     if not partial:
         doubtful += [f"control {c.name!r} was {c.status}" for c in controls if not c.refuted]
@@ -72,18 +72,6 @@ def reasons(
     for case in cases:
         doubtful += _of_case(theorem, case, whole=not (partial or quick))
     return Reasons(tuple(refuting), tuple(dict.fromkeys(doubtful)))
-
-
-def _narrow(theorem: Theorem, failed: set[str]) -> list[str]:
-    """That claims which fail use constants of single precision, which may be why."""
-    held = narrow_arrays([claim for claim in theorem.claims if claim.name in failed], theorem.predict) if failed else ()
-    if not held:
-        return []
-    names = ", ".join(map(repr, held))
-    return [
-        f"{names}: a JAX array of single precision is used by what fails, and is exact to 1e-7 only; make it within "
-        "jax.enable_x64(True), or as a NumPy array"
-    ]
 
 
 def _first(recheck: str) -> str:

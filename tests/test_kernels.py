@@ -13,7 +13,7 @@ from nctheory.flow import Options, Status, as_key
 from nctheory.flow import _kernel_road as road
 from nctheory.flow import _kernel_tables as tables
 from nctheory.flow._stages import Stage
-from nctheory.kernels import KERNELS, Shape, plan_of, source
+from nctheory.kernels import KERNELS, Plan, Shape, plan_of, source
 from nctheory.kernels import _emulated as emulator
 from nctheory.kernels import _gpu as gpu
 from nctheory.sweeps._survey import survey_blocks
@@ -138,6 +138,24 @@ def test_members_points_and_surveys_go_by_kernels_too():
     assert seen.certified.all()
     np.testing.assert_array_equal(seen.value[:6], found.value[0])
     assert len(seen.worst.seeds) == 3
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("bias", [None, 0.1])
+def test_neighbours_share_the_sums_of_a_product_in_any_way(monkeypatch, bias):
+    """More neighbours than numbers, as many, and fewer, with numbers that do not share out evenly."""
+    problem = nct.unconstrained_features(counts=(6, 6), dim=2, loss="mse", weight_decay=(0.02, 0.03), bias=bias)
+    ends = []
+    for tile_k, tile_d, slices in [(1, 1, 1), (2, 2, 4), (1, 2, 4), (1, 1, 2), (2, 1, 2), (1, 1, 8), (2, 2, 8)]:
+        threads = 4 // (tile_k * tile_d) * slices
+        plan = Plan(threads, max(slices, 2), tile_k, tile_d, slices)
+        monkeypatch.setattr(emulator, "plan_of", lambda *_, plan=plan, **__: plan)
+        ends.append(by_kernels(problem, 2, kernels_of(problem), method="polish"))
+    for one in ends[1:]:
+        np.testing.assert_array_equal(one.stage, ends[0].stage)
+        np.testing.assert_allclose(one.value, ends[0].value, rtol=1e-12)
+        np.testing.assert_allclose(one.point, ends[0].point, atol=1e-8)
 
 
 @needs_compiler

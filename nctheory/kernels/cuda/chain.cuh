@@ -12,18 +12,24 @@ __device__ __forceinline__ void lay_right(const double (&h)[D], Shared& s) {
   for (int d = 0; d < D; d++) s.right[d * PITCH + thread()] = h[d];
 }
 
-// These sums, for columns e of R numbers, with the sums of e alone where asked for: a thread adds up one tile of the product over
-// every SLICES-th column, and neighbours add up their slices.
+// Into how many parts neighbours share so many numbers: as many as there are neighbours, or fewer where the numbers are.
+__device__ constexpr int parts_of(int numbers, int neighbours) {
+  return neighbours > numbers ? parts_of(numbers, neighbours / 2) : neighbours;
+}
+
+// These sums, for columns e of R numbers, with the sums of e alone where asked for: a thread adds up one tile of the product
+// over every SLICES-th column, and neighbours add up their slices.
 template <int R, bool ROWS>
 struct Outer {
   static constexpr int OWN = ((R + TILE_K - 1) / TILE_K) * TILES_D, TILE = TILE_K * TILE_D;
-  static constexpr int SHARE = (TILE + (ROWS ? TILE_K : 0) + SLICES - 1) / SLICES;
+  static constexpr int COUNT = TILE + (ROWS ? TILE_K : 0), PARTS = parts_of(COUNT, SLICES);
+  static constexpr int SHARE = (COUNT + PARTS - 1) / PARTS;
 
-  double x[SHARE * SLICES];  // the tile, row by row, and then the sums of its rows of e; the rest is zero
+  double x[SHARE * PARTS];  // the tile, row by row, and then the sums of its rows of e; the rest is zero
 
   __device__ __forceinline__ void clear() {
 #pragma unroll
-    for (int i = 0; i < SHARE * SLICES; i++) x[i] = 0.0;
+    for (int i = 0; i < SHARE * PARTS; i++) x[i] = 0.0;
   }
 
   // Adds what the threads have laid down; COUNTED where it counts for the sums of e.
@@ -48,11 +54,12 @@ struct Outer {
     sync();
   }
 
-  // One round of the sums over neighbours, of the first M numbers: each of a pair hands over the half that the other one keeps.
+  // A round of the sums over neighbours, of the first M numbers, and the rounds after it: each of a pair hands over the half
+  // that the other one keeps.
   template <int M>
   __device__ __forceinline__ void halve() {
     if constexpr (M > SHARE) {
-      const int apart = M / SHARE / 2;
+      const int apart = M / SHARE * (SLICES / PARTS) / 2;
       const bool upper = (thread() & apart) != 0;
 #pragma unroll
       for (int i = 0; i < M / 2; i++) {
@@ -63,16 +70,20 @@ struct Outer {
     }
   }
 
-  // The sums, for all threads to read; the slices of a tile are neighbours within a warp, and each ends with its share of them.
+  // The sums, for all threads to read; the slices of a tile are neighbours within a warp, and each ends with a share of them.
   __device__ __forceinline__ void publish(double* product, double* rows) {
     const int one = thread() / SLICES, k0 = (one / TILES_D) * TILE_K, d0 = (one % TILES_D) * TILE_D;
-    halve<SHARE * SLICES>();
+    halve<SHARE * PARTS>();
+    for (int apart = SLICES / PARTS / 2; apart > 0; apart /= 2)
+#pragma unroll
+      for (int i = 0; i < SHARE; i++) x[i] += __shfl_xor_sync(0xffffffffu, x[i], apart);
+    const int first = thread() % SLICES / (SLICES / PARTS) * SHARE;
 #pragma unroll
     for (int i = 0; i < SHARE; i++) {
-      const int at = thread() % SLICES * SHARE + i, k = k0 + (at < TILE ? at / TILE_D : at - TILE), d = d0 + at % TILE_D;
-      if (one >= OWN || k >= R) continue;
+      const int at = first + i, k = k0 + (at < TILE ? at / TILE_D : at - TILE), d = d0 + at % TILE_D;
+      if (one >= OWN || k >= R || thread() % (SLICES / PARTS) != 0) continue;
       if (at < TILE && d < D) product[k * D + d] = x[i];
-      if (ROWS && at >= TILE && at < TILE + TILE_K && d0 == 0) rows[k] = x[i];
+      if (ROWS && at >= TILE && at < COUNT && d0 == 0) rows[k] = x[i];
     }
     sync();
   }
@@ -101,17 +112,17 @@ __device__ __forceinline__ void add_transposed(const double* weight, double fact
   }
 }
 
-// e^x for x <= 0 by 2^n p(r), with n the whole number next to x/log 2, r = x - n log 2 the rest (log 2 in two parts, so that n times
-// the first is exact) and p the polynomial of degree 11 that departs least from e^r, relatively, for |r| <= log(2)/2: by 3.1e-18.
-// Unlike the compiler's own it has no branches, so that a thread has the exponentials of all logits under way at a time. Below
-// -708 it is e^-708; not a number remains one.
+// e^x for x <= 0 by 2^n p(r), with n the whole number next to x/log 2, r = x - n log 2 the rest (log 2 in two parts, so that n
+// times the first is exact) and p the polynomial of degree 11 that departs least from e^r, relatively, for |r| <= log(2)/2: by
+// 3.1e-18. Unlike the compiler's own it has no branches, so that a thread has the exponentials of all logits under way at a
+// time. Below -708 it is e^-708; not a number remains one.
 __device__ __forceinline__ double falling_exp(double x) {
-  constexpr double POWERS[] = {1.0, 1.0, 0x1.0000000000010p-1, 0x1.55555555554a2p-3, 0x1.555555554f35cp-5, 0x1.1111111130e3dp-7,
-                               0x1.6c16c18785410p-10, 0x1.a01a011041631p-13, 0x1.a01992c5b57bfp-16, 0x1.71df453b57fd7p-19,
-                               0x1.28b31c48ebd6dp-22, 0x1.ad66108cafa56p-26};
+  constexpr double POWERS[] = {1.0, 1.0, 0x1.0000000000010p-1, 0x1.55555555554a2p-3, 0x1.555555554f35cp-5,
+                               0x1.1111111130e3dp-7, 0x1.6c16c18785410p-10, 0x1.a01a011041631p-13, 0x1.a01992c5b57bfp-16,
+                               0x1.71df453b57fd7p-19, 0x1.28b31c48ebd6dp-22, 0x1.ad66108cafa56p-26};
   constexpr double TO_WHOLE = 0x1.8p52, LOG_2 = 0x1.62e42fee00000p-1, LOG_2_REST = 0x1.a39ef35793c76p-33;
   x = x < -708.0 ? -708.0 : x;
-  const double shifted = x * 0x1.71547652b82fep0 + TO_WHOLE, n = shifted - TO_WHOLE;  // n lies in the lowest bits of this one
+  const double shifted = x * 0x1.71547652b82fep0 + TO_WHOLE, n = shifted - TO_WHOLE;  // n lies in the lowest bits of `shifted`
   const double r = (x - n * LOG_2) - n * LOG_2_REST;
   double p = POWERS[11];
 #pragma unroll

@@ -3,10 +3,15 @@
 Importing nctheory touches no JAX setting. Each public verb runs inside ``jax.enable_x64(True)`` and hands back
 NumPy float64 arrays, because a JAX float64 array is silently demoted by the first ``jnp`` call of a host program
 that runs in 32 bits. The command line, which owns its process, switches float64 on for good.
+
+The checks for NaN, infinity and leaked tracers that a host program may have switched on for its own programs are off within
+a verb: NaN and infinity are marks there (of what is unknown, of a path that has ended), and a solver's traces keep tracers of
+those around them, which the last check takes for leaks.
 """
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -32,12 +37,24 @@ def to_host(tree: Any) -> Any:
     return jax.tree.map(leaf, tree)
 
 
+@contextlib.contextmanager
+def _verb_settings() -> Iterator[None]:
+    """The settings of JAX, in this thread, that every verb runs with: double precision, and no check of the host program's.
+
+    >>> with jax.debug_nans(True), _verb_settings():
+    ...     float(jax.numpy.asarray(0.0) / 0.0)
+    nan
+    """
+    with jax.enable_x64(True), jax.debug_nans(False), jax.debug_infs(False), jax.check_tracer_leaks(False):
+        yield
+
+
 def float64(verb: Callable[P, R]) -> Callable[P, R]:
-    """Run a public verb in double precision whatever the host program's default is."""
+    """Run a public verb in double precision, and without checks for NaN, whatever the settings of the host program are."""
 
     @functools.wraps(verb)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with jax.enable_x64(True):
+        with _verb_settings():
             return to_host(verb(*args, **kwargs))
 
     return wrapped
@@ -56,7 +73,7 @@ def in_float64(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with jax.enable_x64(True):
+        with _verb_settings():
             return function(*args, **kwargs)
 
     wrapped._computes_in_float64 = wrapped  # type: ignore[attr-defined]

@@ -9,10 +9,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from nctheory.engine import in_float64
 from nctheory.flow._backend import lane_count
 from nctheory.flow._path_program import Followed, Observe
 from nctheory.flow._path_types import Paths, PathStatus
-from nctheory.problems import Params, Problem, check_points
+from nctheory.problems import Params, Problem, read_points
 
 
 def as_paths(at: np.ndarray, found: Followed, error: Any, bad: np.ndarray) -> Paths:
@@ -47,10 +48,8 @@ def unknown(values: Any) -> Any:
 
 def flat_starts(problem: Problem, params: Params) -> tuple[np.ndarray, np.ndarray]:
     """The starts as vectors; and which of them are not finite (they are replaced by zeros, and their paths lost)."""
-    if check_points(problem, params) == (0,):
-        raise ValueError("params: expected at least one point, got none")
-    leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(params)]
-    flat = np.concatenate([x.reshape(x.shape[0], -1) for x in leaves], axis=1)
+    (count,), points = read_points(problem, params)
+    flat = np.concatenate([x.reshape(count, -1) for x in jax.tree.leaves(points)], axis=1)
     bad = np.asarray(~np.isfinite(flat).all(axis=1))
     return np.where(bad[:, None], 0.0, flat), bad
 
@@ -90,9 +89,9 @@ def in_blocks(
         for begin in range(0, count, lanes):
             yield np.minimum(np.arange(begin, begin + lanes), count - 1)
 
+    @in_float64  # settings of JAX are those of a thread
     def run(index: np.ndarray) -> Any:
-        with jax.enable_x64(True):
-            out = jax.tree.map(np.asarray, block(tuple(x[index] for x in items)))
+        out = jax.tree.map(np.asarray, block(tuple(x[index] for x in items)))
         if progress is not None:
             progress(int(min(lanes, count - index[0])))
         return out

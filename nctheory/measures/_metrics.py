@@ -8,11 +8,11 @@ import numpy as np
 from nctheory.engine import shown, untraced
 from nctheory.measures._inputs import as_head, as_labels, as_numpy, check_range, check_rows
 from nctheory.measures._moments import Moments
+from nctheory.measures._of_moments import of_head, of_moments
 from nctheory.measures._read_out import ReadOut
-from nctheory.measures._targets import Target, target_of
+from nctheory.measures._targets import target_of
 from nctheory.problems import Loss
 
-EPS = float(np.finfo(np.float64).eps)
 BATCH = 8_192
 """Rows that are converted and centred at a time."""
 
@@ -113,6 +113,8 @@ def nc_metrics(
     if absent not in ("refuse", "omit"):
         raise ValueError(f"absent: expected 'refuse' or 'omit', got {absent!r}")
     options = (target, centred, loss, weight_decay, bias_decay, classes, ignore, absent)
+    if isinstance(features, Mapping | list | tuple) and not features:
+        raise ValueError(f"features: expected at least one layer or sample, got none ({type(features).__name__})")
     if isinstance(features, Mapping):
         names = tuple(str(name) for name in features)
         heads = _heads_by_name(weights, bias, list(features))
@@ -178,8 +180,8 @@ def _one(
     if present.size < 2:
         raise ValueError(f"labels: expected samples of at least two classes, got {present.size}")
     aim = target_of(target, moments.counts[present], moments.width, loss, weight_decay, bias_decay)
-    found = _of_moments(moments, present, aim, aim.centred if centred is None else centred)
-    found |= _of_head(moments.means[present], None if weights is None else weights[present], aim)
+    found = of_moments(moments, present, aim, aim.centred if centred is None else centred)
+    found |= of_head(moments.in_unit().means[present], None if weights is None else weights[present], aim)
     by_class = np.full(present.size, np.nan) if seen is None else seen.margin_by_class[present]
     return NCMetrics(
         counts=moments.counts[present], **found, margin=float(np.min(by_class)), margin_by_class=by_class,
@@ -214,87 +216,3 @@ def _read(
     for begin in range(0, len(y), BATCH):
         seen.add(x[begin : begin + BATCH], y[begin : begin + BATCH])
     return moments, seen
-
-
-def _of_moments(moments: Moments, present: np.ndarray, aim: Target, centred: bool) -> dict[str, Any]:
-    """What counts, means and scatter tell."""
-    counts, means, classes = moments.counts[present], moments.means[present], present.size
-    shifted = means - means.mean(axis=0)
-    scatter = None if moments.scatter is None else moments.scatter[present]
-    left, singular, _ = np.linalg.svd(shifted.T, full_matrices=False)
-    # A mean is known to rounding of its own size, and singular values to rounding of the largest.
-    least = EPS * (4.0 * np.sqrt(classes) * np.linalg.norm(means, axis=1).max() + max(shifted.shape) * singular.max())
-    kept = singular > least
-    # With M = U S V^T the centred means, Sigma_B^+ / K = U S^-2 U^T, so that tr(A Sigma_B^+) / K = tr(S^-1 U^T A U S^-1).
-    sharp = left[:, kept] / singular[kept]
-    along = None if scatter is None else np.einsum("dr,kde,er->k", sharp, scatter, sharp, optimize=True) / counts
-    shown, gram = (shifted, _centred_gram(aim.means)) if centred else (means, aim.means)
-    norms = np.linalg.norm(shifted, axis=1)
-    cosines = _ratio(shifted @ shifted.T, np.outer(norms, norms))[~np.eye(classes, dtype=bool)]
-    pairs, directed = _pairs(means, moments.traces[present] / counts, scatter, counts)
-    return {
-        "nc1": float(np.einsum("dr,de,er->", sharp, moments.within, sharp, optimize=True) / counts.sum()),
-        "nc1_rank": int(kept.sum()),
-        "nc1_by_class": np.full(classes, np.nan) if along is None else along,
-        "trace_ratio": float(_ratio(moments.traces[present].sum() / counts.sum(), np.sum(shifted**2) / classes)),
-        "nc2": _gram_distance(shown @ shown.T, gram),
-        "norm_spread": float(_ratio(np.std(norms), np.mean(norms))),
-        "angle_spread": float(np.mean(np.abs(cosines + 1.0 / (classes - 1)))),
-        "cdnv": float(np.mean(pairs)),
-        "cdnv_by_class": pairs,
-        "directional_cdnv": float(np.mean(directed)),
-        "directional_cdnv_by_class": directed,
-    }  # fmt: skip
-
-
-def _of_head(means: np.ndarray, weights: np.ndarray | None, aim: Target) -> dict[str, float]:
-    """What the classifier's rows and the class means tell of each other."""
-    names = ("nc2_weights", "nc3", "nc3_centred", "nc3_uncentred")
-    if weights is None:
-        return dict.fromkeys(names, np.nan)
-    shifted, rows = means - means.mean(axis=0), weights - weights.mean(axis=0)
-    apart = lambda x, y: float(np.linalg.norm(_unit(x) - _unit(y)))  # noqa: E731
-    of_rows = _gram_distance(weights @ weights.T, aim.weights)
-    return dict(
-        zip(names, (of_rows, apart(weights, shifted), apart(rows, shifted), apart(weights, means)), strict=True)
-    )
-
-
-def _pairs(
-    means: np.ndarray, variances: np.ndarray, scatter: np.ndarray | None, counts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """CDNV and directional CDNV of each class, means over the others."""
-    classes = len(counts)
-    plain, directed = np.zeros(classes), np.full(classes, np.nan)
-    for k in range(classes):
-        others = np.arange(classes) != k
-        apart = means[others] - means[k]
-        squared = np.sum(apart**2, axis=1)
-        plain[k] = np.mean(_ratio(variances[k] + variances[others], 2.0 * squared))
-        if scatter is not None:
-            # u^T Sigma_k u/|mu_k - mu_j|^2 has the squared distance twice below: once for the length of u.
-            along = np.sum((apart @ scatter[k]) * apart, axis=1) / counts[k]
-            directed[k] = np.mean(_ratio(_ratio(along, squared), squared))
-    return plain, directed
-
-
-def _ratio(over: Any, under: Any) -> np.ndarray:
-    """A quotient that is 0 for 0/0, as metrics are at zero features, and infinite for another number over zero."""
-    over, under = np.broadcast_arrays(np.asarray(over, float), np.asarray(under, float))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where((over == 0) & (under == 0), 0.0, over / under)
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    """x / |x|_F, and 0 at 0."""
-    return _ratio(x, np.linalg.norm(x))
-
-
-def _gram_distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Distance of two Gram matrices, each scaled to norm one."""
-    return float(np.linalg.norm(_unit(one) - _unit(other)))
-
-
-def _centred_gram(gram: np.ndarray) -> np.ndarray:
-    """The Gram matrix of the same vectors less their mean, PGP with P = I - 11^T/K."""
-    return gram - gram.mean(axis=0) - gram.mean(axis=1)[:, None] + gram.mean()

@@ -6,6 +6,7 @@ import numpy as np
 
 from nctheory.measures._inputs import as_head, as_labels, as_rows, check_range
 from nctheory.measures._moments import Moments, check_finite
+from nctheory.measures._units import scale_of
 
 ROWS = 512
 """Rows that are worked on at a time (measured: 2 MiB of 512 features, which a core's cache holds)."""
@@ -29,6 +30,9 @@ class ReadOut:
         self._absent = moments.counts == 0
         # The mean of the class means stands for the offset that all features have in common.
         self._centre = self._means[~self._absent].mean(axis=0)
+        # Squares of the means are taken in units of their size.
+        scale = scale_of(float(np.max(np.abs(self._means - self._centre), initial=0.0)))
+        self._scale = 1.0 if scale == np.inf else scale
         self._ignore, self.classes = moments.ignore, moments.classes
         self.weights, self.bias = as_head(weights, bias, moments.classes, moments.width)
         self.samples = self._agreeing = self._wrong = self._far = 0
@@ -55,8 +59,11 @@ class ReadOut:
     def _take(self, x: np.ndarray, y: np.ndarray) -> None:
         """Take in rows whose labels are in range."""
         # |h - m|^2 up to |h|^2, about the centre of the means: an offset of all features costs no digits.
-        means = self._means - self._centre
-        distances = np.sum(means**2, axis=1) - 2.0 * ((x - self._centre) @ means.T)
+        means = (self._means - self._centre) * self._scale
+        near = x - self._centre
+        if self._scale != 1.0:
+            near *= self._scale
+        distances = np.sum(means**2, axis=1) - 2.0 * (near @ means.T)
         # A class without samples has no mean that a sample could be near.
         distances[:, self._absent] = np.inf
         nearest = np.argmin(distances, axis=1)

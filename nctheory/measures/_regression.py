@@ -13,6 +13,7 @@ from jaxtyping import Float
 from nctheory.engine import Array, Scalar
 from nctheory.measures._collapse import _unit
 from nctheory.measures._measured import measured
+from nctheory.measures._units import traced_normalised
 
 
 @measured
@@ -32,13 +33,10 @@ def principal_subspace_error(features: Float[Array, "*batch d M"], rank: int) ->
     # The first d components are all of space, and nothing is off it.
     if rank >= features.shape[-2]:
         return jnp.zeros(features.shape[:-2], features.dtype)
-    centred = features - jnp.mean(features, axis=-1, keepdims=True)
-    largest = jnp.max(jnp.abs(centred), axis=(-2, -1), keepdims=True)
-    # Only the directions count; without the scale, squares of tiny features would be zero.
-    safe = centred / jax.lax.stop_gradient(jnp.where(largest > 0, largest, 1.0))
+    centred, rounding = _centred(features)
     # Principal components are the leading eigenvectors of sum_i (h_i - mean h)(h_i - mean h)^T.
-    projector = _leading_projector(safe @ jnp.swapaxes(safe, -1, -2), rank)
-    return _mean_error(safe, projector)
+    projector = _leading_projector(centred @ jnp.swapaxes(centred, -1, -2), rank)
+    return _mean_error(centred, projector, rounding)
 
 
 @measured
@@ -56,12 +54,13 @@ def weight_subspace_error(
     >>> float(weight_subspace_error(w, h)), float(weight_subspace_error(w[:, ::-1], h))
     (0.0, 1.0)
     """
-    centred = features - jnp.mean(features, axis=-1, keepdims=True)
+    centred, rounding = _centred(features)
     unit = _unit(classifier)
     # W^+ W projects onto the span of the rows of W, whatever the scale of W.
     projector = jnp.linalg.pinv(unit, rtol=100 * jnp.finfo(features.dtype).eps) @ unit
     batch = jnp.broadcast_shapes(classifier.shape[:-2], features.shape[:-2])
-    return _mean_error(jnp.broadcast_to(centred, (*batch, *centred.shape[-2:])), projector)
+    centred, rounding = (jnp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (centred, rounding))
+    return _mean_error(centred, projector, rounding)
 
 
 @measured
@@ -84,15 +83,26 @@ def regression_gram_distance(
     # A has the eigenvectors of Sigma, with the eigenvalues (l^(1/2) - gamma^(1/2))_+.
     kept = jnp.sqrt(jnp.maximum(eigenvalues, 0.0)) - jnp.sqrt(jnp.asarray(gamma, classifier.dtype))
     target = (vectors * jnp.maximum(kept, 0.0)[None, :]) @ vectors.T
+    classifier = traced_normalised(classifier)
     observed = _unit(classifier @ jnp.swapaxes(classifier, -1, -2))
     return jnp.sum((observed - jnp.broadcast_to(_unit(target), observed.shape)) ** 2, axis=(-2, -1))
 
 
-def _mean_error(centred: Array, projector: Array) -> Array:
+def _centred(features: Array) -> tuple[Array, Array]:
+    """The features less their mean in units of their own size, and how far they are known (two axes of length one)."""
+    near = traced_normalised(features)
+    # The mean is taken off twice, for the first one is rounded at the size of an offset that all features have in common.
+    moved = near - jax.lax.stop_gradient(jnp.mean(near, axis=-1, keepdims=True))
+    lengths = jnp.linalg.norm(jax.lax.stop_gradient(near), axis=-2, keepdims=True)
+    rounding = 4 * jnp.finfo(features.dtype).eps * jnp.max(lengths, axis=-1, keepdims=True)
+    return moved - jnp.mean(moved, axis=-1, keepdims=True), rounding
+
+
+def _mean_error(centred: Array, projector: Array, rounding: Array) -> Array:
     """Mean over the columns of the squared distance from a subspace, columns scaled to length one (zero ones left out)."""
     squared = jnp.sum(centred**2, axis=-2, keepdims=True)
     # A feature at the mean is zero but for rounding, which has a direction.
-    least = (100 * jnp.finfo(centred.dtype).eps) ** 2 * jnp.max(squared, axis=-1, keepdims=True)
+    least = (100 * jnp.finfo(centred.dtype).eps) ** 2 * jnp.max(squared, axis=-1, keepdims=True) + rounding**2
     alive = squared > least
     unit = jnp.where(alive, centred / jnp.sqrt(jnp.where(alive, squared, 1.0)), 0.0)
     return jnp.sum((unit - projector @ unit) ** 2, axis=(-2, -1)) / centred.shape[-1]

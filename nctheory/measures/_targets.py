@@ -9,6 +9,7 @@ import numpy as np
 from nctheory.closed_form import global_minimum
 from nctheory.engine import float64
 from nctheory.measures._inputs import as_numpy
+from nctheory.measures._units import normalised
 from nctheory.problems import Loss, class_mean_chain
 
 FRAMES = ("simplex_etf", "orthogonal_frame", "minimiser")
@@ -40,6 +41,7 @@ def target_of(
         if gram.shape != (classes, classes):
             raise ValueError(f"target: expected a Gram matrix of K x K = {classes} x {classes}, got shape {gram.shape}")
         # Symmetry is asked for as far as single precision can hold it.
+        gram = normalised(gram)
         size = np.linalg.norm(gram)
         if not np.isfinite(size) or np.linalg.norm(gram - gram.T) > 1e-6 * size:
             raise ValueError("target: expected a symmetric Gram matrix of finite numbers")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 
 import equinox as eqx
@@ -139,3 +140,49 @@ def test_a_folder_of_another_version_is_not_taken(name, tmp_path):
     manifest.write_text(json.dumps(held | {name: "another"}))
     with pytest.raises(nct.sweeps.StoreError, match=f"holds a sweep with {name} = 'another'"):
         nct.sweep(model, {"decay": [0.1]}, seeds=1, folder=tmp_path)
+
+
+FACTOR = 1.0
+"""What a measure reads besides its arguments."""
+
+
+def scaled_norm(problem, params):
+    """The squared norm of the features, times a global."""
+    return FACTOR * jnp.sum(params.features**2)
+
+
+class Weighed(nct.problems.MeanSquaredError):
+    """A loss that reads a global."""
+
+    name = "weighed"
+
+    def value(self, logits, targets):
+        return FACTOR * super().value(logits, targets)
+
+    def gradient(self, logits, targets):
+        return FACTOR * super().gradient(logits, targets)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["mse", "weighed"])
+def test_what_a_measure_or_a_loss_reads_may_change_between_two_sweeps(tmp_path, monkeypatch, loss):
+    """The folder's digest saw the new number, and the program of this process had the old one."""
+
+    def model(decay):
+        kind = Weighed() if loss == "weighed" else loss
+        return nct.unconstrained_features(counts=(2, 2), dim=2, loss=kind, weight_decay=(decay, decay))
+
+    found = []
+    for factor in (1.0, 3.0, 1.0):
+        monkeypatch.setattr(sys.modules[__name__], "FACTOR", factor)
+        outcome = nct.sweep(
+            model, {"decay": [0.01]}, seeds=2, measures={"norm": scaled_norm}, folder=tmp_path, light=True
+        )
+        found.append((outcome.arrays["value"], outcome.arrays["norm"], outcome.reused))
+    assert [reused for _, _, reused in found] == [0, 0, 2]
+    np.testing.assert_array_equal(found[2][1], found[0][1])
+    if loss == "mse":
+        np.testing.assert_array_equal(found[1][0], found[0][0])
+        np.testing.assert_allclose(found[1][1], 3.0 * found[0][1], rtol=1e-14)
+    else:
+        assert (found[1][0] > 1.001 * found[0][0]).all()

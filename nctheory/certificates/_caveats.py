@@ -6,11 +6,13 @@ from nctheory.certificates._convexity import doubtful_convexity, doubtful_profil
 from nctheory.certificates._duality import recentres
 from nctheory.certificates._profile import missing_profile_bound, profile_caveat
 from nctheory.engine import not_positive
-from nctheory.problems import DeepLinear, LayerPeeled, Problem, ProblemSum, is_loss
+from nctheory.problems import DeepLinear, LayerPeeled, Problem, ProblemSum, is_loss, weighted_as_decayed
 
 
 def missing_certificate(problem: DeepLinear) -> str | None:
     """Why this kind of chain has no certificate at all, or None."""
+    if (bound_by_profile(problem) or problem.factors > 2) and not weighted_as_decayed(problem):
+        return "columns weigh otherwise in the fit than in the decay (as in a minibatch), which no bound here covers"
     if bound_by_profile(problem):
         return missing_profile_bound(problem) or doubtful_profile(problem)
     if problem.factors <= 2:
@@ -49,6 +51,7 @@ def _(problem: DeepLinear) -> str | None:
     ):
         return f"the loss {problem.loss.name} defines no recentre, without which a free bias leaves a trivial bound"
     separable = is_loss(problem.loss, "mse") and (problem.bias_decay is None or not_positive(problem.bias_decay))
+    separable = separable and weighted_as_decayed(problem)
     if problem.inputs is not None:
         if separable and problem.bias_decay is None and all(not_positive(decay) for decay in problem.weight_decay):
             return None

@@ -1,7 +1,8 @@
 """`certify`: a lower bound on the global minimum, and so a gap, for each point of a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import singledispatch
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,8 @@ from nctheory.problems import (
     SphericalFeatures,
     UnitVectors,
     as_family,
-    check_points,
+    keeps_objective,
+    read_points,
     rounding,
     size,
 )
@@ -61,8 +63,6 @@ OPEN_GAP = (
     f"some of these points are not shown to be global minimisers: there the gap is above {GAP_LEVEL:g} of the value and the "
     "rounding, because they are none or have not come close enough to one (a smaller tolerance of solve brings them closer)"
 )
-OURS = DeepLinear, DeepNonlinear, UnitVectors, SphericalFeatures, FixedClassifier
-"""The kinds of problems that have a bound here; a subclass of one may have its own."""
 POINT_COPIES = 8
 """The bound at one point works on this many times the numbers of a point."""
 FAST_COMPILE_POINTS = 4096
@@ -71,33 +71,10 @@ FAST_COMPILE_POINTS = 4096
 
 @singledispatch
 def lower_bound(problem: Problem, params: Params) -> Scalar:
-    """The bound at one point; raises NoCertificate. A user's own problem overrides `Problem.lower_bound`."""
-    return problem.lower_bound(params)
-
-
-@lower_bound.register
-def _(problem: DeepLinear, params: Params) -> Scalar:
-    return rounded_chain_bound(problem, params)[0]
-
-
-@lower_bound.register
-def _(problem: DeepNonlinear, params: Params) -> Scalar:
-    return rounded_activated_bound(problem, params)[0]
-
-
-@lower_bound.register
-def _(problem: UnitVectors, params: Params) -> Scalar:
-    return unit_vectors_bound(problem, params)[0]
-
-
-@lower_bound.register
-def _(problem: SphericalFeatures, params: Params) -> Scalar:
-    return spherical_features_bound(problem, params)[0]
-
-
-@lower_bound.register
-def _(problem: FixedClassifier, params: Params) -> Scalar:
-    return fixed_classifier_bound(problem, params)
+    """The bound at one point; raises NoCertificate. A user's own problem overrides `Problem.lower_bound`, one derived from a
+    kind of ours too: the bound of that kind holds for its own objective alone."""
+    kind = _kind(problem)
+    return problem.lower_bound(params) if kind is None else _BOUNDS[kind](problem, params)[0]
 
 
 @lower_bound.register
@@ -105,20 +82,35 @@ def _(problem: ProblemSum, params: Params) -> Scalar:
     return jnp.sum(jax.vmap(lower_bound)(problem.members, params))
 
 
+_BOUNDS: dict[type[Problem], Callable[[Any, Any], tuple[Scalar, Scalar]]] = {
+    DeepLinear: rounded_chain_bound,
+    DeepNonlinear: rounded_activated_bound,
+    UnitVectors: unit_vectors_bound,
+    SphericalFeatures: spherical_features_bound,
+    FixedClassifier: lambda problem, params: (fixed_classifier_bound(problem, params), jnp.zeros(())),
+}
+"""The bounds of the kinds of problems that have one here, with their rounding."""
+
+
+def _kind(problem: Problem) -> type[Problem] | None:
+    """The kind of problem whose bound here is this one's too: that of the kind's objective, which neither another one nor a
+    bound of its own takes the place of; None where there is none."""
+    kind = next((one for one in _BOUNDS if isinstance(problem, one)), None)
+    own = type(problem).lower_bound is not Problem.lower_bound or lower_bound.dispatch(type(problem)) is not _PLAIN
+    return None if kind is None or own or not keeps_objective(problem, kind) else kind
+
+
+_PLAIN = lower_bound.dispatch(Problem)
+"""What gives the bound of a kind that nobody has registered another one for."""
+
+
 def _bound_with_rounding(problem: Problem, params: Params) -> tuple[Scalar, Scalar]:
     """`lower_bound`, and its rounding error where that is known; a bound of a user's own is taken as it is."""
-    if isinstance(problem, DeepLinear) and _is_ours(problem):
-        return rounded_chain_bound(problem, params)
-    if isinstance(problem, DeepNonlinear) and _is_ours(problem):
-        return rounded_activated_bound(problem, params)
-    if isinstance(problem, UnitVectors) and _is_ours(problem):
-        return unit_vectors_bound(problem, params)
-    if isinstance(problem, SphericalFeatures) and _is_ours(problem):
-        return spherical_features_bound(problem, params)
     if isinstance(problem, ProblemSum):
         lower, error = jax.vmap(_bound_with_rounding)(problem.members, params)
         return jnp.sum(lower), jnp.sum(error)
-    return lower_bound(problem, params), jnp.zeros(())
+    kind = _kind(problem)
+    return (lower_bound(problem, params), jnp.zeros(())) if kind is None else _BOUNDS[kind](problem, params)
 
 
 def _has_free_direction(problem: DeepLinear) -> bool:
@@ -175,7 +167,7 @@ def certify(problem: Problem, params: Params) -> Bound:
     >>> bool((bound.gap < 1e-12).all()), bound.reason
     (True, None)
     """
-    (seeds,) = check_points(problem, params)
+    (seeds,), params = read_points(problem, params)
     family, contexts = as_family([problem])
     return _certify(family, [problem], np.repeat(contexts, seeds, axis=0), params)
 
@@ -197,7 +189,7 @@ def certify_many(members: Sequence[Problem], params: Params) -> Bound:
     ((2, 3), True)
     """
     family, contexts = as_family(members)
-    shape = check_points(members[0], params, ("members", "seeds"))
+    shape, params = read_points(members[0], params, ("members", "seeds"))
     if shape[0] != len(members):
         raise ValueError(f"params: expected leading axes {len(members)} members x seeds, got {shape[0]} x {shape[1]}")
     flat = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *np.shape(x)[2:]), params)
@@ -226,17 +218,18 @@ def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, p
     )
     gap = value - lower
     gap = np.where(np.isnan(gap), np.inf, gap)
-    caveat = next((reason for reason in (*without, *map(bound_caveat, members)) if reason is not None), None)
+    caveats = (bound_caveat(member) for member in members if _kind(member) or not isinstance(member, tuple(_BOUNDS)))
+    caveat = next((reason for reason in (*without, *caveats) if reason is not None), None)
     parts = _chains(members[0])
     losses = [
         *parts,
         *(
             part
             for part in _members(members[0])
-            if isinstance(part, SphericalFeatures | FixedClassifier) and _is_ours(part)
+            if isinstance(part, SphericalFeatures | FixedClassifier) and _kind(part)
         ),
     ]
-    energies = map(assumed_energy, filter(_is_ours, _members(members[0])))
+    energies = map(assumed_energy, filter(_kind, _members(members[0])))
     told = (*map(assumed_convexity, losses), *energies)
     assumes = next((words for words in told if words is not None), None)
     if assumes is not None and any(by_tangents(part) and _has_free_direction(part) for part in parts):
@@ -260,7 +253,7 @@ def _certify(family: Family, members: Sequence[Problem], contexts: np.ndarray, p
 
 def _or_of_the_problem(members: Sequence[Problem], lower: Array, error: Array) -> tuple[np.ndarray, np.ndarray]:
     """The bounds at the points of members, or where it is larger the one that a member has whatever the point."""
-    own = [problem_bound(member) if _is_ours(member) else None for member in members]
+    own = [problem_bound(member) if _kind(member) else None for member in members]
     lowest = np.repeat([-np.inf if one is None else one.lower_bound for one in own], len(lower) // len(members))
     rounded = np.repeat([0.0 if one is None else one.rounding for one in own], len(lower) // len(members))
     better = lowest > np.asarray(lower)
@@ -268,24 +261,19 @@ def _or_of_the_problem(members: Sequence[Problem], lower: Array, error: Array) -
 
 
 def _missing(problem: Problem) -> str | None:
-    """Why a chain of ours has no certificate; a subclass with a bound of its own is left alone."""
-    if isinstance(problem, DeepNonlinear) and _is_ours(problem):
+    """Why a problem of a kind of ours has no certificate; one with an objective or a bound of its own is left alone."""
+    kind = _kind(problem)
+    if isinstance(problem, DeepNonlinear) and kind:
         return missing_activated(problem)
-    if isinstance(problem, UnitVectors) and _is_ours(problem):
+    if isinstance(problem, UnitVectors) and kind:
         return missing_energy_bound(problem) or doubtful_energy(problem)
-    if isinstance(problem, SphericalFeatures | FixedClassifier) and _is_ours(problem):
+    if isinstance(problem, SphericalFeatures | FixedClassifier) and kind:
         return doubtful_convexity(problem)
-    return missing_certificate(problem) if isinstance(problem, DeepLinear) and _is_ours(problem) else None
-
-
-def _is_ours(problem: Problem) -> bool:
-    """Whether the bound is ours, and not one of a user's own kind of these problems."""
-    ours = {lower_bound.dispatch(kind) for kind in OURS}
-    return lower_bound.dispatch(type(problem)) in ours
+    return missing_certificate(problem) if isinstance(problem, DeepLinear) and kind else None
 
 
 def _chains(problem: Problem) -> list[DeepLinear]:
     """The linear chains whose bounds a problem's are made of."""
-    ours = [part for part in _members(problem) if _is_ours(part)]
+    ours = [part for part in _members(problem) if _kind(part)]
     chains = [linear_chain(part) if isinstance(part, DeepNonlinear) else part for part in ours]
     return [part for part in chains if isinstance(part, DeepLinear)]

@@ -57,22 +57,21 @@ def rounded_duality_bound(problem: DeepLinear, params: ChainParams, norm: Norm |
     if problem.bias_decay is None:
         duals = [into_domain(problem, dual) for dual in directions]
         return _best_multiple(problem, jnp.stack(duals), jnp.zeros(len(duals)), norm)
-    # With a bias each direction is taken as it is, at the price |G1|^2/(2 lambda_b), and moved to G1 = 0, at no price.
-    per_unit = bias_price(jnp.asarray(problem.bias_decay))
+    # With a bias each direction is taken as it is, and moved to G1 = 0; what is left of G1 costs |G1|^2/(2 lambda_b).
     row = jnp.ones_like(q) if problem.bias_row is None else jnp.asarray(problem.bias_row)
-    duals, costs = [], []
+    duals = []
     for index, dual in enumerate(directions):
         # The aligned point is of second order off G1 = 0 by an orthogonal projection, which keeps it feasible.
         near = dual if index == 0 else orthogonal_dual(problem, dual, row)
         duals.append(into_domain(problem, dual))
-        costs.append(per_unit)
         if problem.bias_row is not None:
             duals.append(orthogonal_dual(problem, near, row))
-            costs.append(jnp.zeros(()))
         elif recentres(loss):
-            duals.append(into_domain(problem, loss.recentre(near, problem.targets, q)))
-            costs.append(jnp.zeros(()))
-    return _best_multiple(problem, jnp.stack(duals), jnp.stack(costs), norm)
+            # Only from within the domain: brought there afterwards, a point would be off G1 = 0 again.
+            centred = loss.recentre(into_domain(problem, near), problem.targets, q)
+            duals.append(into_domain(problem, centred))
+    price = bias_price(jnp.asarray(problem.bias_decay))
+    return _best_multiple(problem, jnp.stack(duals), jnp.full(len(duals), price), norm)
 
 
 def recentres(loss: Loss) -> bool:
@@ -83,6 +82,19 @@ def recentres(loss: Loss) -> bool:
 def bias_price(decay: Scalar) -> Scalar:
     r"""What $|\sum_jg_j|^2$ costs a dual point where there is a bias of this decay: $1/(2\lambda_b)$."""
     return jnp.where(decay > 0, 0.5 / jnp.where(decay > 0, decay, 1.0), jnp.inf)
+
+
+def charged(
+    weighted: Float[Array, "K M"], targets: Float[Array, "K M"], row: Float[Array, " M"], price: Scalar
+) -> Scalar:
+    r"""What the bias makes a dual point G pay, `price` times $|G\,\mathrm{row}|^2$; nothing where that is rounding.
+
+    `targets` have the weights of the columns, as G has: the dual point is a difference from them, and rounded as such.
+    """
+    drift = weighted @ row
+    unit = (jnp.abs(weighted) + jnp.abs(targets)) @ jnp.abs(row)
+    rounded = jnp.abs(drift) <= 8 * sum(weighted.shape) * EPS * unit
+    return jnp.where(jnp.all(rounded), 0.0, price * jnp.sum(drift**2))
 
 
 def into_domain(problem: DeepLinear | DeepNonlinear, dual: Float[Array, "K M"]) -> Float[Array, "K M"]:
@@ -146,7 +158,7 @@ def _best_multiple(
 def _scaled(
     problem: DeepLinear, dual: Float[Array, "K M"], bias_cost: Scalar, shrink: Scalar, norm: Norm
 ) -> tuple[Scalar, Scalar]:
-    """The dual value at `shrink` times the largest feasible multiple of one direction; `bias_cost` multiplies |G1|^2."""
+    """The dual value at `shrink` times the largest feasible multiple of one direction, |G1|^2 at the price `bias_cost`."""
     # The matrix whose spectral norm is bounded: G diag(m)^(-1/2), or G X^T.
     q = jnp.asarray(problem.column_weight)
     weighted = dual * q[None, :]
@@ -165,13 +177,13 @@ def _scaled(
         length = norm(matrix)
         largest = jnp.minimum(1.0, jnp.where(length > 0, radius / jnp.where(length > 0, length, 1.0), 1.0))
     row = jnp.ones_like(q) if problem.bias_row is None else jnp.asarray(problem.bias_row)
-    drift = jnp.sum((weighted @ row) ** 2)
+    drift = charged(weighted, jnp.asarray(problem.targets) * q[None, :], row, bias_cost)
 
     scale = largest * shrink
     conjugate = problem.loss.conjugate(scale * dual, problem.targets)
     terms = problem.loss.conjugate_terms(scale * dual, problem.targets)
     # At scale 0 neither the bias nor the ridge term costs anything, even where its price is infinite.
-    extra = jnp.where(scale > 0, scale**2 * (jnp.where(drift > 0, bias_cost * drift, 0.0) + ridge), 0.0)
+    extra = jnp.where(scale > 0, scale**2 * (drift + ridge), 0.0)
     # The dual value less its rounding; the sums are over the classes and over the columns, whose errors are of either sign.
     rounding = 8 * (problem.classes + len(q) ** 0.5) * EPS * (q @ terms + extra)
     total = -jnp.sum(q * conjugate) - extra - rounding

@@ -28,16 +28,17 @@ def rounded_separable_bound(problem: DeepLinear) -> tuple[Scalar, Scalar]:
     reach. A bias is no decay's business here: leaving its penalty out and removing the mean of the targets
     can only lower the value, so the bound is valid for every bias and tight for a free one. Given inputs must be white
     ($XX^\top\propto I$), unless no layer is decayed: then an orthonormal basis of their rows stands for them, and the bound
-    is that of Eckart and Young. It is -inf where neither holds.
+    is that of Eckart and Young. It is -inf where neither holds, and where columns weigh otherwise in the fit than in the decay
+    (as those of a minibatch do).
 
     A rounding of $\sigma_i$, which is relative to $\sigma_1$, moves a summand by its slope $(\sigma_i-s)/N$ times as much.
     """
     # Every column's weight is its multiplicity over N, so that the targets are those of N samples: Y~ = Y diag(m)^(1/2).
-    gain = problem.column_weight[0] / problem.multiplicity[0]
-    root = jnp.sqrt(jnp.asarray(problem.multiplicity))
+    gains = jnp.asarray(problem.column_weight) / jnp.asarray(problem.multiplicity)
+    gain, root = gains[0], jnp.sqrt(jnp.asarray(problem.multiplicity))
     targets = jnp.asarray(problem.targets) * root[None, :]
-    constant = scale = crooked = jnp.asarray(0.0)  # what no product reaches, and what it is a difference of
-    valid: Bool[Array, ""] = jnp.asarray(True)
+    constant = scale = crooked = noise = jnp.asarray(0.0)  # what no product reaches, and what it is a difference of
+    valid: Bool[Array, ""] = jnp.all(jnp.abs(gains - gain) <= 8 * EPS * gain)
     if problem.inputs is not None:
         # Inputs with X X^T = c I: |Z X - Y|^2 = c |Z - Y X^T/c|^2 + |Y|^2 - |Y X^T|^2/c. Without decay only the span of the
         # rows counts, and an orthonormal basis of it takes the place of X.
@@ -45,13 +46,15 @@ def rounded_separable_bound(problem: DeepLinear) -> tuple[Scalar, Scalar]:
         gram = x @ x.T
         white = jnp.trace(gram) / gram.shape[0]
         uneven = jnp.max(jnp.abs(gram - white * jnp.eye(gram.shape[0])))
-        valid = (uneven <= 1e-12 * white) & (white > 0)
+        even, is_white = valid, (uneven <= 1e-12 * white) & (white > 0)
         undecayed = jnp.all(jnp.asarray(problem.weight_decay) == 0.0)
         _, singular, rows = jnp.linalg.svd(x, full_matrices=False)
         rows = jnp.where(singular[:, None] > max(x.shape) * EPS * singular[0], rows, 0.0)
-        white = jnp.where(valid & ~undecayed, white, 1.0)
-        projected = jnp.where(undecayed, targets @ rows.T, targets @ x.T / white)
-        valid = (valid | undecayed) & (problem.bias_decay is None)
+        white = jnp.where(is_white & ~undecayed, white, 1.0)
+        # There may be fewer rows in the basis than in X, which then is not white.
+        basis = jnp.zeros_like(x).at[: rows.shape[0]].set(rows)
+        projected = jnp.where(undecayed, targets @ basis.T, targets @ x.T / white)
+        valid = even & (is_white | undecayed) & (problem.bias_decay is None)
         constant = 0.5 * gain * (jnp.sum(targets**2) - white * jnp.sum(projected**2))
         scale = gain * jnp.sum(targets**2)
         # What is left of XX^T moves the fit by at most this part of the targets' size.
@@ -60,6 +63,8 @@ def rounded_separable_bound(problem: DeepLinear) -> tuple[Scalar, Scalar]:
     elif problem.bias_decay is not None:
         # A free bias removes the mean: Y~ (I - u u^T) with the unit vector u of the columns' weights.
         unit = root * jnp.sqrt(gain) * (1.0 if problem.bias_row is None else problem.bias_row)
+        # Each entry of what is left is rounded relative to what was there.
+        noise = (targets.shape[1] ** 0.5) * EPS * jnp.sqrt(jnp.sum(targets**2))
         targets = targets - jnp.outer(targets @ unit, unit)
     # One scalar problem for each singular value of the targets, with the price (F/2) Lambda^(1/F) of s^(2/F).
     sigma = jnp.linalg.svd(targets, compute_uv=False)
@@ -73,7 +78,9 @@ def rounded_separable_bound(problem: DeepLinear) -> tuple[Scalar, Scalar]:
     values = _scalar_value(reached, sigma, gain, price, factors)
     total = jnp.sum(values) + constant
     moved = jnp.sum(values + gain * jnp.abs(sigma - reached) * sigma[0])
-    rounding = 16 * (sigma.shape[0] + targets.shape[1] ** 0.5) * EPS * (moved + scale) + crooked
+    # An error of sigma moves the value by its slope and by its square.
+    off = jnp.sum(gain * noise * (jnp.abs(sigma - reached) + noise))
+    rounding = 16 * (sigma.shape[0] + targets.shape[1] ** 0.5) * EPS * (moved + scale) + crooked + off
     return jnp.where(valid, total - rounding, -jnp.inf), jnp.where(valid, rounding, 0.0)
 
 

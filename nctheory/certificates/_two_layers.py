@@ -8,7 +8,7 @@ from jaxtyping import Float
 from nctheory.certificates._arrangement import MOST_FACES, most_faces
 from nctheory.certificates._barrier import LARGEST, barrier_numbers, improved_dual, improves
 from nctheory.certificates._convexity import doubtful_convexity
-from nctheory.certificates._duality import SHRINKS, bias_price, into_domain, recentres
+from nctheory.certificates._duality import SHRINKS, bias_price, charged, into_domain, recentres
 from nctheory.certificates._exchange import KEPT, exchanged_dual, exchanges
 from nctheory.certificates._faces import Arrangement, arrangement, faces_kept, response_by_faces
 from nctheory.certificates._sectors import largest_response
@@ -116,13 +116,13 @@ def rounded_two_layer_bound(problem: DeepNonlinear, params: ChainParams) -> tupl
         duals.append(exchanged_dual(problem, faces, radius))
     elif improves(loss, (rows - loss.shift_invariant) * columns):
         duals.append(improved_dual(loss, targets, inputs, hidden, radius, problem.bias_decay))
-    points, prices = _priced(problem, [into_domain(problem, dual) for dual in duals])
+    points = _with_centred(problem, [into_domain(problem, dual) for dual in duals])
 
-    def valued(dual: Float[Array, "K N"], price: Scalar, shrink: Scalar) -> tuple[Scalar, Scalar]:
-        return _dual_value(problem, shrink * _largest_multiple(dual, inputs, hidden, radius, faces) * dual, price)
+    def valued(dual: Float[Array, "K N"], shrink: Scalar) -> tuple[Scalar, Scalar]:
+        return _dual_value(problem, shrink * _largest_multiple(dual, inputs, hidden, radius, faces) * dual)
 
     # Each direction at several feasible scales; 0 is always feasible.
-    scaled = jax.vmap(jax.vmap(valued, (None, None, 0)), (0, 0, None))(points, prices, jnp.asarray(SHRINKS))
+    scaled = jax.vmap(jax.vmap(valued, (None, 0)), (0, None))(points, jnp.asarray(SHRINKS))
     value, error = (jnp.ravel(x) for x in scaled)
     best = jnp.argmax(value)
     return value[best], error[best]
@@ -140,17 +140,13 @@ def two_layer_numbers(problem: DeepNonlinear) -> int:
     return barrier_numbers(rows, columns) if improves(problem.loss, free) else 8 * rows * columns**2
 
 
-def _priced(problem: DeepNonlinear, duals: list[Array]) -> tuple[Float[Array, "C K N"], Float[Array, " C"]]:
-    r"""The dual points, each with what $|\sum_ig_i|^2$ costs: with a bias $1/(2\lambda_b)$, and nothing for the point that is
-    moved to where it is zero."""
-    if problem.bias_decay is None:
-        return jnp.stack(duals), jnp.zeros(len(duals))
-    price, targets = bias_price(jnp.asarray(problem.bias_decay)), jnp.asarray(problem.targets)
-    if not recentres(problem.loss):
-        return jnp.stack(duals), jnp.full(len(duals), price)
+def _with_centred(problem: DeepNonlinear, duals: list[Array]) -> Float[Array, "C K N"]:
+    r"""The dual points, and with a bias each of them moved to where $\sum_ig_i=0$ too."""
+    if problem.bias_decay is None or not recentres(problem.loss):
+        return jnp.stack(duals)
+    targets = jnp.asarray(problem.targets)
     weights = jnp.full(targets.shape[1], 1.0 / targets.shape[1])
-    centred = [into_domain(problem, problem.loss.recentre(dual, targets, weights)) for dual in duals]
-    return jnp.stack([*duals, *centred]), jnp.concatenate([jnp.full(len(duals), price), jnp.zeros(len(duals))])
+    return jnp.stack([*duals, *(into_domain(problem, problem.loss.recentre(dual, targets, weights)) for dual in duals)])
 
 
 def _largest_multiple(
@@ -163,15 +159,18 @@ def _largest_multiple(
     return jnp.where(response <= radius, 1.0, jnp.where(jnp.isfinite(factor), factor, 0.0))
 
 
-def _dual_value(problem: DeepNonlinear, dual: Float[Array, "K N"], price: Scalar) -> tuple[Scalar, Scalar]:
+def _dual_value(problem: DeepNonlinear, dual: Float[Array, "K N"]) -> tuple[Scalar, Scalar]:
     r"""$-\frac1N\sum_i\ell^*(u_i,y_i)$ less what the bias costs and the bound on the rounding, and that bound; -inf where it
     is not a number."""
     targets = jnp.asarray(problem.targets)
     conjugate, terms = problem.loss.conjugate(dual, targets), problem.loss.conjugate_terms(dual, targets)
-    drift = jnp.sum(jnp.mean(dual, axis=1) ** 2)
-    cost = jnp.where(drift > 0, price * drift, 0.0)
+    samples, cost = targets.shape[1], jnp.asarray(0.0)
+    if problem.bias_decay is not None:
+        cost = charged(
+            dual / samples, targets / samples, jnp.ones(samples), bias_price(jnp.asarray(problem.bias_decay))
+        )
     # The sums are over the classes and over the samples, whose errors are of either sign.
-    rounding = 8 * (problem.classes + targets.shape[1] ** 0.5) * EPS * (jnp.mean(terms) + cost)
+    rounding = 8 * (problem.classes + samples**0.5) * EPS * (jnp.mean(terms) + cost)
     total = -jnp.mean(conjugate) - cost - rounding
     known = ~jnp.isnan(total) & jnp.isfinite(rounding)
     return jnp.where(known, total, -jnp.inf), jnp.where(known, rounding, 0.0)

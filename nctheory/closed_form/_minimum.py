@@ -1,12 +1,13 @@
 """`global_minimum`: what a theorem predicts for a problem, or why none applies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 from jaxtyping import Float
 
-from nctheory.engine import Array, Scalar, float64, shown
-from nctheory.problems import DeepLinear, Problem
+from nctheory.engine import Array, Scalar, float64, is_traced, shown
+from nctheory.problems import DeepLinear, Problem, keeps_objective, weighted_as_decayed
 
 
 class NoClosedForm(ValueError):
@@ -80,12 +81,32 @@ def global_minimum(problem: Problem) -> Minimum:
     """
     if not isinstance(problem, DeepLinear):
         raise NoClosedForm(f"problem: closed forms cover linear chains, got {type(problem).__name__}")
+    for failure in not_covered(problem):
+        raise NoClosedForm(f"problem: {failure}")
     # The first theorem, from the most special on, whose hypotheses hold is taken; the others' failures are kept for the
     # message.
     reasons = []
     for identifier, (_, predict) in closed_forms():
         try:
-            return predict(problem)
+            return _of_numbers(predict(problem))
         except NoClosedForm as failed:
             reasons.append(f"{identifier}: {failed}")
     raise NoClosedForm("no theorem covers this problem.\n  " + "\n  ".join(reasons))
+
+
+def not_covered(problem: DeepLinear) -> Iterator[str]:
+    """Why no closed form holds for a chain, whatever its numbers: it says what is wrong with the problem as a whole."""
+    if not keeps_objective(problem, DeepLinear):
+        yield f"{type(problem).__name__} has an objective of its own, which no theorem here is about"
+    if not weighted_as_decayed(problem):
+        yield "columns weigh otherwise in the fit than in the decay (as in a minibatch), which no theorem here is about"
+
+
+def _of_numbers(minimum: Minimum) -> Minimum:
+    """The minimum itself; NoClosedForm where float64 cannot hold one of its quantities, as of decays far apart."""
+    for name, value in minimum._replace(stationary_values=None)._asdict().items():
+        if name == "theorem" or value is None or is_traced(value):
+            continue
+        if not np.all(np.isfinite(np.asarray(value))):
+            raise NoClosedForm(f"its {name} leaves the range of float64 at these hyperparameters")
+    return minimum

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Literal
 
-from nctheory.closed_form._minimum import NoClosedForm
+from nctheory.closed_form._minimum import NoClosedForm, not_covered
+from nctheory.closed_form._thresholds import LEAST_DECAY
 from nctheory.engine import is_positive, not_positive
 from nctheory.problems import CrossEntropy, DeepLinear, is_loss
 
@@ -42,6 +43,7 @@ def require(
     nctheory.closed_form._minimum.NoClosedForm: needs lambda_H > 0, got 0.0; no minimiser is isolated, or none exists
     """
     failures = chain(
+        not_covered(problem),
         _of_loss(problem, loss),
         _of_data(problem, inputs, depth, labels),
         _of_classes(problem, balanced, classes, samples),
@@ -112,5 +114,7 @@ def _of_decay(problem: DeepLinear, wanted: str | None) -> Iterator[str]:
         name = ("lambda_W", "lambda_H")[i] if two else f"weight_decay[{i}]"
         if wanted == "positive" and not_positive(decay):
             yield f"needs {name} > 0, got {float(decay)}; no minimiser is isolated, or none exists"
+        elif wanted == "positive" and not_positive(decay - LEAST_DECAY):
+            yield f"needs {name} above {LEAST_DECAY:g}, below which float64 loses digits, got {float(decay)}"
         if wanted == "zero" and (is_positive(decay) or is_positive(-decay)):
             yield f"needs no decay, got {name} = {float(decay)}"

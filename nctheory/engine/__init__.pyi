@@ -10,13 +10,14 @@ from ._factorisations import unshared_factorisations
 from ._failures import ERROR, INTERRUPTED, Failure, Misuse, described, guarded, traced_hint, wrong_arguments
 from ._files import check_folder_exists, synchronise_folder, whole_file, write_atomically
 from ._json import json_value
+from ._keys import as_key
 from ._kink_probes import on_sides, with_even_slopes
 from ._kink_steps import UnsupportedKinks
 from ._kinks import Kink, find_kinks, kink_arguments, on_branches, rounded_kinks, sloped_kinks
 from ._lanes import Lane, Record, Runner, run_lanes, several_steps
-from ._names import check_identifier, check_name, whole_number
+from ._names import check_flag, check_identifier, check_name, is_finite, whole_number
 from ._precision import EPS, float64, in_float64, narrow_type
-from ._programs import FAST_COMPILE_OPTIONS, fast_compile, release_programs
+from ._programs import FAST_COMPILE_OPTIONS, fast_compile, forget_programs, release_programs
 from ._proofs import make_proofs_importable
 from ._registry import Registry, TheoremFileError, import_proofs
 from ._shown import shown
@@ -45,9 +46,11 @@ __all__ = [
     "TheoremFileError",
     "UnsupportedKinks",
     "as_array",
+    "as_key",
     "bisect",
     "bisect_numpy",
     "cache_directory",
+    "check_flag",
     "check_folder_exists",
     "check_identifier",
     "check_name",
@@ -62,11 +65,13 @@ __all__ = [
     "find_kinks",
     "fixed_width",
     "float64",
+    "forget_programs",
     "guarded",
     "holds_traced",
     "import_proofs",
     "in_few_lengths",
     "in_float64",
+    "is_finite",
     "is_positive",
     "is_traced",
     "json_value",

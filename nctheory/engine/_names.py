@@ -32,6 +32,30 @@ def check_name(what: str, name: object) -> None:
         raise ValueError(f"name: expected printable text for a {what}, got {name!r}")
 
 
+def is_finite(value: object) -> bool:
+    """Whether it is one finite real number, which names, masks, None and arrays of several are not.
+
+    >>> [is_finite(one) for one in (0.5, np.float32(2), np.inf, "a", None, [1.0, 2.0])]
+    [True, True, False, False, False, False]
+    """
+    try:
+        number = np.asarray(value)
+    except ValueError:  # lists of lists of unequal lengths
+        return False
+    return number.ndim == 0 and number.dtype.kind in "iuf" and bool(np.isfinite(number))
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise ValueError for an argument of that name that is neither True nor False.
+
+    >>> check_flag("light", 2)
+    Traceback (most recent call last):
+    ValueError: light: expected True or False, got 2
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}: expected True or False, got {value!r}")
+
+
 def whole_number(name: str, value: object, least: int = 1) -> int:
     """The argument of that name as an integer; ValueError where it is no whole number of at least `least`.
 

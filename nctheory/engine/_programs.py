@@ -204,3 +204,14 @@ def release_programs(limit: int | None = None) -> bool:
         held = held_maps()
         _ROOM.counted(held)
     return True
+
+
+def forget_programs() -> None:
+    """Drop all programs and what was traced for them: what they were made of has changed since.
+
+    A function is traced once for the shapes of its arguments, so that a program has what the function read besides these, a
+    global of its module say, as it was then.
+    """
+    with _PROGRAMS_LOCK:
+        _PROGRAMS.clear()
+    jax.clear_caches()

@@ -15,8 +15,8 @@ from nctheory.problems._base import (
     NoCertificate,
     Params,
     Problem,
-    check_points,
     expect_problem,
+    keeps_objective,
     ravel,
     rounding,
     scales_of,
@@ -24,7 +24,6 @@ from nctheory.problems._base import (
     size,
     template,
     unravel,
-    value_rounding,
 )
 from nctheory.problems._branches import (
     Branches,
@@ -36,7 +35,7 @@ from nctheory.problems._branches import (
     slope_derivatives,
     slopes_nearby,
 )
-from nctheory.problems._chain import DeepLinear
+from nctheory.problems._chain import DeepLinear, weighted_as_decayed
 from nctheory.problems._chain_factorisation import MinimalChainFactorisation, minimal_chain_factorisation
 from nctheory.problems._class_means import class_mean_chain
 from nctheory.problems._constructors import (
@@ -79,6 +78,7 @@ from nctheory.problems._moments import MomentChain, expand_moments, moment_form
 from nctheory.problems._nonlinear import DeepNonlinear, deep_nonlinear
 from nctheory.problems._own_loss import check_loss
 from nctheory.problems._pick_all import PickAllLabel, multi_label_features, pick_all_label, tag_indicators
+from nctheory.problems._points import check_points, read_point, read_points, value_rounding
 from nctheory.problems._problem_sum import ProblemSum, problem_sum
 from nctheory.problems._quadratic import Quadratic, quadratic
 from nctheory.problems._rounded import RoundedKinks, kinks_of, rounded, units_of_kinks
@@ -149,6 +149,7 @@ __all__ = [
     "hessian_on",
     "internal_spaces",
     "is_loss",
+    "keeps_objective",
     "kink_entries",
     "kink_places",
     "kinks_of",
@@ -168,6 +169,8 @@ __all__ = [
     "quadratic",
     "random_gauge",
     "ravel",
+    "read_point",
+    "read_points",
     "reduce_to_class_means",
     "rounded",
     "rounding",
@@ -194,5 +197,6 @@ __all__ = [
     "unravel",
     "value_rounding",
     "vector_scaling",
+    "weighted_as_decayed",
     "without_counts",
 ]

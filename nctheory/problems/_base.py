@@ -11,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import EPS, Array, Scalar, fast_compile, float64, in_few_lengths, is_traced, map_in_blocks
+from nctheory.engine import EPS, Array, Scalar, fast_compile, map_in_blocks
 from nctheory.problems._scales import Scales, nearest_scale
 
 Params = Any
@@ -137,6 +137,28 @@ class Problem(eqx.Module):
         raise NoCertificate(f"{type(self).__name__} defines no lower_bound")
 
 
+_OF_THE_OBJECTIVE = (
+    "objective", "value_and_grad", "logits", "regulariser", "penalty", "product", "lowest", "layers", "_with_bias",
+    "factor_pair", "directions", "gram",
+)  # fmt: skip
+"""What a problem's objective is made of, by the names of methods, of which a kind has some."""
+
+
+def keeps_objective(problem: Problem, kind: type[Problem]) -> bool:
+    """Whether a problem, of a kind or of one derived from it, computes the objective of that kind.
+
+    >>> import nctheory as nct
+    >>> class Half(nct.problems.DeepLinear):
+    ...     def objective(self, params):
+    ...         return super().objective(params) / 2
+    >>> model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    >>> [keeps_objective(one, nct.problems.DeepLinear) for one in (model, Half.of(model))]
+    [True, False]
+    """
+    names = [name for name in _OF_THE_OBJECTIVE if hasattr(kind, name)]
+    return all(getattr(type(problem), name, None) is getattr(kind, name) for name in names)
+
+
 def expect_problem(one: object, name: str = "problem") -> None:
     """Raise ValueError for what is no problem."""
     if not isinstance(one, Problem):
@@ -163,50 +185,6 @@ def _template(structure: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -
     with jax.enable_x64(True):  # starts are drawn in float64 whatever the precision of the arithmetic on them
         # The starts are traced on stand-ins for the problem's numbers, and nothing is drawn.
         return jax.eval_shape(init, *(jax.ShapeDtypeStruct(shape, kind) for shape, kind in leaves))
-
-
-def check_points(
-    problem: Problem, params: Params, axes: tuple[str, ...] = ("seeds",), name: str = "params"
-) -> tuple[int, ...]:
-    """The leading axes of points of this problem, which have the names `axes`; () for a single point.
-
-    Every leaf is held against the problem's own template: a point without its seeds axis has leaves whose first axes may well
-    be of one length by chance, and its rows would be read as points. Raises ValueError, naming the leaf, and where points lie
-    outside the domain (`Problem.check_domain`).
-
-    >>> import jax, nctheory as nct
-    >>> model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
-    >>> points = nct.starts(model, 3)
-    >>> check_points(model, points), check_points(model, jax.tree.map(lambda x: x[0], points), ())
-    ((3,), ())
-    """
-    expect_problem(problem)
-    wanted = jax.tree.leaves(template(problem))
-    found = jax.tree_util.tree_leaves_with_path(params)
-    if len(found) != len(wanted):
-        raise ValueError(
-            f"{name}: expected the parameters of {type(problem).__name__}, {len(wanted)} arrays, got {len(found)} "
-            f"({type(params).__name__})"
-        )
-    leading: tuple[int, ...] | None = None
-    for (path, leaf), like in zip(found, wanted, strict=True):
-        shape, own = np.shape(leaf), tuple(like.shape)
-        # The last axes of a leaf are those of one point, and all axes before them count points.
-        before = shape[: len(shape) - len(own)]
-        if shape[len(before) :] != own or len(before) != len(axes) or leading not in (None, before):
-            asked = ", ".join((*(axes if leading is None else map(str, leading)), *map(str, own)))
-            # The usual slips are one point where several are meant, and several where one is meant.
-            hint = ""
-            if axes == ("seeds",) and shape == own:
-                hint = "; a single point x is passed as jax.tree.map(lambda leaf: leaf[None], x)"
-            elif axes == () and shape[1:] == own:
-                hint = "; the first of several points x is jax.tree.map(lambda leaf: leaf[0], x)"
-            what = jax.tree_util.keystr(path) or "an array"
-            raise ValueError(f"{name}: expected {what} of shape ({asked}), got {shape}{hint}")
-        leading = before
-    if not any(map(is_traced, jax.tree.leaves(params))):
-        problem.check_domain(params, name)
-    return () if leading is None else leading
 
 
 def size(problem: Problem) -> int:
@@ -239,32 +217,6 @@ def _scales_of_starts(problem: Problem) -> Scales:
 def scales_of(problem: Problem) -> Scales:
     """`Problem.characteristic_scales` as plain numbers."""
     return Scales(*map(float, problem.characteristic_scales()))
-
-
-@fast_compile
-def _value_terms(problem: Problem, points: Params) -> Array:
-    return map_in_blocks(problem.value_terms, points)
-
-
-@float64
-def value_rounding(problem: Problem, params: Params) -> Float[np.ndarray, " S"]:
-    r"""The rounding error of the objective at every point of a batch: $8\varepsilon\sqrt P$ times `problem.value_terms`.
-
-    `params` has a leading seeds axis on every leaf; P is the number of parameters, and the root of it stands for the sums,
-    whose errors are of either sign. A value that is a difference of larger terms is known to no better than this, however
-    small it is itself: every comparison of values needs it beside a relative tolerance.
-
-    Raises ValueError, naming the leaf, for what is not points of this problem.
-
-    >>> import nctheory as nct
-    >>> model = nct.unconstrained_features(counts=(1, 1), dim=1, loss="cross_entropy", weight_decay=(5e-4, 5e-4))
-    >>> ends = nct.solve(model, seeds=2)
-    >>> error = value_rounding(model, ends.params)
-    >>> bool((ends.value < 1e-2).all() and (error > 1e-15).all() and (error < 1e-14).all())
-    True
-    """
-    check_points(problem, params)
-    return rounding(problem, in_few_lengths(lambda points: _value_terms(problem, points), params))
 
 
 def ravel(params: Params) -> Float[Array, "P"]:

@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from nctheory.engine import Array, Scalar, UnsupportedKinks, fast_compile, float64, in_few_lengths, on_branches, shown
-from nctheory.problems._base import Params, Problem, check_points, ravel, scales_of, unravel
+from nctheory.problems._base import Params, Problem, ravel, scales_of, unravel
+from nctheory.problems._points import read_point
 from nctheory.problems._rounded import candidates_of, kinks_of, units_of_kinks
 
 MET = 1e-6
@@ -155,10 +156,10 @@ def branches_at(problem: Problem, params: Params) -> Branches:
     """
     from scipy.optimize import lsq_linear
 
-    check_points(problem, params, ())
+    params = read_point(problem, params)
     if not kink_places(problem):
         raise ValueError(f"problem: {type(problem).__name__} has no kinks; it is smooth as it is")
-    units, point = units_of_kinks(problem), np.asarray(ravel(jax.tree.map(jnp.asarray, params)))
+    units, point = units_of_kinks(problem), np.asarray(ravel(params))
     slopes = np.full(kink_entries(problem), 0.5)
     here, jacobian = jax.tree.map(np.asarray, _derivatives(problem, units, point, slopes))
     met = np.abs(here.arguments) <= MET

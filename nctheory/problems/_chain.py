@@ -6,18 +6,17 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import Array, Scalar
+from nctheory.engine import EPS, Array, Scalar, is_traced
 from nctheory.problems._balance import balance_defect
-from nctheory.problems._base import Problem
+from nctheory.problems._base import Problem, keeps_objective
 from nctheory.problems._gauge import ChainParams, chain_gauge_penalty, chain_tangents
 from nctheory.problems._hessian import chain_hessian
 from nctheory.problems._losses import Loss, is_loss
 from nctheory.problems._scales import ORDINARY, Scales, product_scales
 from nctheory.problems._starts import Starts, normal_blocks
-
-_OF_THE_OBJECTIVE = ("lowest", "product", "logits", "_with_bias", "regulariser", "objective", "value_and_grad")
 
 
 class DeepLinear(Problem):
@@ -199,7 +198,7 @@ class DeepLinear(Problem):
 
     def _has_own_objective(self) -> bool:
         """Whether this is a kind of chain that computes another objective than a `DeepLinear`."""
-        return any(getattr(type(self), name) is not getattr(DeepLinear, name) for name in _OF_THE_OBJECTIVE)
+        return not keeps_objective(self, DeepLinear)
 
     def hessian(self, params: ChainParams) -> Float[Array, "P P"]:
         """The Hessian in closed form, unless a kind of chain has an objective of its own."""
@@ -236,3 +235,20 @@ class DeepLinear(Problem):
 
     def gauge_penalty(self, params: ChainParams, vector: ChainParams) -> ChainParams:
         return chain_gauge_penalty(self, params, vector)
+
+
+def weighted_as_decayed(problem: DeepLinear) -> bool:
+    """Whether every column weighs in the fit as its samples do in the decay, as all do but those of a `minibatch`.
+
+    Numbers that are traced are taken to be such.
+
+    >>> import nctheory as nct
+    >>> model = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.1, 0.1))
+    >>> few = model.minibatch(jax.random.key(0), 2)
+    >>> weighted_as_decayed(model), weighted_as_decayed(few)
+    (True, False)
+    """
+    if is_traced(problem.column_weight) or is_traced(problem.multiplicity):
+        return True
+    ratios = np.asarray(problem.column_weight) / np.asarray(problem.multiplicity)
+    return bool(np.all(np.abs(ratios - ratios[0]) <= 8 * EPS * np.abs(ratios[0])))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nctheory.engine import Array, Scalar, as_array, float64, is_traced, stacked, whole_number
-from nctheory.problems._chain import DeepLinear
+from nctheory.problems._chain import DeepLinear, weighted_as_decayed
 from nctheory.problems._gauge import ChainParams
 from nctheory.problems._losses import Loss, as_loss
 from nctheory.problems._own_loss import check_loss
@@ -199,6 +199,10 @@ def reduce_to_class_means(problem: DeepLinear) -> DeepLinear:
         raise ValueError("problem: the reduced form needs free features and class counts")
     if problem.reduced_form:
         return problem
+    if not weighted_as_decayed(problem):
+        raise ValueError(
+            "problem: the reduced form needs samples of equal weight, got others (those of a minibatch, say)"
+        )
     check_normal_starts(problem, "reduced form")
     n = np.asarray(problem.counts, dtype=np.float64)
     # Samples are sorted by class, so that the first of a class comes after all those of the classes before it.

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from nctheory.engine import Array, Scalar, float64
-from nctheory.problems._chain import DeepLinear
+from nctheory.problems._chain import DeepLinear, weighted_as_decayed
 from nctheory.problems._gauge import ChainParams
 from nctheory.problems._losses import is_loss
 from nctheory.problems._starts import check_normal_starts
@@ -69,6 +69,10 @@ def moment_form(problem: DeepLinear) -> DeepLinear:
         )
     if isinstance(problem, MomentChain):
         return problem
+    if not weighted_as_decayed(problem):
+        raise ValueError(
+            "problem: the moment form needs samples of equal weight, got others (those of a minibatch, say)"
+        )
     check_normal_starts(problem, "moment form")
     targets = np.asarray(problem.targets)
     samples, dim = targets.shape[1], problem.widths[0]

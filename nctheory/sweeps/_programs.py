@@ -1,9 +1,11 @@
 """What is computed, as a digest: programs with every constant at any depth, and the code that solves."""
 
+import contextlib
 import hashlib
 import importlib.util
 import re
-from collections.abc import Callable, Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,8 +14,8 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from nctheory.certificates import lower_bound
-from nctheory.engine import Array, Scalar, code_digest
-from nctheory.problems import NoCertificate, Params, Problem, template
+from nctheory.engine import Array, Scalar, code_digest, forget_programs
+from nctheory.problems import NoCertificate, Params, Problem, shape_of, template
 
 Measure = Callable[[Problem, Params], Array | Scalar]
 """An order parameter: a number at one point of one problem, in JAX. The problem comes as `without_counts` leaves it."""
@@ -23,9 +25,10 @@ def program_digest(problem: Problem, measures: Mapping[str, Measure]) -> str:
     """A digest of what is computed for problems of this form: start, objective, gradient, bound and measures, as JAX traces
     them.
 
-    It changes with the code of any of them and with every constant in them, however deep in nested functions, and not with
-    the numbers in the problem. Raises ValueError for a measure that is not one number, and for anything that calls back into
-    Python, where no digest tells what it does.
+    It changes with the code of any of them and with every constant in them, however deep in nested functions, and not
+    with the numbers in the problem. Where it has changed since it was asked for last, by a global that a measure reads
+    say, the programs of this process are dropped, which would compute what was asked for then. Raises ValueError for a
+    measure that is not one number, and for anything that calls back into Python, where no digest tells what it does.
     """
     leaves, structure = jax.tree.flatten(problem)
 
@@ -49,7 +52,29 @@ def program_digest(problem: Problem, measures: Mapping[str, Measure]) -> str:
         if shape != ():
             raise ValueError(f"measures[{name!r}]: expected one number a point, got shape {shape}")
         parts.append(traced(f"measures[{name!r}]", measure))
+    if _changed(shape_of(problem), parts, list(measures.values())):
+        forget_programs()
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+_SEEN: dict[Any, str] = {}
+_MEASURED: weakref.WeakKeyDictionary[Any, dict[Any, str]] = weakref.WeakKeyDictionary()
+"""The text of what forms of problems, and measures of such, were seen to compute last."""
+
+
+def _changed(form: Any, parts: Sequence[str], measures: Sequence[Measure]) -> bool:
+    """Whether a form's own parts, or one of its measures, of which the last parts are, compute something else by now."""
+    own = len(parts) - len(measures)
+    text = "\n".join(parts[:own])
+    changed = _SEEN.setdefault(form, text) != text
+    _SEEN[form] = text
+    for measure, part in zip(measures, parts[own:], strict=True):
+        with contextlib.suppress(TypeError):  # what takes no weak reference
+            # The same measure may stand under another name.
+            seen, text = _MEASURED.setdefault(measure, {}), part.partition(" ")[2]
+            changed |= seen.setdefault(form, text) != text
+            seen[form] = text
+    return changed
 
 
 def _described(program: ClosedJaxpr, name: str) -> str:

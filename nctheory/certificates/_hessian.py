@@ -15,10 +15,10 @@ from nctheory.problems import (
     Params,
     Problem,
     branches_at,
-    check_points,
     hessian_on,
     kink_places,
     ravel,
+    read_point,
     scales_of,
     size,
     unravel,
@@ -168,7 +168,7 @@ def _dense(problem: Problem, params: Params) -> tuple[Array, Array, Array]:
 def hessian_report(problem: Problem, params: Params) -> HessianReport:
     """The index, nullity and spectrum of the Hessian at one point (no seeds axis), with the gauge directions projected out.
 
-    Dense, so limited to a few thousand parameters; ValueError above, and for what is not one point of this problem. The
+    Dense, so limited to a few thousand parameters; ValueError above, and for what is not one finite point of this problem. The
     gauge dimension is the numerical rank of `problem.gauge_tangents`. An eigenvalue counts as zero within `resolution`, the
     largest of 4 P eps |A|_2 (rounding), sqrt(|g||A|_2/|y|) (what the gradient g leaves open) and four times the norm of the
     Hessian's change over a Newton step (what is open next to a point of no curvature).
@@ -180,7 +180,7 @@ def hessian_report(problem: Problem, params: Params) -> HessianReport:
     >>> report.index, report.nullity, report.gauge_dimension, report.caveat
     (0, 0, 1, None)
     """
-    check_points(problem, params, ())
+    params = read_point(problem, params)
     parameters = size(problem)
     if parameters > DENSE_LIMIT:
         raise ValueError(

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.engine import EPS, Array, float64, shown, untraced
-from nctheory.problems import Params, Problem, check_points, ravel, scales_of, size, unravel
+from nctheory.engine import EPS, Array, float64, shown, untraced, whole_number
+from nctheory.problems import Params, Problem, ravel, read_point, scales_of, size, unravel
 
 POWER_STEPS = 60
 """The number of products for the estimate of the Hessian's norm."""
@@ -77,7 +77,8 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
     errors are residual norms, and the resolution is the largest of them, rounding, and sqrt(|g||A|/|y|) as in
     `hessian_report`.
 
-    Raises ValueError for `count` below 1 or above a fifth of the parameters, and for fewer than 5 parameters.
+    Raises ValueError for what is not one finite point of this problem, for `count` below 1 or above a fifth of the parameters,
+    and for fewer than 5 parameters.
 
     >>> import jax, nctheory as nct
     >>> model = nct.unconstrained_features(counts=(3, 3, 3), dim=4, loss="mse", weight_decay=(0.05, 0.05))
@@ -88,7 +89,7 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
     """
     from scipy.sparse.linalg import LinearOperator  # imported here, so that nothing else waits for SciPy
 
-    check_points(problem, params, ())
+    params, first = read_point(problem, params), whole_number("key", key, least=0)
     parameters = size(problem)
     most = parameters // 5
     if most < 1:
@@ -100,7 +101,7 @@ def lowest_curvature(problem: Problem, params: Params, count: int = 8, key: int 
     point = jnp.asarray(ravel(jax.tree.map(jnp.asarray, params)))
     gradient = ravel(problem.value_and_grad(unravel(problem, point))[1])
     slope, extent = float(jnp.linalg.norm(gradient)), float(jnp.linalg.norm(point))
-    rng = np.random.default_rng(key)
+    rng = np.random.default_rng(first)
     norm, shift = _norm_and_shift(problem, point, rng)
 
     def apply(block: np.ndarray) -> np.ndarray:

@@ -18,8 +18,8 @@ from nctheory.problems import (
     Problem,
     SphericalFeatures,
     UnitVectors,
-    check_points,
     ravel,
+    read_point,
     unravel,
 )
 
@@ -93,8 +93,8 @@ def unique_minimiser(problem: Problem, params: Params, report: HessianReport) ->
     missing = _not_covered(problem)
     if missing is not None:
         return Uniqueness(False, missing, -1, np.nan)
+    params = read_point(problem, params)
     if isinstance(problem, FixedClassifier):
-        check_points(problem, params, ())
         return Uniqueness(True, None, -1, np.inf)
     if report.index or report.nullity or report.falling:
         kind = f"{report.index} negative and {report.nullity} zero eigenvalues off the gauge"
@@ -106,7 +106,6 @@ def unique_minimiser(problem: Problem, params: Params, report: HessianReport) ->
         )
     else:
         singular = None
-    check_points(problem, params, ())
     if not isinstance(problem, DeepLinear):
         assert isinstance(problem, UnitVectors | SphericalFeatures)
         verdict = gram_uniqueness(problem, params, report)

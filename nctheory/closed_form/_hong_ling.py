@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nctheory.closed_form._decays import root_of_product
 from nctheory.closed_form._grouped import Grouped, grouped_cross_entropy
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._product import minimum_from_product
@@ -69,7 +70,7 @@ def decay_strength(problem: DeepLinear) -> Scalar:
     """
     with jax.enable_x64(True):
         decay = jnp.asarray(problem.weight_decay)
-        return jnp.sqrt(decay[0] * decay[1])
+        return root_of_product(decay)
 
 
 @float64

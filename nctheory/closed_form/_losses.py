@@ -49,7 +49,8 @@ def label_smoothing_minimum(problem: DeepLinear) -> Minimum:
     # From K kappa = 1 - alpha on, p* is 1/K and a* zero.
     wrong = jnp.where(collapsed, wrong, (classes - 1) / classes)
     scale = jnp.where(collapsed, jnp.log(classes - 1.0) + jnp.log1p(-wrong) - jnp.log(wrong), 0.0)
-    value = jnp.log1p((classes - 1) * jnp.exp(-scale)) + (kappa + alpha / classes) * (classes - 1) * scale
+    pull = jnp.where(collapsed, kappa + alpha / classes, 0.0)  # of an infinite one nothing times zero can be had
+    value = jnp.log1p((classes - 1) * jnp.exp(-scale)) + pull * (classes - 1) * scale
     return frame_minimum(problem, scale, jnp.zeros(()), value, None, "ufm-ls")
 
 
@@ -193,7 +194,7 @@ def focal_minimum(problem: DeepLinear) -> Minimum:
     far = focal_scales(strength, gamma, classes)[2]
     exists = far > 0.0
     scale = jnp.where(exists, far, 0.0)
-    value = focal_value(scale, gamma, classes) + strength * scale
+    value = focal_value(scale, gamma, classes) + jnp.where(exists, strength, 0.0) * scale
     at_zero = focal_value(0.0, gamma, classes)
     # Where zero is a local maximum the root is below it, by less than rounding close to the onset.
     collapsed = exists & ((value < at_zero) | (strength < steep))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from nctheory.closed_form._decays import root_of_product
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._product import minimum_from_product
 from nctheory.closed_form._require import require
@@ -122,7 +123,7 @@ def _penalty(problem: DeepLinear) -> MarginPenalty:
         raise NoClosedForm(f"needs samples of every class, got counts {counts.tolist()}")
     # The multipliers of the theorem are those for lambda_W lambda_H = 1, per sample; the loss is a mean over N.
     right = np.asarray(hard_margin_multipliers(counts, loss.class_scale, loss.label_scale))
-    right = right * counts.sum() * np.sqrt(decay[0] * decay[1])
+    right = right * counts.sum() * float(root_of_product(jnp.asarray(decay)))
     distance = float(np.max(np.abs(np.asarray(loss.multipliers) - right)))
     if distance > SAME_MULTIPLIERS * np.max(right):
         raise NoClosedForm(
@@ -140,7 +141,7 @@ def _hard_margin(problem: DeepLinear) -> tuple[Array, Array]:
     # Each sample has the logits of its class; the value is lambda times the nuclear norm, as the penalty vanishes there.
     product = _logits(jnp.asarray(loss.class_scale), jnp.asarray(loss.label_scale)) @ jnp.asarray(problem.targets)
     root = jnp.sqrt(jnp.asarray(problem.multiplicity))
-    decay = jnp.sqrt(problem.weight_decay[0] * problem.weight_decay[1])
+    decay = root_of_product(jnp.asarray(problem.weight_decay))
     return product, decay * jnp.sum(jnp.linalg.svd(product * root[None, :], compute_uv=False))
 
 

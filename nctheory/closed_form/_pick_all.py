@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from nctheory.closed_form._decays import root_of_product, root_of_ratio
 from nctheory.closed_form._geometry import simplex_etf
 from nctheory.closed_form._minimum import Minimum, NoClosedForm, closed_form
 from nctheory.closed_form._require import require
@@ -49,7 +50,7 @@ def tag_scales(problem: DeepLinear) -> TagScales:
     ([3.0, 3.0], True)
     """
     decay = jnp.asarray(problem.weight_decay)
-    return _solve(jnp.asarray(_samples(problem)), jnp.sqrt(decay[0] * decay[1]), problem.classes)
+    return _solve(jnp.asarray(_samples(problem)), root_of_product(decay), problem.classes)
 
 
 def _samples(problem: DeepLinear) -> Array:
@@ -148,7 +149,7 @@ def _frame(problem: DeepLinear, samples: Float[Array, "m"], scales: Float[Array,
     classes, decay = problem.classes, jnp.asarray(problem.weight_decay)
     sizes = jnp.arange(1.0, classes)
     # All K-1 singular values of the product are s, and W W^T = sqrt(lambda_H/lambda_W) s (I - 11^T/K).
-    ratio = jnp.sqrt(decay[1] / decay[0])
+    ratio = root_of_ratio(decay)
     squared = jnp.sum(samples * scales**2 * sizes * (classes - sizes)) / (classes * (classes - 1))
     singular = jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1.0)), 0.0)
     targets = jnp.asarray(problem.targets)

@@ -9,7 +9,7 @@ from jaxtyping import Float, PRNGKeyArray
 from nctheory.closed_form._gram_powers import gram_powers, without_rounding
 from nctheory.closed_form._minimum import Minimum, NoClosedForm
 from nctheory.closed_form._thresholds import RANK_EXCESS
-from nctheory.engine import Array, Scalar, float64, untraced
+from nctheory.engine import Array, Scalar, as_key, float64, untraced
 from nctheory.problems import ChainParams, DeepLinear, random_gauge
 
 
@@ -97,7 +97,7 @@ def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0
     # An SVD of Z diag(m)^{1/2} gives the directions and, with the decays, the singular values of every layer.
     if problem.inputs is not None:
         raise NoClosedForm("problem: a minimiser is built for free features, but inputs are given")
-    root = jnp.sqrt(jnp.asarray(problem.multiplicity))
+    turned, root = as_key(key), jnp.sqrt(jnp.asarray(problem.multiplicity))
     left, singular, right = jnp.linalg.svd(jnp.asarray(minimum.product) * root[None, :], full_matrices=False)
     narrow = min(problem.widths)
     # What lies beyond the narrowest layer cannot be represented, and must be rounding.
@@ -122,4 +122,4 @@ def minimiser(problem: DeepLinear, minimum: Minimum, key: PRNGKeyArray | int = 0
     features = placed(layers[-1][:, None] * right[:keep] / root[None, :], problem.widths[0], root.size)
     bias = None if problem.bias_decay is None else jnp.asarray(minimum.bias) + jnp.zeros(problem.classes)
     params = ChainParams(tuple(weights), features, bias)
-    return random_gauge(problem, params, jax.random.key(key) if isinstance(key, int) else key)
+    return random_gauge(problem, params, turned)

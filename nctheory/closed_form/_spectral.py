@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from nctheory.closed_form._decays import root_of_product, root_of_ratio
 from nctheory.closed_form._minimum import Minimum, NoClosedForm
 from nctheory.closed_form._require import require
 from nctheory.closed_form._thresholds import TIE
@@ -37,7 +38,7 @@ def soft_threshold_minimum(
     decay, rank = jnp.asarray(problem.weight_decay), problem.widths[0]
     samples = jnp.sum(jnp.asarray(problem.multiplicity))
     if rank < sigma.shape[0]:
-        refuse_tie(sigma, samples * jnp.sqrt(decay[0] * decay[1]), rank)
+        refuse_tie(sigma, samples * root_of_product(decay), rank)
     arrays = _arrays(left, sigma, right, offset, decay, samples, rank)
     return Minimum(theorem=theorem, bias=offset, **arrays)
 
@@ -53,14 +54,14 @@ def _arrays(
     rank: int,
 ) -> dict[str, Array]:
     """The arrays of a `Minimum`, built in the basis of the targets: no decomposition of the product is differentiated."""
-    strength = jnp.sqrt(decay[0] * decay[1])
+    strength = root_of_product(decay)
     # Of each direction min over s >= 0 of (s - sigma)^2 / 2N + lambda s: s = (sigma - N lambda)_+, over the rank largest ones.
     threshold = samples * strength
     on = (sigma > threshold) & (jnp.arange(sigma.shape[0]) < rank)
     singular = jnp.where(on, sigma - threshold, 0.0)
     share = jnp.where(on, 0.5 * threshold * strength + strength * singular, 0.5 * sigma**2 / samples)
     # The factors share s: s_i(W)^2 = sqrt(lambda_H/lambda_W) s_i and s_i(H)^2 = sqrt(lambda_W/lambda_H) s_i.
-    ratio = jnp.sqrt(decay[1] / decay[0])
+    ratio = root_of_ratio(decay)
     product = (left * singular[None, :]) @ right
     padded = jnp.zeros(left.shape[0]).at[: sigma.shape[0]].set(singular)
     root = jnp.sqrt(jnp.where(padded > 0, padded, 1.0))

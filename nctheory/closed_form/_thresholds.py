@@ -4,6 +4,9 @@ Each says where its value comes from: derived (from what), conventional (a choic
 size), or measured (on what). Those of claims and verdicts are in `nctheory/theorems/_thresholds.py`.
 """
 
+LEAST_DECAY = 1e-307
+"""A smaller decay may be subnormal, or a number made of it, which compiled programs round to zero (derived: some four times
+the least normal number)."""
 TIE = 1e-9
 """The relative distance up to which two singular values of the targets count as equal (conventional: far above the rounding of
 a decomposition)."""

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from nctheory.closed_form._decays import root_of_product, root_of_ratio
 from nctheory.closed_form._geometry import tilted_frame
 from nctheory.closed_form._minimum import Minimum, closed_form
 from nctheory.closed_form._require import require
@@ -31,7 +32,7 @@ def collapse_strength(problem: DeepLinear) -> Scalar:
     0.173205
     """
     decay = jnp.asarray(problem.weight_decay)
-    return problem.classes * jnp.sqrt(balanced_count(problem) * decay[0] * decay[1])
+    return problem.classes * root_of_product(decay, float(balanced_count(problem)))
 
 
 @float64
@@ -78,7 +79,7 @@ def _frame_arrays(
     """The arrays of a `Minimum`; one compiled program, because dozens of small ones cost seconds."""
     # The class means are alpha S + beta 11^T/K, repeated for every sample, with the singular values sqrt(n) alpha (K-1
     # times) and sqrt(n) beta.
-    ratio, root = jnp.sqrt(decay[1] / decay[0]), jnp.sqrt(1.0 * n)
+    ratio, root = root_of_ratio(decay), jnp.sqrt(1.0 * n)
     means = tilted_frame(simplex, mean, classes)
     labels = np.arange(classes) if reduced else np.repeat(np.arange(classes), n)
     product = means[:, labels]
@@ -125,7 +126,8 @@ def cross_entropy_minimum(problem: DeepLinear) -> Minimum:
     kappa = strength / classes
     inside = jnp.where(strength < 1.0, 1.0 / jnp.where(strength < 1.0, kappa, 1.0) - classes + 1.0, 1.0)
     scale = jnp.log(inside)
-    value = jnp.log1p((classes - 1) * jnp.exp(-scale)) + kappa * (classes - 1) * scale
+    pull = jnp.where(strength < 1.0, kappa, 0.0)  # of an infinite one nothing times zero can be had
+    value = jnp.log1p((classes - 1) * jnp.exp(-scale)) + pull * (classes - 1) * scale
     return frame_minimum(problem, scale, jnp.zeros(()), value, None, "ufm-ce-balanced")
 
 

@@ -10,15 +10,16 @@ vectors in lanes that are refilled on a CPU, tuples of arrays in lockstep on an 
 what can be done about it; `_diagnose` tells apart the ends that look alike.
 """
 
+from nctheory.engine import as_key
 from nctheory.flow._diagnose import diagnose, take_records
 from nctheory.flow._from_points import solve_from
 from nctheory.flow._gradient_descent import gradient_descent
-from nctheory.flow._items import ChunkPlan, FlowPrecision, Method, Options
+from nctheory.flow._items import ChunkPlan, FlowPrecision, Method, Options, check_devices
 from nctheory.flow._path_types import Paths, PathStatus
 from nctheory.flow._paths import COARSE, gradient_flow, starts
 from nctheory.flow._program import flat_objective
 from nctheory.flow._program import starts as start_vectors
-from nctheory.flow._solve import as_key, as_seeds, gather_ensemble, solve, solve_many, status_of
+from nctheory.flow._solve import as_seeds, gather_ensemble, solve, solve_many, status_of
 from nctheory.flow._status import Ensemble, Status
 from nctheory.flow._trajectory import FlowEnd, follow_flow
 
@@ -35,6 +36,7 @@ __all__ = [
     "Status",
     "as_key",
     "as_seeds",
+    "check_devices",
     "diagnose",
     "flat_objective",
     "follow_flow",

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.engine import float64, untraced
+from nctheory.engine import float64, is_finite, untraced
 from nctheory.flow._diagnose import diagnose
 from nctheory.flow._items import Method, Options
 from nctheory.flow._kernel_road import Kernel, solve_by_road
@@ -21,7 +21,7 @@ from nctheory.flow._record import Record
 from nctheory.flow._solve import gather_ensemble
 from nctheory.flow._stages import Stage
 from nctheory.flow._status import Ensemble
-from nctheory.problems import Family, Params, Problem, as_family, check_points, ravel, scales_of
+from nctheory.problems import Family, Params, Problem, as_family, ravel, read_points, scales_of
 
 
 @untraced("for many members of a family there are `solve_many` and `sweep`")
@@ -52,12 +52,10 @@ def solve_from(
     >>> bool(abs(again.value - ends.value).max() < 1e-12)
     True
     """
-    if not (np.isfinite(tolerance) and tolerance > 0):
+    if not (is_finite(tolerance) and tolerance > 0):
         raise ValueError(f"tolerance: expected a finite positive number, got {tolerance}")
-    (count,) = check_points(problem, points, name="points")
-    if count < 1:
-        raise ValueError("points: expected at least one, got none")
-    flat = jax.vmap(ravel)(jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), points))
+    (count,), points = read_points(problem, points, name="points")
+    flat = jax.vmap(ravel)(points)
     options = Options(
         method, tolerance, rtol=rtol, switch=switch, budget=budget, chunk=chunk, light=light, kernel=kernel
     )

@@ -7,11 +7,10 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import EPS, float64, untraced
+from nctheory.engine import EPS, as_key, check_flag, float64, is_finite, untraced
 from nctheory.flow._path_blocks import as_paths, distances, flat_starts, in_blocks, observer, unknown
 from nctheory.flow._path_program import Followed, descent_block
 from nctheory.flow._path_types import Paths
-from nctheory.flow._solve import as_key
 from nctheory.problems import Params, Problem, size
 
 
@@ -53,14 +52,16 @@ def gradient_descent(
     if not whole or at[0] < 0 or np.any(np.diff(at) <= 0):
         raise ValueError(f"steps: expected whole numbers that increase from 0 or later, got {steps!r}")
     plain = isinstance(rule, int | float | np.floating)
-    if plain and not (np.isfinite(rule) and rule > 0):
+    if plain and not (is_finite(rule) and rule > 0):
         raise ValueError(f"rule: expected a positive step size or an optax transformation, got {rule}")
     if not plain and not (hasattr(rule, "init") and hasattr(rule, "update")):
         raise ValueError(f"rule: expected a positive step size or an optax transformation, got {rule!r}")
-    if batch is not None and batch < 1:
+    if batch is not None and not (is_finite(batch) and batch >= 1):
         raise ValueError(f"batch: expected at least 1 column, got {batch}")
+    check_flag("light", light)
+    root = as_key(key)
     flat, bad = flat_starts(problem, params)
-    keys = np.asarray(jax.random.key_data(jax.random.split(as_key(key), len(flat))))
+    keys = np.asarray(jax.random.key_data(jax.random.split(root, len(flat))))
 
     def follow(vectors: np.ndarray, tell: Callable[[int], None] | None) -> Followed:
         def block(some: Any) -> Followed:

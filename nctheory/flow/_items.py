@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import fixed_width, float64, rounded_up
+from nctheory.engine import check_flag, fixed_width, float64, is_finite, rounded_up
 from nctheory.flow._diagnose import diagnose
 from nctheory.flow._kernel_road import Kernel, check_kernel, solve_by_road
 from nctheory.flow._kinked import (
@@ -64,14 +64,16 @@ class Options(NamedTuple):
             raise ValueError(f"method: expected 'flow+polish', 'flow' or 'polish', got {self.method!r}")
         for name in ("tolerance", "rtol", "switch", "scale"):
             number = getattr(self, name)
-            if not (np.isfinite(number) and number >= 0 and (number > 0 or name == "scale")):
+            if not (is_finite(number) and number >= 0 and (number > 0 or name == "scale")):
                 raise ValueError(f"{name}: expected a finite positive number, got {number}")
         check_kernel(self.kernel)
-        if self.budget < 1:
+        check_flag("light", self.light)
+        check_devices(self.devices)
+        if not (is_finite(self.budget) and self.budget >= 1):
             raise ValueError(f"budget: expected at least 1 gradient evaluation, got {self.budget}")
         for name in ("chunk", "workers", "memory"):
             number = getattr(self, name)
-            if number is not None and number < 1:
+            if number is not None and not (is_finite(number) and number >= 1):
                 raise ValueError(f"{name}: expected at least 1, got {number}")
 
     def settings(self) -> Settings:
@@ -85,6 +87,13 @@ class Options(NamedTuple):
             flow=jnp.asarray(self.method != "polish"),
             polish=jnp.asarray(self.method != "flow"),
         )
+
+
+def check_devices(devices: Any) -> None:
+    """Raise ValueError for what is neither None nor a sequence of one device or more, as `jax.devices()` lists them."""
+    several = isinstance(devices, Sequence) and not isinstance(devices, str)
+    if devices is not None and not (several and devices and all(hasattr(one, "platform") for one in devices)):
+        raise ValueError(f"devices: expected a list of one JAX device or more, got {devices!r}")
 
 
 def _default_workers(devices: Sequence[Any]) -> int:

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import float64, untraced
+from nctheory.engine import as_key, check_flag, float64, is_finite, untraced
 from nctheory.flow._path_blocks import as_paths, distances, flat_starts, in_blocks, observer, unknown
 from nctheory.flow._path_program import Event, Followed, flow_block
 from nctheory.flow._path_types import Paths, PathStatus
 from nctheory.flow._program import starts as start_vectors
-from nctheory.flow._solve import as_key, as_seeds
-from nctheory.problems import Params, Problem, size, unravel
+from nctheory.flow._solve import as_seeds
+from nctheory.problems import Params, Problem, expect_problem, size, unravel
 
 PathMethod = Literal["auto", "explicit", "implicit"]
 COARSE = 30.0
@@ -33,12 +33,18 @@ def starts(
 ) -> Params:
     """The starts of `solve`, `init(fold_in(key, seed), scale)`, as a pytree with a leading axis seeds.
 
+    Raises ValueError, naming the argument, for what `solve` refuses as a problem, seeds, a key or a scale.
+
     >>> import nctheory as nct
     >>> model = nct.unconstrained_features(counts=(2, 2), dim=3, loss="mse", weight_decay=(0.1, 0.1))
     >>> starts(model, seeds=5).features.shape
     (5, 3, 4)
     """
-    return unravel(problem, np.asarray(start_vectors(problem, as_key(key), as_seeds(seeds), jnp.asarray(float(scale)))))
+    expect_problem(problem)
+    root, numbers = as_key(key), as_seeds(seeds)
+    if not is_finite(scale):
+        raise ValueError(f"scale: expected a finite number, got {scale!r}")
+    return unravel(problem, np.asarray(start_vectors(problem, root, numbers, jnp.asarray(float(scale)))))
 
 
 @untraced("`follow_flow` can be traced")
@@ -81,6 +87,7 @@ def gradient_flow(
     """
     at = _checked_times(times)
     _check_options(problem, method, tolerance, max_steps)
+    check_flag("light", light)
     flat, bad = flat_starts(problem, params)
 
     def run(vectors: np.ndarray, chosen: str) -> tuple[Followed, Any]:
@@ -127,9 +134,9 @@ def _check_options(problem: Problem, method: str, tolerance: float, max_steps: i
     """Raise ValueError, naming the argument, for one out of range."""
     if method not in ("auto", "explicit", "implicit"):
         raise ValueError(f"method: expected 'auto', 'explicit' or 'implicit', got {method!r}")
-    if not (np.isfinite(tolerance) and tolerance > 0):
+    if not (is_finite(tolerance) and tolerance > 0):
         raise ValueError(f"tolerance: expected a finite positive number, got {tolerance}")
-    if max_steps < 1:
+    if not (is_finite(max_steps) and max_steps >= 1):
         raise ValueError(f"max_steps: expected at least 1, got {max_steps}")
     if method == "implicit" and size(problem) > MAX_IMPLICIT_PARAMETERS:
         raise ValueError(

@@ -7,20 +7,13 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import float64, untraced
+from nctheory.engine import as_key, float64, untraced
 from nctheory.flow._items import FlowPrecision, Method, Options, solve_items
 from nctheory.flow._kernel_road import Kernel
 from nctheory.flow._record import Record
 from nctheory.flow._stages import Stage
 from nctheory.flow._status import Ensemble, Status
 from nctheory.problems import Problem, as_family, unravel
-
-
-def as_key(key: int | PRNGKeyArray) -> PRNGKeyArray:
-    """A typed JAX key from a whole number or a key."""
-    if isinstance(key, bool) or (isinstance(key, int) and key < 0):
-        raise ValueError(f"key: expected a whole number of at least 0 or a JAX key, got {key!r}")
-    return jax.random.key(key) if isinstance(key, int | np.integer) else key
 
 
 def as_seeds(seeds: int | Sequence[int] | np.ndarray) -> np.ndarray:

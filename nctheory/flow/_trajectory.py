@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nctheory.engine import EPS, Array, Scalar, float64, shown
+from nctheory.engine import EPS, Array, Scalar, float64, is_finite, shown
 from nctheory.flow._program import flat_objective
-from nctheory.problems import Params, Problem, check_points, ravel, unravel
+from nctheory.problems import Params, Problem, ravel, read_points, unravel
 
 MAX_STEPS = 10_000
 
@@ -47,10 +47,10 @@ def follow_flow(problem: Problem, params: Params, duration: Scalar | float, tole
     """
     import diffrax  # here: what needs no flow does not wait for it
 
-    if not tolerance > 0:
-        raise ValueError(f"tolerance: expected a positive number, got {tolerance}")
-    check_points(problem, params, ())
-    begin = jax.lax.stop_gradient(ravel(jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), params)))
+    if not (is_finite(tolerance) and tolerance > 0):
+        raise ValueError(f"tolerance: expected a positive number, got {tolerance!r}")
+    _, point = read_points(problem, params, ())
+    begin = jax.lax.stop_gradient(jnp.asarray(ravel(point)))
     problem, duration = jax.lax.stop_gradient((problem, jnp.asarray(duration)))
     value_and_grad = flat_objective(problem)
     length = jnp.asarray(problem.characteristic_scales().length)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nctheory.engine import Array, shown, whole_number
+from nctheory.engine import Array, is_finite, shown, whole_number
 from nctheory.generalisation._moments import PopulationMoments, namespace, root
 from nctheory.measures import as_numpy
 
@@ -196,7 +196,7 @@ def equal_covariance_bound(distance: float, shots: int, covariance: Any, *, erro
     [0.697, 0.1804]
     """
     m = float(whole_number("shots", shots))
-    if not (np.isfinite(distance) and distance > 0):
+    if not (is_finite(distance) and distance > 0):
         raise ValueError(f"distance: expected a positive number, got {distance!r}")
     matrix = as_numpy("covariance", covariance).astype(np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.all(np.isfinite(matrix)):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import gammaln, log_ndtr, ndtr
 
-from nctheory.engine import whole_number
+from nctheory.engine import is_finite, whole_number
 
 NODES, PANELS = 24, 24
 """Gauss-Legendre nodes of a panel, and panels over the range that counts (measured: with twice as many of both,
@@ -124,7 +124,7 @@ def exact_nearest_mean_error(distance: float, spread: float = 1.0, classes: int 
 
 
 def _check(distance: float, spread: float) -> None:
-    if not (np.isfinite(distance) and distance >= 0):
+    if not (is_finite(distance) and distance >= 0):
         raise ValueError(f"distance: expected a finite number of at least 0, got {distance!r}")
-    if not (np.isfinite(spread) and spread > 0):
+    if not (is_finite(spread) and spread > 0):
         raise ValueError(f"spread: expected a positive number, got {spread!r}")

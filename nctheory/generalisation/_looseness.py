@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nctheory.engine import bisect_numpy, shown, untraced, whole_number
+from nctheory.engine import bisect_numpy, is_finite, shown, untraced, whole_number
 from nctheory.generalisation._bounds import cantelli_bound, directional_cdnv_bound, few_shot_bound
 from nctheory.generalisation._moments import PopulationMoments
 from nctheory.generalisation._round_classes import error_interval, gaussian_moments
@@ -212,7 +212,7 @@ def _axes(
         if len(set(values)) < len(values):
             raise ValueError(f"{name}: expected values that differ, got {list(values)}")
     for s in noises:
-        if isinstance(s, str) or not (np.isfinite(s) and s > 0):
+        if not (is_finite(s) and s > 0):
             raise ValueError(f"noises: expected positive numbers, got {s!r}")
     many = [whole_number("classes", one, 2) for one in classes]
     wide = [whole_number("dims", one, max(1, max(many) - 1)) for one in dims]

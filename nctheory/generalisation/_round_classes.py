@@ -6,7 +6,7 @@ import math
 import numpy as np
 from scipy.special import betaincinv
 
-from nctheory.engine import whole_number
+from nctheory.engine import is_finite, whole_number
 from nctheory.generalisation._gaussian import exact_few_shot_error, exact_nearest_mean_error
 from nctheory.generalisation._moments import PopulationMoments
 
@@ -28,7 +28,7 @@ def gaussian_moments(distance: float, dim: int, spread: float = 1.0, classes: in
     (2.0, 0.75, 0.9375)
     """
     for name, value in (("distance", distance), ("spread", spread)):
-        if not (np.isfinite(value) and value > 0):
+        if not (is_finite(value) and value > 0):
             raise ValueError(f"{name}: expected a positive number, got {value!r}")
     number = whole_number("classes", classes, 2)
     p = whole_number("dim", dim)

@@ -51,13 +51,14 @@ def sampled_few_shot_error(
     (0.12, True)
     """
     number, sets = whole_number("shots", shots), whole_number("draws", draws)
+    root = whole_number("key", key, least=0)
     if sets < 2:
         raise ValueError(f"draws: expected a whole number of at least 2, got {draws!r}")
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence: expected a number between 0 and 1, got {confidence!r}")
     x, rows = read_population(features, labels, classes)
     x = np.asarray(x) - np.mean(x, axis=0)[None, :]
-    rng = np.random.default_rng(key)
+    rng = np.random.default_rng(root)
     # Samples stand class by class, so that a draw of class k is a row from `first[k]` on.
     order, sizes = np.concatenate(rows), np.array([some.size for some in rows])
     x, y, first = x[order], np.repeat(np.arange(len(rows)), sizes), np.cumsum(sizes) - sizes

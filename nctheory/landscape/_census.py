@@ -14,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
 from nctheory.certificates import HessianReport, hessian_report
-from nctheory.engine import Array, float64, in_few_lengths, shown, untraced
+from nctheory.engine import Array, float64, in_few_lengths, is_finite, shown, untraced
 from nctheory.flow import Ensemble, as_key, as_seeds
 from nctheory.landscape._kinked_ends import clarke_ends
 from nctheory.landscape._orbit_types import grouped, of_each, product_unit, type_invariants
@@ -169,7 +169,7 @@ def census(
     [('minimum', 2, 0), ('strict saddle', 1, 1), ('strict saddle', 0, 4)]
     """
     numbers, root = as_seeds(starts), as_key(key)
-    if not (np.isfinite(tolerance) and tolerance > 0):
+    if not (is_finite(tolerance) and tolerance > 0):
         raise ValueError(f"tolerance: expected a finite positive number, got {tolerance}")
     if iterations < 1:
         raise ValueError(f"iterations: expected at least 1, got {iterations}")

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nctheory.engine import float64, shown, untraced
+from nctheory.engine import float64, is_finite, shown, untraced
 from nctheory.networks._feed_forward import FeedForward
 from nctheory.networks._train import TrainedNetworks
 from nctheory.problems import HOMOGENEOUS
@@ -109,7 +109,7 @@ def _norms(parts: np.ndarray) -> np.ndarray:
 def _checked(trained: TrainedNetworks, rate: float) -> FeedForward:
     """The network, for which there is a law."""
     network = trained.network
-    if not (np.isfinite(rate) and rate > 0):
+    if not (is_finite(rate) and rate > 0):
         raise ValueError(f"rate: expected a positive number, got {rate!r}")
     if not trained.passed:
         raise ValueError("trained: expected checkpoints, got a training without")

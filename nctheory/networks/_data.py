@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nctheory.engine import shown
+from nctheory.engine import is_finite, shown, whole_number
 from nctheory.measures import as_numpy, read_labels
 
 
@@ -32,9 +32,9 @@ class Data:
     name: str = "data"
 
     def __post_init__(self) -> None:
-        inputs = _inputs("inputs", self.inputs)
+        inputs = read_samples("inputs", self.inputs)
         tested = np.size(self.test_labels) > 0 or np.size(self.test_inputs) > 0
-        test_inputs = _inputs("test_inputs", self.test_inputs) if tested else inputs[:0]
+        test_inputs = read_samples("test_inputs", self.test_inputs) if tested else inputs[:0]
         if test_inputs.shape[1:] != inputs.shape[1:]:
             raise ValueError(f"test_inputs: expected shape {inputs.shape[1:]} a sample, got {test_inputs.shape[1:]}")
         labels = _labels("labels", self.labels, len(inputs), self.classes)
@@ -91,7 +91,7 @@ class Data:
 
     def long_tailed(self, ratio: float) -> "Data":
         r"""Class counts that fall geometrically, $n_k=n_{\min}\,R^{-k/(K-1)}$ rounded, at least 1, with R = `ratio` >= 1."""
-        if not (np.isfinite(ratio) and ratio >= 1):
+        if not (is_finite(ratio) and ratio >= 1):
             raise ValueError(f"ratio: expected a finite number of at least 1, got {ratio}")
         least = min(self._one_label().counts)
         falls = ratio ** (-np.arange(self.classes) / max(self.classes - 1, 1))
@@ -101,14 +101,14 @@ class Data:
         """A share of the training labels, the same number rounded in every run, replaced by another class at random."""
         if not 0 <= share <= 1:
             raise ValueError(f"share: expected a number from 0 to 1, got {share}")
-        rng, labels = np.random.default_rng(key), self._one_label().labels.copy()
+        rng, labels = np.random.default_rng(whole_number("key", key, least=0)), self._one_label().labels.copy()
         wrong = rng.permutation(len(labels))[: round(share * len(labels))]
         labels[wrong] = (labels[wrong] + rng.integers(1, max(self.classes, 2), len(wrong))) % self.classes
         return dataclasses.replace(self, labels=labels)
 
     def permuted_labels(self, key: int = 0) -> "Data":
         """The same labels, or tags, in a random order, in both sets: counts stay, and inputs say nothing of them any more."""
-        rng = np.random.default_rng(key)
+        rng = np.random.default_rng(whole_number("key", key, least=0))
         train, test = (rng.permutation(part, axis=0) for part in (self.labels, self.test_labels))
         return dataclasses.replace(self, labels=train, test_labels=test)
 
@@ -119,7 +119,7 @@ class Data:
         """
         if pairs < 0 or self.classes < 2:
             raise ValueError(f"pairs: expected a number of at least 0 and two classes or more, got {pairs}")
-        rng, tags = np.random.default_rng(key), np.eye(self.classes, dtype=np.int64)
+        rng, tags = np.random.default_rng(whole_number("key", key, least=0)), np.eye(self.classes, dtype=np.int64)
         labels = self._one_label().labels
         first = rng.integers(0, len(labels), pairs)
         second = np.array([rng.choice(np.flatnonzero(labels != labels[i])) for i in first], dtype=np.int64)
@@ -136,7 +136,8 @@ class Data:
         return self
 
 
-def _inputs(name: str, values: Any) -> np.ndarray:
+def read_samples(name: str, values: Any) -> np.ndarray:
+    """N x (shape of a sample) in float64; ValueError, naming the argument, for other shapes and for NaN or infinity."""
     array = as_numpy(name, values)
     if array.ndim < 2 or len(array) == 0:
         raise ValueError(f"{name}: expected numbers, N x (shape of a sample), got {array.dtype} of shape {array.shape}")

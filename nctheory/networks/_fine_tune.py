@@ -111,7 +111,7 @@ def fine_tune(
     >>> tuned.error.shape, tuned.trained_weights.tolist(), tuned.all_weights, tuned.layers[0, 0].tolist()
     ((2, 2), [[40, 40], [40, 40]], 65, [True, False, True])
     """
-    network = checked_network(trained, data)
+    network, root = checked_network(trained, data), as_key(key)
     depth = depth_of(network)
     if (layers is None) == (choose is None):
         raise ValueError("layers: expected either layers or choose")
@@ -136,7 +136,7 @@ def fine_tune(
                 weight_decay=weight_decay,
             )  # fmt: skip
             ends = train(
-                problem, [seed], jax.random.fold_in(as_key(key), episode), steps=steps, optimiser=optimiser, rate=rate,
+                problem, [seed], jax.random.fold_in(root, episode), steps=steps, optimiser=optimiser, rate=rate,
                 scale=scale,
             )  # fmt: skip
             one, whole, across = _record(problem, ends, data)

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 
 from nctheory.engine import Array, fast_compile, float64, untraced
-from nctheory.measures import NCMetrics, as_numpy, nc_metrics, read_labels
+from nctheory.measures import NCMetrics, nc_metrics, read_labels
+from nctheory.networks._data import read_samples
 from nctheory.networks._network import Network
 from nctheory.networks._train import TrainedNetworks
 from nctheory.problems import Params
@@ -17,7 +18,7 @@ from nctheory.problems import Params
 def error_on(trained: TrainedNetworks, inputs: Any, labels: Any) -> np.ndarray:
     """The share of samples, first axis N, that each seed's network gets wrong; NaN of one that diverged.
 
-    Raises ValueError, naming the argument, for inputs of another size and labels out of range.
+    Raises ValueError, naming the argument, for inputs of another size or that are not finite, and labels out of range.
 
     >>> import nctheory as nct
     >>> mixture = nct.networks.gaussian_mixture(counts=(6, 6), dim=3, spread=0.1, test=4)
@@ -40,10 +41,8 @@ def _layers_of(network: Network, point: Params, inputs: Array) -> list[Array]:
 
 def _samples(network: Network, inputs: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """Samples in the form of the network, and their labels, checked."""
-    raw = as_numpy("inputs", inputs)
-    if raw.ndim < 2 or len(raw) == 0:
-        raise ValueError(f"inputs: expected N x (shape of a sample), got shape {raw.shape}")
-    return network.read_inputs(raw.astype(np.float64)), read_labels(labels, len(raw), network.classes)
+    raw = read_samples("inputs", inputs)
+    return network.read_inputs(raw), read_labels(labels, len(raw), network.classes)
 
 
 @untraced()

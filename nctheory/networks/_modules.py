@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import Array, Scalar, as_array, float64, narrow_type
+from nctheory.engine import Array, Scalar, as_array, float64, is_finite, narrow_type
 from nctheory.networks._data import Data
 from nctheory.networks._network import Network, on_samples
 from nctheory.problems import Loss, Params, as_loss, check_loss
@@ -143,7 +143,7 @@ def module_on(
         hash(make)
     except TypeError:
         raise ValueError(f"make: expected what can be hashed, as a frozen dataclass, got {make!r}") from None
-    if not (np.isfinite(weight_decay) and weight_decay >= 0):
+    if not (is_finite(weight_decay) and weight_decay >= 0):
         raise ValueError(f"weight_decay: expected a finite number of at least 0, got {weight_decay!r}")
     resolved = as_loss(loss)
     targets = np.asarray(resolved.encode(np.eye(data.classes)[:, data.labels]))

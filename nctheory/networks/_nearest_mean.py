@@ -99,6 +99,7 @@ def nearest_mean_bounds(
     """
     network = trained.network
     numbers = tuple(whole_number(f"shots[{i}]", m) for i, m in enumerate(shots))
+    sets, first = whole_number("draws", draws, least=2), whole_number("key", key, least=0)
     x, y = _test_set(data, network)
     trained_on, names = network.labels, network.layer_names
     size = (len(trained.seeds), len(names))
@@ -117,7 +118,7 @@ def nearest_mean_bounds(
             plain["error"][i, j] = finite_few_shot_error(features, y, None).total
             plain["bound"][i, j], plain["plug_in"][i, j] = (cantelli_bound(one).total for one in (own, training))
             for k, m in enumerate(numbers):
-                row = _few_shot(features, y, own, training, m, draws, key)
+                row = _few_shot(features, y, own, training, m, sets, first)
                 for name, value in zip(many, row, strict=True):
                     shot[name][i, j, k] = value
     return NearestMeanBounds(names, numbers, **plain, **shot, guessing=1.0 - 1.0 / network.classes)

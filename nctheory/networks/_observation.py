@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from nctheory.engine import Registry, check_identifier, check_name, shown, whole_number
+from nctheory.engine import Registry, check_identifier, check_name, is_finite, shown, whole_number
 from nctheory.networks._data import Data
 from nctheory.networks._decision import can_decide
 from nctheory.networks._network import Network
@@ -39,7 +39,7 @@ class Statistic:
         check_name("claim", self.claim)
         if self.supports not in ("below", "above"):
             raise ValueError(f"supports: expected 'below' or 'above', got {self.supports!r}")
-        if not np.isfinite(self.threshold):
+        if not is_finite(self.threshold):
             raise ValueError(f"threshold: expected a finite number, got {self.threshold}")
 
     def supported(self, values: np.ndarray) -> np.ndarray:
@@ -144,11 +144,11 @@ class Observation:
                 raise ValueError(
                     f"against: expected names of controls in {one.name!r}, got {', '.join(unknown) or 'none'}"
                 )
-        if not (np.isfinite(self.share) and 0 < self.share < 1):
+        if not (is_finite(self.share) and 0 < self.share < 1):
             raise ValueError(f"share: expected a number between 0 and 1, got {self.share}")
         if not can_decide(whole_number("seeds", self.seeds), self.share):
             raise ValueError(f"seeds: expected enough to decide at a share of {self.share:g}, got {self.seeds}")
-        if self.terminal is not None and not (np.isfinite(self.terminal) and self.terminal > 0):
+        if self.terminal is not None and not (is_finite(self.terminal) and self.terminal > 0):
             raise ValueError(f"terminal: expected a positive number or None, got {self.terminal}")
 
     def against(self, statistic: Statistic) -> tuple[str, ...]:

@@ -122,8 +122,7 @@ def observe(
     ('undecided', 1, ['networks', 'random features', 'permuted labels'])
     """
     chosen = find_observation(observation) if isinstance(observation, str) else observation
-    if isinstance(key, bool) or not isinstance(key, int | np.integer) or key < 0:
-        raise ValueError(f"key: expected a whole number of at least 0, got {key!r}")
+    key = whole_number("key", key, least=0)
     number = chosen.seeds if seeds is None else whole_number("seeds", seeds)
     number = max(1, number // QUICK) if quick else number
     begun = time.perf_counter()

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from nctheory.engine import Array
+from nctheory.engine import Array, is_finite
 from nctheory.problems import Params
 
 OPTIMISERS = {"adam": 1e-2, "muon": 2e-2, "sgd": 0.05}
@@ -36,10 +35,10 @@ def momentum_time(rate: float | None = None) -> float:
     >>> round(momentum_time(1e-3), 6)
     0.01
     """
-    chosen = OPTIMISERS["sgd"] if rate is None else float(rate)
-    if not (np.isfinite(chosen) and chosen > 0):
+    chosen = OPTIMISERS["sgd"] if rate is None else rate
+    if not (is_finite(chosen) and chosen > 0):
         raise ValueError(f"rate: expected a positive number, got {rate}")
-    return chosen / (1.0 - MOMENTUM)
+    return float(chosen) / (1.0 - MOMENTUM)
 
 
 class Rule(NamedTuple):
@@ -63,10 +62,10 @@ def rule_of(optimiser: Any, rate: float | None, schedule: str, decoupled: bool) 
     if isinstance(optimiser, str):
         if optimiser not in OPTIMISERS:
             raise ValueError(f"optimiser: expected one of {', '.join(OPTIMISERS)} or one of optax, got {optimiser!r}")
-        chosen = OPTIMISERS[optimiser] if rate is None else float(rate)
-        if not (np.isfinite(chosen) and chosen > 0):
+        chosen = OPTIMISERS[optimiser] if rate is None else rate
+        if not (is_finite(chosen) and chosen > 0):
             raise ValueError(f"rate: expected a positive number, got {rate}")
-        return Rule(_named(_optax(), optimiser), schedule, decoupled), chosen
+        return Rule(_named(_optax(), optimiser), schedule, decoupled), float(chosen)
     if not (hasattr(optimiser, "init") and hasattr(optimiser, "update")):
         raise ValueError(f"optimiser: expected a name or an optax transformation, got {optimiser!r}")
     if rate is not None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nctheory.certificates import certify_many
 from nctheory.closed_form import NoClosedForm, global_minimum
-from nctheory.engine import Array, Scalar, float64, shown, unshared_factorisations, untraced
+from nctheory.engine import Array, Scalar, float64, is_finite, shown, unshared_factorisations, untraced
 from nctheory.flow import solve_many
 from nctheory.measures import read_head
 from nctheory.problems import (
@@ -109,7 +109,7 @@ def peeled_gap(
     """
     x, y, w, b = read_head(features, labels, weights, bias)
     for name, number in (("weight_decay", weight_decay), ("feature_decay", feature_decay), ("bias_decay", bias_decay)):
-        if number is not None and not (np.isfinite(number) and number >= 0 and (number > 0 or name == "bias_decay")):
+        if number is not None and not (is_finite(number) and number >= 0 and (number > 0 or name == "bias_decay")):
             raise ValueError(f"{name}: expected a finite positive number, got {number!r}")
     if feature_decay is not None and weight_decay is None:
         raise ValueError("feature_decay: expected weight_decay with it, got none")

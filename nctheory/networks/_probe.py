@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nctheory.engine import shown, untraced, whole_number
+from nctheory.engine import is_finite, shown, untraced, whole_number
 from nctheory.measures import as_numpy, read_labels
 from nctheory.networks._network import Network
 
@@ -42,9 +42,7 @@ def few_shots(labels: Any, shots: int, episodes: int = 1, key: int = 0) -> np.nd
     >>> rows.shape, bool((few_shots([0, 1, 1, 0, 0], shots=1, episodes=3) == rows[:, [0, 2]]).all())
     ((3, 4), True)
     """
-    named, number = read_labels(labels), whole_number("shots", shots)
-    if isinstance(key, bool) or not isinstance(key, int | np.integer) or key < 0:
-        raise ValueError(f"key: expected a whole number of at least 0, got {key!r}")
+    named, number, key = read_labels(labels), whole_number("shots", shots), whole_number("key", key, least=0)
     if named.size == 0:
         raise ValueError("labels: expected at least one sample, got none")
     counts = np.bincount(named)
@@ -82,7 +80,7 @@ def linear_probe(
     >>> found.error.tolist(), found.layers
     ([0.0, 0.0], ('0', '1'))
     """
-    if strength is not None and not (np.isfinite(strength) and strength > 0):
+    if strength is not None and not (is_finite(strength) and strength > 0):
         raise ValueError(f"strength: expected a positive number, got {strength!r}")
     if isinstance(features, Mapping) or _is_layers(features):
         names = tuple(map(str, features if isinstance(features, Mapping) else range(len(features))))

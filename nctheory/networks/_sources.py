@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nctheory.engine import is_finite, whole_number
 from nctheory.networks._data import Data
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -132,7 +133,7 @@ def digits(*, key: int = 0, test_share: float = 0.25) -> Data:
         raise ImportError("the digits come with scikit-learn: pip install 'nctheory[networks]'") from error
 
     inputs, labels = (np.asarray(part) for part in load_digits(return_X_y=True))
-    order = np.random.default_rng(key).permutation(len(labels))
+    order = np.random.default_rng(whole_number("key", key, least=0)).permutation(len(labels))
     cut = round((1.0 - test_share) * len(labels))
     train, test = order[:cut], order[cut:]
     pixels = inputs / 16.0
@@ -146,12 +147,12 @@ def gaussian_mixture(
 
     `test` is the number of test samples of each class.
     """
-    rng = np.random.default_rng(key)
+    rng = np.random.default_rng(whole_number("key", key, least=0))
     classes = len(counts)
     centres = rng.normal(size=(classes, dim)) / np.sqrt(dim) if means is None else np.asarray(means, float)
     if centres.shape != (classes, dim):
         raise ValueError(f"means: expected K x dim = {classes} x {dim}, got shape {centres.shape}")
-    if not (np.isfinite(spread) and spread >= 0):
+    if not (is_finite(spread) and spread >= 0):
         raise ValueError(f"spread: expected a finite number of at least 0, got {spread}")
 
     def draw(sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -177,9 +178,9 @@ def markov_sequences(
     for name, number in (("vocabulary", vocabulary), ("length", length)):
         if number < 2:
             raise ValueError(f"{name}: expected at least 2, got {number}")
-    if not (np.isfinite(strength) and strength >= 0):
+    if not (is_finite(strength) and strength >= 0):
         raise ValueError(f"strength: expected a finite number of at least 0, got {strength}")
-    rng = np.random.default_rng(key)
+    rng = np.random.default_rng(whole_number("key", key, least=0))
     classes = len(counts)
     weights = np.exp(strength * rng.normal(size=(classes, vocabulary, vocabulary)))
     upto = np.cumsum(weights / weights.sum(axis=-1, keepdims=True), axis=-1)

@@ -1,7 +1,7 @@
 """Networks trained from many seeds."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -120,6 +120,8 @@ def train(
     last = whole_number("steps", steps)
     if batch is not None and whole_number("batch", batch) > network.targets.shape[1]:
         raise ValueError(f"batch: expected at most the {network.targets.shape[1]} samples, got {batch}")
+    if not isinstance(checkpoints, Iterable):
+        raise ValueError(f"checkpoints: expected numbers of steps, got {checkpoints!r}")
     stops = tuple(whole_number("checkpoints", stop, least=0) for stop in checkpoints)
     if any(stop > last for stop in stops):
         raise ValueError(f"checkpoints: expected numbers of steps up to {last}, got {checkpoints!r}")

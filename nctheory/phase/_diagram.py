@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import Registry, TheoremFileError, check_identifier, check_name, shown
+from nctheory.engine import Registry, TheoremFileError, check_identifier, check_name, is_finite, shown
 from nctheory.flow import Method
 from nctheory.problems import Params, Problem
 from nctheory.sweeps import Measure
@@ -34,7 +34,7 @@ class Axis:
     """Distance between neighbours, of an axis that has only the values low, low + step, …; None for a continuous one."""
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
+        if not (is_finite(self.low) and is_finite(self.high) and self.low < self.high):
             raise ValueError(f"axis {self.name!r}: expected low < high, got {self.low}, {self.high}")
         if self.log and self.low <= 0:
             raise ValueError(f"axis {self.name!r}: a logarithmic axis needs low > 0, got {self.low}")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nctheory.engine import float64, shown, unshared_factorisations, untraced
+from nctheory.engine import as_key, float64, shown, unshared_factorisations, untraced
 from nctheory.flow import as_seeds, solve_from
 from nctheory.problems import Params, Problem
 from nctheory.sweeps import Measure
@@ -97,11 +97,11 @@ def hysteresis(
     >>> (up[:, 0] > 1e-4).tolist(), (down[:, 0] > 1e-4).tolist()
     ([False, False, True, True], [False, True, True, True])
     """
-    at, seeds = np.asarray(values, np.float64), as_seeds(seeds)
+    at, seeds, root = np.asarray(values, np.float64), as_seeds(seeds), as_key(key)
     if at.ndim != 1 or at.size < 2 or not np.all(np.isfinite(at)) or np.any(np.diff(at) <= 0):
         raise ValueError(f"values: expected at least two finite numbers that increase, got {values!r}")
     # Every seed has a key of its own, by which its nuclei are drawn at every value.
-    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.asarray(seeds))
+    keys = jax.vmap(lambda seed: jax.random.fold_in(root, seed))(jnp.asarray(seeds))
     begin = jax.vmap(lambda problem, one: nucleus(problem, one), in_axes=(None, 0))
     observe = jax.jit(unshared_factorisations(jax.vmap(measure, in_axes=(None, 0))))
 

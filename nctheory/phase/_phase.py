@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nctheory.certificates import gap_closed
-from nctheory.engine import float64, shown, untraced
+from nctheory.engine import float64, is_finite, shown, untraced
 from nctheory.flow import Status, as_seeds
 from nctheory.phase._diagram import Boundary, Diagram, find_diagram
 from nctheory.phase._hysteresis import Hysteresis, follow_loop
@@ -146,17 +146,17 @@ def phase_diagram(
     """
     chosen = find_diagram(diagram) if isinstance(diagram, str) else diagram
     along, across = chosen.along, chosen.across
-    if isinstance(grid, int):
-        if grid < 2:
-            raise ValueError(f"grid: expected at least 2 values on each axis, got {grid}")
+    if not isinstance(grid, Mapping):
+        if isinstance(grid, bool) or not isinstance(grid, int | np.integer) or grid < 2:
+            raise ValueError(f"grid: expected at least 2 values on each axis, or their values by name, got {grid!r}")
         grid = {along.name: along.points(grid), across.name: across.points(grid)}
     if set(grid) != {along.name, across.name}:
         raise ValueError(f"grid: expected the axes {along.name!r} and {across.name!r}, got {sorted(grid)}")
-    if rows < 2:
-        raise ValueError(f"rows: expected at least 2, got {rows}")
+    if not isinstance(rows, int | np.integer) or rows < 2:
+        raise ValueError(f"rows: expected a whole number of at least 2, got {rows!r}")
     number = chosen.seeds if seeds is None else seeds
     least = min((boundary.tolerance for boundary in chosen.boundaries), default=1.0)
-    if fineness is not None and not 0 < fineness < least:
+    if fineness is not None and not (is_finite(fineness) and 0 < fineness < least):
         raise ValueError(f"fineness: expected a positive number below the least tolerance {least}, got {fineness}")
     # Predictions are evaluated and checked before anything is computed.
     values = along.points(rows)

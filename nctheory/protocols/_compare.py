@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import float64, untraced, whole_number
+from nctheory.engine import float64, is_finite, untraced, whole_number
 from nctheory.flow import as_key, as_seeds
 from nctheory.problems import Problem, size
 from nctheory.protocols._landscape import landscape_of
@@ -84,9 +84,9 @@ def compare_protocols(
     starts, most = whole_number("search", search), whole_number("polish_budget", polish_budget)
     numbers, root = as_seeds(seeds), as_key(key)
     chosen = _chosen(protocols, spend)
+    if scale is not None and not (is_finite(scale) and scale > 0):
+        raise ValueError(f"scale: expected a positive number, got {scale!r}")
     extent = 1.0 if scale is None else float(scale)
-    if not (np.isfinite(extent) and extent > 0):
-        raise ValueError(f"scale: expected a positive number, got {scale}")
 
     say = progress or (lambda line: None)
     # The minimum and the unit of steps come from a search of its own, which no protocol is charged for.

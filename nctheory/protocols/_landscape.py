@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import Array, Scalar, fast_compile, float64, in_few_lengths, is_positive, untraced
+from nctheory.engine import Array, Scalar, fast_compile, float64, in_few_lengths, is_finite, is_positive, untraced
 from nctheory.flow import as_key, start_vectors
 from nctheory.problems import Problem, ravel, scales_of, size, template, unravel
 
@@ -135,7 +135,7 @@ def landscape_of(
     >>> bool(landscape.step_unit > 0), float(landscape.heat_unit) == 2.0 / 8
     (True, True)
     """
-    if not (np.isfinite(scale) and is_positive(scale)):
+    if not (is_finite(scale) and is_positive(scale)):
         raise ValueError(f"scale: expected a positive number, got {scale}")
     starts = np.asarray(start_vectors(problem, as_key(key), np.arange(UNIT_STARTS), jnp.asarray(scale, jnp.float64)))
     unit, length = float(scales_of(problem).value), float(np.median(np.linalg.norm(starts, axis=1)))

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from nctheory.closed_form import onset
-from nctheory.engine import float64, shown, untraced, whole_number
+from nctheory.engine import float64, is_finite, shown, untraced, whole_number
 from nctheory.problems import Problem, deep_linear, deep_nonlinear
 from nctheory.protocols._compare import compare_protocols
 from nctheory.protocols._protocol import Protocol
@@ -35,7 +35,7 @@ def chain_at(depth: int, strength: float, kind: ChainKind | str = "linear") -> P
     0.1257
     """
     layers = whole_number("depth", depth)
-    if not (np.isfinite(strength) and strength > 0):
+    if not (is_finite(strength) and strength > 0):
         raise ValueError(f"strength: expected a positive number, got {strength}")
     if kind not in ("linear", "relu"):
         raise ValueError(f"kind: expected 'linear' or 'relu', got {kind!r}")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nctheory.engine import traced_hint, whole_number
-from nctheory.problems import Params, Problem, check_points, size, template
+from nctheory.problems import Params, Problem, read_points, size, template
 from nctheory.sampling._schemes import KINDS, SPLITTINGS, Numbers, Scheme
 from nctheory.sampling._stability import check_step
 
@@ -84,9 +84,7 @@ def read_arguments(
     if kind not in KINDS:
         raise ValueError(f"kind: expected one of {', '.join(map(repr, KINDS))}, got {kind!r}")
     last = whole_number("steps", steps)
-    (chains,) = check_points(problem, params)
-    if chains == 0:
-        raise ValueError("params: expected at least one point, got none")
+    (chains,), params = read_points(problem, params)
     size_of = size(problem)
     starts = _flat(params, chains)
     own = np.arange(chains) if numbers is None else np.asarray(numbers)
@@ -137,8 +135,7 @@ def check_observe(problem: Problem, observe: Any) -> None:
 def _flat(params: Params, chains: int) -> np.ndarray:
     import jax  # here: this file needs nothing else of it
 
-    leaves = [np.asarray(x, np.float64).reshape(chains, -1) for x in jax.tree.leaves(params)]
-    return np.concatenate(leaves, axis=1)
+    return np.concatenate([x.reshape(chains, -1) for x in jax.tree.leaves(params)], axis=1)
 
 
 def _splitting(kind: str, splitting: str) -> str:

@@ -91,6 +91,7 @@ def langevin(
     >>> bool(np.allclose(np.diag(chains.moments.covariance[0]), [0.5 / (1 - 0.125), 0.5 / (4 - 2)], rtol=0.1))
     True
     """
+    root_key = as_key(key)
     asked = read_arguments(
         problem, params, steps, step_size, kind, temperature, friction, splitting, batch, noise, at, waits, lags, count,
         covariance, numbers,
@@ -99,7 +100,7 @@ def langevin(
         check_observe(problem, observe)
     watch = whole_point if observe is None else observe
     stops, lanes = _stops(asked, steps), lane_count(size(problem), len(asked.starts), jax.default_backend())
-    words = np.asarray(chain_words(as_key(key), asked.chains))
+    words = np.asarray(chain_words(root_key, asked.chains))
 
     def pieces() -> Iterator[np.ndarray]:
         for begin in range(0, len(asked.starts), lanes):

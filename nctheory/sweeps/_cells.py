@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nctheory.engine import Failure, described, float64
+from nctheory.engine import Failure, described, float64, is_finite, whole_number
 from nctheory.flow import Options
 from nctheory.problems import Problem, shape_of, without_counts
 from nctheory.sweeps._places import workers_of
@@ -76,9 +76,8 @@ class CellRun:
         self._open: ExitStack | None = None
         if len(np.unique(numbers)) != len(numbers):
             raise ValueError("seeds: expected different seed numbers, got one twice")
-        if isinstance(key, bool) or not isinstance(key, int | np.integer) or key < 0:
-            raise ValueError(f"key: expected a whole number of at least 0, got {key!r}")
-        if tile < 1:
+        whole_number("key", key, least=0)
+        if not (is_finite(tile) and tile >= 1):
             raise ValueError(f"tile: expected at least 1 solve, got {tile}")
         for name in self.measures:
             if name in RESERVED_NAMES:

@@ -1,6 +1,7 @@
 """Grids of hyperparameters: named axes, checked before anything is computed."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -38,6 +39,8 @@ def as_grid(axes: Mapping[str, Sequence[float] | Sequence[int] | np.ndarray]) ->
     >>> as_grid({"decay": [0.1, 0.2], "K": [3, 4, 5]}).shape
     (2, 3)
     """
+    if not isinstance(axes, Mapping):
+        raise ValueError(f"grid: expected values by the names of the model's arguments, got {axes!r}")
     if not axes:
         raise ValueError("grid: expected at least one axis, got none")
     values = []
@@ -59,3 +62,21 @@ def as_grid(axes: Mapping[str, Sequence[float] | Sequence[int] | np.ndarray]) ->
             raise ValueError(f"grid[{name!r}]: expected different values, got {twice} twice")
         values.append(axis.astype(np.int64 if np.issubdtype(axis.dtype, np.integer) else np.float64))
     return Grid(tuple(axes), tuple(values))
+
+
+def check_arguments(model: Callable[..., Any], axes: Grid) -> None:
+    """Raise ValueError, naming the axes, where a model cannot be called with arguments of their names.
+
+    >>> check_arguments(lambda decay: None, as_grid({"width": [2, 3]}))
+    Traceback (most recent call last):
+    ValueError: grid: expected axes by the names of the model's arguments, got 'width': missing a required argument: 'decay'
+    """
+    try:
+        form = inspect.signature(model)
+    except (TypeError, ValueError):  # some built-in functions do not tell; what they refuse they say themselves
+        return
+    try:
+        form.bind(**dict.fromkeys(axes.names))
+    except TypeError as error:
+        named = ", ".join(map(repr, axes.names))
+        raise ValueError(f"grid: expected axes by the names of the model's arguments, got {named}: {error}") from None

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from nctheory.certificates import certify, gap_closed
-from nctheory.engine import float64, shown, untraced
+from nctheory.engine import float64, is_finite, shown, untraced
 from nctheory.flow import Ensemble, Options, Status, as_key, as_seeds, solve
 from nctheory.problems import Problem
 from nctheory.sweeps._device_blocks import Seen, on_accelerator, worst_first
@@ -88,12 +88,14 @@ def survey(
     """
     numbers, root = as_seeds(seeds), as_key(key)
     for name, number in (("keep", keep), ("block", block)):
-        if number is not None and number < 1:
+        if number is not None and not (is_finite(number) and number >= 1):
             raise ValueError(f"{name}: expected at least 1, got {number}")
+    chosen = Options(progress=progress, **options)
+    chosen.check()
     # A CPU among the devices decides the road: the solver's own on the host, or blocks that stay on the accelerator.
-    devices = options.get("devices") or jax.local_devices()
+    devices = chosen.devices or jax.local_devices()
     platform = "cpu" if any(device.platform == "cpu" for device in devices) else None
-    return survey_blocks(problem, numbers, root, keep, block, Options(progress=progress, **options), platform)
+    return survey_blocks(problem, numbers, root, keep, block, chosen, platform)
 
 
 def survey_blocks(

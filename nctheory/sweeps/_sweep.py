@@ -11,7 +11,7 @@ from nctheory.flow import as_seeds
 from nctheory.problems import Problem
 from nctheory.sweeps._cells import RESERVED_NAMES, TILE, CellResults, CellRun, IncompleteSweep
 from nctheory.sweeps._data import SweepResult
-from nctheory.sweeps._grid import Grid, as_grid
+from nctheory.sweeps._grid import Grid, as_grid, check_arguments
 from nctheory.sweeps._programs import Measure
 
 
@@ -60,10 +60,11 @@ def sweep(
 
 
 def over_grid(run: CellRun, axes: Grid, progress: Callable[[int, int], None] | None) -> SweepResult:
-    """The cells of a grid; ValueError for an axis whose name is taken."""
+    """The cells of a grid; ValueError for an axis whose name is taken, or is none of the model's arguments."""
     for name in axes.names:
         if name in RESERVED_NAMES or name in run.measures:
             raise ValueError(f"grid: the name {name!r} is taken, by a result or a measure")
+    check_arguments(run.model, axes)
 
     def shaped(cells: CellResults) -> SweepResult:
         # The cells are in the order of the grid, the last axis fastest, and seeds come after all axes.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
@@ -213,7 +213,13 @@ class Theorem:
         Raises ValueError as `draw` does.
         """
         with jax.enable_x64(True):
-            drawn = list(enumerate(self._evaluated("instances", "instances(key)", lambda: self.instances(key))))
+            made = self._evaluated("instances", "instances(key)", lambda: self.instances(key))
+            if not isinstance(made, Iterable):
+                raise ValueError(
+                    f"instances: expected a list of Instance(problem, parameters), got {type(made).__name__} of theorem "
+                    f"{self.id!r}, in {self.file}"
+                )
+            drawn = list(enumerate(self._evaluated("instances", "instances(key)", lambda: list(made))))
             if not drawn:
                 raise ValueError(f"instances: theorem {self.id!r} draws none, in {self.file}")
             for number, one in drawn:

@@ -6,6 +6,7 @@ from typing import ClassVar, final
 import jax
 import numpy as np
 
+from nctheory.engine import is_finite
 from nctheory.flow import gradient_descent
 from nctheory.flow import starts as draw_starts
 from nctheory.problems import Params, Problem
@@ -38,7 +39,7 @@ class Train:
         whole = all(isinstance(step, int | np.integer) and not isinstance(step, bool) for step in steps)
         if not steps or not whole or steps[0] < 0 or list(steps) != sorted(set(steps)):
             raise ValueError(f"steps: expected whole numbers that increase from 0 or later, got {self.steps!r}")
-        if not (np.isfinite(self.rate) and self.rate > 0):
+        if not (is_finite(self.rate) and self.rate > 0):
             raise ValueError(f"rate: expected a positive step size, got {self.rate!r}")
         object.__setattr__(self, "steps", steps)
 

@@ -11,7 +11,7 @@ from jaxtyping import PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
 from nctheory.engine import float64, release_programs, untraced
-from nctheory.flow import as_key, as_seeds
+from nctheory.flow import as_key, as_seeds, check_devices
 from nctheory.problems import shape_of, size
 from nctheory.theorems._compose import compose_verdict, failed_verdict
 from nctheory.theorems._engine_error import EngineError
@@ -66,6 +66,7 @@ def verify(
     if seeds is None:
         seeds = quick_seeds(chosen) if quick else chosen.seeds
     root = as_key(key)
+    check_devices(devices)
     run = Run(root, as_seeds(seeds), options, None if devices is None else tuple(devices), progress)
 
     number = 0

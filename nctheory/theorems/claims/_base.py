@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from nctheory.engine import check_name
+from nctheory.engine import check_name, is_finite
 from nctheory.theorems._thresholds import DEFAULT_RESOLUTION
 
 Scope = Literal["minimisers", "critical points", "any point"]
@@ -109,7 +109,7 @@ class Claim(abc.ABC):
 
     def __post_init__(self) -> None:
         check_name("claim", self.name)
-        if not (np.isfinite(self.resolution) and self.resolution > 0):
+        if not (is_finite(self.resolution) and self.resolution > 0):
             raise ValueError(
                 f"resolution: expected a positive relative error in claim {self.name!r}, got {self.resolution}"
             )

@@ -14,6 +14,7 @@ import pytest
 
 import nctheory as nct
 from nctheory.certificates import certify_many, lowest_curvature, unique_minimiser
+from nctheory.cli import main
 from nctheory.engine import as_key
 from nctheory.problems import value_rounding
 
@@ -230,3 +231,14 @@ def outcomes(tmp_path_factory):
 @pytest.mark.parametrize("case", CASES)
 def test_an_argument_of_a_wrong_kind_is_refused_by_name(case, outcomes):
     assert outcomes[case].startswith(f"ValueError: {CASES[case]}")
+
+
+def test_a_file_that_draws_nothing_is_told_at_the_command_line(tmp_path, capsys):
+    """Instances are counted for the progress bar before anything else asks for them."""
+    text = (Path(nct.__file__).parents[1] / "proofs_numeric" / "template.py").read_text()
+    file = tmp_path / "nothing_drawn.py"
+    file.write_text(
+        text.replace("instances=draw_instances", "instances=lambda key: None").replace("ridge-regression", "none")
+    )
+    assert main(["verify", str(file)]) == 2
+    assert "instances: expected a list of Instance" in capsys.readouterr().err

@@ -196,7 +196,16 @@ def _planned_seeds(theorem: Any, args: argparse.Namespace) -> int | None:
     each = theorem.seeds if args.seeds is None else args.seeds
     if args.instance is not None:
         return each
-    return None if args.quick else each * len(theorem.instances(jax.random.fold_in(jax.random.key(args.key), 0)))
+    if args.quick:
+        return None
+    drawn: list[Any] = []
+
+    def first(numbered: list[Any]) -> list[Any]:
+        drawn.extend(numbered)
+        return numbered[:1]  # the others' hypotheses are looked at when their turn comes
+
+    theorem.draw_some(jax.random.fold_in(jax.random.key(args.key), 0), first)
+    return each * len(drawn)
 
 
 def _outputs(args: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import Array, fast_compile, map_in_blocks, shown
+from nctheory.engine import Array, fast_compile, in_float64, map_in_blocks, shown
 from nctheory.measures import within_class_variability
 from nctheory.networks._network import Network
 from nctheory.networks._optimisers import Rule, update
@@ -76,16 +76,16 @@ def advance(
     pieces = [np.minimum(np.arange(first, first + wide), len(seeds) - 1) for first in range(0, len(seeds), wide)]
     keys = _keys(plan.key, seeds)
 
+    @in_float64  # settings of JAX are those of a thread
     def run(index: np.ndarray) -> State:
-        with jax.enable_x64(True):
-            some = jax.tree.map(lambda x: x[index], state)
-            if np.all(some.step >= upto):
-                return some
-            point, memory = _segment(
-                network, rows, some.point, some.memory, keys[index], some.step, np.asarray(upto), np.asarray(plan.steps),
-                np.asarray(plan.rate), rule=plan.rule, batch=plan.batch, light=False,
-            )  # fmt: skip
-            point, memory = jax.tree.map(np.asarray, (point, memory))
+        some = jax.tree.map(lambda x: x[index], state)
+        if np.all(some.step >= upto):
+            return some
+        point, memory = _segment(
+            network, rows, some.point, some.memory, keys[index], some.step, np.asarray(upto), np.asarray(plan.steps),
+            np.asarray(plan.rate), rule=plan.rule, batch=plan.batch, light=False,
+        )  # fmt: skip
+        point, memory = jax.tree.map(np.asarray, (point, memory))
         return State(point, memory, np.maximum(some.step, upto))
 
     threads = workers or (os.cpu_count() or 1 if jax.default_backend() == "cpu" else 1)

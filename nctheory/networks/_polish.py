@@ -12,7 +12,7 @@ import numpy as np
 import scipy.optimize
 from threadpoolctl import threadpool_limits
 
-from nctheory.engine import Array, fast_compile, float64, untraced, whole_number
+from nctheory.engine import Array, fast_compile, float64, in_float64, untraced, whole_number
 from nctheory.networks._network import Network
 from nctheory.networks._train import TrainedNetworks, summarise
 from nctheory.problems import ravel, unravel
@@ -51,10 +51,10 @@ def polish(
     most = whole_number("evaluations", evaluations)
     network = jax.tree.map(jnp.asarray, trained.network)
 
+    @in_float64  # settings of JAX are those of a thread
     def one(seed: int) -> np.ndarray:
         start = np.asarray(ravel(jax.tree.map(lambda x: np.asarray(x[seed]), trained.params)))
-        with jax.enable_x64(True):
-            end = _descend(network, start, grad_norm, most) if trained.finite[seed] else start
+        end = _descend(network, start, grad_norm, most) if trained.finite[seed] else start
         if progress is not None:
             progress(1)
         return end

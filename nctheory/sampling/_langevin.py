@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from nctheory.engine import float64, untraced
+from nctheory.engine import float64, in_float64, untraced
 from nctheory.flow import as_key
 from nctheory.problems import Params, Problem, size, unravel
 from nctheory.sampling._arguments import Asked, check_observe, read_arguments
@@ -106,16 +106,16 @@ def langevin(
         for begin in range(0, len(asked.starts), lanes):
             yield np.minimum(np.arange(begin, begin + lanes), len(asked.starts) - 1)
 
+    @in_float64  # settings of JAX are those of a thread
     def run(index: np.ndarray) -> tuple[Any, ...]:
         sizes, heat, friction, root = map(np.asarray, asked.numbers)
         own = Numbers(sizes[index], heat[index], friction[index], root)  # pyright: ignore[reportArgumentType]
-        with jax.enable_x64(True):
-            found = chain_block(
-                problem, own, words[index], asked.starts[index], stops, asked.counted, scheme=asked.scheme,
-                observe=watch, light=light,
-            )  # fmt: skip
-            wide = int(min(lanes, len(asked.starts) - index[0]))
-            found = jax.tree.map(lambda x: np.asarray(x)[:wide], found)
+        found = chain_block(
+            problem, own, words[index], asked.starts[index], stops, asked.counted, scheme=asked.scheme,
+            observe=watch, light=light,
+        )  # fmt: skip
+        wide = int(min(lanes, len(asked.starts) - index[0]))
+        found = jax.tree.map(lambda x: np.asarray(x)[:wide], found)
         if progress is not None:
             progress(wide)
         return _reduced(found, stops, asked, covariance)

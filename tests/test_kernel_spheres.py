@@ -68,7 +68,7 @@ def probed(problem, points, directions, change=("", "")):
     launcher = emulator.text_of("emulated.cc")
     assert BODIES in launcher
     launcher = launcher.replace(BODIES, "{BODY(probe_seeds)}")
-    library = emulator._compiled("\n".join([emulator.text_of("emulator.h"), text.replace(*change), launcher]))
+    library = emulator._compiled(text.replace(*change), launcher)
     kernels = emulator._Emulated(library, plan)
     rows, _ = tables.members(*as_family([problem]))
     found = []

@@ -165,7 +165,7 @@ def test_the_kernels_exponential():
     plan = plan_of(shape, emulator.MEMORY, warp=emulator.WARP, threads=emulator.THREADS)
     text = source(shape, plan, tables.constants(), tables.tables())
     asked = 'extern "C" double asked(double x) { return falling_exp(x); }'
-    library = ctypes.CDLL(str(emulator._compiled("\n".join([emulator.text_of("emulator.h"), text, asked]))))
+    library = ctypes.CDLL(str(emulator._compiled(text, asked)))
     library.asked.restype, library.asked.argtypes = ctypes.c_double, [ctypes.c_double]
     x = -np.concatenate([np.linspace(0, 708, 20_001), np.logspace(-20, 2, 2_001)])
     # The library's own e^x is within an ulp too.

@@ -11,17 +11,10 @@
 #include <vector>
 #include <pthread.h>
 
-#define __global__
-#define __device__
-#define __constant__ static const
-#define __forceinline__ inline
-#define __noinline__ __attribute__((noinline))
-#define __launch_bounds__(...)
 #define SHARED(s) Shared& s = *reinterpret_cast<Shared*>(emulator::shared)
 
 namespace emulator {
 enum { FINISHED };
-struct Place { unsigned x; };
 // Two barriers that take turns: a sanitizer takes what a thread did before it comes to a barrier to be known to all that leave
 // it, also to one that leaves it late, from the time before.
 struct Barrier {
@@ -67,12 +60,6 @@ static int run_block(int threads, int warp, int, size_t bytes, void (*body)()) {
 }
 }  // namespace emulator
 
-static struct {
-  struct {
-    operator unsigned() const { return (unsigned)emulator::current; }
-  } x;
-} threadIdx;
-static emulator::Place blockIdx;
 
 static void __syncthreads() { emulator::whole->wait(emulator::waited_for_all); }
 static void __syncwarp() {
@@ -93,15 +80,4 @@ static double __shfl_xor_sync(unsigned, double value, int apart) {
     while (lanes[i].times.load(std::memory_order_relaxed) <= time) std::this_thread::yield();
   asm volatile("" ::: "memory");
   return lanes[current ^ apart].sent[time % 2].load(std::memory_order_relaxed);
-}
-
-static long long __double_as_longlong(double x) {
-  long long bits;
-  std::memcpy(&bits, &x, sizeof x);
-  return bits;
-}
-static double __longlong_as_double(long long bits) {
-  double x;
-  std::memcpy(&x, &bits, sizeof x);
-  return x;
 }

@@ -23,7 +23,8 @@ ENVIRONMENT = os.environ | {"TSAN_OPTIONS": "halt_on_error=1"}
 def sanitized(text, sanitizer, folder):
     """The program of a source, in a folder."""
     program = folder / f"kernels-{sanitizer}-{len(list(folder.iterdir()))}"
-    whole = "\n".join([(HERE / "threaded_emulator.h").read_text(), text, emulator.text_of("emulated.cc")])
+    parts = [emulator.text_of("cpu.h"), text, emulator.text_of("emulated.cc")]
+    whole = "\n".join([(HERE / "threaded_emulator.h").read_text(), *parts])
     whole += (HERE / "threaded_emulator.cc").read_text()
     command = [
         "g++",

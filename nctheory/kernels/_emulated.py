@@ -81,15 +81,15 @@ def emulated(
     if order not in ORDERS:
         raise ValueError(f"order: expected one of {', '.join(ORDERS)}, got {order!r}")
     plan = plan_of(shape, MEMORY, warp=WARP, threads=max(THREADS, shape.classes * shape.dim // 8))
-    text = "\n".join([text_of("emulator.h"), source(shape, plan, constants, tables), text_of("emulated.cc")])
-    kernels = _Emulated(_compiled(text), plan)
+    kernels = _Emulated(_compiled(source(shape, plan, constants, tables), text_of("emulated.cc")), plan)
     kernels.order = ORDERS.index(order)
     return kernels
 
 
 @cache
-def _compiled(text: str) -> Path:
-    """The library made of a source; it is kept in the user's cache folder."""
+def _compiled(*parts: str) -> Path:
+    """The library made of parts of a source, after the emulator's own; it is kept in the user's cache folder."""
+    text = "\n".join([*map(text_of, ("emulator.h", "cpu.h")), *parts])
     named = hashlib.sha256(" ".join((*FLAGS, text)).encode()).hexdigest()[:24]
     library = Path(platformdirs.user_cache_dir("nctheory")) / "kernels" / f"{named}.so"
     if library.exists():

@@ -7,17 +7,10 @@
 #include <vector>
 #include <ucontext.h>
 
-#define __global__
-#define __device__
-#define __constant__ static const
-#define __forceinline__ inline
-#define __noinline__ __attribute__((noinline))
-#define __launch_bounds__(...)
 #define SHARED(s) Shared& s = *reinterpret_cast<Shared*>(emulator::shared.data())
 
 namespace emulator {
 enum { FINISHED, STUCK };
-struct Place { unsigned x; };
 struct Barrier { int arrived = 0; long generation = 0; };
 struct Fiber {
   ucontext_t context;
@@ -86,12 +79,6 @@ static int run_block(int threads, int warp, int order, size_t bytes, void (*body
 }
 }  // namespace emulator
 
-static struct {
-  struct {
-    operator unsigned() const { return (unsigned)emulator::current; }
-  } x;
-} threadIdx;
-static emulator::Place blockIdx;
 
 static void __syncthreads() { emulator::wait(emulator::whole, (int)emulator::fibers.size()); }
 static void __syncwarp() { emulator::wait(emulator::warps[emulator::current / emulator::width], emulator::width); }
@@ -102,15 +89,4 @@ static double __shfl_xor_sync(unsigned, double value, int apart) {
   const double other = emulator::mailbox[emulator::current ^ apart];
   __syncwarp();
   return other;
-}
-
-static long long __double_as_longlong(double x) {
-  long long bits;
-  std::memcpy(&bits, &x, sizeof x);
-  return bits;
-}
-static double __longlong_as_double(long long bits) {
-  double x;
-  std::memcpy(&x, &bits, sizeof x);
-  return x;
 }

@@ -97,7 +97,9 @@ def _kind(problem: Problem) -> type[Problem] | None:
     bound of its own takes the place of; None where there is none."""
     kind = next((one for one in _BOUNDS if isinstance(problem, one)), None)
     own = type(problem).lower_bound is not Problem.lower_bound or lower_bound.dispatch(type(problem)) is not _PLAIN
-    return None if kind is None or own or not keeps_objective(problem, kind) else kind
+    if kind is None or own or not (problem.keeps_bound or keeps_objective(problem, kind)):
+        return None
+    return kind
 
 
 _PLAIN = lower_bound.dispatch(Problem)

@@ -2,7 +2,7 @@
 
 import abc
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -34,6 +34,9 @@ class Problem(eqx.Module):
     serves a whole grid of them and `jax.vmap` over the problem itself works. A new problem needs `init` and
     `objective`; the other methods have safe defaults.
     """
+
+    keeps_bound: ClassVar[bool] = False
+    """Whether the bound of the kind that this one is derived from holds, as it stands, for an objective of its own."""
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray, scale: Scalar) -> Params:

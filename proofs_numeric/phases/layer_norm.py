@@ -27,6 +27,7 @@ STRONGEST = 2.0
 class ClassFeatures(nct.problems.SphericalFeatures):
     """One feature stands for each class, as at a minimiser, and a class counts by its size, which need not be whole."""
 
+    keeps_bound = True  # which reads the classes' shares
     sizes: Float[np.ndarray | jax.Array, " K"]
 
     @property

@@ -98,6 +98,7 @@ class Doubled(nct.problems.UnitVectors):
         return jax.value_and_grad(self.objective)(params)
 
 
+@pytest.mark.slow
 def test_another_objective_has_not_the_bound_of_its_kind():
     plain = nct.unconstrained_features(counts=(2, 2), dim=2, loss="mse", weight_decay=(0.05, 0.05))
     points = nct.starts(plain, 3)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from nctheory.certificates._spectra import by_products_where_larger, contraction_by_products, largest_by_products
 from nctheory.engine import EPS, Array, Scalar
@@ -56,22 +56,25 @@ def rounded_duality_bound(problem: DeepLinear, params: ChainParams, norm: Norm |
         directions.append(aligned_dual(problem, product, plain))
     if problem.bias_decay is None:
         duals = [into_domain(problem, dual) for dual in directions]
-        return _best_multiple(problem, jnp.stack(duals), jnp.zeros(len(duals)), norm)
+        return _best_multiple(problem, jnp.stack(duals), jnp.zeros(()), jnp.zeros(len(duals), bool), norm)
     # With a bias each direction is taken as it is, and moved to G1 = 0; what is left of G1 costs |G1|^2/(2 lambda_b).
     row = jnp.ones_like(q) if problem.bias_row is None else jnp.asarray(problem.bias_row)
-    duals = []
+    duals, centred = [], []
     for index, dual in enumerate(directions):
         # The aligned point is of second order off G1 = 0 by an orthogonal projection, which keeps it feasible.
         near = dual if index == 0 else orthogonal_dual(problem, dual, row)
         duals.append(into_domain(problem, dual))
+        centred.append(False)
         if problem.bias_row is not None:
             duals.append(orthogonal_dual(problem, near, row))
+            centred.append(True)
         elif recentres(loss):
             # Only from within the domain: brought there afterwards, a point would be off G1 = 0 again.
-            centred = loss.recentre(into_domain(problem, near), problem.targets, q)
-            duals.append(into_domain(problem, centred))
+            moved = loss.recentre(into_domain(problem, near), problem.targets, q)
+            duals.append(into_domain(problem, moved))
+            centred.append(True)
     price = bias_price(jnp.asarray(problem.bias_decay))
-    return _best_multiple(problem, jnp.stack(duals), jnp.full(len(duals), price), norm)
+    return _best_multiple(problem, jnp.stack(duals), price, jnp.asarray(centred), norm)
 
 
 def recentres(loss: Loss) -> bool:
@@ -85,15 +88,20 @@ def bias_price(decay: Scalar) -> Scalar:
 
 
 def charged(
-    weighted: Float[Array, "K M"], targets: Float[Array, "K M"], row: Float[Array, " M"], price: Scalar
+    weighted: Float[Array, "K M"],
+    targets: Float[Array, "K M"],
+    row: Float[Array, " M"],
+    price: Scalar,
+    centred: Bool[Array, ""],
 ) -> Scalar:
-    r"""What the bias makes a dual point G pay, `price` times $|G\,\mathrm{row}|^2$; nothing where that is rounding.
+    r"""What the bias makes a dual point G pay, `price` times $|G\,\mathrm{row}|^2$; nothing for one that was moved to where
+    this is zero (`centred`), if what is left is rounding.
 
     `targets` have the weights of the columns, as G has: the dual point is a difference from them, and rounded as such.
     """
     drift = weighted @ row
     unit = (jnp.abs(weighted) + jnp.abs(targets)) @ jnp.abs(row)
-    rounded = jnp.abs(drift) <= 8 * sum(weighted.shape) * EPS * unit
+    rounded = jnp.abs(drift) <= jnp.where(centred, 8 * sum(weighted.shape) * EPS * unit, 0.0)
     return jnp.where(jnp.all(rounded), 0.0, price * jnp.sum(drift**2))
 
 
@@ -144,21 +152,23 @@ def aligned_dual(problem: DeepLinear, product: Float[Array, "K M"], dual: Float[
 
 
 def _best_multiple(
-    problem: DeepLinear, duals: Float[Array, "C K M"], bias_costs: Float[Array, " C"], norm: Norm
+    problem: DeepLinear, duals: Float[Array, "C K M"], price: Scalar, centred: Bool[Array, " C"], norm: Norm
 ) -> tuple[Scalar, Scalar]:
     """The best bound over several dual directions, each at several feasible scales, and its rounding error."""
-    shrinks = jnp.asarray(SHRINKS)
-    values, errors = jax.vmap(lambda dual, cost: jax.vmap(lambda s: _scaled(problem, dual, cost, s, norm))(shrinks))(
-        duals, bias_costs
-    )
+
+    def valued(dual: Float[Array, "K M"], moved: Bool[Array, ""], shrink: Scalar) -> tuple[Scalar, Scalar]:
+        return _scaled(problem, dual, (price, moved), shrink, norm)
+
+    values, errors = jax.vmap(jax.vmap(valued, (None, None, 0)), (0, 0, None))(duals, centred, jnp.asarray(SHRINKS))
     best = jnp.max(values)
     return best, jnp.min(jnp.where(values == best, errors, jnp.inf))
 
 
 def _scaled(
-    problem: DeepLinear, dual: Float[Array, "K M"], bias_cost: Scalar, shrink: Scalar, norm: Norm
+    problem: DeepLinear, dual: Float[Array, "K M"], bias: tuple[Scalar, Bool[Array, ""]], shrink: Scalar, norm: Norm
 ) -> tuple[Scalar, Scalar]:
-    """The dual value at `shrink` times the largest feasible multiple of one direction, |G1|^2 at the price `bias_cost`."""
+    """The dual value at `shrink` times the largest feasible multiple of one direction; `bias` is the price of |G1|^2, and
+    whether the direction was moved to where that is zero."""
     # The matrix whose spectral norm is bounded: G diag(m)^(-1/2), or G X^T.
     q = jnp.asarray(problem.column_weight)
     weighted = dual * q[None, :]
@@ -177,7 +187,7 @@ def _scaled(
         length = norm(matrix)
         largest = jnp.minimum(1.0, jnp.where(length > 0, radius / jnp.where(length > 0, length, 1.0), 1.0))
     row = jnp.ones_like(q) if problem.bias_row is None else jnp.asarray(problem.bias_row)
-    drift = charged(weighted, jnp.asarray(problem.targets) * q[None, :], row, bias_cost)
+    drift = charged(weighted, jnp.asarray(problem.targets) * q[None, :], row, *bias)
 
     scale = largest * shrink
     conjugate = problem.loss.conjugate(scale * dual, problem.targets)

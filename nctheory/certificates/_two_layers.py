@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from nctheory.certificates._arrangement import MOST_FACES, most_faces
 from nctheory.certificates._barrier import LARGEST, barrier_numbers, improved_dual, improves
@@ -117,12 +117,13 @@ def rounded_two_layer_bound(problem: DeepNonlinear, params: ChainParams) -> tupl
     elif improves(loss, (rows - loss.shift_invariant) * columns):
         duals.append(improved_dual(loss, targets, inputs, hidden, radius, problem.bias_decay))
     points = _with_centred(problem, [into_domain(problem, dual) for dual in duals])
+    centred = jnp.arange(len(points)) >= len(duals)
 
-    def valued(dual: Float[Array, "K N"], shrink: Scalar) -> tuple[Scalar, Scalar]:
-        return _dual_value(problem, shrink * _largest_multiple(dual, inputs, hidden, radius, faces) * dual)
+    def valued(dual: Float[Array, "K N"], moved: Bool[Array, ""], shrink: Scalar) -> tuple[Scalar, Scalar]:
+        return _dual_value(problem, shrink * _largest_multiple(dual, inputs, hidden, radius, faces) * dual, moved)
 
     # Each direction at several feasible scales; 0 is always feasible.
-    scaled = jax.vmap(jax.vmap(valued, (None, 0)), (0, None))(points, jnp.asarray(SHRINKS))
+    scaled = jax.vmap(jax.vmap(valued, (None, None, 0)), (0, 0, None))(points, centred, jnp.asarray(SHRINKS))
     value, error = (jnp.ravel(x) for x in scaled)
     best = jnp.argmax(value)
     return value[best], error[best]
@@ -159,16 +160,15 @@ def _largest_multiple(
     return jnp.where(response <= radius, 1.0, jnp.where(jnp.isfinite(factor), factor, 0.0))
 
 
-def _dual_value(problem: DeepNonlinear, dual: Float[Array, "K N"]) -> tuple[Scalar, Scalar]:
+def _dual_value(problem: DeepNonlinear, dual: Float[Array, "K N"], centred: Bool[Array, ""]) -> tuple[Scalar, Scalar]:
     r"""$-\frac1N\sum_i\ell^*(u_i,y_i)$ less what the bias costs and the bound on the rounding, and that bound; -inf where it
     is not a number."""
     targets = jnp.asarray(problem.targets)
     conjugate, terms = problem.loss.conjugate(dual, targets), problem.loss.conjugate_terms(dual, targets)
     samples, cost = targets.shape[1], jnp.asarray(0.0)
     if problem.bias_decay is not None:
-        cost = charged(
-            dual / samples, targets / samples, jnp.ones(samples), bias_price(jnp.asarray(problem.bias_decay))
-        )
+        price = bias_price(jnp.asarray(problem.bias_decay))
+        cost = charged(dual / samples, targets / samples, jnp.ones(samples), price, centred)
     # The sums are over the classes and over the samples, whose errors are of either sign.
     rounding = 8 * (problem.classes + samples**0.5) * EPS * (jnp.mean(terms) + cost)
     total = -jnp.mean(conjugate) - cost - rounding

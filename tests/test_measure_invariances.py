@@ -197,3 +197,35 @@ def test_units_of_any_type_are_powers_of_two(dtype):
     assert np.all((found[1:] > 1e-8) & (found[1:] < 1e8))
     ratios = found[1:] / np.asarray(sizes).astype(float).ravel()[1:]
     np.testing.assert_array_equal(np.frexp(ratios)[0], 0.5)
+
+
+OF_LABELS = np.arange(12) % 3
+TAKES = {
+    "within_class_variability": ("x", lambda x, w, z: measures.within_class_variability(x, OF_LABELS, 3)),
+    "distance_to_simplex_etf": ("x", lambda x, w, z: measures.distance_to_simplex_etf(x, OF_LABELS, 3)),
+    "self_duality_distance": ("wx", lambda x, w, z: measures.self_duality_distance(w, x, OF_LABELS, 3)),
+    "nearest_centre_agreement": ("xz", lambda x, w, z: measures.nearest_centre_agreement(z, x, OF_LABELS, 3)),
+    "margin": ("z", lambda x, w, z: measures.margin(z, OF_LABELS)),
+    "principal_subspace_error": ("x", lambda x, w, z: measures.principal_subspace_error(x, 2)),
+    "weight_subspace_error": ("wx", lambda x, w, z: measures.weight_subspace_error(w, x)),
+    "regression_gram_distance": ("w", lambda x, w, z: measures.regression_gram_distance(w, np.eye(3), 0.1)),
+    "distance_to_frame": ("x", lambda x, w, z: measures.distance_to_frame(x[..., :3], np.eye(3))),
+}
+"""Which of features, classifier and logits each measure takes."""
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("name", TAKES)
+def test_what_is_measured_of_no_numbers_is_none(name, bad):
+    """It was 1 as of zero features, or 0 as of a perfect fit; other seeds keep theirs, and infinite logits are logits."""
+    rng = np.random.default_rng(0)
+    arrays = {"x": rng.normal(size=(2, 4, 12)), "w": rng.normal(size=(2, 3, 4)), "z": rng.normal(size=(2, 3, 12))}
+    taken, measure = TAKES[name]
+    right = np.asarray(measure(**arrays))
+    assert np.isfinite(right).all()
+    for which in taken:
+        spoilt = {**arrays, which: arrays[which].copy()}
+        spoilt[which][0, 0, 0] = bad
+        found = np.asarray(measure(**spoilt))
+        assert np.isnan(found[0]) == (which != "z" or np.isnan(bad))
+        assert found[1] == right[1]

@@ -2,13 +2,15 @@
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool
 
-from nctheory.engine import float64, is_traced
+from nctheory.engine import Array, float64, is_traced
 from nctheory.measures._inputs import as_labels, as_numpy, check_classes, check_range
 
 P = ParamSpec("P")
@@ -21,7 +23,7 @@ def measured(function: Callable[P, R]) -> Callable[P, R]:
     """A measure of any library's arrays: in float64, with NumPy out, unless an argument is traced, when it keeps its dtype.
 
     Labels that are not traced are checked: ValueError where they are not whole numbers, outside 0..K-1 or without a sample
-    of some class.
+    of some class. A number that is measured of what is not finite, or of logits that are none, is NaN.
     """
     signature = inspect.signature(function)
 
@@ -37,9 +39,25 @@ def measured(function: Callable[P, R]) -> Callable[P, R]:
         if "labels" in given.arguments and not is_traced(given.arguments["labels"]):
             # Labels that are numbers are checked even where the features are traced.
             given.arguments["labels"] = _labels(given.arguments, arrays[0])
-        return (function if traced else float64(function))(*given.args, **given.kwargs)
+        return (told if traced else float64(told))(given, arrays)
+
+    def told(given: inspect.BoundArguments, arrays: Sequence[str]) -> R:
+        found = function(*given.args, **given.kwargs)
+        known = [_known(name, given.arguments[name]) for name in arrays]
+        # Comparisons hide NaN: it would pass for zero features, or for the first class. Class means show it by themselves.
+        batch = jnp.broadcast_shapes(*(one.shape for one in known))
+        if np.shape(found) != batch:
+            return found
+        return jnp.where(functools.reduce(jnp.logical_and, known), jnp.asarray(found), jnp.nan)  # type: ignore[return-value]
 
     return wrapped
+
+
+def _known(name: str, array: Any) -> Bool[Array, "*batch"]:
+    """Whether an argument holds numbers, over its last two axes; infinite logits come first and last of a sample."""
+    x = jnp.asarray(array)
+    fine = ~jnp.isnan(x) if name == "logits" else jnp.isfinite(x)
+    return jnp.all(fine, axis=(-2, -1)) if x.ndim > 1 else jnp.all(fine)
 
 
 def _labels(arguments: dict[str, object], first: str) -> np.ndarray:

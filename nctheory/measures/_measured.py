@@ -42,13 +42,14 @@ def measured(function: Callable[P, R]) -> Callable[P, R]:
         return (told if traced else float64(told))(given, arrays)
 
     def told(given: inspect.BoundArguments, arrays: Sequence[str]) -> R:
-        found = function(*given.args, **given.kwargs)
+        found: Any = function(*given.args, **given.kwargs)
         known = [_known(name, given.arguments[name]) for name in arrays]
         # Comparisons hide NaN: it would pass for zero features, or for the first class. Class means show it by themselves.
         batch = jnp.broadcast_shapes(*(one.shape for one in known))
         if np.shape(found) != batch:
             return found
-        return jnp.where(functools.reduce(jnp.logical_and, known), jnp.asarray(found), jnp.nan)  # type: ignore[return-value]
+        found = jnp.where(functools.reduce(jnp.logical_and, known), found, jnp.nan)
+        return found
 
     return wrapped
 

@@ -142,9 +142,9 @@ class Problem(eqx.Module):
 
 _OF_THE_OBJECTIVE = (
     "objective", "value_and_grad", "logits", "regulariser", "penalty", "product", "lowest", "layers", "_with_bias",
-    "factor_pair", "directions", "gram",
+    "factor_pair", "directions", "gram", "labels", "targets", "class_shares",
 )  # fmt: skip
-"""What a problem's objective is made of, by the names of methods, of which a kind has some."""
+"""What a problem's objective and its bound are made of, by the names of methods and properties, of which a kind has some."""
 
 
 def keeps_objective(problem: Problem, kind: type[Problem]) -> bool:

@@ -52,7 +52,7 @@ def program_digest(problem: Problem, measures: Mapping[str, Measure]) -> str:
         if shape != ():
             raise ValueError(f"measures[{name!r}]: expected one number a point, got shape {shape}")
         parts.append(traced(f"measures[{name!r}]", measure))
-    if _changed(shape_of(problem), parts, list(measures.values())):
+    if _changed(shape_of(problem), parts, measures):
         forget_programs()
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -62,16 +62,16 @@ _MEASURED: weakref.WeakKeyDictionary[Any, dict[Any, str]] = weakref.WeakKeyDicti
 """The text of what forms of problems, and measures of such, were seen to compute last."""
 
 
-def _changed(form: Any, parts: Sequence[str], measures: Sequence[Measure]) -> bool:
+def _changed(form: Any, parts: Sequence[str], measures: Mapping[str, Measure]) -> bool:
     """Whether a form's own parts, or one of its measures, of which the last parts are, compute something else by now."""
     own = len(parts) - len(measures)
     text = "\n".join(parts[:own])
     changed = _SEEN.setdefault(form, text) != text
     _SEEN[form] = text
-    for measure, part in zip(measures, parts[own:], strict=True):
+    for (name, measure), part in zip(measures.items(), parts[own:], strict=True):
         with contextlib.suppress(TypeError):  # what takes no weak reference
             # The same measure may stand under another name.
-            seen, text = _MEASURED.setdefault(measure, {}), part.partition(" ")[2]
+            seen, text = _MEASURED.setdefault(measure, {}), part.removeprefix(f"measures[{name!r}] ")
             changed |= seen.setdefault(form, text) != text
             seen[form] = text
     return changed

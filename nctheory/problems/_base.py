@@ -2,7 +2,7 @@
 
 import abc
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -35,7 +35,7 @@ class Problem(eqx.Module):
     `objective`; the other methods have safe defaults.
     """
 
-    keeps_bound: ClassVar[bool] = False
+    keeps_bound = False  # without an annotation, so that it is no field to those who copy `__dataclass_fields__`
     """Whether the bound of the kind that this one is derived from holds, as it stands, for an objective of its own."""
 
     @abc.abstractmethod

@@ -17,7 +17,7 @@ from ._kinks import Kink, find_kinks, kink_arguments, on_branches, rounded_kinks
 from ._lanes import Lane, Record, Runner, run_lanes, several_steps
 from ._names import check_flag, check_identifier, check_name, is_finite, whole_number
 from ._precision import EPS, float64, in_float64, narrow_type
-from ._programs import FAST_COMPILE_OPTIONS, fast_compile, forget_programs, release_programs
+from ._programs import FAST_COMPILE_OPTIONS, fast_compile, forget_programs, release_programs, when_forgotten
 from ._proofs import make_proofs_importable
 from ._registry import Registry, TheoremFileError, import_proofs
 from ._shown import shown
@@ -97,6 +97,7 @@ __all__ = [
     "unshared_factorisations",
     "untraced",
     "usual_block",
+    "when_forgotten",
     "whole_file",
     "whole_number",
     "with_even_slopes",

@@ -17,6 +17,8 @@ from typing import Any, ParamSpec, TypeVar
 import jax
 import numpy as np
 
+from nctheory.engine._reads import reads_noted
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -50,11 +52,12 @@ def _verb_settings() -> Iterator[None]:
 
 
 def float64(verb: Callable[P, R]) -> Callable[P, R]:
-    """Run a public verb in double precision, and without checks for NaN, whatever the settings of the host program are."""
+    """Run a public verb in double precision, and without checks for NaN, whatever the settings of the host program are, and
+    on what the user's own functions read now (`reads_noted`)."""
 
     @functools.wraps(verb)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _verb_settings():
+        with _verb_settings(), reads_noted(args, kwargs):
             return to_host(verb(*args, **kwargs))
 
     return wrapped

@@ -206,12 +206,23 @@ def release_programs(limit: int | None = None) -> bool:
     return True
 
 
+_KEPT: list[Callable[[], None]] = []
+"""What drops each of the things that are kept beside programs, and were found by tracing like these."""
+
+
+def when_forgotten(drop: Callable[[], None]) -> None:
+    """Have something dropped with the programs: what is kept of a user's function, and was found by tracing it."""
+    _KEPT.append(drop)
+
+
 def forget_programs() -> None:
     """Drop all programs and what was traced for them: what they were made of has changed since.
 
     A function is traced once for the shapes of its arguments, so that a program has what the function read besides these, a
     global of its module say, as it was then.
     """
+    for drop in _KEPT:
+        drop()
     with _PROGRAMS_LOCK:
         _PROGRAMS.clear()
     jax.clear_caches()

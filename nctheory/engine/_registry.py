@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 
 import jax
 
+from nctheory.engine._reads import reads_noted
+
 
 class TheoremFileError(ValueError):
     """A theorem or diagram file that cannot be read, does not import, or registers nothing."""
@@ -82,7 +84,8 @@ class Registry(Generic[T]):
             if Path(f"{identifier}.py").is_file():
                 names = f"did you mean the file {identifier}.py?"
             raise ValueError(f"{self.what}: unknown identifier {identifier!r}; {names}")
-        return known[identifier]
+        with reads_noted(known[identifier]):  # a verb that has only its name sees no further
+            return known[identifier]
 
     def load(self, path: str | Path) -> list[T]:
         """Import a file and return what it registers.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import Array, Scalar, as_array, float64, is_finite, narrow_type
+from nctheory.engine import Array, Scalar, as_array, float64, is_finite, narrow_type, when_forgotten
 from nctheory.networks._data import Data
 from nctheory.networks._network import Network, on_samples
 from nctheory.problems import Loss, Params, as_loss, check_loss
@@ -227,6 +227,9 @@ def _blank(make: Make) -> Any:
     nnx = _nnx()
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         return nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+
+
+when_forgotten(_blank.cache_clear)
 
 
 def nnx_shapes(make: Make) -> Params:

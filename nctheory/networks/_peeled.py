@@ -11,7 +11,7 @@ import numpy as np
 
 from nctheory.certificates import certify_many
 from nctheory.closed_form import NoClosedForm, global_minimum
-from nctheory.engine import Array, Scalar, float64, is_finite, shown, unshared_factorisations, untraced
+from nctheory.engine import Array, Scalar, float64, is_finite, shown, unshared_factorisations, untraced, when_forgotten
 from nctheory.flow import solve_many
 from nctheory.measures import read_head
 from nctheory.problems import (
@@ -191,6 +191,9 @@ def _program(model: _Model) -> Callable[[Array], tuple[Array, ...]]:
         return tuple(jnp.asarray(part) for part in (found.value, found.product, found.bias) if part is not None)
 
     return jax.jit(unshared_factorisations(jax.vmap(one)))
+
+
+when_forgotten(_program.cache_clear)
 
 
 class _Minima(NamedTuple):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import Array, Scalar, as_array, shown
+from nctheory.engine import Array, Scalar, as_array, shown, when_forgotten
 from nctheory.networks._modules import Make, ModuleNetwork, nnx_shapes
 from nctheory.problems import Params
 
@@ -137,6 +137,9 @@ def _layer_arrays(make: Make, head: str | None, sample: tuple[int, ...]) -> tupl
         below |= own
         layers.append(tuple(sorted(own)))
     return tuple(layers)
+
+
+when_forgotten(_layer_arrays.cache_clear)
 
 
 class _Form(NamedTuple):

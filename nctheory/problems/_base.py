@@ -11,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import EPS, Array, Scalar, fast_compile, map_in_blocks
+from nctheory.engine import EPS, Array, Scalar, fast_compile, map_in_blocks, when_forgotten
 from nctheory.problems._scales import Scales, nearest_scale
 
 Params = Any
@@ -188,6 +188,9 @@ def _template(structure: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -
     with jax.enable_x64(True):  # starts are drawn in float64 whatever the precision of the arithmetic on them
         # The starts are traced on stand-ins for the problem's numbers, and nothing is drawn.
         return jax.eval_shape(init, *(jax.ShapeDtypeStruct(shape, kind) for shape, kind in leaves))
+
+
+when_forgotten(_template.cache_clear)
 
 
 def size(problem: Problem) -> int:

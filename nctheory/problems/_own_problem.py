@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nctheory.engine import narrow_type, traced_hint
+from nctheory.engine import narrow_type, traced_hint, when_forgotten
 from nctheory.problems._base import Problem, shape_of, template
 
 
@@ -51,6 +51,9 @@ def _check(structure: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -> N
     narrow = narrow_type(program.jaxpr)
     if narrow is not None:
         raise ValueError(f"problem: {name}.objective must compute in float64, got {narrow[0]} from {narrow[1]}")
+
+
+when_forgotten(_check.cache_clear)
 
 
 def _at(path: Any) -> str:

@@ -22,6 +22,7 @@ from nctheory.engine import (
     read_own_state,
     rounded_kinks,
     sloped_kinks,
+    when_forgotten,
     with_even_slopes,
 )
 from nctheory.problems._base import SCALE_STARTS, Params, Problem, ravel, shape_of, template
@@ -193,6 +194,10 @@ def _kinks(structure: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -> t
 
     jax.eval_shape(look, numbers, start)
     return tuple(found)
+
+
+for _drop in (_kinks.cache_clear, _REAL.clear, _REAL_OF.clear):
+    when_forgotten(_drop)
 
 
 @float64

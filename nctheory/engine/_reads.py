@@ -25,7 +25,7 @@ from nctheory.engine._concrete import is_traced, within_trace
 from nctheory.engine._identity import PACKAGES
 from nctheory.engine._programs import forget_programs
 
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), np.dtype)
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), type(Ellipsis)})
 _CONTAINERS = (tuple, list, set, frozenset, dict, types.MappingProxyType)
 _OF_CLASSES = {"__doc__", "__module__", "__qualname__", "__annotations__", "__dict__", "__weakref__", "_abc_impl"}
 """What stands in every class and is not read by its methods."""
@@ -62,8 +62,8 @@ def _changed(owned: list[Any]) -> bool:
     """Whether one of these reads something else than when it was last looked at; what it reads now is kept."""
     changed = False
     for one in owned:
-        # Of what changes while it is looked at, in another thread, or has no end, nothing can be said.
-        with contextlib.suppress(RuntimeError):
+        # Of what changes while it is looked at, in another thread, has no end, or is no key, nothing can be said.
+        with contextlib.suppress(RuntimeError, TypeError):
             digest = _Digest().of(one)
             with _LOCK:
                 changed |= _SEEN.setdefault(one, digest) != digest
@@ -73,7 +73,7 @@ def _changed(owned: list[Any]) -> bool:
 
 def _owned(value: Any, visited: set[int]) -> Iterator[Any]:
     """The functions and classes of a user's own that stand in a value, or made it, at any depth."""
-    if type(value) in _PLAIN or isinstance(value, np.ndarray | np.generic | jax.Array) or id(value) in visited:
+    if isinstance(value, np.ndarray | np.generic | jax.Array) or id(value) in visited:
         return
     visited.add(id(value))
     if _is_own(value):
@@ -81,7 +81,8 @@ def _owned(value: Any, visited: set[int]) -> Iterator[Any]:
     elif isinstance(value, type | types.ModuleType):
         return
     for part in _parts(value):
-        yield from _owned(part, visited)
+        if type(part) not in _PLAIN:  # a long list of numbers is passed over quickly
+            yield from _owned(part, visited)
 
 
 def _parts(value: Any) -> Iterator[Any]:

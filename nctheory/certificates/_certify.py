@@ -25,7 +25,17 @@ from nctheory.certificates._elliptope import (
 )
 from nctheory.certificates._strongly_convex import fixed_classifier_bound
 from nctheory.certificates._two_layers import two_layer_numbers
-from nctheory.engine import Array, Scalar, fast_compile, float64, in_few_lengths, map_in_blocks, untraced, usual_block
+from nctheory.engine import (
+    Array,
+    Scalar,
+    fast_compile,
+    float64,
+    in_few_lengths,
+    map_in_blocks,
+    only_in_float64,
+    untraced,
+    usual_block,
+)
 from nctheory.problems import (
     DeepLinear,
     DeepNonlinear,
@@ -69,6 +79,7 @@ FAST_COMPILE_POINTS = 4096
 """For at most this many points compiling the bounds takes longer than computing them."""
 
 
+@only_in_float64
 @singledispatch
 def lower_bound(problem: Problem, params: Params) -> Scalar:
     """The bound at one point; raises NoCertificate. A user's own problem overrides `Problem.lower_bound`, one derived from a

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
 from nctheory.certificates._spectra import by_products_where_larger, contraction_by_products, largest_by_products
-from nctheory.engine import EPS, Array, Scalar
+from nctheory.engine import EPS, Array, Scalar, only_in_float64
 from nctheory.problems import ChainParams, DeepLinear, DeepNonlinear, Loss
 
 Norm = Callable[[Float[Array, "K M"]], Scalar]
@@ -16,6 +16,7 @@ SHRINKS = (1.0, 0.5, 0.0)
 """The dual is evaluated at these multiples of the largest feasible scaling; 0 is always feasible and finite."""
 
 
+@only_in_float64
 def duality_bound(problem: DeepLinear, params: ChainParams) -> Scalar:
     r"""A lower bound on the global minimum from the dual of the nuclear-norm program.
 
@@ -200,6 +201,7 @@ def _scaled(
     return jnp.where(jnp.isnan(total), -jnp.inf, total), rounding
 
 
+@only_in_float64
 def spectral_norm(matrix: Float[Array, "K M"]) -> Scalar:
     """An upper bound on the largest singular value, from the smaller Gram matrix; it exceeds it by rounding only."""
     rows, cols = matrix.shape

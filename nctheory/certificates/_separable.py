@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
 
-from nctheory.engine import EPS, Array, Scalar, bisect
+from nctheory.engine import EPS, Array, Scalar, bisect, only_in_float64
 from nctheory.problems import DeepLinear
 
 BISECTIONS = 100
 
 
+@only_in_float64
 def separable_bound(problem: DeepLinear) -> Scalar:
     """The bound of `rounded_separable_bound`, without its rounding."""
     return rounded_separable_bound(problem)[0]
@@ -84,6 +85,7 @@ def rounded_separable_bound(problem: DeepLinear) -> tuple[Scalar, Scalar]:
     return jnp.where(valid, total - rounding, -jnp.inf), jnp.where(valid, rounding, 0.0)
 
 
+@only_in_float64
 def scalar_minimum(sigma: Scalar, gain: Scalar, price: Scalar, factors: int) -> Scalar:
     r"""$\min_{s\ge0}\tfrac g2(s-\sigma)^2+c\,s^{2/F}$ with g = `gain`, c = `price`, by bisection on the derivative.
 

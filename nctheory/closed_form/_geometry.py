@@ -6,6 +6,7 @@ from jaxtyping import Float
 from nctheory.engine import Array, Scalar, float64
 
 
+@float64
 def simplex_etf(classes: int) -> Float[Array, "K K"]:
     r"""$S = I - 11^\top/K$, the Gram matrix of a simplex equiangular tight frame up to scale; rank K-1.
 

@@ -195,6 +195,7 @@ def squared_error_bias_minimum(problem: DeepLinear) -> Minimum:
     return frame_minimum(problem, jnp.maximum(1.0 - strength, 0.0), mean, value, bias, "ufm-mse-bias")
 
 
+@float64
 def soft_value(strength: Array | Scalar) -> Array:
     r"""$\phi(c)=\min_s\tfrac12(s-1)^2+cs$ over s >= 0: $c-c^2/2$ up to c = 1, then 1/2.
 

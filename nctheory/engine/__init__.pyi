@@ -16,7 +16,7 @@ from ._kink_steps import UnsupportedKinks
 from ._kinks import Kink, find_kinks, kink_arguments, on_branches, rounded_kinks, sloped_kinks
 from ._lanes import Lane, Record, Runner, run_lanes, several_steps
 from ._names import check_flag, check_identifier, check_name, is_finite, whole_number
-from ._precision import EPS, float64, in_float64, narrow_type
+from ._precision import EPS, float64, in_float64, narrow_type, only_in_float64
 from ._programs import FAST_COMPILE_OPTIONS, fast_compile, forget_programs, release_programs, when_forgotten
 from ._proofs import make_proofs_importable
 from ._registry import Registry, TheoremFileError, import_proofs
@@ -83,6 +83,7 @@ __all__ = [
     "not_positive",
     "on_branches",
     "on_sides",
+    "only_in_float64",
     "read_own_state",
     "release_programs",
     "rounded_kinks",

@@ -12,15 +12,17 @@ those around them, which the last check takes for leaks.
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import jax
 import numpy as np
 
+from nctheory.engine._concrete import holds_traced
 from nctheory.engine._reads import reads_noted
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -51,16 +53,42 @@ def _verb_settings() -> Iterator[None]:
         yield
 
 
-def float64(verb: Callable[P, R]) -> Callable[P, R]:
+def float64(verb: F) -> F:
     """Run a public verb in double precision, and without checks for NaN, whatever the settings of the host program are, and
     on what the user's own functions read now (`reads_noted`)."""
 
     @functools.wraps(verb)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         with _verb_settings(), reads_noted(args, kwargs):
             return to_host(verb(*args, **kwargs))
 
-    return wrapped
+    return cast(F, wrapped)
+
+
+def only_in_float64(verb: F) -> F:
+    """`float64`, for a bound: traced in a program of single precision, which rounds what is around it, it raises ValueError.
+
+    >>> bound = only_in_float64(lambda x: x - 1e-12)
+    >>> with jax.enable_x64(False):
+    ...     print(float(bound(np.ones(()))))
+    0.999999999999
+    >>> with jax.enable_x64(False):
+    ...     jax.jit(bound)(1.0)
+    Traceback (most recent call last):
+    ValueError: <lambda>: expected to be traced in float64, got a program of single precision, which would round the bound ...
+    """
+    ours = float64(verb)
+
+    @functools.wraps(ours)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if jax.dtypes.canonicalize_dtype(np.float64) != np.float64 and holds_traced((args, kwargs)):
+            raise ValueError(
+                f"{getattr(verb, '__name__', 'bound')}: expected to be traced in float64, got a program of single precision, "
+                "which would round the bound away; trace it within jax.enable_x64(True)"
+            )
+        return ours(*args, **kwargs)
+
+    return cast(F, wrapped)
 
 
 def in_float64(function: Callable[P, R]) -> Callable[P, R]:

@@ -64,6 +64,7 @@ def symmetric_basis(dim: int) -> np.ndarray:
     return basis
 
 
+@float64
 def undecayed(problem: DeepLinear, space: int) -> Array:
     """Whether neither factor that meets in an internal space is decayed: then all of GL(d) acts there, not only O(d)."""
     decay = jnp.asarray(problem.weight_decay)

@@ -5,12 +5,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, PRNGKeyArray
 
-from nctheory.engine import Array, Scalar, whole_number
+from nctheory.engine import Array, Scalar, float64, whole_number
 from nctheory.protocols._landscape import Landscape, noisy
 from nctheory.protocols._protocol import Protocol, at_least
 from nctheory.protocols._single import NOISY_RATE
 
 
+@float64
 def swap_probability(
     value: Array | Scalar, other: Array | Scalar, temperature: Array | Scalar, warmth: Array | Scalar
 ) -> Array:

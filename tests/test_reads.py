@@ -187,6 +187,7 @@ def test_a_function_that_counts_its_calls_drops_nothing(drops):
     for _ in range(3):
         with _reads.reads_noted(counting):
             counting(1.0)
+            looked_at(counting)  # as a verb within a verb does
     assert not drops
     assert len(calls) == 3
 

@@ -32,6 +32,8 @@ _OF_CLASSES = {"__doc__", "__module__", "__qualname__", "__annotations__", "__di
 _SEEN: weakref.WeakKeyDictionary[Any, bytes] = weakref.WeakKeyDictionary()
 """By function or class, a digest of what it read when it was last looked at."""
 _LOCK = threading.Lock()
+_VERBS = threading.local()
+"""Whether a verb that looked is running in this thread: those that it calls look at nothing."""
 
 
 @contextlib.contextmanager
@@ -44,6 +46,9 @@ def reads_noted(*values: Any) -> Iterator[None]:
     read in the library's own packages, and of installed ones, is taken to stand. Changes that are made meanwhile, by a
     function that counts its calls say, drop nothing. Within a trace nothing is looked at.
     """
+    if getattr(_VERBS, "running", False):
+        yield
+        return
     owned: list[Any] = []
     with contextlib.suppress(RuntimeError):  # as in `_changed`
         owned.extend(_owned(values, set()))
@@ -52,9 +57,11 @@ def reads_noted(*values: Any) -> Iterator[None]:
         return
     if _changed(owned):
         forget_programs()
+    _VERBS.running = True
     try:
         yield
     finally:
+        _VERBS.running = False
         _changed(owned)
 
 

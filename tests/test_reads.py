@@ -139,7 +139,7 @@ CHANGES = {
     "method": (problem(), set_method),
     "entry": (reading("WEIGHTS[0]"), lambda m: set_entry(WEIGHTS)),
     "deep entry": (reading("WEIGHTS[1]"), lambda m: m.setitem(WEIGHTS[1], "first", (1.0, 3.0))),
-    "array": (reading("ARRAY @ y"), lambda m: m.setattr(HERE, "ARRAY", np.array([2.0, 1.0]))),
+    "array": (reading("ARRAY @ y"), lambda m: set_entry(ARRAY)),
     "namespace": (reading("SETTINGS.factor"), lambda m: m.setattr(SETTINGS, "factor", 2.0)),
     "object": (reading("OBJECT.factor"), lambda m: m.setattr(OBJECT, "factor", 2.0)),
     "module": (reading("HERE.FACTOR"), set_global),
@@ -190,6 +190,16 @@ def test_a_function_that_counts_its_calls_drops_nothing(drops):
             looked_at(counting)  # as a verb within a verb does
     assert not drops
     assert len(calls) == 3
+
+
+def test_a_verb_within_a_verb_looks_at_what_that_one_has_not_seen(drops, monkeypatch):
+    looked_at(wells)
+    drops.clear()
+    with _reads.reads_noted(entry):  # of a callback say
+        set_global(monkeypatch)
+        looked_at(wells)
+        looked_at(wells)
+    assert len(drops) == 1
 
 
 def test_the_librarys_own_are_not_looked_at():

@@ -82,8 +82,9 @@ FAST_COMPILE_POINTS = 4096
 @only_in_float64
 @singledispatch
 def lower_bound(problem: Problem, params: Params) -> Scalar:
-    """The bound at one point; raises NoCertificate. A user's own problem overrides `Problem.lower_bound`, one derived from a
-    kind of ours too: the bound of that kind holds for its own objective alone."""
+    """The bound at one point; raises NoCertificate, and ValueError where it is traced in single precision. A user's own
+    problem overrides `Problem.lower_bound`, one derived from a kind of ours too: the bound of that kind holds for its own
+    objective alone."""
     kind = _kind(problem)
     return problem.lower_bound(params) if kind is None else _BOUNDS[kind](problem, params)[0]
 

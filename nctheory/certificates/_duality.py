@@ -35,8 +35,8 @@ def duality_bound(problem: DeepLinear, params: ChainParams) -> Scalar:
     domain, because 0 and every loss gradient lie in it. Where the domain is known (`Loss.into_domain`), U is also the
     aligned point of `aligned_dual`, whose gap is of second order in the distance of `params` from a minimiser. At a minimiser
     nothing needs shrinking and the bound is tight.
-    The rounding error of the sum is bounded and subtracted. (Weak duality as in Haeffele and Vidal 2015, number
-    unchecked; this form is our own.)
+    The rounding error of the sum is bounded and subtracted; traced in single precision it raises ValueError. (Weak duality as
+    in Haeffele and Vidal 2015, number unchecked; this form is our own.)
     """
     return rounded_duality_bound(problem, params)[0]
 
@@ -203,7 +203,8 @@ def _scaled(
 
 @only_in_float64
 def spectral_norm(matrix: Float[Array, "K M"]) -> Scalar:
-    """An upper bound on the largest singular value, from the smaller Gram matrix; it exceeds it by rounding only."""
+    """An upper bound on the largest singular value, from the smaller Gram matrix; it exceeds it by rounding only. Raises
+    ValueError where it is traced in single precision."""
     rows, cols = matrix.shape
     scale = jnp.max(jnp.abs(matrix))
     unit = matrix / jnp.where(scale > 0, scale, 1.0)

@@ -12,7 +12,7 @@ BISECTIONS = 100
 
 @only_in_float64
 def separable_bound(problem: DeepLinear) -> Scalar:
-    """The bound of `rounded_separable_bound`, without its rounding."""
+    """The bound of `rounded_separable_bound`, without its rounding; traced in single precision it raises ValueError."""
     return rounded_separable_bound(problem)[0]
 
 
@@ -90,7 +90,7 @@ def scalar_minimum(sigma: Scalar, gain: Scalar, price: Scalar, factors: int) -> 
     r"""$\min_{s\ge0}\tfrac g2(s-\sigma)^2+c\,s^{2/F}$ with g = `gain`, c = `price`, by bisection on the derivative.
 
     For F > 2 the derivative $g(s-\sigma)+\tfrac{2c}F s^{2/F-1}$ is convex in s with its least value at s_0; a minimum off
-    zero is its root in (s_0, sigma], if there is one.
+    zero is its root in (s_0, sigma], if there is one. Raises ValueError where it is traced in single precision.
     """
     return _scalar_value(_scalar_minimiser(sigma, gain, price, factors), sigma, gain, price, factors)
 

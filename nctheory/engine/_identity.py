@@ -16,7 +16,8 @@ from nctheory.engine._concrete import is_traced
 
 PACKAGES = ("nctheory", "proofs_numeric")
 """The packages whose functions are known by their name and a digest of the package's files; `LIBRARIES` by their versions."""
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
+PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), type(Ellipsis)})
+"""The types whose objects are said by their text."""
 
 
 class NoIdentity(Exception):
@@ -45,14 +46,14 @@ def _identity(value: Any, around: tuple[int, ...]) -> str:
     if id(value) in around:  # a function that closes over itself
         return f"above {around.index(id(value))}"
     inner = functools.partial(_identity, around=(*around, id(value)))
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return f"{type(value).__name__} {value!r}"
     if isinstance(value, enum.Enum):
         return f"{_named(type(value))}.{value.name}"
     if isinstance(value, np.dtype):
         return f"dtype {value}"
     if isinstance(value, np.ndarray | np.generic | jax.Array):
-        return _array(value)
+        return array_text(value)
     if isinstance(value, tuple | list):
         kind = type(value).__name__ if type(value) in (tuple, list) else _named(type(value))
         return f"{kind}({', '.join(map(inner, value))})"
@@ -91,11 +92,12 @@ def _holds_attributes_only(value: Any) -> bool:
     return plain and not callable(value) and not getattr(type(value), "__slots__", ())
 
 
-def _array(value: Any) -> str:
+def array_text(value: Any) -> str:
+    """An array by its content; raises `NoIdentity` where that is not known, or not all of what the array is."""
     if is_traced(value):
         raise NoIdentity("numbers that are not known yet")
     if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
-        return f"key {jax.random.key_impl(value)} {_array(jax.random.key_data(value))}"
+        return f"key {jax.random.key_impl(value)} {array_text(jax.random.key_data(value))}"
     if not isinstance(value, jax.Array) and type(value) is not np.ndarray and not isinstance(value, np.generic):
         raise NoIdentity(f"{type(value).__name__}: an array that may hold more than its numbers")
     kind = f"weak {value.weak_type}" if isinstance(value, jax.Array) else type(value).__name__
@@ -149,11 +151,11 @@ def _local(function: types.FunctionType, around: tuple[int, ...]) -> str:
     except ValueError:  # a cell that is not filled yet
         raise NoIdentity(f"{place}: closes over what is not there yet") from None
     given = inner((function.__defaults__ or (), function.__kwdefaults__ or {}))
-    return f"{place} {_instructions(code)} {inner(closed)} {given}"
+    return f"{place} {instructions(code)} {inner(closed)} {given}"
 
 
-def _instructions(code: types.CodeType) -> str:
+def instructions(code: types.CodeType) -> str:
     """What a function does, and those within it: several may begin in one line of a file."""
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, code.co_argcount, code.co_flags)
-    constants = [_instructions(one) if isinstance(one, types.CodeType) else repr(one) for one in code.co_consts]
+    constants = [instructions(one) if isinstance(one, types.CodeType) else repr(one) for one in code.co_consts]
     return hashlib.sha256(code.co_code + repr((names, constants)).encode()).hexdigest()

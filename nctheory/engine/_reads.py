@@ -21,11 +21,10 @@ import jax
 import numpy as np
 
 from nctheory.engine._code import LIBRARIES
-from nctheory.engine._concrete import is_traced, within_trace
-from nctheory.engine._identity import PACKAGES
+from nctheory.engine._concrete import within_trace
+from nctheory.engine._identity import PACKAGES, PLAIN, NoIdentity, array_text, instructions
 from nctheory.engine._programs import forget_programs
 
-_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), type(Ellipsis)})
 _CONTAINERS = (tuple, list, set, frozenset, dict, types.MappingProxyType)
 _OF_CLASSES = {"__doc__", "__module__", "__qualname__", "__annotations__", "__dict__", "__weakref__", "_abc_impl"}
 """What stands in every class and is not read by its methods."""
@@ -33,7 +32,7 @@ _SEEN: weakref.WeakKeyDictionary[Any, bytes] = weakref.WeakKeyDictionary()
 """By function or class, a digest of what it read when it was last looked at."""
 _LOCK = threading.Lock()
 _VERBS = threading.local()
-"""Whether a verb that looked is running in this thread: those that it calls look at nothing."""
+"""As `looked`, what the verbs under way in this thread have looked at: the verbs that they call do not look at it again."""
 
 
 @contextlib.contextmanager
@@ -46,22 +45,20 @@ def reads_noted(*values: Any) -> Iterator[None]:
     read in the library's own packages, and of installed ones, is taken to stand. Changes that are made meanwhile, by a
     function that counts its calls say, drop nothing. Within a trace nothing is looked at.
     """
-    if getattr(_VERBS, "running", False):
-        yield
-        return
+    looked: list[Any] = _VERBS.__dict__.setdefault("looked", [])
     owned: list[Any] = []
     with contextlib.suppress(RuntimeError):  # as in `_changed`
-        owned.extend(_owned(values, set()))
+        owned.extend(one for one in _owned(values, set()) if not any(one is other for other in looked))
     if not owned or within_trace():
         yield
         return
     if _changed(owned):
         forget_programs()
-    _VERBS.running = True
+    looked.extend(owned)
     try:
         yield
     finally:
-        _VERBS.running = False
+        del looked[len(looked) - len(owned) :]
         _changed(owned)
 
 
@@ -88,7 +85,7 @@ def _owned(value: Any, visited: set[int]) -> Iterator[Any]:
     elif isinstance(value, type | types.ModuleType):
         return
     for part in _parts(value):
-        if type(part) not in _PLAIN:  # a long list of numbers is passed over quickly
+        if type(part) not in PLAIN:  # a long list of numbers is passed over quickly
             yield from _owned(part, visited)
 
 
@@ -139,10 +136,11 @@ class _Digest:
         self._hash.update(repr(texts).encode())
 
     def _add(self, value: Any) -> None:
-        if type(value) in _PLAIN:
+        if type(value) in PLAIN:
             self._say(type(value).__name__, value)
         elif isinstance(value, np.ndarray | np.generic | jax.Array):
-            self._add_array(value)
+            with contextlib.suppress(NoIdentity):  # numbers that are not known yet, or an array of objects
+                self._say(array_text(value if isinstance(value, jax.Array) else np.asarray(value)))
         elif id(value) in self._visited:
             self._say("again")
         else:
@@ -150,23 +148,12 @@ class _Digest:
             named = value.__qualname__ if isinstance(value, type | types.FunctionType) else ""
             self._say(type(value).__name__, named, len(value) if isinstance(value, _CONTAINERS) else 0)
             if isinstance(value, types.FunctionType) and _is_own(value):
-                self._add_globals(value.__code__, value.__globals__)
+                self._say(instructions(value.__code__))
+                self._add_globals(value)
             elif isinstance(value, type) and _is_own(value):
                 self._add_class(value)
             for part in _parts(value):
                 self._add(part)
-
-    def _add_array(self, value: Any) -> None:
-        self._say(np.shape(value), str(value.dtype))
-        if is_traced(value) or (isinstance(value, jax.Array) and value.is_deleted()):
-            return
-        if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
-            value = jax.random.key_data(value)
-        plain = np.ascontiguousarray(value)
-        if plain.dtype.hasobject:
-            self._add(plain.tolist())
-        else:
-            self._hash.update(plain.tobytes())
 
     def _add_class(self, kind: type) -> None:
         """What stands in a class, and in those of the user's own that it is derived from."""
@@ -177,25 +164,24 @@ class _Digest:
         for base in kind.__bases__:
             self._add(base)
 
-    def _add_globals(self, code: types.CodeType, around: dict[str, Any]) -> None:
-        """What a function does, with the globals it names, and those within it."""
-        self._hash.update(code.co_code)
-        for name in code.co_names:
-            if name not in around:
-                continue
-            value = around[name]
-            self._say(name)
-            self._add(value)
-            if isinstance(value, types.ModuleType) and _is_own(value):
-                # Which module an attribute is read of does not stand in the code, only its name.
-                for attribute in code.co_names:
-                    if attribute in vars(value):
-                        self._add(vars(value)[attribute])
-        for constant in code.co_consts:
-            if isinstance(constant, types.CodeType):
-                self._add_globals(constant, around)
-            else:
-                self._add(constant)
+    def _add_globals(self, function: types.FunctionType) -> None:
+        """The globals that a function names, and those within it."""
+        names, around = sorted(_names(function.__code__)), function.__globals__
+        for name in names:
+            if name in around:
+                self._say(name)
+                self._add(around[name])
+                if isinstance(around[name], types.ModuleType) and _is_own(around[name]):
+                    # Which module an attribute is read of does not stand in the code, only its name.
+                    held = vars(around[name])
+                    for attribute in names:
+                        self._add(held.get(attribute))
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """The names of globals and attributes in a function's code, and in those within it."""
+    inner = (_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return set(code.co_names).union(*inner)
 
 
 def _is_own(value: Any) -> bool:
